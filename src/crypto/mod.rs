@@ -1,0 +1,3 @@
+//! Keys and kernels, no layouts.
+
+pub mod secret;

@@ -1,0 +1,3 @@
+//! Many peers and locals, without I/O.
+
+pub mod transport;

@@ -1,0 +1,81 @@
+//! What the endpoint asks of whoever owns the sockets: the one seam between the
+//! engine and the world.
+//!
+//! `net` implements it over mio, the simulator over an in-memory network. The
+//! endpoint calls it within [`tick`](super::Endpoint::tick) only. Read next:
+//! [`super::tick`].
+
+use std::io::{self, IoSlice, IoSliceMut};
+
+/// Names one peer of an endpoint, for as long as it is there; never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PeerId {
+    pub(crate) slot: u32,
+    pub(crate) generation: u32,
+}
+
+impl PeerId {
+    /// A number for this peer that fits a poll token; never used twice.
+    pub const fn as_u64(self) -> u64 {
+        (self.generation as u64) << 32 | self.slot as u64
+    }
+
+    /// The peer that [`as_u64`](Self::as_u64) gave this number for.
+    pub const fn from_u64(number: u64) -> Self {
+        Self {
+            slot: number as u32,
+            generation: (number >> 32) as u32,
+        }
+    }
+}
+
+/// Names one local of an endpoint: a plain stream such as stdin or stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LocalId(pub(crate) u32);
+
+impl LocalId {
+    /// The place of this local: 0 for the first that was added.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// What one read brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Read {
+    /// Bytes read; 0 is the end of the stream.
+    pub bytes: usize,
+    /// Nothing more is there now: the next readiness will be told, and another
+    /// read before it would only say `WouldBlock`.
+    pub drained: bool,
+}
+
+/// Moves bytes for an endpoint. All calls return at once; `WouldBlock` means
+/// that the endpoint will be told by
+/// [`readable`](super::Endpoint::readable) or
+/// [`writable`](super::Endpoint::writable) (or the same of a local) when it is
+/// worth another try.
+pub trait Transport {
+    /// Reads from `peer` into `into`, filling the first slice first.
+    fn read(&mut self, peer: PeerId, into: &mut [IoSliceMut<'_>]) -> io::Result<Read>;
+
+    /// Writes a first part of `bytes` to `peer`; says how much it took.
+    fn write(&mut self, peer: PeerId, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Writes a classic frame in one piece, and only when nothing that was
+    /// written before is still unsent, so that no segment holds part of it.
+    fn write_frame(&mut self, peer: PeerId, frame: &[u8]) -> io::Result<usize>;
+
+    /// Says to `peer` that nothing more will be written.
+    fn shut_down(&mut self, peer: PeerId);
+
+    /// Closes `peer`'s connection; its id is not used again.
+    fn close(&mut self, peer: PeerId);
+
+    /// Reads from `local` into `into`.
+    fn read_local(&mut self, local: LocalId, into: &mut [u8]) -> io::Result<Read>;
+
+    /// Writes a first part of `bytes` to `local`; says how much was written for
+    /// good: a helper that writes on our behalf has returned.
+    fn write_local(&mut self, local: LocalId, bytes: &[IoSlice<'_>]) -> io::Result<usize>;
+}

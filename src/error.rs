@@ -1,0 +1,276 @@
+//! Why a connection or the program ended, sorted by whose fault it was.
+//!
+//! A [`Failure`] is about one connection and is final for it; [`Error`] is what
+//! ends the program. Both know their exit code. Texts say what happened; who it
+//! happened to is added by whoever knows the address.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::limits;
+
+/// What ends the program before or instead of its work.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The command line, the environment or a key file asks for what cannot be.
+    #[error("{0}")]
+    Usage(String),
+    /// This machine did not do what was asked: bind, resolve, connect, a file.
+    #[error("{0}")]
+    Local(String),
+    /// A deadline passed before there was a connection.
+    #[error("{0}")]
+    Deadline(String),
+    /// The one connection that mattered failed.
+    #[error(transparent)]
+    Connection(#[from] Failure),
+}
+
+impl Error {
+    /// The process exit code (`DESIGN.md`, Exit codes).
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Local(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Deadline(_) => 5,
+            Self::Connection(failure) => failure.exit_code(),
+        }
+    }
+}
+
+/// Why one connection ended before it was complete.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The peer broke the protocol, or is not a holder of the keys.
+    #[error(transparent)]
+    Peer(#[from] PeerFault),
+    /// The peer gave up and said why.
+    #[error("the peer gave up: {0}")]
+    Aborted(Abort),
+    /// We gave up on the peer and told it why.
+    #[error("gave up: {0}")]
+    Gave(Abort),
+    /// The stream ended, or was reset, before everything was handed on.
+    #[error("the connection ended before everything was transferred ({0})")]
+    Truncated(&'static str),
+    /// A deadline passed.
+    #[error("{0}")]
+    Deadline(Deadline),
+    /// Closed from our side to make room, or because we leave.
+    #[error("closed: {0}")]
+    Closed(&'static str),
+}
+
+impl Failure {
+    /// The process exit code when this ends the only connection.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Peer(_) | Self::Aborted(_) => 3,
+            Self::Gave(abort) => match abort.reason {
+                Reason::TOO_LARGE => 3,
+                Reason::LOCAL_ERROR => 1,
+                _ => 4,
+            },
+            Self::Truncated(_) | Self::Closed(_) => 4,
+            Self::Deadline(_) => 5,
+        }
+    }
+}
+
+/// What the peer did that a holder of the keys who follows `PROTOCOL.md` never
+/// does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PeerFault {
+    /// It closed or reset before the handshake was done.
+    #[error("keys or service differ, or not a sealwire server (it closed before the handshake)")]
+    NoHandshake,
+    /// The first bytes are no hello.
+    #[error("not a sealwire peer (the first bytes are no hello)")]
+    NotSealwire,
+    /// A cipher suite we do not have.
+    #[error("the hello asks for suite {0}; only 1 is known")]
+    Suite(u8),
+    /// A service that is not offered here.
+    #[error("the hello asks for service {0}, which is not offered here")]
+    Service(u8),
+    /// A reserved byte of a hello is not zero.
+    #[error("a reserved byte of the hello is not zero")]
+    Reserved,
+    /// The hello names keys that are not ours.
+    #[error("the keys differ (unknown key id)")]
+    UnknownKey,
+    /// The hello is not authentic.
+    #[error("the keys differ (the hello does not authenticate)")]
+    HelloTag,
+    /// The Diffie-Hellman result is zero: a low-order point was sent.
+    #[error("the hello carries a low-order public key")]
+    LowOrder,
+    /// A record of 0 or of more than 1025 blocks.
+    #[error("a record of {0} blocks (1 to {max} are allowed)", max = limits::MAX_BLOCKS)]
+    Blocks(u16),
+    /// A record that does not authenticate: changed, replayed, reordered,
+    /// reflected, or under other keys.
+    #[error("a record does not authenticate: it was changed on the way, or the keys differ")]
+    Tag,
+    /// The plaintext of a record is all zero.
+    #[error("a record has no kind")]
+    NoKind,
+    /// A payload over the limit of a record.
+    #[error("a record carries {0} bytes ({max} are allowed)", max = limits::MAX_PAYLOAD)]
+    LongPayload(usize),
+    /// A kind that does not exist.
+    #[error("a record of unknown kind {0}")]
+    Kind(u8),
+    /// A payload that this kind may not have.
+    #[error("a record of kind {kind} with a payload of {len} bytes")]
+    Payload {
+        /// The kind's number.
+        kind: u8,
+        /// Payload bytes.
+        len: usize,
+    },
+    /// FIN between PART and END.
+    #[error("a FIN inside a message")]
+    FinInside,
+    /// PART, END or FIN after FIN.
+    #[error("a message or a second FIN after FIN")]
+    AfterFin,
+    /// DONE, and no FIN had been sent.
+    #[error("a DONE that nobody asked for")]
+    DoneUnasked,
+    /// The peer has used up all sequences of its direction.
+    #[error("all sequences are used up")]
+    Exhausted,
+    /// A classic frame that does not authenticate, decrypt or continue.
+    #[error("a classic frame is not valid: the keys differ, or it was changed on the way")]
+    ClassicFrame,
+    /// A classic message over the limit.
+    #[error("a classic message over the limit")]
+    ClassicLength,
+}
+
+/// Which deadline passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deadline {
+    /// The handshake and the first record.
+    Handshake,
+    /// A record, from its first byte to its last.
+    Record,
+    /// A classic frame, from its first byte to its last.
+    Frame,
+    /// Nothing came at all.
+    Silence,
+}
+
+impl Deadline {
+    /// How long it was.
+    pub const fn span(self) -> Duration {
+        match self {
+            Self::Handshake => limits::HANDSHAKE_DEADLINE,
+            Self::Record => limits::RECORD_DEADLINE,
+            Self::Frame => limits::CLASSIC_FRAME_DEADLINE,
+            Self::Silence => limits::SILENCE_DEADLINE,
+        }
+    }
+}
+
+impl fmt::Display for Deadline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self {
+            Self::Handshake => "no handshake",
+            Self::Record => "a record was not whole",
+            Self::Frame => "a classic frame was not whole",
+            Self::Silence => "not a byte",
+        };
+        write!(f, "{what} within {} s", self.span().as_secs())
+    }
+}
+
+/// The number that an ABORT gives as its reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reason(pub u8);
+
+impl Reason {
+    /// A message is larger than the receiver takes.
+    pub const TOO_LARGE: Self = Self(1);
+    /// The receiver does not keep up.
+    pub const TOO_SLOW: Self = Self(2);
+    /// The sender of the ABORT is leaving.
+    pub const GOING_AWAY: Self = Self(3);
+    /// The key is no longer valid.
+    pub const KEY_WITHDRAWN: Self = Self(4);
+    /// The tunnel's target refused.
+    pub const REFUSED: Self = Self(5);
+    /// The tunnel's target or source was reset.
+    pub const RESET: Self = Self(6);
+    /// The tunnel's target did not answer.
+    pub const TIMED_OUT: Self = Self(7);
+    /// Something failed on the sender's own machine.
+    pub const LOCAL_ERROR: Self = Self(8);
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self.0 {
+            1 => "message too large",
+            2 => "too slow",
+            3 => "going away",
+            4 => "key withdrawn",
+            5 => "target refused",
+            6 => "target or source reset",
+            7 => "target timed out",
+            8 => "local error",
+            other => return write!(f, "reason {other}"),
+        };
+        f.write_str(name)
+    }
+}
+
+/// An ABORT's reason and text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Abort {
+    /// Why.
+    pub reason: Reason,
+    /// Free text, as it came: it may hold any bytes and is escaped when shown.
+    pub text: Vec<u8>,
+}
+
+impl Abort {
+    /// An ABORT of our own.
+    pub fn new(reason: Reason, text: &str) -> Self {
+        let mut text = text.as_bytes().to_vec();
+        text.truncate(limits::MAX_ABORT - 1);
+        Self { reason, text }
+    }
+}
+
+impl fmt::Display for Abort {
+    /// The reason, then the text with bad UTF-8 and control characters escaped.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.reason)?;
+        if self.text.is_empty() {
+            return Ok(());
+        }
+        f.write_str(": ")?;
+        for chunk in self.text.utf8_chunks() {
+            for c in chunk.valid().chars() {
+                if is_safe_to_show(c) {
+                    write!(f, "{c}")?;
+                } else {
+                    write!(f, "{}", c.escape_unicode())?;
+                }
+            }
+            for byte in chunk.invalid() {
+                write!(f, "\\x{byte:02x}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a terminal shows `c` as itself: no control character, and none of
+/// those that reorder the text around them.
+fn is_safe_to_show(c: char) -> bool {
+    !c.is_control()
+        && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}

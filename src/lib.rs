@@ -1,0 +1,10 @@
+//! Sealwire: programs that share two keys talk over TCP, encrypted and
+//! authenticated.
+
+pub mod cli;
+pub mod crypto;
+pub mod endpoint;
+pub mod error;
+pub mod limits;
+pub mod net;
+pub mod time;

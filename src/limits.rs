@@ -1,0 +1,169 @@
+//! Every bound, each with its reason; what must hold between them is checked
+//! when this is compiled.
+//!
+//! Sizes are in bytes. What the wire fixes is marked `PROTOCOL.md`; the rest is
+//! ours to choose. What a user may set is in [`Limits`].
+
+use std::time::Duration;
+
+/// Bytes of an AES block (FIPS 197).
+pub const BLOCK: usize = 16;
+/// Bytes of a record's length field (`PROTOCOL.md` §1.3).
+pub const RECORD_HEADER: usize = 2;
+/// Bytes of a record's tag: HMAC-SHA256 cut in half (`PROTOCOL.md` §1.3).
+pub const TAG: usize = 16;
+/// Most payload bytes of one record (`PROTOCOL.md` §1.3).
+pub const MAX_PAYLOAD: usize = 16_384;
+/// Most blocks of one record: a full payload, its kind, and padding
+/// (`PROTOCOL.md` §1.3).
+pub const MAX_BLOCKS: usize = 1025;
+/// Bytes of the longest record.
+pub const MAX_RECORD: usize = RECORD_HEADER + MAX_BLOCKS * BLOCK + TAG;
+/// Bytes of the shortest record.
+pub const MIN_RECORD: usize = RECORD_HEADER + BLOCK + TAG;
+/// Most payload bytes of an ABORT: the reason and 256 bytes of text.
+pub const MAX_ABORT: usize = 257;
+/// Records of one direction under one set of keys, as a power of two
+/// (`PROTOCOL.md` §1.4).
+pub const EPOCH_BITS: u32 = 20;
+/// The last sequence of a direction (`PROTOCOL.md` §1.4).
+pub const LAST_SEQUENCE: u64 = (1 << 48) - 1;
+
+/// Bytes of the client's hello (`PROTOCOL.md` §1.2).
+pub const CLIENT_HELLO: usize = 80;
+/// Bytes of the server's hello (`PROTOCOL.md` §1.2).
+pub const SERVER_HELLO: usize = 72;
+
+/// Most characters of a classic frame, and most bytes of one we send
+/// (`PROTOCOL.md` §2).
+pub const CLASSIC_TEXT: usize = 15;
+/// Bytes of a classic frame as we send it.
+pub const CLASSIC_FRAME: usize = 112;
+/// Bytes of the longest classic frame the old program sends: 15 characters of
+/// 4 bytes each pad to 64.
+pub const MAX_CLASSIC_FRAME: usize = 160;
+
+/// From accept to the whole of the first record (`PROTOCOL.md` §1.2).
+pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
+/// From a record's first byte to its last (`PROTOCOL.md` §1.3).
+pub const RECORD_DEADLINE: Duration = Duration::from_secs(30);
+/// From a classic frame's first byte to its last (`PROTOCOL.md` §2).
+pub const CLASSIC_FRAME_DEADLINE: Duration = Duration::from_secs(5);
+/// A connection silent this long takes a classic slot (`PROTOCOL.md` §2).
+pub const CLASSIC_SILENCE: Duration = Duration::from_secs(1);
+/// A proved side that has sent nothing for this long sends PING
+/// (`PROTOCOL.md` §1.5).
+pub const PING_AFTER: Duration = Duration::from_secs(30);
+/// Silence that ends a connection (`PROTOCOL.md` §1.5).
+pub const SILENCE_DEADLINE: Duration = Duration::from_secs(90);
+/// How long a side that has said all reads on for the other's end of stream
+/// (`PROTOCOL.md` §1.3).
+pub const CLOSING_DEADLINE: Duration = Duration::from_secs(5);
+/// From the first lookup to a connection, over all addresses of a name.
+pub const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+/// How long the next address waits for the one before it: RFC 8305 §5.
+pub const CONNECT_STAGGER: Duration = Duration::from_millis(250);
+/// How long a stopped program lets its peers finish.
+pub const STOP_DEADLINE: Duration = Duration::from_secs(5);
+/// How long after [`STOP_DEADLINE`] the ABORTs may take to leave.
+pub const STOP_GRACE: Duration = Duration::from_secs(1);
+/// A receiver over high water that takes nothing for this long, while others
+/// wait, is aborted as too slow.
+pub const TOO_SLOW: Duration = Duration::from_secs(1);
+/// How long a listener rests when descriptors have run out, so that it does not
+/// spin on a connection it cannot accept.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Room that one tick reads into. Four peers' budgets: enough records to fill
+/// every lane, small enough to stay in the second-level cache.
+pub const INPUT_SCRATCH: usize = 4 * READ_BUDGET;
+/// Room that one round of sealing writes into.
+pub const OUTPUT_SCRATCH: usize = 4 * SEAL_BUDGET;
+/// Most bytes read from one peer in one tick: four full records fill lanes when
+/// few peers stream, and no peer waits long for its turn.
+pub const READ_BUDGET: usize = 4 * MAX_RECORD;
+/// Most bytes sealed for one peer at a time; also what one slow socket may keep
+/// of a pooled buffer.
+pub const SEAL_BUDGET: usize = 4 * MAX_RECORD;
+/// Most bytes read from one local in one tick: what a pipe holds by default.
+pub const LOCAL_BUDGET: usize = 65_536;
+/// Largest message made of a stream; one record each, so that nothing has to be
+/// put together at the far side (`DESIGN.md`).
+pub const STREAM_MESSAGE: usize = MAX_PAYLOAD;
+/// A local that feeds peers is not read while one of them has this much queued:
+/// enough to keep its socket busy, little enough to stay in cache.
+pub const INPUT_HIGH_WATER: usize = 4 * STREAM_MESSAGE;
+/// Longest line of a terminal or of classic input that is kept as one message;
+/// a longer one is cut here.
+pub const MAX_LINE: usize = 1 << 20;
+/// Slices that one write to a local gathers; Linux takes up to 1024.
+pub const GATHER: usize = 64;
+
+/// Connections that may be unproved at once; past it the oldest is closed. Each
+/// may hold one record's buffer: 16 MiB in all.
+pub const MAX_UNPROVED: usize = 1024;
+/// Peers accepted from one listener in one turn of the loop, so that a flood of
+/// connections does not starve those that are there.
+pub const ACCEPT_BUDGET: usize = 256;
+/// Silent or unproved connections that may hold a classic slot at once
+/// (`PROTOCOL.md` §2).
+pub const MAX_CLASSIC_UNPROVED: usize = 64;
+/// Refusals of unproved connections logged per second; the rest are counted.
+pub const REFUSALS_LOGGED: u32 = 5;
+
+/// What a user may set.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Most bytes of a message that is received; at least 16 MiB unless told
+    /// otherwise (`PROTOCOL.md` §1.3).
+    pub max_message: usize,
+    /// Most bytes of unfinished messages over all peers; past it the peer with
+    /// the largest is aborted.
+    pub max_assembling: usize,
+    /// High water: most bytes queued for one receiver before those who feed it
+    /// are not read. At least a whole message, so that two programs that both
+    /// write one before they read never wait for each other.
+    pub max_queue: usize,
+    /// Most bytes queued for all receivers; past it one may hold no more than
+    /// [`INPUT_HIGH_WATER`] before those who feed it are not read.
+    pub max_queued: usize,
+    /// Most proved peers.
+    pub max_peers: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_message: 16 << 20,
+            max_assembling: 256 << 20,
+            max_queue: 16 << 20,
+            max_queued: 256 << 20,
+            max_peers: 1 << 20,
+        }
+    }
+}
+
+const _: () = {
+    assert!(
+        MAX_BLOCKS * BLOCK > MAX_PAYLOAD,
+        "a kind follows every payload"
+    );
+    assert!(
+        INPUT_SCRATCH >= READ_BUDGET,
+        "a tick can serve at least one peer"
+    );
+    assert!(
+        OUTPUT_SCRATCH >= SEAL_BUDGET,
+        "a round can seal for at least one peer"
+    );
+    assert!(
+        SEAL_BUDGET >= MAX_RECORD && READ_BUDGET >= MAX_RECORD,
+        "a budget below one record never makes progress"
+    );
+    assert!(STREAM_MESSAGE <= MAX_PAYLOAD);
+    assert!(
+        INPUT_SCRATCH / MIN_RECORD < 1 << EPOCH_BITS,
+        "a batch crosses at most one epoch"
+    );
+    assert!(PING_AFTER.as_secs() * 2 < SILENCE_DEADLINE.as_secs());
+};
