@@ -7,4 +7,6 @@ pub mod endpoint;
 pub mod error;
 pub mod limits;
 pub mod net;
+pub mod span;
 pub mod time;
+pub mod wire;

@@ -1,0 +1,93 @@
+//! The cipher and the MAC of the classic format (`PROTOCOL.md` §2).
+//!
+//! Pieces of a frame one at a time: this format is for moving away from, not for
+//! speed. The layout of a frame is [`crate::wire::classic`], and what frames mean
+//! in sequence is `conn::classic`.
+
+use std::fmt;
+
+use aes::cipher::block_padding::{Padding, Pkcs7};
+use aes::{Aes256Dec, Aes256Enc, Block};
+use cbc::cipher::array::Array;
+use cbc::cipher::{BlockModeDecrypt, BlockModeEncrypt, InnerIvInit, KeyInit};
+use hmac::{Hmac, Mac};
+use sha2::{Digest, Sha256};
+
+use super::secret::SecretPair;
+use crate::limits::BLOCK;
+
+/// The keys of the classic format, made from the two as typed.
+#[derive(Clone)]
+pub struct ClassicKeys {
+    encrypt: Aes256Enc,
+    decrypt: Aes256Dec,
+    mac: Hmac<Sha256>,
+}
+
+impl ClassicKeys {
+    /// Derives them. The second hashes both: the old program feeds them to one
+    /// hash object.
+    pub fn new(secrets: &SecretPair) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(secrets.confkey.expose());
+        let cipher = hash.clone().finalize();
+        hash.update(secrets.authkey.expose());
+        let mac = hash.finalize();
+        Self {
+            encrypt: Aes256Enc::new(&cipher),
+            decrypt: Aes256Dec::new(&cipher),
+            mac: Hmac::new_from_slice(&mac).expect("HMAC takes any key"),
+        }
+    }
+
+    /// Encrypts `text` with its padding (PKCS #7) into the first block of `out`.
+    ///
+    /// # Panics
+    ///
+    /// If `text` fills a block.
+    pub fn encrypt(&self, iv: &[u8; BLOCK], text: &[u8], out: &mut [u8; BLOCK]) {
+        let pad = BLOCK - text.len();
+        assert!(pad > 0, "one block of text and padding");
+        out.fill(pad as u8);
+        out[..text.len()].copy_from_slice(text);
+        let iv = Array::from(*iv);
+        let mut chain = cbc::Encryptor::<&Aes256Enc>::inner_iv_init(&self.encrypt, &iv);
+        chain.encrypt_blocks(Array::slice_as_chunks_mut(out).0);
+    }
+
+    /// Decrypts `blocks` in place; `None` when the padding is wrong. The tag must
+    /// have held before.
+    pub fn decrypt<'a>(&self, iv: &[u8; BLOCK], blocks: &'a mut [u8]) -> Option<&'a [u8]> {
+        let iv = Array::from(*iv);
+        let mut chain = cbc::Decryptor::<&Aes256Dec>::inner_iv_init(&self.decrypt, &iv);
+        let (blocks, rest) = Block::slice_as_chunks_mut(blocks);
+        assert!(rest.is_empty(), "whole blocks");
+        chain.decrypt_blocks(blocks);
+        Pkcs7::unpad_blocks(blocks).ok()
+    }
+
+    /// HMAC-SHA256 of `bytes`.
+    pub fn tag(&self, bytes: &[u8]) -> [u8; 32] {
+        self.mac
+            .clone()
+            .chain_update(bytes)
+            .finalize()
+            .into_bytes()
+            .into()
+    }
+
+    /// Whether `tag` is that of `bytes`; in constant time.
+    pub fn holds(&self, bytes: &[u8], tag: &[u8]) -> bool {
+        self.mac
+            .clone()
+            .chain_update(bytes)
+            .verify_slice(tag)
+            .is_ok()
+    }
+}
+
+impl fmt::Debug for ClassicKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClassicKeys")
+    }
+}

@@ -1,0 +1,264 @@
+//! Where bytes are kept when they outlive the tick that brought them.
+//!
+//! A [`Pool`] of counted buffers holds partial records, messages being put
+//! together, plaintexts that wait for slow receivers, and sealed bytes that a
+//! socket would not take. A [`Span`] names bytes without borrowing them; an
+//! [`Assembly`] joins the chunks of a message. Nothing here knows what the bytes
+//! mean.
+
+use std::ops::Range;
+
+use slab::Slab;
+
+use crate::limits::{MAX_PAYLOAD, MAX_RECORD, SEAL_BUDGET};
+use crate::span::{Area, Areas, Span};
+
+/// Buffers up to this size are made to measure and not kept: a short message
+/// must not hold a buffer made for a long one.
+const SMALL: usize = 2048;
+/// Buffers of a size that are kept for reuse: 4 MiB of records, 16 of output.
+const KEPT: usize = 256;
+
+/// Names a buffer of a [`Pool`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BufferId(u32);
+
+#[derive(Debug)]
+struct Buffer {
+    holders: u32,
+    bytes: Box<[u8]>,
+}
+
+/// Counted buffers, kept for reuse in the two sizes that are needed all the
+/// time.
+///
+/// Invariant: `held` is the sum of the sizes of all buffers that have a holder.
+#[derive(Debug, Default)]
+pub struct Pool {
+    buffers: Slab<Buffer>,
+    free_records: Vec<Box<[u8]>>,
+    free_outputs: Vec<Box<[u8]>>,
+    held: usize,
+    copied: u64,
+}
+
+impl Pool {
+    /// A buffer of at least `len` bytes with one holder. Its contents are
+    /// whatever they were.
+    pub fn take(&mut self, len: usize) -> BufferId {
+        let bytes = if len <= SMALL || len > SEAL_BUDGET {
+            vec![0; len].into_boxed_slice()
+        } else if len <= MAX_RECORD {
+            pop_or_make(&mut self.free_records, MAX_RECORD)
+        } else {
+            pop_or_make(&mut self.free_outputs, SEAL_BUDGET)
+        };
+        self.held += bytes.len();
+        BufferId(self.buffers.insert(Buffer { holders: 1, bytes }) as u32)
+    }
+
+    /// A buffer with one holder that starts with a copy of `bytes`.
+    pub fn keep(&mut self, bytes: &[u8]) -> BufferId {
+        let id = self.take(bytes.len());
+        self.copy_in(id, 0, bytes);
+        id
+    }
+
+    /// Copies `bytes` into buffer `id` at `offset`, and counts them.
+    pub fn copy_in(&mut self, id: BufferId, offset: usize, bytes: &[u8]) {
+        self.copied += bytes.len() as u64;
+        self.bytes_mut(id)[offset..][..bytes.len()].copy_from_slice(bytes);
+    }
+
+    /// Copies the bytes `range` of buffer `from` into buffer `to` at `offset`,
+    /// and counts them.
+    fn copy_between(&mut self, from: BufferId, range: Range<usize>, to: BufferId, offset: usize) {
+        self.copied += range.len() as u64;
+        let (from, to) = self
+            .buffers
+            .get2_mut(from.0 as usize, to.0 as usize)
+            .expect("two buffers in use");
+        to.bytes[offset..][..range.len()].copy_from_slice(&from.bytes[range]);
+    }
+
+    /// Adds a holder.
+    pub fn hold(&mut self, id: BufferId) {
+        self.buffers[id.0 as usize].holders += 1;
+    }
+
+    /// Takes a holder away; the last one gives the buffer back.
+    pub fn release(&mut self, id: BufferId) {
+        let buffer = &mut self.buffers[id.0 as usize];
+        buffer.holders -= 1;
+        if buffer.holders > 0 {
+            return;
+        }
+        let bytes = self.buffers.remove(id.0 as usize).bytes;
+        self.held -= bytes.len();
+        let free = match bytes.len() {
+            MAX_RECORD => &mut self.free_records,
+            SEAL_BUDGET => &mut self.free_outputs,
+            _ => return,
+        };
+        if free.len() < KEPT {
+            free.push(bytes);
+        }
+    }
+
+    /// The bytes of a buffer.
+    pub fn bytes(&self, id: BufferId) -> &[u8] {
+        &self.buffers[id.0 as usize].bytes
+    }
+
+    /// The bytes of a buffer, to write to.
+    pub fn bytes_mut(&mut self, id: BufferId) -> &mut [u8] {
+        &mut self.buffers[id.0 as usize].bytes
+    }
+
+    /// Bytes in buffers that someone holds.
+    pub fn held(&self) -> usize {
+        self.held
+    }
+
+    /// Bytes copied into buffers since the start.
+    pub fn copied(&self) -> u64 {
+        self.copied
+    }
+}
+
+fn pop_or_make(free: &mut Vec<Box<[u8]>>, len: usize) -> Box<[u8]> {
+    free.pop()
+        .unwrap_or_else(|| vec![0; len].into_boxed_slice())
+}
+
+/// The input scratch and the pool: all memory that a [`Span`] of an endpoint can
+/// name. Area 0 is the scratch, area `n + 1` is buffer `n`.
+#[derive(Debug)]
+pub struct Memory {
+    /// Where reads land; what is in it is gone when the tick ends.
+    pub scratch: Box<[u8]>,
+    /// What outlives a tick.
+    pub pool: Pool,
+}
+
+impl Memory {
+    /// The area of the scratch.
+    pub const SCRATCH: Area = Area(0);
+
+    /// A scratch of `len` bytes, and an empty pool.
+    pub fn new(len: usize) -> Self {
+        Self {
+            scratch: vec![0; len].into_boxed_slice(),
+            pool: Pool::default(),
+        }
+    }
+
+    /// The bytes that `span` names.
+    pub fn bytes(&self, span: Span) -> &[u8] {
+        &self.area(span.area)[span.range()]
+    }
+
+    /// The buffer that `area` is, unless it is the scratch.
+    pub fn buffer(area: Area) -> Option<BufferId> {
+        area.0.checked_sub(1).map(BufferId)
+    }
+
+    /// The area that buffer `id` is.
+    pub fn area_of(id: BufferId) -> Area {
+        Area(id.0 + 1)
+    }
+
+    /// A span with the bytes of `span` that outlives the tick, with a holder of
+    /// its own: the same buffer, or a copy of what is in the scratch.
+    pub fn keep(&mut self, span: Span) -> Span {
+        match Self::buffer(span.area) {
+            Some(id) => {
+                self.pool.hold(id);
+                span
+            }
+            None => {
+                let id = self.pool.keep(&self.scratch[span.range()]);
+                Span::new(Self::area_of(id), 0..span.len())
+            }
+        }
+    }
+
+    /// Takes a holder of `span`'s buffer away; nothing for the scratch.
+    pub fn release(&mut self, span: Span) {
+        if let Some(id) = Self::buffer(span.area) {
+            self.pool.release(id);
+        }
+    }
+
+    fn copy(&mut self, from: Span, to: BufferId, offset: usize) {
+        match Self::buffer(from.area) {
+            None => self.pool.copy_in(to, offset, &self.scratch[from.range()]),
+            Some(id) => self.pool.copy_between(id, from.range(), to, offset),
+        }
+    }
+}
+
+impl Areas for Memory {
+    fn area(&self, area: Area) -> &[u8] {
+        match Self::buffer(area) {
+            None => &self.scratch,
+            Some(id) => self.pool.bytes(id),
+        }
+    }
+
+    fn area_mut(&mut self, area: Area) -> &mut [u8] {
+        match Self::buffer(area) {
+            None => &mut self.scratch,
+            Some(id) => self.pool.bytes_mut(id),
+        }
+    }
+}
+
+/// A message being joined from its chunks.
+///
+/// Invariant: every chunk but the last holds exactly [`MAX_PAYLOAD`] bytes, so
+/// each fits a record when the message is sent on.
+#[derive(Debug, Default)]
+pub struct Assembly {
+    chunks: Vec<Span>,
+}
+
+impl Assembly {
+    /// Payload bytes so far.
+    pub fn len(&self) -> usize {
+        match self.chunks.as_slice() {
+            [] => 0,
+            [full @ .., last] => full.len() * MAX_PAYLOAD + last.len(),
+        }
+    }
+
+    /// Whether nothing is being joined.
+    pub fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    /// Appends the bytes of `source`. They are copied, once: the message
+    /// outlives the scratch that they came in.
+    pub fn push(&mut self, memory: &mut Memory, mut source: Span) {
+        while !source.is_empty() {
+            let room = MAX_PAYLOAD - self.chunks.last().map_or(MAX_PAYLOAD, |c| c.len());
+            if room == 0 {
+                let id = memory.pool.take(MAX_PAYLOAD);
+                self.chunks.push(Span::new(Memory::area_of(id), 0..0));
+                continue;
+            }
+            let last = self.chunks.last_mut().expect("one with room");
+            let count = source.len().min(room);
+            let to = Memory::buffer(last.area).expect("chunks are pooled");
+            memory.copy(source.slice(0..count), to, last.len());
+            last.len += count as u32;
+            source = source.slice(count..source.len());
+        }
+    }
+
+    /// The chunks joined so far, each with a holder that whoever takes them
+    /// releases.
+    pub fn take(&mut self) -> Vec<Span> {
+        std::mem::take(&mut self.chunks)
+    }
+}

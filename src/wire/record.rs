@@ -1,0 +1,94 @@
+//! The layout of a native record (`PROTOCOL.md` §1.3): its length field, its
+//! kind and its padding.
+//!
+//! Neither sequence nor keys are known here: [`crate::conn`] counts, and
+//! [`crate::crypto::batch`] seals.
+
+use crate::error::PeerFault;
+use crate::limits::{BLOCK, MAX_ABORT, MAX_BLOCKS, MAX_PAYLOAD, RECORD_HEADER, TAG};
+
+/// What a record is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// A chunk of a message; more follow.
+    Part = 1,
+    /// The last chunk of a message.
+    End = 2,
+    /// This direction has said all.
+    Fin = 3,
+    /// Asks for a [`Kind::Pong`].
+    Ping = 4,
+    /// Answers one or several [`Kind::Ping`]s.
+    Pong = 5,
+    /// Everything before the other's FIN has been handed on.
+    Done = 6,
+    /// The sender gives up.
+    Abort = 7,
+}
+
+impl Kind {
+    fn parse(number: u8, len: usize) -> Result<Self, PeerFault> {
+        let (kind, allowed) = match number {
+            1 => (Self::Part, 1..=MAX_PAYLOAD),
+            2 => (Self::End, 0..=MAX_PAYLOAD),
+            3 => (Self::Fin, 0..=0),
+            4 => (Self::Ping, 0..=0),
+            5 => (Self::Pong, 0..=0),
+            6 => (Self::Done, 0..=0),
+            7 => (Self::Abort, 1..=MAX_ABORT),
+            other => return Err(PeerFault::Kind(other)),
+        };
+        if allowed.contains(&len) {
+            Ok(kind)
+        } else {
+            Err(PeerFault::Payload { kind: number, len })
+        }
+    }
+}
+
+/// Blocks of the shortest record that carries `payload` bytes and their kind.
+///
+/// # Panics
+///
+/// If `payload` is over [`MAX_PAYLOAD`].
+pub fn blocks_for(payload: usize) -> u16 {
+    assert!(payload <= MAX_PAYLOAD, "a chunk was not cut");
+    (payload / BLOCK + 1) as u16
+}
+
+/// Bytes of a record's ciphertext and tag, for a length field of `blocks`.
+pub fn body_len(blocks: u16) -> usize {
+    usize::from(blocks) * BLOCK + TAG
+}
+
+/// Bytes of a whole record of `blocks`.
+pub fn record_len(blocks: u16) -> usize {
+    RECORD_HEADER + body_len(blocks)
+}
+
+/// Reads the length field at the start of `bytes`: `None` while it is not
+/// whole.
+pub fn parse_blocks(bytes: &[u8]) -> Result<Option<u16>, PeerFault> {
+    let Some(field) = bytes.first_chunk::<RECORD_HEADER>() else {
+        return Ok(None);
+    };
+    let blocks = u16::from_be_bytes(*field);
+    if blocks == 0 || usize::from(blocks) > MAX_BLOCKS {
+        return Err(PeerFault::Blocks(blocks));
+    }
+    Ok(Some(blocks))
+}
+
+/// Splits a decrypted record into its kind and the length of its payload, which
+/// starts at the plaintext's first byte.
+pub fn parse_plaintext(plaintext: &[u8]) -> Result<(Kind, usize), PeerFault> {
+    let len = plaintext
+        .iter()
+        .rposition(|&byte| byte != 0)
+        .ok_or(PeerFault::NoKind)?;
+    if len > MAX_PAYLOAD {
+        return Err(PeerFault::LongPayload(len));
+    }
+    Ok((Kind::parse(plaintext[len], len)?, len))
+}
