@@ -242,6 +242,11 @@ impl Abort {
         text.truncate(limits::MAX_ABORT - 1);
         Self { reason, text }
     }
+
+    /// The payload of the record that says it (`PROTOCOL.md` §1.3).
+    pub fn payload(&self) -> Vec<u8> {
+        [&[self.reason.0], &self.text[..]].concat()
+    }
 }
 
 impl fmt::Display for Abort {

@@ -2,6 +2,7 @@
 //! authenticated.
 
 pub mod cli;
+pub mod conn;
 pub mod crypto;
 pub mod endpoint;
 pub mod error;

@@ -70,17 +70,24 @@ impl Span {
 pub trait Areas {
     /// All bytes of `area`.
     fn area(&self, area: Area) -> &[u8];
+}
 
-    /// All bytes of `area`, to write to.
+/// Memory that spans can name, to write to.
+pub trait AreasMut {
+    /// All bytes of `area`.
     fn area_mut(&mut self, area: Area) -> &mut [u8];
 }
 
-impl Areas for &mut [u8] {
-    fn area(&self, _: Area) -> &[u8] {
-        self
-    }
-
+/// One area, whatever its number.
+impl AreasMut for &mut [u8] {
     fn area_mut(&mut self, _: Area) -> &mut [u8] {
         self
+    }
+}
+
+/// Areas 0 to N - 1.
+impl<const N: usize> Areas for [&[u8]; N] {
+    fn area(&self, area: Area) -> &[u8] {
+        self[area.0 as usize]
     }
 }

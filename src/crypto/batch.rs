@@ -8,7 +8,7 @@
 
 use super::keys::{KeyId, KeyStore, OpenKeys, SealKeys};
 use crate::limits::{BLOCK, TAG};
-use crate::span::{Areas, Span};
+use crate::span::{Areas, AreasMut, Span};
 
 /// One record to seal.
 #[derive(Debug, Clone, Copy)]
@@ -132,7 +132,7 @@ impl OpenBatch {
 
     /// Checks every tag, in constant time, and decrypts in place those records
     /// whose tag held.
-    pub fn run(&mut self, keys: &KeyStore<OpenKeys>, areas: &mut impl Areas) {
+    pub fn run(&mut self, keys: &KeyStore<OpenKeys>, areas: &mut impl AreasMut) {
         self.held.clear();
         for job in &self.jobs {
             let body = &mut areas.area_mut(job.body.area)[job.body.range()];

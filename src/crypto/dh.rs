@@ -20,7 +20,7 @@ impl Private {
 
     /// The secret shared with the holder of `public`; `None` when it is all
     /// zero, which only a low-order point brings about (RFC 7748 §6.1).
-    pub fn agree(self, public: [u8; 32]) -> Option<Zeroizing<[u8; 32]>> {
+    pub fn agree(&self, public: [u8; 32]) -> Option<Zeroizing<[u8; 32]>> {
         let shared = self.0.diffie_hellman(&PublicKey::from(public));
         shared
             .was_contributory()

@@ -64,7 +64,7 @@ impl Identity {
     /// `transcript` is the client's hello and the server's up to its tag.
     pub fn agree(
         &self,
-        private: Private,
+        private: &Private,
         public: [u8; 32],
         transcript: [&[u8]; 2],
     ) -> Option<SessionSecrets> {

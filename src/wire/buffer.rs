@@ -11,7 +11,7 @@ use std::ops::Range;
 use slab::Slab;
 
 use crate::limits::{MAX_PAYLOAD, MAX_RECORD, SEAL_BUDGET};
-use crate::span::{Area, Areas, Span};
+use crate::span::{Area, Areas, AreasMut, Span};
 
 /// Buffers up to this size are made to measure and not kept: a short message
 /// must not hold a buffer made for a long one.
@@ -205,7 +205,9 @@ impl Areas for Memory {
             Some(id) => self.pool.bytes(id),
         }
     }
+}
 
+impl AreasMut for Memory {
     fn area_mut(&mut self, area: Area) -> &mut [u8] {
         match Self::buffer(area) {
             None => &mut self.scratch,

@@ -67,6 +67,11 @@ pub fn record_len(blocks: u16) -> usize {
     RECORD_HEADER + body_len(blocks)
 }
 
+/// Bytes of the shortest record that carries `payload` bytes.
+pub fn len_for(payload: usize) -> usize {
+    record_len(blocks_for(payload))
+}
+
 /// Reads the length field at the start of `bytes`: `None` while it is not
 /// whole.
 pub fn parse_blocks(bytes: &[u8]) -> Result<Option<u16>, PeerFault> {

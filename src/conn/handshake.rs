@@ -1,0 +1,133 @@
+//! The handshake of either side (`PROTOCOL.md` §1.2): a hello in, secrets and
+//! perhaps a hello out.
+//!
+//! Each function handles one whole hello; when it is whole, and what a failure
+//! leads to, is up to [`super::Connection`]. The bytes are laid out by
+//! [`crate::wire::hello`].
+
+use std::sync::Arc;
+
+use crate::crypto::dh::Private;
+use crate::crypto::keys::{Identity, SessionSecrets};
+use crate::error::PeerFault;
+use crate::limits::{CLIENT_HELLO, SERVER_HELLO};
+use crate::wire::hello::{self, CLIENT_TAG, ClientHello, SERVER_TAG, Service};
+
+/// What a side needs until the other's hello has come.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    identity: Arc<Identity>,
+    private: Private,
+    /// Our own hello, if we spoke first.
+    sent: Option<Box<[u8; CLIENT_HELLO]>>,
+}
+
+/// What a handshake brings about.
+pub(super) struct Done {
+    pub(super) secrets: SessionSecrets,
+    /// The server's hello, to be sent.
+    pub(super) reply: Option<[u8; SERVER_HELLO]>,
+}
+
+impl Waiting {
+    /// A server waits for a client's hello.
+    pub(super) fn server(identity: Arc<Identity>, private: Private) -> Self {
+        Self {
+            identity,
+            private,
+            sent: None,
+        }
+    }
+
+    /// A client waits for the answer to its hello, which is to be sent.
+    pub(super) fn client(identity: Arc<Identity>, private: Private) -> (Self, [u8; CLIENT_HELLO]) {
+        let covered = ClientHello {
+            service: Service::Messages as u8,
+            key_id: identity.key_id(),
+            ephemeral: private.public(),
+        }
+        .encode();
+        let mut hello = [0; CLIENT_HELLO];
+        hello[..CLIENT_TAG].copy_from_slice(&covered);
+        hello[CLIENT_TAG..].copy_from_slice(&identity.hello_tag(&covered));
+        let waiting = Self {
+            identity,
+            private,
+            sent: Some(Box::new(hello)),
+        };
+        (waiting, hello)
+    }
+
+    /// Bytes of the hello that is waited for.
+    pub(super) fn expected(&self) -> usize {
+        match self.sent {
+            None => CLIENT_HELLO,
+            Some(_) => SERVER_HELLO,
+        }
+    }
+
+    /// Handles the hello at the start of `bytes`: `None` while it is not whole.
+    /// What can be refused before that is.
+    pub(super) fn receive(&self, bytes: &[u8]) -> Result<Option<Done>, PeerFault> {
+        hello::check_fixed(bytes)?;
+        match &self.sent {
+            None => match bytes.first_chunk() {
+                Some(hello) => self.answer(hello).map(Some),
+                None => Ok(None),
+            },
+            Some(sent) => match bytes.first_chunk() {
+                Some(hello) => self.check(sent, hello).map(Some),
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// The server's part. Nothing is computed on the curve before the client is
+    /// known to hold the keys.
+    fn answer(&self, bytes: &[u8; CLIENT_HELLO]) -> Result<Done, PeerFault> {
+        let theirs = ClientHello::parse(bytes)?;
+        if theirs.service != Service::Messages as u8 {
+            return Err(PeerFault::Service(theirs.service));
+        }
+        if theirs.key_id != self.identity.key_id() {
+            return Err(PeerFault::UnknownKey);
+        }
+        let (covered, tag) = bytes.split_at(CLIENT_TAG);
+        if !self.identity.hello_holds(covered, tag) {
+            return Err(PeerFault::HelloTag);
+        }
+        let ours = hello::encode_server(&self.private.public());
+        let secrets = self
+            .identity
+            .agree(&self.private, theirs.ephemeral, [bytes, &ours])
+            .ok_or(PeerFault::LowOrder)?;
+        let mut reply = [0; SERVER_HELLO];
+        reply[..SERVER_TAG].copy_from_slice(&ours);
+        reply[SERVER_TAG..].copy_from_slice(&secrets.finished_tag());
+        Ok(Done {
+            secrets,
+            reply: Some(reply),
+        })
+    }
+
+    /// The client's part.
+    fn check(
+        &self,
+        sent: &[u8; CLIENT_HELLO],
+        bytes: &[u8; SERVER_HELLO],
+    ) -> Result<Done, PeerFault> {
+        let ephemeral = hello::parse_server(bytes)?;
+        let (covered, tag) = bytes.split_at(SERVER_TAG);
+        let secrets = self
+            .identity
+            .agree(&self.private, ephemeral, [sent, covered])
+            .ok_or(PeerFault::LowOrder)?;
+        if !secrets.finished_holds(tag) {
+            return Err(PeerFault::HelloTag);
+        }
+        Ok(Done {
+            secrets,
+            reply: None,
+        })
+    }
+}

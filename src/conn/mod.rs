@@ -1,0 +1,496 @@
+//! One peer, without I/O: handshake, sequences, epochs, completion.
+//!
+//! A [`Connection`] finds records in bytes and gathers them into a batch, acts on
+//! what came out of it, and gathers what is to be sealed; the batches are run by
+//! whoever drives it, so that records of many connections share them. It holds no
+//! message bytes and no socket. For one connection alone, [`session::Session`]
+//! does the driving; for many, [`crate::endpoint`].
+//!
+//! To drive: [`gather`](Connection::gather) what was read, run the batch, give
+//! each result to [`settle`](Connection::settle) in order, then
+//! [`settled`](Connection::settled). To send: [`seal`](Connection::seal), run the
+//! batch, write, and say [`taken`](Connection::taken) when all of it is written.
+//! After any call look at [`poll_timeout`](Connection::poll_timeout),
+//! [`shuts_down`](Connection::shuts_down) and [`is_over`](Connection::is_over).
+//!
+//! [`classic`] is the same for the old program's format.
+
+pub mod classic;
+mod handshake;
+mod receive;
+mod send;
+pub mod session;
+mod timer;
+
+use std::sync::Arc;
+
+use crate::crypto::batch::{OpenBatch, OpenJob};
+use crate::crypto::dh::Private;
+use crate::crypto::keys::{Handle, Identity, Keys};
+use crate::error::{Abort, Failure, PeerFault};
+use crate::limits::{CLIENT_HELLO, RECORD_HEADER, SERVER_HELLO};
+use crate::span::Span;
+use crate::time::Time;
+use crate::wire::record;
+
+use handshake::Waiting;
+use receive::{Order, Step};
+use send::{Said, Sending};
+use timer::{Due, Timers};
+
+pub use receive::Received;
+pub use send::{Next, Outgoing};
+
+/// How a connection ended.
+pub type Outcome = Result<(), Failure>;
+
+/// Where a connection stands.
+#[derive(Debug)]
+enum State {
+    /// The other's hello is waited for.
+    Handshake(Waiting),
+    /// Server: the hello was right; the first record is what proves the client.
+    Unproved,
+    /// Records go both ways.
+    Open,
+    /// All is said; what still comes is discarded until the other's end.
+    Closing,
+    /// To be closed.
+    Over,
+}
+
+/// One right per direction to the keys of a connection.
+#[derive(Debug)]
+struct Handles {
+    seal: Handle,
+    open: Handle,
+}
+
+/// One native connection.
+///
+/// Invariant: `handles` is there from the handshake until
+/// [`erase`](Self::erase); `outcome` is there in `Closing` (unless we aborted and
+/// the ABORT is still to be sent) and `Over`.
+#[derive(Debug)]
+pub struct Connection {
+    state: State,
+    handles: Option<Handles>,
+    outcome: Option<Outcome>,
+    /// Found while gathering; it counts when everything ahead of it is settled.
+    behind: Option<PeerFault>,
+    /// Sequence of the next record to be found, and to be settled.
+    found: u64,
+    settled: u64,
+    order: Order,
+    sending: Sending,
+    /// Nothing can be written any more.
+    deaf: bool,
+    /// Our end of the stream has been asked for.
+    shut: bool,
+    timers: Timers,
+}
+
+impl Connection {
+    /// The side that was connected to. `private` is fresh for every connection.
+    pub fn server(identity: Arc<Identity>, private: Private, now: Time) -> Self {
+        Self::new(Waiting::server(identity, private), None, now)
+    }
+
+    /// The side that connects. `private` is fresh for every connection.
+    pub fn client(identity: Arc<Identity>, private: Private, now: Time) -> Self {
+        let (waiting, hello) = Waiting::client(identity, private);
+        Self::new(waiting, Some((hello, CLIENT_HELLO)), now)
+    }
+
+    fn new(waiting: Waiting, hello: Option<([u8; CLIENT_HELLO], usize)>, now: Time) -> Self {
+        Self {
+            state: State::Handshake(waiting),
+            handles: None,
+            outcome: None,
+            behind: None,
+            found: 0,
+            settled: 0,
+            order: Order::default(),
+            sending: Sending::new(hello),
+            deaf: false,
+            shut: false,
+            timers: Timers::new(now),
+        }
+    }
+
+    /// Whether the other side has proved that it holds the keys, and the
+    /// connection has not ended since.
+    pub fn is_open(&self) -> bool {
+        matches!(self.state, State::Open)
+    }
+
+    /// Whether the connection is to be closed now.
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, State::Over)
+    }
+
+    /// How the connection ended, once that is known: complete, or why not.
+    pub fn outcome(&self) -> Option<&Outcome> {
+        self.outcome.as_ref()
+    }
+
+    // ---- receiving -------------------------------------------------------
+
+    /// How many bytes the unit that `partial` is a first part of has in all;
+    /// `None` while that is not known.
+    pub fn unit(&self, partial: &[u8]) -> Option<usize> {
+        match &self.state {
+            State::Handshake(waiting) => Some(waiting.expected()),
+            _ => match record::parse_blocks(partial) {
+                Ok(Some(blocks)) => Some(record::record_len(blocks)),
+                _ => None,
+            },
+        }
+    }
+
+    /// Says that bytes came, whether or not they make up anything whole yet.
+    pub fn heard(&mut self, now: Time) {
+        self.timers.heard(now);
+    }
+
+    /// Finds the whole records in `bytes`, which are those that `at` names, and
+    /// adds them to `batch`; handles a hello at once. Returns how many bytes were
+    /// used; the rest is to be given again with what comes behind it.
+    ///
+    /// What is wrong with the bytes shows when [`settled`](Self::settled) is
+    /// called, behind everything that was right.
+    pub fn gather(
+        &mut self,
+        now: Time,
+        keys: &mut Keys,
+        bytes: &[u8],
+        at: Span,
+        batch: &mut OpenBatch,
+    ) -> usize {
+        let mut used = 0;
+        while used < bytes.len() {
+            let rest = &bytes[used..];
+            let step = match &self.state {
+                _ if self.behind.is_some() => return bytes.len(),
+                State::Closing | State::Over => return bytes.len(),
+                State::Handshake(_) => self.shake(now, keys, rest),
+                State::Unproved | State::Open => {
+                    self.find(keys, rest, at.slice(used..bytes.len()), batch)
+                }
+            };
+            match step {
+                Ok(0) => break,
+                Ok(count) => {
+                    used += count;
+                    self.timers.partial(None);
+                }
+                Err(fault) => {
+                    self.behind = Some(fault);
+                    return bytes.len();
+                }
+            }
+        }
+        if used < bytes.len() && self.timers.partial_since().is_none() {
+            self.timers.partial(Some(now));
+        }
+        used
+    }
+
+    /// Takes the other's hello from the start of `bytes`, if it is whole.
+    fn shake(&mut self, now: Time, keys: &mut Keys, bytes: &[u8]) -> Result<usize, PeerFault> {
+        let State::Handshake(waiting) = &self.state else {
+            unreachable!("the caller looked");
+        };
+        let Some(done) = waiting.receive(bytes)? else {
+            return Ok(0);
+        };
+        let used = waiting.expected();
+        let (to_us, from_us) = match done.reply {
+            Some(_) => (
+                &done.secrets.client_to_server,
+                &done.secrets.server_to_client,
+            ),
+            None => (
+                &done.secrets.server_to_client,
+                &done.secrets.client_to_server,
+            ),
+        };
+        self.handles = Some(Handles {
+            seal: keys.seal.install(from_us, 0),
+            open: keys.open.install(to_us, 0),
+        });
+        if let Some(reply) = done.reply {
+            let mut hello = [0; CLIENT_HELLO];
+            hello[..SERVER_HELLO].copy_from_slice(&reply);
+            self.sending.hello = Some((hello, SERVER_HELLO));
+            self.state = State::Unproved;
+        } else {
+            self.sending.prove = true;
+            self.open(now);
+        }
+        Ok(used)
+    }
+
+    fn open(&mut self, now: Time) {
+        self.state = State::Open;
+        self.timers.open(now);
+    }
+
+    /// Adds the record at the start of `bytes`, if it is whole.
+    fn find(
+        &mut self,
+        keys: &mut Keys,
+        bytes: &[u8],
+        at: Span,
+        batch: &mut OpenBatch,
+    ) -> Result<usize, PeerFault> {
+        let Some(blocks) = record::parse_blocks(bytes)? else {
+            return Ok(0);
+        };
+        let len = record::record_len(blocks);
+        if bytes.len() < len {
+            return Ok(0);
+        }
+        let handle = &self
+            .handles
+            .as_ref()
+            .expect("installed by the handshake")
+            .open;
+        keys.open.prepare(handle, self.found);
+        batch.push(OpenJob {
+            key: handle.id(),
+            sequence: self.found,
+            body: at.slice(RECORD_HEADER..len),
+        });
+        self.found += 1;
+        Ok(len)
+    }
+
+    /// Acts on the next record of this connection in a batch that has run:
+    /// `plaintext` if its tag held.
+    pub fn settle(&mut self, now: Time, plaintext: Option<&[u8]>) -> Received {
+        self.settled += 1;
+        if !matches!(self.state, State::Unproved | State::Open) {
+            return Received::Nothing;
+        }
+        let asked = self.sending.fin >= Said::Sealed;
+        let step = plaintext
+            .ok_or(PeerFault::Tag)
+            .and_then(|plaintext| self.order.step(plaintext, asked));
+        match step {
+            Ok(Step::Abort(abort)) => {
+                self.end(Err(Failure::Aborted(abort)));
+                Received::Nothing
+            }
+            Ok(step) => {
+                if matches!(self.state, State::Unproved) {
+                    self.open(now);
+                }
+                self.act(now, step)
+            }
+            Err(fault) => {
+                self.end(Err(fault.into()));
+                Received::Nothing
+            }
+        }
+    }
+
+    fn act(&mut self, now: Time, step: Step) -> Received {
+        match step {
+            Step::Chunk { len, last } => return Received::Chunk { len, last },
+            Step::Fin => return Received::Fin,
+            Step::Ping => self.sending.pong = true,
+            Step::Done => self.complete(now),
+            Step::Pong | Step::Abort(_) => {}
+        }
+        Received::Nothing
+    }
+
+    /// Every result of this connection in the batch has been settled.
+    pub fn settled(&mut self, keys: &mut Keys) {
+        assert_eq!(self.settled, self.found, "a record was not settled");
+        if let Some(fault) = self.behind.take()
+            && !matches!(self.state, State::Closing | State::Over)
+        {
+            self.end(Err(fault.into()));
+        }
+        if let Some(handles) = &self.handles {
+            keys.open.advance(&handles.open, self.found);
+        }
+    }
+
+    /// The other side's stream has ended, or reading failed for the reason
+    /// `broken`.
+    pub fn end_of_stream(&mut self, broken: Option<&'static str>) {
+        let failure = match &self.state {
+            State::Handshake(_) | State::Unproved => PeerFault::NoHandshake.into(),
+            _ => Failure::Truncated(broken.unwrap_or("the peer closed it")),
+        };
+        self.end(Err(failure));
+    }
+
+    // ---- sending ---------------------------------------------------------
+
+    /// Whether [`seal`](Self::seal) would take chunks.
+    pub fn may_send(&self) -> bool {
+        self.is_open() && !self.deaf && self.sending.fin < Said::Sealed
+    }
+
+    /// Whether there is something to be sealed besides the driver's chunks.
+    pub fn owes(&self) -> bool {
+        !self.deaf
+            && match self.state {
+                State::Over => false,
+                State::Open => self.sending.hello.is_some() || self.sending.owes(),
+                State::Handshake(_) | State::Unproved => self.sending.hello.is_some(),
+                State::Closing => self.sending.abort == Said::Owed,
+            }
+    }
+
+    /// Whether [`abort`](Self::abort) was called and `seal` waits for the ABORT's
+    /// payload from the driver.
+    pub fn is_aborting(&self) -> bool {
+        self.sending.abort == Said::Owed
+    }
+
+    /// Gathers what is to be sent, as far as there is room: what is owed (a
+    /// hello, PONG, DONE, PING), then chunks from `next`, which is told the room
+    /// that a record may take, then a FIN that is owed.
+    pub fn seal(
+        &mut self,
+        now: Time,
+        keys: &mut Keys,
+        out: &mut Outgoing<'_>,
+        next: impl FnMut(usize) -> Next,
+    ) {
+        if self.deaf || self.is_over() {
+            return;
+        }
+        self.sending.put_hello(out);
+        let speaks = self.is_open() || self.is_aborting();
+        let Some(handles) = self.handles.as_ref().filter(|_| speaks) else {
+            return;
+        };
+        if self.sending.exhausted() {
+            self.end(Err(Failure::Closed("all sequences are used up")));
+        } else if self.sending.put(&mut keys.seal, &handles.seal, out, next) {
+            self.timers.spoke(now);
+        }
+    }
+
+    /// The socket has taken everything that was sealed.
+    pub fn taken(&mut self, now: Time) {
+        self.sending.taken();
+        self.complete(now);
+    }
+
+    /// Writing failed: from now on only reading decides how this ends.
+    pub fn write_failed(&mut self) {
+        self.deaf = true;
+        if matches!(self.state, State::Closing) {
+            self.state = State::Over;
+        }
+    }
+
+    /// Our side has said all: FIN goes out behind everything that is queued.
+    pub fn finish(&mut self) {
+        self.sending.fin.owe();
+    }
+
+    /// Whether [`finish`](Self::finish) was called.
+    pub fn is_finishing(&self) -> bool {
+        self.sending.fin >= Said::Owed
+    }
+
+    /// Everything before the other's FIN has been handed on: DONE goes out.
+    pub fn handed_on(&mut self) {
+        assert!(self.order.fin, "nothing to confirm");
+        self.sending.done.owe();
+    }
+
+    /// Gives up on the other side and, if it is proved, tells it why: the driver
+    /// drops its chunks and gives `seal` the payload of `abort` instead.
+    pub fn abort(&mut self, now: Time, abort: Abort) {
+        if !matches!(
+            self.state,
+            State::Handshake(_) | State::Unproved | State::Open
+        ) {
+            return;
+        }
+        let proved = self.is_open();
+        self.outcome = Some(Err(Failure::Gave(abort)));
+        if proved && !self.deaf {
+            self.sending.abort = Said::Owed;
+            self.state = State::Closing;
+            self.timers.close(now);
+        } else {
+            self.state = State::Over;
+        }
+    }
+
+    /// Closes without a word.
+    pub fn drop_for(&mut self, why: &'static str) {
+        self.end(Err(Failure::Closed(why)));
+    }
+
+    /// Whether our end of the stream is to be shut down now; asked again, no.
+    pub fn shuts_down(&mut self) -> bool {
+        let due = matches!(self.state, State::Closing)
+            && !self.shut
+            && matches!(self.sending.abort, Said::No | Said::Sent);
+        self.shut |= due;
+        due
+    }
+
+    // ---- time ------------------------------------------------------------
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        (!self.is_over()).then(|| self.timers.next())
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Time) {
+        match self.timers.due(now) {
+            None => {}
+            Some(Due::Ping) => {
+                self.sending.ping = true;
+                self.timers.spoke(now);
+            }
+            Some(Due::Failed(deadline)) => self.end(Err(Failure::Deadline(deadline))),
+            Some(Due::Close) => self.state = State::Over,
+        }
+    }
+
+    /// Says whether the driver reads from this peer; it does, unless it said
+    /// otherwise.
+    pub fn reading(&mut self, now: Time, reading: bool) {
+        self.timers.reading(now, reading);
+    }
+
+    // ---- ends ------------------------------------------------------------
+
+    /// Closing, if all four of FIN and DONE are through.
+    fn complete(&mut self, now: Time) {
+        let sent = [self.sending.fin, self.sending.done];
+        if self.is_open() && self.order.fin && self.order.done && sent == [Said::Sent; 2] {
+            self.outcome = Some(Ok(()));
+            self.state = State::Closing;
+            self.timers.close(now);
+        }
+    }
+
+    /// Over; the first outcome stays.
+    fn end(&mut self, outcome: Outcome) {
+        self.outcome.get_or_insert(outcome);
+        self.state = State::Over;
+    }
+
+    /// Erases the keys. Before a connection is dropped, this is called.
+    pub fn erase(&mut self, keys: &mut Keys) {
+        if let Some(handles) = self.handles.take() {
+            keys.seal.remove(handles.seal);
+            keys.open.remove(handles.open);
+        }
+    }
+}

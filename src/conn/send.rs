@@ -1,0 +1,206 @@
+//! What is said in which order: the sending direction of one native connection.
+//!
+//! It gives records their sequence and a place to be sealed to; the sealing is
+//! [`crate::crypto::batch`]. Where chunks come from is the driver's affair.
+
+use crate::crypto::batch::{SealBatch, SealJob};
+use crate::crypto::keys::{Handle, KeyStore, SealKeys};
+use crate::limits::{CLIENT_HELLO, EPOCH_BITS, LAST_SEQUENCE, RECORD_HEADER};
+use crate::span::{Area, Span};
+use crate::wire::record::{self, Kind};
+
+/// Where records are sealed to.
+#[derive(Debug)]
+pub struct Outgoing<'a> {
+    /// Takes the records.
+    pub batch: &'a mut SealBatch,
+    /// Takes their bytes, once the batch has run.
+    pub bytes: &'a mut [u8],
+    /// Where in `bytes` the next one goes.
+    pub at: usize,
+    /// Where in `bytes` the room ends.
+    pub end: usize,
+}
+
+impl Outgoing<'_> {
+    /// Bytes that are left.
+    pub fn room(&self) -> usize {
+        self.end - self.at
+    }
+}
+
+/// What a driver has for a connection to say.
+#[derive(Debug, Clone, Copy)]
+pub enum Next {
+    /// A chunk (PART or END), or the payload of the ABORT that was asked for.
+    Chunk(Span, Kind),
+    /// There is one, but its record is larger than the room.
+    NoRoom,
+    /// Nothing waits.
+    Empty,
+}
+
+/// How far something that is said once has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(super) enum Said {
+    #[default]
+    No,
+    /// It is to be said.
+    Owed,
+    /// It is sealed.
+    Sealed,
+    /// The socket has taken all of it.
+    Sent,
+}
+
+impl Said {
+    pub(super) fn owe(&mut self) {
+        *self = (*self).max(Self::Owed);
+    }
+
+    fn taken(&mut self) {
+        if *self == Self::Sealed {
+            *self = Self::Sent;
+        }
+    }
+}
+
+/// The sending direction.
+#[derive(Debug, Default)]
+pub(super) struct Sending {
+    /// A hello that waits, and how long it is.
+    pub(super) hello: Option<([u8; CLIENT_HELLO], usize)>,
+    sequence: u64,
+    pub(super) ping: bool,
+    pub(super) pong: bool,
+    pub(super) fin: Said,
+    pub(super) done: Said,
+    pub(super) abort: Said,
+    /// The first record is still owed: it is what proves a client.
+    pub(super) prove: bool,
+}
+
+impl Sending {
+    pub(super) fn new(hello: Option<([u8; CLIENT_HELLO], usize)>) -> Self {
+        Self {
+            hello,
+            ..Self::default()
+        }
+    }
+
+    /// Whether a record is owed besides what the driver has.
+    pub(super) fn owes(&self) -> bool {
+        let said = [self.fin, self.done, self.abort];
+        self.ping || self.pong || self.prove || said.contains(&Said::Owed)
+    }
+
+    /// Copies a waiting hello out.
+    pub(super) fn put_hello(&mut self, out: &mut Outgoing<'_>) {
+        if let Some((bytes, len)) = self.hello.take() {
+            out.bytes[out.at..][..len].copy_from_slice(&bytes[..len]);
+            out.at += len;
+        }
+    }
+
+    /// Puts what is owed and what the driver has into the batch, for as long as
+    /// there is room. Says whether anything was put.
+    pub(super) fn put(
+        &mut self,
+        keys: &mut KeyStore<SealKeys>,
+        key: &Handle,
+        out: &mut Outgoing<'_>,
+        mut next: impl FnMut(usize) -> Next,
+    ) -> bool {
+        // The batch before this one has run, so its epoch may go.
+        keys.advance(key, self.sequence);
+        let first = self.sequence;
+        if self.abort == Said::No {
+            self.put_flags(keys, key, out);
+        }
+        while self.abort < Said::Sealed {
+            match next(out.room()) {
+                Next::Chunk(payload, kind) => {
+                    self.record(keys, key, out, payload, kind);
+                    if kind == Kind::Abort {
+                        self.abort = Said::Sealed;
+                    }
+                }
+                Next::Empty if self.fin == Said::Owed && self.abort == Said::No => {
+                    if self.flag(keys, key, out, Kind::Fin) {
+                        self.fin = Said::Sealed;
+                    }
+                    break;
+                }
+                Next::Empty | Next::NoRoom => break,
+            }
+        }
+        if self.prove && self.sequence == first && self.abort == Said::No {
+            self.flag(keys, key, out, Kind::Ping);
+        }
+        self.prove &= self.sequence == first;
+        self.sequence != first
+    }
+
+    /// PONG, DONE and PING: one each, however often they were asked for.
+    fn put_flags(&mut self, keys: &mut KeyStore<SealKeys>, key: &Handle, out: &mut Outgoing<'_>) {
+        if self.pong && self.flag(keys, key, out, Kind::Pong) {
+            self.pong = false;
+        }
+        if self.done == Said::Owed && self.flag(keys, key, out, Kind::Done) {
+            self.done = Said::Sealed;
+        }
+        if self.ping && self.flag(keys, key, out, Kind::Ping) {
+            self.ping = false;
+        }
+    }
+
+    /// An empty record, if there is room.
+    fn flag(
+        &mut self,
+        keys: &mut KeyStore<SealKeys>,
+        key: &Handle,
+        out: &mut Outgoing<'_>,
+        kind: Kind,
+    ) -> bool {
+        let fits = out.room() >= record::len_for(0);
+        if fits {
+            self.record(keys, key, out, Span::new(Area::ONLY, 0..0), kind);
+        }
+        fits
+    }
+
+    fn record(
+        &mut self,
+        keys: &mut KeyStore<SealKeys>,
+        key: &Handle,
+        out: &mut Outgoing<'_>,
+        payload: Span,
+        kind: Kind,
+    ) {
+        let blocks = record::blocks_for(payload.len());
+        keys.prepare(key, self.sequence);
+        out.bytes[out.at..][..RECORD_HEADER].copy_from_slice(&blocks.to_be_bytes());
+        out.batch.push(SealJob {
+            key: key.id(),
+            sequence: self.sequence,
+            kind: kind as u8,
+            blocks,
+            payload,
+            body: out.at + RECORD_HEADER,
+        });
+        out.at += record::record_len(blocks);
+        self.sequence += 1;
+    }
+
+    /// Whether the last sequence is less than a batch away.
+    pub(super) fn exhausted(&self) -> bool {
+        self.sequence + (1 << EPOCH_BITS) > LAST_SEQUENCE
+    }
+
+    /// The socket has taken everything that was sealed.
+    pub(super) fn taken(&mut self) {
+        self.fin.taken();
+        self.done.taken();
+        self.abort.taken();
+    }
+}

@@ -1,0 +1,246 @@
+//! One connection with everything it needs, for those who have only one.
+//!
+//! A [`Session`] owns keys, batches and memory and does the three steps itself:
+//! bytes in, events out. It copies each message once, into the event. Many
+//! connections are served by [`crate::endpoint`], which shares all of that.
+
+use std::collections::VecDeque;
+use std::iter::Peekable;
+
+use crate::conn::{Connection, Next, Outcome, Outgoing, Received};
+use crate::crypto::batch::{OpenBatch, SealBatch};
+use crate::crypto::keys::Keys;
+use crate::error::{Abort, Failure, Reason};
+use crate::limits::SEAL_BUDGET;
+use crate::span::{Area, Span};
+use crate::time::Time;
+use crate::wire::chunks;
+use crate::wire::record::{self, Kind};
+
+/// What happened on a [`Session`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The other side holds the keys.
+    Open,
+    /// A whole message.
+    Message(Vec<u8>),
+    /// The other side has said all. It was told at once that this was handed on:
+    /// who takes events takes them all.
+    Fin,
+    /// Shut down writing, read on to the other's end, and close.
+    ShutDown,
+    /// It is over: complete, or why not. Nothing follows; close.
+    Over(Outcome),
+}
+
+/// A connection, its keys and its buffers.
+///
+/// After every call that changes something, write what is in `output`, take
+/// [events](Self::poll_event) until there are none, and look at
+/// [`poll_timeout`](Self::poll_timeout). What is put into `output` must reach the
+/// socket whole and in order; it counts as sent.
+#[derive(Debug)]
+pub struct Session {
+    connection: Connection,
+    keys: Keys,
+    opens: OpenBatch,
+    seals: SealBatch,
+    input: Vec<u8>,
+    message: Vec<u8>,
+    max_message: usize,
+    events: VecDeque<Event>,
+    was_open: bool,
+    told_over: bool,
+}
+
+impl Session {
+    /// Drives `connection`, which is new; messages are taken up to `max_message`
+    /// bytes.
+    pub fn new(connection: Connection, max_message: usize) -> Self {
+        Self {
+            connection,
+            keys: Keys::default(),
+            opens: OpenBatch::default(),
+            seals: SealBatch::default(),
+            input: Vec::new(),
+            message: Vec::new(),
+            max_message,
+            events: VecDeque::new(),
+            was_open: false,
+            told_over: false,
+        }
+    }
+
+    /// Starts: a client puts its hello into `output`.
+    pub fn start(&mut self, now: Time, output: &mut Vec<u8>) {
+        self.say(now, output);
+    }
+
+    /// Takes bytes from the socket; none are the end of its stream.
+    pub fn receive(&mut self, now: Time, input: &[u8], output: &mut Vec<u8>) {
+        if input.is_empty() {
+            self.connection.end_of_stream(None);
+            self.look();
+            return;
+        }
+        self.connection.heard(now);
+        self.input.extend_from_slice(input);
+        let all = Span::new(Area::ONLY, 0..self.input.len());
+        let used = self
+            .connection
+            .gather(now, &mut self.keys, &self.input, all, &mut self.opens);
+        self.opens.run(&self.keys.open, &mut &mut self.input[..]);
+        if self.connection.is_open() {
+            self.look();
+        }
+        for index in 0..self.opens.len() {
+            let (job, held) = self.opens.result(index);
+            let range = job.text().range();
+            let plaintext = held.then(|| &self.input[range.clone()]);
+            let received = self.connection.settle(now, plaintext);
+            self.look();
+            self.take(now, received, range.start);
+        }
+        self.opens.clear();
+        self.connection.settled(&mut self.keys);
+        self.input.drain(..used);
+        self.say(now, output);
+    }
+
+    fn take(&mut self, now: Time, received: Received, start: usize) {
+        match received {
+            Received::Nothing => {}
+            Received::Chunk { len, .. } if self.message.len() + len > self.max_message => {
+                let abort = Abort::new(Reason::TOO_LARGE, "");
+                self.connection.abort(now, abort);
+            }
+            Received::Chunk { len, last } => {
+                self.message
+                    .extend_from_slice(&self.input[start..start + len]);
+                if last {
+                    let message = std::mem::take(&mut self.message);
+                    self.events.push_back(Event::Message(message));
+                }
+            }
+            Received::Fin => {
+                self.events.push_back(Event::Fin);
+                self.connection.handed_on();
+            }
+        }
+    }
+
+    /// Seals `message` into `output`. Says whether it could: not before the
+    /// session is open, and not once it has ended or was told to
+    /// [`finish`](Self::finish).
+    pub fn send(&mut self, now: Time, message: &[u8], output: &mut Vec<u8>) -> bool {
+        let may = self.connection.may_send() && !self.connection.is_finishing();
+        if may {
+            let mut chunks = chunks::cut(message.len())
+                .map(|(range, kind)| (Span::new(Area::ONLY, range), kind))
+                .peekable();
+            while chunks.peek().is_some() && self.seal(now, &mut chunks, message, output) {}
+        }
+        may
+    }
+
+    /// Says that no message follows.
+    pub fn finish(&mut self, now: Time, output: &mut Vec<u8>) {
+        self.connection.finish();
+        self.say(now, output);
+    }
+
+    /// Gives up and tells the other side why.
+    pub fn abort(&mut self, now: Time, abort: Abort, output: &mut Vec<u8>) {
+        self.connection.abort(now, abort);
+        self.say(now, output);
+    }
+
+    /// Seals what the connection itself owes.
+    fn say(&mut self, now: Time, output: &mut Vec<u8>) {
+        if self.connection.owes() {
+            let payload = self.abort_payload();
+            let span = Span::new(Area::ONLY, 0..payload.len());
+            let abort = (!payload.is_empty()).then_some((span, Kind::Abort));
+            self.seal(now, &mut abort.into_iter().peekable(), &payload, output);
+        }
+        self.look();
+    }
+
+    /// Seals as many of `chunks`, which name parts of `source`, as fit one round.
+    /// Says whether anything was sealed.
+    fn seal(
+        &mut self,
+        now: Time,
+        chunks: &mut Peekable<impl Iterator<Item = (Span, Kind)>>,
+        source: &[u8],
+        output: &mut Vec<u8>,
+    ) -> bool {
+        let start = output.len();
+        // A record adds at most 49 bytes to its payload; a hello and four empty
+        // records may come on top.
+        let room = (2 * source.len() + 512).min(SEAL_BUDGET);
+        output.resize(start + room, 0);
+        let mut out = Outgoing {
+            batch: &mut self.seals,
+            at: start,
+            end: start + room,
+            bytes: output,
+        };
+        self.connection
+            .seal(now, &mut self.keys, &mut out, |room| match chunks.peek() {
+                None => Next::Empty,
+                Some((span, _)) if record::len_for(span.len()) > room => Next::NoRoom,
+                Some(&(span, kind)) => {
+                    chunks.next();
+                    Next::Chunk(span, kind)
+                }
+            });
+        let end = out.at;
+        self.seals.run(&self.keys.seal, &[source], output);
+        output.truncate(end);
+        self.connection.taken(now);
+        self.look();
+        end > start
+    }
+
+    fn abort_payload(&self) -> Vec<u8> {
+        match self.connection.outcome() {
+            Some(Err(Failure::Gave(abort))) if self.connection.is_aborting() => abort.payload(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Turns what has changed into events.
+    fn look(&mut self) {
+        if self.connection.is_open() && !self.was_open {
+            self.was_open = true;
+            self.events.push_back(Event::Open);
+        }
+        if self.connection.shuts_down() {
+            self.events.push_back(Event::ShutDown);
+        }
+        if self.connection.is_over() && !self.told_over {
+            self.told_over = true;
+            self.connection.erase(&mut self.keys);
+            let outcome = self.connection.outcome().cloned();
+            let outcome = outcome.expect("known when it is over");
+            self.events.push_back(Event::Over(outcome));
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        self.connection.poll_timeout()
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Time, output: &mut Vec<u8>) {
+        self.connection.handle_timeout(now);
+        self.say(now, output);
+    }
+
+    /// What happened, in order.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+}
