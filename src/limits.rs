@@ -111,6 +111,13 @@ pub const MAX_CLASSIC_UNPROVED: usize = 64;
 /// Refusals of unproved connections logged per second; the rest are counted.
 pub const REFUSALS_LOGGED: u32 = 5;
 
+/// Largest key file that is read: thousands of keys, and nothing that was meant
+/// to be another file.
+pub const MAX_KEY_FILE: usize = 1 << 20;
+/// Largest message limit that a user may set: offsets into one message and what
+/// is read behind it still fit 32 bits.
+pub const MAX_MESSAGE: usize = 1 << 30;
+
 /// What a user may set.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -129,6 +136,21 @@ pub struct Limits {
     pub max_queued: usize,
     /// Most proved peers.
     pub max_peers: usize,
+}
+
+impl Limits {
+    /// The defaults, for messages of up to `max_message` bytes: what must hold a
+    /// whole one is raised where it would not.
+    pub fn for_messages(max_message: usize) -> Self {
+        let usual = Self::default();
+        Self {
+            max_message,
+            max_assembling: usual.max_assembling.max(max_message),
+            max_queue: usual.max_queue.max(max_message),
+            max_queued: usual.max_queued.max(max_message),
+            ..usual
+        }
+    }
 }
 
 impl Default for Limits {

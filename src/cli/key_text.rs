@@ -1,0 +1,154 @@
+//! One secret as it was typed: its key itself, or `@` and the file that has it.
+//!
+//! The native format asks for 32 bytes, as they are or in hex, and classic takes
+//! the text. No error shows a secret, nor what may be one: a key that begins with
+//! `@` looks like a file. Where the secrets come from is [`super::keys`]'s.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::key_file::DIGITS;
+use super::{hex, private_file, usage};
+use crate::crypto::secret::Secret;
+use crate::error::Error;
+
+const WANTED: &str = "64 hex digits or exactly 32 bytes are wanted";
+
+/// The text of one key, and what messages call it.
+pub(super) struct KeyText {
+    pub(super) source: &'static str,
+    pub(super) text: Secret,
+}
+
+/// Whether what was typed is the key itself, not the name of its file.
+pub(super) fn is_literal(typed: &Secret) -> bool {
+    !typed.expose().starts_with(b"@") || typed.expose().starts_with(b"@@")
+}
+
+impl KeyText {
+    /// The text that `@FILE` or `@@…` stand for, or `typed` itself.
+    pub(super) fn resolve(source: &'static str, typed: Secret) -> Result<Self, Error> {
+        let text = match typed.expose() {
+            [b'@', b'@', ..] => Secret::new(typed.expose()[1..].to_vec()),
+            [b'@', path @ ..] => from_file(source, Path::new(OsStr::from_bytes(path)))?,
+            _ => typed,
+        };
+        Ok(Self { source, text })
+    }
+
+    /// The 32 bytes that it stands for in the native format.
+    pub(super) fn native(&self) -> Result<Secret, Error> {
+        let source = self.source;
+        match self.text.len() {
+            32 => Ok(self.text.clone()),
+            DIGITS => hex::decode(self.text.expose()).map_or_else(
+                || {
+                    usage(format!(
+                        "{source}: 64 bytes given, but not all are hex digits; {WANTED}"
+                    ))
+                },
+                Ok,
+            ),
+            len => usage(format!("{source}: {len} bytes given; {WANTED}")),
+        }
+    }
+}
+
+/// All of a file but one trailing newline.
+fn from_file(source: &str, path: &Path) -> Result<Secret, Error> {
+    // The path is not shown until there is such a file: it may be a key.
+    let file = File::open(path).map_err(|error| {
+        Error::Local(format!(
+            "{source}: cannot open the file named behind the @: {error} \
+             (if the key itself begins with @, type @@ for it)"
+        ))
+    })?;
+    let bytes = private_file::read(&file, path)?;
+    let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+    Ok(Secret::new(text.to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    const HEX: &str = "deadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeef";
+    const TEXT: &str = "deadbeef, but as thirty-two text";
+
+    fn resolved(typed: &str) -> Result<KeyText, Error> {
+        KeyText::resolve("--confkey", Secret::new(typed.into()))
+    }
+
+    fn native(typed: &str) -> Result<Vec<u8>, String> {
+        let key = resolved(typed).and_then(|key| key.native());
+        key.map(|key| key.expose().to_vec())
+            .map_err(|error| error.to_string())
+    }
+
+    /// 64 hex digits of either case, and 32 bytes of text, are 32 bytes each.
+    #[test]
+    fn hex_and_text() {
+        let raw = [0xde, 0xad, 0xbe, 0xef].repeat(8);
+        assert_eq!(native(HEX).unwrap(), raw);
+        assert_eq!(native(&HEX.to_uppercase()).unwrap(), raw);
+        assert_eq!(native(TEXT).unwrap(), TEXT.as_bytes());
+    }
+
+    /// Wrong lengths, and 64 bytes that are not all hex: told by length alone.
+    #[test]
+    fn wrong_lengths() {
+        for text in ["", &TEXT[1..], &HEX[1..], &HEX.repeat(2)] {
+            let told = format!("--confkey: {} bytes given; {WANTED}", text.len());
+            assert_eq!(native(text).unwrap_err(), told);
+        }
+        let told = native(&format!("{}x", &HEX[1..])).unwrap_err();
+        assert!(
+            told.starts_with("--confkey: 64 bytes given, but not all"),
+            "{told}"
+        );
+        assert!(!told.contains("beef"), "{told}");
+    }
+
+    /// One newline at the end of a file is dropped, a second or a CR is not.
+    #[test]
+    fn files() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        fs::write(&path, "").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        for (file, text) in [
+            ("deadbeef", "deadbeef"),
+            ("deadbeef\n", "deadbeef"),
+            ("deadbeef\n\n", "deadbeef\n"),
+            ("deadbeef\r\n", "deadbeef\r"),
+            ("@deadbeef\n", "@deadbeef"),
+            ("\n", ""),
+        ] {
+            fs::write(&path, file).unwrap();
+            let key = resolved(&format!("@{}", path.display())).unwrap();
+            assert_eq!(key.text.expose(), text.as_bytes());
+        }
+    }
+
+    /// Two @ stand for one. One alone in front of a key asks for a file that is
+    /// not there; what was typed is not shown.
+    #[test]
+    fn at_signs() {
+        assert_eq!(resolved("@@deadbeef").unwrap().text.expose(), b"@deadbeef");
+        assert_eq!(resolved("@@").unwrap().text.expose(), b"@");
+        for typed in ["@deadbeef", "@"] {
+            let error = resolved(typed).err().unwrap();
+            let told = error.to_string();
+            assert_eq!(error.exit_code(), 1, "{told}");
+            assert!(told.starts_with("--confkey: cannot open") && told.contains("type @@"));
+            assert!(!told.contains("beef"), "{told}");
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! `sealwire keygen FILE`: new keys, in a file that only its owner reads.
+//!
+//! Prints nothing: the line to show is handed back. What the file means is
+//! `key_file`'s.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rand::TryRng;
+use rand::rngs::SysRng;
+use zeroize::Zeroizing;
+
+use super::key_file::{self, DIGITS};
+use super::{hex, private_file};
+use crate::error::Error;
+
+/// Adds a line of two new keys called `name` to `path`; makes the file, with
+/// mode 0600, if there is none. Returns what to tell the user on stderr.
+///
+/// # Errors
+///
+/// [`Error::Usage`] if `name` cannot be one; [`Error::Local`] if it is taken, if
+/// everyone may read or write the file, if it holds anything but keys, or if the
+/// system does not give a file or random bytes.
+pub fn run(path: &Path, name: &str) -> Result<String, Error> {
+    if !key_file::is_name(name) {
+        let text = "--name: one word is wanted, without spaces, # and control characters";
+        return Err(Error::Usage(text.into()));
+    }
+    let mut file = open(path).map_err(|error| private_file::failed(path, "open", &error))?;
+    let old = private_file::read(&file, path)?;
+    let entries = key_file::parse(&old).map_err(|why| private_file::refused(path, &why))?;
+    if entries.iter().any(|entry| entry.name == name) {
+        let why = format!("the name {name} is taken; choose another with --name");
+        return Err(private_file::refused(path, &why));
+    }
+    let ended = old.last().is_none_or(|&byte| byte == b'\n');
+    let line = new_line(name, ended)
+        .map_err(|error| Error::Local(format!("no random bytes from the system: {error}")))?;
+    if let Err(error) = file.write_all(&line) {
+        // A part of a line would make the whole file unreadable.
+        let _ = file.set_len(old.len() as u64);
+        return Err(private_file::failed(path, "write", &error));
+    }
+    let pick = if entries.is_empty() {
+        String::new()
+    } else {
+        format!(" --name {name}")
+    };
+    Ok(format!(
+        "new keys {name} are in {path}; copy it to the other side by a safe way, and run both with --keys {path}{pick}",
+        path = path.display()
+    ))
+}
+
+/// Makes the file, or opens the one that is there.
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).append(true);
+    match options.clone().create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options.open(path),
+        made => made,
+    }
+}
+
+/// A whole line, to be written at once; with a newline ahead of it unless the
+/// line before has `ended`.
+fn new_line(name: &str, ended: bool) -> Result<Zeroizing<Vec<u8>>, <SysRng as TryRng>::Error> {
+    let room = name.len() + 2 * (1 + DIGITS) + 2;
+    let mut line = Zeroizing::new(Vec::with_capacity(room));
+    if !ended {
+        line.push(b'\n');
+    }
+    line.extend_from_slice(name.as_bytes());
+    for _ in 0..2 {
+        let mut key = Zeroizing::new([0; DIGITS / 2]);
+        SysRng.try_fill_bytes(&mut key[..])?;
+        line.push(b' ');
+        hex::encode(&key[..], &mut line);
+    }
+    line.push(b'\n');
+    assert!(line.len() <= room, "grown: a copy was left behind");
+    Ok(line)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn names(path: &Path) -> Vec<String> {
+        let bytes = fs::read(path).unwrap();
+        let entries = key_file::parse(&bytes).unwrap();
+        let mut keys: Vec<_> = entries
+            .iter()
+            .flat_map(|e| [e.confkey, e.authkey])
+            .collect();
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!(keys.len(), 2 * entries.len(), "every key is a new one");
+        entries.iter().map(|entry| entry.name.into()).collect()
+    }
+
+    /// A new file has mode 0600 and one line; more lines are added behind it,
+    /// also where the last one lacks its newline; no key is told.
+    #[test]
+    fn makes_and_appends() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys");
+        let told = run(&path, "main").unwrap();
+        assert!(!told.contains("--name"), "{told}");
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+
+        let mut text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text.lines().count(), 1);
+        assert!(
+            text.split_whitespace()
+                .all(|word| !told.contains(word) || word == "main")
+        );
+        assert_eq!(text.pop(), Some('\n'));
+        fs::write(&path, text).unwrap();
+
+        let told = run(&path, "second").unwrap();
+        assert!(told.ends_with("--name second"), "{told}");
+        assert_eq!(names(&path), ["main", "second"]);
+    }
+
+    /// A name that is taken or is no name, a file that everyone may read, one
+    /// that holds something else, and a folder that is not there: refused, and
+    /// the file is as it was.
+    #[test]
+    fn refuses() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys");
+        run(&path, "main").unwrap();
+        let before = fs::read(&path).unwrap();
+        let code = |name| run(&path, name).unwrap_err().exit_code();
+        assert_eq!(code("main"), 1);
+        for name in ["", "a b", "a#b", "a\nb", "a\u{7f}b"] {
+            assert_eq!(code(name), 2, "{name:?}");
+        }
+        fs::set_permissions(&path, Permissions::from_mode(0o604)).unwrap();
+        assert_eq!(code("other"), 1);
+        assert_eq!(fs::read(&path).unwrap(), before);
+
+        let path = folder.path().join("notes");
+        fs::write(&path, "not a key file\n").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        let error = run(&path, "main").unwrap_err();
+        assert!(error.to_string().contains("line 1"), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), b"not a key file\n");
+
+        let error = run(&folder.path().join("no/keys"), "main").unwrap_err();
+        assert_eq!(error.exit_code(), 1);
+        assert!(run(folder.path(), "main").is_err());
+    }
+}

@@ -1,0 +1,386 @@
+//! Where the two secrets come from, and what is made of them.
+//!
+//! All sources lead to the same thing, two secrets as typed, of which each format
+//! makes its keys. What one of them stands for is `key_text`'s, and what
+//! a key file holds `key_file`'s.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
+
+use super::args::KeyArgs;
+use super::key_text::{self, KeyText};
+use super::{key_file, private_file, usage};
+use crate::crypto::classic::ClassicKeys;
+use crate::crypto::keys::Identity;
+use crate::crypto::secret::{Secret, SecretPair};
+use crate::error::Error;
+
+/// What the options and the environment call the two secrets.
+const OPTIONS: [&str; 2] = ["--confkey", "--authkey"];
+const VARIABLES: [&str; 2] = ["SEALWIRE_CONFKEY", "SEALWIRE_AUTHKEY"];
+
+/// The keys of one service, for each format that may be spoken.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    /// For the native format.
+    pub native: Option<Identity>,
+    /// For the classic format.
+    pub classic: Option<ClassicKeys>,
+}
+
+/// Keys, and what to tell the user about them.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The keys.
+    pub keys: Keys,
+    /// One line each.
+    pub warnings: Vec<String>,
+}
+
+impl KeyArgs {
+    /// Gets the two secrets from where the options say, else from what `env` has
+    /// under `SEALWIRE_CONFKEY` and `SEALWIRE_AUTHKEY`, and derives the keys.
+    /// With `classic`, any text will do, and there are classic keys; native ones
+    /// too if the secrets allow it. Without, there are native keys alone.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Usage`] for what was typed: nothing, one of the two, too much, or
+    /// a wrong length. [`Error::Local`] for a file that is missing, unreadable,
+    /// open to everyone, or has a bad line.
+    pub fn load(
+        &self,
+        classic: bool,
+        env: &dyn Fn(&str) -> Option<OsString>,
+    ) -> Result<Loaded, Error> {
+        let given = self.given(env)?;
+        Ok(Loaded {
+            keys: derive(given, classic)?,
+            warnings: self.exposed().into_iter().collect(),
+        })
+    }
+
+    /// The confkey and the authkey, as typed.
+    fn given(&self, env: &dyn Fn(&str) -> Option<OsString>) -> Result<[KeyText; 2], Error> {
+        let options = [&self.confkey, &self.authkey];
+        let typed = options.iter().any(|key| key.is_some());
+        if let Some(path) = &self.keys {
+            if typed {
+                return usage("give --keys, or --confkey and --authkey, but not both");
+            }
+            return from_key_file(path, self.name.as_deref());
+        }
+        if self.name.is_some() {
+            return usage("--name picks a line of a key file: give --keys FILE too");
+        }
+        let (sources, texts) = if typed {
+            (OPTIONS, options.map(Clone::clone))
+        } else {
+            let variable = |name| env(name).map(|value| Secret::new(value.into_vec()));
+            (VARIABLES, VARIABLES.map(variable))
+        };
+        match texts {
+            [Some(confkey), Some(authkey)] => Ok([
+                KeyText::resolve(sources[0], confkey)?,
+                KeyText::resolve(sources[1], authkey)?,
+            ]),
+            [None, None] => usage(
+                "no keys: give --keys FILE, --confkey K and --authkey K, or set \
+                 SEALWIRE_CONFKEY and SEALWIRE_AUTHKEY; sealwire keygen FILE makes new ones",
+            ),
+            [Some(_), None] => usage(format!("{} needs {} too", sources[0], sources[1])),
+            [None, Some(_)] => usage(format!("{} needs {} too", sources[1], sources[0])),
+        }
+    }
+
+    /// The warning that keys stand on the command line, if they do.
+    fn exposed(&self) -> Option<String> {
+        let exposed: Vec<_> = OPTIONS
+            .into_iter()
+            .zip([&self.confkey, &self.authkey])
+            .filter(|(_, key)| key.as_ref().is_some_and(key_text::is_literal))
+            .map(|(option, _)| option)
+            .collect();
+        (!exposed.is_empty()).then(|| {
+            format!(
+                "{}: other users of this machine can see what is on the command line; \
+                 use --keys FILE, or set SEALWIRE_CONFKEY and SEALWIRE_AUTHKEY",
+                exposed.join(" and ")
+            )
+        })
+    }
+}
+
+/// Both from the line called `name`, or from the only one.
+fn from_key_file(path: &Path, name: Option<&str>) -> Result<[KeyText; 2], Error> {
+    let file = File::open(path).map_err(|error| {
+        let text = format!("{error}; sealwire keygen makes one");
+        private_file::refused(path, &format!("cannot open this key file: {text}"))
+    })?;
+    let bytes = private_file::read(&file, path)?;
+    let entries = key_file::parse(&bytes).map_err(|why| private_file::refused(path, &why))?;
+    let entry = key_file::pick(entries, name, &path.display().to_string())?;
+    Ok([entry.confkey, entry.authkey].map(|digits| KeyText {
+        source: "--keys",
+        text: Secret::new(digits.to_vec()),
+    }))
+}
+
+/// The keys that the two secrets make.
+fn derive(given: [KeyText; 2], classic: bool) -> Result<Keys, Error> {
+    let native = identity(&given);
+    if !classic {
+        return Ok(Keys {
+            native: Some(native?),
+            classic: None,
+        });
+    }
+    if let Some(empty) = given.iter().find(|given| given.text.is_empty()) {
+        return usage(format!("{}: the key is empty", empty.source));
+    }
+    let [confkey, authkey] = given.map(|given| given.text);
+    Ok(Keys {
+        native: native.ok(),
+        classic: Some(ClassicKeys::new(&SecretPair { confkey, authkey })),
+    })
+}
+
+/// What the two secrets mean for the native format.
+fn identity(given: &[KeyText; 2]) -> Result<Identity, Error> {
+    let pair = SecretPair {
+        confkey: given[0].native()?,
+        authkey: given[1].native()?,
+    };
+    Ok(Identity::new(&pair).expect("both are 32 bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::PathBuf;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// A recognisable part of every key below.
+    const MARK: &str = "deadbeef";
+    const HEX: &str = "deadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeef";
+    const TEXT: &str = "deadbeef, but as thirty-two text";
+
+    fn no_env(_: &str) -> Option<OsString> {
+        None
+    }
+
+    fn key(text: &str) -> Option<Secret> {
+        Some(Secret::new(text.into()))
+    }
+
+    fn typed(confkey: &str, authkey: &str) -> KeyArgs {
+        KeyArgs {
+            confkey: key(confkey),
+            authkey: key(authkey),
+            ..KeyArgs::default()
+        }
+    }
+
+    fn key_file(path: impl Into<PathBuf>, name: Option<&str>) -> KeyArgs {
+        KeyArgs {
+            keys: Some(path.into()),
+            name: name.map(Into::into),
+            ..KeyArgs::default()
+        }
+    }
+
+    fn native(confkey: &[u8], authkey: &[u8]) -> [u8; 8] {
+        Identity::new(&pair(confkey, authkey)).unwrap().key_id()
+    }
+
+    fn pair(confkey: &[u8], authkey: &[u8]) -> SecretPair {
+        SecretPair {
+            confkey: Secret::new(confkey.into()),
+            authkey: Secret::new(authkey.into()),
+        }
+    }
+
+    /// The key id that `args` lead to, with nothing of the keys in sight.
+    fn key_id(args: &KeyArgs) -> [u8; 8] {
+        let loaded = args.load(false, &no_env).unwrap();
+        let shown = format!("{args:?} {loaded:?}");
+        assert!(!shown.contains(MARK), "{shown}");
+        assert!(loaded.keys.classic.is_none());
+        loaded.keys.native.unwrap().key_id()
+    }
+
+    /// The tag that classic keys give a probe: equal for equal keys alone.
+    fn classic_tag(args: &KeyArgs) -> [u8; 32] {
+        let loaded = args.load(true, &no_env).unwrap();
+        loaded.keys.classic.unwrap().tag(b"probe")
+    }
+
+    fn expected_tag(confkey: &str, authkey: &str) -> [u8; 32] {
+        ClassicKeys::new(&pair(confkey.as_bytes(), authkey.as_bytes())).tag(b"probe")
+    }
+
+    #[track_caller]
+    fn refused(args: &KeyArgs, classic: bool, code: u8, part: &str) {
+        let error = args.load(classic, &no_env).unwrap_err();
+        assert_eq!(error.exit_code(), code, "{error}");
+        let shown = format!("{error} {error:?}");
+        assert!(shown.contains(part), "{part} in {shown}");
+        assert!(!shown.contains(MARK), "{shown}");
+    }
+
+    /// A file of mode 0600 in a folder of its own.
+    fn file(text: &str) -> (TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys");
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        (folder, path)
+    }
+
+    fn at(path: &Path) -> String {
+        format!("@{}", path.display())
+    }
+
+    /// 64 hex digits of either case, and 32 bytes of text, each as what they are.
+    #[test]
+    fn hex_and_text() {
+        let raw = [0xde, 0xad, 0xbe, 0xef].repeat(8);
+        assert_eq!(key_id(&typed(HEX, TEXT)), native(&raw, TEXT.as_bytes()));
+        let upper = HEX.to_uppercase();
+        assert_eq!(key_id(&typed(TEXT, &upper)), native(TEXT.as_bytes(), &raw));
+    }
+
+    /// One of two, both sources at once, a name without a file, and nothing: each
+    /// refused by name.
+    #[test]
+    fn incomplete_and_contradictory() {
+        let mut args = typed(HEX, HEX);
+        args.authkey = None;
+        refused(&args, false, 2, "--confkey needs --authkey too");
+        args.keys = Some("file".into());
+        refused(&args, false, 2, "give --keys, or --confkey and --authkey");
+        let mut args = typed(HEX, HEX);
+        args.confkey = None;
+        refused(&args, false, 2, "--authkey needs --confkey too");
+        let mut args = KeyArgs::default();
+        for way in ["--keys", "--confkey", "SEALWIRE_AUTHKEY", "keygen"] {
+            refused(&args, false, 2, way);
+        }
+        args.name = Some("main".into());
+        refused(&args, false, 2, "--name");
+    }
+
+    /// The environment is asked last, takes @FILE too, and needs both.
+    #[test]
+    fn environment() {
+        let (_folder, path) = file(TEXT);
+        let both = |name: &str| {
+            Some(match name {
+                "SEALWIRE_CONFKEY" => OsString::from(at(&path)),
+                "SEALWIRE_AUTHKEY" => TEXT.into(),
+                other => panic!("{other}"),
+            })
+        };
+        let ids = [TEXT.as_bytes(); 2];
+        let loaded = KeyArgs::default().load(false, &both).unwrap();
+        assert_eq!(loaded.keys.native.unwrap().key_id(), native(ids[0], ids[1]));
+        assert_eq!(loaded.warnings, [""; 0], "not seen by others");
+
+        let typed = typed(HEX, HEX).load(false, &both).unwrap();
+        assert_ne!(typed.keys.native.unwrap().key_id(), native(ids[0], ids[1]));
+
+        let one = |name: &str| both(name).filter(|_| name == "SEALWIRE_AUTHKEY");
+        let error = KeyArgs::default().load(false, &one).unwrap_err();
+        let wanted = "SEALWIRE_AUTHKEY needs SEALWIRE_CONFKEY too";
+        assert_eq!((error.exit_code(), error.to_string()), (2, wanted.into()));
+    }
+
+    /// What others can see on the command line is warned of, once; files are not.
+    #[test]
+    fn literals_are_warned_of() {
+        let (_folder, path) = file(HEX);
+        let at = at(&path);
+        let literal = format!("@@{}", &TEXT[1..]);
+        for (confkey, authkey, start) in [
+            (HEX, HEX, Some("--confkey and --authkey: ")),
+            (&at, &literal, Some("--authkey: ")),
+            (HEX, &at, Some("--confkey: ")),
+            (&at, &at, None),
+        ] {
+            let warnings = typed(confkey, authkey)
+                .load(false, &no_env)
+                .unwrap()
+                .warnings;
+            assert_eq!(warnings.len(), usize::from(start.is_some()));
+            for warning in warnings {
+                assert!(warning.starts_with(start.unwrap()), "{warning}");
+                assert!(!warning.contains(MARK), "{warning}");
+            }
+        }
+    }
+
+    /// A key that begins with @ is not shown when there is no such file; nor is
+    /// one of a file that everyone may read.
+    #[test]
+    fn at_sign_mistakes() {
+        let literal = format!("@{}", &TEXT[1..].replace("eadbeef", MARK));
+        refused(&typed(&literal, HEX), false, 1, "type @@");
+        refused(&typed(HEX, "@"), false, 1, "--authkey: cannot open");
+        let (_folder, path) = file(HEX);
+        fs::set_permissions(&path, Permissions::from_mode(0o604)).unwrap();
+        refused(&typed(&at(&path), HEX), false, 1, "chmod 600 ");
+        refused(&key_file(&path, None), false, 1, "chmod 600 ");
+    }
+
+    /// A key file by name and without, and what can be wrong with one.
+    #[test]
+    fn key_files() {
+        let raw = [0xde, 0xad, 0xbe, 0xef].repeat(8);
+        let zeros = "0".repeat(64);
+        let (_folder, path) = file(&format!("a {HEX} {HEX}\nb {HEX} {zeros}\n"));
+        assert_eq!(key_id(&key_file(&path, Some("b"))), native(&raw, &[0; 32]));
+        refused(&key_file(&path, None), false, 2, "with --name: a, b");
+        refused(&key_file(&path, Some("c")), false, 2, "--name c");
+        let missing = path.with_file_name("missing");
+        refused(&key_file(&missing, None), false, 1, "keygen");
+
+        let (_folder, path) = file(&format!("{HEX} {HEX}"));
+        refused(&key_file(&path, None), false, 1, "line 1: three words");
+    }
+
+    /// In classic, keys are the text as typed or as the file has it, hex digits
+    /// too; native keys are there if the text allows it; empty is refused.
+    #[test]
+    fn classic_takes_text() {
+        assert_eq!(
+            classic_tag(&typed("deadbeef", "x")),
+            expected_tag("deadbeef", "x")
+        );
+        assert_eq!(classic_tag(&typed(HEX, "@@x")), expected_tag(HEX, "@x"));
+        let (_folder, path) = file("deadbeef\n\n");
+        let args = typed(&at(&path), "x");
+        assert_eq!(classic_tag(&args), expected_tag("deadbeef\n", "x"));
+        let (_folder, path) = file(&format!("a {HEX} {HEX}"));
+        let args = key_file(&path, None);
+        assert_eq!(classic_tag(&args), expected_tag(HEX, HEX));
+
+        let has_native = |args: &KeyArgs| args.load(true, &no_env).unwrap().keys.native.is_some();
+        assert!(has_native(&args));
+        assert!(has_native(&typed(HEX, TEXT)));
+        assert!(!has_native(&typed(HEX, "deadbeef")));
+        refused(
+            &typed("deadbeef", ""),
+            true,
+            2,
+            "--authkey: the key is empty",
+        );
+    }
+}
