@@ -7,6 +7,7 @@ pub mod crypto;
 pub mod endpoint;
 pub mod error;
 pub mod limits;
+pub mod modes;
 pub mod net;
 pub mod span;
 pub mod time;

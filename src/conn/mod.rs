@@ -28,7 +28,7 @@ use crate::crypto::batch::{OpenBatch, OpenJob};
 use crate::crypto::dh::Private;
 use crate::crypto::keys::{Handle, Identity, Keys};
 use crate::error::{Abort, Failure, PeerFault};
-use crate::limits::{CLIENT_HELLO, RECORD_HEADER, SERVER_HELLO};
+use crate::limits::RECORD_HEADER;
 use crate::span::Span;
 use crate::time::Time;
 use crate::wire::record;
@@ -99,10 +99,10 @@ impl Connection {
     /// The side that connects. `private` is fresh for every connection.
     pub fn client(identity: Arc<Identity>, private: Private, now: Time) -> Self {
         let (waiting, hello) = Waiting::client(identity, private);
-        Self::new(waiting, Some((hello, CLIENT_HELLO)), now)
+        Self::new(waiting, Some(Box::new(hello)), now)
     }
 
-    fn new(waiting: Waiting, hello: Option<([u8; CLIENT_HELLO], usize)>, now: Time) -> Self {
+    fn new(waiting: Waiting, hello: Option<Box<[u8]>>, now: Time) -> Self {
         Self {
             state: State::Handshake(waiting),
             handles: None,
@@ -220,9 +220,7 @@ impl Connection {
             open: keys.open.install(to_us, 0),
         });
         if let Some(reply) = done.reply {
-            let mut hello = [0; CLIENT_HELLO];
-            hello[..SERVER_HELLO].copy_from_slice(&reply);
-            self.sending.hello = Some((hello, SERVER_HELLO));
+            self.sending.hello = Some(Box::new(reply));
             self.state = State::Unproved;
         } else {
             self.sending.prove = true;

@@ -5,7 +5,7 @@
 
 use crate::crypto::batch::{SealBatch, SealJob};
 use crate::crypto::keys::{Handle, KeyStore, SealKeys};
-use crate::limits::{CLIENT_HELLO, EPOCH_BITS, LAST_SEQUENCE, RECORD_HEADER};
+use crate::limits::{EPOCH_BITS, LAST_SEQUENCE, RECORD_HEADER};
 use crate::span::{Area, Span};
 use crate::wire::record::{self, Kind};
 
@@ -68,8 +68,8 @@ impl Said {
 /// The sending direction.
 #[derive(Debug, Default)]
 pub(super) struct Sending {
-    /// A hello that waits, and how long it is.
-    pub(super) hello: Option<([u8; CLIENT_HELLO], usize)>,
+    /// A hello that waits.
+    pub(super) hello: Option<Box<[u8]>>,
     sequence: u64,
     pub(super) ping: bool,
     pub(super) pong: bool,
@@ -81,7 +81,7 @@ pub(super) struct Sending {
 }
 
 impl Sending {
-    pub(super) fn new(hello: Option<([u8; CLIENT_HELLO], usize)>) -> Self {
+    pub(super) fn new(hello: Option<Box<[u8]>>) -> Self {
         Self {
             hello,
             ..Self::default()
@@ -96,9 +96,9 @@ impl Sending {
 
     /// Copies a waiting hello out.
     pub(super) fn put_hello(&mut self, out: &mut Outgoing<'_>) {
-        if let Some((bytes, len)) = self.hello.take() {
-            out.bytes[out.at..][..len].copy_from_slice(&bytes[..len]);
-            out.at += len;
+        if let Some(hello) = self.hello.take() {
+            out.bytes[out.at..][..hello.len()].copy_from_slice(&hello);
+            out.at += hello.len();
         }
     }
 

@@ -1,3 +1,521 @@
 //! Many peers and locals, without I/O.
+//!
+//! An [`Endpoint`] gives every connection a slot, reads and writes through a
+//! [`transport`], hands messages to a [`mode`], and keeps everything within
+//! `limits`. It knows no socket and no clock. To drive it: say who was
+//! [accepted](Endpoint::accepted) or [dialled](Endpoint::dialled) and who is
+//! [readable](Endpoint::readable) or [writable](Endpoint::writable), call
+//! [`tick`](Endpoint::tick), take [events](Endpoint::poll_event) until there are
+//! none, then wait no longer than [`next_timeout`](Endpoint::next_timeout).
+//!
+//! Read next: [`tick`] for what happens in which order; `output` for what modes
+//! may ask for.
 
+mod ends;
+mod flush;
+mod input;
+mod local;
+pub mod mode;
+mod output;
+mod peer;
+mod queue;
+pub mod tick;
+mod timers;
 pub mod transport;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+
+use rand::Rng;
+use rand::rngs::StdRng;
+use slab::Slab;
+
+use crate::conn::classic::ClassicConnection;
+use crate::conn::{Connection, Outcome};
+use crate::crypto::batch::{OpenBatch, SealBatch};
+use crate::crypto::classic::ClassicKeys;
+use crate::crypto::dh::Private;
+use crate::crypto::keys::{Identity, Keys};
+use crate::limits::{
+    INPUT_SCRATCH, LOCAL_BUDGET, Limits, MAX_CLASSIC_UNPROVED, MAX_UNPROVED, OUTPUT_SCRATCH,
+};
+use crate::span::Span;
+use crate::time::Time;
+use crate::wire::buffer::{BufferId, Memory};
+
+use ends::Ends;
+use local::{Input, Local, Output};
+use mode::{Mode, Receivers};
+use peer::{Peer, Protocol, Standing};
+use queue::Nodes;
+use timers::Timers;
+use transport::{LocalId, PeerId};
+
+pub use ends::Leaves;
+pub use local::{Cut, InputKind};
+
+/// What an endpoint is made of.
+#[derive(Debug)]
+pub struct Setup {
+    /// Keys for the native format, if it is spoken.
+    pub identity: Option<Arc<Identity>>,
+    /// Keys for the classic format, if it is spoken. With both, whoever connects
+    /// chooses; whoever is dialled is spoken to in classic.
+    pub classic: Option<Arc<ClassicKeys>>,
+    /// What a user may set.
+    pub limits: Limits,
+    /// When the endpoint is done.
+    pub leaves: Leaves,
+    /// Where ephemeral keys and classic IVs come from: seeded by the operating
+    /// system, or by a number where a run is to be repeated.
+    pub rng: StdRng,
+}
+
+/// What happened, for people to read.
+#[derive(Debug)]
+pub enum Event {
+    /// A peer is proved.
+    Joined(PeerId),
+    /// A peer that had joined is gone.
+    Left(PeerId, Outcome),
+    /// A connection is gone that never proved anything.
+    Refused(PeerId, Outcome),
+    /// Something to tell the user.
+    Notice(Notice),
+}
+
+/// Something to tell the user that is about no single peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// A line was typed and nobody was there.
+    NobodyThere,
+    /// The input ended, and so does this endpoint once its peers are complete.
+    LeavingAfterPeers,
+    /// So many bytes were no UTF-8 and left out, because classic carries text.
+    NotText(usize),
+    /// Reading or writing a local failed.
+    LocalFailed(LocalId, std::io::ErrorKind),
+}
+
+/// Counts since the start, and what there is now.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Stats {
+    /// Peers that joined.
+    pub joined: u64,
+    /// Of those, how many were complete when they left.
+    pub complete: u64,
+    /// Of those, how many failed.
+    pub failed: u64,
+    /// Connections that never proved anything.
+    pub refused: u64,
+    /// Whole messages received, and their bytes.
+    pub messages: u64,
+    /// Bytes of whole messages received.
+    pub bytes: u64,
+    /// Records opened.
+    pub opened: u64,
+    /// Records sealed.
+    pub sealed: u64,
+}
+
+/// Everything of an endpoint but its mode, which acts on it.
+pub struct Core {
+    setup: Setup,
+    receivers: Receivers,
+    now: Time,
+    peers: Slab<Peer>,
+    generation: u32,
+    /// How many peers are in each standing, and over high water.
+    unproved: usize,
+    listening: usize,
+    proved: usize,
+    congested: usize,
+    /// Those that were unproved when they came, oldest first.
+    newcomers: VecDeque<PeerId>,
+    locals: Vec<Local>,
+    memory: Memory,
+    /// How much of the scratch this tick has used.
+    used: usize,
+    /// Buffers that this tick's records lie in.
+    in_use: Vec<BufferId>,
+    /// Bytes of unfinished messages over all peers.
+    assembling: usize,
+    output: Box<[u8]>,
+    nodes: Nodes,
+    keys: Keys,
+    opens: OpenBatch,
+    seals: SealBatch,
+    ready: VecDeque<PeerId>,
+    dirty: VecDeque<PeerId>,
+    paused: Vec<PeerId>,
+    touched: Vec<PeerId>,
+    /// Queues took too much memory when the last tick ended.
+    pressed: bool,
+    /// Some queue has fallen below high water since the paused were looked at.
+    relieved: bool,
+    timers: Timers,
+    ends: Ends,
+    events: VecDeque<Event>,
+    stats: Stats,
+}
+
+/// Many peers and locals, and the mode that says what is done with messages.
+pub struct Endpoint<M> {
+    core: Core,
+    mode: M,
+    /// What was read in this tick and is to be settled.
+    work: Vec<input::Work>,
+    /// What was sealed in this round and is to be written.
+    round: flush::Round,
+}
+
+impl<M: Mode> Endpoint<M> {
+    /// An endpoint without peers or locals.
+    ///
+    /// # Panics
+    ///
+    /// If `setup` has keys for neither format.
+    pub fn new(setup: Setup, mode: M) -> Self {
+        assert!(setup.identity.is_some() || setup.classic.is_some());
+        let ends = Ends::new(setup.leaves);
+        Self {
+            core: Core {
+                receivers: mode.receivers(),
+                setup,
+                now: Time::ZERO,
+                peers: Slab::new(),
+                generation: 0,
+                unproved: 0,
+                listening: 0,
+                proved: 0,
+                congested: 0,
+                newcomers: VecDeque::new(),
+                locals: Vec::new(),
+                memory: Memory::new(INPUT_SCRATCH + LOCAL_BUDGET),
+                used: 0,
+                in_use: Vec::new(),
+                assembling: 0,
+                output: vec![0; OUTPUT_SCRATCH].into_boxed_slice(),
+                nodes: Nodes::default(),
+                keys: Keys::default(),
+                opens: OpenBatch::default(),
+                seals: SealBatch::default(),
+                ready: VecDeque::new(),
+                dirty: VecDeque::new(),
+                paused: Vec::new(),
+                touched: Vec::new(),
+                pressed: false,
+                relieved: false,
+                timers: Timers::default(),
+                ends,
+                events: VecDeque::new(),
+                stats: Stats::default(),
+            },
+            mode,
+            work: Vec::new(),
+            round: flush::Round::default(),
+        }
+    }
+
+    /// Adds a local that is read, written, or both. The first is
+    /// [index](LocalId::index) 0.
+    pub fn add_local(&mut self, input: Option<InputKind>, output: bool) -> LocalId {
+        let locals = &mut self.core.locals;
+        locals.push(Local {
+            input: input.map(Input::new),
+            output: output.then(Output::default),
+        });
+        LocalId(locals.len() as u32 - 1)
+    }
+
+    /// Gives a connection that was accepted a slot.
+    pub fn accepted(&mut self, now: Time) -> PeerId {
+        self.core.make_room();
+        let setup = &self.core.setup;
+        let protocol = match (&setup.identity, &setup.classic) {
+            (Some(_), Some(_)) | (None, Some(_)) => Protocol::Undecided { first_byte: None },
+            _ => Protocol::Native(self.core.new_server(now)),
+        };
+        let id = self.core.insert(protocol, now);
+        self.core.newcomers.push_back(id);
+        self.core.ready(id);
+        id
+    }
+
+    /// Gives a connection that we made a slot.
+    pub fn dialled(&mut self, now: Time) -> PeerId {
+        if let Some(keys) = self.core.setup.classic.clone() {
+            let limit = self.core.setup.limits.max_message;
+            let conn = ClassicConnection::new(keys, limit, now);
+            let id = self.core.insert(Protocol::Classic(conn), now);
+            // Nobody will say so before we have spoken.
+            self.core.set_standing(id, Standing::Proved);
+            self.core.ready(id);
+            return id;
+        }
+        let identity = self.core.identity();
+        let private = self.core.ephemeral();
+        let conn = Connection::client(identity, private, now);
+        let id = self.core.insert(Protocol::Native(conn), now);
+        self.core.ready(id);
+        self.core.touch(id);
+        id
+    }
+
+    /// Says that reading from `peer` is worth a try.
+    pub fn readable(&mut self, peer: PeerId) {
+        self.core.ready(peer);
+    }
+
+    /// Says that writing to `peer` is worth a try.
+    pub fn writable(&mut self, peer: PeerId) {
+        self.core.dirty(peer);
+    }
+
+    /// Says that reading from `local` is worth a try.
+    pub fn local_readable(&mut self, local: LocalId) {
+        if let Some(input) = &mut self.core.locals[local.index()].input {
+            input.ready = true;
+        }
+    }
+
+    /// Says that writing to `local` is worth a try.
+    pub fn local_writable(&mut self, local: LocalId) {
+        if let Some(output) = &mut self.core.locals[local.index()].output {
+            output.blocked = false;
+        }
+    }
+
+    /// When to call [`tick`](Self::tick) even if nothing happens; a time that has
+    /// passed means at once.
+    pub fn next_timeout(&self) -> Option<Time> {
+        self.core.next_timeout()
+    }
+
+    /// What happened, in order.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.core.events.pop_front()
+    }
+
+    /// Whether new connections are welcome.
+    pub fn is_accepting(&self) -> bool {
+        self.core.ends.is_accepting()
+    }
+
+    /// The mode.
+    pub fn mode(&self) -> &M {
+        &self.mode
+    }
+
+    /// The mode, to change it between ticks.
+    pub fn mode_mut(&mut self) -> &mut M {
+        &mut self.mode
+    }
+
+    /// Everything but the mode.
+    pub fn core(&self) -> &Core {
+        &self.core
+    }
+}
+
+impl Core {
+    /// The time of this tick.
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// Counts since the start.
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// How many peers are proved.
+    pub fn proved(&self) -> usize {
+        self.proved
+    }
+
+    /// How many connections there are, proved or not.
+    pub fn connections(&self) -> usize {
+        self.peers.len()
+    }
+
+    /// Bytes held in buffers: messages, queues, partial records.
+    pub fn held(&self) -> usize {
+        self.memory.pool.held()
+    }
+
+    /// Bytes copied into buffers since the start.
+    pub fn copied(&self) -> u64 {
+        self.memory.pool.copied()
+    }
+
+    /// How many chunks wait in queues.
+    pub fn queued(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// How many directions have keys.
+    pub fn keyed(&self) -> usize {
+        self.keys.seal.len() + self.keys.open.len()
+    }
+
+    /// The bytes of a part of a message.
+    pub fn bytes(&self, span: Span) -> &[u8] {
+        self.memory.bytes(span)
+    }
+
+    fn identity(&self) -> Arc<Identity> {
+        self.setup.identity.clone().expect("one of the two formats")
+    }
+
+    fn ephemeral(&mut self) -> Private {
+        let mut bytes = zeroize::Zeroizing::new([0; 32]);
+        self.setup.rng.fill_bytes(&mut bytes[..]);
+        Private::new(*bytes)
+    }
+
+    fn new_server(&mut self, now: Time) -> Connection {
+        let identity = self.identity();
+        let private = self.ephemeral();
+        Connection::server(identity, private, now)
+    }
+
+    // ---- slots -----------------------------------------------------------
+
+    fn insert(&mut self, protocol: Protocol, now: Time) -> PeerId {
+        self.generation = self.generation.wrapping_add(1);
+        let generation = self.generation;
+        let slot = self.peers.insert(Peer::new(generation, protocol, now)) as u32;
+        self.unproved += 1;
+        let id = PeerId { slot, generation };
+        self.touch(id);
+        id
+    }
+
+    fn peer(&self, id: PeerId) -> Option<&Peer> {
+        let peer = self.peers.get(id.slot as usize)?;
+        (peer.generation == id.generation).then_some(peer)
+    }
+
+    fn peer_mut(&mut self, id: PeerId) -> Option<&mut Peer> {
+        let peer = self.peers.get_mut(id.slot as usize)?;
+        (peer.generation == id.generation).then_some(peer)
+    }
+
+    /// All peers there are.
+    fn ids(&self) -> impl Iterator<Item = PeerId> {
+        self.peers.iter().map(|(slot, peer)| PeerId {
+            slot: slot as u32,
+            generation: peer.generation,
+        })
+    }
+
+    /// Closes the oldest of those that have proved nothing, if there are too many
+    /// of them: who opens connections and says nothing keeps nobody out.
+    fn make_room(&mut self) {
+        while let Some(&oldest) = self.newcomers.front() {
+            let waits = self
+                .peer(oldest)
+                .is_some_and(|peer| peer.standing == Standing::Unproved && !peer.is_over());
+            if waits && self.unproved < MAX_UNPROVED {
+                return;
+            }
+            self.newcomers.pop_front();
+            if waits {
+                self.close(oldest, "to make room for newer connections");
+                return;
+            }
+        }
+    }
+
+    fn set_standing(&mut self, id: PeerId, to: Standing) {
+        let Some(peer) = self.peer_mut(id) else {
+            return;
+        };
+        let from = std::mem::replace(&mut peer.standing, to);
+        *self.count(from) -= 1;
+        *self.count(to) += 1;
+    }
+
+    fn count(&mut self, standing: Standing) -> &mut usize {
+        match standing {
+            Standing::Unproved => &mut self.unproved,
+            Standing::Listening => &mut self.listening,
+            Standing::Proved => &mut self.proved,
+        }
+    }
+
+    /// Gives a silent or classic peer a slot of its kind, unless all are taken.
+    fn listen(&mut self, id: PeerId) {
+        if self.listening < MAX_CLASSIC_UNPROVED {
+            self.set_standing(id, Standing::Listening);
+        } else {
+            self.close(id, "all slots for unproved classic peers are taken");
+        }
+    }
+
+    // ---- lists -----------------------------------------------------------
+
+    fn ready(&mut self, id: PeerId) {
+        if let Some(peer) = self.peer_mut(id)
+            && !peer.ready
+            && !peer.paused
+            && !peer.ended
+        {
+            peer.ready = true;
+            self.ready.push_back(id);
+        }
+    }
+
+    fn dirty(&mut self, id: PeerId) {
+        if let Some(peer) = self.peer_mut(id)
+            && !peer.dirty
+        {
+            peer.dirty = true;
+            self.dirty.push_back(id);
+        }
+    }
+
+    /// Has `id` looked at when the tick ends.
+    fn touch(&mut self, id: PeerId) {
+        if let Some(peer) = self.peer_mut(id)
+            && !peer.touched
+        {
+            peer.touched = true;
+            self.touched.push(id);
+        }
+    }
+
+    fn next_timeout(&self) -> Option<Time> {
+        let busy = !self.ready.is_empty()
+            || !self.dirty.is_empty()
+            || !self.touched.is_empty()
+            || self.relieved && !self.paused.is_empty()
+            || self.locals_busy();
+        if busy {
+            return Some(Time::ZERO);
+        }
+        self.timers.next().into_iter().chain(self.ends.next()).min()
+    }
+}
+
+impl<M: fmt::Debug> fmt::Debug for Endpoint<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("mode", &self.mode)
+            .field("core", &self.core)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core")
+            .field("peers", &self.peers.len())
+            .field("proved", &self.proved)
+            .field("held", &self.held())
+            .field("stats", &self.stats)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,285 @@
+//! The second half of a tick: sealing and writing, in rounds.
+//!
+//! A round seals for as many peers as the output scratch has room for, in one
+//! batch, then writes for each. Only what a socket would not take is kept.
+
+use std::io::{self, ErrorKind, IoSlice};
+use std::ops::Range;
+
+use rand::Rng;
+
+use super::mode::Mode;
+use super::peer::{Protocol, Unsent};
+use super::queue::Item;
+use super::transport::{LocalId, PeerId, Transport};
+use super::{Core, Endpoint};
+use crate::conn::{Next, Outgoing};
+use crate::limits::{BLOCK, GATHER, OUTPUT_SCRATCH, SEAL_BUDGET};
+use crate::span::Span;
+use crate::wire::record;
+
+/// What one round seals.
+#[derive(Debug, Default)]
+pub(super) struct Round {
+    /// Who gets which part of the output.
+    parts: Vec<(PeerId, Range<usize>)>,
+    /// Payloads that have left their queues; released when they are sealed.
+    spent: Vec<Span>,
+    at: usize,
+}
+
+impl<M: Mode> Endpoint<M> {
+    /// Seals and writes for everyone who has something to be sent, once each.
+    pub(super) fn send(&mut self, io: &mut impl Transport) {
+        for _ in 0..self.core.dirty.len() {
+            let Some(id) = self.core.dirty.pop_front() else {
+                break;
+            };
+            let Some(slot) = self.core.peer_mut(id) else {
+                continue;
+            };
+            slot.dirty = false;
+            match slot.protocol {
+                Protocol::Native(_) => self.send_native(id, io),
+                Protocol::Classic(_) => self.core.send_frames(id, io),
+                Protocol::Ended(_) => {}
+                Protocol::Undecided { .. } => {
+                    if slot.has_output() {
+                        // From the first frame on it is a classic peer.
+                        let now = self.core.now;
+                        self.core.become_classic(id, now);
+                        self.core.send_frames(id, io);
+                    }
+                }
+            }
+        }
+        self.finish_round(io);
+    }
+
+    fn send_native(&mut self, id: PeerId, io: &mut impl Transport) {
+        if !self.core.send_rest(id, io) || !self.core.peers[id.slot as usize].has_output() {
+            return;
+        }
+        if OUTPUT_SCRATCH - self.round.at < SEAL_BUDGET {
+            self.finish_round(io);
+        }
+        self.core.gather_output(id, &mut self.round);
+    }
+
+    /// Seals and writes what the round has gathered.
+    fn finish_round(&mut self, io: &mut impl Transport) {
+        let core = &mut self.core;
+        core.stats.sealed += core.seals.len() as u64;
+        core.seals
+            .run(&core.keys.seal, &core.memory, &mut core.output);
+        for span in self.round.spent.drain(..) {
+            core.memory.release(span);
+        }
+        for (id, range) in self.round.parts.drain(..) {
+            core.write_out(id, range, io);
+        }
+        self.round.at = 0;
+    }
+
+    /// Writes what is queued for locals.
+    pub(super) fn write_locals(&mut self, io: &mut impl Transport) {
+        for index in 0..self.core.locals.len() {
+            let local = LocalId(index as u32);
+            if let Err(kind) = self.core.write_local(local, io) {
+                self.core.local_failed(local, kind);
+            }
+        }
+    }
+}
+
+impl Core {
+    /// Puts what `id` has to say into the round.
+    fn gather_output(&mut self, id: PeerId, round: &mut Round) {
+        let slot = &mut self.peers[id.slot as usize];
+        let Protocol::Native(conn) = &mut slot.protocol else {
+            return;
+        };
+        let (queue, nodes, spent) = (&mut slot.queue, &mut self.nodes, &mut round.spent);
+        let start = round.at;
+        let mut out = Outgoing {
+            batch: &mut self.seals,
+            bytes: &mut self.output,
+            at: start,
+            end: start + SEAL_BUDGET,
+        };
+        conn.seal(self.now, &mut self.keys, &mut out, |room| {
+            match queue.front(nodes) {
+                None => Next::Empty,
+                Some(item) if record::len_for(item.span.len()) > room => Next::NoRoom,
+                Some(Item { span, kind }) => {
+                    queue.pop(nodes);
+                    spent.push(span);
+                    Next::Chunk(span, kind)
+                }
+            }
+        });
+        round.at = out.at;
+        if round.at > start {
+            round.parts.push((id, start..round.at));
+        }
+        self.measure(id);
+        self.touch(id);
+    }
+
+    /// Writes what an earlier round left. Says whether nothing is left now.
+    fn send_rest(&mut self, id: PeerId, io: &mut impl Transport) -> bool {
+        let slot = &self.peers[id.slot as usize];
+        let Some(mut unsent) = slot.unsent else {
+            return true;
+        };
+        let bytes = &self.memory.pool.bytes(unsent.buffer)[unsent.from..unsent.to];
+        let count = self.wrote(id, io.write(id, bytes));
+        unsent.from += count.unwrap_or(unsent.to - unsent.from);
+        let done = unsent.from == unsent.to;
+        if done {
+            self.memory.pool.release(unsent.buffer);
+        }
+        self.peers[id.slot as usize].unsent = (!done).then_some(unsent);
+        if done && count.is_some() {
+            self.taken(id);
+        }
+        done
+    }
+
+    /// Writes a part of the output, and keeps what the socket would not take.
+    fn write_out(&mut self, id: PeerId, range: Range<usize>, io: &mut impl Transport) {
+        let result = io.write(id, &self.output[range.clone()]);
+        let Some(count) = self.wrote(id, result) else {
+            return;
+        };
+        let rest = range.start + count..range.end;
+        if rest.is_empty() {
+            self.taken(id);
+            if self.peers[id.slot as usize].has_output() {
+                self.dirty(id);
+            }
+            return;
+        }
+        let buffer = self.memory.pool.keep(&self.output[rest.clone()]);
+        self.peers[id.slot as usize].unsent = Some(Unsent {
+            buffer,
+            from: 0,
+            to: rest.len(),
+        });
+    }
+
+    /// Looks at the result of a write: how much was taken, or nothing if writing
+    /// has failed for good.
+    fn wrote(&mut self, id: PeerId, result: io::Result<usize>) -> Option<usize> {
+        let slot = &mut self.peers[id.slot as usize];
+        match result {
+            Ok(count) => {
+                slot.progress = self.now;
+                Some(count)
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Some(0),
+            Err(_) => {
+                match &mut slot.protocol {
+                    Protocol::Native(conn) => conn.write_failed(),
+                    Protocol::Classic(conn) => conn.write_failed(),
+                    Protocol::Undecided { .. } | Protocol::Ended(_) => {}
+                }
+                self.drop_queue(id);
+                self.touch(id);
+                None
+            }
+        }
+    }
+
+    /// The socket has everything that was sealed for `id`.
+    fn taken(&mut self, id: PeerId) {
+        let now = self.now;
+        if let Protocol::Native(conn) = &mut self.peers[id.slot as usize].protocol {
+            conn.taken(now);
+            self.touch(id);
+        }
+    }
+
+    /// Sends classic frames, one at a time, for as long as each leaves at once.
+    fn send_frames(&mut self, id: PeerId, io: &mut impl Transport) {
+        self.touch(id);
+        let mut sent = 0;
+        while sent < SEAL_BUDGET {
+            let slot = &mut self.peers[id.slot as usize];
+            let Protocol::Classic(conn) = &mut slot.protocol else {
+                return;
+            };
+            if !conn.may_send() {
+                return;
+            }
+            if conn.frame().is_none() {
+                let Some(item) = slot.queue.front(&self.nodes) else {
+                    return;
+                };
+                let line = self.memory.bytes(item.span);
+                let line = str::from_utf8(line).expect("lines are checked when queued");
+                let mut iv = [0; BLOCK];
+                self.setup.rng.fill_bytes(&mut iv);
+                let count = conn.seal(line, iv);
+                slot.queue.consume(&mut self.nodes, &mut self.memory, count);
+            }
+            let Some(frame) = conn.frame() else {
+                return;
+            };
+            let result = io.write_frame(id, frame);
+            self.measure(id);
+            match self.wrote(id, result) {
+                None | Some(0) => return,
+                Some(count) => {
+                    sent += count;
+                    if let Protocol::Classic(conn) = &mut self.peers[id.slot as usize].protocol {
+                        conn.taken(count);
+                    }
+                }
+            }
+        }
+        self.dirty(id);
+    }
+
+    /// Writes what is queued for `local`, for as long as it takes it.
+    fn write_local(&mut self, local: LocalId, io: &mut impl Transport) -> Result<(), ErrorKind> {
+        let high_water = self.high_water();
+        while let Some(output) = &mut self.locals[local.index()].output
+            && !output.blocked
+            && !output.queue.is_empty()
+        {
+            let spans = output.queue.iter(&self.nodes).take(GATHER);
+            let slices: Vec<IoSlice<'_>> = spans
+                .map(|item| IoSlice::new(self.memory.bytes(item.span)))
+                .collect();
+            let count = match io.write_local(local, &slices) {
+                Ok(count) => count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    output.blocked = true;
+                    return Ok(());
+                }
+                Err(error) => return Err(error.kind()),
+            };
+            let (nodes, memory) = (&mut self.nodes, &mut self.memory);
+            output.queue.consume(nodes, memory, count);
+            output.written += count as u64;
+            if output.congested && output.queue.bytes() < high_water {
+                output.congested = false;
+                self.relieved = true;
+            }
+            self.confirm_written(local);
+        }
+        Ok(())
+    }
+
+    /// Tells peers whose last bytes `local` has taken.
+    fn confirm_written(&mut self, local: LocalId) {
+        while let Some(output) = &mut self.locals[local.index()].output
+            && let Some(&(mark, peer)) = output.waiting.front()
+            && output.written >= mark
+        {
+            output.waiting.pop_front();
+            self.handed_on(peer);
+        }
+    }
+}

@@ -1,0 +1,387 @@
+//! The first half of a tick: reading, and finding what is whole.
+//!
+//! Reads land in the scratch, one behind the other; only what is not whole when
+//! the read ends is kept in a buffer, and the rest of it is read in behind it.
+
+use std::io::{self, IoSliceMut};
+use std::ops::Range;
+
+use super::mode::{Message, Mode};
+use super::peer::{Partial, Peer, Protocol, Standing};
+use super::transport::{LocalId, PeerId, Read, Transport};
+use super::{Core, Cut, Endpoint};
+use crate::conn::classic::ClassicConnection;
+use crate::limits::{
+    INPUT_SCRATCH, LOCAL_BUDGET, MAX_LINE, MAX_RECORD, READ_BUDGET, STREAM_MESSAGE,
+};
+use crate::span::{AreasMut, Span};
+use crate::time::Time;
+use crate::wire::buffer::Memory;
+use crate::wire::hello::{self, FIXED};
+
+/// What one read of one peer left to be settled.
+#[derive(Debug)]
+pub(super) struct Work {
+    pub(super) peer: PeerId,
+    /// Its records in the batch.
+    pub(super) records: Range<usize>,
+    /// Its stream has ended, or broke for this reason.
+    pub(super) end: Option<Option<&'static str>>,
+}
+
+impl<M: Mode> Endpoint<M> {
+    /// Reads who is ready, for as long as there is scratch.
+    pub(super) fn read_peers(&mut self, io: &mut impl Transport) {
+        for _ in 0..self.core.ready.len() {
+            if INPUT_SCRATCH - self.core.used < MAX_RECORD {
+                return;
+            }
+            let Some(id) = self.core.ready.pop_front() else {
+                return;
+            };
+            if self.core.peer(id).is_none() {
+                continue;
+            }
+            let may_read = self.core.may_read(id);
+            let now = self.core.now;
+            let slot = &mut self.core.peers[id.slot as usize];
+            slot.ready = false;
+            if may_read {
+                self.read_peer(id, io);
+            } else {
+                slot.reading(now, false);
+                self.core.paused.push(id);
+            }
+        }
+    }
+
+    fn read_peer(&mut self, id: PeerId, io: &mut impl Transport) {
+        let core = &mut self.core;
+        let start = core.used;
+        let limit = (start + READ_BUDGET).min(INPUT_SCRATCH);
+        let slot = &mut core.peers[id.slot as usize];
+        let read = fill(&mut core.memory, slot, id, start..limit, io);
+        let mut work = Work {
+            peer: id,
+            records: core.opens.len()..core.opens.len(),
+            end: None,
+        };
+        match read {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Err(error) => work.end = Some(Some(describe(&error))),
+            Ok(Read { bytes: 0, .. }) => work.end = Some(None),
+            Ok(read) => {
+                self.take(id, start, read.bytes);
+                if !read.drained {
+                    self.core.ready(id);
+                }
+            }
+        }
+        if work.end.is_some() {
+            self.core.peers[id.slot as usize].ended = true;
+        }
+        work.records.end = self.core.opens.len();
+        self.work.push(work);
+        self.core.touch(id);
+    }
+
+    /// Takes `bytes` that were read: first the rest of a partial unit, then what
+    /// starts at `start` in the scratch.
+    fn take(&mut self, id: PeerId, start: usize, mut bytes: usize) {
+        let core = &mut self.core;
+        let now = core.now;
+        let slot = &mut core.peers[id.slot as usize];
+        match &mut slot.protocol {
+            Protocol::Native(conn) => conn.heard(now),
+            Protocol::Classic(conn) => conn.heard(now),
+            Protocol::Undecided { first_byte } => {
+                first_byte.get_or_insert(now);
+            }
+            Protocol::Ended(_) => {}
+        }
+        if let Some(mut partial) = slot.partial.take() {
+            let Some(whole) = partial.whole else {
+                // Back in front of what was read behind it.
+                let len = partial.filled;
+                let kept = core.memory.pool.bytes(partial.buffer);
+                core.memory.scratch[start..start + len].copy_from_slice(&kept[..len]);
+                core.memory.pool.release(partial.buffer);
+                return self.find(id, start..start + len + bytes);
+            };
+            let rest = bytes.min(whole - partial.filled);
+            partial.filled += rest;
+            bytes -= rest;
+            if partial.filled < whole {
+                slot.partial = Some(partial);
+                return;
+            }
+            let span = Span::new(Memory::area_of(partial.buffer), 0..whole);
+            core.in_use.push(partial.buffer);
+            if let Protocol::Native(conn) = &mut slot.protocol {
+                let all = core.memory.bytes(span);
+                conn.gather(now, &mut core.keys, all, span, &mut core.opens);
+            }
+        }
+        self.find(id, start..start + bytes);
+    }
+
+    /// Finds what is whole in a range of the scratch, and keeps the rest.
+    fn find(&mut self, id: PeerId, range: Range<usize>) {
+        if range.is_empty() {
+            return;
+        }
+        self.core.used = range.end;
+        self.core.decide(id, range.clone());
+        let now = self.core.now;
+        let core = &mut self.core;
+        let slot = &mut core.peers[id.slot as usize];
+        let mut used = 0;
+        match &mut slot.protocol {
+            Protocol::Undecided { .. } => {}
+            Protocol::Ended(_) => used = range.len(),
+            Protocol::Native(conn) => {
+                let span = Span::new(Memory::SCRATCH, range.clone());
+                let bytes = &core.memory.scratch[range.clone()];
+                used = conn.gather(now, &mut core.keys, bytes, span, &mut core.opens);
+            }
+            Protocol::Classic(_) => used = self.find_frames(id, range.clone()),
+        }
+        self.core.keep_rest(id, range.start + used..range.end);
+    }
+
+    /// Opens classic frames one by one and hands their text on. Returns how many
+    /// bytes they took.
+    fn find_frames(&mut self, id: PeerId, range: Range<usize>) -> usize {
+        let mut at = range.start;
+        loop {
+            let core = &mut self.core;
+            let slot = &mut core.peers[id.slot as usize];
+            let Protocol::Classic(conn) = &mut slot.protocol else {
+                return range.len();
+            };
+            let bytes = &mut core.memory.area_mut(Memory::SCRATCH)[at..range.end];
+            let Some(opened) = conn.open(core.now, bytes) else {
+                // Of a connection that is over, the rest is nothing.
+                return if conn.is_over() {
+                    range.len()
+                } else {
+                    at - range.start
+                };
+            };
+            let text = at + opened.text.start..at + opened.text.end;
+            at += opened.used;
+            self.note_open(id);
+            self.chunk(id, Span::new(Memory::SCRATCH, text), opened.last);
+        }
+    }
+
+    /// Reads every local that may be read, and hands on what it gave.
+    pub(super) fn read_locals(&mut self, io: &mut impl Transport) {
+        for index in 0..self.core.locals.len() {
+            let local = LocalId(index as u32);
+            if self.core.may_read_local(local) {
+                self.read_local(local, io);
+            }
+        }
+    }
+
+    fn read_local(&mut self, local: LocalId, io: &mut impl Transport) {
+        let core = &mut self.core;
+        let start = core.used;
+        let end = (start + LOCAL_BUDGET).min(core.memory.scratch.len());
+        let read = io.read_local(local, &mut core.memory.scratch[start..end]);
+        let Some(input) = &mut core.locals[local.index()].input else {
+            return;
+        };
+        match read {
+            Ok(Read { bytes: 0, .. }) => {
+                input.ended = true;
+                self.last_line(local);
+                self.mode.input_end(&mut self.core, local);
+                self.core.input_ended();
+            }
+            Ok(read) => {
+                input.ready = !read.drained;
+                core.used = start + read.bytes;
+                match input.kind.cut {
+                    Cut::Blocks => self.blocks(local, start..start + read.bytes),
+                    Cut::Lines => self.lines(local, start..start + read.bytes),
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => input.ready = false,
+            Err(error) => {
+                input.ended = true;
+                self.core.local_failed(local, error.kind());
+            }
+        }
+    }
+
+    fn blocks(&mut self, local: LocalId, range: Range<usize>) {
+        for start in range.clone().step_by(STREAM_MESSAGE) {
+            let block = start..range.end.min(start + STREAM_MESSAGE);
+            let span = Span::new(Memory::SCRATCH, block);
+            self.mode
+                .input(&mut self.core, local, Message::new(&[span]));
+        }
+    }
+
+    fn lines(&mut self, local: LocalId, range: Range<usize>) {
+        let mut start = range.start;
+        while start < range.end {
+            let rest = &self.core.memory.scratch[start..range.end];
+            let newline = rest.iter().position(|&byte| byte == b'\n');
+            let end = newline.map_or(range.end, |at| start + at + 1);
+            let Some(input) = &mut self.core.locals[local.index()].input else {
+                return;
+            };
+            if newline.is_some() && input.line.is_empty() {
+                let span = Span::new(Memory::SCRATCH, start..end);
+                self.mode
+                    .input(&mut self.core, local, Message::new(&[span]));
+            } else {
+                input
+                    .line
+                    .extend_from_slice(&self.core.memory.scratch[start..end]);
+                if newline.is_some() || input.line.len() >= MAX_LINE {
+                    self.last_line(local);
+                }
+            }
+            start = end;
+        }
+    }
+
+    /// Hands on a line that had to be put together, or lacks its end.
+    fn last_line(&mut self, local: LocalId) {
+        let Some(input) = &mut self.core.locals[local.index()].input else {
+            return;
+        };
+        let line = std::mem::take(&mut input.line);
+        if !line.is_empty() {
+            let span = self.core.pin(&line);
+            self.mode
+                .input(&mut self.core, local, Message::new(&[span]));
+            self.core.memory.release(span);
+        }
+    }
+}
+
+/// Reads for a peer: the rest of a partial unit behind its first bytes, and what
+/// follows into `room` of the scratch; where the unit's length is not known yet,
+/// leaving room for its first bytes.
+fn fill(
+    memory: &mut Memory,
+    slot: &Peer,
+    id: PeerId,
+    room: Range<usize>,
+    io: &mut impl Transport,
+) -> io::Result<Read> {
+    match slot.partial {
+        None => io.read(id, &mut [IoSliceMut::new(&mut memory.scratch[room])]),
+        Some(Partial {
+            filled,
+            whole: None,
+            ..
+        }) => {
+            let room = room.start + filled..room.end;
+            io.read(id, &mut [IoSliceMut::new(&mut memory.scratch[room])])
+        }
+        Some(Partial {
+            buffer,
+            filled,
+            whole: Some(whole),
+        }) => {
+            let rest = &mut memory.pool.bytes_mut(buffer)[filled..whole];
+            let mut slices = [
+                IoSliceMut::new(rest),
+                IoSliceMut::new(&mut memory.scratch[room]),
+            ];
+            io.read(id, &mut slices)
+        }
+    }
+}
+
+fn describe(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::ConnectionReset => "it was reset",
+        io::ErrorKind::TimedOut => "the network gave up on it",
+        _ => "reading failed",
+    }
+}
+
+impl Core {
+    /// Decides what an undecided peer speaks, if the bytes in `range` tell.
+    fn decide(&mut self, id: PeerId, range: Range<usize>) {
+        let slot = &self.peers[id.slot as usize];
+        let Protocol::Undecided { first_byte } = slot.protocol else {
+            return;
+        };
+        let since = match slot.standing {
+            Standing::Listening => first_byte.unwrap_or(self.now),
+            _ => slot.born,
+        };
+        let bytes = &self.memory.scratch[range];
+        if self.setup.identity.is_none() || !hello::may_be_client(bytes) {
+            self.become_classic(id, since);
+        } else if bytes.len() >= FIXED {
+            let conn = self.new_server(since);
+            self.set_standing(id, Standing::Unproved);
+            self.peers[id.slot as usize].protocol = Protocol::Native(conn);
+        }
+    }
+
+    /// Makes an undecided peer a classic one.
+    pub(super) fn become_classic(&mut self, id: PeerId, since: Time) {
+        if self.peers[id.slot as usize].standing == Standing::Unproved {
+            self.listen(id);
+        }
+        let slot = &mut self.peers[id.slot as usize];
+        if slot.standing == Standing::Listening
+            && let Some(keys) = &self.setup.classic
+        {
+            let conn = ClassicConnection::new(keys.clone(), self.setup.limits.max_message, since);
+            slot.protocol = Protocol::Classic(conn);
+        }
+    }
+
+    /// Keeps the bytes in `range` of the scratch, which are a first part of
+    /// something, until the rest is there.
+    fn keep_rest(&mut self, id: PeerId, range: Range<usize>) {
+        if range.is_empty() {
+            return;
+        }
+        let slot = &mut self.peers[id.slot as usize];
+        let bytes = &self.memory.scratch[range.clone()];
+        let whole = match &slot.protocol {
+            Protocol::Native(conn) => conn.unit(bytes),
+            _ => None,
+        };
+        let buffer = self.memory.pool.take(whole.unwrap_or(range.len()));
+        self.memory
+            .pool
+            .copy_in(buffer, 0, &self.memory.scratch[range.clone()]);
+        slot.partial = Some(Partial {
+            buffer,
+            filled: range.len(),
+            whole,
+        });
+    }
+
+    /// Whether `local` has something that may be read now: somebody is there who
+    /// it is for, or it is typed; and no peer it feeds is above high water.
+    pub(super) fn may_read_local(&self, local: LocalId) -> bool {
+        self.locals[local.index()]
+            .input
+            .as_ref()
+            .is_some_and(|input| {
+                input.ready
+                    && !input.ended
+                    && self.congested == 0
+                    && self.ends.reads_input()
+                    && (input.kind.terminal || self.proved > 0)
+            })
+    }
+
+    pub(super) fn locals_busy(&self) -> bool {
+        (0..self.locals.len() as u32).any(|index| self.may_read_local(LocalId(index)))
+    }
+}

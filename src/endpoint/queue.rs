@@ -1,0 +1,148 @@
+//! What waits for a receiver: references to bytes, in order.
+//!
+//! All queues of an endpoint share one store of nodes, so that a thousand short
+//! queues cost no more than one long one. A node counts as a holder of its
+//! buffer; what still lies in the scratch is [kept](Nodes::keep_scratch) when the
+//! tick ends.
+
+use slab::Slab;
+
+use crate::span::Span;
+use crate::wire::buffer::Memory;
+use crate::wire::record::Kind;
+
+/// One chunk that waits.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Item {
+    pub(super) span: Span,
+    /// What kind of record it becomes; a local has no use for it.
+    pub(super) kind: Kind,
+}
+
+#[derive(Debug)]
+struct Node {
+    item: Item,
+    next: Option<u32>,
+}
+
+/// The store that queues share.
+#[derive(Debug, Default)]
+pub(super) struct Nodes {
+    slab: Slab<Node>,
+    /// Nodes of this tick that refer to the scratch.
+    fresh: Vec<u32>,
+}
+
+/// A queue of one receiver.
+///
+/// Invariant: `bytes` is the sum of its spans' lengths; `head` and `tail` are
+/// both there or both not.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    head: Option<u32>,
+    tail: Option<u32>,
+    bytes: usize,
+}
+
+impl Queue {
+    /// Bytes that wait.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.head.is_none()
+    }
+
+    /// Appends `item` and adds a holder to its buffer.
+    pub(super) fn push(&mut self, nodes: &mut Nodes, memory: &mut Memory, item: Item) {
+        let index = nodes.slab.insert(Node { item, next: None }) as u32;
+        match Memory::buffer(item.span.area) {
+            Some(id) => memory.pool.hold(id),
+            None => nodes.fresh.push(index),
+        }
+        match self.tail.replace(index) {
+            Some(tail) => nodes.slab[tail as usize].next = Some(index),
+            None => self.head = Some(index),
+        }
+        self.bytes += item.span.len();
+    }
+
+    /// The first item.
+    pub(super) fn front(&self, nodes: &Nodes) -> Option<Item> {
+        self.head.map(|index| nodes.slab[index as usize].item)
+    }
+
+    /// All items, in order.
+    pub(super) fn iter<'a>(&self, nodes: &'a Nodes) -> impl Iterator<Item = Item> + use<'a> {
+        let mut next = self.head;
+        std::iter::from_fn(move || {
+            let node = &nodes.slab[next? as usize];
+            next = node.next;
+            Some(node.item)
+        })
+    }
+
+    /// Takes the first item out; its holder is the caller's to release.
+    pub(super) fn pop(&mut self, nodes: &mut Nodes) -> Option<Item> {
+        let node = nodes.slab.remove(self.head? as usize);
+        self.head = node.next;
+        if self.head.is_none() {
+            self.tail = None;
+        }
+        self.bytes -= node.item.span.len();
+        Some(node.item)
+    }
+
+    /// Takes `count` bytes off the front, and the holders of what is used up.
+    pub(super) fn consume(&mut self, nodes: &mut Nodes, memory: &mut Memory, mut count: usize) {
+        while let Some(index) = self.head {
+            let span = &mut nodes.slab[index as usize].item.span;
+            if count < span.len() {
+                *span = span.slice(count..span.len());
+                self.bytes -= count;
+                return;
+            }
+            count -= span.len();
+            if let Some(item) = self.pop(nodes) {
+                memory.release(item.span);
+            }
+        }
+    }
+
+    /// Drops everything.
+    pub(super) fn clear(&mut self, nodes: &mut Nodes, memory: &mut Memory) {
+        while let Some(item) = self.pop(nodes) {
+            memory.release(item.span);
+        }
+    }
+}
+
+impl Nodes {
+    /// How many items wait in all queues.
+    pub(super) fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    /// Copies what queues refer to in the scratch, which is about to be used
+    /// again; once, however many refer to it.
+    pub(super) fn keep_scratch(&mut self, memory: &mut Memory) {
+        let mut last: Option<(Span, Span)> = None;
+        for index in self.fresh.drain(..) {
+            // A node that was taken, or whose place was used again, is not in
+            // the scratch or is kept already.
+            let Some(node) = self.slab.get_mut(index as usize) else {
+                continue;
+            };
+            let span = node.item.span;
+            if span.area != Memory::SCRATCH {
+                continue;
+            }
+            node.item.span = match last {
+                Some((from, kept)) if from == span => memory.keep(kept),
+                _ => memory.keep(span),
+            };
+            last = Some((span, node.item.span));
+        }
+    }
+}
