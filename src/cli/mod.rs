@@ -2,9 +2,9 @@
 //!
 //! [`args`] is the command line as typed, [`config`] the same once checked,
 //! [`keys`] where the two secrets come from, and [`keygen`] makes new ones.
-//! Whatever cannot run is refused here, by name, before a socket is opened.
-//! Nothing in here opens one, and nothing prints: texts are handed back. Read
-//! next: [`args::parse`].
+//! Whatever cannot run is refused there, by name, before a socket is opened, and
+//! nothing is printed: texts are handed back. [`mod@run`] runs what is left, and
+//! [`report`] prints what happens. Read next: [`args::parse`].
 
 pub mod args;
 pub mod config;
@@ -14,6 +14,8 @@ mod key_text;
 pub mod keygen;
 pub mod keys;
 mod private_file;
+pub mod report;
+pub mod run;
 
 use crate::error::Error;
 

@@ -275,14 +275,16 @@ impl<M: Mode> Endpoint<M> {
 
     /// Says that reading from `local` is worth a try.
     pub fn local_readable(&mut self, local: LocalId) {
-        if let Some(input) = &mut self.core.locals[local.index()].input {
+        let local = self.core.locals.get_mut(local.index());
+        if let Some(input) = local.and_then(|local| local.input.as_mut()) {
             input.ready = true;
         }
     }
 
     /// Says that writing to `local` is worth a try.
     pub fn local_writable(&mut self, local: LocalId) {
-        if let Some(output) = &mut self.core.locals[local.index()].output {
+        let local = self.core.locals.get_mut(local.index());
+        if let Some(output) = local.and_then(|local| local.output.as_mut()) {
             output.blocked = false;
         }
     }

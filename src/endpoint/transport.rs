@@ -34,6 +34,9 @@ impl PeerId {
 pub struct LocalId(pub(crate) u32);
 
 impl LocalId {
+    /// The local that was added first; the program has no other.
+    pub const FIRST: Self = Self(0);
+
     /// The place of this local: 0 for the first that was added.
     pub const fn index(self) -> usize {
         self.0 as usize

@@ -5,39 +5,38 @@ use crate::endpoint::mode::{HandedOn, Message, Mode, Receivers};
 use crate::endpoint::transport::{LocalId, PeerId};
 use crate::endpoint::{Core, Notice};
 
-/// Joins an input and an output with all peers.
+/// Where what peers say is written.
+const OUTPUT: LocalId = LocalId::FIRST;
+
+/// Joins the endpoint's first local with all peers.
 #[derive(Debug, Clone, Copy)]
 pub struct Chat {
-    output: LocalId,
     answers_fin: bool,
 }
 
 impl Chat {
-    /// Writes what peers say to `output`. `answers_fin` says what a peer's FIN
+    /// `answers_fin` says what a peer's FIN
     /// leads to: our own at once (somebody types, or there is no input), or none
     /// until our own input has ended (a pipe or a file).
-    pub fn new(output: LocalId, answers_fin: bool) -> Self {
-        Self {
-            output,
-            answers_fin,
-        }
+    pub fn new(answers_fin: bool) -> Self {
+        Self { answers_fin }
     }
 }
 
 impl Mode for Chat {
     fn receivers(&self) -> Receivers {
-        Receivers::Local(self.output)
+        Receivers::Local(OUTPUT)
     }
 
     fn message(&mut self, core: &mut Core, _: PeerId, message: Message<'_>) {
-        core.write(self.output, message);
+        core.write(OUTPUT, message);
     }
 
     fn fin(&mut self, core: &mut Core, peer: PeerId) -> HandedOn {
         if self.answers_fin {
             core.finish(peer);
         }
-        HandedOn::Written(self.output)
+        HandedOn::Written(OUTPUT)
     }
 
     fn input(&mut self, core: &mut Core, _: LocalId, message: Message<'_>) {

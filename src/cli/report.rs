@@ -1,0 +1,155 @@
+//! What the user is told on stderr: who came, who left and why, and what could
+//! not be done. One line each; refusals at a bounded rate.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::conn::Outcome;
+use crate::endpoint::mode::Mode;
+use crate::endpoint::{Event, Notice, Stats};
+use crate::error::Failure;
+use crate::limits::REFUSALS_LOGGED;
+use crate::net::event_loop::{EventLoop, Report};
+use crate::time::Time;
+
+/// How often lines of one kind start anew.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// Prints reports.
+#[derive(Debug)]
+pub struct Reporter {
+    names_peers: bool,
+    is_client: bool,
+    period: Time,
+    printed: u32,
+    hidden: u64,
+}
+
+/// A peer as the user knows it.
+struct Name(Option<SocketAddr>);
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(address) => write!(f, "{address}"),
+            None => f.write_str("a peer"),
+        }
+    }
+}
+
+impl Reporter {
+    /// Prints who comes and goes if `names_peers`; of a client's one peer, only
+    /// what went wrong.
+    pub fn new(names_peers: bool, is_client: bool) -> Self {
+        Self {
+            names_peers,
+            is_client,
+            period: Time::ZERO,
+            printed: 0,
+            hidden: 0,
+        }
+    }
+
+    /// Prints what `report` has to tell.
+    pub fn print<M: Mode>(&mut self, events: &EventLoop<M>, report: Report) {
+        let now = events.now();
+        match report {
+            Report::Connected(address) => tracing::info!("connected to {address}"),
+            Report::StatisticsWanted => {
+                let core = events.endpoint().core();
+                tracing::info!("{}", line(&core.stats(), core.proved(), core.held()));
+            }
+            Report::CannotAccept(error) => {
+                if self.may_print(now) {
+                    tracing::warn!("cannot accept more connections for now: {error}");
+                }
+            }
+            Report::Endpoint(Event::Joined(peer)) => {
+                if self.names_peers {
+                    tracing::info!("{} came", Name(events.address(peer)));
+                }
+            }
+            Report::Endpoint(Event::Left(peer, outcome)) => {
+                self.left(now, &Name(events.address(peer)), &outcome);
+            }
+            Report::Endpoint(Event::Refused(peer, outcome)) => {
+                self.refused(now, &Name(events.address(peer)), &outcome);
+            }
+            Report::Endpoint(Event::Notice(notice)) => self.notice(now, notice),
+        }
+    }
+
+    fn left(&mut self, now: Time, name: &Name, outcome: &Outcome) {
+        match outcome {
+            Ok(()) if self.names_peers => tracing::info!("{name} left"),
+            Ok(()) => {}
+            Err(failure) if self.names_peers || self.is_client || self.may_print(now) => {
+                tracing::warn!("{name}: {failure}");
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn refused(&mut self, now: Time, name: &Name, outcome: &Outcome) {
+        match outcome {
+            Ok(()) | Err(Failure::Closed(_)) if !self.is_client => {}
+            Err(failure) if self.may_print(now) => tracing::warn!("{name} refused: {failure}"),
+            _ => {}
+        }
+    }
+
+    fn notice(&mut self, now: Time, notice: Notice) {
+        match notice {
+            Notice::NobodyThere => tracing::warn!("nobody is there: the line was dropped"),
+            Notice::LeavingAfterPeers => tracing::info!(
+                "input ended: leaving after these peers; --no-input keeps serving"
+            ),
+            Notice::NotText(bytes) => {
+                if self.may_print(now) {
+                    tracing::warn!(
+                        "{bytes} bytes are not UTF-8 and were left out: classic carries text only"
+                    );
+                }
+            }
+            Notice::LocalFailed(_, error) => {
+                tracing::error!("standard input or output failed: {error}");
+            }
+        }
+    }
+
+    /// Whether another line of the kind that strangers cause may be printed.
+    fn may_print(&mut self, now: Time) -> bool {
+        if now.since(self.period) >= PERIOD {
+            if self.hidden > 0 {
+                tracing::warn!("{} more like these were not shown", self.hidden);
+            }
+            self.period = now;
+            self.printed = 0;
+            self.hidden = 0;
+        }
+        let may = self.printed < REFUSALS_LOGGED;
+        if may {
+            self.printed += 1;
+        } else {
+            self.hidden += 1;
+        }
+        may
+    }
+}
+
+/// The line that SIGUSR1 prints.
+fn line(stats: &Stats, peers: usize, held: usize) -> String {
+    format!(
+        "{peers} peers now, {} joined, {} complete, {} failed, {} refused; \
+         {} messages of {} bytes received; {} records opened, {} sealed; {held} bytes held",
+        stats.joined,
+        stats.complete,
+        stats.failed,
+        stats.refused,
+        stats.messages,
+        stats.bytes,
+        stats.opened,
+        stats.sealed,
+    )
+}

@@ -1,0 +1,312 @@
+//! The loop on one thread: waits for sockets, locals, names, signals and time,
+//! and drives an [`Endpoint`].
+//!
+//! The program and the load tester both run on it. What to do with messages is
+//! the endpoint's mode; what to tell the user is up to whoever calls
+//! [`turn`](EventLoop::turn).
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mio::net::TcpStream;
+use mio::{Events, Poll, Token, Waker};
+
+use super::clock::Clock;
+use super::dial::{Dial, Progress};
+use super::listen::Listener;
+use super::local::{Input, InputKind, Output};
+use super::signals::{Signal, Signals};
+use super::sockets::{FIRST_RESERVED, Sockets};
+use crate::endpoint::mode::Mode;
+use crate::endpoint::transport::{LocalId, PeerId};
+use crate::endpoint::{self, Cut, Endpoint};
+use crate::error::Error;
+use crate::limits::{ACCEPT_BUDGET, ACCEPT_PAUSE, EVENTS};
+use crate::time::Time;
+
+const WAKER: Token = Token(FIRST_RESERVED);
+const LISTENER: Token = Token(FIRST_RESERVED + 1);
+const DIAL: Token = Token(FIRST_RESERVED + 2);
+const SIGNALS: Token = Token(FIRST_RESERVED + 3);
+const INPUT: Token = Token(FIRST_RESERVED + 4);
+const OUTPUT: Token = Token(FIRST_RESERVED + 5);
+
+/// What a turn brought, for people to read.
+#[derive(Debug)]
+pub enum Report {
+    /// Something happened on the endpoint.
+    Endpoint(endpoint::Event),
+    /// A dialled connection is there; the handshake comes next.
+    Connected(SocketAddr),
+    /// SIGUSR1: a line of statistics is wanted.
+    StatisticsWanted,
+    /// Connections wait, and this machine has no descriptors or memory for them.
+    CannotAccept(io::ErrorKind),
+}
+
+/// Accepting.
+#[derive(Debug)]
+struct Accepting {
+    listener: Listener,
+    /// There may be more than was accepted.
+    ready: bool,
+    /// Not before this: there was no room for another connection.
+    paused: Option<Time>,
+}
+
+/// The loop, and all it drives.
+#[derive(Debug)]
+pub struct EventLoop<M> {
+    poll: Poll,
+    events: Events,
+    waker: Arc<Waker>,
+    clock: Clock,
+    endpoint: Endpoint<M>,
+    sockets: Sockets,
+    accepting: Option<Accepting>,
+    dial: Option<Dial>,
+    signals: Option<Signals>,
+    reports: Vec<Report>,
+}
+
+impl<M: Mode + std::fmt::Debug> EventLoop<M> {
+    /// A loop around `endpoint`, with nothing to wait for yet.
+    pub fn new(endpoint: Endpoint<M>) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let sockets = Sockets::new(poll.registry().try_clone()?);
+        Ok(Self {
+            poll,
+            events: Events::with_capacity(EVENTS),
+            waker,
+            clock: Clock::start(),
+            endpoint,
+            sockets,
+            accepting: None,
+            dial: None,
+            signals: None,
+            reports: Vec::new(),
+        })
+    }
+
+    /// Accepts what comes to `listener`.
+    pub fn listen(&mut self, mut listener: Listener) -> io::Result<()> {
+        listener.register(self.poll.registry(), LISTENER)?;
+        self.accepting = Some(Accepting {
+            listener,
+            ready: true,
+            paused: None,
+        });
+        Ok(())
+    }
+
+    /// Looks `host` up and connects to it, all within the deadline.
+    pub fn dial(&mut self, host: &str, port: u16) {
+        let waker = self.waker.clone();
+        self.dial = Some(Dial::start(host, port, waker, self.clock.now()));
+    }
+
+    /// Connects to an address at once.
+    pub fn connect(&mut self, address: SocketAddr) -> io::Result<PeerId> {
+        let socket = TcpStream::connect(address)?;
+        let peer = self.endpoint.dialled(self.clock.now());
+        self.sockets.add(peer, socket, address)?;
+        Ok(peer)
+    }
+
+    /// Joins standard output, and standard input unless it is not wanted, to the
+    /// endpoint; says which local they are. Lines are cut where somebody types,
+    /// and where `lines` says so.
+    pub fn attach_stdio(&mut self, input: bool, lines: bool) -> io::Result<LocalId> {
+        let registry = self.poll.registry();
+        let mut kind = None;
+        if input {
+            let mut stdin = Input::open(io::stdin().as_fd(), self.waker.clone())?;
+            stdin.register(registry, INPUT)?;
+            kind = Some(stdin.kind());
+            self.sockets.input = Some(stdin);
+        }
+        let mut stdout = Output::open(io::stdout().as_fd(), self.waker.clone())?;
+        stdout.register(registry, OUTPUT)?;
+        self.sockets.output = Some(stdout);
+        let kind = kind.map(|kind| {
+            let terminal = kind == InputKind::Terminal;
+            let cut = if lines || terminal { Cut::Lines } else { Cut::Blocks };
+            endpoint::InputKind { cut, terminal }
+        });
+        let local = self.endpoint.add_local(kind, true);
+        assert_eq!(local, LocalId::FIRST, "one local");
+        Ok(local)
+    }
+
+    /// Stops the endpoint on SIGINT, SIGTERM and SIGHUP.
+    pub fn watch_signals(&mut self) -> io::Result<()> {
+        self.signals = Some(Signals::new(self.poll.registry(), SIGNALS)?);
+        Ok(())
+    }
+
+    /// Waits until something happens, at most `at_most`, and does all that
+    /// follows from it.
+    ///
+    /// # Errors
+    ///
+    /// When polling fails, or a [dialled](Self::dial) host cannot be reached.
+    pub fn turn(&mut self, at_most: Option<Duration>) -> Result<(), Error> {
+        self.sockets.forget_closed();
+        let timeout = self.timeout().into_iter().chain(at_most).min();
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                return Err(Error::Local(format!("cannot wait for events: {error}")));
+            }
+            _ => {}
+        }
+        self.note_events();
+        let now = self.clock.now();
+        self.accept(now);
+        self.take_dialled(now)?;
+        self.endpoint.tick(now, &mut self.sockets);
+        if !self.endpoint.is_accepting() {
+            self.accepting = None;
+        }
+        let events = std::iter::from_fn(|| self.endpoint.poll_event());
+        self.reports.extend(events.map(Report::Endpoint));
+        Ok(())
+    }
+
+    /// What the last turn brought; to be taken before the next one.
+    pub fn reports(&mut self) -> Vec<Report> {
+        std::mem::take(&mut self.reports)
+    }
+
+    /// Where `peer` is, or was when it left in the last turn.
+    pub fn address(&self, peer: PeerId) -> Option<SocketAddr> {
+        self.sockets.address(peer)
+    }
+
+    /// What is driven.
+    pub fn endpoint(&self) -> &Endpoint<M> {
+        &self.endpoint
+    }
+
+    /// What is driven, to change its mode between turns.
+    pub fn endpoint_mut(&mut self) -> &mut Endpoint<M> {
+        &mut self.endpoint
+    }
+
+    /// The time of the loop's clock.
+    pub fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    /// How long to wait at most.
+    fn timeout(&self) -> Option<Duration> {
+        let accepting = self.accepting.as_ref().filter(|accepting| accepting.ready);
+        let accept = accepting.map(|accepting| accepting.paused.unwrap_or(Time::ZERO));
+        let dial = self.dial.as_ref().map(Dial::next_timeout);
+        let due = [self.endpoint.next_timeout(), accept, dial];
+        let now = self.clock.now();
+        due.into_iter().flatten().min().map(|at| at.since(now))
+    }
+
+    fn note_events(&mut self) {
+        for event in &self.events {
+            match event.token() {
+                WAKER => {
+                    self.endpoint.local_readable(LocalId::FIRST);
+                    self.endpoint.local_writable(LocalId::FIRST);
+                }
+                LISTENER => {
+                    if let Some(accepting) = &mut self.accepting {
+                        accepting.ready = true;
+                    }
+                }
+                DIAL => {}
+                SIGNALS => note_signals(
+                    &mut self.signals,
+                    &mut self.endpoint,
+                    &mut self.reports,
+                    self.clock.now(),
+                ),
+                INPUT => self.endpoint.local_readable(LocalId::FIRST),
+                OUTPUT => self.endpoint.local_writable(LocalId::FIRST),
+                Token(number) => {
+                    let peer = PeerId::from_u64(number as u64);
+                    self.sockets.note(peer, event);
+                    if event.is_readable() || event.is_read_closed() || event.is_error() {
+                        self.endpoint.readable(peer);
+                    }
+                    if event.is_writable() {
+                        self.endpoint.writable(peer);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Accepts who waits, within the budget.
+    fn accept(&mut self, now: Time) {
+        let Some(accepting) = &mut self.accepting else {
+            return;
+        };
+        if !accepting.ready || accepting.paused.is_some_and(|until| now < until) {
+            return;
+        }
+        accepting.paused = None;
+        for _ in 0..ACCEPT_BUDGET {
+            match accepting.listener.accept() {
+                Ok(Some((socket, address))) => {
+                    let peer = self.endpoint.accepted(now);
+                    // Where this fails, so does the first read.
+                    let _ = self.sockets.add(peer, socket, address);
+                }
+                Ok(None) => {
+                    accepting.ready = false;
+                    return;
+                }
+                Err(error) => {
+                    accepting.paused = Some(now + ACCEPT_PAUSE);
+                    self.reports.push(Report::CannotAccept(error.kind()));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Goes on with dialling, if that is what we do.
+    fn take_dialled(&mut self, now: Time) -> Result<(), Error> {
+        let Some(dial) = self.dial.as_mut().filter(|_| self.endpoint.is_accepting()) else {
+            self.dial = None;
+            return Ok(());
+        };
+        match dial.turn(self.poll.registry(), DIAL, now) {
+            Progress::Pending => return Ok(()),
+            Progress::Failed(error) => return Err(error),
+            Progress::Connected(socket, address) => {
+                let peer = self.endpoint.dialled(now);
+                self.sockets
+                    .add(peer, socket, address)
+                    .map_err(|error| Error::Local(format!("{address}: {error}")))?;
+                self.reports.push(Report::Connected(address));
+            }
+        }
+        self.dial = None;
+        Ok(())
+    }
+}
+
+fn note_signals<M: Mode>(
+    signals: &mut Option<Signals>,
+    endpoint: &mut Endpoint<M>,
+    reports: &mut Vec<Report>,
+    now: Time,
+) {
+    for signal in signals.iter_mut().flat_map(Signals::pending) {
+        match signal {
+            Signal::Stop(number) => endpoint.stop(now, number as u8),
+            Signal::Statistics => reports.push(Report::StatisticsWanted),
+        }
+    }
+}
