@@ -1,0 +1,13 @@
+//! Properties of the wire layouts and of sealing, for any input.
+//!
+//! [`records`] and [`refused`] compare batches with [`oracle`], which seals one
+//! record at a time in the plainest way; [`wire`] and [`classic`] need no oracle
+//! but the text of `PROTOCOL.md`. Known answers are in `tests/vectors`.
+#![allow(clippy::unwrap_used)]
+
+mod classic;
+mod oracle;
+mod plan;
+mod records;
+mod refused;
+mod wire;

@@ -1,0 +1,165 @@
+//! Records: sealed to the expected bytes, opened to the expected payload.
+
+use aes::Aes256;
+use aes::cipher::{BlockCipherEncrypt, KeyInit};
+use hkdf::Hkdf;
+use hmac::{Hmac, Mac};
+use sealwire::crypto::batch::{OpenBatch, OpenJob, SealBatch, SealJob};
+use sealwire::crypto::keys::{KeyStore, OpenKeys, SealKeys, epoch_of};
+use sealwire::limits::{BLOCK, EPOCH_BITS, RECORD_HEADER, TAG};
+use sealwire::span::{Area, Span};
+use sealwire::wire::record::{blocks_for, parse_blocks, parse_plaintext, record_len};
+use serde_json::Value;
+use sha2::Sha256;
+
+use crate::answers::{array, assert_record, bytes, list, native, number, payload, text};
+
+/// One direction of the vectors' connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Direction {
+    ClientToServer,
+    ServerToClient,
+}
+
+impl Direction {
+    /// The direction of what `who`, or of what the vectors call `who to …`,
+    /// sends.
+    fn of(who: &Value) -> Self {
+        match text(who) {
+            "client" | "client to server" => Self::ClientToServer,
+            "server" | "server to client" => Self::ServerToClient,
+            other => panic!("unknown direction {other}"),
+        }
+    }
+
+    /// Its secret in the epoch of `sequence`, from the vectors' first.
+    fn secret(self, sequence: u64) -> [u8; 32] {
+        let first = match self {
+            Self::ClientToServer => array(&native()["client_to_server"]),
+            Self::ServerToClient => array(&native()["server_to_client"]),
+        };
+        (0..epoch_of(sequence)).fold(first, |secret, _| {
+            let mut next = [0; 32];
+            let hkdf = Hkdf::<Sha256>::from_prk(&secret).unwrap();
+            hkdf.expand(b"sealwire/1 next epoch", &mut next).unwrap();
+            next
+        })
+    }
+}
+
+/// The whole record, its length field too.
+pub(crate) fn seal(
+    direction: Direction,
+    sequence: u64,
+    kind: u8,
+    payload: &mut [u8],
+    blocks: u16,
+) -> Vec<u8> {
+    let mut keys = KeyStore::<SealKeys>::default();
+    let handle = keys.install(&direction.secret(sequence), epoch_of(sequence));
+    let mut batch = SealBatch::default();
+    batch.push(SealJob {
+        key: handle.id(),
+        sequence,
+        kind,
+        blocks,
+        payload: Span::new(Area::ONLY, 0..payload.len()),
+        body: RECORD_HEADER,
+    });
+    let mut record = vec![0; record_len(blocks)];
+    record[..RECORD_HEADER].copy_from_slice(&blocks.to_be_bytes());
+    batch.run(&keys, &payload, &mut record);
+    record
+}
+
+/// The plaintext of a whole record, with its padding; `None` if its tag does not
+/// hold.
+pub(crate) fn open(direction: Direction, sequence: u64, record: &[u8]) -> Option<Vec<u8>> {
+    let mut keys = KeyStore::<OpenKeys>::default();
+    let handle = keys.install(&direction.secret(sequence), epoch_of(sequence));
+    let mut bytes = record.to_vec();
+    let mut batch = OpenBatch::default();
+    batch.push(OpenJob {
+        key: handle.id(),
+        sequence,
+        body: Span::new(Area::ONLY, RECORD_HEADER..record.len()),
+    });
+    batch.run(&keys, &mut &mut bytes[..]);
+    let (job, held) = batch.result(0);
+    held.then(|| bytes[job.text().range()].to_vec())
+}
+
+/// Seals and opens one entry of a list.
+fn check(direction: Direction, sequence: u64, extra_blocks: u64, entry: &Value) {
+    let kind = number(&entry["kind"]) as u8;
+    let mut payload = payload(&entry["payload"]);
+    let blocks = blocks_for(payload.len()) + extra_blocks as u16;
+    let record = seal(direction, sequence, kind, &mut payload, blocks);
+    assert_record(&record, &entry["record"]);
+
+    assert_eq!(parse_blocks(&record), Ok(Some(blocks)));
+    let plaintext = open(direction, sequence, &record).unwrap();
+    let (read_kind, len) = parse_plaintext(&plaintext).unwrap();
+    assert_eq!((read_kind as u8, &plaintext[..len]), (kind, &payload[..]));
+}
+
+/// Goal: every record of the vectors comes out right, in both directions, with
+/// padding of any length, over epochs. Method: seal each, compare, and open it
+/// again.
+#[test]
+fn records_are_sealed_and_opened() {
+    for entry in list(&native()["records"]) {
+        let direction = Direction::of(&entry["direction"]);
+        let sequence = number(&entry["sequence"]);
+        check(direction, sequence, number(&entry["extra_blocks"]), entry);
+    }
+}
+
+/// Goal: a whole conversation comes out right. Method: each side counts its own
+/// records.
+#[test]
+fn a_transcript_is_sealed_and_opened() {
+    let mut sent = [0; 2];
+    for entry in list(&native()["transcript"]) {
+        let direction = Direction::of(&entry["who"]);
+        let sequence = &mut sent[direction as usize];
+        check(direction, *sequence, 0, entry);
+        *sequence += 1;
+    }
+    assert!(sent.iter().all(|&count| count > 0));
+}
+
+/// Goal: the keys of the first two epochs, and the first IV of each, are those
+/// of the vectors. Method: they cannot be seen, so one record is made with each:
+/// of a single block, it is `AES(k_enc, iv ⊕ plaintext)` and its tag.
+#[test]
+fn an_epochs_keys_are_the_expected_ones() {
+    for (epoch, name) in ["client_to_server_epoch_0", "client_to_server_epoch_1"]
+        .iter()
+        .enumerate()
+    {
+        let keys = &native()[name];
+        let sequence = (epoch as u64) << EPOCH_BITS;
+        let mut iv = [[0; 8], sequence.to_be_bytes()].concat();
+        encrypt(&keys["k_iv"], &mut iv);
+        assert_eq!(iv, bytes(&keys["iv"]));
+
+        let mut block = [7; BLOCK];
+        block[BLOCK - 1] = 2;
+        block.iter_mut().zip(&iv).for_each(|(byte, iv)| *byte ^= iv);
+        encrypt(&keys["k_enc"], &mut block);
+        let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&bytes(&keys["k_mac"])).unwrap();
+        mac.update(&block);
+        mac.update(&sequence.to_be_bytes());
+        mac.update(&[0, 1]);
+        let tag = mac.finalize().into_bytes();
+
+        let record = seal(Direction::ClientToServer, sequence, 2, &mut [7; 15], 1);
+        let expected = [&[0, 1], &block[..], &tag[..TAG]].concat();
+        assert_eq!(record, expected, "epoch {epoch}");
+    }
+}
+
+fn encrypt(key: &Value, block: &mut [u8]) {
+    Aes256::new(&array(key).into()).encrypt_block(block.try_into().unwrap());
+}
