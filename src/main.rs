@@ -36,7 +36,8 @@ fn start() -> Result<u8, Error> {
 /// Has what is reported printed on stderr, one plain line each; in colour on a
 /// terminal, unless `NO_COLOR` is set.
 fn print_to_stderr() {
-    let colour = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    let colour =
+        stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
     tracing_subscriber::fmt()
         .with_writer(stderr)
         .with_ansi(colour)

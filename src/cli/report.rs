@@ -102,9 +102,9 @@ impl Reporter {
     fn notice(&mut self, now: Time, notice: Notice) {
         match notice {
             Notice::NobodyThere => tracing::warn!("nobody is there: the line was dropped"),
-            Notice::LeavingAfterPeers => tracing::info!(
-                "input ended: leaving after these peers; --no-input keeps serving"
-            ),
+            Notice::LeavingAfterPeers => {
+                tracing::info!("input ended: leaving after these peers; --no-input keeps serving")
+            }
             Notice::NotText(bytes) => {
                 if self.may_print(now) {
                     tracing::warn!(

@@ -502,10 +502,9 @@ impl Core {
     }
 }
 
-impl<M: fmt::Debug> fmt::Debug for Endpoint<M> {
+impl<M> fmt::Debug for Endpoint<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Endpoint")
-            .field("mode", &self.mode)
             .field("core", &self.core)
             .finish_non_exhaustive()
     }

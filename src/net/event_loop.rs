@@ -5,6 +5,7 @@
 //! the endpoint's mode; what to tell the user is up to whoever calls
 //! [`turn`](EventLoop::turn).
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
@@ -58,7 +59,6 @@ struct Accepting {
 }
 
 /// The loop, and all it drives.
-#[derive(Debug)]
 pub struct EventLoop<M> {
     poll: Poll,
     events: Events,
@@ -72,7 +72,7 @@ pub struct EventLoop<M> {
     reports: Vec<Report>,
 }
 
-impl<M: Mode + std::fmt::Debug> EventLoop<M> {
+impl<M: Mode> EventLoop<M> {
     /// A loop around `endpoint`, with nothing to wait for yet.
     pub fn new(endpoint: Endpoint<M>) -> io::Result<Self> {
         let poll = Poll::new()?;
@@ -134,7 +134,11 @@ impl<M: Mode + std::fmt::Debug> EventLoop<M> {
         self.sockets.output = Some(stdout);
         let kind = kind.map(|kind| {
             let terminal = kind == InputKind::Terminal;
-            let cut = if lines || terminal { Cut::Lines } else { Cut::Blocks };
+            let cut = if lines || terminal {
+                Cut::Lines
+            } else {
+                Cut::Blocks
+            };
             endpoint::InputKind { cut, terminal }
         });
         let local = self.endpoint.add_local(kind, true);
@@ -308,5 +312,13 @@ fn note_signals<M: Mode>(
             Signal::Stop(number) => endpoint.stop(now, number as u8),
             Signal::Statistics => reports.push(Report::StatisticsWanted),
         }
+    }
+}
+
+impl<M> fmt::Debug for EventLoop<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventLoop")
+            .field("endpoint", &self.endpoint)
+            .finish_non_exhaustive()
     }
 }
