@@ -94,6 +94,7 @@ impl Reporter {
     fn refused(&mut self, now: Time, name: &Name, outcome: &Outcome) {
         match outcome {
             Ok(()) | Err(Failure::Closed(_)) if !self.is_client => {}
+            Err(failure) if self.is_client => tracing::error!("{name}: {failure}"),
             Err(failure) if self.may_print(now) => tracing::warn!("{name} refused: {failure}"),
             _ => {}
         }

@@ -248,11 +248,13 @@ impl Core {
             && !output.blocked
             && !output.queue.is_empty()
         {
-            let spans = output.queue.iter(&self.nodes).take(GATHER);
-            let slices: Vec<IoSlice<'_>> = spans
-                .map(|item| IoSlice::new(self.memory.bytes(item.span)))
-                .collect();
-            let count = match io.write_local(local, &slices) {
+            let mut slices = [IoSlice::new(&[]); GATHER];
+            let mut used = 0;
+            for (slice, item) in slices.iter_mut().zip(output.queue.iter(&self.nodes)) {
+                *slice = IoSlice::new(self.memory.bytes(item.span));
+                used += 1;
+            }
+            let count = match io.write_local(local, &slices[..used]) {
                 Ok(count) => count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     output.blocked = true;

@@ -377,8 +377,14 @@ impl Core {
                     && !input.ended
                     && self.congested == 0
                     && self.ends.reads_input()
-                    && (input.kind.terminal || self.proved > 0)
+                    && (input.kind.terminal || self.somebody_listens())
             })
+    }
+
+    /// Whether a proved peer takes messages.
+    fn somebody_listens(&self) -> bool {
+        let listens = |peer: &Peer| peer.joined && peer.takes_messages();
+        self.proved > 0 && self.ids().any(|id| self.peer(id).is_some_and(listens))
     }
 
     pub(super) fn locals_busy(&self) -> bool {

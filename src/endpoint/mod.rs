@@ -249,8 +249,10 @@ impl<M: Mode> Endpoint<M> {
             let limit = self.core.setup.limits.max_message;
             let conn = ClassicConnection::new(keys, limit, now);
             let id = self.core.insert(Protocol::Classic(conn), now);
-            // Nobody will say so before we have spoken.
+            // The other side may wait for us to speak first.
             self.core.set_standing(id, Standing::Proved);
+            self.core.now = now;
+            self.note_open(id);
             self.core.ready(id);
             return id;
         }
@@ -407,10 +409,14 @@ impl Core {
 
     /// All peers there are.
     fn ids(&self) -> impl Iterator<Item = PeerId> {
-        self.peers.iter().map(|(slot, peer)| PeerId {
-            slot: slot as u32,
-            generation: peer.generation,
-        })
+        (0..self.peers.capacity()).filter_map(|slot| self.id_at(slot))
+    }
+
+    /// Who has this slot.
+    fn id_at(&self, slot: usize) -> Option<PeerId> {
+        let generation = self.peers.get(slot)?.generation;
+        let slot = slot as u32;
+        Some(PeerId { slot, generation })
     }
 
     /// Closes the oldest of those that have proved nothing, if there are too many

@@ -46,8 +46,13 @@ impl Core {
 
     /// Queues `message` for every peer but `except`. Says how many will get it.
     pub fn broadcast(&mut self, except: Option<PeerId>, message: Message<'_>) -> usize {
-        let ids: Vec<PeerId> = self.ids().filter(|&id| Some(id) != except).collect();
-        ids.into_iter().filter(|&id| self.send(id, message)).count()
+        let mut count = 0;
+        for slot in 0..self.peers.capacity() {
+            if let Some(id) = self.id_at(slot).filter(|&id| Some(id) != except) {
+                count += usize::from(self.send(id, message));
+            }
+        }
+        count
     }
 
     /// Queues `message` for `local`.

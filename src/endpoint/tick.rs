@@ -263,7 +263,7 @@ impl Core {
 
     /// Puts `id` where it belongs in the timers.
     fn plan(&mut self, id: PeerId) {
-        let congested = self.others_wait();
+        let now = self.now;
         let slot = &mut self.peers[id.slot as usize];
         let due = match &slot.protocol {
             Protocol::Native(conn) => conn.poll_timeout(),
@@ -273,7 +273,11 @@ impl Core {
             }
             Protocol::Ended(_) => None,
         };
-        let slow = (slot.congested && congested).then(|| slot.progress + TOO_SLOW);
+        // Whether others wait may change at any time, so it is asked again.
+        let slow = slot.congested.then(|| match slot.progress + TOO_SLOW {
+            at if at > now => at,
+            _ => now + TOO_SLOW,
+        });
         if let Some(at) = due.into_iter().chain(slow).min() {
             self.timers.plan(&mut slot.planned, id, at);
         }

@@ -90,13 +90,17 @@ impl Sockets {
     }
 
     fn stream(&mut self, peer: PeerId) -> io::Result<&mut Stream> {
-        self.slots
-            .get_mut(peer.slot as usize)
-            .and_then(Option::as_mut)
-            .filter(|slot| slot.peer == peer)
-            .map(|slot| &mut slot.stream)
-            .ok_or_else(|| ErrorKind::NotConnected.into())
+        find(&mut self.slots, peer)
     }
+}
+
+fn find(slots: &mut [Option<Slot>], peer: PeerId) -> io::Result<&mut Stream> {
+    slots
+        .get_mut(peer.slot as usize)
+        .and_then(Option::as_mut)
+        .filter(|slot| slot.peer == peer)
+        .map(|slot| &mut slot.stream)
+        .ok_or_else(|| ErrorKind::NotConnected.into())
 }
 
 /// The poll token of `peer`.
@@ -114,8 +118,7 @@ impl Transport for Sockets {
     }
 
     fn write_frame(&mut self, peer: PeerId, frame: &[u8]) -> io::Result<usize> {
-        let registry = self.registry.try_clone()?;
-        self.stream(peer)?.write_frame(&registry, frame)
+        find(&mut self.slots, peer)?.write_frame(&self.registry, frame)
     }
 
     fn shut_down(&mut self, peer: PeerId) {
