@@ -80,7 +80,7 @@ impl BatchSealer {
                 body: body.range().start,
             });
         }
-        self.batch.run(&self.keys, &payloads, output);
+        self.batch.run(&self.keys, &[&*payloads], output);
     }
 }
 

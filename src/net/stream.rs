@@ -142,6 +142,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use std::net::{TcpListener, TcpStream as StdStream};
+    use std::thread;
+    use std::time::{Duration, Instant};
 
     use super::*;
     use crate::limits::CLASSIC_FRAME;
@@ -159,6 +161,11 @@ mod tests {
         let socket = TcpStream::from_std(socket);
         let stream = Stream::new(socket, bench.registry(), SUBJECT).unwrap();
         (stream, other)
+    }
+
+    /// Bytes that wait to be read from `socket`.
+    fn arrived(socket: &StdStream) -> usize {
+        rustix::io::ioctl_fionread(socket).unwrap() as usize
     }
 
     fn read(stream: &mut Stream, first: &mut [u8], second: &mut [u8]) -> io::Result<Read> {
@@ -235,7 +242,8 @@ mod tests {
 
     /// Goal: a frame goes whole, waits while another is unsent, and is told
     /// when it may go. Method: the other side reads nothing until its window is
-    /// shut, then everything, three times.
+    /// shut, when one frame is unsent and the rest has arrived; then everything,
+    /// three times.
     #[test]
     fn frames_wait_for_what_is_unsent() {
         let mut bench = Bench::new();
@@ -253,8 +261,13 @@ mod tests {
             };
             assert_eq!(refusal.kind(), ErrorKind::WouldBlock);
             assert!(sent > 0, "an empty queue takes a frame");
+            let start = Instant::now();
+            while arrived(&other) + CLASSIC_FRAME < sent {
+                assert!(start.elapsed() < PATIENCE, "more than a frame is unsent");
+                thread::yield_now();
+            }
             // Drain what was told before; then only reading may wake us.
-            bench.events(std::time::Duration::ZERO);
+            bench.events(Duration::ZERO);
             other.read_exact(&mut vec![0; sent]).unwrap();
             bench.until(SUBJECT, Event::is_writable);
         }

@@ -52,10 +52,6 @@ impl Areas for Sources {
     fn area(&self, area: Area) -> &[u8] {
         &self.0[area.0 as usize]
     }
-
-    fn area_mut(&mut self, area: Area) -> &mut [u8] {
-        &mut self.0[area.0 as usize]
-    }
 }
 
 impl Plan {

@@ -40,7 +40,7 @@ fn server_hello(client: &[u8]) -> (Vec<u8>, SessionSecrets) {
     let fixed = hello::encode_server(&private.public());
     let public = ClientHello::parse(client.try_into().unwrap()).unwrap();
     let secrets = identity()
-        .agree(private, public.ephemeral, [client, &fixed])
+        .agree(&private, public.ephemeral, [client, &fixed])
         .unwrap();
     ([&fixed[..], &secrets.finished_tag()].concat(), secrets)
 }
@@ -84,7 +84,7 @@ fn the_server_hello_is_written_and_checked() {
     let public = hello::parse_server(server[..].try_into().unwrap()).unwrap();
     let of_client = identity()
         .agree(
-            private("client_private"),
+            &private("client_private"),
             public,
             [&client, &server[..SERVER_TAG]],
         )
@@ -173,7 +173,7 @@ fn judge_server(hello: &Value) -> Verdict {
     };
     let (fixed, tag) = server.split_at(SERVER_TAG);
     let client = bytes(&native()["client_hello"]);
-    match identity().agree(private("client_private"), public, [&client, fixed]) {
+    match identity().agree(&private("client_private"), public, [&client, fixed]) {
         None => Verdict::LowOrder,
         Some(secrets) if !secrets.finished_holds(tag) => Verdict::Tag,
         Some(_) => Verdict::Fine,

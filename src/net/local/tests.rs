@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::Duration;
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use socket2::SockRef;
 
@@ -113,26 +114,36 @@ fn full_pipe_is_waited_for() {
     assert_eq!(&seen[total..], b"more");
 }
 
-/// Goal: a reader that has left is told as a broken pipe, whether it left
-/// before or after we opened ours. Method: drop it at either time.
+/// Goal: a reader that has left is told as a broken pipe. Method: it leaves
+/// before or after a pipe is opened, or before a FIFO is, which then cannot be
+/// opened again.
 #[test]
 fn broken_pipe_is_told() {
     let mut bench = Bench::new();
     let (reader, writer) = io::pipe().unwrap();
-    let mut early = output(&bench, &writer);
+    let before = Output::open(writer.as_fd(), Arc::clone(&bench.waker)).unwrap();
     drop(reader);
-    let error = early.write(&[IoSlice::new(b"x")]).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    let after = Output::open(writer.as_fd(), Arc::clone(&bench.waker)).unwrap();
 
-    let mut late = Output::open(writer.as_fd(), Arc::clone(&bench.waker)).unwrap();
-    let error = loop {
-        match late.write(&[IoSlice::new(b"x")]).unwrap_err() {
-            error if error.kind() == ErrorKind::WouldBlock => {}
-            error => break error,
-        }
-        bench.until(WAKE, |event| event.is_readable());
-    };
-    assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fifo");
+    mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let both_ways = File::options().read(true).write(true).open(&path).unwrap();
+    let fifo = File::options().write(true).open(&path).unwrap();
+    drop(both_ways);
+    let fifo = Output::open(fifo.as_fd(), Arc::clone(&bench.waker)).unwrap();
+    assert!(matches!(fifo.end, End::Helped { .. }));
+
+    for mut output in [before, after, fifo] {
+        let error = loop {
+            match output.write(&[IoSlice::new(b"x")]).unwrap_err() {
+                error if error.kind() == ErrorKind::WouldBlock => {}
+                error => break error,
+            }
+            bench.until(WAKE, |event| event.is_readable());
+        };
+        assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    }
 }
 
 /// Goal: a file is always ready and shares its offset with whoever opened it.
@@ -157,8 +168,8 @@ fn file_shares_its_offset() {
 #[test]
 fn null_device() {
     let bench = Bench::new();
-    let null = File::options().read(true).write(true);
-    let null = null.open("/dev/null").unwrap();
+    let mut both_ways = File::options();
+    let null = both_ways.read(true).write(true).open("/dev/null").unwrap();
     let mut input = input(&bench, &null);
     assert_eq!(input.kind(), InputKind::File);
     assert_eq!(read(&mut input).unwrap(), b"");
