@@ -109,7 +109,7 @@ proptest! {
                 body: 0,
             });
             let mut output = [0; 48];
-            batch.run(&store, &&mut [7; 16][..], &mut output);
+            batch.run(&store, &[&[7; 16][..]], &mut output);
             prop_assert_eq!(&output[..], oracle::seal(&secret, sequence, 1, &[7; 16], 2));
             secret = oracle::next_epoch(&secret);
         }
