@@ -1,0 +1,34 @@
+//! How many descriptors the process may have open.
+//!
+//! A peer costs one. The soft limit is 1024 on most systems for the sake of
+//! programs that use `select`, which this one does not.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Raises the limit on open descriptors as far as the system lets us.
+///
+/// Where it does not, the limit stays: a listener rests when descriptors have
+/// run out ([`ACCEPT_PAUSE`](crate::limits::ACCEPT_PAUSE)).
+pub fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::debug!("the limit on open descriptors stays {limit:?}: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: the soft limit becomes the hard one. Method: raise it and look.
+    #[test]
+    fn soft_becomes_hard() {
+        raise_descriptor_limit();
+        let limit = getrlimit(Resource::Nofile);
+        assert_eq!(limit.current, limit.maximum);
+    }
+}

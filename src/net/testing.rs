@@ -1,0 +1,59 @@
+//! What the tests of `net` share: a poll that waits for one token.
+
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::event::Event;
+use mio::{Events, Poll, Registry, Token, Waker};
+
+/// The token of a [`Bench`]'s waker.
+pub(super) const WAKE: Token = Token(0);
+/// A token for what is tested.
+pub(super) const SUBJECT: Token = Token(1);
+/// How long a test waits for what must happen.
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A poll with a waker.
+pub(super) struct Bench {
+    poll: Poll,
+    pub(super) waker: Arc<Waker>,
+}
+
+impl Bench {
+    pub(super) fn new() -> Self {
+        let poll = Poll::new().unwrap();
+        let waker = Arc::new(Waker::new(poll.registry(), WAKE).unwrap());
+        Self { poll, waker }
+    }
+
+    pub(super) fn registry(&self) -> &Registry {
+        self.poll.registry()
+    }
+
+    /// Every event that is there within `timeout`, in one poll.
+    pub(super) fn events(&mut self, timeout: Duration) -> Vec<Event> {
+        let mut events = Events::with_capacity(64);
+        match self.poll.poll(&mut events, Some(timeout)) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => Vec::new(),
+            result => {
+                result.unwrap();
+                events.iter().cloned().collect()
+            }
+        }
+    }
+
+    /// Waits until `token` has an event that `wanted` accepts.
+    pub(super) fn until(&mut self, token: Token, wanted: impl Fn(&Event) -> bool) -> Event {
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            let events = self.events(Duration::from_secs(1));
+            let found = |event: &Event| event.token() == token && wanted(event);
+            if let Some(event) = events.into_iter().find(found) {
+                return event;
+            }
+        }
+        panic!("no such event for {token:?}");
+    }
+}
