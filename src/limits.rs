@@ -63,6 +63,14 @@ pub const CLOSING_DEADLINE: Duration = Duration::from_secs(5);
 pub const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 /// How long the next address waits for the one before it: RFC 8305 §5.
 pub const CONNECT_STAGGER: Duration = Duration::from_millis(250);
+/// Silence after which TCP itself asks whether the other machine is still
+/// there. With [`KEEPALIVE_INTERVAL`] and [`KEEPALIVE_PROBES`] a dead one is
+/// noticed within [`SILENCE_DEADLINE`] where PING does not exist: in classic.
+pub const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
+/// How long TCP waits between two such questions.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// How many unanswered ones end the connection.
+pub const KEEPALIVE_PROBES: u32 = 3;
 /// How long a stopped program lets its peers finish.
 pub const STOP_DEADLINE: Duration = Duration::from_secs(5);
 /// How long after [`STOP_DEADLINE`] the ABORTs may take to leave.
@@ -105,6 +113,10 @@ pub const MAX_UNPROVED: usize = 1024;
 /// Peers accepted from one listener in one turn of the loop, so that a flood of
 /// connections does not starve those that are there.
 pub const ACCEPT_BUDGET: usize = 256;
+/// Connections that the system may keep for us until they are accepted: all it
+/// lets us have (it cuts this down to its own limit), because a burst of
+/// clients that is refused only comes back.
+pub const LISTEN_BACKLOG: i32 = i32::MAX;
 /// Silent or unproved connections that may hold a classic slot at once
 /// (`PROTOCOL.md` §2).
 pub const MAX_CLASSIC_UNPROVED: usize = 64;
@@ -166,4 +178,8 @@ const _: () = {
         "a batch crosses at most one epoch"
     );
     assert!(PING_AFTER.as_secs() * 2 < SILENCE_DEADLINE.as_secs());
+    assert!(
+        KEEPALIVE_AFTER.as_secs() + KEEPALIVE_PROBES as u64 * KEEPALIVE_INTERVAL.as_secs()
+            <= SILENCE_DEADLINE.as_secs()
+    );
 };

@@ -14,5 +14,6 @@
 pub mod clock;
 pub mod rlimit;
 pub mod signals;
+pub mod stream;
 #[cfg(test)]
 mod testing;

@@ -1,0 +1,275 @@
+//! One connected TCP socket.
+//!
+//! Reads say whether they emptied the socket, so that no call is spent on
+//! hearing `WouldBlock`. Writes of the classic format wait until nothing is
+//! unsent. What the bytes mean is known to [`crate::endpoint`].
+
+use std::io::{self, ErrorKind, IoSliceMut, Read as _, Write as _};
+use std::net::Shutdown;
+
+use mio::event::Event;
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use socket2::{SockRef, TcpKeepalive};
+
+use crate::endpoint::transport::Read;
+use crate::limits::{KEEPALIVE_AFTER, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES};
+
+/// Both directions: an idle direction costs nothing, and a change of interest
+/// costs a system call.
+const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
+const AT_ONCE: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 0,
+};
+
+/// A connected socket that is registered with a poll under one token.
+#[derive(Debug)]
+pub struct Stream {
+    socket: TcpStream,
+    token: Token,
+    /// The poll has told the end of the other's bytes, or an error. It tells it
+    /// once, so a short read does not mean that nothing is left to be heard.
+    end_told: bool,
+    /// The socket is writable only while nothing is unsent.
+    frames: bool,
+}
+
+impl Stream {
+    /// Takes over a connected `socket`, sends without delay, has TCP watch for
+    /// a dead machine at the other end, and registers it under `token`.
+    pub fn new(mut socket: TcpStream, registry: &Registry, token: Token) -> io::Result<Self> {
+        let keepalive = TcpKeepalive::new()
+            .with_time(KEEPALIVE_AFTER)
+            .with_interval(KEEPALIVE_INTERVAL)
+            .with_retries(KEEPALIVE_PROBES);
+        socket.set_nodelay(true)?;
+        SockRef::from(&socket).set_tcp_keepalive(&keepalive)?;
+        registry.register(&mut socket, token, BOTH)?;
+        Ok(Self {
+            socket,
+            token,
+            end_told: false,
+            frames: false,
+        })
+    }
+
+    /// Takes note of an `event` of this socket; to be called before acting on
+    /// it.
+    pub fn note(&mut self, event: &Event) {
+        self.end_told |= event.is_read_closed() || event.is_error();
+    }
+
+    /// Reads into `into`, which has room, filling the first slice first.
+    ///
+    /// A read that fills less than the room has emptied the socket
+    /// ([`Read::drained`]) unless its end was told with the same event.
+    pub fn read(&mut self, into: &mut [IoSliceMut<'_>]) -> io::Result<Read> {
+        let room: usize = into.iter().map(|slice| slice.len()).sum();
+        debug_assert!(room > 0, "a read without room looks like the end");
+        let bytes = uninterrupted(|| self.socket.read_vectored(into))?;
+        Ok(Read {
+            bytes,
+            drained: bytes == 0 || bytes < room && !self.end_told,
+        })
+    }
+
+    /// Writes a first part of `bytes`; says how much the system took.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        uninterrupted(|| self.socket.write(bytes))
+    }
+
+    /// Writes a classic frame, and only when nothing written before is unsent,
+    /// so that no segment holds part of it (`PROTOCOL.md` §2, Sending).
+    ///
+    /// Otherwise says `WouldBlock`, and the socket becomes writable when all is
+    /// sent. What is written with this is not to be mixed with [`write`](Self::write).
+    pub fn write_frame(&mut self, registry: &Registry, frame: &[u8]) -> io::Result<usize> {
+        if !self.frames {
+            SockRef::from(&self.socket).set_tcp_notsent_lowat(1)?;
+            self.frames = true;
+        }
+        let result = if self.is_writable()? {
+            self.write(frame)
+        } else {
+            Err(ErrorKind::WouldBlock.into())
+        };
+        if matches!(&result, Err(error) if error.kind() == ErrorKind::WouldBlock) {
+            // Registering looks at the socket again, so that an edge which came
+            // since is not lost.
+            registry.reregister(&mut self.socket, self.token, BOTH)?;
+        }
+        result
+    }
+
+    /// Whether a write would be taken, or would tell an error, now.
+    fn is_writable(&self) -> io::Result<bool> {
+        let mut asked = [PollFd::new(&self.socket, PollFlags::OUT)];
+        let ready = uninterrupted(|| Ok(rustix::event::poll(&mut asked, Some(&AT_ONCE))?))?;
+        Ok(ready > 0)
+    }
+
+    /// Tells the other side that nothing more will be written.
+    ///
+    /// Fails silently: a socket that is gone tells so when it is read.
+    pub fn shut_down(&mut self) {
+        if let Err(error) = self.socket.shutdown(Shutdown::Write) {
+            tracing::debug!("cannot shut down: {error}");
+        }
+    }
+
+    /// Closes the connection.
+    pub fn close(mut self, registry: &Registry) {
+        if let Err(error) = registry.deregister(&mut self.socket) {
+            tracing::debug!("cannot deregister: {error}");
+        }
+    }
+}
+
+/// Repeats `call` while a signal interrupts it.
+fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::net::{TcpListener, TcpStream as StdStream};
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::limits::CLASSIC_FRAME;
+    use crate::net::testing::{Bench, PATIENCE, SUBJECT};
+
+    /// A registered stream, and the blocking socket at its other end, which
+    /// advertises little room.
+    fn pair(bench: &Bench) -> (Stream, StdStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        SockRef::from(&listener).set_recv_buffer_size(4096).unwrap();
+        let socket = StdStream::connect(listener.local_addr().unwrap()).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let (other, _) = listener.accept().unwrap();
+        other.set_read_timeout(Some(PATIENCE)).unwrap();
+        let socket = TcpStream::from_std(socket);
+        let stream = Stream::new(socket, bench.registry(), SUBJECT).unwrap();
+        (stream, other)
+    }
+
+    /// Bytes that wait to be read from `socket`.
+    fn arrived(socket: &StdStream) -> usize {
+        rustix::io::ioctl_fionread(socket).unwrap() as usize
+    }
+
+    fn read(stream: &mut Stream, first: &mut [u8], second: &mut [u8]) -> io::Result<Read> {
+        stream.read(&mut [IoSliceMut::new(first), IoSliceMut::new(second)])
+    }
+
+    /// Goal: no Nagle, and keepalive within the silence deadline. Method: ask
+    /// the socket.
+    #[test]
+    fn options_are_set() {
+        let bench = Bench::new();
+        let (stream, _other) = pair(&bench);
+        assert!(stream.socket.nodelay().unwrap());
+        let socket = SockRef::from(&stream.socket);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE_AFTER);
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), KEEPALIVE_PROBES);
+    }
+
+    /// Goal: slices fill in order, and `drained` tells a short read from a full
+    /// one. Method: 10 bytes into rooms of 4 + 4 and then 4 + 4.
+    #[test]
+    fn reads_tell_when_drained() {
+        let mut bench = Bench::new();
+        let (mut stream, mut other) = pair(&bench);
+        other.write_all(b"0123456789").unwrap();
+        let event = bench.until(SUBJECT, Event::is_readable);
+        stream.note(&event);
+        let (mut first, mut second) = ([0; 4], [0; 4]);
+        let full = read(&mut stream, &mut first, &mut second).unwrap();
+        assert_eq!((full.bytes, full.drained), (8, false));
+        assert_eq!((&first, &second), (b"0123", b"4567"));
+        let short = read(&mut stream, &mut first, &mut second).unwrap();
+        assert_eq!((short.bytes, short.drained), (2, true));
+        let nothing = read(&mut stream, &mut first, &mut second).unwrap_err();
+        assert_eq!(nothing.kind(), ErrorKind::WouldBlock);
+    }
+
+    /// Goal: an end told together with the last bytes is not lost. Method: the
+    /// other side writes and closes before the one event is looked at.
+    #[test]
+    fn end_behind_bytes_is_read() {
+        let mut bench = Bench::new();
+        let (mut stream, mut other) = pair(&bench);
+        other.write_all(b"bye").unwrap();
+        drop(other);
+        let event = bench.until(SUBJECT, Event::is_read_closed);
+        stream.note(&event);
+        let (mut first, mut second) = ([0; 4], [0; 4]);
+        let last = read(&mut stream, &mut first, &mut second).unwrap();
+        assert_eq!((last.bytes, last.drained), (3, false));
+        let end = read(&mut stream, &mut first, &mut second).unwrap();
+        assert_eq!((end.bytes, end.drained), (0, true));
+    }
+
+    /// Goal: a shutdown ends one direction only. Method: the other side sees
+    /// the end and still writes.
+    #[test]
+    fn shutting_down_keeps_reading() {
+        let mut bench = Bench::new();
+        let (mut stream, mut other) = pair(&bench);
+        assert_eq!(stream.write(b"all").unwrap(), 3);
+        stream.shut_down();
+        let mut seen = Vec::new();
+        other.read_to_end(&mut seen).unwrap();
+        assert_eq!(seen, b"all");
+        other.write_all(b"answer").unwrap();
+        bench.until(SUBJECT, Event::is_readable);
+        let mut first = [0; 16];
+        assert_eq!(read(&mut stream, &mut first, &mut []).unwrap().bytes, 6);
+        stream.close(bench.registry());
+        assert_eq!(other.read(&mut [0; 1]).unwrap(), 0);
+    }
+
+    /// Goal: a frame goes whole, waits while another is unsent, and is told
+    /// when it may go. Method: the other side reads nothing until its window is
+    /// shut, when one frame is unsent and the rest has arrived; then everything,
+    /// three times.
+    #[test]
+    fn frames_wait_for_what_is_unsent() {
+        let mut bench = Bench::new();
+        let (mut stream, mut other) = pair(&bench);
+        let frame = [7; CLASSIC_FRAME];
+        for _ in 0..3 {
+            let mut sent = 0;
+            let refusal = loop {
+                match stream.write_frame(bench.registry(), &frame) {
+                    Ok(bytes) => assert_eq!(bytes, CLASSIC_FRAME),
+                    Err(error) => break error,
+                }
+                sent += CLASSIC_FRAME;
+                assert!(sent < 16 << 20, "the window never shut");
+            };
+            assert_eq!(refusal.kind(), ErrorKind::WouldBlock);
+            assert!(sent > 0, "an empty queue takes a frame");
+            let start = Instant::now();
+            while arrived(&other) + CLASSIC_FRAME < sent {
+                assert!(start.elapsed() < PATIENCE, "more than a frame is unsent");
+                thread::yield_now();
+            }
+            // Drain what was told before; then only reading may wake us.
+            bench.events(Duration::ZERO);
+            other.read_exact(&mut vec![0; sent]).unwrap();
+            bench.until(SUBJECT, Event::is_writable);
+        }
+    }
+}
