@@ -12,6 +12,8 @@
 //! that nothing more is there.
 
 pub mod clock;
+pub mod dial;
+pub mod listen;
 pub mod rlimit;
 pub mod signals;
 pub mod stream;

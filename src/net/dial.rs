@@ -1,0 +1,281 @@
+//! A client's way from a name to a connection.
+//!
+//! The name is looked up on a thread of its own; its addresses are tried one
+//! after the other, families in turn, the next as soon as one fails or has not
+//! answered for a moment (RFC 8305), and the first that answers is taken. One
+//! deadline is over everything. What is said on the connection is not known
+//! here.
+
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, TryRecvError};
+use std::thread;
+
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token, Waker};
+use rustix::io::Errno;
+
+use super::listen::{canonical, without_brackets};
+use crate::error::Error;
+use crate::limits::{CONNECT_DEADLINE, CONNECT_STAGGER};
+use crate::time::Time;
+
+/// What has become of a [`Dial`].
+#[derive(Debug)]
+pub enum Progress {
+    /// Nothing yet: come back after an event or the timeout.
+    Pending,
+    /// A connection, no longer registered, and the address that it goes to.
+    Connected(TcpStream, SocketAddr),
+    /// No address answered; the dial is over.
+    Failed(Error),
+}
+
+/// A connection on its way. Dropping it gives up.
+#[derive(Debug)]
+pub struct Dial {
+    host: String,
+    port: u16,
+    deadline: Time,
+    /// Where the addresses come from, until they are there.
+    lookup: Option<Receiver<io::Result<Vec<SocketAddr>>>>,
+    untried: VecDeque<SocketAddr>,
+    /// When the next of them is tried, if nothing fails before.
+    next_try: Time,
+    attempts: Vec<(TcpStream, SocketAddr)>,
+    failures: Vec<(SocketAddr, io::Error)>,
+}
+
+impl Dial {
+    /// Begins to dial `port` of `host`, a name or an address, in brackets or
+    /// not; `waker` wakes the poll when a name is resolved.
+    ///
+    /// A lookup that hangs blocks neither the caller nor the end of the
+    /// program.
+    pub fn start(host: &str, port: u16, waker: Arc<Waker>, now: Time) -> Self {
+        let bare = without_brackets(host);
+        if let Ok(address) = bare.parse::<IpAddr>() {
+            return Self::over(bare, port, vec![(address, port).into()], now);
+        }
+        let mut dial = Self::over(bare, port, Vec::new(), now);
+        dial.lookup = Some(look_up(bare.to_owned(), port, waker));
+        dial
+    }
+
+    /// A dial of `addresses`, which `host` stands for.
+    fn over(host: &str, port: u16, addresses: Vec<SocketAddr>, now: Time) -> Self {
+        Self {
+            host: host.to_owned(),
+            port,
+            deadline: now + CONNECT_DEADLINE,
+            lookup: None,
+            untried: alternating(addresses),
+            next_try: now,
+            attempts: Vec::new(),
+            failures: Vec::new(),
+        }
+    }
+
+    /// When to take the next turn even if no event came.
+    pub fn next_timeout(&self) -> Time {
+        if self.untried.is_empty() {
+            self.deadline
+        } else {
+            self.next_try.min(self.deadline)
+        }
+    }
+
+    /// Goes on as far as can be done now; to be called after any event of
+    /// `token` or of the waker, and at the timeout. A call too many is cheap.
+    ///
+    /// All sockets are registered under `token`.
+    pub fn turn(&mut self, registry: &Registry, token: Token, now: Time) -> Progress {
+        if let Err(error) = self.take_addresses() {
+            return Progress::Failed(error);
+        }
+        if let Some((socket, address)) = self.take_connected(registry, now) {
+            self.attempts.clear();
+            return Progress::Connected(socket, canonical(address));
+        }
+        if now >= self.deadline {
+            return Progress::Failed(Error::Deadline(self.silence()));
+        }
+        self.try_next(registry, token, now);
+        if self.lookup.is_none() && self.attempts.is_empty() && self.untried.is_empty() {
+            return Progress::Failed(Error::Local(self.refusal()));
+        }
+        Progress::Pending
+    }
+
+    /// Takes what the lookup has found, if it is done.
+    fn take_addresses(&mut self) -> Result<(), Error> {
+        let Some(lookup) = &self.lookup else {
+            return Ok(());
+        };
+        let found = match lookup.try_recv() {
+            Ok(found) => found,
+            Err(TryRecvError::Empty) => return Ok(()),
+            Err(TryRecvError::Disconnected) => Err(io::Error::other("no thread to look it up")),
+        };
+        self.lookup = None;
+        let addresses = match found {
+            Ok(addresses) if addresses.is_empty() => Err(io::Error::other("it has no address")),
+            other => other,
+        }
+        .map_err(|error| Error::Local(format!("cannot resolve {}: {error}", self.host)))?;
+        self.untried = alternating(addresses);
+        Ok(())
+    }
+
+    /// Takes the first attempt that has succeeded, and drops those that failed.
+    fn take_connected(
+        &mut self,
+        registry: &Registry,
+        now: Time,
+    ) -> Option<(TcpStream, SocketAddr)> {
+        let mut index = 0;
+        while index < self.attempts.len() {
+            let (socket, address) = &mut self.attempts[index];
+            let outcome = match is_connected(socket) {
+                Ok(false) => {
+                    index += 1;
+                    continue;
+                }
+                Ok(true) => registry.deregister(socket),
+                Err(error) => Err(error),
+            };
+            let address = *address;
+            let (socket, _) = self.attempts.remove(index);
+            match outcome {
+                Ok(()) => return Some((socket, address)),
+                Err(error) => self.failures.push((address, error)),
+            }
+            self.next_try = now;
+        }
+        None
+    }
+
+    /// Tries the next address when it is due, and the one behind it at once
+    /// where the system knows already that it cannot be reached.
+    fn try_next(&mut self, registry: &Registry, token: Token, now: Time) {
+        while now >= self.next_try {
+            let Some(address) = self.untried.pop_front() else {
+                return;
+            };
+            match connecting(address, registry, token) {
+                Ok(socket) => {
+                    self.attempts.push((socket, address));
+                    self.next_try = now + CONNECT_STAGGER;
+                }
+                Err(error) => self.failures.push((address, error)),
+            }
+        }
+    }
+
+    /// Says that every address failed.
+    fn refusal(&self) -> String {
+        let Self { host, port, .. } = self;
+        let refused = |error: &io::Error| error.kind() == ErrorKind::ConnectionRefused;
+        if self.failures.iter().all(|(_, error)| refused(error)) {
+            let tried = self.tried();
+            return format!(
+                "{host} port {port} refused the connection{tried}: is the server running?"
+            );
+        }
+        let mut text = format!("cannot connect to {host} port {port}");
+        for (position, (address, error)) in self.failures.iter().enumerate() {
+            let separator = if position == 0 { ": " } else { "; " };
+            // Writing to a String does not fail.
+            let _ = write!(text, "{separator}{}: {error}", address.ip());
+        }
+        text
+    }
+
+    /// Says that the deadline has passed.
+    fn silence(&self) -> String {
+        let Self { host, port, .. } = self;
+        let seconds = CONNECT_DEADLINE.as_secs();
+        if self.lookup.is_some() {
+            return format!("cannot resolve {host}: no answer within {seconds} s");
+        }
+        let tried = self.tried();
+        format!("{host} port {port} did not answer within {seconds} s{tried}")
+    }
+
+    /// " (tried A, B)", or nothing where that is what was asked for.
+    fn tried(&self) -> String {
+        let failed = self.failures.iter().map(|(address, _)| address);
+        let open = self.attempts.iter().map(|(_, address)| address);
+        let tried: Vec<_> = failed.chain(open).map(|a| a.ip().to_string()).collect();
+        if tried.iter().all(|address| *address == self.host) {
+            return String::new();
+        }
+        format!(" (tried {})", tried.join(", "))
+    }
+}
+
+/// Resolves `host` on a thread of its own and wakes the poll.
+fn look_up(host: String, port: u16, waker: Arc<Waker>) -> Receiver<io::Result<Vec<SocketAddr>>> {
+    let (sender, receiver) = mpsc::channel();
+    let wake = Arc::clone(&waker);
+    let thread = thread::Builder::new().name("lookup".into()).spawn(move || {
+        let found = (host, port).to_socket_addrs().map(Iterator::collect);
+        // Whoever asked may have given up.
+        let _ = sender.send(found);
+        let _ = wake.wake();
+    });
+    if let Err(error) = thread {
+        // The sender is gone, which the next turn finds.
+        tracing::debug!("cannot start a thread: {error}");
+        let _ = waker.wake();
+    }
+    receiver
+}
+
+/// `addresses` without repetition, the system's order kept within a family,
+/// families taking turns: RFC 8305 §4.
+fn alternating(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
+    let Some(first) = addresses.first() else {
+        return VecDeque::new();
+    };
+    let same = |address: &SocketAddr| address.is_ipv4() == first.is_ipv4();
+    let (mut one, mut other) = (VecDeque::new(), VecDeque::new());
+    for address in &addresses {
+        let family = if same(address) { &mut one } else { &mut other };
+        if !family.contains(address) {
+            family.push_back(*address);
+        }
+    }
+    let mut mixed = VecDeque::new();
+    while !one.is_empty() || !other.is_empty() {
+        mixed.extend(one.pop_front());
+        mixed.extend(other.pop_front());
+    }
+    mixed
+}
+
+/// A socket that is connecting to `address`.
+fn connecting(address: SocketAddr, registry: &Registry, token: Token) -> io::Result<TcpStream> {
+    let mut socket = TcpStream::connect(address)?;
+    registry.register(&mut socket, token, Interest::WRITABLE)?;
+    Ok(socket)
+}
+
+/// Whether a connecting socket has arrived.
+fn is_connected(socket: &TcpStream) -> io::Result<bool> {
+    if let Some(error) = socket.take_error()? {
+        return Err(error);
+    }
+    match socket.peer_addr() {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotConnected => Ok(false),
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::INPROGRESS) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,290 @@
+//! A server's listening socket.
+//!
+//! Finds the address, binds it and accepts. How many are accepted in one turn,
+//! and how long to rest when descriptors have run out, is the event loop's.
+
+use std::io::{self, ErrorKind};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Registry, Token};
+use rustix::io::Errno;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::error::Error;
+use crate::limits::LISTEN_BACKLOG;
+
+/// A bound socket that takes connections.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+}
+
+impl Listener {
+    /// Listens on `port` of `listen`, or of all addresses, IPv6 and IPv4.
+    ///
+    /// `listen` is an address, in brackets or not, or a name, whose first
+    /// address that can be bound is taken. Port 0 takes a free one. May block
+    /// on the lookup of a name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Local`], if the name does not resolve or nothing can be bound.
+    pub fn bind(listen: Option<&str>, port: u16) -> Result<Self, Error> {
+        let (socket, address) = match listen {
+            None => bind_all(port)?,
+            Some(host) => bind_first(host, port)?,
+        };
+        Ok(Self {
+            socket: TcpListener::from_std(socket.into()),
+            address,
+        })
+    }
+
+    /// The address that is listened on, with the port that was taken.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Registers for connections to come.
+    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        registry.register(&mut self.socket, token, Interest::READABLE)
+    }
+
+    /// Takes the next connection and where it comes from, `None` if there is
+    /// none now.
+    ///
+    /// # Errors
+    ///
+    /// Those of this machine, such as having no more descriptors. A connection
+    /// that broke while it waited is passed over.
+    pub fn accept(&mut self) -> io::Result<Option<(TcpStream, SocketAddr)>> {
+        loop {
+            match self.socket.accept() {
+                Ok((socket, from)) => return Ok(Some((socket, canonical(from)))),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+                Err(error) if is_of_one_connection(&error) => {
+                    tracing::debug!("a connection broke before it was accepted: {error}");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// Whether `accept` failed for one connection only: accept(2), Error handling.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(
+            Errno::INTR
+                | Errno::CONNABORTED
+                | Errno::PERM
+                | Errno::PROTO
+                | Errno::NOPROTOOPT
+                | Errno::OPNOTSUPP
+                | Errno::NETDOWN
+                | Errno::NETUNREACH
+                | Errno::NONET
+                | Errno::HOSTDOWN
+                | Errno::HOSTUNREACH
+                | Errno::TIMEDOUT
+        )
+    )
+}
+
+/// `address` as people know it: one that came over IPv4 to a socket for both
+/// is shown as IPv4.
+pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V6(v6) => match v6.ip().to_ipv4_mapped() {
+            Some(v4) => (v4, v6.port()).into(),
+            None => address,
+        },
+        SocketAddr::V4(_) => address,
+    }
+}
+
+/// `host` without the brackets that set an IPv6 address apart from a port.
+pub(super) fn without_brackets(host: &str) -> &str {
+    let inside = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    inside.unwrap_or(host)
+}
+
+/// All addresses: one socket for both families, or IPv4 where IPv6 is missing.
+fn bind_all(port: u16) -> Result<(Socket, SocketAddr), Error> {
+    let both = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+    let (address, result) = match bound(both, true) {
+        Err(error) if lacks_ipv6(&error) => {
+            let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+            (v4, bound(v4, false))
+        }
+        result => (both, result),
+    };
+    result.map_err(|error| refusal(address, &error))
+}
+
+/// The first address of `host` that can be bound; else the first one's error.
+fn bind_first(host: &str, port: u16) -> Result<(Socket, SocketAddr), Error> {
+    let unresolved =
+        |why: &dyn std::fmt::Display| Error::Local(format!("cannot resolve {host}: {why}"));
+    let addresses = (without_brackets(host), port)
+        .to_socket_addrs()
+        .map_err(|error| unresolved(&error))?;
+    let mut first = None;
+    for address in addresses {
+        match bound(address, false) {
+            Ok(listening) => return Ok(listening),
+            Err(error) => {
+                first.get_or_insert_with(|| refusal(address, &error));
+            }
+        }
+    }
+    Err(first.unwrap_or_else(|| unresolved(&"it has no address")))
+}
+
+/// A listening socket on `address`, and where it listens.
+fn bound(address: SocketAddr, both_families: bool) -> io::Result<(Socket, SocketAddr)> {
+    let domain = Domain::for_address(address);
+    let socket = Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    if both_families {
+        socket.set_only_v6(false)?;
+    }
+    // A server that is started again need not wait for the last one's closed
+    // connections.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(LISTEN_BACKLOG)?;
+    let taken = socket.local_addr()?.as_socket();
+    Ok((socket, taken.unwrap_or(address)))
+}
+
+/// Whether the system does not know IPv6, or has it switched off.
+fn lacks_ipv6(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL)
+    )
+}
+
+fn refusal(address: SocketAddr, error: &io::Error) -> Error {
+    let port = address.port();
+    let host = match address {
+        SocketAddr::V4(v4) => v4.ip().to_string(),
+        SocketAddr::V6(v6) => format!("[{}]", v6.ip()),
+    };
+    Error::Local(match error.kind() {
+        ErrorKind::AddrInUse => {
+            format!(
+                "port {port} is in use on {host}: stop who has it, or choose another with --port"
+            )
+        }
+        ErrorKind::AddrNotAvailable => format!(
+            "{host} is no address of this machine: choose one with --listen, or leave it out for all"
+        ),
+        ErrorKind::PermissionDenied => format!(
+            "no permission to listen on port {port} of {host}: choose one from 1024 up with --port"
+        ),
+        _ => format!("cannot listen on port {port} of {host}: {error}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::io::Write as _;
+    use std::net::TcpStream as StdStream;
+
+    use super::*;
+    use crate::net::testing::{Bench, SUBJECT};
+
+    fn refused(listen: &str, port: u16) -> String {
+        let error = Listener::bind(Some(listen), port).unwrap_err();
+        assert_eq!(error.exit_code(), 1);
+        error.to_string()
+    }
+
+    /// Goal: all addresses means IPv4 too, shown as such. Method: connect to
+    /// 127.0.0.1 and to what the listener says, take both, then find none.
+    #[test]
+    fn all_addresses_take_ipv4() {
+        let mut bench = Bench::new();
+        let mut listener = Listener::bind(None, 0).unwrap();
+        listener.register(bench.registry(), SUBJECT).unwrap();
+        assert!(listener.local_addr().ip().is_unspecified());
+        let port = listener.local_addr().port();
+        let client = StdStream::connect(("127.0.0.1", port)).unwrap();
+        bench.until(SUBJECT, |event| event.is_readable());
+        let (_, from) = listener.accept().unwrap().unwrap();
+        assert_eq!(from, client.local_addr().unwrap());
+        assert!(from.is_ipv4());
+        assert!(listener.accept().unwrap().is_none());
+    }
+
+    /// Goal: every way to write an address is taken. Method: bind each; IPv6
+    /// only where the machine has it.
+    #[test]
+    fn addresses_and_names_are_bound() {
+        for host in ["127.0.0.1", "localhost", "::1", "[::1]"] {
+            match Listener::bind(Some(host), 0) {
+                Ok(listener) => assert!(listener.local_addr().ip().is_loopback()),
+                Err(error) => assert!(host.contains("::1"), "{host}: {error}"),
+            }
+        }
+    }
+
+    /// Goal: a connection that was reset while it waited does not end the
+    /// listener. Method: reset one, make another, accept until none is left.
+    #[test]
+    fn broken_connections_are_passed_over() {
+        let mut bench = Bench::new();
+        let mut listener = Listener::bind(Some("127.0.0.1"), 0).unwrap();
+        listener.register(bench.registry(), SUBJECT).unwrap();
+        let broken = StdStream::connect(listener.local_addr()).unwrap();
+        socket2::SockRef::from(&broken)
+            .set_linger(Some(std::time::Duration::ZERO))
+            .unwrap();
+        drop(broken);
+        let mut good = StdStream::connect(listener.local_addr()).unwrap();
+        good.write_all(b"here").unwrap();
+        bench.until(SUBJECT, |event| event.is_readable());
+        let mut from = Vec::new();
+        while let Some((_, address)) = listener.accept().unwrap() {
+            from.push(address);
+        }
+        assert!(from.contains(&good.local_addr().unwrap()));
+    }
+
+    /// Goal: errors say what to do. Method: a port in use, an address of
+    /// another machine (RFC 5737), and a name that cannot exist.
+    #[test]
+    fn refusals_are_clear() {
+        let taken = Listener::bind(Some("127.0.0.1"), 0).unwrap();
+        let port = taken.local_addr().port();
+        let text = refused("127.0.0.1", port);
+        assert!(text.contains(&format!("port {port} is in use on 127.0.0.1")));
+        assert!(text.contains("--port"));
+        assert!(refused("192.0.2.1", 0).contains("192.0.2.1 is no address of this machine"));
+        assert!(refused("no..such..name", 0).starts_with("cannot resolve no..such..name: "));
+    }
+
+    /// Goal: the whole machine's port being in use is told, not papered over
+    /// with IPv4. Method: bind the same port twice.
+    #[test]
+    fn all_addresses_in_use() {
+        let taken = Listener::bind(None, 0).unwrap();
+        let again = Listener::bind(None, taken.local_addr().port()).unwrap_err();
+        assert!(again.to_string().contains("is in use on"), "{again}");
+    }
+
+    /// Goal: only IPv4 in disguise is unmasked. Method: three addresses.
+    #[test]
+    fn mapped_addresses_are_shown_as_ipv4() {
+        let shown = |text: &str| canonical(text.parse().unwrap()).to_string();
+        assert_eq!(shown("[::ffff:10.1.2.3]:99"), "10.1.2.3:99");
+        assert_eq!(shown("[fe80::1%3]:99"), "[fe80::1%3]:99");
+        assert_eq!(shown("10.1.2.3:99"), "10.1.2.3:99");
+    }
+}
