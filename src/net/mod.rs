@@ -12,8 +12,11 @@
 //! that nothing more is there.
 
 pub mod clock;
+mod descriptor;
 pub mod dial;
+mod helper;
 pub mod listen;
+pub mod local;
 pub mod rlimit;
 pub mod signals;
 pub mod stream;

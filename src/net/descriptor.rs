@@ -1,0 +1,154 @@
+//! How to wait for a descriptor that somebody else opened.
+//!
+//! Stdin and stdout are shared with the shell and with other programs, so they
+//! are not made non-blocking: `O_NONBLOCK` belongs to the open file, not to the
+//! descriptor. A terminal or a pipe can be opened a second time instead. Read
+//! next: [`super::local`], which reads and writes what is opened here.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt as _;
+
+use rustix::event::{PollFlags, epoll};
+use rustix::fs::{OFlags, fcntl_getfl};
+use rustix::io::Errno;
+
+/// Which way the bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Direction {
+    /// Bytes are read.
+    In,
+    /// Bytes are written.
+    Out,
+}
+
+impl Direction {
+    /// What to poll for.
+    pub(super) fn readiness(self) -> PollFlags {
+        match self {
+            Self::In => PollFlags::IN,
+            Self::Out => PollFlags::OUT,
+        }
+    }
+
+    /// Whether a descriptor that was opened with `flags` goes this way.
+    fn is_open_in(self, flags: OFlags) -> bool {
+        let mode = flags & OFlags::RWMODE;
+        let one_way = match self {
+            Self::In => OFlags::RDONLY,
+            Self::Out => OFlags::WRONLY,
+        };
+        mode == one_way || mode == OFlags::RDWR
+    }
+}
+
+/// A descriptor of our own, by how it is waited for.
+#[derive(Debug)]
+pub(super) enum Descriptor {
+    /// Reads and writes need no waiting: a regular file, `/dev/null`.
+    AlwaysReady(OwnedFd),
+    /// Non-blocking, and a poll can wait for it.
+    Polled(OwnedFd),
+    /// It could not be opened again: calls block, so a thread has to make them.
+    Blocking(OwnedFd),
+}
+
+impl Descriptor {
+    /// Opens what `fd` names for `direction`; `fd` itself is left as it is.
+    pub(super) fn open(fd: BorrowedFd<'_>, direction: Direction) -> io::Result<Self> {
+        let copy = fd.try_clone_to_owned()?;
+        // A pipe's one end opened the other way would be its other end. Left
+        // alone, the first read or write says what is wrong.
+        if !direction.is_open_in(fcntl_getfl(fd)?) || !can_be_polled(fd)? {
+            return Ok(Self::AlwaysReady(copy));
+        }
+        Ok(match reopen(fd, direction) {
+            Ok(own) => Self::Polled(own),
+            Err(error) => {
+                // A socket, another user's terminal, a FIFO that nobody reads
+                // any more, or no /proc.
+                tracing::debug!("cannot open descriptor {fd:?} again: {error}");
+                Self::Blocking(copy)
+            }
+        })
+    }
+}
+
+/// Whether epoll takes `fd`. It refuses what is always ready.
+fn can_be_polled(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    let nothing = epoll::EventData::new_u64(0);
+    match epoll::add(&poll, fd, nothing, epoll::EventFlags::empty()) {
+        Ok(()) => Ok(true),
+        Err(Errno::PERM) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Opens once more, non-blocking, the file that `fd` has open.
+fn reopen(fd: BorrowedFd<'_>, direction: Direction) -> io::Result<OwnedFd> {
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = OpenOptions::new()
+        .read(direction == Direction::In)
+        .write(direction == Direction::Out)
+        .custom_flags(flags.bits().cast_signed())
+        .open(format!("/proc/self/fd/{}", fd.as_raw_fd()))?;
+    Ok(file.into())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::fs::File;
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    fn opened(fd: impl AsFd, direction: Direction) -> Descriptor {
+        Descriptor::open(fd.as_fd(), direction).unwrap()
+    }
+
+    /// Goal: a pipe is non-blocking for us and stays blocking for whoever gave
+    /// it to us. Method: look at the flags of both.
+    #[test]
+    fn a_pipe_is_opened_again() {
+        let (reader, writer) = io::pipe().unwrap();
+        for (fd, direction) in [
+            (reader.as_fd(), Direction::In),
+            (writer.as_fd(), Direction::Out),
+        ] {
+            let Descriptor::Polled(own) = opened(fd, direction) else {
+                panic!("a pipe can be polled");
+            };
+            assert!(fcntl_getfl(&own).unwrap().contains(OFlags::NONBLOCK));
+            assert!(!fcntl_getfl(fd).unwrap().contains(OFlags::NONBLOCK));
+        }
+    }
+
+    /// Goal: what epoll refuses needs no waiting. Method: a file, `/dev/null`,
+    /// and a pipe's end that goes the other way.
+    #[test]
+    fn files_are_always_ready() {
+        let ready = |descriptor| matches!(descriptor, Descriptor::AlwaysReady(_));
+        let file = tempfile::tempfile().unwrap();
+        assert!(ready(opened(&file, Direction::In)));
+        assert!(ready(opened(&file, Direction::Out)));
+        let null = File::open("/dev/null").unwrap();
+        assert!(ready(opened(&null, Direction::In)));
+        let (_reader, writer) = io::pipe().unwrap();
+        assert!(ready(opened(&writer, Direction::In)));
+    }
+
+    /// Goal: what cannot be opened again is left to a thread. Method: a socket.
+    #[test]
+    fn sockets_block() {
+        let (socket, _other) = UnixStream::pair().unwrap();
+        for direction in [Direction::In, Direction::Out] {
+            let descriptor = opened(&socket, direction);
+            assert!(matches!(descriptor, Descriptor::Blocking(_)));
+        }
+    }
+}

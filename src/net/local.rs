@@ -1,0 +1,219 @@
+//! Stdin and stdout as byte streams that never block their caller.
+//!
+//! A terminal or a pipe is non-blocking and polled; a file and `/dev/null` are
+//! always ready; for the rest, such as a socket, a helper thread makes the calls
+//! (`descriptor` says which is which, and why). What the bytes are for is known
+//! to [`crate::endpoint`].
+//!
+//! A stream that is neither always ready nor polled is told by the waker: after
+//! it has woken the poll, both are worth a try.
+
+use std::io::{self, IoSlice, IsTerminal as _};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token, Waker};
+use rustix::io::{Errno, retry_on_intr};
+
+use super::descriptor::{Descriptor, Direction};
+use super::helper::Helper;
+use crate::endpoint::transport::Read;
+use crate::limits::LOCAL_BUDGET;
+
+/// What an input is, as far as it matters for when to read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InputKind {
+    /// Someone types lines.
+    Terminal,
+    /// Bytes come when they come: a pipe, a socket.
+    Pipe,
+    /// All bytes are there: a regular file, `/dev/null`.
+    File,
+}
+
+/// Where bytes are read from: stdin.
+#[derive(Debug)]
+pub struct Input {
+    kind: InputKind,
+    end: End,
+}
+
+/// Where bytes are written to: stdout.
+#[derive(Debug)]
+pub struct Output {
+    end: End,
+}
+
+/// Our end of a stream, by who makes the calls.
+#[derive(Debug)]
+enum End {
+    /// We do; the call returns at once.
+    Ours { fd: OwnedFd, polled: bool },
+    /// The helper does.
+    Helped { helper: Helper, block: Block },
+}
+
+/// What the helper has read and nobody has taken yet.
+///
+/// Invariant: `taken <= filled <= bytes.len()`.
+#[derive(Debug, Default)]
+struct Block {
+    bytes: Vec<u8>,
+    taken: usize,
+    filled: usize,
+}
+
+impl End {
+    fn open(fd: BorrowedFd<'_>, direction: Direction, waker: Arc<Waker>) -> io::Result<Self> {
+        Ok(match Descriptor::open(fd, direction)? {
+            Descriptor::AlwaysReady(fd) => Self::Ours { fd, polled: false },
+            Descriptor::Polled(fd) => Self::Ours { fd, polled: true },
+            Descriptor::Blocking(fd) => Self::Helped {
+                helper: Helper::start(fd, direction, waker)?,
+                block: Block::default(),
+            },
+        })
+    }
+
+    fn always_ready(&self) -> bool {
+        matches!(self, Self::Ours { polled: false, .. })
+    }
+
+    fn register(&self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+        match self {
+            Self::Ours { fd, polled: true } => {
+                registry.register(&mut SourceFd(&fd.as_raw_fd()), token, interest)
+            }
+            Self::Ours { polled: false, .. } | Self::Helped { .. } => Ok(()),
+        }
+    }
+}
+
+impl Input {
+    /// Opens `fd` for reading without blocking; it stays as it is for others.
+    /// `waker` wakes the poll when a helper has read.
+    pub fn open(fd: BorrowedFd<'_>, waker: Arc<Waker>) -> io::Result<Self> {
+        let end = End::open(fd, Direction::In, waker)?;
+        let kind = if fd.is_terminal() {
+            InputKind::Terminal
+        } else if end.always_ready() {
+            InputKind::File
+        } else {
+            InputKind::Pipe
+        };
+        Ok(Self { kind, end })
+    }
+
+    /// What this is.
+    pub fn kind(&self) -> InputKind {
+        self.kind
+    }
+
+    /// Whether no event will ever tell that this can be read, because it always
+    /// can.
+    pub fn always_ready(&self) -> bool {
+        self.end.always_ready()
+    }
+
+    /// Has the poll tell under `token` when there is something to read, where
+    /// it is the poll that tells.
+    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        self.end.register(registry, token, Interest::READABLE)
+    }
+
+    /// Reads into `into`, which has room. What was not opened for reading reads
+    /// as an end.
+    ///
+    /// Never drained before the end: a terminal gives one line at a time, and
+    /// the end of a pipe is told together with its last bytes.
+    pub fn read(&mut self, into: &mut [u8]) -> io::Result<Read> {
+        debug_assert!(!into.is_empty(), "a read without room looks like the end");
+        let result = match &mut self.end {
+            End::Ours { fd, .. } => {
+                retry_on_intr(|| rustix::io::read(&*fd, &mut *into)).map_err(Into::into)
+            }
+            End::Helped { helper, block } => block.read(helper, into),
+        };
+        let bytes = match result {
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::BADF) => 0,
+            other => other?,
+        };
+        Ok(Read {
+            bytes,
+            drained: bytes == 0,
+        })
+    }
+}
+
+impl Block {
+    /// Takes what has been read, or asks for more and says `WouldBlock`.
+    fn read(&mut self, helper: &mut Helper, into: &mut [u8]) -> io::Result<usize> {
+        if self.taken == self.filled {
+            if !helper.is_busy() {
+                let mut bytes = std::mem::take(&mut self.bytes);
+                bytes.resize(LOCAL_BUDGET, 0);
+                helper.give(bytes)?;
+            }
+            let (bytes, result) = helper.take()?;
+            *self = Self {
+                filled: result?,
+                taken: 0,
+                bytes,
+            };
+        }
+        let part = &self.bytes[self.taken..self.filled];
+        let len = part.len().min(into.len());
+        into[..len].copy_from_slice(&part[..len]);
+        self.taken += len;
+        Ok(len)
+    }
+}
+
+impl Output {
+    /// Opens `fd` for writing without blocking; it stays as it is for others.
+    /// `waker` wakes the poll when a helper has written.
+    pub fn open(fd: BorrowedFd<'_>, waker: Arc<Waker>) -> io::Result<Self> {
+        let end = End::open(fd, Direction::Out, waker)?;
+        Ok(Self { end })
+    }
+
+    /// Whether no event will ever tell that this can be written, because it
+    /// always can.
+    pub fn always_ready(&self) -> bool {
+        self.end.always_ready()
+    }
+
+    /// Has the poll tell under `token` when there is room, where it is the poll
+    /// that tells.
+    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        self.end.register(registry, token, Interest::WRITABLE)
+    }
+
+    /// Writes a first part of `bytes`; says how much has been written for good.
+    ///
+    /// After `WouldBlock` the next call is to begin with the same bytes: a
+    /// helper may be writing a copy of them.
+    pub fn write(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
+        match &mut self.end {
+            End::Ours { fd, .. } => Ok(retry_on_intr(|| rustix::io::writev(&*fd, bytes))?),
+            End::Helped { helper, block } => {
+                if !helper.is_busy() {
+                    let copy = &mut block.bytes;
+                    copy.clear();
+                    for slice in bytes {
+                        let room = LOCAL_BUDGET - copy.len();
+                        copy.extend_from_slice(&slice[..slice.len().min(room)]);
+                    }
+                    helper.give(std::mem::take(copy))?;
+                }
+                let (copy, result) = helper.take()?;
+                block.bytes = copy;
+                result
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
