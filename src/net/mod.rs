@@ -14,13 +14,11 @@
 pub mod clock;
 mod descriptor;
 pub mod dial;
-pub mod event_loop;
 mod helper;
 pub mod listen;
 pub mod local;
 pub mod rlimit;
 pub mod signals;
-mod sockets;
 pub mod stream;
 #[cfg(test)]
 mod testing;
