@@ -117,6 +117,8 @@ pub const ACCEPT_BUDGET: usize = 256;
 /// lets us have (it cuts this down to its own limit), because a burst of
 /// clients that is refused only comes back.
 pub const LISTEN_BACKLOG: i32 = i32::MAX;
+/// Events that one poll brings at most; the rest come with the next one.
+pub const EVENTS: usize = 1024;
 /// Silent or unproved connections that may hold a classic slot at once
 /// (`PROTOCOL.md` §2).
 pub const MAX_CLASSIC_UNPROVED: usize = 64;
