@@ -40,7 +40,8 @@ pub(crate) enum Command {
 
 /// What can run.
 pub(crate) struct Config {
-    pub(crate) target: Target,
+    /// The server; without one we start our own.
+    pub(crate) to: Option<Server>,
     pub(crate) load: Load,
     /// Where the figures for programs go; `-` is stdout.
     pub(crate) json: Option<PathBuf>,
@@ -48,16 +49,8 @@ pub(crate) struct Config {
     pub(crate) warnings: Vec<String>,
 }
 
-/// The server.
-pub(crate) enum Target {
-    /// One that we start.
-    Own,
-    /// One that runs.
-    Given(Given),
-}
-
 /// A server that runs.
-pub(crate) struct Given {
+pub(crate) struct Server {
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) identity: Identity,
@@ -135,12 +128,12 @@ pub(crate) fn parse(
         Some(_) => return usage("no such workload; echo is one (see --help)"),
     }
     let load = load(&typed, raise_descriptor_limit())?;
-    let (target, warnings) = target(&typed, env)?;
+    let (to, warnings) = server(&typed, env)?.unzip();
     Ok(Command::Run(Box::new(Config {
-        target,
+        to,
         load,
         json: typed.json,
-        warnings,
+        warnings: warnings.unwrap_or_default(),
     })))
 }
 
@@ -177,11 +170,12 @@ fn load(typed: &Args, descriptors: u64) -> Result<Load, Error> {
     Ok(load)
 }
 
-/// The server, and what to tell the user about the keys.
-fn target(
+/// The server that runs, if there is one, and what to tell the user about its
+/// keys.
+fn server(
     typed: &Args,
     env: &dyn Fn(&str) -> Option<OsString>,
-) -> Result<(Target, Vec<String>), Error> {
+) -> Result<Option<(Server, Vec<String>)>, Error> {
     let Some(to) = &typed.to else {
         let keys = &typed.keys;
         let named = keys.keys.is_some() || keys.name.is_some();
@@ -191,30 +185,29 @@ fn target(
         if typed.server_pid.is_some() {
             return usage("--server-pid goes with --to HOST:PORT");
         }
-        return Ok((Target::Own, Vec::new()));
+        return Ok(None);
     };
-    let address = to.rsplit_once(':').and_then(|(host, port)| {
-        let port = port.parse().ok().filter(|&port| port != 0)?;
-        let bare = !host.contains(':') || host.starts_with('[') && host.ends_with(']');
-        (bare && !host.is_empty()).then(|| (host.to_owned(), port))
-    });
-    let Some((host, port)) = address else {
+    let Some((host, port)) = host_and_port(to) else {
         return usage("--to: HOST:PORT is wanted, such as example.org:9999 or [::1]:9999");
     };
-    let pid = typed
-        .server_pid
-        .as_ref()
-        .map(|pid| number("--server-pid", pid));
-    let pid = pid.transpose()?;
+    let pid = typed.server_pid.as_deref();
+    let pid = pid.map(|pid| number("--server-pid", pid)).transpose()?;
     let loaded = typed.keys.load(false, env)?;
-    let identity = loaded.keys.native.expect("not classic");
-    let given = Given {
-        host,
+    let server = Server {
+        host: host.into(),
         port,
-        identity,
+        identity: loaded.keys.native.expect("not classic"),
         pid,
     };
-    Ok((Target::Given(given), loaded.warnings))
+    Ok(Some((server, loaded.warnings)))
+}
+
+/// The two parts of an address; one of IPv6 is in brackets.
+fn host_and_port(text: &str) -> Option<(&str, u16)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let port = port.parse().ok().filter(|&port| port != 0)?;
+    let clear = !host.contains(':') || host.starts_with('[') && host.ends_with(']');
+    (clear && !host.is_empty()).then_some((host, port))
 }
 
 fn number(option: &str, text: &str) -> Result<u32, Error> {
@@ -345,13 +338,11 @@ mod tests {
             ("--to 127.0.0.1:65535", "127.0.0.1", 65_535),
             ("--to [::1]:9999 echo", "[::1]", 9999),
         ] {
-            let Target::Given(given) = config(line).target else {
-                panic!("{line}: no server given")
-            };
-            assert_eq!((given.host.as_str(), given.port), (host, port));
-            assert_eq!(given.pid, line.contains("pid").then_some(7));
+            let to = config(line).to.unwrap();
+            assert_eq!((to.host.as_str(), to.port), (host, port));
+            assert_eq!(to.pid, line.contains("pid").then_some(7));
         }
-        assert!(matches!(config("").target, Target::Own));
+        assert!(config("").to.is_none());
         assert!(matches!(parsed("serve"), Ok(Command::Serve(_))));
     }
 

@@ -8,6 +8,7 @@
 use rand::Rng;
 use sealwire::endpoint::Core;
 use sealwire::endpoint::mode::Message;
+use sealwire::endpoint::transport::PeerId;
 use sealwire::span::Span;
 
 use crate::limits::PLACES;
@@ -34,9 +35,10 @@ impl Pattern {
         Self { whole, size }
     }
 
-    /// Message `index` of peer `number`.
-    pub(crate) fn message(&self, number: u64, index: u64) -> Span {
-        let step = number.wrapping_mul(PEER_STRIDE).wrapping_add(index) % PLACES as u64;
+    /// Message `index` of `peer`.
+    pub(crate) fn message(&self, peer: PeerId, index: u64) -> Span {
+        let first = peer.as_u64() % PLACES as u64 * PEER_STRIDE;
+        let step = (first + index) % PLACES as u64;
         let place = (step * STRIDE % PLACES as u64) as usize;
         self.whole.slice(place..place + self.size)
     }
@@ -51,4 +53,43 @@ pub(crate) fn equals(core: &Core, message: Message<'_>, span: Span) -> bool {
             wanted = rest;
             core.bytes(part) == here
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use sealwire::span::Area;
+
+    use super::*;
+
+    const SIZE: usize = 100;
+
+    fn pattern() -> Pattern {
+        Pattern {
+            whole: Span::new(Area(0), 0..SIZE + PLACES),
+            size: SIZE,
+        }
+    }
+
+    /// Goal: messages of one peer do not repeat within all places. Method: as
+    /// many of them.
+    #[test]
+    fn messages_of_a_peer_differ() {
+        let peer = PeerId::from_u64(3 << 32 | 2);
+        let messages = (0..PLACES as u64).map(|index| pattern().message(peer, index));
+        let places: HashSet<_> = messages.map(|message| message.offset).collect();
+        assert_eq!(places.len(), PLACES);
+        let last = pattern().message(peer, u64::from(u32::MAX));
+        assert_eq!(last.len(), SIZE);
+    }
+
+    /// Goal: no two peers send the same at once. Method: the first message of
+    /// many peers, as the endpoint numbers them.
+    #[test]
+    fn messages_of_peers_differ() {
+        let peers = (0..20_000).map(|slot: u64| PeerId::from_u64((slot + 1) << 32 | slot));
+        let places = peers.map(|peer| pattern().message(peer, 0).offset);
+        assert_eq!(places.collect::<HashSet<_>>().len(), 20_000);
+    }
 }
