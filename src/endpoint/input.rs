@@ -171,7 +171,9 @@ impl<M: Mode> Endpoint<M> {
             let text = at + opened.text.start..at + opened.text.end;
             at += opened.used;
             self.note_open(id);
-            self.chunk(id, Span::new(Memory::SCRATCH, text), opened.last);
+            if self.core.peers[id.slot as usize].joined {
+                self.chunk(id, Span::new(Memory::SCRATCH, text), opened.last);
+            }
         }
     }
 
