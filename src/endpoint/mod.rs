@@ -261,7 +261,8 @@ impl<M: Mode> Endpoint<M> {
         let conn = Connection::client(identity, private, now);
         let id = self.core.insert(Protocol::Native(conn), now);
         self.core.ready(id);
-        self.core.touch(id);
+        // Its hello waits.
+        self.core.dirty(id);
         id
     }
 
