@@ -39,6 +39,10 @@ impl<M: Mode> Endpoint<M> {
                 continue;
             };
             slot.dirty = false;
+            if slot.is_over() {
+                // Nothing more is sent, not even what is sealed.
+                continue;
+            }
             match slot.protocol {
                 Protocol::Native(_) => self.send_native(id, io),
                 Protocol::Classic(_) => self.core.send_frames(id, io),
