@@ -239,7 +239,9 @@ impl Core {
             Protocol::Ended(_) => {}
         }
         let slot = &self.peers[id.slot as usize];
-        if slot.congested && now >= slot.progress + TOO_SLOW && self.others_wait() {
+        // Nobody waits for who has proved nothing.
+        let waited_for = slot.standing == Standing::Proved && !self.others_wait();
+        if slot.congested && now >= slot.progress + TOO_SLOW && !waited_for {
             let abort = Abort::new(Reason::TOO_SLOW, "");
             self.abort(id, abort);
         } else if slot.has_output() {
