@@ -338,9 +338,12 @@ impl Core {
         }
         let slot = &mut self.peers[id.slot as usize];
         if slot.standing == Standing::Listening
+            && let Protocol::Undecided { first_byte } = slot.protocol
             && let Some(keys) = &self.setup.classic
         {
-            let conn = ClassicConnection::new(keys.clone(), self.setup.limits.max_message, since);
+            let limit = self.setup.limits.max_message;
+            let mut conn = ClassicConnection::new(keys.clone(), limit, since);
+            conn.frame_began(first_byte);
             slot.protocol = Protocol::Classic(conn);
         }
     }
