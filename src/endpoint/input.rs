@@ -191,6 +191,10 @@ impl<M: Mode> Endpoint<M> {
         let core = &mut self.core;
         let start = core.used;
         let end = (start + LOCAL_BUDGET).min(core.memory.scratch.len());
+        if start == end {
+            // The locals before this one took it all; in the next tick, then.
+            return;
+        }
         let read = io.read_local(local, &mut core.memory.scratch[start..end]);
         let Some(input) = &mut core.locals[local.index()].input else {
             return;
