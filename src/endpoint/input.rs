@@ -330,7 +330,10 @@ impl Core {
             self.become_classic(id, since);
         } else if bytes.len() >= FIXED {
             let conn = self.new_server(since);
-            self.set_standing(id, Standing::Unproved);
+            if self.peers[id.slot as usize].standing == Standing::Listening {
+                self.set_standing(id, Standing::Unproved);
+                self.newcomers.push_back(id);
+            }
             self.peers[id.slot as usize].protocol = Protocol::Native(conn);
         }
     }
