@@ -265,10 +265,14 @@ impl Core {
             _ => self.high_water(),
         };
         let now = self.now;
+        let pressed = self.is_pressed();
         let Some(slot) = self.peer_mut(peer) else {
             return;
         };
-        let congested = slot.queue.bytes() >= high_water;
+        let congested = slot.queue.cost() >= high_water;
+        let may_be_read = pressed && slot.paused && slot.queue.is_empty();
+        self.relieved |= may_be_read;
+        let slot = &mut self.peers[peer.slot as usize];
         if congested == slot.congested {
             return;
         }
