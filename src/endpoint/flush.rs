@@ -269,7 +269,7 @@ impl Core {
             let (nodes, memory) = (&mut self.nodes, &mut self.memory);
             output.queue.consume(nodes, memory, count);
             output.written += count as u64;
-            if output.congested && output.queue.bytes() < high_water {
+            if output.congested && output.queue.cost() < high_water {
                 output.congested = false;
                 self.relieved = true;
             }
