@@ -104,6 +104,9 @@ pub const INPUT_HIGH_WATER: usize = 4 * STREAM_MESSAGE;
 /// Longest line of a terminal or of classic input that is kept as one message;
 /// a longer one is cut here.
 pub const MAX_LINE: usize = 1 << 20;
+/// What an item in a queue costs besides its bytes: its node, its buffer's entry,
+/// what the allocator adds. Counted, because short and empty messages queue, too.
+pub const QUEUED_ITEM: usize = 128;
 /// Slices that one write to a local gathers; Linux takes up to 1024.
 pub const GATHER: usize = 64;
 

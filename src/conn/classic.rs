@@ -97,6 +97,12 @@ impl ClassicConnection {
 
     // ---- receiving -------------------------------------------------------
 
+    /// Says when the first bytes came, if some of a frame did before it was known
+    /// that this is classic.
+    pub fn frame_began(&mut self, at: Option<Time>) {
+        self.partial = at;
+    }
+
     /// Says that bytes came.
     pub fn heard(&mut self, now: Time) {
         self.heard = now;

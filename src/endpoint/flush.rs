@@ -39,6 +39,10 @@ impl<M: Mode> Endpoint<M> {
                 continue;
             };
             slot.dirty = false;
+            if slot.is_over() {
+                // Nothing more is sent, not even what is sealed.
+                continue;
+            }
             match slot.protocol {
                 Protocol::Native(_) => self.send_native(id, io),
                 Protocol::Classic(_) => self.core.send_frames(id, io),
@@ -265,7 +269,7 @@ impl Core {
             let (nodes, memory) = (&mut self.nodes, &mut self.memory);
             output.queue.consume(nodes, memory, count);
             output.written += count as u64;
-            if output.congested && output.queue.bytes() < high_water {
+            if output.congested && output.queue.cost() < high_water {
                 output.congested = false;
                 self.relieved = true;
             }

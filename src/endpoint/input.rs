@@ -171,7 +171,9 @@ impl<M: Mode> Endpoint<M> {
             let text = at + opened.text.start..at + opened.text.end;
             at += opened.used;
             self.note_open(id);
-            self.chunk(id, Span::new(Memory::SCRATCH, text), opened.last);
+            if self.core.peers[id.slot as usize].joined {
+                self.chunk(id, Span::new(Memory::SCRATCH, text), opened.last);
+            }
         }
     }
 
@@ -189,6 +191,10 @@ impl<M: Mode> Endpoint<M> {
         let core = &mut self.core;
         let start = core.used;
         let end = (start + LOCAL_BUDGET).min(core.memory.scratch.len());
+        if start == end {
+            // The locals before this one took it all; in the next tick, then.
+            return;
+        }
         let read = io.read_local(local, &mut core.memory.scratch[start..end]);
         let Some(input) = &mut core.locals[local.index()].input else {
             return;
@@ -324,7 +330,10 @@ impl Core {
             self.become_classic(id, since);
         } else if bytes.len() >= FIXED {
             let conn = self.new_server(since);
-            self.set_standing(id, Standing::Unproved);
+            if self.peers[id.slot as usize].standing == Standing::Listening {
+                self.set_standing(id, Standing::Unproved);
+                self.newcomers.push_back(id);
+            }
             self.peers[id.slot as usize].protocol = Protocol::Native(conn);
         }
     }
@@ -336,9 +345,12 @@ impl Core {
         }
         let slot = &mut self.peers[id.slot as usize];
         if slot.standing == Standing::Listening
+            && let Protocol::Undecided { first_byte } = slot.protocol
             && let Some(keys) = &self.setup.classic
         {
-            let conn = ClassicConnection::new(keys.clone(), self.setup.limits.max_message, since);
+            let limit = self.setup.limits.max_message;
+            let mut conn = ClassicConnection::new(keys.clone(), limit, since);
+            conn.frame_began(first_byte);
             slot.protocol = Protocol::Classic(conn);
         }
     }

@@ -261,6 +261,7 @@ impl<M: Mode> Endpoint<M> {
         let conn = Connection::client(identity, private, now);
         let id = self.core.insert(Protocol::Native(conn), now);
         self.core.ready(id);
+        // Its hello waits.
         self.core.dirty(id);
         id
     }

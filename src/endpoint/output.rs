@@ -9,7 +9,7 @@ use super::queue::Item;
 use super::transport::{LocalId, PeerId};
 use super::{Core, Notice};
 use crate::error::{Abort, Failure};
-use crate::limits::{INPUT_HIGH_WATER, TOO_SLOW};
+use crate::limits::{INPUT_HIGH_WATER, QUEUED_ITEM, TOO_SLOW};
 use crate::span::Span;
 use crate::wire::buffer::Memory;
 use crate::wire::chunks;
@@ -67,7 +67,7 @@ impl Core {
             output.queue.push(&mut self.nodes, &mut self.memory, item);
             output.queued += span.len() as u64;
         }
-        output.congested = output.queue.bytes() >= high_water;
+        output.congested = output.queue.cost() >= high_water;
     }
 
     /// Tells `peer`, behind what is queued for it, that nothing more follows.
@@ -120,9 +120,10 @@ impl Core {
         self.touch(peer);
     }
 
-    /// How far the queue of `peer` is filled, in bytes.
+    /// How far the queue of `peer` is filled: bytes of memory, which are more than
+    /// those of the messages.
     pub fn queued_for(&self, peer: PeerId) -> usize {
-        self.peer(peer).map_or(0, |peer| peer.queue.bytes())
+        self.peer(peer).map_or(0, |peer| peer.queue.cost())
     }
 
     // ---- for the rest of the endpoint ------------------------------------
@@ -245,7 +246,8 @@ impl Core {
 
     /// Whether messages that wait for receivers take more memory than they may.
     pub(super) fn is_pressed(&self) -> bool {
-        self.memory.pool.held() >= self.setup.limits.max_queued + self.assembling
+        let taken = self.memory.pool.held() + self.nodes.len() * QUEUED_ITEM;
+        taken >= self.setup.limits.max_queued + self.assembling
     }
 
     /// How much may be queued for one receiver before those who feed it wait.
@@ -265,10 +267,14 @@ impl Core {
             _ => self.high_water(),
         };
         let now = self.now;
+        let pressed = self.is_pressed();
         let Some(slot) = self.peer_mut(peer) else {
             return;
         };
-        let congested = slot.queue.bytes() >= high_water;
+        let congested = slot.queue.cost() >= high_water;
+        let may_be_read = pressed && slot.paused && slot.queue.is_empty();
+        self.relieved |= may_be_read;
+        let slot = &mut self.peers[peer.slot as usize];
         if congested == slot.congested {
             return;
         }
@@ -293,7 +299,7 @@ impl Core {
         if !slot.joined {
             return true;
         }
-        if self.is_pressed() && !(slot.queue.is_empty() && slot.assembly.is_empty()) {
+        if self.is_pressed() && !slot.queue.is_empty() {
             return false;
         }
         match self.receivers {

@@ -7,6 +7,7 @@
 
 use slab::Slab;
 
+use crate::limits::QUEUED_ITEM;
 use crate::span::Span;
 use crate::wire::buffer::Memory;
 use crate::wire::record::Kind;
@@ -35,19 +36,19 @@ pub(super) struct Nodes {
 
 /// A queue of one receiver.
 ///
-/// Invariant: `bytes` is the sum of its spans' lengths; `head` and `tail` are
-/// both there or both not.
+/// Invariant: `cost` is the sum of its spans' lengths and [`QUEUED_ITEM`] for
+/// each; `head` and `tail` are both there or both not.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     head: Option<u32>,
     tail: Option<u32>,
-    bytes: usize,
+    cost: usize,
 }
 
 impl Queue {
-    /// Bytes that wait.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
+    /// Bytes of memory that what waits takes, as if nobody shared it.
+    pub(super) fn cost(&self) -> usize {
+        self.cost
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -65,7 +66,7 @@ impl Queue {
             Some(tail) => nodes.slab[tail as usize].next = Some(index),
             None => self.head = Some(index),
         }
-        self.bytes += item.span.len();
+        self.cost += item.span.len() + QUEUED_ITEM;
     }
 
     /// The first item.
@@ -90,7 +91,7 @@ impl Queue {
         if self.head.is_none() {
             self.tail = None;
         }
-        self.bytes -= node.item.span.len();
+        self.cost -= node.item.span.len() + QUEUED_ITEM;
         Some(node.item)
     }
 
@@ -100,7 +101,7 @@ impl Queue {
             let span = &mut nodes.slab[index as usize].item.span;
             if count < span.len() {
                 *span = span.slice(count..span.len());
-                self.bytes -= count;
+                self.cost -= count;
                 return;
             }
             count -= span.len();

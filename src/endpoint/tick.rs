@@ -80,6 +80,9 @@ impl<M: Mode> Endpoint<M> {
         let plaintext = held.then(|| core.memory.bytes(text));
         let received = conn.settle(core.now, plaintext);
         self.note_open(id);
+        if !self.core.peers[id.slot as usize].joined {
+            return;
+        }
         match received {
             Received::Nothing => {}
             Received::Chunk { len, last } => self.chunk(id, text.slice(0..len), last),
@@ -102,11 +105,12 @@ impl<M: Mode> Endpoint<M> {
             return;
         }
         if slot.standing != Standing::Proved {
+            if self.core.proved >= self.core.setup.limits.max_peers {
+                // It keeps the slot that it has: those are counted, too.
+                let abort = Abort::new(Reason::GOING_AWAY, "this server is full");
+                return self.core.abort(id, abort);
+            }
             self.core.set_standing(id, Standing::Proved);
-        }
-        if self.core.proved > self.core.setup.limits.max_peers {
-            let abort = Abort::new(Reason::GOING_AWAY, "this server is full");
-            return self.core.abort(id, abort);
         }
         self.core.peers[id.slot as usize].joined = true;
         self.core.stats.joined += 1;
@@ -235,7 +239,9 @@ impl Core {
             Protocol::Ended(_) => {}
         }
         let slot = &self.peers[id.slot as usize];
-        if slot.congested && now >= slot.progress + TOO_SLOW && self.others_wait() {
+        // Nobody waits for who has proved nothing.
+        let waited_for = slot.standing == Standing::Proved && !self.others_wait();
+        if slot.congested && now >= slot.progress + TOO_SLOW && !waited_for {
             let abort = Abort::new(Reason::TOO_SLOW, "");
             self.abort(id, abort);
         } else if slot.has_output() {

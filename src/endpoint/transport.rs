@@ -62,7 +62,8 @@ pub trait Transport {
     /// Reads from `peer` into `into`, filling the first slice first.
     fn read(&mut self, peer: PeerId, into: &mut [IoSliceMut<'_>]) -> io::Result<Read>;
 
-    /// Writes a first part of `bytes` to `peer`; says how much it took.
+    /// Writes a first part of `bytes` to `peer`; says how much it took. Less than
+    /// all means as much as `WouldBlock`: no more fits for now.
     fn write(&mut self, peer: PeerId, bytes: &[u8]) -> io::Result<usize>;
 
     /// Writes a classic frame in one piece, and only when nothing that was

@@ -1,0 +1,172 @@
+//! Deadlines: the handshake, a record, silence.
+
+use std::time::Duration;
+
+use sealwire::conn::session::Event;
+use sealwire::endpoint::Leaves;
+use sealwire::error::{Deadline, Failure};
+use sealwire::modes::echo::Echo;
+use sealwire::wire::record::Kind;
+
+use crate::hand::Hand;
+use crate::people::{Sender, native};
+use crate::raw::Raw;
+use crate::world::World;
+
+fn served() -> (World, usize) {
+    let mut world = World::calm();
+    let server = world.host(native(1, Leaves::WhenStopped), Echo);
+    (world, server)
+}
+
+fn deadline(which: Deadline) -> Option<Result<(), Failure>> {
+    Some(Err(Failure::Deadline(which)))
+}
+
+/// Goal: a connection that says nothing is closed after 5 s, and keeps nothing.
+#[test]
+fn a_silent_connection_has_five_seconds() {
+    let (mut world, server) = served();
+    let (link, peer) = world.accept(server, 1000);
+    world.run_millis(4999);
+    assert_eq!(world.hosts[server].outcome(peer), None);
+    world.run_millis(2);
+    let outcome = world.hosts[server].outcome(peer).cloned();
+    assert_eq!(outcome, deadline(Deadline::Handshake));
+    let end = crate::net::End { link, client: true };
+    assert_eq!(world.net.incoming(end).written, 0, "nothing is said to it");
+    world.hosts[server].assert_empty("it is closed");
+}
+
+/// Goal: a hello that comes drop by drop does not extend its time. Method: one
+/// byte at a time up to 4.9 s, all but the last; then the last one and a first
+/// record in time; and once more too late.
+#[test]
+fn dripping_does_not_extend_the_handshake() {
+    for (last_at, joins) in [(4_990, true), (5_010, false)] {
+        let (mut world, server) = served();
+        let mut raw = Raw::connect(&mut world, server);
+        let hello = raw.hello(&world);
+        let (last, drops) = hello.split_last().unwrap();
+        for drop in drops {
+            raw.write(&mut world, &[*drop]);
+            world.run_millis(62);
+        }
+        let now = Duration::from_nanos(world.now().as_nanos());
+        world.run(Duration::from_millis(last_at) - now);
+        let _ = world.net.write(raw.end, &[*last]);
+        world.settle();
+        raw.read(&mut world);
+        assert_eq!(world.hosts[server].has_joined(raw.peer), joins);
+        if !joins {
+            let outcome = world.hosts[server].outcome(raw.peer).cloned();
+            assert_eq!(outcome, deadline(Deadline::Handshake));
+            assert_eq!(world.net.incoming(raw.end).written, 0);
+            world.hosts[server].assert_empty("it came too late");
+        }
+    }
+}
+
+/// Goal: the first record must be whole in those 5 s, too. Method: a hello in
+/// time, then a record whose last byte is withheld.
+#[test]
+fn the_first_record_is_part_of_the_handshake() {
+    let (mut world, server) = served();
+    let mut raw = Raw::connect(&mut world, server);
+    let hello = raw.hello(&world);
+    raw.write(&mut world, &hello);
+    world.run_millis(3000);
+    let (mut answer, mut first) = ([0; 100], Vec::new());
+    let (count, _) = world.net.read(raw.end, &mut answer).unwrap();
+    let now = world.now();
+    raw.session.receive(now, &answer[..count], &mut first);
+    raw.write(&mut world, &first[..first.len() - 1]);
+    world.run_millis(1999);
+    assert_eq!(world.hosts[server].outcome(raw.peer), None);
+    world.run_millis(2);
+    let outcome = world.hosts[server].outcome(raw.peer).cloned();
+    assert_eq!(outcome, deadline(Deadline::Handshake));
+    world.hosts[server].assert_empty("it is closed");
+}
+
+/// Goal: two that have nothing to say stay connected, because each PING is
+/// answered. Method: ten minutes.
+#[test]
+fn pings_keep_an_idle_pair_alive() {
+    let (mut world, server) = served();
+    let client = world.host(native(2, Leaves::WithPeers), Sender::staying(vec![]));
+    let pair = world.connect(client, server);
+    world.run(Duration::from_secs(600));
+    assert_eq!(world.hosts[server].outcome(pair.at_server), None);
+    assert_eq!(world.hosts[client].outcome(pair.at_client), None);
+    let said = world.hosts[server].endpoint.core().stats().sealed;
+    assert!((20..=80).contains(&said), "{said} records in ten minutes");
+}
+
+/// Goal: 90 s without a byte end a connection, though we send PING all the
+/// while. Method: a client that reads and never answers.
+#[test]
+fn silence_ends_a_connection() {
+    let (mut world, server) = served();
+    let raw = Raw::join(&mut world, server);
+    world.run(Duration::from_millis(89_990));
+    assert_eq!(world.hosts[server].outcome(raw.peer), None);
+    assert!(world.net.incoming(raw.end).written > 72, "it was asked");
+    world.run_millis(20);
+    let outcome = world.hosts[server].outcome(raw.peer).cloned();
+    assert_eq!(outcome, deadline(Deadline::Silence));
+    world.hosts[server].assert_empty("it is closed");
+}
+
+/// Goal: a record has 30 s from its first byte, however it drips. Method: one
+/// byte a second.
+#[test]
+fn a_record_has_thirty_seconds() {
+    let (mut world, server) = served();
+    let mut raw = Raw::join(&mut world, server);
+    let record = raw.seal(&world, &[5; 100]);
+    for byte in record.iter().take(30) {
+        assert_eq!(world.hosts[server].outcome(raw.peer), None);
+        raw.write(&mut world, &[*byte]);
+        world.run_millis(1000);
+    }
+    let outcome = world.hosts[server].outcome(raw.peer).cloned();
+    assert_eq!(outcome, deadline(Deadline::Record));
+}
+
+/// Goal: who floods PING and does not read costs a bounded amount of memory and
+/// nothing once it is gone. Method: a small socket, and 10,000 of them.
+#[test]
+fn a_flood_of_pings_is_bounded() {
+    let (mut world, server) = served();
+    let mut hand = Hand::shake(&mut world, server);
+    world.net.incoming(hand.end).capacity = 1000;
+    for _ in 0..10_000 {
+        hand.send(&mut world, Kind::Ping, b"");
+    }
+    let core = world.hosts[server].endpoint.core();
+    assert_eq!(core.stats().opened, 10_000);
+    assert!(core.queued() == 0 && world.hosts[server].most_held < 1000);
+    assert_eq!(world.hosts[server].outcome(hand.peer), None);
+    world.net.close(hand.end);
+    world.settle();
+    world.hosts[server].assert_empty("it has left");
+}
+
+/// Goal: a clock that jumps far ahead ends what has to end, once, and nothing
+/// spins or panics. Method: ten minutes at once, in every state.
+#[test]
+fn the_clock_may_jump() {
+    let (mut world, server) = served();
+    let client = world.host(native(2, Leaves::WithPeers), Sender::staying(vec![]));
+    let pair = world.connect(client, server);
+    let (_, silent) = world.accept(server, 100);
+    world.settle();
+    let raw = Raw::connect(&mut world, server);
+    world.jump(Duration::from_secs(600));
+    for peer in [pair.at_server, silent, raw.peer] {
+        assert!(world.hosts[server].outcome(peer).is_some());
+    }
+    world.hosts[server].assert_empty("all are gone");
+    assert!(!raw.events.contains(&Event::Open));
+}

@@ -1,0 +1,262 @@
+//! How a connection ends: FIN and DONE in any order, half-closed, cut, given up.
+
+use std::io::ErrorKind;
+
+use sealwire::conn::session::Event;
+use sealwire::endpoint::Leaves;
+use sealwire::error::{Abort, Failure, PeerFault, Reason};
+use sealwire::modes::chat::Chat;
+use sealwire::modes::echo::Echo;
+use sealwire::modes::sink::Sink;
+use sealwire::wire::record::Kind;
+
+use crate::hand::Hand;
+use crate::net::End;
+use crate::people::{Sender, native};
+use crate::port::Plain;
+use crate::raw::Raw;
+use crate::world::World;
+
+/// Goal: both sides are complete, whoever says FIN first, and all that was sent
+/// is there. Method: the client first; the server first, by being stopped; both
+/// at once.
+#[test]
+fn either_side_may_finish_first() {
+    for first in ["client", "server", "both"] {
+        let mut world = World::calm();
+        let server = world.host(native(1, Leaves::WhenStopped), Echo);
+        let plan = vec![b"one".to_vec(), vec![9; 40_000], Vec::new()];
+        let sender = match first {
+            "server" => Sender::staying(plan.clone()),
+            _ => Sender::new(plan.clone()),
+        };
+        let client = world.host(native(2, Leaves::WithPeers), sender);
+        let pair = world.connect(client, server);
+        if first == "client" {
+            world.run_millis(10);
+        } else {
+            while world.hosts[server].log.borrow().messages.len() < 3 {
+                world.run_millis(1);
+            }
+            world.stop(server, 15);
+            world.settle();
+        }
+        if first == "server" {
+            assert_eq!(world.hosts[client].log.borrow().fins.len(), 1);
+            assert_eq!(world.hosts[server].outcome(pair.at_server), None);
+            world.stop(client, 15);
+        }
+        world.run_millis(10);
+        assert_eq!(
+            world.hosts[server].outcome(pair.at_server),
+            Some(&Ok(())),
+            "{first}"
+        );
+        assert_eq!(
+            world.hosts[client].outcome(pair.at_client),
+            Some(&Ok(())),
+            "{first}"
+        );
+        assert_eq!(world.hosts[client].log.borrow().all(), plan, "{first}");
+        assert_eq!(world.hosts[client].endpoint.exit(), Some(0), "{first}");
+        world.hosts[server].assert_empty(first);
+    }
+}
+
+/// Goal: after our FIN the other side may go on for as long as it likes.
+/// Method: a server that has finished takes messages, then FIN.
+#[test]
+fn half_a_connection_stays_open() {
+    let mut world = World::calm();
+    let server = world.host(native(1, Leaves::WhenStopped), Chat::new(true));
+    world.local(server, None, Plain::open(b""));
+    let mut raw = Raw::join(&mut world, server);
+    let now = world.now();
+    world.hosts[server].endpoint.stop(now, 2);
+    world.settle();
+    raw.read(&mut world);
+    assert!(raw.events.contains(&Event::Fin));
+    raw.say(&mut world, b"still here");
+    raw.finish(&mut world);
+    raw.read(&mut world);
+    assert!(raw.events.contains(&Event::ShutDown), "complete");
+    assert_eq!(world.hosts[server].log.borrow().all(), [b"still here"]);
+    raw.close(&mut world);
+    assert_eq!(world.hosts[server].outcome(raw.peer), Some(&Ok(())));
+    world.hosts[server].assert_empty("it has left");
+}
+
+/// Goal: a complete side waits 5 s for the other's end, and no longer; no error
+/// after completion counts. Method: a client that stays silent, and one whose
+/// connection is reset.
+#[test]
+fn nothing_counts_after_completion() {
+    for reset in [false, true] {
+        let mut world = World::calm();
+        let server = world.host(native(1, Leaves::WhenStopped), Sink);
+        let mut raw = Raw::join(&mut world, server);
+        raw.finish(&mut world);
+        raw.read(&mut world);
+        assert!(raw.events.contains(&Event::ShutDown));
+        assert!(world.net.incoming(raw.end).shut, "it shuts down first");
+        if reset {
+            world.net.reset(raw.end.link);
+            world.settle();
+        } else {
+            world.run_millis(4990);
+            assert_eq!(world.hosts[server].outcome(raw.peer), None);
+            world.run_millis(20);
+        }
+        assert_eq!(world.hosts[server].outcome(raw.peer), Some(&Ok(())));
+        world.hosts[server].assert_empty("it has left");
+    }
+}
+
+/// Goal: an end of stream anywhere before completion is truncation, and the
+/// whole messages before it are handed on. Method: cut what a client sends at
+/// every byte of three records.
+#[test]
+fn a_cut_stream_is_truncated() {
+    for cut in 0..=3 * 50 {
+        let mut world = World::calm();
+        let server = world.host(native(1, Leaves::WhenStopped), Sink);
+        let mut raw = Raw::join(&mut world, server);
+        let records: Vec<u8> = (0..3_u8).flat_map(|n| raw.seal(&world, &[n; 20])).collect();
+        assert_eq!(records.len(), 150);
+        if cut > 0 {
+            raw.write(&mut world, &records[..cut]);
+        }
+        raw.close(&mut world);
+        let outcome = world.hosts[server].outcome(raw.peer);
+        let truncated = matches!(outcome, Some(Err(Failure::Truncated(_))));
+        assert!(truncated, "cut at {cut}: {outcome:?}");
+        assert_eq!(world.hosts[server].log.borrow().messages.len(), cut / 50);
+        world.hosts[server].assert_empty("it was cut");
+    }
+}
+
+/// Goal: who aborts is heard, with its reason and text, what was whole before it
+/// is handed on, and what follows is not looked at. Method: a client aborts
+/// inside a message, and goes on with nonsense.
+#[test]
+fn an_abort_is_received() {
+    let mut world = World::calm();
+    let server = world.host(native(1, Leaves::WhenStopped), Echo);
+    let mut hand = Hand::shake(&mut world, server);
+    let bytes = [
+        hand.record(Kind::End, b"whole"),
+        hand.record(Kind::Part, b"not "),
+        hand.record(Kind::Abort, b"\x4dno\x07more\xff"),
+        hand.record(Kind::End, b"whole"),
+        vec![0xff; 100],
+    ];
+    world.net.write(hand.end, &bytes.concat()).unwrap();
+    world.settle();
+    let outcome = world.hosts[server].outcome(hand.peer).cloned();
+    let Some(Err(Failure::Aborted(abort))) = outcome else {
+        panic!("{outcome:?}");
+    };
+    assert_eq!(abort.reason, Reason(77));
+    assert_eq!(abort.to_string(), "reason 77: no\\u{7}more\\xff");
+    assert_eq!(world.hosts[server].log.borrow().all(), [b"whole"]);
+    assert_eq!(
+        world.net.incoming(hand.end).written,
+        72,
+        "nothing is answered"
+    );
+    world.hosts[server].assert_empty("it gave up");
+}
+
+/// Goal: an ABORT as first record joins nothing.
+#[test]
+fn an_abort_may_come_first() {
+    let mut world = World::calm();
+    let server = world.host(native(1, Leaves::WhenStopped), Echo);
+    let mut hand = Hand::shake(&mut world, server);
+    hand.send(&mut world, Kind::Abort, &[3]);
+    assert!(!world.hosts[server].has_joined(hand.peer));
+    let outcome = world.hosts[server].outcome(hand.peer).cloned();
+    let abort = Abort::new(Reason::GOING_AWAY, "");
+    assert_eq!(outcome, Some(Err(Failure::Aborted(abort))));
+    world.hosts[server].assert_empty("it is gone");
+}
+
+/// Goal: after a failure nothing is sent, not even what was sealed before it.
+/// Method: an echo has answered more than the socket takes; a bad record comes.
+#[test]
+fn nothing_is_sent_after_a_failure() {
+    let mut world = World::calm();
+    let server = world.host(native(1, Leaves::WhenStopped), Echo);
+    let mut hand = Hand::shake(&mut world, server);
+    world.net.incoming(hand.end).capacity = 2000;
+    hand.send(&mut world, Kind::End, &[1; 5000]);
+    assert_eq!(world.net.incoming(hand.end).written, 2072);
+    let mut answer = [0; 1000];
+    let mut bad = hand.record(Kind::Ping, b"");
+    bad[10] ^= 1;
+    world.net.write(hand.end, &bad).unwrap();
+    assert_eq!(world.net.read(hand.end, &mut answer).unwrap().0, 1000);
+    world.settle();
+    assert_eq!(world.net.incoming(hand.end).written, 2072);
+    let outcome = world.hosts[server].outcome(hand.peer).cloned();
+    assert_eq!(outcome, Some(Err(Failure::Peer(PeerFault::Tag))));
+    world.hosts[server].assert_empty("it failed");
+}
+
+/// Goal: a failed write ends only writing: what comes is still read, and the
+/// end of reading decides. Method: writing to a client of an echo fails; its
+/// messages arrive; it closes, or aborts.
+#[test]
+fn reading_goes_on_when_writing_fails() {
+    for aborts in [false, true] {
+        let mut world = World::calm();
+        let server = world.host(native(1, Leaves::WhenStopped), Echo);
+        let mut raw = Raw::join(&mut world, server);
+        world.net.incoming(raw.end).write_error = Some(ErrorKind::BrokenPipe);
+        for n in 0..5 {
+            raw.say(&mut world, &[n; 1000]);
+        }
+        assert_eq!(world.hosts[server].log.borrow().messages.len(), 5);
+        assert_eq!(world.hosts[server].outcome(raw.peer), None);
+        assert_eq!(world.hosts[server].endpoint.core().queued(), 0);
+        if aborts {
+            let mut out = Vec::new();
+            let now = world.now();
+            raw.session
+                .abort(now, Abort::new(Reason::TOO_SLOW, ""), &mut out);
+            raw.write(&mut world, &out);
+        }
+        raw.close(&mut world);
+        let outcome = world.hosts[server].outcome(raw.peer);
+        match (aborts, outcome) {
+            (true, Some(Err(Failure::Aborted(abort)))) => assert_eq!(abort.reason.0, 2),
+            (false, Some(Err(Failure::Truncated(_)))) => {}
+            other => panic!("{other:?}"),
+        }
+        world.hosts[server].assert_empty("it has left");
+    }
+}
+
+/// Goal: a server that closes before its hello means that the keys or services
+/// differ; exit code 3. Method: close, and reset, at once.
+#[test]
+fn a_client_without_a_hello_says_so() {
+    for reset in [false, true] {
+        let mut world = World::calm();
+        let client = world.host(native(2, Leaves::WithPeers), Sender::new(vec![]));
+        let (link, peer) = world.dial(client);
+        world.settle();
+        match reset {
+            true => world.net.reset(link),
+            false => world.net.close(End {
+                link,
+                client: false,
+            }),
+        }
+        world.settle();
+        let outcome = world.hosts[client].outcome(peer).cloned();
+        let fault = Failure::Peer(PeerFault::NoHandshake);
+        assert_eq!(outcome, Some(Err(fault)), "reset: {reset}");
+        assert_eq!(world.hosts[client].endpoint.exit(), Some(3));
+    }
+}

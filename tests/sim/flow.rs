@@ -1,0 +1,80 @@
+//! Much goes both ways: nobody waits for somebody who waits for them.
+
+use sealwire::endpoint::{Cut, InputKind, Leaves};
+use sealwire::modes::chat::Chat;
+use sealwire::modes::echo::Echo;
+
+use crate::people::native;
+use crate::port::Plain;
+use crate::world::World;
+
+/// What each program writes before it reads.
+const MUCH: usize = 10_000_000;
+
+const BLOCKS: InputKind = InputKind {
+    cut: Cut::Blocks,
+    terminal: false,
+};
+
+fn pattern(step: usize) -> Vec<u8> {
+    (0..MUCH).map(|i| (i * step % 251) as u8).collect()
+}
+
+/// Goes on until `host` has read all its input, and lets it write from then on.
+fn read_after_writing(world: &mut World, hosts: &[usize]) {
+    world.run_millis(100);
+    for &host in hosts {
+        assert!(world.hosts[host].locals[0].input.is_empty(), "it waits");
+        assert!(world.hosts[host].locals[0].output.is_empty());
+        world.hosts[host].locals[0].room = usize::MAX;
+        world.poke(host);
+    }
+    world.run_millis(6000);
+}
+
+/// Goal: two programs that both write 10 MB before they read do not wait for
+/// each other. Method: two chats on pipes whose outputs are blocked until the
+/// inputs are read.
+#[test]
+fn two_chats_write_before_they_read() {
+    let mut world = World::calm();
+    let server = world.host(native(1, Leaves::AfterInput), Chat::new(false));
+    let client = world.host(native(2, Leaves::WithPeers), Chat::new(false));
+    let data = [pattern(1), pattern(3)];
+    for (host, data) in [server, client].into_iter().zip(&data) {
+        let plain = Plain {
+            room: 0,
+            ..Plain::pipe(data)
+        };
+        world.local(host, Some(BLOCKS), plain);
+    }
+    let pair = world.connect(client, server);
+    read_after_writing(&mut world, &[server, client]);
+    for (host, expected) in [(server, &data[1]), (client, &data[0])] {
+        assert!(world.hosts[host].locals[0].output == *expected);
+        assert_eq!(world.hosts[host].endpoint.exit(), Some(0));
+        world.hosts[host].assert_empty("both have left");
+    }
+    assert_eq!(world.hosts[server].outcome(pair.at_server), Some(&Ok(())));
+}
+
+/// Goal: a program that writes 10 MB to an echo before it reads gets it back.
+/// Method: as above, with a blocked output at the client alone.
+#[test]
+fn a_chat_writes_to_an_echo_before_it_reads() {
+    let mut world = World::calm();
+    let server = world.host(native(1, Leaves::WhenStopped), Echo);
+    let client = world.host(native(2, Leaves::WithPeers), Chat::new(false));
+    let data = pattern(7);
+    let plain = Plain {
+        room: 0,
+        ..Plain::pipe(&data)
+    };
+    world.local(client, Some(BLOCKS), plain);
+    world.connect(client, server);
+    read_after_writing(&mut world, &[client]);
+    assert!(world.hosts[client].locals[0].output == data);
+    assert_eq!(world.hosts[client].endpoint.exit(), Some(0));
+    world.hosts[client].assert_empty("the client has left");
+    world.hosts[server].assert_empty("the client has left");
+}

@@ -1,0 +1,325 @@
+//! An in-memory network: pairs of pipes with a clock, bounded like sockets, and
+//! faults by seed.
+//!
+//! Readiness is told once, as an edge, and only to who was told `WouldBlock`,
+//! read a drained pipe, or had a write cut short: a wake-up that is lost shows.
+
+use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, ErrorKind};
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use sealwire::time::Time;
+
+/// What the network does to bytes, where it may.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Faults {
+    /// How likely a call moves one byte, moves some, or says `WouldBlock`.
+    pub(crate) one_byte: f64,
+    pub(crate) short: f64,
+    pub(crate) would_block: f64,
+    /// Longest time that bytes are on their way.
+    pub(crate) delay: Duration,
+}
+
+/// Bytes on their way from one end of a link to the other.
+#[derive(Debug)]
+pub(crate) struct Pipe {
+    bytes: VecDeque<u8>,
+    flights: VecDeque<(Time, Vec<u8>)>,
+    flying: usize,
+    pub(crate) capacity: usize,
+    /// Bytes ever written to it.
+    pub(crate) written: u64,
+    /// The writer is done: an end follows the bytes.
+    pub(crate) shut: bool,
+    /// An error follows the bytes, and meets who writes.
+    pub(crate) broken: Option<ErrorKind>,
+    /// Nobody will read any more.
+    deserted: bool,
+    /// Who writes fails; who reads is not disturbed.
+    pub(crate) write_error: Option<ErrorKind>,
+    /// Flips this bit of the byte that is written at this place.
+    pub(crate) flip: Option<(u64, u8)>,
+    pub(crate) reader_waits: bool,
+    pub(crate) writer_waits: bool,
+}
+
+impl Pipe {
+    fn new(capacity: usize) -> Self {
+        Self {
+            bytes: VecDeque::new(),
+            flights: VecDeque::new(),
+            flying: 0,
+            capacity,
+            written: 0,
+            shut: false,
+            broken: None,
+            deserted: false,
+            write_error: None,
+            flip: None,
+            reader_waits: false,
+            writer_waits: false,
+        }
+    }
+
+    fn room(&self) -> usize {
+        self.capacity.saturating_sub(self.bytes.len() + self.flying)
+    }
+
+    /// Whether a read would not block.
+    fn is_readable(&self) -> bool {
+        let at_end = self.flights.is_empty() && (self.shut || self.broken.is_some());
+        !self.bytes.is_empty() || at_end
+    }
+
+    fn is_writable(&self) -> bool {
+        self.room() > 0 || self.deserted || self.write_error.is_some() || self.broken.is_some()
+    }
+}
+
+/// One end of a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct End {
+    pub(crate) link: usize,
+    /// Who connected, and not who was connected to.
+    pub(crate) client: bool,
+}
+
+impl End {
+    /// The pipe it reads from.
+    fn incoming(self) -> usize {
+        2 * self.link + usize::from(self.client)
+    }
+
+    /// The pipe it writes to.
+    fn outgoing(self) -> usize {
+        2 * self.link + usize::from(!self.client)
+    }
+}
+
+/// A call that is worth another try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Wake {
+    Readable(End),
+    Writable(End),
+}
+
+/// All links.
+pub(crate) struct Net {
+    pub(crate) now: Time,
+    pub(crate) rng: StdRng,
+    pub(crate) faults: Faults,
+    pipes: Vec<Pipe>,
+    /// `WouldBlock`s that were not true, and when they end.
+    pretended: Vec<(Time, Wake)>,
+    trace: DefaultHasher,
+}
+
+impl Net {
+    pub(crate) fn new(seed: u64, faults: Faults) -> Self {
+        Self {
+            now: Time::ZERO,
+            rng: StdRng::seed_from_u64(seed),
+            faults,
+            pipes: Vec::new(),
+            pretended: Vec::new(),
+            trace: DefaultHasher::new(),
+        }
+    }
+
+    /// A new link whose pipes hold `capacity` bytes each.
+    pub(crate) fn link(&mut self, capacity: usize) -> usize {
+        self.pipes
+            .extend([Pipe::new(capacity), Pipe::new(capacity)]);
+        self.pipes.len() / 2 - 1
+    }
+
+    /// The pipe that `end` reads from.
+    pub(crate) fn incoming(&mut self, end: End) -> &mut Pipe {
+        &mut self.pipes[end.incoming()]
+    }
+
+    /// The pipe that `end` writes to.
+    pub(crate) fn outgoing(&mut self, end: End) -> &mut Pipe {
+        &mut self.pipes[end.outgoing()]
+    }
+
+    /// Adds `what` to the trace of the run.
+    pub(crate) fn note(&mut self, what: impl Hash) {
+        self.now.hash(&mut self.trace);
+        what.hash(&mut self.trace);
+    }
+
+    /// Stands for everything that has happened.
+    pub(crate) fn trace(&self) -> u64 {
+        self.trace.finish()
+    }
+
+    fn chance(&mut self, how_likely: f64) -> bool {
+        how_likely > 0.0 && self.rng.random_bool(how_likely)
+    }
+
+    /// How many bytes a call moves, of those it could; 0 for `WouldBlock`.
+    fn moved(&mut self, most: usize) -> usize {
+        let faults = self.faults.clone();
+        if most == 0 || self.chance(faults.would_block) {
+            0
+        } else if self.chance(faults.one_byte) {
+            1
+        } else if self.chance(faults.short) {
+            self.rng.random_range(1..=most)
+        } else {
+            most
+        }
+    }
+
+    fn pretend(&mut self, wake: Wake) {
+        let at = self.now + Duration::from_micros(self.rng.random_range(1..500));
+        self.pretended.push((at, wake));
+    }
+
+    /// Reads for `end`: how many bytes, and whether none are left.
+    pub(crate) fn read(&mut self, end: End, into: &mut [u8]) -> io::Result<(usize, bool)> {
+        let pipe = self.incoming(end);
+        if pipe.bytes.is_empty() && pipe.is_readable() {
+            return match pipe.broken {
+                Some(kind) => Err(kind.into()),
+                None => Ok((0, true)),
+            };
+        }
+        let there = pipe.bytes.len().min(into.len());
+        let count = self.moved(there);
+        if count == 0 {
+            match there {
+                0 => self.incoming(end).reader_waits = true,
+                _ => self.pretend(Wake::Readable(end)),
+            }
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let pipe = self.incoming(end);
+        for (to, from) in into.iter_mut().zip(pipe.bytes.drain(..count)) {
+            *to = from;
+        }
+        let drained = !pipe.is_readable();
+        pipe.reader_waits = drained;
+        self.note((end, "read", &into[..count]));
+        Ok((count, drained))
+    }
+
+    /// Writes for `end`; less than all means that no more fits for now.
+    pub(crate) fn write(&mut self, end: End, bytes: &[u8]) -> io::Result<usize> {
+        let pipe = self.outgoing(end);
+        if let Some(kind) = pipe.write_error.or(pipe.broken) {
+            return Err(kind.into());
+        }
+        if pipe.deserted || pipe.shut {
+            return Err(ErrorKind::BrokenPipe.into());
+        }
+        let room = pipe.room().min(bytes.len());
+        let count = self.moved(room);
+        if count < bytes.len() {
+            match count < room {
+                true => self.pretend(Wake::Writable(end)),
+                false => self.outgoing(end).writer_waits = true,
+            }
+        }
+        if count == 0 {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        self.send(end, &bytes[..count]);
+        Ok(count)
+    }
+
+    fn send(&mut self, end: End, bytes: &[u8]) {
+        let longest = self.faults.delay.as_nanos() as u64;
+        let delay = match longest {
+            0 => 0,
+            most => self.rng.random_range(0..=most),
+        };
+        let arrival = self.now + Duration::from_nanos(delay);
+        self.note((end, "write", bytes));
+        let pipe = self.outgoing(end);
+        let mut bytes = bytes.to_vec();
+        if let Some((place, bit)) = pipe.flip
+            && let Some(at) = place.checked_sub(pipe.written)
+            && let Some(byte) = bytes.get_mut(at as usize)
+        {
+            *byte ^= 1 << bit;
+        }
+        pipe.written += bytes.len() as u64;
+        // Nothing overtakes what is on its way.
+        let arrival = pipe.flights.back().map_or(arrival, |b| b.0.max(arrival));
+        pipe.flying += bytes.len();
+        pipe.flights.push_back((arrival, bytes));
+    }
+
+    /// `end` will write nothing more.
+    pub(crate) fn shut_down(&mut self, end: End) {
+        self.outgoing(end).shut = true;
+        self.note((end, "shut"));
+    }
+
+    /// `end` is gone. What it has not read is lost, which the other side is told
+    /// by a reset, behind what was written.
+    pub(crate) fn close(&mut self, end: End) {
+        self.note((end, "close"));
+        let incoming = self.incoming(end);
+        let lost = !incoming.bytes.is_empty() || !incoming.flights.is_empty();
+        incoming.deserted = true;
+        let outgoing = self.outgoing(end);
+        if lost && !outgoing.shut {
+            outgoing.broken.get_or_insert(ErrorKind::ConnectionReset);
+        }
+        outgoing.shut = true;
+    }
+
+    /// The network breaks a link: both sides meet an error.
+    pub(crate) fn reset(&mut self, link: usize) {
+        self.note((link, "reset"));
+        for pipe in &mut self.pipes[2 * link..2 * link + 2] {
+            pipe.broken.get_or_insert(ErrorKind::ConnectionReset);
+        }
+    }
+
+    /// Delivers what has arrived and says who is to be woken, in order.
+    pub(crate) fn deliver(&mut self) -> Vec<Wake> {
+        let now = self.now;
+        let due = |(at, _): &(Time, Wake)| *at <= now;
+        let (due, later) = self.pretended.drain(..).partition(due);
+        self.pretended = later;
+        let due: Vec<(Time, Wake)> = due;
+        let mut wakes: Vec<Wake> = due.into_iter().map(|(_, wake)| wake).collect();
+        for (index, pipe) in self.pipes.iter_mut().enumerate() {
+            while pipe.flights.front().is_some_and(|(at, _)| *at <= now) {
+                let (_, bytes) = pipe.flights.pop_front().unwrap();
+                pipe.flying -= bytes.len();
+                pipe.bytes.extend(bytes);
+            }
+            let end = |client| End {
+                link: index / 2,
+                client,
+            };
+            let to_client = index % 2 == 1;
+            if pipe.reader_waits && pipe.is_readable() {
+                pipe.reader_waits = false;
+                wakes.push(Wake::Readable(end(to_client)));
+            }
+            if pipe.writer_waits && pipe.is_writable() {
+                pipe.writer_waits = false;
+                wakes.push(Wake::Writable(end(!to_client)));
+            }
+        }
+        wakes
+    }
+
+    /// When something arrives next.
+    pub(crate) fn next(&self) -> Option<Time> {
+        let flights = self.pipes.iter().filter_map(|pipe| pipe.flights.front());
+        let flights = flights.map(|(at, _)| *at);
+        let pretended = self.pretended.iter().map(|(at, _)| *at);
+        flights.chain(pretended).min()
+    }
+}

@@ -1,0 +1,141 @@
+//! What an endpoint is handed as its sockets: its ends of links, and its plain
+//! streams.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
+
+use sealwire::endpoint::transport::{LocalId, PeerId, Read, Transport};
+
+use crate::net::{End, Net};
+
+/// A local: bytes to be read, and bytes that were written.
+#[derive(Debug, Default)]
+pub(crate) struct Plain {
+    pub(crate) input: VecDeque<u8>,
+    pub(crate) input_ended: bool,
+    pub(crate) read_error: Option<ErrorKind>,
+    /// Most bytes of one read; any, if 0.
+    pub(crate) piece: usize,
+    pub(crate) output: Vec<u8>,
+    /// How many more bytes of output are taken before it blocks.
+    pub(crate) room: usize,
+    pub(crate) write_error: Option<ErrorKind>,
+}
+
+impl Plain {
+    /// Gives `bytes`, then ends; takes everything.
+    pub(crate) fn pipe(bytes: &[u8]) -> Self {
+        Self {
+            input: bytes.iter().copied().collect(),
+            input_ended: true,
+            room: usize::MAX,
+            ..Self::default()
+        }
+    }
+
+    /// Gives `bytes`, and then nothing for now.
+    pub(crate) fn open(bytes: &[u8]) -> Self {
+        Self {
+            input_ended: false,
+            ..Self::pipe(bytes)
+        }
+    }
+
+    fn read(&mut self, into: &mut [u8]) -> io::Result<Read> {
+        assert!(!into.is_empty(), "a read without room looks like the end");
+        if let Some(kind) = self.read_error {
+            return Err(kind.into());
+        }
+        if self.input.is_empty() && !self.input_ended {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let most = if self.piece == 0 {
+            into.len()
+        } else {
+            self.piece
+        };
+        let bytes = self.input.len().min(into.len()).min(most);
+        for (to, from) in into.iter_mut().zip(self.input.drain(..bytes)) {
+            *to = from;
+        }
+        Ok(Read {
+            bytes,
+            drained: self.input.is_empty() && !self.input_ended,
+        })
+    }
+
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        if let Some(kind) = self.write_error {
+            return Err(kind.into());
+        }
+        let mut count = 0;
+        for slice in slices {
+            let fits = slice.len().min(self.room);
+            self.output.extend_from_slice(&slice[..fits]);
+            self.room -= fits;
+            count += fits;
+        }
+        match count {
+            0 => Err(ErrorKind::WouldBlock.into()),
+            _ => Ok(count),
+        }
+    }
+}
+
+/// Everything that one endpoint can read and write.
+pub(crate) struct Port<'a> {
+    pub(crate) net: &'a mut Net,
+    pub(crate) ends: &'a mut BTreeMap<PeerId, End>,
+    pub(crate) locals: &'a mut [Plain],
+}
+
+impl Port<'_> {
+    fn end(&self, peer: PeerId) -> End {
+        *self
+            .ends
+            .get(&peer)
+            .expect("an endpoint uses open ends only")
+    }
+}
+
+impl Transport for Port<'_> {
+    fn read(&mut self, peer: PeerId, into: &mut [IoSliceMut<'_>]) -> io::Result<Read> {
+        let end = self.end(peer);
+        let mut buffer = vec![0; into.iter().map(|slice| slice.len()).sum()];
+        assert!(!buffer.is_empty(), "a read without room looks like the end");
+        let (bytes, drained) = self.net.read(end, &mut buffer)?;
+        let mut rest = &buffer[..bytes];
+        for slice in into {
+            let (head, tail) = rest.split_at(rest.len().min(slice.len()));
+            slice[..head.len()].copy_from_slice(head);
+            rest = tail;
+        }
+        Ok(Read { bytes, drained })
+    }
+
+    fn write(&mut self, peer: PeerId, bytes: &[u8]) -> io::Result<usize> {
+        assert!(!bytes.is_empty());
+        self.net.write(self.end(peer), bytes)
+    }
+
+    fn write_frame(&mut self, peer: PeerId, frame: &[u8]) -> io::Result<usize> {
+        self.net.write(self.end(peer), frame)
+    }
+
+    fn shut_down(&mut self, peer: PeerId) {
+        self.net.shut_down(self.end(peer));
+    }
+
+    fn close(&mut self, peer: PeerId) {
+        let end = self.ends.remove(&peer).expect("closed once");
+        self.net.close(end);
+    }
+
+    fn read_local(&mut self, local: LocalId, into: &mut [u8]) -> io::Result<Read> {
+        self.locals[local.index()].read(into)
+    }
+
+    fn write_local(&mut self, local: LocalId, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.locals[local.index()].write(bytes)
+    }
+}

@@ -1,0 +1,141 @@
+//! A client that the test plays by hand, record by record if it likes.
+
+use sealwire::conn::Connection;
+use sealwire::conn::session::{Event, Session};
+use sealwire::crypto::dh::Private;
+use sealwire::crypto::keys::Identity;
+use sealwire::endpoint::transport::PeerId;
+use std::sync::Arc;
+
+use crate::net::End;
+use crate::people::secrets;
+use crate::world::{SOCKET, World};
+
+/// A session at the other end of a link to a server.
+pub(crate) struct Raw {
+    pub(crate) session: Session,
+    pub(crate) end: End,
+    /// What the server calls it.
+    pub(crate) peer: PeerId,
+    pub(crate) events: Vec<Event>,
+}
+
+impl Raw {
+    /// Connects, and does nothing yet.
+    pub(crate) fn connect(world: &mut World, server: usize) -> Self {
+        Self::connect_by(world, server, SOCKET)
+    }
+
+    /// As [`connect`](Self::connect), through pipes of `capacity` bytes.
+    pub(crate) fn connect_by(world: &mut World, server: usize, capacity: usize) -> Self {
+        let (link, peer) = world.accept(server, capacity);
+        let identity = Arc::new(Identity::new(&secrets(7)).unwrap());
+        let private = Private::new([link as u8 + 1; 32]);
+        let connection = Connection::client(identity, private, world.now());
+        Self {
+            session: Session::new(connection, 1 << 30),
+            end: End { link, client: true },
+            peer,
+            events: Vec::new(),
+        }
+    }
+
+    /// Connects and proves itself.
+    pub(crate) fn join(world: &mut World, server: usize) -> Self {
+        Self::join_by(world, server, SOCKET)
+    }
+
+    pub(crate) fn join_by(world: &mut World, server: usize, capacity: usize) -> Self {
+        let mut raw = Self::connect_by(world, server, capacity);
+        let hello = raw.hello(world);
+        raw.write(world, &hello);
+        world.settle();
+        raw.read(world);
+        world.settle();
+        assert!(world.hosts[server].has_joined(raw.peer));
+        raw
+    }
+
+    /// The bytes of the hello.
+    pub(crate) fn hello(&mut self, world: &World) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.session.start(world.now(), &mut out);
+        out
+    }
+
+    /// Writes `bytes`, all of which fit.
+    pub(crate) fn write(&mut self, world: &mut World, bytes: &[u8]) {
+        assert_eq!(world.net.write(self.end, bytes).unwrap(), bytes.len());
+    }
+
+    /// Sends a message and lets the server take it.
+    pub(crate) fn say(&mut self, world: &mut World, message: &[u8]) {
+        let bytes = self.seal(world, message);
+        self.write(world, &bytes);
+        world.settle();
+    }
+
+    /// The records of a message.
+    pub(crate) fn seal(&mut self, world: &World, message: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        assert!(self.session.send(world.now(), message, &mut out));
+        out
+    }
+
+    /// Says FIN.
+    pub(crate) fn finish(&mut self, world: &mut World) {
+        let mut out = Vec::new();
+        self.session.finish(world.now(), &mut out);
+        self.write(world, &out);
+        world.settle();
+    }
+
+    /// Reads all that is there, and answers what is to be answered.
+    pub(crate) fn read(&mut self, world: &mut World) {
+        let mut bytes = vec![0; SOCKET];
+        let mut out = Vec::new();
+        while let Ok((count, _)) = world.net.read(self.end, &mut bytes) {
+            self.session.receive(world.now(), &bytes[..count], &mut out);
+            while let Some(event) = self.session.poll_event() {
+                self.events.push(event);
+            }
+            if count == 0 {
+                break;
+            }
+        }
+        if !out.is_empty() {
+            // Whoever closed does not want it.
+            let _ = world.net.write(self.end, &out);
+        }
+        world.settle();
+    }
+
+    /// The messages that came.
+    pub(crate) fn messages(&self) -> Vec<&[u8]> {
+        let messages = self.events.iter().filter_map(|event| match event {
+            Event::Message(message) => Some(&message[..]),
+            _ => None,
+        });
+        messages.collect()
+    }
+
+    /// How it ended.
+    pub(crate) fn outcome(&self) -> Option<&sealwire::conn::Outcome> {
+        self.events.iter().find_map(|event| match event {
+            Event::Over(outcome) => Some(outcome),
+            _ => None,
+        })
+    }
+
+    /// Closes the socket.
+    pub(crate) fn close(&mut self, world: &mut World) {
+        world.net.close(self.end);
+        world.settle();
+    }
+
+    /// Breaks the connection.
+    pub(crate) fn end_by_reset(&self, world: &mut World) {
+        world.net.reset(self.end.link);
+        world.settle();
+    }
+}
