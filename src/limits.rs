@@ -117,8 +117,7 @@ pub const ACCEPT_BUDGET: usize = 256;
 /// lets us have (it cuts this down to its own limit), because a burst of
 /// clients that is refused only comes back.
 pub const LISTEN_BACKLOG: i32 = i32::MAX;
-/// Events that one poll brings at most: what one tick has scratch for, were all
-/// of them short messages.
+/// Events that one poll brings at most; the rest come with the next one.
 pub const EVENTS: usize = 1024;
 /// Silent or unproved connections that may hold a classic slot at once
 /// (`PROTOCOL.md` §2).
@@ -203,4 +202,8 @@ const _: () = {
         "a batch crosses at most one epoch"
     );
     assert!(PING_AFTER.as_secs() * 2 < SILENCE_DEADLINE.as_secs());
+    assert!(
+        KEEPALIVE_AFTER.as_secs() + KEEPALIVE_PROBES as u64 * KEEPALIVE_INTERVAL.as_secs()
+            <= SILENCE_DEADLINE.as_secs()
+    );
 };

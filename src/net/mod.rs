@@ -1,11 +1,13 @@
-//! Real I/O: the pieces of the program that touch the operating system.
+//! Real I/O: the loop, and the pieces of the program that touch the operating
+//! system.
 //!
-//! Each file knows one thing: [`clock`]; [`signals`]; the descriptor limit
-//! ([`rlimit`]); a connected [`stream`]; a server's socket ([`listen`]); a
-//! client's way to a connection ([`dial`]); stdin and stdout ([`local`], over
-//! `descriptor` and `helper`). None of them knows peers, keys or messages, and
-//! none of them blocks the thread that calls it, but for the binding of a
-//! listener, which is done before anything is served.
+//! [`event_loop`] drives an endpoint over `sockets`. Below it each file knows one
+//! thing: [`clock`]; [`signals`]; the descriptor limit ([`rlimit`]); a connected
+//! [`stream`]; a server's socket ([`listen`]); a client's way to a connection
+//! ([`dial`]); stdin and stdout ([`local`], over `descriptor` and `helper`). None
+//! of those knows peers, keys or messages, and none blocks the thread that calls
+//! it, but for the binding of a listener, which is done before anything is
+//! served.
 //!
 //! Readiness is edge-triggered throughout: after an event, go on until
 //! `WouldBlock`, or until a [`Read`](crate::endpoint::transport::Read) says

@@ -68,7 +68,7 @@ pub(crate) fn seal(
     });
     let mut record = vec![0; record_len(blocks)];
     record[..RECORD_HEADER].copy_from_slice(&blocks.to_be_bytes());
-    batch.run(&keys, &[payload], &mut record);
+    batch.run(&keys, &[&*payload], &mut record);
     record
 }
 
