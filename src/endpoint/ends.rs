@@ -152,7 +152,7 @@ impl Core {
     pub(super) fn local_failed(&mut self, local: LocalId, error: ErrorKind) {
         let closed = error == ErrorKind::BrokenPipe;
         let cut = self.input_is_open();
-        if !closed {
+        if !closed || cut {
             self.tell(Notice::LocalFailed(local, error));
         }
         if let Some(output) = &mut self.locals[local.index()].output {
