@@ -4,21 +4,19 @@
 //! stdout and what to stderr, exit codes, signals, and that a server goes on
 //! whatever comes to its port. Ports are the system's choice and every wait is
 //! bounded. How a program is run is [`program`]; peers that are not programs but
-//! sockets in the test are [`raw`] (native) and [`old`] (classic).
+//! sockets in the test are [`raw_peer`] (native) and [`old`] (classic).
 
 #![allow(clippy::unwrap_used)]
 
 mod addresses;
 mod chat;
 mod classic;
-mod classic_refused;
 mod codes;
 mod keys;
 mod modes;
 mod old;
 mod program;
 mod python;
-mod raw;
 mod raw_peer;
 mod records;
 mod stopping;

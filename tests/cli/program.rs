@@ -57,8 +57,19 @@ impl Launch {
     /// environment and a pipe as stdin.
     pub(crate) fn new(args: &str) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sealwire"));
+        command.args(args.split_whitespace());
+        Self::of(command)
+    }
+
+    /// A script for Python, with the same keys and pipes.
+    pub(crate) fn python(script: &str) -> Self {
+        let mut command = Command::new("python3");
+        command.arg(script);
+        Self::of(command)
+    }
+
+    fn of(mut command: Command) -> Self {
         command
-            .args(args.split_whitespace())
             .env("SEALWIRE_CONFKEY", CONFKEY)
             .env("SEALWIRE_AUTHKEY", AUTHKEY)
             .stdin(Stdio::piped())
@@ -131,10 +142,6 @@ impl Program {
         let line = self.line("listening on ");
         let port = line.rsplit(':').next().unwrap().trim();
         port.parse().unwrap_or_else(|_| panic!("no port in {line}"))
-    }
-
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
     }
 
     /// Gives it input; it may have ended already.

@@ -1,1 +1,134 @@
-//! x
+//! Somebody types: programs on a pseudo-terminal.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::process::Stdio;
+
+use rustix::fs::OFlags;
+use rustix::process::Signal;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+use crate::program::{A_WHILE, Launch, Program};
+
+/// What Ctrl-D sends.
+const END: &str = "\x04";
+
+/// Who types.
+struct Keyboard(File);
+
+impl Keyboard {
+    fn types(&mut self, text: &str) {
+        self.0.write_all(text.as_bytes()).unwrap();
+    }
+}
+
+/// Starts a program whose stdin is a terminal.
+fn on_terminal(launch: Launch) -> (Program, Keyboard) {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+    let master: OwnedFd = openpt(flags).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let path = ptsname(&master, Vec::new()).unwrap();
+    let flags = OFlags::RDWR | OFlags::NOCTTY;
+    let slave = rustix::fs::open(path, flags, rustix::fs::Mode::empty()).unwrap();
+    let program = launch.stdin(slave).start();
+    (program, Keyboard(File::from(master)))
+}
+
+/// Goal: two who type to each other see each other's lines; the first Ctrl-D
+/// ends the talk for a client, and the server stays. Method: a line each way,
+/// Ctrl-D at the client, then another client.
+#[test]
+fn two_terminals() {
+    let (server, mut at_server) = on_terminal(Launch::server(""));
+    let port = server.port();
+    let (client, mut at_client) = on_terminal(Launch::client(port, ""));
+    server.line(" came");
+    at_client.types("hello\n");
+    server.prints("hello\n");
+    at_server.types("hi\n");
+    client.prints("hi\n");
+    at_client.types(END);
+    client.ends_with(0);
+    server.line(" left");
+
+    let (client, mut at_client) = on_terminal(Launch::client(port, ""));
+    at_client.types("again\n");
+    server.prints("hello\nagain\n");
+    drop(client);
+    server.stop();
+}
+
+/// Goal: a line that nobody is there for is dropped with a notice, and who comes
+/// later does not get it.
+#[test]
+fn a_line_for_nobody() {
+    let (server, mut at_server) = on_terminal(Launch::server(""));
+    let port = server.port();
+    at_server.types("anyone?\n");
+    server.line("nobody is there: the line was dropped");
+    let (client, _at_client) = on_terminal(Launch::client(port, ""));
+    server.line(" came");
+    at_server.types("you\n");
+    client.prints("you\n");
+    server.stop();
+    client.ends_with(0);
+}
+
+/// Goal: Ctrl-D at a server ends what it says, to those there and to those who
+/// come later, and it serves on.
+#[test]
+fn the_end_of_a_servers_input() {
+    let (mut server, mut at_server) = on_terminal(Launch::server(""));
+    let port = server.port();
+    let (client, _at_client) = on_terminal(Launch::client(port, ""));
+    server.line(" came");
+    at_server.types("last words");
+    // The first sends the line without a newline, the second is the end.
+    at_server.types(END);
+    client.prints("last words");
+    at_server.types(END);
+    client.ends_with(0);
+    assert!(server.is_running());
+
+    let mut late = Launch::client(port, "").start();
+    late.say("late");
+    server.prints("late");
+    late.end_input();
+    late.ends_with(0);
+    server.stop();
+}
+
+/// Goal: on a terminal, a peer that has said all need not be waited for by whom
+/// types. Method: a client with a file, at a server on a terminal.
+#[test]
+fn a_file_to_who_types() {
+    let (server, _at_server) = on_terminal(Launch::server(""));
+    let client = Launch::client(server.port(), "").run();
+    assert_eq!(client.code, 0, "{client}");
+    server.line(" left");
+    server.stop();
+}
+
+/// Goal: to stop who types loses nothing, so it is a proper end. Method: SIGINT
+/// to a client on a terminal; its server receives once.
+#[test]
+fn stopped_while_typing() {
+    let server = Launch::server("").stdin(Stdio::null()).start();
+    let (client, mut at_client) = on_terminal(Launch::client(server.port(), "--no-input"));
+    at_client.types("not read\n");
+    client.ends_with(0);
+    server.ends_with(0);
+
+    let server = Launch::server("--no-input").start();
+    let (mut client, mut at_client) = on_terminal(Launch::client(server.port(), ""));
+    at_client.types("all\n");
+    server.prints("all\n");
+    std::thread::sleep(A_WHILE);
+    assert!(client.is_running());
+    client.signal(Signal::INT);
+    client.ends_with(0);
+    server.line(" left");
+    server.stop();
+}
