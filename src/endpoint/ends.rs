@@ -104,7 +104,7 @@ impl<M: Mode> Endpoint<M> {
 
 impl Core {
     /// Whether a pipe or file would lose what it has not given yet.
-    fn input_is_open(&self) -> bool {
+    pub(super) fn input_is_open(&self) -> bool {
         let mut inputs = self.locals.iter().filter_map(|local| local.input.as_ref());
         inputs.any(|input| !input.kind.terminal && !input.ended)
     }
