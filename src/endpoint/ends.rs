@@ -74,6 +74,12 @@ impl Ends {
         self.signal.is_none() && self.failed.is_none()
     }
 
+    /// Whether nobody may ever come. A client has its peer soon or leaves, so what
+    /// is typed ahead waits for it.
+    pub(super) fn may_stay_alone(&self) -> bool {
+        self.leaves != Leaves::WithPeers
+    }
+
     pub(super) fn next(&self) -> Option<Time> {
         self.due
     }
