@@ -43,14 +43,19 @@ def receive(peer):
     count = 0
     while frame := peer.recv(112):
         if len(frame) != 112:
-            sys.exit(f"a short read after {count} frames: {len(frame)} bytes")
+            return f"a short read after {count} frames: {len(frame)} bytes"
         if not holds(frame[:32], frame[32:64]) or not holds(frame[64:80], frame[80:]):
-            sys.exit(f"a tag does not hold after {count} frames")
+            return f"a tag does not hold after {count} frames"
         sys.stdout.buffer.write(frame)
         count += 1
-    sys.stdout.buffer.flush()
+    return None
 
 
 peer = connected(sys.argv[1])
 threading.Thread(target=send, args=[peer], daemon=True).start()
-receive(peer)
+failure = receive(peer)
+sys.stdout.buffer.flush()
+if failure:
+    print(failure, file=sys.stderr, flush=True)
+# At once: the other thread may wait for stdin.
+os._exit(1 if failure else 0)

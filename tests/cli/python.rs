@@ -46,7 +46,8 @@ fn say_wide(peer: &mut Program) -> String {
 /// What a peer ended with: every frame whole, and in them the lines.
 #[track_caller]
 fn received(peer: Program, lines: &str) {
-    let peer = peer.ends_with(0);
+    let peer = peer.wait();
+    assert_eq!(peer.code, 0, "{}", peer.stderr);
     assert_eq!(
         peer.stdout.len(),
         5 * LINES * CLASSIC_FRAME,

@@ -25,6 +25,11 @@ impl Keyboard {
 
 /// Starts a program whose stdin is a terminal.
 fn on_terminal(launch: Launch) -> (Program, Keyboard) {
+    on_terminal_with(launch, "")
+}
+
+/// The same, with something typed before it starts.
+fn on_terminal_with(launch: Launch, typed: &str) -> (Program, Keyboard) {
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
     let master: OwnedFd = openpt(flags).unwrap();
     grantpt(&master).unwrap();
@@ -32,8 +37,9 @@ fn on_terminal(launch: Launch) -> (Program, Keyboard) {
     let path = ptsname(&master, Vec::new()).unwrap();
     let flags = OFlags::RDWR | OFlags::NOCTTY;
     let slave = rustix::fs::open(path, flags, rustix::fs::Mode::empty()).unwrap();
-    let program = launch.stdin(slave).start();
-    (program, Keyboard(File::from(master)))
+    let mut keyboard = Keyboard(File::from(master));
+    keyboard.types(typed);
+    (launch.stdin(slave).start(), keyboard)
 }
 
 /// Goal: two who type to each other see each other's lines; the first Ctrl-D
@@ -58,6 +64,17 @@ fn two_terminals() {
     server.prints("hello\nagain\n");
     drop(client);
     server.stop();
+}
+
+/// Goal: what is typed ahead of the connection is not lost. Method: lines and
+/// Ctrl-D are there before the client starts.
+#[test]
+fn typed_ahead() {
+    let server = Launch::server("").stdin(Stdio::null()).start();
+    let launch = Launch::client(server.port(), "");
+    let (client, _at_client) = on_terminal_with(launch, "ahead\nof all\n\x04");
+    client.ends_with(0);
+    assert_eq!(server.ends_with(0).stdout, b"ahead\nof all\n");
 }
 
 /// Goal: a line that nobody is there for is dropped with a notice, and who comes
@@ -85,10 +102,10 @@ fn the_end_of_a_servers_input() {
     let (client, _at_client) = on_terminal(Launch::client(port, ""));
     server.line(" came");
     at_server.types("last words");
-    // The first sends the line without a newline, the second is the end.
+    // Behind a line that lacks its newline, the first only hands over that line.
+    at_server.types(END);
     at_server.types(END);
     client.prints("last words");
-    at_server.types(END);
     client.ends_with(0);
     assert!(server.is_running());
 
