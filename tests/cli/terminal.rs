@@ -70,11 +70,11 @@ fn two_terminals() {
 /// Ctrl-D are there before the client starts.
 #[test]
 fn typed_ahead() {
-    let server = Launch::server("").stdin(Stdio::null()).start();
+    let server = Launch::server("--no-input").start();
     let launch = Launch::client(server.port(), "");
     let (client, _at_client) = on_terminal_with(launch, "ahead\nof all\n\x04");
     client.ends_with(0);
-    assert_eq!(server.ends_with(0).stdout, b"ahead\nof all\n");
+    assert_eq!(server.stop().stdout, b"ahead\nof all\n");
 }
 
 /// Goal: a line that nobody is there for is dropped with a notice, and who comes
