@@ -17,43 +17,8 @@
 //! # For your own program
 //!
 //! One connection: a [`conn::session::Session`] takes bytes and gives events. It
-//! opens no socket and reads no clock, so it fits any kind of I/O:
-//!
-//! ```
-//! use std::sync::Arc;
-//! use sealwire::conn::Connection;
-//! use sealwire::conn::session::{Event, Session};
-//! use sealwire::crypto::dh::Private;
-//! use sealwire::crypto::keys::Identity;
-//! use sealwire::crypto::secret::{Secret, SecretPair};
-//! use sealwire::time::Time;
-//!
-//! let secrets = SecretPair {
-//!     confkey: Secret::new(vec![1; 32]), // in earnest: 32 random bytes each,
-//!     authkey: Secret::new(vec![2; 32]), // the same on both sides
-//! };
-//! let identity = Arc::new(Identity::new(&secrets).expect("32 bytes each"));
-//! let fresh = || Private::new(rand::random()); // for every connection
-//!
-//! let now = Time::ZERO; // from your clock, in nanoseconds
-//! let client = Connection::client(identity.clone(), fresh(), now);
-//! let server = Connection::server(identity, fresh(), now);
-//! let (mut client, mut server) = (Session::new(client, 16 << 20), Session::new(server, 16 << 20));
-//!
-//! // What one puts into its output goes over your socket to the other.
-//! let (mut to_server, mut to_client) = (Vec::new(), Vec::new());
-//! client.start(now, &mut to_server); // its hello
-//! server.receive(now, &to_server, &mut to_client); // the answer
-//! to_server.clear();
-//! client.receive(now, &to_client, &mut to_server); // now it knows the server
-//! assert_eq!(client.poll_event(), Some(Event::Open));
-//!
-//! client.send(now, b"hello", &mut to_server);
-//! to_client.clear();
-//! server.receive(now, &to_server, &mut to_client);
-//! assert_eq!(server.poll_event(), Some(Event::Open));
-//! assert_eq!(server.poll_event(), Some(Event::Message(b"hello".to_vec())));
-//! ```
+//! opens no socket and reads no clock, so it fits any kind of I/O. `README.md` has
+//! an example, which is run as a test.
 //!
 //! Many connections: an [`endpoint::Endpoint`] with a [mode](endpoint::mode::Mode)
 //! of your own, on [`net::event_loop::EventLoop`] or on your own I/O through
@@ -70,3 +35,8 @@ pub mod net;
 pub mod span;
 pub mod time;
 pub mod wire;
+
+/// The examples of the README, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, stderr};
 use std::process::ExitCode;
 
-use sealwire::cli::args::{self, Command};
+use sealwire::cli::command::{self, Command};
 use sealwire::cli::{keygen, run};
 use sealwire::error::Error;
 
@@ -16,7 +16,7 @@ fn main() -> ExitCode {
 }
 
 fn start() -> Result<u8, Error> {
-    match args::parse(std::env::args_os(), &|name| std::env::var_os(name))? {
+    match command::parse(std::env::args_os(), &|name| std::env::var_os(name))? {
         Command::Show(text) => {
             // Nothing is left to be done if stdout is closed.
             let _ = text.print();

@@ -1,12 +1,14 @@
 //! What was typed, turned into what can run.
 //!
-//! [`args`] is the command line as typed, [`config`] the same once checked,
-//! [`keys`] where the two secrets come from, and [`keygen`] makes new ones.
+//! [`args`] is the command line as typed, [`keys`] where the two secrets come
+//! from, [`config`] what was typed once it is checked, and [`command`] does all
+//! three; [`keygen`] makes new keys.
 //! Whatever cannot run is refused there, by name, before a socket is opened, and
 //! nothing is printed: texts are handed back. [`mod@run`] runs what is left, and
-//! [`report`] prints what happens. Read next: [`args::parse`].
+//! [`report`] prints what happens. Read next: [`command::parse`].
 
 pub mod args;
+pub mod command;
 pub mod config;
 mod hex;
 mod key_file;

@@ -261,7 +261,7 @@ impl<M: Mode> Endpoint<M> {
         let conn = Connection::client(identity, private, now);
         let id = self.core.insert(Protocol::Native(conn), now);
         self.core.ready(id);
-        self.core.touch(id);
+        self.core.dirty(id);
         id
     }
 

@@ -5,30 +5,38 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the limit on open descriptors as far as the system lets us.
+/// Raises the limit on open descriptors as far as the system lets us; says how
+/// many there may be now.
 ///
 /// Where it does not, the limit stays: a listener rests when descriptors have
 /// run out ([`ACCEPT_PAUSE`](crate::limits::ACCEPT_PAUSE)).
-pub fn raise_descriptor_limit() {
+pub fn raise_descriptor_limit() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
         maximum: limit.maximum,
     };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::debug!("the limit on open descriptors stays {limit:?}: {error}");
-    }
+    let limit = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => raised,
+        Err(error) => {
+            tracing::debug!("the limit on open descriptors stays {limit:?}: {error}");
+            limit
+        }
+    };
+    limit.current.unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Goal: the soft limit becomes the hard one. Method: raise it and look.
+    /// Goal: the soft limit becomes the hard one, and that is what is said.
+    /// Method: raise it and look.
     #[test]
     fn soft_becomes_hard() {
-        raise_descriptor_limit();
+        let raised = raise_descriptor_limit();
         let limit = getrlimit(Resource::Nofile);
         assert_eq!(limit.current, limit.maximum);
+        assert_eq!(limit.current.unwrap_or(u64::MAX), raised);
     }
 }

@@ -1,7 +1,7 @@
 //! The layouts of the two hellos (`PROTOCOL.md` §1.2).
 //!
 //! Only what can be checked without keys is checked here; the rest of the
-//! handshake is [`crate::conn::handshake`].
+//! handshake is [`crate::conn`]'s.
 
 use crate::error::PeerFault;
 use crate::limits::{CLIENT_HELLO, SERVER_HELLO};

@@ -1,0 +1,117 @@
+//! The process of the server that we start: this program again, with keys that
+//! nobody else has.
+//!
+//! What it does is in [`crate::server`].
+
+use std::env;
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rand::TryRng;
+use rand::rngs::SysRng;
+use sealwire::crypto::keys::Identity;
+use sealwire::crypto::secret::{Secret, SecretPair};
+use sealwire::error::Error;
+use zeroize::Zeroizing;
+
+use crate::args::{SERVE, Server};
+use crate::limits::SERVER_LEAVES;
+use crate::server::LOOPBACK;
+
+/// How often to look whether a process has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// A server that leaves when this is dropped, and is waited for.
+#[derive(Debug)]
+pub(crate) struct OwnServer(Child);
+
+impl OwnServer {
+    /// Starts a server on loopback, and says where it is; it serves when this
+    /// returns.
+    pub(crate) fn start() -> Result<(Self, Server), Error> {
+        let pair = SecretPair {
+            confkey: random()?,
+            authkey: random()?,
+        };
+        let program = env::current_exe().map_err(|error| failed(&error))?;
+        // What `Command` keeps of the keys is not erased; they are worth nothing
+        // once the server is gone.
+        let child = Command::new(program)
+            .arg(SERVE)
+            .env("SEALWIRE_CONFKEY", hex(&pair.confkey).as_str())
+            .env("SEALWIRE_AUTHKEY", hex(&pair.authkey).as_str())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| failed(&error))?;
+        let mut own = Self(child);
+        let server = Server {
+            host: LOOPBACK.into(),
+            port: own.read_port()?,
+            identity: Identity::new(&pair).expect("both are 32 bytes"),
+            pid: Some(own.0.id()),
+        };
+        Ok((own, server))
+    }
+
+    /// How it ended, if it has, or does within `at_most`.
+    pub(crate) fn ended(&mut self, at_most: Duration) -> Option<ExitStatus> {
+        let began = Instant::now();
+        loop {
+            match self.0.try_wait() {
+                Ok(None) if began.elapsed() < at_most => thread::sleep(LOOK_EVERY),
+                status => return status.ok().flatten(),
+            }
+        }
+    }
+
+    /// The port that it says once it serves.
+    fn read_port(&mut self) -> Result<u16, Error> {
+        let stdout = self.0.stdout.take().expect("piped");
+        let mut line = String::new();
+        let read = BufReader::new(stdout).read_line(&mut line);
+        read.map_err(|error| failed(&error))?;
+        line.trim_end().parse().map_err(|_| {
+            let status = self.ended(SERVER_LEAVES);
+            let why = status.map_or("it does not say its port".into(), |s| s.to_string());
+            failed(&why)
+        })
+    }
+}
+
+impl Drop for OwnServer {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        if self.ended(SERVER_LEAVES).is_none() {
+            // Already gone is as good.
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+}
+
+fn failed(why: &dyn std::fmt::Display) -> Error {
+    Error::Local(format!("cannot start a server: {why}"))
+}
+
+/// A new key.
+fn random() -> Result<Secret, Error> {
+    let mut key = Zeroizing::new([0; 32]);
+    SysRng
+        .try_fill_bytes(&mut key[..])
+        .map_err(|error| Error::Local(format!("no random bytes from the system: {error}")))?;
+    Ok(Secret::new(key.to_vec()))
+}
+
+fn hex(key: &Secret) -> Zeroizing<String> {
+    // All of it at once: a string that grows leaves copies behind.
+    let mut text = Zeroizing::new(String::with_capacity(2 * key.len()));
+    for byte in key.expose() {
+        // Writing to a String does not fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}

@@ -1,0 +1,106 @@
+//! The program as it is called: what it prints, and what it leaves with.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::fs;
+use std::net::TcpListener;
+
+use common::{KEYS, loadgen};
+
+/// Goal: a run against its own server measures, and its accounts add up.
+/// Method: a short run, several messages deep, whose JSON goes to stdout.
+#[test]
+fn own_server() {
+    let run = loadgen("-c 5 -s 100 -p 3 -d 300ms -w 100ms --json -", None);
+    assert_eq!(run.code, 0, "{run:?}");
+    let figures = run.json();
+    let number = |name: &str| {
+        figures[name]
+            .as_f64()
+            .unwrap_or_else(|| panic!("{name}: {run:?}"))
+    };
+    assert_eq!(number("format"), 1.0);
+    assert_eq!(number("lost_messages") + number("wrong_messages"), 0.0);
+    assert_eq!(number("sent_messages"), number("answered_messages"));
+    assert!(number("measured_messages") > 0.0);
+    assert!(number("measured_messages") < number("sent_messages"));
+    for name in ["joined_peers", "complete_peers"] {
+        assert_eq!(number(name), 5.0, "{name}");
+    }
+    assert_eq!(number("failed_peers"), 0.0);
+
+    let rate = number("measured_messages") / number("measured_s");
+    assert!((number("messages_per_second") / rate - 1.0).abs() < 1e-6);
+    assert!((number("megabytes_per_second") / rate * 1e4 - 1.0).abs() < 1e-6);
+    assert!((0.3..10.0).contains(&number("measured_s")));
+    assert!(number("handshakes_per_second") > 0.0);
+    if cfg!(target_os = "linux") {
+        assert!(number("server_cpu_us_per_message") > 0.0);
+    }
+    for times in ["latency_ns", "handshake_ns"] {
+        let at = |name: &str| figures[times][name].as_u64().unwrap();
+        let spread = ["p50", "p90", "p99", "p99_9", "max"].map(at);
+        assert!(spread.is_sorted() && spread[0] > 0, "{spread:?}");
+    }
+    assert_eq!(figures["shares_machine"], true);
+    assert_eq!(figures["errors"], serde_json::json!({}));
+}
+
+/// Goal: messages without a byte, and of many records, come back too, and the
+/// table and a file of JSON tell of them. Method: a short run of each.
+#[test]
+fn odd_sizes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("figures");
+    for size in ["0", "1", "16385", "1m"] {
+        let flags = format!(
+            "echo -c 2 -s {size} -p 2 -d 100ms -w 0 --json {}",
+            file.display()
+        );
+        let run = loadgen(&flags, None);
+        assert_eq!(run.code, 0, "{size}: {run:?}");
+        assert!(run.stdout.contains("messages/s"), "{run:?}");
+        assert!(run.stdout.contains("both on this machine"), "{run:?}");
+        let text = fs::read_to_string(&file).unwrap();
+        let figures: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert!(figures["measured_messages"].as_u64().unwrap() > 0, "{text}");
+    }
+}
+
+/// Goal: what cannot run is refused in one line, with code 2.
+#[test]
+fn usage() {
+    for flags in [
+        "-c 0",
+        "-d 2h",
+        "frob",
+        "--frob",
+        "--keys x",
+        "-c 1000000000",
+    ] {
+        let run = loadgen(flags, None);
+        assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{run:?}");
+        assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
+    }
+    let run = loadgen("--to localhost:1", None);
+    assert_eq!(run.code, 2, "{run:?}");
+    assert!(run.stderr.contains("no keys"), "{run:?}");
+}
+
+/// Goal: no server, and no process to measure, are said in one line, with code
+/// 1. Method: a port that was free a moment ago; a process that cannot be.
+#[test]
+fn nothing_there() {
+    let port = {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    let run = loadgen(&format!("--to 127.0.0.1:{port}"), Some(KEYS));
+    assert_eq!((run.code, run.stderr.lines().count()), (1, 1), "{run:?}");
+    assert!(run.stderr.contains("refused the connection"), "{run:?}");
+
+    let run = loadgen("--to 127.0.0.1:1 --server-pid 4294967295", Some(KEYS));
+    assert_eq!((run.code, run.stderr.lines().count()), (1, 1), "{run:?}");
+    assert!(run.stderr.contains("--server-pid"), "{run:?}");
+}

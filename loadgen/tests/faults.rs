@@ -1,0 +1,209 @@
+//! Servers that do not echo as they should: the program notices.
+//!
+//! Each is an event loop of the library on a thread of this test, with a mode
+//! that is at fault once.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use common::{KEYS, Run, loadgen};
+use sealwire::cli::args::KeyArgs;
+use sealwire::endpoint::mode::{HandedOn, Message, Mode, Receivers};
+use sealwire::endpoint::transport::PeerId;
+use sealwire::endpoint::{Core, Endpoint, Leaves, Setup};
+use sealwire::error::{Abort, Reason};
+use sealwire::limits::Limits;
+use sealwire::net::event_loop::EventLoop;
+use sealwire::net::listen::Listener;
+
+/// What a server does instead of echoing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    /// It does not.
+    None,
+    Flip,
+    Shorten,
+    Swallow,
+    Double,
+    /// Answers with a message of before.
+    Reorder,
+    /// Ends the connection properly, but early.
+    Finish,
+    Abort,
+}
+
+/// Echoes, but for the twentieth message.
+struct Faulty {
+    fault: Fault,
+    messages: u32,
+    previous: Vec<u8>,
+}
+
+impl Mode for Faulty {
+    fn receivers(&self) -> Receivers {
+        Receivers::Sender
+    }
+
+    fn message(&mut self, core: &mut Core, peer: PeerId, message: Message<'_>) {
+        let parts = message.spans().iter().map(|&span| core.bytes(span));
+        let mut bytes = parts.collect::<Vec<_>>().concat();
+        self.messages += 1;
+        if self.messages != 20 {
+            core.send(peer, message);
+            self.previous = bytes;
+            return;
+        }
+        match self.fault {
+            Fault::None => {}
+            Fault::Flip => bytes[5] ^= 1,
+            Fault::Shorten => bytes.truncate(bytes.len() - 1),
+            Fault::Swallow => return,
+            Fault::Double => {
+                core.send(peer, message);
+            }
+            Fault::Reorder => bytes.clone_from(&self.previous),
+            Fault::Finish => return core.finish(peer),
+            Fault::Abort => return core.abort(peer, Abort::new(Reason::TOO_SLOW, "at fault")),
+        }
+        let span = core.pin(&bytes);
+        core.send_pinned(peer, span);
+    }
+
+    fn fin(&mut self, core: &mut Core, peer: PeerId) -> HandedOn {
+        core.finish(peer);
+        HandedOn::Now
+    }
+}
+
+/// A server with `fault` and [`KEYS`]; returns its port. It serves on until the
+/// test ends.
+fn serve(fault: Fault) -> u16 {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let [confkey, authkey] = KEYS.map(|key| Some(key.into()));
+        let env = |name: &str| match name {
+            "SEALWIRE_CONFKEY" => confkey.clone(),
+            _ => authkey.clone(),
+        };
+        let loaded = KeyArgs::default().load(false, &env).unwrap();
+        let setup = Setup {
+            identity: loaded.keys.native.map(Arc::new),
+            classic: None,
+            limits: Limits::default(),
+            leaves: Leaves::WhenStopped,
+            rng: rand::make_rng(),
+        };
+        let mode = Faulty {
+            fault,
+            messages: 0,
+            previous: Vec::new(),
+        };
+        let mut events = EventLoop::new(Endpoint::new(setup, mode)).unwrap();
+        let listener = Listener::bind(Some("127.0.0.1"), 0).unwrap();
+        sender.send(listener.local_addr().port()).unwrap();
+        events.listen(listener).unwrap();
+        loop {
+            events.turn(None).unwrap();
+            events.reports();
+        }
+    });
+    receiver.recv_timeout(Duration::from_secs(60)).unwrap()
+}
+
+/// Loads a server that has `fault`.
+fn load(fault: Fault, flags: &str) -> Run {
+    let flags = format!(
+        "--to 127.0.0.1:{} -d 500ms -w 0 --json - {flags}",
+        serve(fault)
+    );
+    let run = loadgen(&flags, Some(KEYS));
+    let figures = run.json();
+    let number = |name: &str| figures[name].as_u64().unwrap();
+    let ended = number("answered_messages") + number("lost_messages");
+    assert_eq!(number("sent_messages"), ended, "{run:?}");
+    assert_eq!(
+        figures["server_cpu_us_per_message"],
+        serde_json::Value::Null
+    );
+    run
+}
+
+/// Lost, wrong, failed peers.
+fn faults(run: &Run) -> [u64; 3] {
+    let figures = run.json();
+    ["lost_messages", "wrong_messages", "failed_peers"].map(|name| figures[name].as_u64().unwrap())
+}
+
+/// Goal: the mode without a fault is taken for the echo that it is.
+#[test]
+fn none() {
+    let run = load(Fault::None, "-c 3 -p 4");
+    assert_eq!((run.code, faults(&run)), (0, [0, 0, 0]), "{run:?}");
+}
+
+/// Goal: one reply that differs is one wrong message, and all else is well.
+/// Method: a bit, the length, and the message before it instead.
+#[test]
+fn another_reply() {
+    for fault in [Fault::Flip, Fault::Shorten, Fault::Reorder] {
+        for flags in ["-c 1", "-c 3 -p 4"] {
+            let run = load(fault, flags);
+            assert_eq!(
+                (run.code, faults(&run)),
+                (6, [0, 1, 0]),
+                "{fault:?} {run:?}"
+            );
+        }
+    }
+}
+
+/// Goal: a reply that does not come is lost. Method: one message at a time, so
+/// that nothing follows it, and it is waited for.
+#[test]
+fn no_reply() {
+    let run = load(Fault::Swallow, "-c 1");
+    assert_eq!((run.code, faults(&run)), (6, [1, 0, 0]), "{run:?}");
+}
+
+/// Goal: a reply that comes twice is noticed, also when messages are under way
+/// behind it. Method: one message at a time, and several.
+#[test]
+fn two_replies() {
+    for flags in ["-c 1", "-c 1 -p 4"] {
+        let run = load(Fault::Double, flags);
+        let [lost, wrong, failed] = faults(&run);
+        assert!(wrong > 0, "{run:?}");
+        assert_eq!((run.code, lost, failed), (6, 0, 0), "{run:?}");
+    }
+}
+
+/// Goal: a peer that leaves early has failed, its messages are lost, and why is
+/// told; the others go on. Method: the server ends, or gives up on, one of two.
+#[test]
+fn early_end() {
+    for (fault, why) in [
+        (Fault::Finish, "the server ended the connection early"),
+        (Fault::Abort, "the peer gave up: too slow: at fault"),
+    ] {
+        let run = load(fault, "-c 2");
+        assert_eq!((run.code, faults(&run)), (6, [1, 0, 1]), "{run:?}");
+        assert_eq!(run.json()["errors"], serde_json::json!({ why: 1 }));
+        assert_eq!(run.json()["complete_peers"], 1);
+        assert!(run.json()["measured_messages"].as_u64().unwrap() > 20);
+    }
+}
+
+/// Goal: with other keys nothing runs, and the text says so.
+#[test]
+fn other_keys() {
+    let port = serve(Fault::None);
+    let [confkey, _] = KEYS;
+    let run = loadgen(&format!("--to 127.0.0.1:{port}"), Some([confkey, confkey]));
+    assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{run:?}");
+    assert!(run.stderr.contains("keys or service differ"), "{run:?}");
+}
