@@ -29,7 +29,7 @@ pub(crate) struct Launch {
 pub(crate) struct Program {
     child: Child,
     stdin: Option<ChildStdin>,
-    stdout: Option<Capture>,
+    stdout: Capture,
     stderr: Capture,
 }
 
@@ -46,10 +46,19 @@ pub(crate) struct Ended {
 #[derive(Clone, Default)]
 struct Capture(Arc<(Mutex<Captured>, Condvar)>);
 
-#[derive(Default)]
 struct Captured {
     bytes: Vec<u8>,
     ended: bool,
+}
+
+impl Default for Captured {
+    /// Of a stream that is not there.
+    fn default() -> Self {
+        Self {
+            bytes: Vec::new(),
+            ended: true,
+        }
+    }
 }
 
 impl Launch {
@@ -120,12 +129,18 @@ impl Launch {
         self
     }
 
+    /// Where its messages go; what is not a pipe of ours is not captured.
+    pub(crate) fn stderr(mut self, stderr: impl Into<Stdio>) -> Self {
+        self.command.stderr(stderr);
+        self
+    }
+
     pub(crate) fn start(mut self) -> Program {
         let mut child = self.command.spawn().expect("the program starts");
         Program {
             stdin: child.stdin.take(),
-            stdout: child.stdout.take().map(Capture::of),
-            stderr: Capture::of(child.stderr.take().expect("a pipe")),
+            stdout: child.stdout.take().map(Capture::of).unwrap_or_default(),
+            stderr: child.stderr.take().map(Capture::of).unwrap_or_default(),
             child,
         }
     }
@@ -164,7 +179,7 @@ impl Program {
     #[track_caller]
     pub(crate) fn prints(&self, expected: impl AsRef<[u8]>) {
         let expected = expected.as_ref();
-        let found = self.stdout().until(|bytes| bytes.len() >= expected.len());
+        let found = self.stdout.until(|bytes| bytes.len() >= expected.len());
         if found != expected {
             let found = String::from_utf8_lossy(&found);
             let expected = String::from_utf8_lossy(expected);
@@ -227,7 +242,7 @@ impl Program {
         let all = |capture: &Capture| capture.until(|_| false);
         Ended {
             code: status.code().unwrap_or(-1),
-            stdout: self.stdout.as_ref().map(all).unwrap_or_default(),
+            stdout: all(&self.stdout),
             stderr: String::from_utf8_lossy(&all(&self.stderr)).into_owned(),
         }
     }
@@ -247,10 +262,6 @@ impl Program {
         self.ends_with(0)
     }
 
-    fn stdout(&self) -> &Capture {
-        self.stdout.as_ref().expect("captured")
-    }
-
     /// All it has printed, for who has to find out why a test failed.
     fn printed(&self) -> String {
         let text = |capture: &Capture| {
@@ -258,8 +269,8 @@ impl Program {
             let start = &bytes[..bytes.len().min(2000)];
             String::from_utf8_lossy(start).into_owned()
         };
-        let stdout = self.stdout.as_ref().map(text).unwrap_or_default();
-        format!("stderr:\n{}\nstdout:\n{stdout}", text(&self.stderr))
+        let (stderr, stdout) = (text(&self.stderr), text(&self.stdout));
+        format!("stderr:\n{stderr}\nstdout:\n{stdout}")
     }
 }
 
@@ -302,6 +313,7 @@ impl std::fmt::Display for Ended {
 impl Capture {
     fn of(mut stream: impl Read + Send + 'static) -> Self {
         let capture = Self::default();
+        capture.0.0.lock().unwrap().ended = false;
         let theirs = capture.clone();
         thread::spawn(move || {
             let mut block = vec![0; 1 << 16];

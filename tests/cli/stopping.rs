@@ -165,6 +165,33 @@ fn a_full_disk() {
     server.line("the peer gave up: local error");
 }
 
+/// Goal: a stderr that is full or closed changes nothing. Method: a client with
+/// each, whose echo is whole; a program that could not run, which has its code
+/// alone to say so.
+#[test]
+fn nobody_reads_stderr() {
+    let server = Launch::server("--echo").start();
+    let port = server.port();
+    let full = || {
+        std::fs::File::options()
+            .write(true)
+            .open("/dev/full")
+            .unwrap()
+    };
+    let closed = || std::io::pipe().unwrap().1;
+    for stderr in [Stdio::from(full()), Stdio::from(closed())] {
+        let mut client = Launch::client(port, "").stderr(stderr).start();
+        client.say("whole");
+        client.end_input();
+        assert_eq!(client.ends_with(0).stdout, b"whole");
+    }
+    for stderr in [Stdio::from(full()), Stdio::from(closed())] {
+        let ended = Launch::new("--frobnicate").stderr(stderr).run();
+        assert_eq!(ended.code, 2, "{ended}");
+    }
+    server.stop();
+}
+
 /// Goal: SIGUSR1 asks for one line of statistics and changes nothing.
 #[test]
 fn statistics() {

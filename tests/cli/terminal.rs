@@ -1,15 +1,16 @@
 //! Somebody types: programs on a pseudo-terminal.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::process::Stdio;
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::OFlags;
 use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use crate::program::{A_WHILE, Launch, Program};
+use crate::program::{A_WHILE, Launch, PATIENCE, Program};
 
 /// What Ctrl-D sends.
 const END: &str = "\x04";
@@ -21,15 +22,21 @@ impl Keyboard {
     fn types(&mut self, text: &str) {
         self.0.write_all(text.as_bytes()).unwrap();
     }
+
+    /// What the terminal shows next: what is typed, and what the program prints.
+    fn sees(&mut self) -> String {
+        let patience = PATIENCE.try_into().unwrap();
+        let mut asked = [PollFd::new(&self.0, PollFlags::IN)];
+        let ready = poll(&mut asked, Some(&patience)).unwrap();
+        assert!(ready > 0, "nothing more is shown");
+        let mut block = [0; 512];
+        let count = self.0.read(&mut block).expect("the program is there");
+        String::from_utf8_lossy(&block[..count]).into_owned()
+    }
 }
 
-/// Starts a program whose stdin is a terminal.
-fn on_terminal(launch: Launch) -> (Program, Keyboard) {
-    on_terminal_with(launch, "")
-}
-
-/// The same, with something typed before it starts.
-fn on_terminal_with(launch: Launch, typed: &str) -> (Program, Keyboard) {
+/// A new terminal: who types, and what a program gets.
+fn terminal() -> (Keyboard, OwnedFd) {
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
     let master: OwnedFd = openpt(flags).unwrap();
     grantpt(&master).unwrap();
@@ -37,8 +44,12 @@ fn on_terminal_with(launch: Launch, typed: &str) -> (Program, Keyboard) {
     let path = ptsname(&master, Vec::new()).unwrap();
     let flags = OFlags::RDWR | OFlags::NOCTTY;
     let slave = rustix::fs::open(path, flags, rustix::fs::Mode::empty()).unwrap();
-    let mut keyboard = Keyboard(File::from(master));
-    keyboard.types(typed);
+    (Keyboard(File::from(master)), slave)
+}
+
+/// Starts a program whose stdin is a terminal.
+fn on_terminal(launch: Launch) -> (Program, Keyboard) {
+    let (keyboard, slave) = terminal();
     (launch.stdin(slave).start(), keyboard)
 }
 
@@ -71,8 +82,10 @@ fn two_terminals() {
 #[test]
 fn typed_ahead() {
     let server = Launch::server("--no-input").start();
-    let launch = Launch::client(server.port(), "");
-    let (client, _at_client) = on_terminal_with(launch, "ahead\nof all\n\x04");
+    let (mut keyboard, slave) = terminal();
+    keyboard.types("ahead\nof all\n");
+    keyboard.types(END);
+    let client = Launch::client(server.port(), "").stdin(slave).start();
     client.ends_with(0);
     assert_eq!(server.stop().stdout, b"ahead\nof all\n");
 }
@@ -147,5 +160,31 @@ fn stopped_while_typing() {
     client.signal(Signal::INT);
     client.ends_with(0);
     server.line(" left");
+    server.stop();
+}
+
+/// Goal: all three of stdin, stdout and stderr may be one terminal, as they are
+/// for most; nothing but text is printed on it. Method: a client of an echo.
+#[test]
+fn all_on_one_terminal() {
+    let server = Launch::server("--echo").start();
+    let (mut keyboard, slave) = terminal();
+    let client = Launch::client(server.port(), "")
+        .stdin(slave.try_clone().unwrap())
+        .stdout(slave.try_clone().unwrap())
+        .stderr(slave)
+        .start();
+    keyboard.types("one\n");
+    let mut seen = String::new();
+    // Once as it is typed, once as it comes back.
+    while seen.matches("one").count() < 2 || !seen.contains("connected to 127.0.0.1:") {
+        seen.push_str(&keyboard.sees());
+    }
+    assert!(
+        !seen.contains('\x1b') && !seen.contains("panic"),
+        "{seen:?}"
+    );
+    keyboard.types(END);
+    client.ends_with(0);
     server.stop();
 }
