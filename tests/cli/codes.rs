@@ -11,6 +11,9 @@ use socket2::{Domain, Socket, Type};
 use crate::program::Launch;
 use crate::raw_peer::accept;
 
+/// What a server does with a connection.
+type Answer = fn(TcpStream);
+
 /// Goal: a server that is none is told, with 3. Method: one that closes at once,
 /// one that answers something else, one that resets.
 #[test]
@@ -26,7 +29,7 @@ fn not_a_sealwire_server() {
         let _ = socket.shutdown(Shutdown::Write);
         crate::raw_peer::rest(&mut socket);
     };
-    let answers: [(fn(TcpStream), &str); 3] = [
+    let answers: [(Answer, &str); 3] = [
         (drop, "keys or service differ, or not a sealwire server"),
         (reset, "keys or service differ, or not a sealwire server"),
         (greet, "not a sealwire"),
