@@ -1,6 +1,7 @@
 //! The `sealwire` program: parses, runs, and leaves with an exit code.
 
-use std::io::{IsTerminal, stderr};
+use std::fmt::Display;
+use std::io::{Write, stderr};
 use std::process::ExitCode;
 
 use sealwire::cli::command::{self, Command};
@@ -9,7 +10,7 @@ use sealwire::error::Error;
 
 fn main() -> ExitCode {
     let code = start().unwrap_or_else(|error| {
-        eprintln!("sealwire: {error}");
+        tell(&error);
         error.exit_code()
     });
     ExitCode::from(code)
@@ -23,7 +24,7 @@ fn start() -> Result<u8, Error> {
             Ok(0)
         }
         Command::Keygen { file, name } => {
-            eprintln!("sealwire: {}", keygen::run(&file, &name)?);
+            tell(&keygen::run(&file, &name)?);
             Ok(0)
         }
         Command::Run(config) => {
@@ -33,15 +34,19 @@ fn start() -> Result<u8, Error> {
     }
 }
 
-/// Has what is reported printed on stderr, one plain line each; in colour on a
-/// terminal, unless `NO_COLOR` is set.
+/// Prints one line on stderr; if that is closed or full, there is nobody to tell.
+fn tell(line: &dyn Display) {
+    let _ = writeln!(stderr(), "sealwire: {line}");
+}
+
+/// Has what is reported printed on stderr, one plain line each. What cannot be
+/// printed is passed over: telling of that, on stderr again, would panic.
 fn print_to_stderr() {
-    let colour =
-        stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
     tracing_subscriber::fmt()
         .with_writer(stderr)
-        .with_ansi(colour)
+        .with_ansi(false)
         .without_time()
         .with_target(false)
+        .log_internal_errors(false)
         .init();
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::conn::Outcome;
 use crate::endpoint::mode::Mode;
 use crate::endpoint::{Event, Notice, Stats};
-use crate::error::Failure;
+use crate::error::{Failure, Reason};
 use crate::limits::REFUSALS_LOGGED;
 use crate::net::event_loop::{EventLoop, Report};
 use crate::time::Time;
@@ -84,6 +84,8 @@ impl Reporter {
         match outcome {
             Ok(()) if self.names_peers => tracing::info!("{name} left"),
             Ok(()) => {}
+            // A local of ours failed, which is told once, or is no failure.
+            Err(Failure::Gave(abort)) if abort.reason == Reason::LOCAL_ERROR => {}
             Err(failure) if self.names_peers || self.is_client || self.may_print(now) => {
                 tracing::warn!("{name}: {failure}");
             }

@@ -204,6 +204,12 @@ impl ClassicConnection {
         proper
     }
 
+    /// The other side has ended, and there was more to say than what is queued.
+    pub fn cut_short(&mut self) {
+        let why = "the peer closed it before our input ended";
+        self.outcome = Some(Err(Failure::Truncated(why)));
+    }
+
     // ---- sending ---------------------------------------------------------
 
     /// Whether frames may be made.

@@ -74,6 +74,12 @@ impl Ends {
         self.signal.is_none() && self.failed.is_none()
     }
 
+    /// Whether nobody may ever come. A client has its peer soon or leaves, so what
+    /// is typed ahead waits for it.
+    pub(super) fn may_stay_alone(&self) -> bool {
+        self.leaves != Leaves::WithPeers
+    }
+
     pub(super) fn next(&self) -> Option<Time> {
         self.due
     }
@@ -104,7 +110,7 @@ impl<M: Mode> Endpoint<M> {
 
 impl Core {
     /// Whether a pipe or file would lose what it has not given yet.
-    fn input_is_open(&self) -> bool {
+    pub(super) fn input_is_open(&self) -> bool {
         let mut inputs = self.locals.iter().filter_map(|local| local.input.as_ref());
         inputs.any(|input| !input.kind.terminal && !input.ended)
     }
@@ -152,7 +158,7 @@ impl Core {
     pub(super) fn local_failed(&mut self, local: LocalId, error: ErrorKind) {
         let closed = error == ErrorKind::BrokenPipe;
         let cut = self.input_is_open();
-        if !closed {
+        if !closed || cut {
             self.tell(Notice::LocalFailed(local, error));
         }
         if let Some(output) = &mut self.locals[local.index()].output {

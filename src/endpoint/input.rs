@@ -379,7 +379,8 @@ impl Core {
     }
 
     /// Whether `local` has something that may be read now: somebody is there who
-    /// it is for, or it is typed; and no peer it feeds is above high water.
+    /// it is for, or it is typed where nobody need come; and no peer it feeds is
+    /// above high water.
     pub(super) fn may_read_local(&self, local: LocalId) -> bool {
         self.locals[local.index()]
             .input
@@ -389,7 +390,8 @@ impl Core {
                     && !input.ended
                     && self.congested == 0
                     && self.ends.reads_input()
-                    && (input.kind.terminal || self.somebody_listens())
+                    && (input.kind.terminal && self.ends.may_stay_alone()
+                        || self.somebody_listens())
             })
     }
 

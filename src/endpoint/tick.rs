@@ -151,11 +151,15 @@ impl<M: Mode> Endpoint<M> {
     }
 
     fn end_of_stream(&mut self, id: PeerId, broken: Option<&'static str>) {
+        let cut = self.core.input_is_open();
         let slot = &mut self.core.peers[id.slot as usize];
         match &mut slot.protocol {
             Protocol::Native(conn) => conn.end_of_stream(broken),
             Protocol::Classic(conn) => {
                 if conn.end_of_stream(broken) && slot.joined {
+                    if cut {
+                        conn.cut_short();
+                    }
                     self.mode.fin(&mut self.core, id);
                 }
             }

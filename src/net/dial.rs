@@ -266,8 +266,12 @@ fn connecting(address: SocketAddr, registry: &Registry, token: Token) -> io::Res
 
 /// Whether a connecting socket has arrived.
 fn is_connected(socket: &TcpStream) -> io::Result<bool> {
-    if let Some(error) = socket.take_error()? {
-        return Err(error);
+    match socket.take_error()? {
+        // Before a connection is there it is refused, not reset: this one was
+        // made and has ended since, which its first read tells.
+        Some(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(true),
+        Some(error) => return Err(error),
+        None => {}
     }
     match socket.peer_addr() {
         Ok(_) => Ok(true),

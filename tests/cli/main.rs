@@ -1,0 +1,26 @@
+//! The program as its users meet it: real processes over loopback.
+//!
+//! What is shown here is what only whole processes can show: what goes to
+//! stdout and what to stderr, exit codes, signals, and that a server goes on
+//! whatever comes to its port. Ports are the system's choice and every wait is
+//! bounded. How a program is run is [`program`]; peers that are not programs but
+//! sockets in the test are [`raw_peer`] (native) and [`old`] (classic).
+
+#![allow(clippy::unwrap_used)]
+
+mod addresses;
+mod chat;
+mod classic;
+mod codes;
+mod keys;
+mod modes;
+mod old;
+mod program;
+mod python;
+mod raw_peer;
+mod records;
+mod stopping;
+mod strangers;
+mod terminal;
+mod transfer;
+mod usage;

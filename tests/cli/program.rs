@@ -1,0 +1,347 @@
+//! Runs the program: starts it, talks to it, waits for what it prints, and ends
+//! it, each within a bound.
+
+use std::ffi::OsStr;
+use std::io::{Read, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How long anything may take; far more than it does.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// How long to watch for what is not to happen.
+pub(crate) const A_WHILE: Duration = Duration::from_millis(300);
+
+/// The keys of every program here, unless a test gives others.
+pub(crate) const CONFKEY: &str = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00";
+/// See [`CONFKEY`].
+pub(crate) const AUTHKEY: &str = "5eed00015eed00015eed00015eed00015eed00015eed00015eed00015eed0001";
+
+/// A program to be started.
+pub(crate) struct Launch {
+    command: Command,
+}
+
+/// A program that runs. Dropped, it is killed.
+pub(crate) struct Program {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: Capture,
+    stderr: Capture,
+}
+
+/// How a program ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// Its exit code; -1 if a signal killed it.
+    pub(crate) code: i32,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: String,
+}
+
+/// What a stream has given so far; a thread reads it.
+#[derive(Clone, Default)]
+struct Capture(Arc<(Mutex<Captured>, Condvar)>);
+
+struct Captured {
+    bytes: Vec<u8>,
+    ended: bool,
+}
+
+impl Default for Captured {
+    /// Of a stream that is not there.
+    fn default() -> Self {
+        Self {
+            bytes: Vec::new(),
+            ended: true,
+        }
+    }
+}
+
+impl Launch {
+    /// The program with `args`, which are separated by spaces, its keys in the
+    /// environment and a pipe as stdin.
+    pub(crate) fn new(args: &str) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sealwire"));
+        command.args(args.split_whitespace());
+        Self::of(command)
+    }
+
+    /// A script for Python, with the same keys and pipes.
+    pub(crate) fn python(script: &str) -> Self {
+        let mut command = Command::new("python3");
+        command.arg(script);
+        Self::of(command)
+    }
+
+    fn of(mut command: Command) -> Self {
+        command
+            .env("SEALWIRE_CONFKEY", CONFKEY)
+            .env("SEALWIRE_AUTHKEY", AUTHKEY)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        Self { command }
+    }
+
+    /// A server on a port of the system's choice.
+    pub(crate) fn server(args: &str) -> Self {
+        Self::new(&format!("--server --listen 127.0.0.1 --port 0 {args}"))
+    }
+
+    /// A client of the server on `port`.
+    pub(crate) fn client(port: u16, args: &str) -> Self {
+        Self::new(&format!("--client 127.0.0.1 --port {port} {args}"))
+    }
+
+    /// One more argument, which may hold spaces.
+    pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.command.arg(arg);
+        self
+    }
+
+    /// Other keys than everybody's.
+    pub(crate) fn keys(mut self, confkey: &str, authkey: &str) -> Self {
+        self.command
+            .env("SEALWIRE_CONFKEY", confkey)
+            .env("SEALWIRE_AUTHKEY", authkey);
+        self
+    }
+
+    pub(crate) fn no_keys(mut self) -> Self {
+        self.command
+            .env_remove("SEALWIRE_CONFKEY")
+            .env_remove("SEALWIRE_AUTHKEY");
+        self
+    }
+
+    pub(crate) fn stdin(mut self, stdin: impl Into<Stdio>) -> Self {
+        self.command.stdin(stdin);
+        self
+    }
+
+    /// Where its output goes; what is not a pipe of ours is not captured.
+    pub(crate) fn stdout(mut self, stdout: impl Into<Stdio>) -> Self {
+        self.command.stdout(stdout);
+        self
+    }
+
+    /// Where its messages go; what is not a pipe of ours is not captured.
+    pub(crate) fn stderr(mut self, stderr: impl Into<Stdio>) -> Self {
+        self.command.stderr(stderr);
+        self
+    }
+
+    pub(crate) fn start(mut self) -> Program {
+        let mut child = self.command.spawn().expect("the program starts");
+        Program {
+            stdin: child.stdin.take(),
+            stdout: child.stdout.take().map(Capture::of).unwrap_or_default(),
+            stderr: child.stderr.take().map(Capture::of).unwrap_or_default(),
+            child,
+        }
+    }
+
+    /// Starts it and waits for its end; its stdin ends at once.
+    pub(crate) fn run(self) -> Ended {
+        self.stdin(Stdio::null()).start().wait()
+    }
+}
+
+impl Program {
+    /// The port that a server says it listens on.
+    pub(crate) fn port(&self) -> u16 {
+        let line = self.line("listening on ");
+        let port = line.rsplit(':').next().unwrap().trim();
+        port.parse().unwrap_or_else(|_| panic!("no port in {line}"))
+    }
+
+    /// Gives it input; it may have ended already.
+    pub(crate) fn say(&mut self, text: impl AsRef<[u8]>) {
+        let stdin = self.stdin.as_mut().expect("a pipe that is open");
+        let _ = stdin.write_all(text.as_ref());
+    }
+
+    /// Ends its input.
+    pub(crate) fn end_input(&mut self) {
+        self.stdin.take().expect("a pipe that is open");
+    }
+
+    /// Its input, for another thread to write; dropped, it has ended.
+    pub(crate) fn take_input(&mut self) -> ChildStdin {
+        self.stdin.take().expect("a pipe that is open")
+    }
+
+    /// Waits until stdout is exactly `expected`.
+    #[track_caller]
+    pub(crate) fn prints(&self, expected: impl AsRef<[u8]>) {
+        let expected = expected.as_ref();
+        let found = self.stdout.until(|bytes| bytes.len() >= expected.len());
+        if found != expected {
+            let found = String::from_utf8_lossy(&found);
+            let expected = String::from_utf8_lossy(expected);
+            panic!("stdout is {found:?}, not {expected:?}; {}", self.printed());
+        }
+    }
+
+    /// Waits until a line on stderr contains `text`, and returns that line.
+    #[track_caller]
+    pub(crate) fn line(&self, text: &str) -> String {
+        let line = |bytes: &[u8]| {
+            let all = String::from_utf8_lossy(bytes).into_owned();
+            let mut lines = all.split_inclusive('\n');
+            let found = lines.find(|line| line.contains(text) && line.ends_with('\n'));
+            found.map(str::to_owned)
+        };
+        let bytes = self.stderr.until(|bytes| line(bytes).is_some());
+        line(&bytes).unwrap_or_else(|| panic!("no line with {text:?}; {}", self.printed()))
+    }
+
+    /// Waits until stderr has at least `count` lines that contain `text`.
+    #[track_caller]
+    pub(crate) fn lines(&self, count: usize, text: &str) {
+        let enough = |bytes: &[u8]| {
+            let all = String::from_utf8_lossy(bytes);
+            all.lines().filter(|line| line.contains(text)).count() >= count
+        };
+        let found = enough(&self.stderr.until(enough));
+        assert!(found, "not {count} lines with {text:?}; {}", self.printed());
+    }
+
+    /// Whether stderr has `text` by now.
+    pub(crate) fn has(&self, text: &str) -> bool {
+        let captured = self.stderr.0.0.lock().unwrap();
+        String::from_utf8_lossy(&captured.bytes).contains(text)
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let id = Pid::from_child(&self.child);
+        kill_process(id, signal).expect("it runs");
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits until it has ended. Input that was not ended stays open meanwhile.
+    #[track_caller]
+    pub(crate) fn wait(mut self) -> Ended {
+        let start = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            if start.elapsed() > PATIENCE {
+                panic!("it does not end; {}", self.printed());
+            }
+            thread::sleep(Duration::from_millis(5));
+        };
+        let all = |capture: &Capture| capture.until(|_| false);
+        Ended {
+            code: status.code().unwrap_or(-1),
+            stdout: all(&self.stdout),
+            stderr: String::from_utf8_lossy(&all(&self.stderr)).into_owned(),
+        }
+    }
+
+    /// Waits until it has ended with `code`.
+    #[track_caller]
+    pub(crate) fn ends_with(self, code: i32) -> Ended {
+        let ended = self.wait();
+        assert_eq!(ended.code, code, "{ended}");
+        ended
+    }
+
+    /// Stops a server that serves, and waits until it has ended well.
+    #[track_caller]
+    pub(crate) fn stop(self) -> Ended {
+        self.signal(Signal::TERM);
+        self.ends_with(0)
+    }
+
+    /// All it has printed, for who has to find out why a test failed.
+    fn printed(&self) -> String {
+        let text = |capture: &Capture| {
+            let bytes = &capture.0.0.lock().unwrap().bytes;
+            let start = &bytes[..bytes.len().min(2000)];
+            String::from_utf8_lossy(start).into_owned()
+        };
+        let (stderr, stdout) = (text(&self.stderr), text(&self.stdout));
+        format!("stderr:\n{stderr}\nstdout:\n{stdout}")
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // Both fail if it has ended, as it should have.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Ended {
+    /// The only line on stderr besides those that say that the program works.
+    #[track_caller]
+    pub(crate) fn only_line(&self) -> &str {
+        let usual = ["connected to ", "listening on "];
+        let told = |line: &&str| !usual.iter().any(|usual| line.contains(usual));
+        let lines: Vec<_> = self.stderr.lines().filter(told).collect();
+        assert_eq!(lines.len(), 1, "one line is wanted: {self}");
+        lines[0]
+    }
+
+    /// Asserts the exit code and that the only line contains `text`.
+    #[track_caller]
+    pub(crate) fn refused(&self, code: i32, text: &str) {
+        assert!(self.only_line().contains(text), "{text:?}: {self}");
+        assert_eq!(self.code, code, "{self}");
+        assert!(self.stdout.is_empty(), "{self}");
+    }
+}
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { code, stderr, .. } = self;
+        let stdout = String::from_utf8_lossy(&self.stdout[..self.stdout.len().min(2000)]);
+        write!(f, "code {code}, stderr:\n{stderr}\nstdout:\n{stdout}")
+    }
+}
+
+impl Capture {
+    fn of(mut stream: impl Read + Send + 'static) -> Self {
+        let capture = Self::default();
+        capture.0.0.lock().unwrap().ended = false;
+        let theirs = capture.clone();
+        thread::spawn(move || {
+            let mut block = vec![0; 1 << 16];
+            loop {
+                let count = stream.read(&mut block).unwrap_or(0);
+                let (captured, changed) = &*theirs.0;
+                let mut captured = captured.lock().unwrap();
+                captured.bytes.extend_from_slice(&block[..count]);
+                captured.ended = count == 0;
+                changed.notify_all();
+                if count == 0 {
+                    return;
+                }
+            }
+        });
+        capture
+    }
+
+    /// Waits until `enough` says so, the stream ends, or patience does; returns
+    /// what came.
+    fn until(&self, enough: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+        let (captured, changed) = &*self.0;
+        let captured = captured.lock().unwrap();
+        let (captured, _) = changed
+            .wait_timeout_while(captured, PATIENCE, |captured| {
+                !captured.ended && !enough(&captured.bytes)
+            })
+            .unwrap();
+        captured.bytes.clone()
+    }
+}

@@ -1,0 +1,226 @@
+//! A native peer that is a socket in the test: it makes a right handshake and
+//! then sends whatever a test wants, right or wrong.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+
+use sealwire::crypto::batch::{OpenBatch, OpenJob, SealBatch, SealJob};
+use sealwire::crypto::dh::Private;
+use sealwire::crypto::keys::{Identity, KeyStore, OpenKeys, SealKeys};
+use sealwire::crypto::secret::{Secret, SecretPair};
+use sealwire::limits::{CLIENT_HELLO, RECORD_HEADER, SERVER_HELLO};
+use sealwire::span::{Area, Span};
+use sealwire::wire::hello::{CLIENT_TAG, ClientHello, SERVER_TAG, encode_server, parse_server};
+use sealwire::wire::record::{Kind, blocks_for, parse_blocks, parse_plaintext, record_len};
+
+use crate::program::{AUTHKEY, CONFKEY, PATIENCE};
+
+/// What the keys of every program here mean.
+pub(crate) fn identity() -> Identity {
+    let key = |digits: &str| {
+        let pairs = (0..digits.len()).step_by(2);
+        let bytes = pairs.map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap());
+        Secret::new(bytes.collect())
+    };
+    let pair = SecretPair {
+        confkey: key(CONFKEY),
+        authkey: key(AUTHKEY),
+    };
+    Identity::new(&pair).unwrap()
+}
+
+/// A private key; that every test has the same does not matter here.
+fn private() -> Private {
+    Private::new([7; 32])
+}
+
+/// A client hello that is right.
+pub(crate) fn hello() -> [u8; CLIENT_TAG] {
+    let hello = ClientHello {
+        service: 0,
+        key_id: identity().key_id(),
+        ephemeral: private().public(),
+    };
+    hello.encode()
+}
+
+/// A hello with its tag, which holds whatever the hello says.
+pub(crate) fn signed(hello: &[u8; CLIENT_TAG]) -> [u8; CLIENT_HELLO] {
+    let mut all = [0; CLIENT_HELLO];
+    all[..CLIENT_TAG].copy_from_slice(hello);
+    all[CLIENT_TAG..].copy_from_slice(&identity().hello_tag(hello));
+    all
+}
+
+/// A connection to a program.
+pub(crate) fn connect(port: u16) -> TcpStream {
+    let socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    patient(socket)
+}
+
+/// The next connection of a program.
+pub(crate) fn accept(listener: &TcpListener) -> TcpStream {
+    patient(listener.accept().unwrap().0)
+}
+
+fn patient(socket: TcpStream) -> TcpStream {
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_write_timeout(Some(PATIENCE)).unwrap();
+    socket.set_nodelay(true).unwrap();
+    socket
+}
+
+/// Everything up to the end of the stream, or up to a reset.
+pub(crate) fn rest(socket: &mut TcpStream) -> Vec<u8> {
+    let mut all = Vec::new();
+    match socket.read_to_end(&mut all) {
+        Ok(_) => all,
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => all,
+        Err(error) => panic!("it is not closed: {error}"),
+    }
+}
+
+/// One side of a connection whose handshake is done.
+pub(crate) struct RawPeer {
+    socket: TcpStream,
+    seals: [u8; 32],
+    opens: [u8; 32],
+    sent: u64,
+    received: u64,
+}
+
+impl RawPeer {
+    /// A client that has said its hello and nothing else.
+    pub(crate) fn unproved(port: u16) -> Self {
+        let mut socket = connect(port);
+        let hello = signed(&hello());
+        socket.write_all(&hello).unwrap();
+        let mut reply = [0; SERVER_HELLO];
+        socket.read_exact(&mut reply).expect("the hello is right");
+        let public = parse_server(&reply).unwrap();
+        let transcript = [&hello[..], &reply[..SERVER_TAG]];
+        let secrets = identity().agree(&private(), public, transcript).unwrap();
+        assert!(secrets.finished_holds(&reply[SERVER_TAG..]));
+        Self {
+            socket,
+            seals: *secrets.client_to_server,
+            opens: *secrets.server_to_client,
+            sent: 0,
+            received: 0,
+        }
+    }
+
+    /// A client that the server knows.
+    pub(crate) fn proved(port: u16) -> Self {
+        let mut peer = Self::unproved(port);
+        peer.say(Kind::Ping as u8, b"");
+        assert_eq!(peer.next(), Some((Kind::Pong as u8, Vec::new())));
+        peer
+    }
+
+    /// The server of a program that connects to `listener`, once it is proved.
+    pub(crate) fn server(listener: &TcpListener) -> Self {
+        let mut socket = accept(listener);
+        let mut hello = [0; CLIENT_HELLO];
+        socket.read_exact(&mut hello).unwrap();
+        let theirs = ClientHello::parse(&hello).unwrap();
+        let mut reply = encode_server(&private().public()).to_vec();
+        let transcript = [&hello[..], &reply];
+        let secrets = identity().agree(&private(), theirs.ephemeral, transcript);
+        let secrets = secrets.unwrap();
+        reply.extend(secrets.finished_tag());
+        socket.write_all(&reply).unwrap();
+        let mut peer = Self {
+            socket,
+            seals: *secrets.server_to_client,
+            opens: *secrets.client_to_server,
+            sent: 0,
+            received: 0,
+        };
+        peer.next().expect("a client proves itself");
+        peer
+    }
+
+    /// The next record, as short as can be.
+    pub(crate) fn record(&mut self, kind: Kind, payload: &[u8]) -> Vec<u8> {
+        let blocks = blocks_for(payload.len());
+        self.any_record(kind as u8, payload, blocks)
+    }
+
+    /// The next record, of any kind and length; its tag holds.
+    pub(crate) fn any_record(&mut self, kind: u8, payload: &[u8], blocks: u16) -> Vec<u8> {
+        let mut keys = KeyStore::<SealKeys>::default();
+        let mut batch = SealBatch::default();
+        batch.push(SealJob {
+            key: keys.install(&self.seals, 0).id(),
+            sequence: self.sent,
+            kind,
+            blocks,
+            payload: Span::new(Area::ONLY, 0..payload.len()),
+            body: RECORD_HEADER,
+        });
+        let mut record = vec![0; record_len(blocks)];
+        record[..RECORD_HEADER].copy_from_slice(&blocks.to_be_bytes());
+        batch.run(&keys, &[payload], &mut record);
+        self.sent += 1;
+        record
+    }
+
+    /// Sends bytes as they are. The other side may be gone.
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        let _ = self.socket.write_all(bytes);
+    }
+
+    /// Sends the next record.
+    pub(crate) fn say(&mut self, kind: u8, payload: &[u8]) {
+        let record = self.any_record(kind, payload, blocks_for(payload.len()));
+        self.send(&record);
+    }
+
+    /// Makes what has been sent lead to a reset, and closes.
+    pub(crate) fn reset(self) {
+        let socket = socket2::SockRef::from(&self.socket);
+        socket.set_linger(Some(std::time::Duration::ZERO)).unwrap();
+    }
+
+    /// The next record of the program, its bytes untouched; `None` at its end.
+    pub(crate) fn next_sealed(&mut self) -> Option<Vec<u8>> {
+        let mut header = [0; RECORD_HEADER];
+        self.fill(&mut header)?;
+        let blocks = parse_blocks(&header).unwrap().unwrap();
+        let mut record = vec![0; record_len(blocks)];
+        record[..RECORD_HEADER].copy_from_slice(&header);
+        self.fill(&mut record[RECORD_HEADER..])?;
+        Some(record)
+    }
+
+    /// The kind and the payload of the program's next record; `None` at its end.
+    pub(crate) fn next(&mut self) -> Option<(u8, Vec<u8>)> {
+        let mut record = self.next_sealed()?;
+        let mut keys = KeyStore::<OpenKeys>::default();
+        let mut batch = OpenBatch::default();
+        batch.push(OpenJob {
+            key: keys.install(&self.opens, 0).id(),
+            sequence: self.received,
+            body: Span::new(Area::ONLY, RECORD_HEADER..record.len()),
+        });
+        self.received += 1;
+        batch.run(&keys, &mut &mut record[..]);
+        let (job, held) = batch.result(0);
+        assert!(held, "the program's record does not hold");
+        let plaintext = &record[job.text().range()];
+        let (kind, len) = parse_plaintext(plaintext).unwrap();
+        Some((kind as u8, plaintext[..len].to_vec()))
+    }
+
+    fn fill(&mut self, bytes: &mut [u8]) -> Option<()> {
+        match self.socket.read_exact(bytes) {
+            Ok(()) => Some(()),
+            Err(error) => {
+                let ends = [ErrorKind::UnexpectedEof, ErrorKind::ConnectionReset];
+                assert!(ends.contains(&error.kind()), "it is not closed: {error}");
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Signals, and a stdout that closes: what each leads to.
+
+use std::io::Read;
+use std::process::Stdio;
+use std::time::Instant;
+
+use rustix::process::Signal;
+
+use crate::modes::joined;
+use crate::program::{A_WHILE, Launch};
+use crate::raw_peer::RawPeer;
+
+/// Goal: a client or a one-shot server that is stopped in the middle ends with
+/// 128 + n; its peer is told that this is no proper end. Method: both on open
+/// pipes; one is stopped.
+#[test]
+fn stopped_in_the_middle() {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+        let server = Launch::server("").stdin(Stdio::null()).start();
+        let client = Launch::client(server.port(), "").start();
+        server.line(" came");
+        client.signal(signal);
+        client.ends_with(code);
+        let server = server.ends_with(3);
+        assert!(
+            server.stderr.contains("the peer gave up: going away"),
+            "{server}"
+        );
+    }
+    let server = Launch::server("").start();
+    let client = Launch::client(server.port(), "").start();
+    server.line(" came");
+    server.signal(Signal::INT);
+    server.ends_with(130);
+    let client = client.ends_with(3);
+    assert!(
+        client.stderr.contains("the peer gave up: going away"),
+        "{client}"
+    );
+}
+
+/// Goal: a client that is stopped when it has said all loses nothing: what was
+/// queued and the rest of the talk is let through. Method: its input has ended
+/// before, the server's is open; then a server without input, where nothing was
+/// left to be done.
+#[test]
+fn stopped_with_nobody_cut_short() {
+    let server = Launch::server("--no-input").start();
+    let mut client = Launch::client(server.port(), "--no-input").start();
+    joined(&server, 1);
+    assert!(client.is_running());
+    client.signal(Signal::TERM);
+    client.ends_with(0);
+    server.line(" left");
+    server.stop();
+}
+
+/// Goal: a server that serves until stopped leaves with 0 when it is, and lets
+/// its clients finish. Method: stop one of each kind with a client there.
+#[test]
+fn a_server_that_serves_leaves_with_0() {
+    for mode in ["--echo", "--relay", "--sink", "--no-input"] {
+        let server = Launch::server(mode).start();
+        let mut client = Launch::client(server.port(), "").start();
+        joined(&server, 1);
+        client.say("x");
+        std::thread::sleep(A_WHILE);
+        client.end_input();
+        client.ends_with(0);
+        let server = server.stop();
+        assert!(!server.stderr.contains("truncated"), "{server}");
+    }
+}
+
+/// Goal: with nobody there, a stopped program leaves at once: a server with a
+/// mode with 0, one that has served nobody with 128 + n.
+#[test]
+fn stopped_alone() {
+    for (args, code) in [("--echo", 0), ("--no-input", 0), ("", 143)] {
+        let server = Launch::server(args).start();
+        server.port();
+        let start = Instant::now();
+        server.signal(Signal::TERM);
+        server.ends_with(code);
+        assert!(start.elapsed().as_secs() < 3, "{args}");
+    }
+}
+
+/// Goal: a peer that does not finish delays a stopped server by seconds, and the
+/// second signal ends that too. Method: a peer that says nothing and closes
+/// nothing; one server is left to its deadline, another is signalled again.
+#[test]
+fn a_second_signal_leaves_at_once() {
+    let patient = Launch::server("--echo").start();
+    let hurried = Launch::server("--echo").start();
+    let _peers = [&patient, &hurried].map(|server| {
+        let peer = RawPeer::proved(server.port());
+        joined(server, 1);
+        server.signal(Signal::INT);
+        peer
+    });
+    let start = Instant::now();
+    std::thread::sleep(A_WHILE);
+    hurried.signal(Signal::INT);
+    hurried.ends_with(0);
+    assert!(start.elapsed().as_secs() < 3, "{:?}", start.elapsed());
+    let ended = patient.ends_with(0);
+    let waited = start.elapsed().as_secs();
+    assert!((4..15).contains(&waited), "{waited} s, {ended}");
+}
+
+/// Goal: who only wants the start of what comes, as `| head -1`, ends it quietly
+/// with 0, and the sender learns that not all was taken. Method: a client whose
+/// stdout is closed after its first bytes; its own input had ended before.
+#[test]
+fn a_closed_stdout_is_quiet() {
+    let mut server = Launch::server("").start();
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let client = Launch::client(server.port(), "").stdin(Stdio::null());
+    let client = client.stdout(writer).start();
+    let mut input = server.take_input();
+    let pouring = std::thread::spawn(move || {
+        let line = [b'x'; 1000];
+        while std::io::Write::write_all(&mut input, &line).is_ok() {}
+    });
+    let mut start = [0; 1000];
+    reader.read_exact(&mut start).unwrap();
+    drop(reader);
+    let client = client.ends_with(0);
+    assert_eq!(client.stderr.lines().count(), 1, "{client}");
+    server.line("the peer gave up: local error");
+    drop(server);
+    pouring.join().unwrap();
+}
+
+/// Goal: where a closed stdout cuts our own input, that is a failure. Method:
+/// the same with a client whose input is open.
+#[test]
+fn a_closed_stdout_that_cuts_our_input() {
+    let mut server = Launch::server("").start();
+    let (reader, writer) = std::io::pipe().unwrap();
+    let client = Launch::client(server.port(), "").stdout(writer).start();
+    server.line(" came");
+    drop(reader);
+    server.say("one");
+    let client = client.ends_with(1);
+    client.refused(1, "standard input or output failed: broken pipe");
+    server.line("the peer gave up: local error");
+}
+
+/// Goal: a stdout that takes nothing more, such as a full disk, is told and ends
+/// with 1. Method: `/dev/full`.
+#[test]
+fn a_full_disk() {
+    let full = std::fs::File::options().write(true).open("/dev/full");
+    let mut server = Launch::server("").start();
+    let client = Launch::client(server.port(), "").stdin(Stdio::null());
+    let client = client.stdout(full.unwrap()).start();
+    server.say("lost");
+    let client = client.ends_with(1);
+    assert!(
+        client.stderr.contains("standard input or output failed"),
+        "{client}"
+    );
+    server.line("the peer gave up: local error");
+}
+
+/// Goal: a stderr that is full or closed changes nothing. Method: a client with
+/// each, whose echo is whole; a program that could not run, which has its code
+/// alone to say so.
+#[test]
+fn nobody_reads_stderr() {
+    let server = Launch::server("--echo").start();
+    let port = server.port();
+    let full = || {
+        std::fs::File::options()
+            .write(true)
+            .open("/dev/full")
+            .unwrap()
+    };
+    let closed = || std::io::pipe().unwrap().1;
+    for stderr in [Stdio::from(full()), Stdio::from(closed())] {
+        let mut client = Launch::client(port, "").stderr(stderr).start();
+        client.say("whole");
+        client.end_input();
+        assert_eq!(client.ends_with(0).stdout, b"whole");
+    }
+    for stderr in [Stdio::from(full()), Stdio::from(closed())] {
+        let ended = Launch::new("--frobnicate").stderr(stderr).run();
+        assert_eq!(ended.code, 2, "{ended}");
+    }
+    server.stop();
+}
+
+/// Goal: SIGUSR1 asks for one line of statistics and changes nothing.
+#[test]
+fn statistics() {
+    let server = Launch::server("--echo").start();
+    let mut client = Launch::client(server.port(), "").start();
+    client.say("12345");
+    client.prints("12345");
+    server.signal(Signal::USR1);
+    let line = server.line("peers now");
+    for part in [
+        " 1 peers now, 1 joined, 0 complete",
+        "1 messages of 5 bytes received",
+    ] {
+        assert!(line.contains(part), "{line}");
+    }
+    client.end_input();
+    client.ends_with(0);
+    server.stop();
+}

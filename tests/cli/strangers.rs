@@ -1,0 +1,159 @@
+//! Connections of who does not hold the keys: refused without a word, within
+//! seconds, and the server serves on.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use sealwire::limits::SERVER_HELLO;
+
+use crate::program::{Launch, Program};
+use crate::raw_peer::{RawPeer, connect, hello, rest, signed};
+use crate::records::still_serves;
+
+/// Sends `bytes`, and asserts that it is closed at once, without a word.
+#[track_caller]
+fn refused_at_once(server: &Program, bytes: &[u8], told: &str) {
+    let start = Instant::now();
+    let mut socket = connect(server.port());
+    let _ = socket.write_all(bytes);
+    assert_eq!(rest(&mut socket), b"", "{told}");
+    assert!(start.elapsed() < Duration::from_secs(4), "{told}");
+    server.line(told);
+}
+
+/// Goal: what is no hello of these keys is refused as soon as that is certain.
+/// Method: garbage, HTTP, other versions, suites and services, reserved bytes,
+/// keys and tags that differ, and a low-order point under a right tag. Spread
+/// over time, as refusals are printed at a bounded rate.
+#[test]
+fn wrong_hellos() {
+    let changed = |at: usize, byte: u8| {
+        let mut hello = hello();
+        hello[at] = byte;
+        signed(&hello).to_vec()
+    };
+    let mut low_order = hello();
+    low_order[16..].fill(0);
+    let mut bad_tag = signed(&hello());
+    bad_tag[79] ^= 1;
+    let refused: [(&[u8], &str); 11] = [
+        (&[0xa5; 200], "the first bytes are no hello"),
+        (b"GET / HTTP/1.1\r\n\r\n", "the first bytes are no hello"),
+        (b"S", "it closed before the handshake"),
+        (&changed(3, b'2'), "the first bytes are no hello"),
+        (&changed(4, 2), "asks for suite 2"),
+        (&changed(5, 1), "asks for service 1"),
+        (&changed(5, 9), "asks for service 9"),
+        (&changed(7, 1), "a reserved byte"),
+        (&changed(8, 0), "unknown key id"),
+        (&bad_tag, "the hello does not authenticate"),
+        (&signed(&low_order), "low-order public key"),
+    ];
+    for classic in [false, true] {
+        let server = Launch::server(if classic {
+            "--echo --classic"
+        } else {
+            "--echo"
+        });
+        let server = server.start();
+        let from = if classic { 8 } else { 0 };
+        for (index, (bytes, told)) in refused.iter().enumerate().skip(from) {
+            if index % 5 == 4 {
+                thread::sleep(Duration::from_millis(1100));
+            }
+            if bytes.len() == 1 {
+                let mut socket = connect(server.port());
+                socket.write_all(bytes).unwrap();
+                drop(socket);
+                server.line(told);
+            } else {
+                refused_at_once(&server, bytes, told);
+            }
+        }
+        still_serves(&server);
+        server.stop();
+    }
+}
+
+/// Goal: a stranger that goes on after its hello gains nothing by it: nothing is
+/// announced, nothing is sent to it. Method: a right hello and then a record that
+/// does not hold, and one of a right hello alone that closes.
+#[test]
+fn a_hello_alone_is_nobody() {
+    let server = Launch::server("--no-input").start();
+    let mut peer = RawPeer::unproved(server.port());
+    peer.send(&[0, 1, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9]);
+    peer.send(&[9; 16]);
+    assert_eq!(peer.next(), None);
+    server.line("a record does not authenticate");
+    drop(RawPeer::unproved(server.port()));
+    server.line("it closed before the handshake");
+    // An ABORT proves its sender, and still joins nothing.
+    let mut peer = RawPeer::unproved(server.port());
+    peer.say(7, &[3]);
+    assert_eq!(peer.next(), None);
+    let ended = server.stop();
+    assert!(!ended.stderr.contains(" came"), "{ended}");
+    assert!(!ended.stderr.contains(" left"), "{ended}");
+}
+
+/// Goal: who does not finish the handshake is closed after 5 s, however it
+/// passes the time, and others are served meanwhile. Method: four at once:
+/// silent, half a hello, a hello byte by byte, a hello without a record.
+#[test]
+fn handshakes_have_a_deadline() {
+    let server = Launch::server("--echo").start();
+    let port = server.port();
+    let start = Instant::now();
+    let half = |bytes: usize| {
+        let mut socket = connect(port);
+        socket.write_all(&signed(&hello())[..bytes]).unwrap();
+        socket
+    };
+    let dripped = half(1);
+    let mut tap = dripped.try_clone().unwrap();
+    let drip = thread::spawn(move || {
+        for byte in &signed(&hello())[1..] {
+            thread::sleep(Duration::from_millis(300));
+            if tap.write_all(&[*byte]).is_err() {
+                return;
+            }
+        }
+    });
+    let mut unproved = half(80);
+    unproved.read_exact(&mut [0; SERVER_HELLO]).unwrap();
+    still_serves(&server);
+    for mut socket in [connect(port), half(40), dripped, unproved] {
+        assert_eq!(rest(&mut socket), b"");
+        let waited = start.elapsed().as_millis();
+        assert!((4_500..9_000).contains(&waited), "{waited} ms");
+        let _ = socket.shutdown(Shutdown::Both);
+    }
+    server.lines(4, "no handshake within 5 s");
+    drip.join().unwrap();
+    still_serves(&server);
+    server.stop();
+}
+
+/// Goal: a one-shot server is not ended by strangers, and closes those who are
+/// there when it leaves. Method: garbage, then a silent one, then a client.
+#[test]
+fn one_shot_is_for_who_holds_the_keys() {
+    let server = Launch::server("")
+        .stdin(std::process::Stdio::null())
+        .start();
+    refused_at_once(&server, &[1; 100], "the first bytes are no hello");
+    let mut silent: TcpStream = connect(server.port());
+    still_received(server);
+    assert_eq!(rest(&mut silent), b"");
+}
+
+fn still_received(server: Program) {
+    let mut client = Launch::client(server.port(), "").start();
+    client.say("received");
+    client.end_input();
+    client.ends_with(0);
+    assert_eq!(server.ends_with(0).stdout, b"received");
+}
