@@ -29,7 +29,7 @@ fn connection() -> ClassicConnection {
 
 /// Seals the whole of `line` into `frames`.
 fn seal_line(conn: &mut ClassicConnection, line: &str, frames: &mut [u8]) {
-    let mut rest = line;
+    let mut rest = line.as_bytes();
     for place in frames.chunks_mut(CLASSIC_FRAME) {
         rest = &rest[conn.seal(rest, IV)..];
         place.copy_from_slice(conn.frame().expect("just sealed"));

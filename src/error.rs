@@ -21,19 +21,15 @@ pub enum Error {
     /// A deadline passed before there was a connection.
     #[error("{0}")]
     Deadline(String),
-    /// The one connection that mattered failed.
-    #[error(transparent)]
-    Connection(#[from] Failure),
 }
 
 impl Error {
-    /// The process exit code (`DESIGN.md`, Exit codes).
+    /// The process exit code (README, Exit codes).
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Local(_) => 1,
             Self::Usage(_) => 2,
             Self::Deadline(_) => 5,
-            Self::Connection(failure) => failure.exit_code(),
         }
     }
 }
@@ -81,9 +77,12 @@ impl Failure {
 /// does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PeerFault {
-    /// It closed or reset before the handshake was done.
+    /// The server closed or reset before the handshake was done.
     #[error("keys or service differ, or not a sealwire server (it closed before the handshake)")]
     NoHandshake,
+    /// It closed or reset before its first record.
+    #[error("it closed before it had proved that it holds the keys")]
+    Unproved,
     /// The first bytes are no hello.
     #[error("not a sealwire peer (the first bytes are no hello)")]
     NotSealwire,
@@ -106,23 +105,23 @@ pub enum PeerFault {
     #[error("the hello carries a low-order public key")]
     LowOrder,
     /// A record of 0 or of more than 1025 blocks.
-    #[error("a record of {0} blocks (1 to {max} are allowed)", max = limits::MAX_BLOCKS)]
+    #[error("it broke the protocol: a record of {0} blocks (1 to {max} are allowed)", max = limits::MAX_BLOCKS)]
     Blocks(u16),
     /// A record that does not authenticate: changed, replayed, reordered,
     /// reflected, or under other keys.
     #[error("a record does not authenticate: it was changed on the way, or the keys differ")]
     Tag,
     /// The plaintext of a record is all zero.
-    #[error("a record has no kind")]
+    #[error("it broke the protocol: a record has no kind")]
     NoKind,
     /// A payload over the limit of a record.
-    #[error("a record carries {0} bytes ({max} are allowed)", max = limits::MAX_PAYLOAD)]
+    #[error("it broke the protocol: a record carries {0} bytes ({max} are allowed)", max = limits::MAX_PAYLOAD)]
     LongPayload(usize),
     /// A kind that does not exist.
-    #[error("a record of unknown kind {0}")]
+    #[error("it broke the protocol: a record of unknown kind {0}")]
     Kind(u8),
     /// A payload that this kind may not have.
-    #[error("a record of kind {kind} with a payload of {len} bytes")]
+    #[error("it broke the protocol: a record of kind {kind} with a payload of {len} bytes")]
     Payload {
         /// The kind's number.
         kind: u8,
@@ -130,17 +129,14 @@ pub enum PeerFault {
         len: usize,
     },
     /// FIN between PART and END.
-    #[error("a FIN inside a message")]
+    #[error("it broke the protocol: a FIN inside a message")]
     FinInside,
     /// PART, END or FIN after FIN.
-    #[error("a message or a second FIN after FIN")]
+    #[error("it broke the protocol: a message or a second FIN after FIN")]
     AfterFin,
     /// DONE, and no FIN had been sent.
-    #[error("a DONE that nobody asked for")]
+    #[error("it broke the protocol: a DONE that nobody asked for")]
     DoneUnasked,
-    /// The peer has used up all sequences of its direction.
-    #[error("all sequences are used up")]
-    Exhausted,
     /// A classic frame that does not authenticate, decrypt or continue.
     #[error("a classic frame is not valid: the keys differ, or it was changed on the way")]
     ClassicFrame,

@@ -18,7 +18,7 @@ impl Area {
 }
 
 /// A range of bytes in an area.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Span {
     /// Where.
     pub area: Area,

@@ -115,9 +115,8 @@ impl Reporter {
                     );
                 }
             }
-            Notice::LocalFailed(_, error) => {
-                tracing::error!("standard input or output failed: {error}");
-            }
+            Notice::InputFailed(error) => tracing::error!("reading standard input: {error}"),
+            Notice::OutputFailed(error) => tracing::error!("writing standard output: {error}"),
         }
     }
 

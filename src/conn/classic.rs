@@ -9,7 +9,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::conn::Outcome;
+use crate::conn::{Outcome, StreamEnd};
 use crate::crypto::classic::ClassicKeys;
 use crate::error::{Deadline, Failure, PeerFault};
 use crate::limits::{
@@ -36,6 +36,27 @@ struct Frame {
     taken: usize,
 }
 
+/// A part of a line.
+#[derive(Debug, Clone, Copy, Default)]
+struct Line {
+    bytes: usize,
+    characters: usize,
+}
+
+impl Line {
+    /// The first line of `text`, with its newline.
+    fn first_of(text: &[u8]) -> Self {
+        let newline = text.iter().position(|&byte| byte == b'\n');
+        let line = &text[..newline.map_or(text.len(), |at| at + 1)];
+        // All but the bytes that continue one (RFC 3629 §3).
+        let starts = line.iter().filter(|&&byte| byte & 0xc0 != 0x80);
+        Self {
+            bytes: line.len(),
+            characters: starts.count(),
+        }
+    }
+}
+
 /// One classic connection.
 #[derive(Debug)]
 pub struct ClassicConnection {
@@ -46,8 +67,8 @@ pub struct ClassicConnection {
     /// Characters that the message being received still lacks.
     owed: u64,
     max_message: u64,
-    /// Characters of the line being sent that no frame has carried yet.
-    to_send: u64,
+    /// What no frame has carried yet of the line being sent.
+    line: Line,
     frame: Option<Frame>,
     deaf: bool,
     finishing: bool,
@@ -69,7 +90,7 @@ impl ClassicConnection {
             proved: false,
             owed: 0,
             max_message: max_message as u64,
-            to_send: 0,
+            line: Line::default(),
             frame: None,
             deaf: false,
             finishing: false,
@@ -186,22 +207,32 @@ impl ClassicConnection {
         Err(PeerFault::ClassicFrame)
     }
 
-    /// The other side's stream has ended, or reading failed for the reason
-    /// `broken`. Says whether that was a proper end, which stands for FIN.
-    pub fn end_of_stream(&mut self, broken: Option<&'static str>) -> bool {
-        let proper = broken.is_none() && self.partial.is_none() && self.owed == 0;
-        if !proper {
-            let why = broken.unwrap_or("the peer closed it inside a message");
-            self.end(Err(Failure::Truncated(why)));
-        } else if self.deaf {
-            self.end(Err(Failure::Truncated("writing to the peer failed")));
-        } else if self.shut {
-            self.end(Ok(()));
-        } else {
-            self.outcome = Some(Ok(()));
-            self.finishing = true;
+    /// Nothing more comes. Says whether that was a proper end, which stands for
+    /// FIN.
+    pub fn end_of_stream(&mut self, end: StreamEnd) -> bool {
+        let whole = self.partial.is_none() && self.owed == 0;
+        match end {
+            StreamEnd::Broken(why) => self.end(Err(Failure::Truncated(why))),
+            StreamEnd::Closed if !whole => {
+                let why = "the peer closed it inside a message";
+                self.end(Err(Failure::Truncated(why)));
+            }
+            StreamEnd::Closed if self.deaf || self.shut => self.end_properly(),
+            StreamEnd::Closed => {
+                self.outcome = Some(Ok(()));
+                self.finishing = true;
+            }
         }
-        proper
+        whole && end == StreamEnd::Closed
+    }
+
+    /// Over, unless something could not be written.
+    fn end_properly(&mut self) {
+        self.end(if self.deaf {
+            Err(Failure::Truncated("writing to the peer failed"))
+        } else {
+            Ok(())
+        });
     }
 
     /// The other side has ended, and there was more to say than what is queued.
@@ -222,25 +253,29 @@ impl ClassicConnection {
         self.frame.as_ref().map(|frame| &frame.bytes[frame.taken..])
     }
 
-    /// Makes the next frame of `line`, the rest of a line that is being sent, and
-    /// says how many bytes of it the frame carries. `iv` is random.
+    /// Makes the next frame of `text`, what is left to be sent, and says how many
+    /// bytes of it the frame carries. A message is a line of it, with its newline.
+    /// `iv` is random.
     ///
     /// # Panics
     ///
-    /// If a frame still waits, or `line` is empty.
-    pub fn seal(&mut self, line: &str, iv: [u8; BLOCK]) -> usize {
+    /// If a frame still waits, or `text` does not begin with a character.
+    pub fn seal(&mut self, text: &[u8], iv: [u8; BLOCK]) -> usize {
         assert!(self.frame.is_none(), "one frame at a time");
-        assert!(!line.is_empty(), "a frame carries text");
-        if self.to_send == 0 {
-            self.to_send = line.chars().count() as u64;
+        if self.line.bytes == 0 {
+            self.line = Line::first_of(text);
         }
-        let text = classic::first_frame(line);
+        // Only as much as a frame may need is looked at: a line may be long.
+        let near = &text[..self.line.bytes.min(CLASSIC_TEXT + 4)];
+        let near = near.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+        let text = classic::first_frame(near);
+        assert!(!text.is_empty(), "a frame carries text");
         let mut bytes = Box::new([0; CLASSIC_FRAME]);
         let (head, tail) = bytes.split_at_mut(TEXT);
         head[..LENGTH].copy_from_slice(&iv);
         let mut ciphertext = [0; BLOCK];
-        self.keys
-            .encrypt(&iv, self.to_send.to_string().as_bytes(), &mut ciphertext);
+        let length = self.line.characters.to_string();
+        self.keys.encrypt(&iv, length.as_bytes(), &mut ciphertext);
         head[LENGTH..LENGTH_TAG].copy_from_slice(&ciphertext);
         let tag = self.keys.tag(&head[..LENGTH_TAG]);
         head[LENGTH_TAG..].copy_from_slice(&tag);
@@ -248,7 +283,8 @@ impl ClassicConnection {
         self.keys.encrypt(&chain, text.as_bytes(), &mut ciphertext);
         tail[..BLOCK].copy_from_slice(&ciphertext);
         tail[BLOCK..].copy_from_slice(&self.keys.tag(&ciphertext));
-        self.to_send -= text.chars().count() as u64;
+        self.line.bytes -= text.len();
+        self.line.characters -= text.chars().count();
         self.frame = Some(Frame { bytes, taken: 0 });
         text.len()
     }
@@ -268,7 +304,7 @@ impl ClassicConnection {
         self.deaf = true;
         self.frame = None;
         if self.outcome.is_some() {
-            self.over = true;
+            self.end_properly();
         }
     }
 
@@ -284,7 +320,7 @@ impl ClassicConnection {
 
     /// Nothing is queued for this connection: says whether its end of the stream
     /// is to be shut down now; asked again, no.
-    pub fn shuts_down(&mut self, now: Time) -> bool {
+    pub fn take_shutdown(&mut self, now: Time) -> bool {
         let due = self.finishing && !self.shut && !self.over && self.frame.is_none();
         if due {
             self.shut = true;
@@ -296,7 +332,7 @@ impl ClassicConnection {
         due
     }
 
-    /// Closes without a word.
+    /// Ends without a word.
     pub fn fail(&mut self, failure: Failure) {
         self.end(Err(failure));
     }
@@ -325,13 +361,13 @@ impl ClassicConnection {
                 "the peer fell silent inside a message",
             )));
         } else {
-            self.end(Ok(()));
+            self.end_properly();
         }
     }
 
     /// Says whether the driver reads from this peer; the clocks stand still while
     /// it does not, and start anew when it does.
-    pub fn reading(&mut self, now: Time, reading: bool) {
+    pub fn set_reading(&mut self, now: Time, reading: bool) {
         if reading && !self.reading {
             self.heard = now;
             self.partial = self.partial.map(|_| now);

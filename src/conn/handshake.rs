@@ -58,6 +58,10 @@ impl Waiting {
         (waiting, hello)
     }
 
+    pub(super) fn is_client(&self) -> bool {
+        self.sent.is_some()
+    }
+
     /// Bytes of the hello that is waited for.
     pub(super) fn expected(&self) -> usize {
         match self.sent {

@@ -11,7 +11,7 @@
 //! [`settled`](Connection::settled). To send: [`seal`](Connection::seal), run the
 //! batch, write, and say [`taken`](Connection::taken) when all of it is written.
 //! After any call look at [`poll_timeout`](Connection::poll_timeout),
-//! [`shuts_down`](Connection::shuts_down) and [`is_over`](Connection::is_over).
+//! [`take_shutdown`](Connection::take_shutdown) and [`is_over`](Connection::is_over).
 //!
 //! [`classic`] is the same for the old program's format.
 
@@ -44,6 +44,15 @@ pub use send::{Next, Outgoing};
 /// How a connection ended.
 pub type Outcome = Result<(), Failure>;
 
+/// How a stream ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamEnd {
+    /// The other side closed it.
+    Closed,
+    /// Reading failed, for this reason.
+    Broken(&'static str),
+}
+
 /// Where a connection stands.
 #[derive(Debug)]
 enum State {
@@ -69,8 +78,7 @@ struct Handles {
 /// One native connection.
 ///
 /// Invariant: `handles` is there from the handshake until
-/// [`erase`](Self::erase); `outcome` is there in `Closing` (unless we aborted and
-/// the ABORT is still to be sent) and `Over`.
+/// [`erase`](Self::erase); `outcome` is there in `Closing` and `Over`.
 #[derive(Debug)]
 pub struct Connection {
     state: State,
@@ -276,32 +284,29 @@ impl Connection {
             .ok_or(PeerFault::Tag)
             .and_then(|plaintext| self.order.step(plaintext, asked));
         match step {
-            Ok(Step::Abort(abort)) => {
-                self.end(Err(Failure::Aborted(abort)));
-                Received::Nothing
+            Ok(Step::Abort(abort)) => self.end(Err(Failure::Aborted(abort))),
+            Err(fault) => self.end(Err(fault.into())),
+            Ok(Step::Meant(received)) => {
+                self.prove(now);
+                return received;
             }
-            Ok(step) => {
-                if matches!(self.state, State::Unproved) {
-                    self.open(now);
-                }
-                self.act(now, step)
+            Ok(Step::Ping) => {
+                self.prove(now);
+                self.sending.pong = true;
             }
-            Err(fault) => {
-                self.end(Err(fault.into()));
-                Received::Nothing
+            Ok(Step::Done) => {
+                self.prove(now);
+                self.complete(now);
             }
-        }
-    }
-
-    fn act(&mut self, now: Time, step: Step) -> Received {
-        match step {
-            Step::Chunk { len, last } => return Received::Chunk { len, last },
-            Step::Fin => return Received::Fin,
-            Step::Ping => self.sending.pong = true,
-            Step::Done => self.complete(now),
-            Step::Pong | Step::Abort(_) => {}
         }
         Received::Nothing
+    }
+
+    /// A record in order is what proves a client.
+    fn prove(&mut self, now: Time) {
+        if matches!(self.state, State::Unproved) {
+            self.open(now);
+        }
     }
 
     /// Every result of this connection in the batch has been settled.
@@ -317,12 +322,13 @@ impl Connection {
         }
     }
 
-    /// The other side's stream has ended, or reading failed for the reason
-    /// `broken`.
-    pub fn end_of_stream(&mut self, broken: Option<&'static str>) {
-        let failure = match &self.state {
-            State::Handshake(_) | State::Unproved => PeerFault::NoHandshake.into(),
-            _ => Failure::Truncated(broken.unwrap_or("the peer closed it")),
+    /// Nothing more comes.
+    pub fn end_of_stream(&mut self, end: StreamEnd) {
+        let failure = match (&self.state, end) {
+            (State::Handshake(waiting), _) if waiting.is_client() => PeerFault::NoHandshake.into(),
+            (State::Handshake(_) | State::Unproved, _) => PeerFault::Unproved.into(),
+            (_, StreamEnd::Closed) => Failure::Truncated("the peer closed it"),
+            (_, StreamEnd::Broken(why)) => Failure::Truncated(why),
         };
         self.end(Err(failure));
     }
@@ -345,10 +351,15 @@ impl Connection {
             }
     }
 
-    /// Whether [`abort`](Self::abort) was called and `seal` waits for the ABORT's
-    /// payload from the driver.
-    pub fn is_aborting(&self) -> bool {
-        self.sending.abort == Said::Owed
+    /// The payload of an ABORT that is to be sealed: what `seal` is to be given
+    /// next, and nothing else.
+    pub fn abort_payload(&self) -> Option<Vec<u8>> {
+        match &self.outcome {
+            Some(Err(Failure::Gave(abort))) if self.sending.abort == Said::Owed => {
+                Some(abort.payload())
+            }
+            _ => None,
+        }
     }
 
     /// Gathers what is to be sent, as far as there is room: what is owed (a
@@ -365,7 +376,7 @@ impl Connection {
             return;
         }
         self.sending.put_hello(out);
-        let speaks = self.is_open() || self.is_aborting();
+        let speaks = self.is_open() || self.sending.abort == Said::Owed;
         let Some(handles) = self.handles.as_ref().filter(|_| speaks) else {
             return;
         };
@@ -407,7 +418,8 @@ impl Connection {
     }
 
     /// Gives up on the other side and, if it is proved, tells it why: the driver
-    /// drops its chunks and gives `seal` the payload of `abort` instead.
+    /// drops its chunks and gives `seal` the
+    /// [payload](Self::abort_payload) instead.
     pub fn abort(&mut self, now: Time, abort: Abort) {
         if !matches!(
             self.state,
@@ -426,13 +438,13 @@ impl Connection {
         }
     }
 
-    /// Closes without a word.
-    pub fn drop_for(&mut self, why: &'static str) {
-        self.end(Err(Failure::Closed(why)));
+    /// Ends without a word.
+    pub fn fail(&mut self, failure: Failure) {
+        self.end(Err(failure));
     }
 
     /// Whether our end of the stream is to be shut down now; asked again, no.
-    pub fn shuts_down(&mut self) -> bool {
+    pub fn take_shutdown(&mut self) -> bool {
         let due = matches!(self.state, State::Closing)
             && !self.shut
             && matches!(self.sending.abort, Said::No | Said::Sent);
@@ -462,8 +474,8 @@ impl Connection {
 
     /// Says whether the driver reads from this peer; it does, unless it said
     /// otherwise.
-    pub fn reading(&mut self, now: Time, reading: bool) {
-        self.timers.reading(now, reading);
+    pub fn set_reading(&mut self, now: Time, reading: bool) {
+        self.timers.set_reading(now, reading);
     }
 
     // ---- ends ------------------------------------------------------------

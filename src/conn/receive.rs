@@ -33,11 +33,10 @@ pub(super) struct Order {
 
 /// A record that is in order.
 pub(super) enum Step {
-    Chunk { len: usize, last: bool },
-    Fin,
-    Done,
+    /// For the driver.
+    Meant(Received),
     Ping,
-    Pong,
+    Done,
     Abort(Abort),
 }
 
@@ -51,12 +50,12 @@ impl Order {
             Kind::Part | Kind::End => {
                 self.inside = kind == Kind::Part;
                 let last = kind == Kind::End;
-                Ok(Step::Chunk { len, last })
+                Ok(Step::Meant(Received::Chunk { len, last }))
             }
             Kind::Fin if self.inside => Err(PeerFault::FinInside),
             Kind::Fin => {
                 self.fin = true;
-                Ok(Step::Fin)
+                Ok(Step::Meant(Received::Fin))
             }
             Kind::Done if self.done || !asked => Err(PeerFault::DoneUnasked),
             Kind::Done => {
@@ -64,7 +63,7 @@ impl Order {
                 Ok(Step::Done)
             }
             Kind::Ping => Ok(Step::Ping),
-            Kind::Pong => Ok(Step::Pong),
+            Kind::Pong => Ok(Step::Meant(Received::Nothing)),
             Kind::Abort => Ok(Step::Abort(Abort {
                 reason: Reason(plaintext[0]),
                 text: plaintext[1..len].to_vec(),

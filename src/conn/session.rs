@@ -7,11 +7,11 @@
 use std::collections::VecDeque;
 use std::iter::Peekable;
 
-use crate::conn::{Connection, Next, Outcome, Outgoing, Received};
+use crate::conn::{Connection, Next, Outcome, Outgoing, Received, StreamEnd};
 use crate::crypto::batch::{OpenBatch, SealBatch};
 use crate::crypto::keys::Keys;
-use crate::error::{Abort, Failure, Reason};
-use crate::limits::SEAL_BUDGET;
+use crate::error::{Abort, Reason};
+use crate::limits::{INPUT_SCRATCH, SEAL_BUDGET};
 use crate::span::{Area, Span};
 use crate::time::Time;
 use crate::wire::chunks;
@@ -79,20 +79,26 @@ impl Session {
     /// Takes bytes from the socket; none are the end of its stream.
     pub fn receive(&mut self, now: Time, input: &[u8], output: &mut Vec<u8>) {
         if input.is_empty() {
-            self.connection.end_of_stream(None);
+            self.connection.end_of_stream(StreamEnd::Closed);
             self.look();
             return;
         }
         self.connection.heard(now);
-        self.input.extend_from_slice(input);
-        let all = Span::new(Area::ONLY, 0..self.input.len());
-        let used = self
-            .connection
-            .gather(now, &mut self.keys, &self.input, all, &mut self.opens);
-        self.opens.run(&self.keys.open, &mut &mut self.input[..]);
-        if self.connection.is_open() {
-            self.look();
+        // As much as may be in one batch, at a time.
+        for piece in input.chunks(INPUT_SCRATCH) {
+            self.open(now, piece);
         }
+        self.say(now, output);
+    }
+
+    fn open(&mut self, now: Time, piece: &[u8]) {
+        self.input.extend_from_slice(piece);
+        let all = Span::new(Area::ONLY, 0..self.input.len());
+        let (keys, opens) = (&mut self.keys, &mut self.opens);
+        let used = self.connection.gather(now, keys, &self.input, all, opens);
+        self.opens
+            .run(&self.keys.open, &mut &mut self.input[..used]);
+        self.look();
         for index in 0..self.opens.len() {
             let (job, held) = self.opens.result(index);
             let range = job.text().range();
@@ -104,7 +110,6 @@ impl Session {
         self.opens.clear();
         self.connection.settled(&mut self.keys);
         self.input.drain(..used);
-        self.say(now, output);
     }
 
     fn take(&mut self, now: Time, received: Received, start: usize) {
@@ -158,10 +163,11 @@ impl Session {
     /// Seals what the connection itself owes.
     fn say(&mut self, now: Time, output: &mut Vec<u8>) {
         if self.connection.owes() {
-            let payload = self.abort_payload();
-            let span = Span::new(Area::ONLY, 0..payload.len());
-            let abort = (!payload.is_empty()).then_some((span, Kind::Abort));
-            self.seal(now, &mut abort.into_iter().peekable(), &payload, output);
+            let payload = self.connection.abort_payload();
+            let bytes = payload.as_deref().unwrap_or_default();
+            let span = Span::new(Area::ONLY, 0..bytes.len());
+            let abort = payload.as_ref().map(|_| (span, Kind::Abort));
+            self.seal(now, &mut abort.into_iter().peekable(), bytes, output);
         }
         self.look();
     }
@@ -176,7 +182,7 @@ impl Session {
         output: &mut Vec<u8>,
     ) -> bool {
         let start = output.len();
-        // A record adds at most 49 bytes to its payload; a hello and four empty
+        // A record adds at most 34 bytes to its payload; a hello and four empty
         // records may come on top.
         let room = (2 * source.len() + 512).min(SEAL_BUDGET);
         output.resize(start + room, 0);
@@ -203,20 +209,13 @@ impl Session {
         end > start
     }
 
-    fn abort_payload(&self) -> Vec<u8> {
-        match self.connection.outcome() {
-            Some(Err(Failure::Gave(abort))) if self.connection.is_aborting() => abort.payload(),
-            _ => Vec::new(),
-        }
-    }
-
     /// Turns what has changed into events.
     fn look(&mut self) {
         if self.connection.is_open() && !self.was_open {
             self.was_open = true;
             self.events.push_back(Event::Open);
         }
-        if self.connection.shuts_down() {
+        if self.connection.take_shutdown() {
             self.events.push_back(Event::ShutDown);
         }
         if self.connection.is_over() && !self.told_over {

@@ -88,7 +88,7 @@ impl Timers {
 
     /// The receiver reads, or not; the clocks of what it hears stand still while
     /// it does not, and start anew when it does.
-    pub(super) fn reading(&mut self, now: Time, reading: bool) {
+    pub(super) fn set_reading(&mut self, now: Time, reading: bool) {
         if reading && !self.reading {
             self.heard = now;
             self.partial = self.partial.map(|_| now);

@@ -207,7 +207,9 @@ struct Entry<K> {
 
 /// The keys of many connections, for one of the two directions.
 pub struct KeyStore<K> {
-    entries: Slab<Entry<K>>,
+    /// Boxed, so that they stay where they are until they are erased there: what
+    /// is moved leaves a copy behind.
+    entries: Slab<Box<Entry<K>>>,
     generation: u32,
 }
 
@@ -226,13 +228,13 @@ impl<K: RecordKeys> KeyStore<K> {
     pub fn install(&mut self, secret: &[u8; 32], epoch: u64) -> Handle {
         self.generation = self.generation.wrapping_add(1);
         let (current, secret) = step(&Zeroizing::new(*secret));
-        let slot = self.entries.insert(Entry {
+        let slot = self.entries.insert(Box::new(Entry {
             generation: self.generation,
             epoch,
             current,
             next: None,
             secret,
-        });
+        }));
         Handle(KeyId {
             slot: slot as u32,
             generation: self.generation,
@@ -258,7 +260,8 @@ impl<K: RecordKeys> KeyStore<K> {
         let entry = self.entry(handle);
         if epoch_of(sequence) != entry.epoch {
             entry.epoch += 1;
-            entry.current = *entry.next.take().expect("prepared above");
+            let mut next = entry.next.take().expect("prepared above");
+            std::mem::swap(&mut entry.current, &mut *next);
             assert_eq!(entry.epoch, epoch_of(sequence), "an epoch was skipped");
         }
     }

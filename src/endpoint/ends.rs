@@ -1,8 +1,8 @@
-//! How an endpoint comes to its end (`DESIGN.md`: Ends, Being stopped, Exit
-//! codes): by the end of its input, with its only peer, by a signal, or because
-//! a local failed.
+//! How an endpoint comes to its end: with the end of its input, with its only
+//! peer, by a signal, or because a local failed; and the code to exit with
+//! (README, Exit codes; `docs/ARCHITECTURE.md`, How it ends).
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 
 use super::mode::Mode;
 use super::peer::Standing;
@@ -29,21 +29,33 @@ const LOCAL_FAILED: u8 = 1;
 /// Added to a signal's number (POSIX shells).
 const BY_SIGNAL: u8 = 128;
 
+/// Being stopped by a signal.
+#[derive(Debug)]
+struct Stop {
+    signal: u8,
+    step: Step,
+}
+
+#[derive(Debug)]
+enum Step {
+    /// Peers may finish until then.
+    Finishing(Time),
+    /// ABORTs may leave until then.
+    Aborting(Time),
+    /// Nobody is waited for.
+    AtOnce,
+}
+
 /// How far the end has come.
 #[derive(Debug)]
 pub(super) struct Ends {
     leaves: Leaves,
-    accepting: bool,
     /// Nobody is to come any more; with the last peer it is over.
     leaving: bool,
-    /// The signal that stops us, and when its next step is due.
-    signal: Option<u8>,
-    due: Option<Time>,
-    last_step: bool,
-    at_once: bool,
-    /// Some of the input could not be sent as it was.
+    stop: Option<Stop>,
+    /// Some of our own input could not be sent as it was.
     cut_short: bool,
-    /// Standard output or input failed.
+    /// A local failed: the code to exit with.
     failed: Option<u8>,
     served: bool,
     worst: u8,
@@ -53,12 +65,8 @@ impl Ends {
     pub(super) fn new(leaves: Leaves) -> Self {
         Self {
             leaves,
-            accepting: true,
             leaving: false,
-            signal: None,
-            due: None,
-            last_step: false,
-            at_once: false,
+            stop: None,
             cut_short: false,
             failed: None,
             served: false,
@@ -67,11 +75,11 @@ impl Ends {
     }
 
     pub(super) fn is_accepting(&self) -> bool {
-        self.accepting
+        !self.leaving
     }
 
     pub(super) fn reads_input(&self) -> bool {
-        self.signal.is_none() && self.failed.is_none()
+        self.stop.is_none() && self.failed.is_none()
     }
 
     /// Whether nobody may ever come. A client has its peer soon or leaves, so what
@@ -81,7 +89,10 @@ impl Ends {
     }
 
     pub(super) fn next(&self) -> Option<Time> {
-        self.due
+        match self.stop.as_ref()?.step {
+            Step::Finishing(due) | Step::Aborting(due) => Some(due),
+            Step::AtOnce => None,
+        }
     }
 }
 
@@ -91,14 +102,18 @@ impl<M: Mode> Endpoint<M> {
     pub fn stop(&mut self, now: Time, signal: u8) {
         let core = &mut self.core;
         core.now = now;
-        if core.ends.signal.replace(signal).is_some() {
-            core.ends.at_once = true;
+        let first = core.ends.stop.is_none();
+        let step = match first {
+            true => Step::Finishing(now + STOP_DEADLINE),
+            false => Step::AtOnce,
+        };
+        core.ends.stop = Some(Stop { signal, step });
+        if !first {
             return;
         }
-        core.ends.due = Some(now + STOP_DEADLINE);
         let cut = core.input_is_open();
         core.leave();
-        for id in core.proved_ids() {
+        for id in core.peers.in_standing(Standing::Proved) {
             if cut {
                 core.abort(id, Abort::new(Reason::GOING_AWAY, ""));
             } else {
@@ -106,9 +121,33 @@ impl<M: Mode> Endpoint<M> {
             }
         }
     }
+
+    /// The code to exit with, once everything is done: nobody is there or will
+    /// come, and locals have what is theirs.
+    pub fn exit(&self) -> Option<u8> {
+        let core = &self.core;
+        let at_once = |stop: &Stop| matches!(stop.step, Step::AtOnce);
+        let written = core.locals.iter().all(|local| {
+            let output = local.output.as_ref();
+            output.is_none_or(|output| output.queue.is_empty())
+        });
+        let nobody = core.peers.is_empty() && (core.ends.leaving || core.has_lost_its_peer());
+        let done = core.ends.stop.as_ref().is_some_and(at_once) || nobody && written;
+        done.then(|| core.exit_code())
+    }
 }
 
 impl Core {
+    /// Whether we have sent FIN because a signal stops us, so that what peers still
+    /// say cannot be answered.
+    pub fn is_stopping(&self) -> bool {
+        self.ends.stop.is_some()
+    }
+
+    fn has_lost_its_peer(&self) -> bool {
+        self.ends.leaves == Leaves::WithPeers && self.ends.served
+    }
+
     /// Whether a pipe or file would lose what it has not given yet.
     pub(super) fn input_is_open(&self) -> bool {
         let mut inputs = self.locals.iter().filter_map(|local| local.input.as_ref());
@@ -123,17 +162,11 @@ impl Core {
 
     /// Stops accepting and closes who has proved nothing.
     fn leave(&mut self) {
-        self.ends.accepting = false;
         self.ends.leaving = true;
-        let unproved: Vec<PeerId> = self
-            .ids()
-            .filter(|&id| {
-                self.peer(id)
-                    .is_some_and(|p| p.standing != Standing::Proved)
-            })
-            .collect();
-        for id in unproved {
-            self.close(id, "we are leaving");
+        for standing in [Standing::Unproved, Standing::Listening] {
+            for id in self.peers.in_standing(standing) {
+                self.fail(id, "we are leaving");
+            }
         }
     }
 
@@ -153,26 +186,37 @@ impl Core {
         }
     }
 
-    /// Reading or writing `local` failed. What it had to give or take is lost, so
-    /// peers are told that this is no proper end.
-    pub(super) fn local_failed(&mut self, local: LocalId, error: ErrorKind) {
-        let closed = error == ErrorKind::BrokenPipe;
+    /// Reading a local failed: what it had to give is lost.
+    pub(super) fn input_failed(&mut self, error: io::Error) {
+        self.tell(Notice::InputFailed(error));
+        self.give_up(LOCAL_FAILED, false);
+    }
+
+    /// Writing to `local` failed: what it had to take is lost. That nobody wants
+    /// our output is no failure, unless it keeps our input from being sent.
+    pub(super) fn output_failed(&mut self, local: LocalId, error: io::Error) {
+        let closed = error.kind() == ErrorKind::BrokenPipe;
         let cut = self.input_is_open();
         if !closed || cut {
-            self.tell(Notice::LocalFailed(local, error));
+            self.tell(Notice::OutputFailed(error));
         }
         if let Some(output) = &mut self.locals[local.index()].output {
             output.queue.clear(&mut self.nodes, &mut self.memory);
             output.waiting.clear();
             output.written = output.queued;
-            output.congested = false;
-            self.relieved = true;
         }
-        for id in self.proved_ids() {
+        self.measure_local(local);
+        let code = if closed && !cut { 0 } else { LOCAL_FAILED };
+        self.give_up(code, closed);
+    }
+
+    /// Tells peers that this is no proper end, and leaves with `code`; a server
+    /// that serves until it is stopped goes on, unless its output is `closed`.
+    fn give_up(&mut self, code: u8, closed: bool) {
+        for id in self.peers.in_standing(Standing::Proved) {
             self.abort(id, Abort::new(Reason::LOCAL_ERROR, ""));
         }
         if closed || self.ends.leaves != Leaves::WhenStopped {
-            let code = if closed && !cut { 0 } else { LOCAL_FAILED };
             self.ends.failed.get_or_insert(code);
             self.leave();
         }
@@ -181,7 +225,7 @@ impl Core {
     /// So many bytes could not be carried as they are; where they were our own
     /// input, that is a failure.
     pub(super) fn left_out(&mut self, bytes: usize) {
-        self.ends.cut_short |= self.ends.leaves == Leaves::WithPeers;
+        self.ends.cut_short |= self.ends.leaves != Leaves::WhenStopped;
         self.tell(Notice::NotText(bytes));
     }
 
@@ -203,44 +247,30 @@ impl Core {
 
     /// Takes the next step of being stopped, if it is due.
     pub(super) fn expire_ends(&mut self) {
-        if self.ends.due.is_none_or(|due| self.now < due) {
+        let now = self.now;
+        let Some(stop) = &mut self.ends.stop else {
             return;
+        };
+        match stop.step {
+            Step::Finishing(due) if now >= due => stop.step = Step::Aborting(now + STOP_GRACE),
+            Step::Aborting(due) if now >= due => {
+                stop.step = Step::AtOnce;
+                return;
+            }
+            _ => return,
         }
-        if self.ends.last_step {
-            self.ends.at_once = true;
-            self.ends.due = None;
-            return;
-        }
-        self.ends.last_step = true;
-        self.ends.due = Some(self.now + STOP_GRACE);
-        for id in self.proved_ids() {
+        for id in self.peers.in_standing(Standing::Proved) {
             self.abort(id, Abort::new(Reason::GOING_AWAY, ""));
         }
-    }
-
-    /// Whether everything is done: nobody is there or will come, and locals have
-    /// what is theirs.
-    pub(super) fn exit(&self) -> Option<u8> {
-        let ends = &self.ends;
-        let nobody = self.peers.is_empty()
-            && match ends.leaves {
-                Leaves::WithPeers => ends.served || ends.leaving,
-                Leaves::AfterInput | Leaves::WhenStopped => ends.leaving,
-            };
-        let written = self.locals.iter().all(|local| {
-            let output = local.output.as_ref();
-            output.is_none_or(|output| output.queue.is_empty())
-        });
-        (ends.at_once || nobody && written).then(|| self.exit_code())
     }
 
     fn exit_code(&self) -> u8 {
         let ends = &self.ends;
         let complete = ends.served && ends.worst == 0 && self.peers.is_empty();
-        match (ends.failed, ends.signal) {
+        match (ends.failed, &ends.stop) {
             (Some(code), _) => code,
             _ if ends.leaves == Leaves::WhenStopped => 0,
-            (None, Some(signal)) if !complete => BY_SIGNAL + signal,
+            (None, Some(stop)) if !complete => BY_SIGNAL + stop.signal,
             _ if ends.worst == 0 && ends.cut_short => LOCAL_FAILED,
             _ => ends.worst,
         }

@@ -30,12 +30,12 @@ pub(super) struct Round {
 
 impl<M: Mode> Endpoint<M> {
     /// Seals and writes for everyone who has something to be sent, once each.
-    pub(super) fn send(&mut self, io: &mut impl Transport) {
+    pub(super) fn flush(&mut self, io: &mut impl Transport) {
         for _ in 0..self.core.dirty.len() {
             let Some(id) = self.core.dirty.pop_front() else {
                 break;
             };
-            let Some(slot) = self.core.peer_mut(id) else {
+            let Some(slot) = self.core.peers.get_mut(id) else {
                 continue;
             };
             slot.dirty = false;
@@ -47,21 +47,19 @@ impl<M: Mode> Endpoint<M> {
                 Protocol::Native(_) => self.send_native(id, io),
                 Protocol::Classic(_) => self.core.send_frames(id, io),
                 Protocol::Ended(_) => {}
-                Protocol::Undecided { .. } => {
-                    if slot.has_output() {
-                        // From the first frame on it is a classic peer.
-                        let now = self.core.now;
-                        self.core.become_classic(id, now);
-                        self.core.send_frames(id, io);
-                    }
+                Protocol::Undecided(_) if slot.has_output() => {
+                    // From the first frame on it is a classic peer.
+                    self.core.become_classic(id);
+                    self.core.send_frames(id, io);
                 }
+                Protocol::Undecided(_) => {}
             }
         }
         self.finish_round(io);
     }
 
     fn send_native(&mut self, id: PeerId, io: &mut impl Transport) {
-        if !self.core.send_rest(id, io) || !self.core.peers[id.slot as usize].has_output() {
+        if !self.core.send_rest(id, io) || !self.core.peers[id].has_output() {
             return;
         }
         if OUTPUT_SCRATCH - self.round.at < SEAL_BUDGET {
@@ -89,8 +87,8 @@ impl<M: Mode> Endpoint<M> {
     pub(super) fn write_locals(&mut self, io: &mut impl Transport) {
         for index in 0..self.core.locals.len() {
             let local = LocalId(index as u32);
-            if let Err(kind) = self.core.write_local(local, io) {
-                self.core.local_failed(local, kind);
+            if let Err(error) = self.core.write_local(local, io) {
+                self.core.output_failed(local, error);
             }
         }
     }
@@ -99,7 +97,7 @@ impl<M: Mode> Endpoint<M> {
 impl Core {
     /// Puts what `id` has to say into the round.
     fn gather_output(&mut self, id: PeerId, round: &mut Round) {
-        let slot = &mut self.peers[id.slot as usize];
+        let slot = &mut self.peers[id];
         let Protocol::Native(conn) = &mut slot.protocol else {
             return;
         };
@@ -132,7 +130,7 @@ impl Core {
 
     /// Writes what an earlier round left. Says whether nothing is left now.
     fn send_rest(&mut self, id: PeerId, io: &mut impl Transport) -> bool {
-        let slot = &self.peers[id.slot as usize];
+        let slot = &self.peers[id];
         let Some(mut unsent) = slot.unsent else {
             return true;
         };
@@ -143,7 +141,7 @@ impl Core {
         if done {
             self.memory.pool.release(unsent.buffer);
         }
-        self.peers[id.slot as usize].unsent = (!done).then_some(unsent);
+        self.peers[id].unsent = (!done).then_some(unsent);
         if done && count.is_some() {
             self.taken(id);
         }
@@ -159,13 +157,13 @@ impl Core {
         let rest = range.start + count..range.end;
         if rest.is_empty() {
             self.taken(id);
-            if self.peers[id.slot as usize].has_output() {
+            if self.peers[id].has_output() {
                 self.dirty(id);
             }
             return;
         }
         let buffer = self.memory.pool.keep(&self.output[rest.clone()]);
-        self.peers[id.slot as usize].unsent = Some(Unsent {
+        self.peers[id].unsent = Some(Unsent {
             buffer,
             from: 0,
             to: rest.len(),
@@ -175,7 +173,7 @@ impl Core {
     /// Looks at the result of a write: how much was taken, or nothing if writing
     /// has failed for good.
     fn wrote(&mut self, id: PeerId, result: io::Result<usize>) -> Option<usize> {
-        let slot = &mut self.peers[id.slot as usize];
+        let slot = &mut self.peers[id];
         match result {
             Ok(count) => {
                 slot.progress = self.now;
@@ -183,11 +181,7 @@ impl Core {
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Some(0),
             Err(_) => {
-                match &mut slot.protocol {
-                    Protocol::Native(conn) => conn.write_failed(),
-                    Protocol::Classic(conn) => conn.write_failed(),
-                    Protocol::Undecided { .. } | Protocol::Ended(_) => {}
-                }
+                slot.protocol.write_failed();
                 self.drop_queue(id);
                 self.touch(id);
                 None
@@ -198,7 +192,7 @@ impl Core {
     /// The socket has everything that was sealed for `id`.
     fn taken(&mut self, id: PeerId) {
         let now = self.now;
-        if let Protocol::Native(conn) = &mut self.peers[id.slot as usize].protocol {
+        if let Protocol::Native(conn) = &mut self.peers[id].protocol {
             conn.taken(now);
             self.touch(id);
         }
@@ -209,7 +203,7 @@ impl Core {
         self.touch(id);
         let mut sent = 0;
         while sent < SEAL_BUDGET {
-            let slot = &mut self.peers[id.slot as usize];
+            let slot = &mut self.peers[id];
             let Protocol::Classic(conn) = &mut slot.protocol else {
                 return;
             };
@@ -220,11 +214,10 @@ impl Core {
                 let Some(item) = slot.queue.front(&self.nodes) else {
                     return;
                 };
-                let line = self.memory.bytes(item.span);
-                let line = str::from_utf8(line).expect("lines are checked when queued");
+                let text = self.memory.bytes(item.span);
                 let mut iv = [0; BLOCK];
                 self.setup.rng.fill_bytes(&mut iv);
-                let count = conn.seal(line, iv);
+                let count = conn.seal(text, iv);
                 slot.queue.consume(&mut self.nodes, &mut self.memory, count);
             }
             let Some(frame) = conn.frame() else {
@@ -236,7 +229,7 @@ impl Core {
                 None | Some(0) => return,
                 Some(count) => {
                     sent += count;
-                    if let Protocol::Classic(conn) = &mut self.peers[id.slot as usize].protocol {
+                    if let Protocol::Classic(conn) = &mut self.peers[id].protocol {
                         conn.taken(count);
                     }
                 }
@@ -246,8 +239,7 @@ impl Core {
     }
 
     /// Writes what is queued for `local`, for as long as it takes it.
-    fn write_local(&mut self, local: LocalId, io: &mut impl Transport) -> Result<(), ErrorKind> {
-        let high_water = self.high_water();
+    fn write_local(&mut self, local: LocalId, io: &mut impl Transport) -> io::Result<()> {
         while let Some(output) = &mut self.locals[local.index()].output
             && !output.blocked
             && !output.queue.is_empty()
@@ -264,15 +256,12 @@ impl Core {
                     output.blocked = true;
                     return Ok(());
                 }
-                Err(error) => return Err(error.kind()),
+                Err(error) => return Err(error),
             };
             let (nodes, memory) = (&mut self.nodes, &mut self.memory);
             output.queue.consume(nodes, memory, count);
             output.written += count as u64;
-            if output.congested && output.queue.cost() < high_water {
-                output.congested = false;
-                self.relieved = true;
-            }
+            self.measure_local(local);
             self.confirm_written(local);
         }
         Ok(())
@@ -286,6 +275,14 @@ impl Core {
         {
             output.waiting.pop_front();
             self.handed_on(peer);
+        }
+    }
+    /// Tells nobody that has gone what `local` has taken.
+    pub(super) fn forget_waiting(&mut self, gone: PeerId) {
+        for local in &mut self.locals {
+            if let Some(output) = &mut local.output {
+                output.waiting.retain(|&(_, peer)| peer != gone);
+            }
         }
     }
 }

@@ -10,12 +10,11 @@ use super::mode::{Message, Mode};
 use super::peer::{Partial, Peer, Protocol, Standing};
 use super::transport::{LocalId, PeerId, Read, Transport};
 use super::{Core, Cut, Endpoint};
-use crate::conn::classic::ClassicConnection;
+use crate::conn::StreamEnd;
 use crate::limits::{
     INPUT_SCRATCH, LOCAL_BUDGET, MAX_LINE, MAX_RECORD, READ_BUDGET, STREAM_MESSAGE,
 };
 use crate::span::{AreasMut, Span};
-use crate::time::Time;
 use crate::wire::buffer::Memory;
 use crate::wire::hello::{self, FIXED};
 
@@ -25,8 +24,8 @@ pub(super) struct Work {
     pub(super) peer: PeerId,
     /// Its records in the batch.
     pub(super) records: Range<usize>,
-    /// Its stream has ended, or broke for this reason.
-    pub(super) end: Option<Option<&'static str>>,
+    /// Its stream has ended.
+    pub(super) end: Option<StreamEnd>,
 }
 
 impl<M: Mode> Endpoint<M> {
@@ -39,17 +38,17 @@ impl<M: Mode> Endpoint<M> {
             let Some(id) = self.core.ready.pop_front() else {
                 return;
             };
-            if self.core.peer(id).is_none() {
+            if self.core.peers.get(id).is_none() {
                 continue;
             }
             let may_read = self.core.may_read(id);
             let now = self.core.now;
-            let slot = &mut self.core.peers[id.slot as usize];
+            let slot = &mut self.core.peers[id];
             slot.ready = false;
             if may_read {
                 self.read_peer(id, io);
             } else {
-                slot.reading(now, false);
+                slot.set_reading(now, false);
                 self.core.paused.push(id);
             }
         }
@@ -59,7 +58,7 @@ impl<M: Mode> Endpoint<M> {
         let core = &mut self.core;
         let start = core.used;
         let limit = (start + READ_BUDGET).min(INPUT_SCRATCH);
-        let slot = &mut core.peers[id.slot as usize];
+        let slot = &mut core.peers[id];
         let read = fill(&mut core.memory, slot, id, start..limit, io);
         let mut work = Work {
             peer: id,
@@ -68,8 +67,8 @@ impl<M: Mode> Endpoint<M> {
         };
         match read {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-            Err(error) => work.end = Some(Some(describe(&error))),
-            Ok(Read { bytes: 0, .. }) => work.end = Some(None),
+            Err(error) => work.end = Some(StreamEnd::Broken(describe(&error))),
+            Ok(Read { bytes: 0, .. }) => work.end = Some(StreamEnd::Closed),
             Ok(read) => {
                 self.take(id, start, read.bytes);
                 if !read.drained {
@@ -78,7 +77,7 @@ impl<M: Mode> Endpoint<M> {
             }
         }
         if work.end.is_some() {
-            self.core.peers[id.slot as usize].ended = true;
+            self.core.peers[id].ended = true;
         }
         work.records.end = self.core.opens.len();
         self.work.push(work);
@@ -90,16 +89,10 @@ impl<M: Mode> Endpoint<M> {
     fn take(&mut self, id: PeerId, start: usize, mut bytes: usize) {
         let core = &mut self.core;
         let now = core.now;
-        let slot = &mut core.peers[id.slot as usize];
-        match &mut slot.protocol {
-            Protocol::Native(conn) => conn.heard(now),
-            Protocol::Classic(conn) => conn.heard(now),
-            Protocol::Undecided { first_byte } => {
-                first_byte.get_or_insert(now);
-            }
-            Protocol::Ended(_) => {}
-        }
+        let slot = &mut core.peers[id];
+        slot.protocol.heard(now);
         if let Some(mut partial) = slot.partial.take() {
+            core.partial -= core.memory.pool.bytes(partial.buffer).len();
             let Some(whole) = partial.whole else {
                 // Back in front of what was read behind it.
                 let len = partial.filled;
@@ -112,6 +105,7 @@ impl<M: Mode> Endpoint<M> {
             partial.filled += rest;
             bytes -= rest;
             if partial.filled < whole {
+                core.partial += core.memory.pool.bytes(partial.buffer).len();
                 slot.partial = Some(partial);
                 return;
             }
@@ -134,10 +128,10 @@ impl<M: Mode> Endpoint<M> {
         self.core.decide(id, range.clone());
         let now = self.core.now;
         let core = &mut self.core;
-        let slot = &mut core.peers[id.slot as usize];
+        let slot = &mut core.peers[id];
         let mut used = 0;
         match &mut slot.protocol {
-            Protocol::Undecided { .. } => {}
+            Protocol::Undecided(_) => {}
             Protocol::Ended(_) => used = range.len(),
             Protocol::Native(conn) => {
                 let span = Span::new(Memory::SCRATCH, range.clone());
@@ -155,7 +149,7 @@ impl<M: Mode> Endpoint<M> {
         let mut at = range.start;
         loop {
             let core = &mut self.core;
-            let slot = &mut core.peers[id.slot as usize];
+            let slot = &mut core.peers[id];
             let Protocol::Classic(conn) = &mut slot.protocol else {
                 return range.len();
             };
@@ -170,8 +164,7 @@ impl<M: Mode> Endpoint<M> {
             };
             let text = at + opened.text.start..at + opened.text.end;
             at += opened.used;
-            self.note_open(id);
-            if self.core.peers[id.slot as usize].joined {
+            if self.note_open(id) {
                 self.chunk(id, Span::new(Memory::SCRATCH, text), opened.last);
             }
         }
@@ -217,7 +210,7 @@ impl<M: Mode> Endpoint<M> {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => input.ready = false,
             Err(error) => {
                 input.ended = true;
-                self.core.local_failed(local, error.kind());
+                self.core.input_failed(error);
             }
         }
     }
@@ -263,7 +256,7 @@ impl<M: Mode> Endpoint<M> {
         };
         let line = std::mem::take(&mut input.line);
         if !line.is_empty() {
-            let span = self.core.pin(&line);
+            let span = self.core.memory.store(&line);
             self.mode
                 .input(&mut self.core, local, Message::new(&[span]));
             self.core.memory.release(span);
@@ -317,41 +310,33 @@ fn describe(error: &io::Error) -> &'static str {
 impl Core {
     /// Decides what an undecided peer speaks, if the bytes in `range` tell.
     fn decide(&mut self, id: PeerId, range: Range<usize>) {
-        let slot = &self.peers[id.slot as usize];
-        let Protocol::Undecided { first_byte } = slot.protocol else {
+        let Protocol::Undecided(undecided) = self.peers[id].protocol else {
             return;
-        };
-        let since = match slot.standing {
-            Standing::Listening => first_byte.unwrap_or(self.now),
-            _ => slot.born,
         };
         let bytes = &self.memory.scratch[range];
         if self.setup.identity.is_none() || !hello::may_be_client(bytes) {
-            self.become_classic(id, since);
+            self.become_classic(id);
         } else if bytes.len() >= FIXED {
-            let conn = self.new_server(since);
-            if self.peers[id.slot as usize].standing == Standing::Listening {
-                self.set_standing(id, Standing::Unproved);
-                self.newcomers.push_back(id);
+            let conn = self.new_server(undecided.since(self.now));
+            self.peers[id].protocol = Protocol::Native(conn);
+            if undecided.listens {
+                self.peers.set_standing(id, Standing::Unproved);
+                self.peers.may_make_room(id);
             }
-            self.peers[id.slot as usize].protocol = Protocol::Native(conn);
         }
     }
 
     /// Makes an undecided peer a classic one.
-    pub(super) fn become_classic(&mut self, id: PeerId, since: Time) {
-        if self.peers[id.slot as usize].standing == Standing::Unproved {
+    pub(super) fn become_classic(&mut self, id: PeerId) {
+        let Protocol::Undecided(undecided) = self.peers[id].protocol else {
+            return;
+        };
+        if !undecided.listens {
             self.listen(id);
         }
-        let slot = &mut self.peers[id.slot as usize];
-        if slot.standing == Standing::Listening
-            && let Protocol::Undecided { first_byte } = slot.protocol
-            && let Some(keys) = &self.setup.classic
-        {
-            let limit = self.setup.limits.max_message;
-            let mut conn = ClassicConnection::new(keys.clone(), limit, since);
-            conn.frame_began(first_byte);
-            slot.protocol = Protocol::Classic(conn);
+        if let Some(mut conn) = self.new_classic(self.now) {
+            conn.frame_began(undecided.first_byte);
+            self.peers[id].protocol = Protocol::Classic(conn);
         }
     }
 
@@ -361,7 +346,7 @@ impl Core {
         if range.is_empty() {
             return;
         }
-        let slot = &mut self.peers[id.slot as usize];
+        let slot = &mut self.peers[id];
         let bytes = &self.memory.scratch[range.clone()];
         let whole = match &slot.protocol {
             Protocol::Native(conn) => conn.unit(bytes),
@@ -371,6 +356,7 @@ impl Core {
         self.memory
             .pool
             .copy_in(buffer, 0, &self.memory.scratch[range.clone()]);
+        self.partial += self.memory.pool.bytes(buffer).len();
         slot.partial = Some(Partial {
             buffer,
             filled: range.len(),
@@ -398,7 +384,11 @@ impl Core {
     /// Whether a proved peer takes messages.
     fn somebody_listens(&self) -> bool {
         let listens = |peer: &Peer| peer.joined && peer.takes_messages();
-        self.proved > 0 && self.ids().any(|id| self.peer(id).is_some_and(listens))
+        self.proved() > 0
+            && self
+                .peers
+                .ids()
+                .any(|id| self.peers.get(id).is_some_and(listens))
     }
 
     pub(super) fn locals_busy(&self) -> bool {

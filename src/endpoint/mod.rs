@@ -18,6 +18,8 @@ mod local;
 pub mod mode;
 mod output;
 mod peer;
+mod peers;
+mod pressure;
 mod queue;
 pub mod tick;
 mod timers;
@@ -25,11 +27,12 @@ pub mod transport;
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 
-use rand::Rng;
 use rand::rngs::StdRng;
-use slab::Slab;
+use rand::{Rng, SeedableRng};
+use zeroize::Zeroizing;
 
 use crate::conn::classic::ClassicConnection;
 use crate::conn::{Connection, Outcome};
@@ -47,7 +50,8 @@ use crate::wire::buffer::{BufferId, Memory};
 use ends::Ends;
 use local::{Input, Local, Output};
 use mode::{Mode, Receivers};
-use peer::{Peer, Protocol, Standing};
+use peer::{Protocol, Standing, Undecided};
+use peers::Peers;
 use queue::Nodes;
 use timers::Timers;
 use transport::{LocalId, PeerId};
@@ -86,7 +90,7 @@ pub enum Event {
 }
 
 /// Something to tell the user that is about no single peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Notice {
     /// A line was typed and nobody was there.
     NobodyThere,
@@ -94,8 +98,10 @@ pub enum Notice {
     LeavingAfterPeers,
     /// So many bytes were no UTF-8 and left out, because classic carries text.
     NotText(usize),
-    /// Reading or writing a local failed.
-    LocalFailed(LocalId, std::io::ErrorKind),
+    /// Reading from a local failed.
+    InputFailed(io::Error),
+    /// Writing to a local failed.
+    OutputFailed(io::Error),
 }
 
 /// Counts since the start, and what there is now.
@@ -124,23 +130,18 @@ pub struct Core {
     setup: Setup,
     receivers: Receivers,
     now: Time,
-    peers: Slab<Peer>,
-    generation: u32,
-    /// How many peers are in each standing, and over high water.
-    unproved: usize,
-    listening: usize,
-    proved: usize,
+    peers: Peers,
+    /// How many peers are above high water.
     congested: usize,
-    /// Those that were unproved when they came, oldest first.
-    newcomers: VecDeque<PeerId>,
     locals: Vec<Local>,
     memory: Memory,
     /// How much of the scratch this tick has used.
     used: usize,
     /// Buffers that this tick's records lie in.
     in_use: Vec<BufferId>,
-    /// Bytes of unfinished messages over all peers.
+    /// Bytes of the buffers that unfinished messages and partial records are in.
     assembling: usize,
+    partial: usize,
     output: Box<[u8]>,
     nodes: Nodes,
     keys: Keys,
@@ -184,18 +185,14 @@ impl<M: Mode> Endpoint<M> {
                 receivers: mode.receivers(),
                 setup,
                 now: Time::ZERO,
-                peers: Slab::new(),
-                generation: 0,
-                unproved: 0,
-                listening: 0,
-                proved: 0,
+                peers: Peers::default(),
                 congested: 0,
-                newcomers: VecDeque::new(),
                 locals: Vec::new(),
                 memory: Memory::new(INPUT_SCRATCH + LOCAL_BUDGET),
                 used: 0,
                 in_use: Vec::new(),
                 assembling: 0,
+                partial: 0,
                 output: vec![0; OUTPUT_SCRATCH].into_boxed_slice(),
                 nodes: Nodes::default(),
                 keys: Keys::default(),
@@ -231,35 +228,36 @@ impl<M: Mode> Endpoint<M> {
 
     /// Gives a connection that was accepted a slot.
     pub fn accepted(&mut self, now: Time) -> PeerId {
-        self.core.make_room();
-        let setup = &self.core.setup;
-        let protocol = match (&setup.identity, &setup.classic) {
-            (Some(_), Some(_)) | (None, Some(_)) => Protocol::Undecided { first_byte: None },
-            _ => Protocol::Native(self.core.new_server(now)),
+        self.core.now = now;
+        self.core.make_room(Standing::Unproved, MAX_UNPROVED);
+        let protocol = if self.core.setup.classic.is_some() {
+            Protocol::Undecided(Undecided::new(now))
+        } else {
+            Protocol::Native(self.core.new_server(now))
         };
-        let id = self.core.insert(protocol, now);
-        self.core.newcomers.push_back(id);
+        let id = self.core.insert(protocol);
+        self.core.peers.may_make_room(id);
         self.core.ready(id);
         id
     }
 
     /// Gives a connection that we made a slot.
     pub fn dialled(&mut self, now: Time) -> PeerId {
-        if let Some(keys) = self.core.setup.classic.clone() {
-            let limit = self.core.setup.limits.max_message;
-            let conn = ClassicConnection::new(keys, limit, now);
-            let id = self.core.insert(Protocol::Classic(conn), now);
+        self.core.now = now;
+        let protocol = match self.core.new_classic(now) {
+            Some(conn) => Protocol::Classic(conn),
+            None => {
+                let private = self.core.ephemeral();
+                Protocol::Native(Connection::client(self.core.identity(), private, now))
+            }
+        };
+        let is_classic = matches!(protocol, Protocol::Classic(_));
+        let id = self.core.insert(protocol);
+        if is_classic {
             // The other side may wait for us to speak first.
-            self.core.set_standing(id, Standing::Proved);
-            self.core.now = now;
+            self.core.peers.set_standing(id, Standing::Proved);
             self.note_open(id);
-            self.core.ready(id);
-            return id;
         }
-        let identity = self.core.identity();
-        let private = self.core.ephemeral();
-        let conn = Connection::client(identity, private, now);
-        let id = self.core.insert(Protocol::Native(conn), now);
         self.core.ready(id);
         // Its hello waits.
         self.core.dirty(id);
@@ -337,7 +335,7 @@ impl Core {
 
     /// How many peers are proved.
     pub fn proved(&self) -> usize {
-        self.proved
+        self.peers.count(Standing::Proved)
     }
 
     /// How many connections there are, proved or not.
@@ -374,100 +372,56 @@ impl Core {
         self.setup.identity.clone().expect("one of the two formats")
     }
 
+    /// A private key for one handshake. The generator is seeded anew with it:
+    /// whoever sees its state later cannot tell the keys of before.
     fn ephemeral(&mut self) -> Private {
-        let mut bytes = zeroize::Zeroizing::new([0; 32]);
+        let mut bytes = Zeroizing::new([0; 32]);
+        let mut seed = Zeroizing::new([0; 32]);
         self.setup.rng.fill_bytes(&mut bytes[..]);
+        self.setup.rng.fill_bytes(&mut seed[..]);
+        self.setup.rng = StdRng::from_seed(*seed);
         Private::new(*bytes)
     }
 
-    fn new_server(&mut self, now: Time) -> Connection {
-        let identity = self.identity();
+    fn new_server(&mut self, since: Time) -> Connection {
         let private = self.ephemeral();
-        Connection::server(identity, private, now)
+        Connection::server(self.identity(), private, since)
+    }
+
+    /// A classic connection, if we speak classic.
+    fn new_classic(&self, now: Time) -> Option<ClassicConnection> {
+        let keys = self.setup.classic.clone()?;
+        let limit = self.setup.limits.max_message;
+        Some(ClassicConnection::new(keys, limit, now))
     }
 
     // ---- slots -----------------------------------------------------------
 
-    fn insert(&mut self, protocol: Protocol, now: Time) -> PeerId {
-        self.generation = self.generation.wrapping_add(1);
-        let generation = self.generation;
-        let slot = self.peers.insert(Peer::new(generation, protocol, now)) as u32;
-        self.unproved += 1;
-        let id = PeerId { slot, generation };
+    fn insert(&mut self, protocol: Protocol) -> PeerId {
+        let id = self.peers.insert(protocol);
         self.touch(id);
         id
     }
 
-    fn peer(&self, id: PeerId) -> Option<&Peer> {
-        let peer = self.peers.get(id.slot as usize)?;
-        (peer.generation == id.generation).then_some(peer)
-    }
-
-    fn peer_mut(&mut self, id: PeerId) -> Option<&mut Peer> {
-        let peer = self.peers.get_mut(id.slot as usize)?;
-        (peer.generation == id.generation).then_some(peer)
-    }
-
-    /// All peers there are.
-    fn ids(&self) -> impl Iterator<Item = PeerId> {
-        (0..self.peers.capacity()).filter_map(|slot| self.id_at(slot))
-    }
-
-    /// Who has this slot.
-    fn id_at(&self, slot: usize) -> Option<PeerId> {
-        let generation = self.peers.get(slot)?.generation;
-        let slot = slot as u32;
-        Some(PeerId { slot, generation })
-    }
-
     /// Closes the oldest of those that have proved nothing, if there are too many
     /// of them: who opens connections and says nothing keeps nobody out.
-    fn make_room(&mut self) {
-        while let Some(&oldest) = self.newcomers.front() {
-            let waits = self
-                .peer(oldest)
-                .is_some_and(|peer| peer.standing == Standing::Unproved && !peer.is_over());
-            if waits && self.unproved < MAX_UNPROVED {
-                return;
-            }
-            self.newcomers.pop_front();
-            if waits {
-                self.close(oldest, "to make room for newer connections");
-                return;
-            }
+    fn make_room(&mut self, standing: Standing, most: usize) {
+        if let Some(oldest) = self.peers.oldest_of(standing, most) {
+            self.fail(oldest, "to make room for newer connections");
         }
     }
 
-    fn set_standing(&mut self, id: PeerId, to: Standing) {
-        let Some(peer) = self.peer_mut(id) else {
-            return;
-        };
-        let from = std::mem::replace(&mut peer.standing, to);
-        *self.count(from) -= 1;
-        *self.count(to) += 1;
-    }
-
-    fn count(&mut self, standing: Standing) -> &mut usize {
-        match standing {
-            Standing::Unproved => &mut self.unproved,
-            Standing::Listening => &mut self.listening,
-            Standing::Proved => &mut self.proved,
-        }
-    }
-
-    /// Gives a silent or classic peer a slot of its kind, unless all are taken.
+    /// Gives a silent or classic peer a slot of its kind.
     fn listen(&mut self, id: PeerId) {
-        if self.listening < MAX_CLASSIC_UNPROVED {
-            self.set_standing(id, Standing::Listening);
-        } else {
-            self.close(id, "all slots for unproved classic peers are taken");
-        }
+        self.make_room(Standing::Listening, MAX_CLASSIC_UNPROVED);
+        self.peers.set_standing(id, Standing::Listening);
+        self.peers.may_make_room(id);
     }
 
     // ---- lists -----------------------------------------------------------
 
     fn ready(&mut self, id: PeerId) {
-        if let Some(peer) = self.peer_mut(id)
+        if let Some(peer) = self.peers.get_mut(id)
             && !peer.ready
             && !peer.paused
             && !peer.ended
@@ -478,7 +432,7 @@ impl Core {
     }
 
     fn dirty(&mut self, id: PeerId) {
-        if let Some(peer) = self.peer_mut(id)
+        if let Some(peer) = self.peers.get_mut(id)
             && !peer.dirty
         {
             peer.dirty = true;
@@ -488,7 +442,7 @@ impl Core {
 
     /// Has `id` looked at when the tick ends.
     fn touch(&mut self, id: PeerId) {
-        if let Some(peer) = self.peer_mut(id)
+        if let Some(peer) = self.peers.get_mut(id)
             && !peer.touched
         {
             peer.touched = true;
@@ -521,7 +475,7 @@ impl fmt::Debug for Core {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Core")
             .field("peers", &self.peers.len())
-            .field("proved", &self.proved)
+            .field("proved", &self.proved())
             .field("held", &self.held())
             .field("stats", &self.stats)
             .finish_non_exhaustive()

@@ -1,9 +1,13 @@
 //! One peer's slot: its connection, what waits for it, and what lists it is on.
+//!
+//! What the two formats have in common is asked of [`Protocol`]; who decides what
+//! follows is the rest of the endpoint.
 
 use super::queue::Queue;
 use crate::conn::classic::ClassicConnection;
-use crate::conn::{Connection, Outcome};
-use crate::error::Failure;
+use crate::conn::{Connection, Outcome, StreamEnd};
+use crate::error::{Deadline, Failure};
+use crate::limits::{CLASSIC_SILENCE, HANDSHAKE_DEADLINE};
 use crate::time::Time;
 use crate::wire::buffer::{Assembly, BufferId};
 
@@ -11,14 +15,20 @@ use crate::wire::buffer::{Assembly, BufferId};
 #[derive(Debug)]
 pub(super) enum Protocol {
     /// Its first bytes will tell; those that came are in `Peer::partial`.
-    Undecided {
-        /// When the first byte came.
-        first_byte: Option<Time>,
-    },
+    Undecided(Undecided),
     Native(Connection),
     Classic(ClassicConnection),
     /// Ended before it was decided.
     Ended(Failure),
+}
+
+/// A connection that may speak either format.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Undecided {
+    pub(super) born: Time,
+    pub(super) first_byte: Option<Time>,
+    /// It was silent for so long that it may be an old client that only listens.
+    pub(super) listens: bool,
 }
 
 /// What kind of slot a peer takes (`PROTOCOL.md` §2, `limits`).
@@ -56,7 +66,6 @@ pub(super) struct Peer {
     pub(super) generation: u32,
     pub(super) protocol: Protocol,
     pub(super) standing: Standing,
-    pub(super) born: Time,
     /// The mode knows it.
     pub(super) joined: bool,
     pub(super) queue: Queue,
@@ -78,13 +87,140 @@ pub(super) struct Peer {
     pub(super) planned: Option<Time>,
 }
 
+impl Undecided {
+    pub(super) fn new(now: Time) -> Self {
+        Self {
+            born: now,
+            first_byte: None,
+            listens: false,
+        }
+    }
+
+    /// When the time of a handshake began: with the connection, or with the first
+    /// byte of who was silent for long.
+    pub(super) fn since(self, now: Time) -> Time {
+        match self.listens {
+            true => self.first_byte.unwrap_or(now),
+            false => self.born,
+        }
+    }
+
+    /// When it is to be looked at: one that says nothing may only listen; one that
+    /// has begun has the time of a handshake.
+    fn due(self) -> Option<Time> {
+        match self.first_byte {
+            Some(first) => Some(self.since(first) + HANDSHAKE_DEADLINE),
+            None if self.listens => None,
+            None => Some(self.born + CLASSIC_SILENCE),
+        }
+    }
+}
+
+impl Protocol {
+    pub(super) fn is_over(&self) -> bool {
+        match self {
+            Self::Undecided(_) => false,
+            Self::Native(conn) => conn.is_over(),
+            Self::Classic(conn) => conn.is_over(),
+            Self::Ended(_) => true,
+        }
+    }
+
+    /// Whether messages go both ways, as far as the connection is concerned.
+    pub(super) fn is_open(&self) -> bool {
+        match self {
+            Self::Undecided(_) | Self::Ended(_) => false,
+            Self::Native(conn) => conn.is_open(),
+            Self::Classic(conn) => !conn.is_over(),
+        }
+    }
+
+    /// Says that bytes came.
+    pub(super) fn heard(&mut self, now: Time) {
+        match self {
+            Self::Undecided(undecided) => {
+                undecided.first_byte.get_or_insert(now);
+            }
+            Self::Native(conn) => conn.heard(now),
+            Self::Classic(conn) => conn.heard(now),
+            Self::Ended(_) => {}
+        }
+    }
+
+    /// Ends it without a word.
+    pub(super) fn fail(&mut self, failure: Failure) {
+        match self {
+            Self::Undecided(_) => *self = Self::Ended(failure),
+            Self::Native(conn) => conn.fail(failure),
+            Self::Classic(conn) => conn.fail(failure),
+            Self::Ended(_) => {}
+        }
+    }
+
+    /// Nothing more comes. Says whether a classic peer has ended properly, which
+    /// stands for FIN.
+    pub(super) fn end_of_stream(&mut self, end: StreamEnd) -> bool {
+        match self {
+            Self::Undecided(_) => self.fail(Failure::Closed("it closed without a word")),
+            Self::Native(conn) => conn.end_of_stream(end),
+            Self::Classic(conn) => return conn.end_of_stream(end),
+            Self::Ended(_) => {}
+        }
+        false
+    }
+
+    pub(super) fn write_failed(&mut self) {
+        match self {
+            Self::Undecided(_) | Self::Ended(_) => {}
+            Self::Native(conn) => conn.write_failed(),
+            Self::Classic(conn) => conn.write_failed(),
+        }
+    }
+
+    pub(super) fn finish(&mut self) {
+        match self {
+            Self::Undecided(_) | Self::Ended(_) => {}
+            Self::Native(conn) => conn.finish(),
+            Self::Classic(conn) => conn.finish(),
+        }
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Time> {
+        match self {
+            Self::Undecided(undecided) => undecided.due(),
+            Self::Native(conn) => conn.poll_timeout(),
+            Self::Classic(conn) => conn.poll_timeout(),
+            Self::Ended(_) => None,
+        }
+    }
+
+    /// Does what is due. Says whether an undecided connection has been silent for
+    /// so long that it is to listen.
+    pub(super) fn handle_timeout(&mut self, now: Time) -> bool {
+        match self {
+            Self::Undecided(undecided) => {
+                let due = undecided.due().is_some_and(|due| now >= due);
+                if due && undecided.first_byte.is_some() {
+                    self.fail(Failure::Deadline(Deadline::Handshake));
+                } else {
+                    undecided.listens |= due;
+                    return due;
+                }
+            }
+            Self::Native(conn) => conn.handle_timeout(now),
+            Self::Classic(conn) => conn.handle_timeout(now),
+            Self::Ended(_) => {}
+        }
+        false
+    }
+}
+
 impl Peer {
-    pub(super) fn new(generation: u32, protocol: Protocol, now: Time) -> Self {
+    pub(super) fn new(generation: u32, protocol: Protocol) -> Self {
         Self {
             generation,
             protocol,
             standing: Standing::Unproved,
-            born: now,
             joined: false,
             queue: Queue::default(),
             partial: None,
@@ -96,15 +232,19 @@ impl Peer {
             touched: false,
             ended: false,
             congested: false,
-            progress: now,
+            progress: Time::ZERO,
             planned: None,
         }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.protocol.is_over()
     }
 
     /// Whether messages may be queued for it.
     pub(super) fn takes_messages(&self) -> bool {
         match &self.protocol {
-            Protocol::Undecided { .. } => self.standing == Standing::Listening,
+            Protocol::Undecided(undecided) => undecided.listens,
             Protocol::Native(conn) => self.joined && conn.may_send() && !conn.is_finishing(),
             Protocol::Classic(conn) => conn.may_send() && !conn.is_finishing(),
             Protocol::Ended(_) => false,
@@ -114,10 +254,8 @@ impl Peer {
     /// Whether there is something to be sealed for it.
     pub(super) fn has_output(&self) -> bool {
         match &self.protocol {
-            Protocol::Undecided { .. } => !self.queue.is_empty(),
-            Protocol::Native(conn) => {
-                conn.owes() || !self.queue.is_empty() && (conn.may_send() || conn.is_aborting())
-            }
+            Protocol::Undecided(_) => !self.queue.is_empty(),
+            Protocol::Native(conn) => conn.owes() || !self.queue.is_empty() && conn.may_send(),
             Protocol::Classic(conn) => {
                 conn.may_send() && (conn.frame().is_some() || !self.queue.is_empty())
             }
@@ -125,40 +263,36 @@ impl Peer {
         }
     }
 
-    pub(super) fn is_over(&self) -> bool {
-        match &self.protocol {
-            Protocol::Undecided { .. } => false,
-            Protocol::Native(conn) => conn.is_over(),
-            Protocol::Classic(conn) => conn.is_over(),
-            Protocol::Ended(_) => true,
+    /// Whether its end of the stream is to be shut down now; asked again, no. Not
+    /// in the middle of a record.
+    pub(super) fn take_shutdown(&mut self, now: Time) -> bool {
+        if self.unsent.is_some() {
+            return false;
+        }
+        match &mut self.protocol {
+            Protocol::Undecided(_) | Protocol::Ended(_) => false,
+            Protocol::Native(conn) => conn.take_shutdown(),
+            Protocol::Classic(conn) => self.queue.is_empty() && conn.take_shutdown(now),
         }
     }
 
-    /// How it ended; only asked when it is over, or closed because we leave.
+    /// How it ended, once it is over.
     pub(super) fn outcome(&self) -> Outcome {
         let outcome = match &self.protocol {
-            Protocol::Undecided { .. } => None,
+            Protocol::Undecided(_) => None,
             Protocol::Native(conn) => conn.outcome().cloned(),
             Protocol::Classic(conn) => conn.outcome().cloned(),
             Protocol::Ended(failure) => Some(Err(failure.clone())),
         };
-        outcome.unwrap_or(Err(Failure::Closed("we are leaving")))
+        outcome.expect("who is over has an outcome")
     }
 
-    pub(super) fn reading(&mut self, now: Time, reading: bool) {
+    pub(super) fn set_reading(&mut self, now: Time, reading: bool) {
         self.paused = !reading;
         match &mut self.protocol {
-            Protocol::Undecided { .. } | Protocol::Ended(_) => {}
-            Protocol::Native(conn) => conn.reading(now, reading),
-            Protocol::Classic(conn) => conn.reading(now, reading),
-        }
-    }
-
-    pub(super) fn finish(&mut self) {
-        match &mut self.protocol {
-            Protocol::Undecided { .. } | Protocol::Ended(_) => {}
-            Protocol::Native(conn) => conn.finish(),
-            Protocol::Classic(conn) => conn.finish(),
+            Protocol::Undecided(_) | Protocol::Ended(_) => {}
+            Protocol::Native(conn) => conn.set_reading(now, reading),
+            Protocol::Classic(conn) => conn.set_reading(now, reading),
         }
     }
 }

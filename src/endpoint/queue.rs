@@ -5,6 +5,8 @@
 //! buffer; what still lies in the scratch is [kept](Nodes::keep_scratch) when the
 //! tick ends.
 
+use std::collections::HashMap;
+
 use slab::Slab;
 
 use crate::limits::QUEUED_ITEM;
@@ -32,6 +34,8 @@ pub(super) struct Nodes {
     slab: Slab<Node>,
     /// Nodes of this tick that refer to the scratch.
     fresh: Vec<u32>,
+    /// Where parts of the scratch have been copied to.
+    copies: HashMap<Span, Span>,
 }
 
 /// A queue of one receiver.
@@ -128,22 +132,20 @@ impl Nodes {
     /// Copies what queues refer to in the scratch, which is about to be used
     /// again; once, however many refer to it.
     pub(super) fn keep_scratch(&mut self, memory: &mut Memory) {
-        let mut last: Option<(Span, Span)> = None;
         for index in self.fresh.drain(..) {
             // A node that was taken, or whose place was used again, is not in
             // the scratch or is kept already.
             let Some(node) = self.slab.get_mut(index as usize) else {
                 continue;
             };
-            let span = node.item.span;
-            if span.area != Memory::SCRATCH {
-                continue;
+            let span = &mut node.item.span;
+            if span.area == Memory::SCRATCH {
+                let copy = self.copies.get(span).copied().unwrap_or(*span);
+                let kept = memory.keep(copy);
+                self.copies.insert(*span, kept);
+                *span = kept;
             }
-            node.item.span = match last {
-                Some((from, kept)) if from == span => memory.keep(kept),
-                _ => memory.keep(span),
-            };
-            last = Some((span, node.item.span));
         }
+        self.copies.clear();
     }
 }

@@ -3,15 +3,16 @@
 //!
 //! The order is fixed: timers, reading, one batch opened, results settled peer by
 //! peer, the mode's turn, locals, sealing and writing in rounds, what is left in
-//! the scratch kept, who is over closed. Nothing in it waits.
+//! the scratch kept, who is over closed. Nothing in it waits. Read next:
+//! [`super::input`] and [`super::flush`] for the two halves.
 
 use super::mode::{Message, Mode};
-use super::peer::{Protocol, Standing};
+use super::peer::{Peer, Protocol, Standing};
 use super::transport::{PeerId, Transport};
 use super::{Core, Endpoint, Event};
-use crate::conn::Received;
-use crate::error::{Abort, Deadline, Failure, Reason};
-use crate::limits::{CLASSIC_SILENCE, HANDSHAKE_DEADLINE, TOO_SLOW};
+use crate::conn::{Received, StreamEnd};
+use crate::error::{Abort, Reason};
+use crate::limits::TOO_SLOW;
 use crate::span::Span;
 use crate::time::Time;
 
@@ -29,21 +30,14 @@ impl<M: Mode> Endpoint<M> {
         self.mode.turn(&mut self.core);
         self.write_locals(io);
         self.read_locals(io);
-        self.send(io);
+        self.flush(io);
         self.core.nodes.keep_scratch(&mut self.core.memory);
         self.core.used = 0;
         for buffer in self.core.in_use.drain(..) {
             self.core.memory.pool.release(buffer);
         }
         self.look(io);
-        let pressed = self.core.is_pressed();
-        self.core.relieved |= self.core.pressed && !pressed;
-        self.core.pressed = pressed;
-    }
-
-    /// The code to exit with (`DESIGN.md`, Exit codes), once everything is done.
-    pub fn exit(&self) -> Option<u8> {
-        self.core.exit()
+        self.core.look_at_pressure();
     }
 
     /// Acts on the results of the batch, in order, peer by peer.
@@ -56,13 +50,13 @@ impl<M: Mode> Endpoint<M> {
             for index in item.records {
                 self.settle_record(id, index);
             }
-            if let Protocol::Native(conn) = &mut self.core.peers[id.slot as usize].protocol {
+            if let Protocol::Native(conn) = &mut self.core.peers[id].protocol {
                 conn.settled(&mut self.core.keys);
             }
-            if let Some(broken) = item.end {
-                self.end_of_stream(id, broken);
+            if let Some(end) = item.end {
+                self.end_of_stream(id, end);
             }
-            if self.core.peers[id.slot as usize].has_output() {
+            if self.core.peers[id].has_output() {
                 self.core.dirty(id);
             }
         }
@@ -74,13 +68,12 @@ impl<M: Mode> Endpoint<M> {
         let core = &mut self.core;
         let (job, held) = core.opens.result(index);
         let text = job.text();
-        let Protocol::Native(conn) = &mut core.peers[id.slot as usize].protocol else {
+        let Protocol::Native(conn) = &mut core.peers[id].protocol else {
             unreachable!("only native peers have records");
         };
         let plaintext = held.then(|| core.memory.bytes(text));
         let received = conn.settle(core.now, plaintext);
-        self.note_open(id);
-        if !self.core.peers[id.slot as usize].joined {
+        if !self.note_open(id) {
             return;
         }
         match received {
@@ -93,37 +86,40 @@ impl<M: Mode> Endpoint<M> {
         }
     }
 
-    /// Tells the mode about a peer that has just proved itself.
-    pub(super) fn note_open(&mut self, id: PeerId) {
-        let slot = &self.core.peers[id.slot as usize];
+    /// Tells the mode about a peer that has just proved itself. Says whether the
+    /// mode knows it.
+    pub(super) fn note_open(&mut self, id: PeerId) -> bool {
+        let slot = &self.core.peers[id];
         let proved = match &slot.protocol {
             Protocol::Native(conn) => conn.is_open(),
             Protocol::Classic(conn) => conn.is_proved() || slot.standing == Standing::Proved,
-            Protocol::Undecided { .. } | Protocol::Ended(_) => false,
+            Protocol::Undecided(_) | Protocol::Ended(_) => false,
         };
         if slot.joined || !proved || slot.is_over() {
-            return;
+            return slot.joined;
         }
         if slot.standing != Standing::Proved {
-            if self.core.proved >= self.core.setup.limits.max_peers {
+            if self.core.proved() >= self.core.setup.limits.max_peers {
                 // It keeps the slot that it has: those are counted, too.
                 let abort = Abort::new(Reason::GOING_AWAY, "this server is full");
-                return self.core.abort(id, abort);
+                self.core.abort(id, abort);
+                return false;
             }
-            self.core.set_standing(id, Standing::Proved);
+            self.core.peers.set_standing(id, Standing::Proved);
         }
-        self.core.peers[id.slot as usize].joined = true;
+        self.core.peers[id].joined = true;
         self.core.stats.joined += 1;
         self.core.events.push_back(Event::Joined(id));
         self.mode.joined(&mut self.core, id);
         self.core.greet(id);
+        true
     }
 
     /// Takes a chunk of a message, and hands the message on if it is whole: in
     /// place, where it is a single chunk.
     pub(super) fn chunk(&mut self, id: PeerId, span: Span, last: bool) {
         let core = &mut self.core;
-        let slot = &mut core.peers[id.slot as usize];
+        let slot = &mut core.peers[id];
         let len = slot.assembly.len() + span.len();
         if len > core.setup.limits.max_message {
             let abort = Abort::new(Reason::TOO_LARGE, "");
@@ -136,51 +132,47 @@ impl<M: Mode> Endpoint<M> {
         if last && slot.assembly.is_empty() {
             return self.mode.message(&mut self.core, id, Message::new(&[span]));
         }
+        core.assembling -= slot.assembly.held();
         slot.assembly.push(&mut core.memory, span);
-        core.assembling += span.len();
-        if last {
-            core.assembling -= len;
-            let spans = core.peers[id.slot as usize].assembly.take();
-            self.mode.message(&mut self.core, id, Message::new(&spans));
-            for span in spans {
-                self.core.memory.release(span);
-            }
-        } else {
-            core.bound_assembling();
+        if !last {
+            core.assembling += slot.assembly.held();
+            return core.bound_assembling();
+        }
+        let spans = slot.assembly.take();
+        self.mode.message(&mut self.core, id, Message::new(&spans));
+        for span in spans {
+            self.core.memory.release(span);
         }
     }
 
-    fn end_of_stream(&mut self, id: PeerId, broken: Option<&'static str>) {
+    fn end_of_stream(&mut self, id: PeerId, end: StreamEnd) {
         let cut = self.core.input_is_open();
-        let slot = &mut self.core.peers[id.slot as usize];
-        match &mut slot.protocol {
-            Protocol::Native(conn) => conn.end_of_stream(broken),
-            Protocol::Classic(conn) => {
-                if conn.end_of_stream(broken) && slot.joined {
-                    if cut {
-                        conn.cut_short();
-                    }
-                    self.mode.fin(&mut self.core, id);
-                }
-            }
-            Protocol::Undecided { .. } => self.core.close(id, "it closed without a word"),
-            Protocol::Ended(_) => {}
+        let slot = &mut self.core.peers[id];
+        if !slot.protocol.end_of_stream(end) || !slot.joined {
+            return;
         }
+        if let Protocol::Classic(conn) = &mut slot.protocol
+            && cut
+        {
+            conn.cut_short();
+        }
+        self.mode.fin(&mut self.core, id);
     }
 
     /// Looks at every peer that something happened to: shuts down, closes, plans
     /// the next look.
     fn look(&mut self, io: &mut impl Transport) {
+        let now = self.core.now;
         let mut touched = std::mem::take(&mut self.core.touched);
         for id in touched.drain(..) {
-            let Some(slot) = self.core.peer_mut(id) else {
+            let Some(slot) = self.core.peers.get_mut(id) else {
                 continue;
             };
             slot.touched = false;
-            if self.core.shuts_down(id) {
+            if slot.take_shutdown(now) {
                 io.shut_down(id);
             }
-            if self.core.peers[id.slot as usize].is_over() {
+            if slot.is_over() {
                 self.remove(id);
                 io.close(id);
             } else {
@@ -195,14 +187,10 @@ impl<M: Mode> Endpoint<M> {
     fn remove(&mut self, id: PeerId) {
         self.core.drop_queue(id);
         self.core.drop_assembly(id);
-        let mut slot = self.core.peers.remove(id.slot as usize);
-        *self.core.count(slot.standing) -= 1;
+        let mut slot = self.core.peers.remove(id);
         self.core.relieved = true;
-        let partial = slot.partial.map(|partial| partial.buffer);
-        let unsent = slot.unsent.map(|unsent| unsent.buffer);
-        for buffer in partial.into_iter().chain(unsent) {
-            self.core.memory.pool.release(buffer);
-        }
+        self.core.release_buffers(&mut slot);
+        self.core.forget_waiting(id);
         if let Protocol::Native(conn) = &mut slot.protocol {
             conn.erase(&mut self.core.keys);
         }
@@ -221,7 +209,7 @@ impl Core {
     /// Does what is due.
     fn expire(&mut self) {
         while let Some((at, id)) = self.timers.pop(self.now) {
-            let Some(slot) = self.peer_mut(id) else {
+            let Some(slot) = self.peers.get_mut(id) else {
                 continue;
             };
             if slot.planned == Some(at) {
@@ -234,121 +222,38 @@ impl Core {
     }
 
     fn handle_timeout(&mut self, id: PeerId) {
-        let now = self.now;
-        let slot = &mut self.peers[id.slot as usize];
-        match &mut slot.protocol {
-            Protocol::Native(conn) => conn.handle_timeout(now),
-            Protocol::Classic(conn) => conn.handle_timeout(now),
-            Protocol::Undecided { .. } => self.undecided_timeout(id),
-            Protocol::Ended(_) => {}
-        }
-        let slot = &self.peers[id.slot as usize];
-        // Nobody waits for who has proved nothing.
-        let waited_for = slot.standing == Standing::Proved && !self.others_wait();
-        if slot.congested && now >= slot.progress + TOO_SLOW && !waited_for {
-            let abort = Abort::new(Reason::TOO_SLOW, "");
-            self.abort(id, abort);
-        } else if slot.has_output() {
-            self.dirty(id);
-        }
-    }
-
-    fn undecided_timeout(&mut self, id: PeerId) {
-        let slot = &mut self.peers[id.slot as usize];
-        let Protocol::Undecided { first_byte } = slot.protocol else {
-            return;
-        };
-        let Some(due) = undecided_due(slot.born, slot.standing, first_byte) else {
-            return;
-        };
-        if self.now < due {
-            return;
-        }
-        if first_byte.is_some() {
-            slot.protocol = Protocol::Ended(Failure::Deadline(Deadline::Handshake));
-        } else {
+        if self.peers[id].protocol.handle_timeout(self.now) {
             self.listen(id);
+        }
+        self.drop_if_too_slow(id);
+        if self.peers[id].has_output() {
+            self.dirty(id);
         }
     }
 
     /// Puts `id` where it belongs in the timers.
     fn plan(&mut self, id: PeerId) {
         let now = self.now;
-        let slot = &mut self.peers[id.slot as usize];
-        let due = match &slot.protocol {
-            Protocol::Native(conn) => conn.poll_timeout(),
-            Protocol::Classic(conn) => conn.poll_timeout(),
-            Protocol::Undecided { first_byte } => {
-                undecided_due(slot.born, slot.standing, *first_byte)
-            }
-            Protocol::Ended(_) => None,
-        };
+        let slot = &mut self.peers[id];
         // Whether others wait may change at any time, so it is asked again.
         let slow = slot.congested.then(|| match slot.progress + TOO_SLOW {
             at if at > now => at,
             _ => now + TOO_SLOW,
         });
+        let due = slot.protocol.poll_timeout();
         if let Some(at) = due.into_iter().chain(slow).min() {
             self.timers.plan(&mut slot.planned, id, at);
         }
     }
 
-    /// Reads on from those that nothing holds up any more.
-    fn resume(&mut self) {
-        if !std::mem::take(&mut self.relieved) {
-            return;
+    /// Gives back what a peer that has gone still held.
+    fn release_buffers(&mut self, slot: &mut Peer) {
+        if let Some(partial) = slot.partial.take() {
+            self.partial -= self.memory.pool.bytes(partial.buffer).len();
+            self.memory.pool.release(partial.buffer);
         }
-        let now = self.now;
-        let mut paused = std::mem::take(&mut self.paused);
-        paused.retain(|&id| {
-            if self.peer(id).is_none() {
-                return false;
-            }
-            let held_up = !self.may_read(id);
-            if !held_up {
-                self.peers[id.slot as usize].reading(now, true);
-                self.ready(id);
-                self.touch(id);
-            }
-            held_up
-        });
-        self.paused = paused;
-    }
-
-    /// Gives up on whoever has the largest unfinished message, while there is too
-    /// much of them.
-    fn bound_assembling(&mut self) {
-        while self.assembling > self.setup.limits.max_assembling {
-            let largest = self
-                .ids()
-                .max_by_key(|&id| self.peer(id).map_or(0, |peer| peer.assembly.len()));
-            let Some(id) = largest else {
-                return;
-            };
-            let abort = Abort::new(Reason::TOO_LARGE, "too many unfinished messages");
-            self.abort(id, abort);
+        if let Some(unsent) = slot.unsent.take() {
+            self.memory.pool.release(unsent.buffer);
         }
-    }
-
-    fn shuts_down(&mut self, id: PeerId) -> bool {
-        let now = self.now;
-        let slot = &mut self.peers[id.slot as usize];
-        match &mut slot.protocol {
-            Protocol::Native(conn) => conn.shuts_down(),
-            Protocol::Classic(conn) => slot.queue.is_empty() && conn.shuts_down(now),
-            Protocol::Undecided { .. } | Protocol::Ended(_) => false,
-        }
-    }
-}
-
-/// When an undecided connection is to be looked at: one that says nothing may be
-/// an old client that only listens; one that has begun has the time of a
-/// handshake.
-fn undecided_due(born: Time, standing: Standing, first_byte: Option<Time>) -> Option<Time> {
-    match (standing, first_byte) {
-        (Standing::Listening, Some(first)) => Some(first + HANDSHAKE_DEADLINE),
-        (Standing::Listening, None) => None,
-        (_, Some(_)) => Some(born + HANDSHAKE_DEADLINE),
-        (_, None) => Some(born + CLASSIC_SILENCE),
     }
 }

@@ -3,6 +3,7 @@
 use crate::endpoint::Core;
 use crate::endpoint::mode::{HandedOn, Message, Mode, Receivers};
 use crate::endpoint::transport::PeerId;
+use crate::error::{Abort, Reason};
 
 /// Returns each message.
 #[derive(Debug, Clone, Copy, Default)]
@@ -14,7 +15,11 @@ impl Mode for Echo {
     }
 
     fn message(&mut self, core: &mut Core, peer: PeerId, message: Message<'_>) {
-        core.send(peer, message);
+        if !core.send(peer, message) {
+            // We have said all: this one cannot be answered, nor its end be
+            // confirmed.
+            core.abort(peer, Abort::new(Reason::GOING_AWAY, ""));
+        }
     }
 
     fn fin(&mut self, core: &mut Core, peer: PeerId) -> HandedOn {

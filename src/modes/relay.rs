@@ -3,6 +3,7 @@
 use crate::endpoint::Core;
 use crate::endpoint::mode::{HandedOn, Message, Mode, Receivers};
 use crate::endpoint::transport::PeerId;
+use crate::error::{Abort, Reason};
 
 /// Passes each message to every other peer. Who has said all gets what is queued
 /// for it by then, and no more.
@@ -15,7 +16,12 @@ impl Mode for Relay {
     }
 
     fn message(&mut self, core: &mut Core, peer: PeerId, message: Message<'_>) {
-        core.broadcast(Some(peer), message);
+        if core.is_stopping() {
+            // Nobody takes it any more, so its end is not to be confirmed.
+            core.abort(peer, Abort::new(Reason::GOING_AWAY, ""));
+        } else {
+            core.broadcast(Some(peer), message);
+        }
     }
 
     fn fin(&mut self, core: &mut Core, peer: PeerId) -> HandedOn {

@@ -45,7 +45,7 @@ pub enum Report {
     /// SIGUSR1: a line of statistics is wanted.
     StatisticsWanted,
     /// Connections wait, and this machine has no descriptors or memory for them.
-    CannotAccept(io::ErrorKind),
+    CannotAccept(io::Error),
 }
 
 /// Accepting.
@@ -168,13 +168,14 @@ impl<M: Mode> EventLoop<M> {
             _ => {}
         }
         self.note_events();
+        if !self.endpoint.is_accepting() {
+            self.accepting = None;
+            self.dial = None;
+        }
         let now = self.clock.now();
         self.accept(now);
         self.take_dialled(now)?;
         self.endpoint.tick(now, &mut self.sockets);
-        if !self.endpoint.is_accepting() {
-            self.accepting = None;
-        }
         let events = std::iter::from_fn(|| self.endpoint.poll_event());
         self.reports.extend(events.map(Report::Endpoint));
         Ok(())
@@ -272,7 +273,7 @@ impl<M: Mode> EventLoop<M> {
                 }
                 Err(error) => {
                     accepting.paused = Some(now + ACCEPT_PAUSE);
-                    self.reports.push(Report::CannotAccept(error.kind()));
+                    self.reports.push(Report::CannotAccept(error));
                     return;
                 }
             }
@@ -281,8 +282,7 @@ impl<M: Mode> EventLoop<M> {
 
     /// Goes on with dialling, if that is what we do.
     fn take_dialled(&mut self, now: Time) -> Result<(), Error> {
-        let Some(dial) = self.dial.as_mut().filter(|_| self.endpoint.is_accepting()) else {
-            self.dial = None;
+        let Some(dial) = &mut self.dial else {
             return Ok(());
         };
         match dial.turn(self.poll.registry(), DIAL, now) {

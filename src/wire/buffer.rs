@@ -190,6 +190,11 @@ impl Memory {
         }
     }
 
+    /// A span with a copy of `bytes` and a holder.
+    pub fn store(&mut self, bytes: &[u8]) -> Span {
+        Span::new(Self::area_of(self.pool.keep(bytes)), 0..bytes.len())
+    }
+
     fn copy(&mut self, from: Span, to: BufferId, offset: usize) {
         match Self::buffer(from.area) {
             None => self.pool.copy_in(to, offset, &self.scratch[from.range()]),
@@ -232,6 +237,11 @@ impl Assembly {
             [] => 0,
             [full @ .., last] => full.len() * MAX_PAYLOAD + last.len(),
         }
+    }
+
+    /// Bytes of the buffers that it holds.
+    pub fn held(&self) -> usize {
+        self.chunks.len() * MAX_RECORD
     }
 
     /// Whether nothing is being joined.
