@@ -15,6 +15,9 @@ mod raw;
 mod world;
 
 mod bounds;
+mod classic;
 mod clocks;
 mod completion;
 mod flow;
+mod seeds;
+mod stopping;

@@ -43,6 +43,7 @@ pub(crate) struct Pipe {
     pub(crate) write_error: Option<ErrorKind>,
     /// Flips this bit of the byte that is written at this place.
     pub(crate) flip: Option<(u64, u8)>,
+    pub(crate) flipped: bool,
     pub(crate) reader_waits: bool,
     pub(crate) writer_waits: bool,
 }
@@ -60,6 +61,7 @@ impl Pipe {
             deserted: false,
             write_error: None,
             flip: None,
+            flipped: false,
             reader_waits: false,
             writer_waits: false,
         }
@@ -145,6 +147,11 @@ impl Net {
     /// The pipe that `end` writes to.
     pub(crate) fn outgoing(&mut self, end: End) -> &mut Pipe {
         &mut self.pipes[end.outgoing()]
+    }
+
+    /// Whether a bit of what `end` wrote was flipped.
+    pub(crate) fn was_flipped(&self, end: End) -> bool {
+        self.pipes[end.outgoing()].flipped
     }
 
     /// Adds `what` to the trace of the run.
@@ -248,6 +255,7 @@ impl Net {
             && let Some(byte) = bytes.get_mut(at as usize)
         {
             *byte ^= 1 << bit;
+            pipe.flipped = true;
         }
         pipe.written += bytes.len() as u64;
         // Nothing overtakes what is on its way.

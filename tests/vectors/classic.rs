@@ -11,7 +11,7 @@ use sha2::Sha256;
 
 use crate::answers::{array, bytes, classic, list, secrets, text};
 
-fn keys(pair: &Value) -> ClassicKeys {
+pub(crate) fn keys(pair: &Value) -> ClassicKeys {
     let as_typed = |name: &str| text(&pair[name]).as_bytes().to_vec();
     ClassicKeys::new(&secrets(as_typed("confkey"), as_typed("authkey")))
 }

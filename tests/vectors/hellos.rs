@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::answers::{array, bytes, hex, native, secrets};
 
-fn identity() -> Identity {
+pub(crate) fn identity() -> Identity {
     let native = native();
     Identity::new(&secrets(
         bytes(&native["confkey"]),

@@ -1,12 +1,15 @@
 //! Known answers, made by an independent program: `vectors.json`, which
 //! `PROTOCOL.md` describes.
 //!
-//! Here is what layouts and keys alone decide. What needs a connection (which
-//! record may follow which, and how a classic message is joined) is not.
+//! What layouts and keys alone decide is in [`hellos`], [`records`], [`refused`]
+//! and [`classic`]; [`connection`] and [`classic_connection`] play the bytes to
+//! real connections: which record may follow which, how a message is joined.
 #![allow(clippy::unwrap_used)]
 
 mod answers;
 mod classic;
+mod classic_connection;
+mod connection;
 mod hellos;
 mod records;
 mod refused;

@@ -1,0 +1,215 @@
+//! Two sessions: whatever the stream is cut into, and whatever bit of it is
+//! changed.
+
+use std::sync::Arc;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+use sealwire::conn::session::{Event, Session};
+use sealwire::conn::{Connection, Outcome};
+use sealwire::crypto::dh::Private;
+use sealwire::crypto::keys::Identity;
+use sealwire::crypto::secret::{Secret, SecretPair};
+use sealwire::limits::{EPOCH_BITS, MAX_PAYLOAD};
+use sealwire::time::Time;
+
+use crate::plan::any_bytes;
+
+const NOW: Time = Time::ZERO;
+const MAX_MESSAGE: usize = 1 << 20;
+
+/// One side, what it has to say, and what it has heard.
+struct Side {
+    session: Session,
+    plan: Vec<Vec<u8>>,
+    heard: Vec<Vec<u8>>,
+    outcome: Option<Outcome>,
+    shuts_down: bool,
+    /// Bytes on their way to the other side, and how many ever were.
+    out: Vec<u8>,
+    sent: usize,
+}
+
+impl Side {
+    fn new(connection: Connection, plan: Vec<Vec<u8>>) -> Self {
+        Self {
+            session: Session::new(connection, MAX_MESSAGE),
+            plan,
+            heard: Vec::new(),
+            outcome: None,
+            shuts_down: false,
+            out: Vec::new(),
+            sent: 0,
+        }
+    }
+
+    /// Acts on what has happened: says all when it may, then FIN.
+    fn act(&mut self) {
+        while let Some(event) = self.session.poll_event() {
+            assert_eq!(self.outcome, None, "nothing follows the end");
+            match event {
+                Event::Open => {
+                    for message in &self.plan {
+                        // Not if it is over by now: what came next was wrong.
+                        self.session.send(NOW, message, &mut self.out);
+                    }
+                    self.session.finish(NOW, &mut self.out);
+                }
+                Event::Message(message) => self.heard.push(message),
+                Event::Fin => {}
+                Event::ShutDown => self.shuts_down = true,
+                Event::Over(outcome) => self.outcome = Some(outcome),
+            }
+        }
+    }
+
+    fn receive(&mut self, bytes: &[u8]) {
+        if self.outcome.is_none() {
+            self.session.receive(NOW, bytes, &mut self.out);
+            self.act();
+        }
+    }
+}
+
+/// A client and a server with these plans.
+fn pair(plans: [Vec<Vec<u8>>; 2]) -> [Side; 2] {
+    let secrets = SecretPair {
+        confkey: Secret::new(vec![1; 32]),
+        authkey: Secret::new(vec![2; 32]),
+    };
+    let identity = Arc::new(Identity::new(&secrets).unwrap());
+    let client = Connection::client(identity.clone(), Private::new([3; 32]), NOW);
+    let server = Connection::server(identity, Private::new([4; 32]), NOW);
+    let [of_client, of_server] = plans;
+    let mut sides = [Side::new(client, of_client), Side::new(server, of_server)];
+    let client = &mut sides[0];
+    client.session.start(NOW, &mut client.out);
+    sides
+}
+
+/// Carries bytes both ways in pieces of these sizes until nothing moves, then
+/// ends the streams. `flip` changes a bit of what side 0 or 1 sends.
+fn carry(sides: &mut [Side; 2], pieces: &[usize], flip: Option<(usize, usize, u8)>) {
+    let mut pieces = pieces.iter().copied().cycle();
+    while sides.iter().any(|side| !side.out.is_empty()) {
+        for from in 0..2 {
+            let [a, b] = &mut *sides;
+            let (sender, receiver) = if from == 0 { (a, b) } else { (b, a) };
+            let count = pieces.next().unwrap().min(sender.out.len());
+            if count == 0 {
+                continue;
+            }
+            let mut piece: Vec<u8> = sender.out.drain(..count).collect();
+            if let Some((side, place, bit)) = flip
+                && side == from
+                && (sender.sent..sender.sent + count).contains(&place)
+            {
+                piece[place - sender.sent] ^= 1 << bit;
+            }
+            sender.sent += count;
+            receiver.receive(&piece);
+        }
+    }
+    sides.iter_mut().for_each(|side| side.receive(&[]));
+}
+
+fn messages() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    let len = prop_oneof![
+        6 => 0..200_usize,
+        2 => MAX_PAYLOAD - 2..MAX_PAYLOAD + 3,
+        1 => 0..100_000_usize,
+    ];
+    let message = (len, any::<u32>()).prop_map(|(len, seed)| any_bytes(seed, len));
+    vec(message, 0..6)
+}
+
+fn pieces() -> impl Strategy<Value = Vec<usize>> {
+    let piece = prop_oneof![4 => 1..100_usize, 2 => 100..5000_usize, 2 => 5000..100_000_usize];
+    vec(piece, 1..12)
+}
+
+/// How much each side of these plans sends when nothing is changed.
+fn sent(plans: &[Vec<Vec<u8>>; 2]) -> [usize; 2] {
+    let mut sides = pair(plans.clone());
+    carry(&mut sides, &[1 << 20], None);
+    sides.map(|side| side.sent)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Goal: messages of any size arrive as they were sent, both ways, and both
+    /// sides are complete. Method: streams cut into any pieces.
+    #[test]
+    fn messages_survive_any_cut(plans in [messages(), messages()], pieces in pieces()) {
+        let mut sides = pair(plans);
+        carry(&mut sides, &pieces, None);
+        for (side, other) in [(&sides[0], &sides[1]), (&sides[1], &sides[0])] {
+            prop_assert!(side.heard == other.plan);
+            prop_assert!(side.shuts_down);
+            prop_assert_eq!(&side.outcome, &Some(Ok(())));
+        }
+    }
+
+    /// Goal: a changed bit is noticed, and nothing wrong is ever heard. Method:
+    /// any bit of either stream; whoever received it must fail, with what came
+    /// before it heard, and nothing else.
+    #[test]
+    fn a_flipped_bit_is_noticed(
+        plans in [messages(), messages()],
+        pieces in pieces(),
+        from in 0..2_usize,
+        place: Index,
+        early: bool,
+        bit in 0..8_u8,
+    ) {
+        let sent = sent(&plans)[from];
+        let place = place.index(if early { sent.min(300) } else { sent });
+        let mut sides = pair(plans);
+        carry(&mut sides, &pieces, Some((from, place, bit)));
+        prop_assert!(sides[from].sent > place, "it was never sent");
+        let victim = sides[1 - from].outcome.clone();
+        prop_assert!(matches!(victim, Some(Err(_))), "{victim:?}");
+        for (side, other) in [(&sides[0], &sides[1]), (&sides[1], &sides[0])] {
+            prop_assert!(other.plan.starts_with(&side.heard));
+        }
+    }
+}
+
+/// Goal: a connection goes on over the end of an epoch, though it happens in the
+/// middle of a batch. Method: a little more than 2^20 empty messages in one
+/// direction, cut into pieces that divide nothing, then a few the other way.
+#[test]
+fn an_epoch_ends_unnoticed() {
+    let count = (1 << EPOCH_BITS) + 10;
+    let [mut client, mut server] = pair([Vec::new(), vec![b"still here".to_vec()]]);
+    // A shake of hands, without the FINs of `act`.
+    let (mut hello, mut answer, mut first) = (Vec::new(), Vec::new(), Vec::new());
+    std::mem::swap(&mut hello, &mut client.out);
+    server.session.receive(NOW, &hello, &mut answer);
+    client.session.receive(NOW, &answer, &mut first);
+    server.receive(&first);
+
+    let (mut stream, mut heard) = (Vec::new(), 0);
+    for _ in 0..count {
+        assert!(client.session.send(NOW, b"", &mut stream));
+        if stream.len() > 50_000 {
+            for piece in stream.drain(..).as_slice().chunks(9973) {
+                server.session.receive(NOW, piece, &mut server.out);
+            }
+            while let Some(event) = server.session.poll_event() {
+                assert_eq!(event, Event::Message(Vec::new()));
+                heard += 1;
+            }
+        }
+    }
+    server.receive(&stream);
+    assert_eq!(heard + server.heard.len(), count);
+    assert_eq!(server.outcome, None);
+    let answers = std::mem::take(&mut server.out);
+    client.session.receive(NOW, &answers, &mut stream);
+    let events: Vec<Event> = std::iter::from_fn(|| client.session.poll_event()).collect();
+    let said = Event::Message(b"still here".to_vec());
+    assert_eq!(events, [Event::Open, said, Event::Fin]);
+}

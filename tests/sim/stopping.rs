@@ -1,0 +1,316 @@
+//! How a program ends: by its input, with its peer, by a signal, or because its
+//! own input or output failed; and with which exit code.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use sealwire::endpoint::{Cut, Event, InputKind, Leaves, Notice};
+use sealwire::error::{Abort, Failure, Reason};
+use sealwire::modes::chat::Chat;
+use sealwire::modes::echo::Echo;
+use sealwire::modes::sink::Sink;
+
+use crate::people::{Sender, native};
+use crate::port::Plain;
+use crate::raw::Raw;
+use crate::world::{Pair, World};
+
+const TERM: u8 = 15;
+
+const PIPE: InputKind = InputKind {
+    cut: Cut::Blocks,
+    terminal: false,
+};
+
+const TERMINAL: InputKind = InputKind {
+    cut: Cut::Lines,
+    terminal: true,
+};
+
+fn exit(world: &World, host: usize) -> Option<u8> {
+    world.hosts[host].endpoint.exit()
+}
+
+fn aborted(reason: Reason) -> Option<Result<(), Failure>> {
+    Some(Err(Failure::Aborted(Abort::new(reason, ""))))
+}
+
+/// A server that echoes, and a client on `plain`.
+fn chat_client(input: InputKind, plain: Plain) -> (World, usize, usize, Pair) {
+    let mut world = World::calm();
+    let server = world.host(native(1, Leaves::WhenStopped), Echo);
+    let client = world.host(native(2, Leaves::WithPeers), Chat::new(input.terminal));
+    world.local(client, Some(input), plain);
+    let pair = world.connect(client, server);
+    world.settle();
+    (world, server, client, pair)
+}
+
+/// A chat server on `plain`, and a client that stays.
+fn chat_server(leaves: Leaves, input: InputKind, plain: Plain) -> (World, usize, usize, Pair) {
+    let mut world = World::calm();
+    let server = world.host(native(1, leaves), Chat::new(input.terminal));
+    world.local(server, Some(input), plain);
+    let plan = vec![b"hello\n".to_vec()];
+    let client = world.host(native(2, Leaves::WithPeers), Sender::staying(plan));
+    let pair = world.connect(client, server);
+    world.settle();
+    (world, server, client, pair)
+}
+
+/// Goal: a signal ends a client whose pipe has not ended with ABORT (3) and
+/// 128 + n; one at a terminal with FIN, and 0 once all is complete.
+#[test]
+fn a_signal_stops_a_client() {
+    let (mut world, server, client, pair) = chat_client(PIPE, Plain::open(b"some"));
+    world.stop(client, TERM);
+    world.run_millis(10);
+    let outcome = world.hosts[server].outcome(pair.at_server).cloned();
+    assert_eq!(outcome, aborted(Reason::GOING_AWAY));
+    assert_eq!(exit(&world, client), Some(128 + TERM));
+
+    let (mut world, server, client, pair) = chat_client(TERMINAL, Plain::open(b""));
+    world.hosts[client].locals[0].input.extend(b"some\n");
+    world.poke(client);
+    world.settle();
+    world.stop(client, TERM);
+    world.run_millis(10);
+    assert_eq!(world.hosts[server].outcome(pair.at_server), Some(&Ok(())));
+    assert_eq!(exit(&world, client), Some(0));
+    assert_eq!(world.hosts[client].locals[0].output, b"some\n");
+}
+
+/// Goal: peers that do not answer the FIN of a server that is stopped have 5 s,
+/// then ABORT (3) and 1 s more; the server's own code is 0. Method: a peer that
+/// reads and stays, and one that does not read at all, whose socket is full.
+#[test]
+fn a_stopped_server_waits_five_seconds_and_one() {
+    let mut world = World::calm();
+    let server = world.host(native(1, Leaves::WhenStopped), Echo);
+    let client = world.host(native(2, Leaves::WithPeers), Sender::staying(vec![]));
+    let pair = world.connect(client, server);
+    let (_, unproved) = world.accept(server, 1000);
+    let mut deaf = Raw::join_by(&mut world, server, 5000);
+    deaf.say(&mut world, &[1; 4900]);
+    deaf.say(&mut world, &[1; 4900]);
+    world.stop(server, TERM);
+    world.settle();
+    assert!(!world.hosts[server].endpoint.is_accepting());
+    let closed = world.hosts[server].outcome(unproved).cloned();
+    assert!(
+        matches!(closed, Some(Err(Failure::Closed(_)))),
+        "{closed:?}"
+    );
+    world.run_millis(4990);
+    assert_eq!(world.hosts[client].log.borrow().fins.len(), 1);
+    assert_eq!(world.hosts[client].outcome(pair.at_client), None);
+    world.run_millis(20);
+    let outcome = world.hosts[client].outcome(pair.at_client).cloned();
+    assert_eq!(outcome, aborted(Reason::GOING_AWAY));
+    assert_eq!(exit(&world, client), Some(3));
+    assert_eq!(exit(&world, server), None, "one does not listen");
+    world.run_millis(1000);
+    assert_eq!(exit(&world, server), Some(0));
+}
+
+/// Goal: a second signal leaves at once.
+#[test]
+fn a_second_signal_leaves_at_once() {
+    let (mut world, server, ..) = chat_server(Leaves::AfterInput, PIPE, Plain::open(b""));
+    world.stop(server, 2);
+    assert_eq!(exit(&world, server), None);
+    world.stop(server, TERM);
+    let code = exit(&world, server).unwrap();
+    assert!(code > 128, "{code}");
+}
+
+/// Goal: a one-shot server leaves when its input has ended and its peers are
+/// complete, with 0, and says that it will; the unproved are closed. Method: the
+/// peer finishes later.
+#[test]
+fn a_one_shot_server_leaves_after_its_peers() {
+    let mut world = World::calm();
+    let server = world.host(native(1, Leaves::AfterInput), Chat::new(false));
+    world.local(server, Some(PIPE), Plain::pipe(b"all of it"));
+    world.run_millis(1000);
+    assert_eq!(world.hosts[server].locals[0].input.len(), 9, "for whom?");
+    let (_, unproved) = world.accept(server, 100);
+    let mut raw = Raw::join(&mut world, server);
+    assert!(!world.hosts[server].endpoint.is_accepting());
+    assert!(world.hosts[server].outcome(unproved).is_some());
+    let leaving = |event: &Event| matches!(event, Event::Notice(Notice::LeavingAfterPeers));
+    assert!(world.hosts[server].events.iter().any(leaving));
+    assert_eq!(exit(&world, server), None);
+    raw.say(&mut world, b"and this");
+    raw.finish(&mut world);
+    raw.read(&mut world);
+    raw.close(&mut world);
+    assert_eq!(raw.messages(), [b"all of it"]);
+    assert_eq!(world.hosts[server].locals[0].output, b"and this");
+    assert_eq!(exit(&world, server), Some(0));
+}
+
+/// Goal: a one-shot server leaves with the highest code of its peers. Method:
+/// one complete, one that is cut off.
+#[test]
+fn a_one_shot_server_tells_the_worst() {
+    let mut world = World::calm();
+    let server = world.host(native(1, Leaves::AfterInput), Chat::new(false));
+    world.local(server, Some(PIPE), Plain::open(b""));
+    let mut good = Raw::join(&mut world, server);
+    let mut bad = Raw::join(&mut world, server);
+    world.hosts[server].locals[0].input_ended = true;
+    world.poke(server);
+    world.settle();
+    bad.close(&mut world);
+    good.finish(&mut world);
+    good.read(&mut world);
+    good.close(&mut world);
+    assert_eq!(exit(&world, server), Some(4));
+}
+
+/// Goal: a closed output ends a client: ABORT (8) to the peer, 0 if nothing of
+/// its own is lost, 1 if its input is cut by it.
+#[test]
+fn a_closed_output_ends_a_client() {
+    for (ended, code) in [(true, 0), (false, 1)] {
+        let plain = Plain {
+            input_ended: ended,
+            write_error: Some(ErrorKind::BrokenPipe),
+            ..Plain::open(b"comes back")
+        };
+        let (mut world, server, client, pair) = chat_client(PIPE, plain);
+        world.run_millis(10);
+        let outcome = world.hosts[server].outcome(pair.at_server).cloned();
+        assert_eq!(
+            outcome,
+            aborted(Reason::LOCAL_ERROR),
+            "input ended: {ended}"
+        );
+        assert_eq!(exit(&world, client), Some(code), "input ended: {ended}");
+        let told = |event: &Event| matches!(event, Event::Notice(_));
+        assert!(!world.hosts[client].events.iter().any(told), "quietly");
+    }
+}
+
+/// Goal: another error of output or input ends a client with 1, and says so.
+#[test]
+fn a_failing_local_ends_a_client() {
+    for reading in [true, false] {
+        let mut plain = Plain::open(b"comes back");
+        match reading {
+            true => plain.read_error = Some(ErrorKind::Other),
+            false => plain.write_error = Some(ErrorKind::StorageFull),
+        }
+        let (mut world, server, client, pair) = chat_client(PIPE, plain);
+        world.run_millis(10);
+        let outcome = world.hosts[server].outcome(pair.at_server).cloned();
+        assert_eq!(outcome, aborted(Reason::LOCAL_ERROR), "reading: {reading}");
+        assert_eq!(exit(&world, client), Some(1), "reading: {reading}");
+        let told = |event: &Event| matches!(event, Event::Notice(Notice::LocalFailed(..)));
+        assert!(world.hosts[client].events.iter().any(told));
+    }
+}
+
+/// Goal: a server that serves until stopped goes on when its output fails, and
+/// leaves when it is closed. Method: a peer, whose message cannot be written.
+#[test]
+fn a_serving_chat_and_its_output() {
+    for (kind, code) in [
+        (ErrorKind::StorageFull, None),
+        (ErrorKind::BrokenPipe, Some(0)),
+    ] {
+        let plain = Plain {
+            write_error: Some(kind),
+            ..Plain::open(b"")
+        };
+        let (mut world, server, client, pair) = chat_server(Leaves::WhenStopped, TERMINAL, plain);
+        world.run_millis(10);
+        let outcome = world.hosts[client].outcome(pair.at_client).cloned();
+        assert_eq!(outcome, aborted(Reason::LOCAL_ERROR), "{kind}");
+        assert_eq!(exit(&world, server), code, "{kind}");
+        assert_eq!(world.hosts[server].endpoint.is_accepting(), code.is_none());
+        if code.is_none() {
+            world.hosts[server].locals[0].write_error = None;
+            let mut next = Raw::join(&mut world, server);
+            next.say(&mut world, b"better");
+            assert_eq!(world.hosts[server].locals[0].output, b"better");
+        }
+    }
+}
+
+/// Goal: what a terminal gives with nobody there is dropped with a notice, and a
+/// pipe is not read then.
+#[test]
+fn a_terminal_is_always_read() {
+    let mut world = World::calm();
+    let server = world.host(native(1, Leaves::WhenStopped), Chat::new(true));
+    world.local(server, Some(TERMINAL), Plain::open(b"anybody?\n"));
+    world.settle();
+    let told = |event: &Event| matches!(event, Event::Notice(Notice::NobodyThere));
+    assert!(world.hosts[server].events.iter().any(told));
+    world.hosts[server].locals[0].input.extend(b"hello ");
+    world.poke(server);
+    let mut raw = Raw::join(&mut world, server);
+    world.hosts[server].locals[0].input.extend(b"you\nand");
+    world.poke(server);
+    world.settle();
+    world.hosts[server].locals[0].input_ended = true;
+    world.poke(server);
+    world.settle();
+    raw.read(&mut world);
+    assert_eq!(raw.messages(), [&b"hello you\n"[..], b"and"]);
+    // Who comes later hears at once that nothing follows.
+    let mut late = Raw::join(&mut world, server);
+    late.read(&mut world);
+    assert!(late.events.contains(&sealwire::conn::session::Event::Fin));
+}
+
+/// Goal: DONE is not said before the output has taken what came before FIN, and
+/// the client does not leave before. Method: an output that blocks for a minute.
+#[test]
+fn done_waits_for_the_output() {
+    let mut world = World::calm();
+    let server = world.host(native(1, Leaves::AfterInput), Chat::new(false));
+    let plain = Plain {
+        room: 4,
+        ..Plain::pipe(b"")
+    };
+    world.local(server, Some(PIPE), plain);
+    let plan = vec![b"written later".to_vec()];
+    let client = world.host(native(2, Leaves::WithPeers), Sender::new(plan));
+    world.connect(client, server);
+    world.run(Duration::from_secs(60));
+    assert_eq!(world.hosts[server].locals[0].output, b"writ");
+    assert_eq!((exit(&world, client), exit(&world, server)), (None, None));
+    world.hosts[server].locals[0].room = 100;
+    world.poke(server);
+    world.run_millis(10);
+    assert_eq!(world.hosts[server].locals[0].output, b"written later");
+    assert_eq!(
+        (exit(&world, client), exit(&world, server)),
+        (Some(0), Some(0))
+    );
+}
+
+/// Goal: a client whose server vanishes leaves with 4, and with 5 when it falls
+/// silent.
+#[test]
+fn a_client_tells_how_its_server_left() {
+    for (vanishes, code) in [(true, 4), (false, 5)] {
+        let mut world = World::calm();
+        let server = world.host(native(1, Leaves::WhenStopped), Sink);
+        let client = world.host(native(2, Leaves::WithPeers), Sender::staying(vec![]));
+        let pair = world.connect(client, server);
+        world.settle();
+        if vanishes {
+            world.net.reset(pair.link);
+        } else {
+            let gone = world.hosts.swap_remove(server);
+            drop(gone);
+        }
+        world.run(Duration::from_secs(91));
+        let client = world.hosts.len() - 1;
+        assert_eq!(exit(&world, client), Some(code));
+    }
+}

@@ -1,0 +1,118 @@
+//! The vectors' classic frames, played to real connections.
+
+use std::sync::Arc;
+
+use sealwire::conn::classic::ClassicConnection;
+use sealwire::error::{Failure, PeerFault};
+use sealwire::time::Time;
+use serde_json::Value;
+
+use crate::answers::{array, bytes, classic, list, text};
+use crate::classic::keys;
+
+const NOW: Time = Time::ZERO;
+const MAX_MESSAGE: usize = 1 << 24;
+
+fn connection() -> ClassicConnection {
+    ClassicConnection::new(Arc::new(keys(classic())), MAX_MESSAGE, NOW)
+}
+
+/// What was received: whole messages, and how it stands.
+#[derive(Debug, PartialEq)]
+struct Heard {
+    messages: Vec<String>,
+    unfinished: String,
+    failure: Option<Failure>,
+}
+
+/// Gives a connection `input` in pieces of `piece` bytes, the first of `first`.
+fn play(input: &[u8], first: usize, piece: usize) -> Heard {
+    let mut conn = connection();
+    let (mut kept, mut rest) = (Vec::new(), input);
+    let mut heard = Heard {
+        messages: Vec::new(),
+        unfinished: String::new(),
+        failure: None,
+    };
+    let mut next = first;
+    while !rest.is_empty() {
+        let (now, later) = rest.split_at(next.min(rest.len()));
+        (rest, next) = (later, piece);
+        kept.extend_from_slice(now);
+        conn.heard(NOW);
+        while let Some(opened) = conn.open(NOW, &mut kept) {
+            heard.unfinished += str::from_utf8(&kept[opened.text]).unwrap();
+            kept.drain(..opened.used);
+            if opened.last {
+                heard.messages.push(std::mem::take(&mut heard.unfinished));
+            }
+        }
+    }
+    heard.failure = conn.outcome().map(|outcome| outcome.clone().unwrap_err());
+    assert!(
+        heard.failure.is_some() || kept.is_empty(),
+        "{} bytes left",
+        kept.len()
+    );
+    heard
+}
+
+/// Every way to give `input`: cut once, at every byte, and byte by byte.
+fn in_every_way(input: &[u8], check: impl Fn(&str, Heard)) {
+    for cut in 1..=input.len() {
+        check(&format!("cut at {cut}"), play(input, cut, input.len()));
+    }
+    check("byte by byte", play(input, 1, 1));
+}
+
+fn reads_back(entry: &Value) {
+    let line = text(&entry["text"]);
+    in_every_way(&bytes(&entry["frames"]), |how, heard| {
+        assert_eq!(heard.messages, [line], "{line:?}, {how}");
+        assert_eq!(heard.failure, None, "{line:?}, {how}");
+    });
+}
+
+/// Goal: a connection sends each message right to the byte.
+#[test]
+fn a_connection_sends_the_expected_frames() {
+    let iv = array(&classic()["iv_of_every_frame"]);
+    for entry in list(&classic()["sent_by_this_project"]) {
+        let mut conn = connection();
+        let (mut rest, mut sent) = (text(&entry["text"]), Vec::new());
+        while !rest.is_empty() {
+            let count = conn.seal(rest, iv);
+            rest = &rest[count..];
+            let frame = conn.frame().unwrap();
+            sent.extend_from_slice(frame);
+            conn.taken(frame.len());
+        }
+        assert_eq!(sent, bytes(&entry["frames"]), "{}", entry["text"]);
+    }
+}
+
+/// Goal: a connection reads what this project and what the old program sends.
+#[test]
+fn a_connection_reads_what_is_sent() {
+    for name in ["sent_by_this_project", "also_accepted_from_seed_peers"] {
+        list(&classic()[name]).iter().for_each(reads_back);
+    }
+}
+
+/// Goal: what is wrong ends a connection, all in the same way but what is too
+/// long, and nothing of it is handed on. Method: all of the list, cut everywhere.
+#[test]
+fn wrong_frames_are_refused() {
+    let wrong = classic()["refuse"].as_object().unwrap();
+    assert!(!wrong.is_empty());
+    for (name, frames) in wrong {
+        in_every_way(&bytes(frames), |how, heard| {
+            let fault = match name.as_str() {
+                "over_any_limit" => PeerFault::ClassicLength,
+                _ => PeerFault::ClassicFrame,
+            };
+            assert_eq!(heard.failure, Some(Failure::Peer(fault)), "{name}, {how}");
+            assert!(heard.messages.is_empty(), "{name}, {how}: {heard:?}");
+        });
+    }
+}
