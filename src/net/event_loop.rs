@@ -45,7 +45,7 @@ pub enum Report {
     /// SIGUSR1: a line of statistics is wanted.
     StatisticsWanted,
     /// Connections wait, and this machine has no descriptors or memory for them.
-    CannotAccept(io::ErrorKind),
+    CannotAccept(io::Error),
 }
 
 /// Accepting.
@@ -272,7 +272,7 @@ impl<M: Mode> EventLoop<M> {
                 }
                 Err(error) => {
                     accepting.paused = Some(now + ACCEPT_PAUSE);
-                    self.reports.push(Report::CannotAccept(error.kind()));
+                    self.reports.push(Report::CannotAccept(error));
                     return;
                 }
             }
