@@ -218,8 +218,11 @@ impl Program {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        let id = Pid::from_child(&self.child);
-        kill_process(id, signal).expect("it runs");
+        kill_process(self.id(), signal).expect("it runs");
+    }
+
+    pub(crate) fn id(&self) -> Pid {
+        Pid::from_child(&self.child)
     }
 
     pub(crate) fn is_running(&mut self) -> bool {
