@@ -12,6 +12,7 @@ mod addresses;
 mod chat;
 mod classic;
 mod codes;
+mod idle;
 mod keys;
 mod modes;
 mod old;

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// How long anything may take; far more than it does.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// How long anything may take: far more than it does, even 100 MB in a debug build
+/// on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 /// How long to watch for what is not to happen.
 pub(crate) const A_WHILE: Duration = Duration::from_millis(300);
 
@@ -218,8 +219,11 @@ impl Program {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        let id = Pid::from_child(&self.child);
-        kill_process(id, signal).expect("it runs");
+        kill_process(self.id(), signal).expect("it runs");
+    }
+
+    pub(crate) fn id(&self) -> Pid {
+        Pid::from_child(&self.child)
     }
 
     pub(crate) fn is_running(&mut self) -> bool {

@@ -6,6 +6,7 @@ use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, Rlimit, prlimit};
 use sealwire::limits::SERVER_HELLO;
 
 use crate::program::{Launch, Program};
@@ -133,6 +134,25 @@ fn handshakes_have_a_deadline() {
     }
     server.lines(4, "no handshake within 5 s");
     drip.join().unwrap();
+    still_serves(&server);
+    server.stop();
+}
+
+/// Goal: a server that has no descriptors left says so, rests, and serves again
+/// when there are some. Method: leave it 24, and open 30 connections.
+#[test]
+fn out_of_descriptors() {
+    let server = Launch::server("--echo").start();
+    let port = server.port();
+    let limit = Rlimit {
+        current: Some(24),
+        maximum: Some(24),
+    };
+    prlimit(Some(server.id()), Resource::Nofile, limit).unwrap();
+    let connections: Vec<_> = (0..30).map(|_| connect(port)).collect();
+    let line = server.line("cannot accept more connections for now");
+    assert!(line.contains("Too many open files"), "{line}");
+    drop(connections);
     still_serves(&server);
     server.stop();
 }
