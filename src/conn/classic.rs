@@ -44,10 +44,7 @@ struct Line {
 }
 
 impl Line {
-    /// The first line of `text`, with its newline.
-    fn first_of(text: &[u8]) -> Self {
-        let newline = text.iter().position(|&byte| byte == b'\n');
-        let line = &text[..newline.map_or(text.len(), |at| at + 1)];
+    fn new(line: &[u8]) -> Self {
         // All but the bytes that continue one (RFC 3629 §3).
         let starts = line.iter().filter(|&&byte| byte & 0xc0 != 0x80);
         Self {
@@ -253,20 +250,24 @@ impl ClassicConnection {
         self.frame.as_ref().map(|frame| &frame.bytes[frame.taken..])
     }
 
-    /// Makes the next frame of `text`, what is left to be sent, and says how many
-    /// bytes of it the frame carries. A message is a line of it, with its newline.
-    /// `iv` is random.
+    /// How many bytes are left of the line that is being sent; none between lines.
+    pub fn left_of_line(&self) -> usize {
+        self.line.bytes
+    }
+
+    /// Makes the next frame of `line`, which is a whole line or what is left of
+    /// it, and says how many bytes of it the frame carries. `iv` is random.
     ///
     /// # Panics
     ///
-    /// If a frame still waits, or `text` does not begin with a character.
-    pub fn seal(&mut self, text: &[u8], iv: [u8; BLOCK]) -> usize {
+    /// If a frame still waits, or `line` does not begin with a character.
+    pub fn seal(&mut self, line: &[u8], iv: [u8; BLOCK]) -> usize {
         assert!(self.frame.is_none(), "one frame at a time");
         if self.line.bytes == 0 {
-            self.line = Line::first_of(text);
+            self.line = Line::new(line);
         }
         // Only as much as a frame may need is looked at: a line may be long.
-        let near = &text[..self.line.bytes.min(CLASSIC_TEXT + 4)];
+        let near = &line[..self.line.bytes.min(CLASSIC_TEXT + 4)];
         let near = near.utf8_chunks().next().map_or("", |chunk| chunk.valid());
         let text = classic::first_frame(near);
         assert!(!text.is_empty(), "a frame carries text");

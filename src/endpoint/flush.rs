@@ -215,9 +215,13 @@ impl Core {
                     return;
                 };
                 let text = self.memory.bytes(item.span);
+                let line = match conn.left_of_line() {
+                    0 => first_line(text),
+                    left => &text[..left],
+                };
                 let mut iv = [0; BLOCK];
                 self.setup.rng.fill_bytes(&mut iv);
-                let count = conn.seal(text, iv);
+                let count = conn.seal(line, iv);
                 slot.queue.consume(&mut self.nodes, &mut self.memory, count);
             }
             let Some(frame) = conn.frame() else {
@@ -285,4 +289,10 @@ impl Core {
             }
         }
     }
+}
+
+/// The first line of `text`, with its newline.
+fn first_line(text: &[u8]) -> &[u8] {
+    let newline = text.iter().position(|&byte| byte == b'\n');
+    &text[..newline.map_or(text.len(), |at| at + 1)]
 }

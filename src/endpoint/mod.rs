@@ -153,6 +153,8 @@ pub struct Core {
     touched: Vec<PeerId>,
     /// Queues took too much memory when the last tick ended.
     pressed: bool,
+    /// They took twice that much: nothing more is queued.
+    full: bool,
     /// Some queue has fallen below high water since the paused were looked at.
     relieved: bool,
     timers: Timers,
@@ -203,6 +205,7 @@ impl<M: Mode> Endpoint<M> {
                 paused: Vec::new(),
                 touched: Vec::new(),
                 pressed: false,
+                full: false,
                 relieved: false,
                 timers: Timers::default(),
                 ends,

@@ -158,7 +158,7 @@ impl Core {
         let Some(slot) = self.peers.get(peer).filter(|slot| slot.takes_messages()) else {
             return false;
         };
-        if self.is_full() {
+        if self.full {
             // Whoever else holds the memory, this one has no more room either.
             self.abort(peer, Abort::new(Reason::TOO_SLOW, "too much is queued"));
             return false;

@@ -20,15 +20,12 @@ impl Core {
         self.memory.pool.held() - others + self.nodes.len() * QUEUED_ITEM
     }
 
-    /// Whether not even one more message is to be queued.
-    pub(super) fn is_full(&self) -> bool {
-        self.waiting() >= 2 * self.setup.limits.max_queued
-    }
-
     /// Looks, when a tick ends, whether queues take more than they may. If that
     /// has changed, so has high water for everyone.
     pub(super) fn look_at_pressure(&mut self) {
-        let pressed = self.waiting() >= self.setup.limits.max_queued;
+        let waiting = self.waiting();
+        self.full = waiting >= 2 * self.setup.limits.max_queued;
+        let pressed = waiting >= self.setup.limits.max_queued;
         if pressed == self.pressed {
             return;
         }

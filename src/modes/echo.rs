@@ -15,10 +15,11 @@ impl Mode for Echo {
     }
 
     fn message(&mut self, core: &mut Core, peer: PeerId, message: Message<'_>) {
-        if !core.send(peer, message) {
-            // We have said all: this one cannot be answered, nor its end be
-            // confirmed.
+        if core.is_stopping() {
+            // We have said all, so this has no answer and its end no DONE.
             core.abort(peer, Abort::new(Reason::GOING_AWAY, ""));
+        } else {
+            core.send(peer, message);
         }
     }
 

@@ -17,7 +17,7 @@ impl Mode for Relay {
 
     fn message(&mut self, core: &mut Core, peer: PeerId, message: Message<'_>) {
         if core.is_stopping() {
-            // Nobody takes it any more, so its end is not to be confirmed.
+            // Nobody gets it any more, so its end has no DONE.
             core.abort(peer, Abort::new(Reason::GOING_AWAY, ""));
         } else {
             core.broadcast(Some(peer), message);

@@ -144,7 +144,7 @@ fn a_closed_stdout_that_cuts_our_input() {
     drop(reader);
     server.say("one");
     let client = client.ends_with(1);
-    client.refused(1, "standard input or output failed: broken pipe");
+    client.refused(1, "writing standard output: Broken pipe");
     server.line("the peer gave up: local error");
 }
 
@@ -159,7 +159,9 @@ fn a_full_disk() {
     server.say("lost");
     let client = client.ends_with(1);
     assert!(
-        client.stderr.contains("standard input or output failed"),
+        client
+            .stderr
+            .contains("writing standard output: No space left"),
         "{client}"
     );
     server.line("the peer gave up: local error");

@@ -42,7 +42,7 @@ fn wrong_hellos() {
     let refused: [(&[u8], &str); 11] = [
         (&[0xa5; 200], "the first bytes are no hello"),
         (b"GET / HTTP/1.1\r\n\r\n", "the first bytes are no hello"),
-        (b"S", "it closed before the handshake"),
+        (b"S", "it closed before it had proved"),
         (&changed(3, b'2'), "the first bytes are no hello"),
         (&changed(4, 2), "asks for suite 2"),
         (&changed(5, 1), "asks for service 1"),
@@ -90,7 +90,7 @@ fn a_hello_alone_is_nobody() {
     assert_eq!(peer.next(), None);
     server.line("a record does not authenticate");
     drop(RawPeer::unproved(server.port()));
-    server.line("it closed before the handshake");
+    server.line("it closed before it had proved");
     // An ABORT proves its sender, and still joins nothing.
     let mut peer = RawPeer::unproved(server.port());
     peer.say(7, &[3]);

@@ -34,7 +34,7 @@ fn ours(line: &str, iv: [u8; BLOCK]) -> Vec<u8> {
     let mut conn = connection();
     let (mut rest, mut frames) = (line, Vec::new());
     while !rest.is_empty() {
-        let count = conn.seal(rest, iv);
+        let count = conn.seal(rest.as_bytes(), iv);
         rest = &rest[count..];
         assert_eq!(conn.frame().unwrap().len(), CLASSIC_FRAME);
         frames.extend_from_slice(conn.frame().unwrap());
@@ -88,7 +88,7 @@ fn play(input: &[u8], pieces: &[usize]) -> (Vec<String>, Outcome) {
         }
     }
     if !conn.is_over() {
-        conn.end_of_stream(None);
+        conn.end_of_stream(sealwire::conn::StreamEnd::Closed);
     }
     (lines, conn.outcome().unwrap().clone())
 }

@@ -42,7 +42,7 @@ fn frames(line: &str) -> Vec<u8> {
     let mut conn = ClassicConnection::new(keys(), 1 << 20, sealwire::time::Time::ZERO);
     let (mut rest, mut frames) = (line, Vec::new());
     while !rest.is_empty() {
-        let count = conn.seal(rest, [3; 16]);
+        let count = conn.seal(rest.as_bytes(), [3; 16]);
         rest = &rest[count..];
         frames.extend_from_slice(conn.frame().unwrap());
         conn.taken(CLASSIC_FRAME);

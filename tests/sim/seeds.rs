@@ -280,6 +280,8 @@ impl Run {
         let jumped = self.jump.is_some();
         match client.blow {
             None if jumped => {}
+            // The end of one side is that of both, whatever the other had to say.
+            None if client.classic && self.what == What::Chat => {}
             None => assert_eq!(outcomes, [&Ok(()); 2], "{client:?}"),
             Some((_, Blow::Flip { from_client, .. })) => {
                 let link = client.pair.unwrap().link;

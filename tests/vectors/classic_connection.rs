@@ -81,7 +81,7 @@ fn a_connection_sends_the_expected_frames() {
         let mut conn = connection();
         let (mut rest, mut sent) = (text(&entry["text"]), Vec::new());
         while !rest.is_empty() {
-            let count = conn.seal(rest, iv);
+            let count = conn.seal(rest.as_bytes(), iv);
             rest = &rest[count..];
             let frame = conn.frame().unwrap();
             sent.extend_from_slice(frame);
