@@ -96,7 +96,7 @@ pub const SEAL_BUDGET: usize = 4 * MAX_RECORD;
 /// Most bytes read from one local in one tick: what a pipe holds by default.
 pub const LOCAL_BUDGET: usize = 65_536;
 /// Largest message made of a stream; one record each, so that nothing has to be
-/// put together at the far side (`DESIGN.md`).
+/// put together at the far side.
 pub const STREAM_MESSAGE: usize = MAX_PAYLOAD;
 /// A local that feeds peers is not read while one of them has this much queued:
 /// enough to keep its socket busy, little enough to stay in cache.

@@ -200,7 +200,7 @@ impl Run {
 
     fn turn(&mut self, at_most: Duration) -> Result<(), Error> {
         self.events.turn(Some(at_most.min(REDRAW)))?;
-        for report in self.events.reports() {
+        for report in self.events.take_reports() {
             self.note(report);
         }
         let mode = self.events.endpoint().mode();

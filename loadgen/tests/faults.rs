@@ -109,7 +109,7 @@ fn serve(fault: Fault) -> u16 {
         events.listen(listener).unwrap();
         loop {
             events.turn(None).unwrap();
-            events.reports();
+            events.take_reports();
         }
     });
     receiver.recv_timeout(Duration::from_secs(60)).unwrap()

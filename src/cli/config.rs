@@ -1,8 +1,8 @@
 //! What was typed, once it is checked: this can run.
 //!
 //! Says which options go together and what their values may be, and nothing
-//! about how any of it is done. Read next: [`super::keys`] for the keys; whoever
-//! runs a [`Config`] is `net`.
+//! about how any of it is done. Read next: [`super::keys`] for the keys,
+//! [`mod@super::run`] for what a [`Config`] leads to.
 
 use std::ffi::OsString;
 use std::net::Ipv6Addr;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::config::{ModeKind, Role};
 use crate::conn::Outcome;
 use crate::endpoint::mode::Mode;
 use crate::endpoint::{Event, Notice, Stats};
@@ -16,11 +17,32 @@ use crate::time::Time;
 /// How often lines of one kind start anew.
 const PERIOD: Duration = Duration::from_secs(1);
 
+/// Who reads, and therefore what they want to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// Of a client: what went wrong with its one peer.
+    Client,
+    /// Of a chatting server: who comes and who goes.
+    Chat,
+    /// Of a server with a mode: what goes wrong, at a bounded rate.
+    Service,
+}
+
+impl Audience {
+    /// Who reads what a program in this role prints.
+    pub fn of(role: &Role) -> Self {
+        match role {
+            Role::Client { .. } => Self::Client,
+            Role::Server { mode, .. } if *mode == ModeKind::Chat => Self::Chat,
+            Role::Server { .. } => Self::Service,
+        }
+    }
+}
+
 /// Prints reports.
 #[derive(Debug)]
 pub struct Reporter {
-    names_peers: bool,
-    is_client: bool,
+    audience: Audience,
     period: Time,
     printed: u32,
     hidden: u64,
@@ -39,12 +61,10 @@ impl fmt::Display for Name {
 }
 
 impl Reporter {
-    /// Prints who comes and goes if `names_peers`; of a client's one peer, only
-    /// what went wrong.
-    pub fn new(names_peers: bool, is_client: bool) -> Self {
+    /// Prints for `audience`.
+    pub fn new(audience: Audience) -> Self {
         Self {
-            names_peers,
-            is_client,
+            audience,
             period: Time::ZERO,
             printed: 0,
             hidden: 0,
@@ -66,7 +86,7 @@ impl Reporter {
                 }
             }
             Report::Endpoint(Event::Joined(peer)) => {
-                if self.names_peers {
+                if self.audience == Audience::Chat {
                     tracing::info!("{} came", Name(events.address(peer)));
                 }
             }
@@ -76,33 +96,38 @@ impl Reporter {
             Report::Endpoint(Event::Refused(peer, outcome)) => {
                 self.refused(now, &Name(events.address(peer)), &outcome);
             }
-            Report::Endpoint(Event::Notice(notice)) => self.notice(now, notice),
+            Report::Endpoint(Event::Notice(notice)) => self.notice(events, notice),
         }
     }
 
     fn left(&mut self, now: Time, name: &Name, outcome: &Outcome) {
+        let chat = self.audience == Audience::Chat;
         match outcome {
-            Ok(()) if self.names_peers => tracing::info!("{name} left"),
+            Ok(()) if chat => tracing::info!("{name} left"),
             Ok(()) => {}
             // A local of ours failed, which is told once, or is no failure.
             Err(Failure::Gave(abort)) if abort.reason == Reason::LOCAL_ERROR => {}
-            Err(failure) if self.names_peers || self.is_client || self.may_print(now) => {
-                tracing::warn!("{name}: {failure}");
+            Err(failure) => {
+                if self.audience != Audience::Service || self.may_print(now) {
+                    tracing::warn!("{name}: {failure}");
+                }
             }
-            Err(_) => {}
         }
     }
 
     fn refused(&mut self, now: Time, name: &Name, outcome: &Outcome) {
-        match outcome {
-            Ok(()) | Err(Failure::Closed(_)) if !self.is_client => {}
-            Err(failure) if self.is_client => tracing::error!("{name}: {failure}"),
-            Err(failure) if self.may_print(now) => tracing::warn!("{name} refused: {failure}"),
-            _ => {}
+        let Err(failure) = outcome else {
+            return;
+        };
+        if self.audience == Audience::Client {
+            tracing::error!("{name}: {failure}");
+        } else if !matches!(failure, Failure::Closed(_)) && self.may_print(now) {
+            tracing::warn!("{name} refused: {failure}");
         }
     }
 
-    fn notice(&mut self, now: Time, notice: Notice) {
+    fn notice<M: Mode>(&mut self, events: &EventLoop<M>, notice: Notice) {
+        let now = events.now();
         match notice {
             Notice::NobodyThere => tracing::warn!("nobody is there: the line was dropped"),
             Notice::LeavingAfterPeers => {
@@ -115,6 +140,10 @@ impl Reporter {
                     );
                 }
             }
+            Notice::CameLate(peer, given) => tracing::warn!(
+                "{} came after {given} bytes of the input: it gets only what follows",
+                Name(events.address(peer))
+            ),
             Notice::InputFailed(error) => tracing::error!("reading standard input: {error}"),
             Notice::OutputFailed(error) => tracing::error!("writing standard output: {error}"),
         }

@@ -1,11 +1,11 @@
 //! Runs what the command line asks for: builds the endpoint and the loop, turns
 //! it until there is an exit code, and prints what happens.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::sync::Arc;
 
 use super::config::{Config, ModeKind, Role};
-use super::report::Reporter;
+use super::report::{Audience, Reporter};
 use crate::endpoint::mode::Mode;
 use crate::endpoint::{Endpoint, Leaves, Setup};
 use crate::error::Error;
@@ -30,22 +30,21 @@ pub fn run(config: Config) -> Result<u8, Error> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    let plan = Plan::new(&config);
-    let mut reporter = Reporter::new(plan.names_peers, plan.is_client);
-    let mut events = build(&config, &plan).map_err(|error| Error::Local(error.to_string()))?;
+    let audience = Audience::of(&config.role);
+    let mut reporter = Reporter::new(audience);
+    let mut events = build(&config, audience).map_err(cannot_set_up)?;
     match &config.role {
         Role::Client { host } => events.dial(host, config.port),
         Role::Server { listen, .. } => {
             let listener = Listener::bind(listen.as_deref(), config.port)?;
             tracing::info!("listening on {}", listener.local_addr());
-            let listening = events.listen(listener);
-            listening.map_err(|error| Error::Local(error.to_string()))?;
+            events.listen(listener).map_err(cannot_set_up)?;
         }
     }
     drop(config);
     loop {
         events.turn(None)?;
-        for report in events.reports() {
+        for report in events.take_reports() {
             reporter.print(&events, report);
         }
         if let Some(code) = events.endpoint().exit() {
@@ -54,68 +53,37 @@ pub fn run(config: Config) -> Result<u8, Error> {
     }
 }
 
-/// What follows from the command line and from what stdin is.
-struct Plan {
-    is_client: bool,
-    /// Stdin and stdout are used, and who comes and goes is told.
-    chats: bool,
-    reads_input: bool,
-    names_peers: bool,
-    leaves: Leaves,
-    /// A FIN is answered at once.
-    answers_fin: bool,
+fn cannot_set_up(error: io::Error) -> Error {
+    Error::Local(format!("cannot set up the event loop: {error}"))
 }
 
-impl Plan {
-    fn new(config: &Config) -> Self {
-        let is_client = matches!(config.role, Role::Client { .. });
-        let chats = match config.role {
-            Role::Client { .. } => true,
-            Role::Server { mode, .. } => mode == ModeKind::Chat,
-        };
-        let terminal = std::io::stdin().is_terminal();
-        let at_once = terminal || config.no_input;
-        Self {
-            is_client,
-            chats,
-            reads_input: chats && !config.no_input,
-            names_peers: chats && !is_client,
-            leaves: match (is_client, chats) {
-                (true, _) => Leaves::WithPeers,
-                (false, true) if !at_once => Leaves::AfterInput,
-                (false, _) => Leaves::WhenStopped,
-            },
-            answers_fin: at_once,
-        }
-    }
-}
-
-fn build(config: &Config, plan: &Plan) -> std::io::Result<EventLoop<AnyMode>> {
+fn build(config: &Config, audience: Audience) -> io::Result<EventLoop<AnyMode>> {
+    // Where somebody types, or nothing is read, nobody waits for the input's end.
+    let open_ended = config.no_input || io::stdin().is_terminal();
     let setup = Setup {
         identity: config.keys.native.clone().map(Arc::new),
         classic: config.keys.classic.clone().map(Arc::new),
         limits: config.limits.clone(),
-        leaves: plan.leaves,
+        leaves: match audience {
+            Audience::Client => Leaves::WithPeers,
+            Audience::Chat if !open_ended => Leaves::AfterInput,
+            Audience::Chat | Audience::Service => Leaves::WhenStopped,
+        },
         rng: rand::make_rng(),
     };
-    let mode: AnyMode = match config.role {
-        Role::Server {
-            mode: ModeKind::Echo,
-            ..
-        } => Box::new(Echo),
-        Role::Server {
-            mode: ModeKind::Sink,
-            ..
-        } => Box::new(Sink),
-        Role::Server {
-            mode: ModeKind::Relay,
-            ..
-        } => Box::new(Relay),
-        _ => Box::new(Chat::new(plan.answers_fin)),
+    let kind = match config.role {
+        Role::Server { mode, .. } => mode,
+        Role::Client { .. } => ModeKind::Chat,
+    };
+    let mode: AnyMode = match kind {
+        ModeKind::Chat => Box::new(Chat::new(open_ended)),
+        ModeKind::Echo => Box::new(Echo),
+        ModeKind::Sink => Box::new(Sink),
+        ModeKind::Relay => Box::new(Relay),
     };
     let mut events = EventLoop::new(Endpoint::new(setup, mode))?;
-    if plan.chats {
-        events.attach_stdio(plan.reads_input, config.keys.classic.is_some())?;
+    if audience != Audience::Service {
+        events.attach_stdio(!config.no_input, config.keys.classic.is_some())?;
     }
     events.watch_signals()?;
     Ok(events)

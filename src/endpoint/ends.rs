@@ -170,9 +170,15 @@ impl Core {
         }
     }
 
-    /// A new peer is told at once that our input has ended.
+    /// A new peer is told at once that our input has ended; the user, that it gets
+    /// only the rest of what is not typed.
     pub(super) fn greet(&mut self, id: PeerId) {
         self.ends.served = true;
+        let inputs = self.locals.iter().filter_map(|local| local.input.as_ref());
+        let piped = inputs.filter(|input| !input.kind.terminal);
+        if let Some(given) = piped.map(|input| input.given).find(|&given| given > 0) {
+            self.tell(Notice::CameLate(id, given));
+        }
         if self.input_has_ended() {
             self.finish(id);
         }

@@ -201,6 +201,7 @@ impl<M: Mode> Endpoint<M> {
             }
             Ok(read) => {
                 input.ready = !read.drained;
+                input.given += read.bytes as u64;
                 core.used = start + read.bytes;
                 match input.kind.cut {
                     Cut::Blocks => self.blocks(local, start..start + read.bytes),

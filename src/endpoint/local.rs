@@ -34,6 +34,8 @@ pub(super) struct Input {
     pub(super) kind: InputKind,
     pub(super) ready: bool,
     pub(super) ended: bool,
+    /// Bytes that it has given.
+    pub(super) given: u64,
     /// A line whose end has not come yet.
     pub(super) line: Vec<u8>,
 }
@@ -44,6 +46,7 @@ impl Input {
             kind,
             ready: true,
             ended: false,
+            given: 0,
             line: Vec::new(),
         }
     }

@@ -96,6 +96,9 @@ pub enum Notice {
     NobodyThere,
     /// The input ended, and so does this endpoint once its peers are complete.
     LeavingAfterPeers,
+    /// A peer came when a pipe or file had already given so many bytes, which it
+    /// will not get.
+    CameLate(PeerId, u64),
     /// So many bytes were no UTF-8 and left out, because classic carries text.
     NotText(usize),
     /// Reading from a local failed.

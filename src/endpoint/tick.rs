@@ -4,7 +4,7 @@
 //! The order is fixed: timers, reading, one batch opened, results settled peer by
 //! peer, the mode's turn, locals, sealing and writing in rounds, what is left in
 //! the scratch kept, who is over closed. Nothing in it waits. Read next:
-//! [`super::input`] and [`super::flush`] for the two halves.
+//! `input` and `flush` for the two halves.
 
 use super::mode::{Message, Mode};
 use super::peer::{Peer, Protocol, Standing};

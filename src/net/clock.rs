@@ -9,20 +9,20 @@ use crate::time::Time;
 /// Tells how long ago it was started; never goes back and does not follow the
 /// wall clock.
 #[derive(Debug, Clone, Copy)]
-pub struct Clock {
+pub(super) struct Clock {
     start: Instant,
 }
 
 impl Clock {
     /// A clock whose [`Time::ZERO`] is now.
-    pub fn start() -> Self {
+    pub(super) fn start() -> Self {
         Self {
             start: Instant::now(),
         }
     }
 
     /// The time now.
-    pub fn now(&self) -> Time {
+    pub(super) fn now(&self) -> Time {
         Time::ZERO + self.start.elapsed()
     }
 }

@@ -65,12 +65,9 @@ impl Descriptor {
         }
         Ok(match reopen(fd, direction) {
             Ok(own) => Self::Polled(own),
-            Err(error) => {
-                // A socket, another user's terminal, a FIFO that nobody reads
-                // any more, or no /proc.
-                tracing::debug!("cannot open descriptor {fd:?} again: {error}");
-                Self::Blocking(copy)
-            }
+            // A socket, another user's terminal, a FIFO that nobody reads any
+            // more, or no /proc.
+            Err(_) => Self::Blocking(copy),
         })
     }
 }

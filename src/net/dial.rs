@@ -25,7 +25,7 @@ use crate::time::Time;
 
 /// What has become of a [`Dial`].
 #[derive(Debug)]
-pub enum Progress {
+pub(super) enum Progress {
     /// Nothing yet: come back after an event or the timeout.
     Pending,
     /// A connection, no longer registered, and the address that it goes to.
@@ -36,7 +36,7 @@ pub enum Progress {
 
 /// A connection on its way. Dropping it gives up.
 #[derive(Debug)]
-pub struct Dial {
+pub(super) struct Dial {
     host: String,
     port: u16,
     deadline: Time,
@@ -55,7 +55,7 @@ impl Dial {
     ///
     /// A lookup that hangs blocks neither the caller nor the end of the
     /// program.
-    pub fn start(host: &str, port: u16, waker: Arc<Waker>, now: Time) -> Self {
+    pub(super) fn start(host: &str, port: u16, waker: Arc<Waker>, now: Time) -> Self {
         let bare = without_brackets(host);
         if let Ok(address) = bare.parse::<IpAddr>() {
             return Self::over(bare, port, vec![(address, port).into()], now);
@@ -80,7 +80,7 @@ impl Dial {
     }
 
     /// When to take the next turn even if no event came.
-    pub fn next_timeout(&self) -> Time {
+    pub(super) fn next_timeout(&self) -> Time {
         if self.untried.is_empty() {
             self.deadline
         } else {
@@ -92,7 +92,7 @@ impl Dial {
     /// `token` or of the waker, and at the timeout. A call too many is cheap.
     ///
     /// All sockets are registered under `token`.
-    pub fn turn(&mut self, registry: &Registry, token: Token, now: Time) -> Progress {
+    pub(super) fn turn(&mut self, registry: &Registry, token: Token, now: Time) -> Progress {
         if let Err(error) = self.take_addresses() {
             return Progress::Failed(error);
         }
@@ -227,9 +227,8 @@ fn look_up(host: String, port: u16, waker: Arc<Waker>) -> Receiver<io::Result<Ve
         let _ = sender.send(found);
         let _ = wake.wake();
     });
-    if let Err(error) = thread {
+    if thread.is_err() {
         // The sender is gone, which the next turn finds.
-        tracing::debug!("cannot start a thread: {error}");
         let _ = waker.wake();
     }
     receiver

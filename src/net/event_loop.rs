@@ -18,7 +18,7 @@ use mio::{Events, Poll, Token, Waker};
 use super::clock::Clock;
 use super::dial::{Dial, Progress};
 use super::listen::Listener;
-use super::local::{Input, InputKind, Output};
+use super::local::{Input, Output};
 use super::signals::{Signal, Signals};
 use super::sockets::{FIRST_RESERVED, Sockets};
 use crate::endpoint::mode::Mode;
@@ -118,22 +118,21 @@ impl<M: Mode> EventLoop<M> {
     }
 
     /// Joins standard output, and standard input unless it is not wanted, to the
-    /// endpoint; says which local they are. Lines are cut where somebody types,
-    /// and where `lines` says so.
-    pub fn attach_stdio(&mut self, input: bool, lines: bool) -> io::Result<LocalId> {
+    /// endpoint, as its first local. Lines are cut where somebody types, and where
+    /// `lines` says so.
+    pub fn attach_stdio(&mut self, input: bool, lines: bool) -> io::Result<()> {
         let registry = self.poll.registry();
         let mut kind = None;
         if input {
             let mut stdin = Input::open(io::stdin().as_fd(), self.waker.clone())?;
             stdin.register(registry, INPUT)?;
-            kind = Some(stdin.kind());
+            kind = Some(stdin.is_terminal());
             self.sockets.input = Some(stdin);
         }
         let mut stdout = Output::open(io::stdout().as_fd(), self.waker.clone())?;
         stdout.register(registry, OUTPUT)?;
         self.sockets.output = Some(stdout);
-        let kind = kind.map(|kind| {
-            let terminal = kind == InputKind::Terminal;
+        let kind = kind.map(|terminal| {
             let cut = if lines || terminal {
                 Cut::Lines
             } else {
@@ -143,7 +142,7 @@ impl<M: Mode> EventLoop<M> {
         });
         let local = self.endpoint.add_local(kind, true);
         assert_eq!(local, LocalId::FIRST, "one local");
-        Ok(local)
+        Ok(())
     }
 
     /// Stops the endpoint on SIGINT, SIGTERM and SIGHUP.
@@ -182,7 +181,7 @@ impl<M: Mode> EventLoop<M> {
     }
 
     /// What the last turn brought; to be taken before the next one.
-    pub fn reports(&mut self) -> Vec<Report> {
+    pub fn take_reports(&mut self) -> Vec<Report> {
         std::mem::take(&mut self.reports)
     }
 

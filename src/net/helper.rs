@@ -87,9 +87,8 @@ fn run(
         if report.send((block, result)).is_err() {
             return;
         }
-        if let Err(error) = waker.wake() {
-            tracing::debug!("cannot wake the poll: {error}");
-        }
+        // Without a poll there is nobody to tell.
+        let _ = waker.wake();
     }
 }
 

@@ -64,9 +64,7 @@ impl Listener {
             match self.socket.accept() {
                 Ok((socket, from)) => return Ok(Some((socket, canonical(from)))),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
-                Err(error) if is_of_one_connection(&error) => {
-                    tracing::debug!("a connection broke before it was accepted: {error}");
-                }
+                Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => return Err(error),
             }
         }

@@ -21,27 +21,16 @@ use super::helper::Helper;
 use crate::endpoint::transport::Read;
 use crate::limits::LOCAL_BUDGET;
 
-/// What an input is, as far as it matters for when to read it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InputKind {
-    /// Someone types lines.
-    Terminal,
-    /// Bytes come when they come: a pipe, a socket.
-    Pipe,
-    /// All bytes are there: a regular file, `/dev/null`.
-    File,
-}
-
 /// Where bytes are read from: stdin.
 #[derive(Debug)]
-pub struct Input {
-    kind: InputKind,
+pub(super) struct Input {
+    terminal: bool,
     end: End,
 }
 
 /// Where bytes are written to: stdout.
 #[derive(Debug)]
-pub struct Output {
+pub(super) struct Output {
     end: End,
 }
 
@@ -76,10 +65,6 @@ impl End {
         })
     }
 
-    fn always_ready(&self) -> bool {
-        matches!(self, Self::Ours { polled: false, .. })
-    }
-
     fn register(&self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
         match self {
             Self::Ours { fd, polled: true } => {
@@ -93,32 +78,20 @@ impl End {
 impl Input {
     /// Opens `fd` for reading without blocking; it stays as it is for others.
     /// `waker` wakes the poll when a helper has read.
-    pub fn open(fd: BorrowedFd<'_>, waker: Arc<Waker>) -> io::Result<Self> {
+    pub(super) fn open(fd: BorrowedFd<'_>, waker: Arc<Waker>) -> io::Result<Self> {
+        let terminal = fd.is_terminal();
         let end = End::open(fd, Direction::In, waker)?;
-        let kind = if fd.is_terminal() {
-            InputKind::Terminal
-        } else if end.always_ready() {
-            InputKind::File
-        } else {
-            InputKind::Pipe
-        };
-        Ok(Self { kind, end })
+        Ok(Self { terminal, end })
     }
 
-    /// What this is.
-    pub fn kind(&self) -> InputKind {
-        self.kind
-    }
-
-    /// Whether no event will ever tell that this can be read, because it always
-    /// can.
-    pub fn always_ready(&self) -> bool {
-        self.end.always_ready()
+    /// Whether somebody types.
+    pub(super) fn is_terminal(&self) -> bool {
+        self.terminal
     }
 
     /// Has the poll tell under `token` when there is something to read, where
     /// it is the poll that tells.
-    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         self.end.register(registry, token, Interest::READABLE)
     }
 
@@ -127,7 +100,7 @@ impl Input {
     ///
     /// Never drained before the end: a terminal gives one line at a time, and
     /// the end of a pipe is told together with its last bytes.
-    pub fn read(&mut self, into: &mut [u8]) -> io::Result<Read> {
+    pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<Read> {
         debug_assert!(!into.is_empty(), "a read without room looks like the end");
         let result = match &mut self.end {
             End::Ours { fd, .. } => {
@@ -173,20 +146,14 @@ impl Block {
 impl Output {
     /// Opens `fd` for writing without blocking; it stays as it is for others.
     /// `waker` wakes the poll when a helper has written.
-    pub fn open(fd: BorrowedFd<'_>, waker: Arc<Waker>) -> io::Result<Self> {
+    pub(super) fn open(fd: BorrowedFd<'_>, waker: Arc<Waker>) -> io::Result<Self> {
         let end = End::open(fd, Direction::Out, waker)?;
         Ok(Self { end })
     }
 
-    /// Whether no event will ever tell that this can be written, because it
-    /// always can.
-    pub fn always_ready(&self) -> bool {
-        self.end.always_ready()
-    }
-
     /// Has the poll tell under `token` when there is room, where it is the poll
     /// that tells.
-    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         self.end.register(registry, token, Interest::WRITABLE)
     }
 
@@ -194,7 +161,7 @@ impl Output {
     ///
     /// After `WouldBlock` the next call is to begin with the same bytes: a
     /// helper may be writing a copy of them.
-    pub fn write(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
+    pub(super) fn write(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
         match &mut self.end {
             End::Ours { fd, .. } => Ok(retry_on_intr(|| rustix::io::writev(&*fd, bytes))?),
             End::Helped { helper, block } => {

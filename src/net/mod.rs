@@ -2,9 +2,9 @@
 //! system.
 //!
 //! [`event_loop`] drives an endpoint over `sockets`. Below it each file knows one
-//! thing: [`clock`]; [`signals`]; the descriptor limit ([`rlimit`]); a connected
-//! [`stream`]; a server's socket ([`listen`]); a client's way to a connection
-//! ([`dial`]); stdin and stdout ([`local`], over `descriptor` and `helper`). None
+//! thing: `clock`; `signals`; the descriptor limit ([`rlimit`]); a connected
+//! `stream`; a server's socket ([`listen`]); a client's way to a connection
+//! (`dial`); stdin and stdout (`local`, over `descriptor` and `helper`). None
 //! of those knows peers, keys or messages, and none blocks the thread that calls
 //! it, but for the binding of a listener, which is done before anything is
 //! served.
@@ -13,16 +13,16 @@
 //! `WouldBlock`, or until a [`Read`](crate::endpoint::transport::Read) says
 //! that nothing more is there.
 
-pub mod clock;
+mod clock;
 mod descriptor;
-pub mod dial;
+mod dial;
 pub mod event_loop;
 mod helper;
 pub mod listen;
-pub mod local;
+mod local;
 pub mod rlimit;
-pub mod signals;
+mod signals;
 mod sockets;
-pub mod stream;
+mod stream;
 #[cfg(test)]
 mod testing;

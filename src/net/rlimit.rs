@@ -18,10 +18,7 @@ pub fn raise_descriptor_limit() -> u64 {
     };
     let limit = match setrlimit(Resource::Nofile, raised) {
         Ok(()) => raised,
-        Err(error) => {
-            tracing::debug!("the limit on open descriptors stays {limit:?}: {error}");
-            limit
-        }
+        Err(_) => limit,
     };
     limit.current.unwrap_or(u64::MAX)
 }

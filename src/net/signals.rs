@@ -10,7 +10,7 @@ use signal_hook_mio::v1_0 as hook;
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signal {
+pub(super) enum Signal {
     /// To stop; the number is the signal's, for the exit code 128 + n.
     Stop(i32),
     /// To print what has been done so far (SIGUSR1).
@@ -18,20 +18,20 @@ pub enum Signal {
 }
 
 /// Catches SIGINT, SIGTERM, SIGHUP and SIGUSR1, which no longer end the process.
-pub struct Signals {
+pub(super) struct Signals {
     hook: hook::Signals,
 }
 
 impl Signals {
     /// Catches the signals from here on; `token` becomes readable when one came.
-    pub fn new(registry: &Registry, token: Token) -> io::Result<Self> {
+    pub(super) fn new(registry: &Registry, token: Token) -> io::Result<Self> {
         let mut hook = hook::Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1])?;
         registry.register(&mut hook, token, Interest::READABLE)?;
         Ok(Self { hook })
     }
 
     /// The signals that came since the last call; the same one twice counts once.
-    pub fn pending(&mut self) -> impl Iterator<Item = Signal> + use<> {
+    pub(super) fn pending(&mut self) -> impl Iterator<Item = Signal> + use<> {
         self.hook.pending().map(|number| match number {
             SIGUSR1 => Signal::Statistics,
             stop => Signal::Stop(stop),

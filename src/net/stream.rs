@@ -26,7 +26,7 @@ const AT_ONCE: Timespec = Timespec {
 
 /// A connected socket that is registered with a poll under one token.
 #[derive(Debug)]
-pub struct Stream {
+pub(super) struct Stream {
     socket: TcpStream,
     token: Token,
     /// The poll has told the end of the other's bytes, or an error. It tells it
@@ -39,7 +39,11 @@ pub struct Stream {
 impl Stream {
     /// Takes over a connected `socket`, sends without delay, has TCP watch for
     /// a dead machine at the other end, and registers it under `token`.
-    pub fn new(mut socket: TcpStream, registry: &Registry, token: Token) -> io::Result<Self> {
+    pub(super) fn new(
+        mut socket: TcpStream,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<Self> {
         let keepalive = TcpKeepalive::new()
             .with_time(KEEPALIVE_AFTER)
             .with_interval(KEEPALIVE_INTERVAL)
@@ -57,7 +61,7 @@ impl Stream {
 
     /// Takes note of an `event` of this socket; to be called before acting on
     /// it.
-    pub fn note(&mut self, event: &Event) {
+    pub(super) fn note(&mut self, event: &Event) {
         self.end_told |= event.is_read_closed() || event.is_error();
     }
 
@@ -65,7 +69,7 @@ impl Stream {
     ///
     /// A read that fills less than the room has emptied the socket
     /// ([`Read::drained`]) unless its end was told with the same event.
-    pub fn read(&mut self, into: &mut [IoSliceMut<'_>]) -> io::Result<Read> {
+    pub(super) fn read(&mut self, into: &mut [IoSliceMut<'_>]) -> io::Result<Read> {
         let room: usize = into.iter().map(|slice| slice.len()).sum();
         debug_assert!(room > 0, "a read without room looks like the end");
         let bytes = uninterrupted(|| self.socket.read_vectored(into))?;
@@ -76,7 +80,7 @@ impl Stream {
     }
 
     /// Writes a first part of `bytes`; says how much the system took.
-    pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         uninterrupted(|| self.socket.write(bytes))
     }
 
@@ -85,7 +89,7 @@ impl Stream {
     ///
     /// Otherwise says `WouldBlock`, and the socket becomes writable when all is
     /// sent. What is written with this is not to be mixed with [`write`](Self::write).
-    pub fn write_frame(&mut self, registry: &Registry, frame: &[u8]) -> io::Result<usize> {
+    pub(super) fn write_frame(&mut self, registry: &Registry, frame: &[u8]) -> io::Result<usize> {
         if !self.frames {
             SockRef::from(&self.socket).set_tcp_notsent_lowat(1)?;
             self.frames = true;
@@ -113,17 +117,14 @@ impl Stream {
     /// Tells the other side that nothing more will be written.
     ///
     /// Fails silently: a socket that is gone tells so when it is read.
-    pub fn shut_down(&mut self) {
-        if let Err(error) = self.socket.shutdown(Shutdown::Write) {
-            tracing::debug!("cannot shut down: {error}");
-        }
+    pub(super) fn shut_down(&mut self) {
+        let _ = self.socket.shutdown(Shutdown::Write);
     }
 
     /// Closes the connection.
-    pub fn close(mut self, registry: &Registry) {
-        if let Err(error) = registry.deregister(&mut self.socket) {
-            tracing::debug!("cannot deregister: {error}");
-        }
+    pub(super) fn close(mut self, registry: &Registry) {
+        // Closing takes it out of the poll, too.
+        let _ = registry.deregister(&mut self.socket);
     }
 }
 

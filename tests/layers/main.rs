@@ -1,4 +1,4 @@
-//! Holds the layers of `DESIGN.md` apart: none reaches up, none below `net`
+//! Holds the layers of `docs/ARCHITECTURE.md` apart: none reaches up, none below `net`
 //! names the operating system, and unsafe code stays in the kernels.
 //!
 //! The rules are checked against the source as it is, tests included, and

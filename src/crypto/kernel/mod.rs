@@ -1,4 +1,4 @@
 //! Kernels: sealing and opening records. All are equal, byte for byte, to
 //! [`portable`], and only here may code be unsafe.
 
-pub(crate) mod portable;
+pub(in crate::crypto) mod portable;
