@@ -71,6 +71,27 @@ fn bad_key_files() {
     with_file(&file(folder, 0o600, &two)).refused(2, "--name: a, b");
 }
 
+/// Goal: a key file that the program may not read is refused. Method: a file for
+/// its owner alone and, as root reads everything, another user.
+#[test]
+fn an_unreadable_key_file() {
+    const NOBODY: u32 = 65534;
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+    let good = format!("a {CONFKEY} {AUTHKEY}\n");
+    let path = file(folder.path(), 0o200, &good);
+    let mut launch = Launch::server("").no_keys();
+    if fs::read(&path).is_ok() {
+        if !Launch::new("--version").user(NOBODY).starts() {
+            eprintln!("skipped: we are root, and no other user can run the program");
+            return;
+        }
+        launch = launch.user(NOBODY);
+    }
+    let ended = launch.arg("--keys").arg(&path).run();
+    ended.refused(1, "cannot open this key file");
+}
+
 /// Goal: keygen's file is for its owner alone, does for both sides, and takes a
 /// second line. Method: make it, talk with it, add to it, talk with the second.
 #[test]

@@ -3,6 +3,7 @@
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -117,6 +118,18 @@ impl Launch {
             .env_remove("SEALWIRE_CONFKEY")
             .env_remove("SEALWIRE_AUTHKEY");
         self
+    }
+
+    /// As another user; only root may.
+    pub(crate) fn user(mut self, id: u32) -> Self {
+        self.command.uid(id);
+        self
+    }
+
+    /// Whether it can be started at all.
+    pub(crate) fn starts(mut self) -> bool {
+        let child = self.command.spawn();
+        child.is_ok_and(|mut child| child.wait().is_ok())
     }
 
     pub(crate) fn stdin(mut self, stdin: impl Into<Stdio>) -> Self {
