@@ -17,7 +17,7 @@ use sealwire::endpoint::transport::PeerId;
 
 use crate::args::Load;
 use crate::pattern::{Pattern, equals};
-use crate::report;
+use crate::times;
 
 /// What became of messages; those of the warm-up too.
 ///
@@ -84,7 +84,7 @@ impl Echo {
             lanes: HashMap::new(),
             counts: Counts::default(),
             measured_from: None,
-            latencies: report::histogram(),
+            latencies: times::histogram(),
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use sealwire::endpoint::transport::PeerId;
 
-use crate::report;
+use crate::times;
 
 /// The handshakes of a run.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl Handshakes {
             began: now,
             last_joined: now,
             under_way: HashMap::new(),
-            times: report::histogram(),
+            times: times::histogram(),
         }
     }
 

@@ -17,6 +17,7 @@ mod progress;
 mod report;
 mod run;
 mod server;
+mod times;
 
 use std::process::ExitCode;
 
