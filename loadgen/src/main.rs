@@ -19,6 +19,7 @@ mod run;
 mod server;
 mod times;
 
+use std::io::{Write, stderr};
 use std::process::ExitCode;
 
 use args::Command;
@@ -31,7 +32,8 @@ fn main() -> ExitCode {
     match start() {
         Ok(code) => code.into(),
         Err(error) => {
-            eprintln!("loadgen: {error}");
+            // If stderr is closed, there is nobody to tell.
+            let _ = writeln!(stderr(), "loadgen: {error}");
             let usage = matches!(error, Error::Usage(_));
             ExitCode::from(if usage { 2 } else { 1 })
         }
