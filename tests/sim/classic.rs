@@ -125,25 +125,28 @@ fn the_oldest_listener_makes_room() {
 }
 
 /// Goal: a listener that turns native is one of those that have to make room for
-/// newer connections. Method: it says half a hello; then as many connect as may
-/// be unproved.
+/// newer connections, the newest of them at first. Method: another connects while
+/// it listens; it says half a hello; then more connect than may be unproved.
 #[test]
 fn a_listener_that_turned_native_makes_room() {
     let mut world = World::calm();
     let server = world.host(both(1, Leaves::WhenStopped), Echo);
     let mut listener = Raw::connect(&mut world, server);
     world.run_millis(1001);
+    let older = Old::connect(&mut world, server);
     let hello = listener.hello(&world);
     listener.write(&mut world, &hello[..40]);
     world.settle();
-    for _ in 0..MAX_UNPROVED - 1 {
+    for _ in 0..MAX_UNPROVED - 2 {
         Old::connect(&mut world, server);
     }
-    assert_eq!(world.hosts[server].outcome(listener.peer), None);
-    Old::connect(&mut world, server);
-    assert!(world.hosts[server].outcome(listener.peer).is_some());
     let core = world.hosts[server].endpoint.core();
     assert_eq!(core.connections(), MAX_UNPROVED);
+    for peer in [older.peer, listener.peer] {
+        assert_eq!(world.hosts[server].outcome(peer), None);
+        Old::connect(&mut world, server);
+        assert!(world.hosts[server].outcome(peer).is_some());
+    }
 }
 
 /// Goal: a listener that has proved nothing and does not read holds nobody up.
