@@ -1,8 +1,8 @@
 //! The old format beside the new one, on one server.
 
-use sealwire::endpoint::{Cut, Event, InputKind, Leaves, Notice};
+use sealwire::endpoint::{Cut, Event, InputKind, Leaves, Notice, Setup};
 use sealwire::error::{Deadline, Failure};
-use sealwire::limits::{CLASSIC_FRAME, MAX_CLASSIC_UNPROVED, MAX_UNPROVED};
+use sealwire::limits::{CLASSIC_FRAME, Limits, MAX_CLASSIC_UNPROVED, MAX_UNPROVED};
 use sealwire::modes::chat::Chat;
 use sealwire::modes::echo::Echo;
 use sealwire::modes::relay::Relay;
@@ -149,24 +149,40 @@ fn a_listener_that_turned_native_makes_room() {
     }
 }
 
-/// Goal: a listener that has proved nothing and does not read holds nobody up.
-/// Method: it joins a chat with one native peer; more is typed than it takes.
+/// Goal: a listener that has proved nothing and does not read holds nobody up, and
+/// is closed when too much waits for it; one that reads hears all of it, though
+/// more is typed at once than peers are usually fed. Method: both join a chat with
+/// one native peer.
 #[test]
 fn a_listener_holds_nobody_up() {
-    let mut world = World::calm();
-    let server = world.host(both(1, Leaves::WhenStopped), Chat::new(true));
-    world.local(server, Some(TERMINAL), Plain::open(b""));
-    let old = Old::connect(&mut world, server);
-    world.net.incoming(old.end).capacity = 1000;
-    let new = world.host(native(2, Leaves::WithPeers), Sender::staying(vec![]));
-    world.connect(new, server);
-    world.run_millis(1001);
-    let typed = b"a line of twenty-six bytes\n".repeat(10_000);
-    world.hosts[server].locals[0].input.extend(&typed);
-    world.poke(server);
-    world.run_millis(3000);
-    assert_eq!(world.hosts[new].log.borrow().messages.len(), 10_000);
-    assert!(world.hosts[server].outcome(old.peer).is_some());
+    let limits = Limits {
+        max_queue: 2_000_000,
+        ..Limits::default()
+    };
+    for reads in [true, false] {
+        let limits = limits.clone();
+        let mut world = World::calm();
+        let setup = both(1, Leaves::WhenStopped);
+        let server = world.host(Setup { limits, ..setup }, Chat::new(true));
+        world.local(server, Some(TERMINAL), Plain::open(b""));
+        let old = Old::connect(&mut world, server);
+        world.net.incoming(old.end).capacity = if reads { 3_000_000 } else { 1000 };
+        let new = world.host(native(2, Leaves::WithPeers), Sender::staying(vec![]));
+        world.connect(new, server);
+        world.run_millis(1001);
+        let line = b"a line of twenty-six bytes\n";
+        let typed = if reads { 10_000 } else { 20_000 };
+        world.hosts[server].locals[0]
+            .input
+            .extend(line.repeat(typed));
+        world.poke(server);
+        world.run_millis(10);
+        assert_eq!(world.hosts[new].log.borrow().messages.len(), typed);
+        let outcome = world.hosts[server].outcome(old.peer);
+        assert_eq!(outcome.is_none(), reads, "{outcome:?}");
+        let frames = world.net.incoming(old.end).written as usize / CLASSIC_FRAME;
+        assert_eq!(frames == 2 * typed, reads, "{frames} frames");
+    }
 }
 
 /// Goal: a frame has 5 s from its first byte, whatever was known then. Method:
