@@ -150,3 +150,72 @@ impl IndexMut<PeerId> for Peers {
         self.get_mut(id).expect("a peer that is there")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::peer::Undecided;
+    use super::*;
+    use crate::time::Time;
+
+    fn comes(peers: &mut Peers) -> PeerId {
+        let id = peers.insert(Protocol::Undecided(Undecided::new(Time::ZERO)));
+        peers.may_make_room(id);
+        id
+    }
+
+    fn listens(peers: &mut Peers, id: PeerId) {
+        peers.set_standing(id, Standing::Listening);
+        peers.may_make_room(id);
+    }
+
+    /// Goal: who comes and goes leaves nothing behind, whatever it was meanwhile.
+    /// Method: ten thousand beside ten that stay; the lists stay short.
+    #[test]
+    fn elders_do_not_pile_up() {
+        let mut peers = Peers::default();
+        let mut stay = Vec::new();
+        for n in 0..10 {
+            stay.push(comes(&mut peers));
+            if n % 2 == 0 {
+                listens(&mut peers, stay[n]);
+            }
+        }
+        for n in 0..10_000 {
+            let id = comes(&mut peers);
+            match n % 4 {
+                0 => {}
+                1 => listens(&mut peers, id),
+                2 => peers.set_standing(id, Standing::Proved),
+                _ => {
+                    // It turns native, and waits for room once more.
+                    listens(&mut peers, id);
+                    peers.set_standing(id, Standing::Unproved);
+                    peers.may_make_room(id);
+                }
+            }
+            peers.remove(id);
+            let most = peers.elders.each_ref().map(VecDeque::len);
+            assert!(most.iter().all(|&len| len <= 2 * 10 + 2), "{most:?}");
+        }
+        assert_eq!(peers.len(), 10);
+        assert_eq!(peers.oldest_of(Standing::Unproved, 5), Some(stay[1]));
+        assert_eq!(peers.oldest_of(Standing::Listening, 5), Some(stay[0]));
+    }
+
+    /// Goal: the oldest that still stands makes room, once, and nobody while there
+    /// is some. Method: five, of which the first has gone, the second is proved and
+    /// the third is over.
+    #[test]
+    fn the_oldest_that_stands_goes() {
+        let mut peers = Peers::default();
+        let ids = [(); 5].map(|()| comes(&mut peers));
+        peers.remove(ids[0]);
+        peers.set_standing(ids[1], Standing::Proved);
+        let over = crate::error::Failure::Closed("it is over");
+        peers[ids[2]].protocol = Protocol::Ended(over);
+        assert_eq!(peers.oldest_of(Standing::Unproved, 4), None);
+        assert_eq!(peers.oldest_of(Standing::Unproved, 3), Some(ids[3]));
+        assert_eq!(peers.oldest_of(Standing::Unproved, 3), Some(ids[4]));
+        assert_eq!(peers.oldest_of(Standing::Unproved, 0), None);
+    }
+}

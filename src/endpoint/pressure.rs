@@ -51,16 +51,18 @@ impl Core {
     }
 
     /// Notes whether `peer`'s queue is above high water. What a local feeds is held
-    /// up early: a file is not to be read into memory.
+    /// up early: a file is not to be read into memory. Who has proved nothing holds
+    /// nothing up, and has the usual room before it is given up for it.
     pub(super) fn measure(&mut self, peer: PeerId) {
+        let proved = self.peers[peer].standing == Standing::Proved;
         let high_water = match self.receivers {
-            Receivers::Local(_) => INPUT_HIGH_WATER.min(self.setup.limits.max_queue),
+            Receivers::Local(_) if proved => INPUT_HIGH_WATER.min(self.setup.limits.max_queue),
             _ => self.high_water(),
         };
         let slot = &mut self.peers[peer];
         let congested = slot.queue.cost() >= high_water;
         self.relieved |= self.pressed && slot.paused && slot.queue.is_empty();
-        if congested && slot.standing != Standing::Proved {
+        if congested && !proved {
             // Nobody waits for who has proved nothing.
             return self.abort(peer, Abort::new(Reason::TOO_SLOW, ""));
         }

@@ -149,3 +149,70 @@ impl Nodes {
         self.copies.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn push(queue: &mut Queue, nodes: &mut Nodes, memory: &mut Memory, span: Span) {
+        let kind = Kind::End;
+        queue.push(nodes, memory, Item { span, kind });
+    }
+
+    /// Goal: what many wait for in the scratch is copied once for each part of it,
+    /// and given back with the last who waited. Method: two parts in three queues,
+    /// one of which has sent its first before the tick ends.
+    #[test]
+    fn the_scratch_is_kept_once() {
+        let mut memory = Memory::new(300);
+        memory.scratch[100..200].fill(7);
+        let mut nodes = Nodes::default();
+        let mut queues = [(); 3].map(|()| Queue::default());
+        let parts = [0..100, 100..200].map(|part| Span::new(Memory::SCRATCH, part));
+        for part in parts {
+            for queue in &mut queues {
+                push(queue, &mut nodes, &mut memory, part);
+            }
+        }
+        queues[0].consume(&mut nodes, &mut memory, 100);
+        nodes.keep_scratch(&mut memory);
+        assert_eq!(memory.pool.copied(), 200);
+        assert_eq!(memory.pool.held(), 200);
+        memory.scratch.fill(0);
+        for queue in &queues {
+            let last = queue.iter(&nodes).last().unwrap();
+            assert_eq!(memory.bytes(last.span), [7; 100]);
+        }
+        for queue in &mut queues {
+            queue.consume(&mut nodes, &mut memory, 100);
+            queue.clear(&mut nodes, &mut memory);
+            assert_eq!(queue.cost(), 0);
+        }
+        assert_eq!((memory.pool.held(), nodes.len()), (0, 0));
+    }
+
+    /// Goal: a place that is used again within a tick keeps its own bytes. Method:
+    /// take what was pushed, and push another part.
+    #[test]
+    fn a_place_may_be_used_again() {
+        let mut memory = Memory::new(20);
+        memory.scratch[10..].fill(1);
+        let mut nodes = Nodes::default();
+        let mut queue = Queue::default();
+        for range in [0..10, 10..20] {
+            let span = Span::new(Memory::SCRATCH, range);
+            push(&mut queue, &mut nodes, &mut memory, span);
+            if span.range().start == 0 {
+                queue.pop(&mut nodes).unwrap();
+            }
+        }
+        nodes.keep_scratch(&mut memory);
+        memory.scratch.fill(0);
+        let kept = queue.front(&nodes).unwrap().span;
+        assert_eq!(memory.bytes(kept), [1; 10]);
+        queue.clear(&mut nodes, &mut memory);
+        assert_eq!(memory.pool.held(), 0);
+    }
+}

@@ -12,6 +12,7 @@ use sealwire::conn::Outcome;
 use sealwire::conn::classic::ClassicConnection;
 use sealwire::crypto::classic::ClassicKeys;
 use sealwire::crypto::secret::{Secret, SecretPair};
+use sealwire::error::Failure;
 use sealwire::limits::{BLOCK, CLASSIC_FRAME, CLASSIC_TEXT, MAX_CLASSIC_FRAME};
 use sealwire::time::Time;
 use sha2::{Digest, Sha256};
@@ -155,5 +156,51 @@ proptest! {
         prop_assume!(cut < input.len());
         let (lines, outcome) = play(&input[..cut], &[1000]);
         prop_assert!(lines.is_empty() && outcome.is_err(), "{lines:?} {outcome:?}");
+    }
+}
+
+/// Goal: a long line costs no more per frame than a short one. Method: behind the
+/// first frame of 16 MB, the connection is given no more of the line than the 19
+/// bytes that a frame may need; what it says of the rest is right.
+#[test]
+fn a_frame_looks_at_its_own_text_only() {
+    let line = "snö ☃ ".repeat(1_800_000);
+    let mut conn = connection();
+    let mut at = conn.seal(line.as_bytes(), [1; BLOCK]);
+    for _ in 0..1000 {
+        let mut frame = conn.frame().unwrap().to_vec();
+        conn.taken(CLASSIC_FRAME);
+        let mut theirs = ClassicConnection::new(Arc::new(keys()), 1 << 30, NOW);
+        let opened = theirs.open(NOW, &mut frame).unwrap();
+        let text = str::from_utf8(&frame[opened.text]).unwrap();
+        assert!(line[..at].ends_with(text));
+        at += conn.seal(&line.as_bytes()[at..at + CLASSIC_TEXT + 4], [1; BLOCK]);
+        assert_eq!(conn.left_of_line(), line.len() - at);
+    }
+}
+
+/// Goal: who could not write was cut, even where only silence ends it. Method:
+/// writing fails before, and behind, the end of our own stream.
+#[test]
+fn a_failed_write_is_no_proper_end() {
+    let why = Failure::Truncated("writing to the peer failed");
+    for fails_first in [true, false] {
+        for deaf in [true, false] {
+            let mut conn = connection();
+            if deaf && fails_first {
+                conn.write_failed();
+            }
+            conn.finish();
+            assert!(conn.take_shutdown(NOW));
+            if deaf && !fails_first {
+                conn.write_failed();
+            }
+            assert_eq!(conn.outcome(), None);
+            let due = conn.poll_timeout().unwrap();
+            conn.handle_timeout(due);
+            assert!(conn.is_over());
+            let expected = if deaf { Err(why.clone()) } else { Ok(()) };
+            assert_eq!(conn.outcome(), Some(&expected));
+        }
     }
 }

@@ -11,7 +11,7 @@ use sealwire::conn::{Connection, Outcome};
 use sealwire::crypto::dh::Private;
 use sealwire::crypto::keys::Identity;
 use sealwire::crypto::secret::{Secret, SecretPair};
-use sealwire::limits::{EPOCH_BITS, MAX_PAYLOAD};
+use sealwire::limits::{EPOCH_BITS, MAX_PAYLOAD, MIN_RECORD};
 use sealwire::time::Time;
 
 use crate::plan::any_bytes;
@@ -114,6 +114,17 @@ fn carry(sides: &mut [Side; 2], pieces: &[usize], flip: Option<(usize, usize, u8
     sides.iter_mut().for_each(|side| side.receive(&[]));
 }
 
+/// Two that have shaken hands: the server has said all, the client has not acted.
+fn shaken() -> [Side; 2] {
+    let [mut client, mut server] = pair([Vec::new(), vec![b"still here".to_vec()]]);
+    let hello = std::mem::take(&mut client.out);
+    let (mut answer, mut first) = (Vec::new(), Vec::new());
+    server.session.receive(NOW, &hello, &mut answer);
+    client.session.receive(NOW, &answer, &mut first);
+    server.receive(&first);
+    [client, server]
+}
+
 fn messages() -> impl Strategy<Value = Vec<Vec<u8>>> {
     let len = prop_oneof![
         6 => 0..200_usize,
@@ -177,20 +188,34 @@ proptest! {
     }
 }
 
+/// Goal: a session takes any number of records at once, over any number of
+/// epochs. Method: a little more than two epochs of empty messages in one piece,
+/// 70 MB.
+#[test]
+fn a_session_takes_much_at_once() {
+    let count = (2 << EPOCH_BITS) + 10;
+    let [mut client, mut server] = shaken();
+    let mut stream = Vec::new();
+    for _ in 0..count {
+        assert!(client.session.send(NOW, b"", &mut stream));
+    }
+    assert_eq!(stream.len(), count * MIN_RECORD);
+    server.session.receive(NOW, &stream, &mut server.out);
+    let mut heard = 0;
+    while let Some(event) = server.session.poll_event() {
+        assert_eq!(event, Event::Message(Vec::new()));
+        heard += 1;
+    }
+    assert_eq!(heard, count);
+}
+
 /// Goal: a connection goes on over the end of an epoch, though it happens in the
 /// middle of a batch. Method: a little more than 2^20 empty messages in one
 /// direction, cut into pieces that divide nothing, then a few the other way.
 #[test]
 fn an_epoch_ends_unnoticed() {
     let count = (1 << EPOCH_BITS) + 10;
-    let [mut client, mut server] = pair([Vec::new(), vec![b"still here".to_vec()]]);
-    // A shake of hands, without the FINs of `act`.
-    let (mut hello, mut answer, mut first) = (Vec::new(), Vec::new(), Vec::new());
-    std::mem::swap(&mut hello, &mut client.out);
-    server.session.receive(NOW, &hello, &mut answer);
-    client.session.receive(NOW, &answer, &mut first);
-    server.receive(&first);
-
+    let [mut client, mut server] = shaken();
     let (mut stream, mut heard) = (Vec::new(), 0);
     for _ in 0..count {
         assert!(client.session.send(NOW, b"", &mut stream));

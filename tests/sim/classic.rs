@@ -1,22 +1,18 @@
 //! The old format beside the new one, on one server.
 
-use std::sync::Arc;
-
-use sealwire::conn::classic::ClassicConnection;
-use sealwire::crypto::classic::ClassicKeys;
-use sealwire::endpoint::transport::PeerId;
 use sealwire::endpoint::{Cut, Event, InputKind, Leaves, Notice, Setup};
 use sealwire::error::{Deadline, Failure};
-use sealwire::limits::{CLASSIC_FRAME, MAX_CLASSIC_UNPROVED};
+use sealwire::limits::{CLASSIC_FRAME, Limits, MAX_CLASSIC_UNPROVED, MAX_UNPROVED};
 use sealwire::modes::chat::Chat;
 use sealwire::modes::echo::Echo;
 use sealwire::modes::relay::Relay;
 
 use crate::net::End;
-use crate::people::{Sender, both, native, secrets};
+use crate::old::{Old, classic_client, frames};
+use crate::people::{Sender, both, native};
 use crate::port::Plain;
 use crate::raw::Raw;
-use crate::world::{SOCKET, World};
+use crate::world::World;
 
 const TERMINAL: InputKind = InputKind {
     cut: Cut::Lines,
@@ -31,71 +27,6 @@ fn lines() -> Vec<Vec<u8>> {
         "\n",
     ];
     lines.iter().map(|line| line.as_bytes().to_vec()).collect()
-}
-
-fn keys() -> Arc<ClassicKeys> {
-    Arc::new(ClassicKeys::new(&secrets(7)))
-}
-
-/// The frames of `line`.
-fn frames(line: &str) -> Vec<u8> {
-    let mut conn = ClassicConnection::new(keys(), 1 << 20, sealwire::time::Time::ZERO);
-    let (mut rest, mut frames) = (line, Vec::new());
-    while !rest.is_empty() {
-        let count = conn.seal(rest.as_bytes(), [3; 16]);
-        rest = &rest[count..];
-        frames.extend_from_slice(conn.frame().unwrap());
-        conn.taken(CLASSIC_FRAME);
-    }
-    frames
-}
-
-/// A classic client that the test plays by hand.
-struct Old {
-    end: End,
-    peer: PeerId,
-}
-
-impl Old {
-    fn connect(world: &mut World, server: usize) -> Self {
-        let (link, peer) = world.accept(server, SOCKET);
-        world.settle();
-        let end = End { link, client: true };
-        Self { end, peer }
-    }
-
-    fn write(&self, world: &mut World, bytes: &[u8]) {
-        assert_eq!(world.net.write(self.end, bytes).unwrap(), bytes.len());
-        world.settle();
-    }
-
-    /// What it was sent.
-    fn read(&self, world: &mut World) -> Vec<String> {
-        let mut bytes = vec![0; SOCKET];
-        let count = world
-            .net
-            .read(self.end, &mut bytes)
-            .map_or(0, |read| read.0);
-        let mut conn = ClassicConnection::new(keys(), 1 << 20, world.now());
-        let (mut at, mut lines, mut line) = (0, Vec::new(), String::new());
-        while let Some(opened) = conn.open(world.now(), &mut bytes[at..count]) {
-            let text = at + opened.text.start..at + opened.text.end;
-            line.push_str(str::from_utf8(&bytes[text]).unwrap());
-            at += opened.used;
-            if opened.last {
-                lines.push(std::mem::take(&mut line));
-            }
-        }
-        assert_eq!((at, conn.outcome()), (count, None));
-        lines
-    }
-}
-
-fn classic_client() -> Setup {
-    Setup {
-        identity: None,
-        ..both(2, Leaves::WithPeers)
-    }
 }
 
 /// Goal: one server serves both formats at once. Method: an echo, a classic and
@@ -171,39 +102,87 @@ fn a_silent_listener_hears_after_a_second() {
     );
 }
 
-/// Goal: only so many may be silent. Method: one more than there are slots.
+/// Goal: only so many may be silent: past that the oldest goes, and who comes is
+/// welcome. Method: two more than there are slots, one after the other.
 #[test]
-fn silent_listeners_are_counted() {
+fn the_oldest_listener_makes_room() {
     let mut world = World::calm();
     let server = world.host(both(1, Leaves::WhenStopped), Echo);
-    for _ in 0..=MAX_CLASSIC_UNPROVED {
-        Old::connect(&mut world, server);
+    let mut silent = Vec::new();
+    for _ in 0..MAX_CLASSIC_UNPROVED + 2 {
+        silent.push(Old::connect(&mut world, server));
+        world.run_millis(10);
     }
     world.run_millis(1001);
     let core = world.hosts[server].endpoint.core();
     assert_eq!(core.connections(), MAX_CLASSIC_UNPROVED);
+    for (n, old) in silent.iter().enumerate() {
+        let gone = world.hosts[server].outcome(old.peer).is_some();
+        assert_eq!(gone, n < 2, "number {n}");
+    }
     // A native peer needs none of those.
     Raw::join(&mut world, server);
 }
 
-/// Goal: a listener that has proved nothing and does not read holds nobody up.
-/// Method: it joins a chat with one native peer; more is typed than it takes.
+/// Goal: a listener that turns native is one of those that have to make room for
+/// newer connections, the newest of them at first. Method: another connects while
+/// it listens; it says half a hello; then more connect than may be unproved.
+#[test]
+fn a_listener_that_turned_native_makes_room() {
+    let mut world = World::calm();
+    let server = world.host(both(1, Leaves::WhenStopped), Echo);
+    let mut listener = Raw::connect(&mut world, server);
+    world.run_millis(1001);
+    let older = Old::connect(&mut world, server);
+    let hello = listener.hello(&world);
+    listener.write(&mut world, &hello[..40]);
+    world.settle();
+    for _ in 0..MAX_UNPROVED - 2 {
+        Old::connect(&mut world, server);
+    }
+    let core = world.hosts[server].endpoint.core();
+    assert_eq!(core.connections(), MAX_UNPROVED);
+    for peer in [older.peer, listener.peer] {
+        assert_eq!(world.hosts[server].outcome(peer), None);
+        Old::connect(&mut world, server);
+        assert!(world.hosts[server].outcome(peer).is_some());
+    }
+}
+
+/// Goal: a listener that has proved nothing and does not read holds nobody up, and
+/// is closed when too much waits for it; one that reads hears all of it, though
+/// more is typed at once than peers are usually fed. Method: both join a chat with
+/// one native peer.
 #[test]
 fn a_listener_holds_nobody_up() {
-    let mut world = World::calm();
-    let server = world.host(both(1, Leaves::WhenStopped), Chat::new(true));
-    world.local(server, Some(TERMINAL), Plain::open(b""));
-    let old = Old::connect(&mut world, server);
-    world.net.incoming(old.end).capacity = 1000;
-    let new = world.host(native(2, Leaves::WithPeers), Sender::staying(vec![]));
-    world.connect(new, server);
-    world.run_millis(1001);
-    let typed = b"a line of twenty-six bytes\n".repeat(10_000);
-    world.hosts[server].locals[0].input.extend(&typed);
-    world.poke(server);
-    world.run_millis(3000);
-    assert_eq!(world.hosts[new].log.borrow().messages.len(), 10_000);
-    assert!(world.hosts[server].outcome(old.peer).is_some());
+    let limits = Limits {
+        max_queue: 2_000_000,
+        ..Limits::default()
+    };
+    for reads in [true, false] {
+        let limits = limits.clone();
+        let mut world = World::calm();
+        let setup = both(1, Leaves::WhenStopped);
+        let server = world.host(Setup { limits, ..setup }, Chat::new(true));
+        world.local(server, Some(TERMINAL), Plain::open(b""));
+        let old = Old::connect(&mut world, server);
+        world.net.incoming(old.end).capacity = if reads { 3_000_000 } else { 1000 };
+        let new = world.host(native(2, Leaves::WithPeers), Sender::staying(vec![]));
+        world.connect(new, server);
+        world.run_millis(1001);
+        let line = b"a line of twenty-six bytes\n";
+        let typed = if reads { 10_000 } else { 20_000 };
+        world.hosts[server].locals[0]
+            .input
+            .extend(line.repeat(typed));
+        world.poke(server);
+        world.run_millis(10);
+        assert_eq!(world.hosts[new].log.borrow().messages.len(), typed);
+        let outcome = world.hosts[server].outcome(old.peer);
+        assert_eq!(outcome.is_none(), reads, "{outcome:?}");
+        let frames = world.net.incoming(old.end).written as usize / CLASSIC_FRAME;
+        assert_eq!(frames == 2 * typed, reads, "{frames} frames");
+    }
 }
 
 /// Goal: a frame has 5 s from its first byte, whatever was known then. Method:

@@ -4,9 +4,11 @@ use std::io::ErrorKind;
 
 use sealwire::conn::session::Event;
 use sealwire::endpoint::Leaves;
+use sealwire::endpoint::mode::Mode;
 use sealwire::error::{Abort, Failure, PeerFault, Reason};
 use sealwire::modes::chat::Chat;
 use sealwire::modes::echo::Echo;
+use sealwire::modes::relay::Relay;
 use sealwire::modes::sink::Sink;
 use sealwire::wire::record::Kind;
 
@@ -84,6 +86,68 @@ fn half_a_connection_stays_open() {
     raw.close(&mut world);
     assert_eq!(world.hosts[server].outcome(raw.peer), Some(&Ok(())));
     world.hosts[server].assert_empty("it has left");
+}
+
+/// Goal: a server that was stopped confirms nothing that it cannot hand on: who
+/// says something to an echo or a relay is aborted, and has no DONE; a sink and a
+/// chat take it and confirm it. Method: stop each, then a message and FIN.
+#[test]
+fn a_stopped_server_confirms_what_it_hands_on() {
+    let modes: [(bool, Box<dyn Mode>); 4] = [
+        (false, Box::new(Echo)),
+        (false, Box::new(Relay)),
+        (true, Box::new(Sink)),
+        (true, Box::new(Chat::new(true))),
+    ];
+    for (n, (confirms, mode)) in modes.into_iter().enumerate() {
+        let mut world = World::calm();
+        let server = world.host(native(1, Leaves::WhenStopped), mode);
+        world.local(server, None, Plain::open(b""));
+        let mut raw = Raw::join(&mut world, server);
+        world.stop(server, 15);
+        world.settle();
+        let mut bytes = raw.seal(&world, b"too late?");
+        let now = world.now();
+        raw.session.finish(now, &mut bytes);
+        raw.write(&mut world, &bytes);
+        world.settle();
+        raw.read(&mut world);
+        raw.close(&mut world);
+        let outcome = world.hosts[server].outcome(raw.peer);
+        if confirms {
+            assert!(raw.events.contains(&Event::ShutDown), "mode {n}");
+            assert_eq!(outcome, Some(&Ok(())), "mode {n}");
+        } else {
+            let abort = Abort::new(Reason::GOING_AWAY, "");
+            assert_eq!(raw.outcome(), Some(&Err(Failure::Aborted(abort.clone()))));
+            assert_eq!(outcome, Some(&Err(Failure::Gave(abort))), "mode {n}");
+        }
+        world.hosts[server].assert_empty("it has left");
+    }
+}
+
+/// Goal: our end is not shut down in the middle of a record, though all is said.
+/// Method: a PONG that does not fit is in front when the client's DONE comes.
+#[test]
+fn an_end_is_shut_down_behind_what_is_sealed() {
+    let mut world = World::calm();
+    let server = world.host(native(1, Leaves::WhenStopped), Sink);
+    let mut hand = Hand::shake(&mut world, server);
+    hand.send(&mut world, Kind::Fin, b"");
+    let said = world.net.incoming(hand.end).written;
+    world.net.incoming(hand.end).capacity = (said - 72) as usize + 10;
+    hand.send(&mut world, Kind::Ping, b"");
+    hand.send(&mut world, Kind::Done, b"");
+    assert_eq!(world.net.incoming(hand.end).written, said + 10);
+    assert!(!world.net.incoming(hand.end).shut, "a record is cut");
+    let mut answers = [0; 1000];
+    world.net.read(hand.end, &mut answers).unwrap();
+    world.settle();
+    assert_eq!(world.net.incoming(hand.end).written, said + 34);
+    assert!(world.net.incoming(hand.end).shut);
+    world.net.close(hand.end);
+    world.settle();
+    assert_eq!(world.hosts[server].outcome(hand.peer), Some(&Ok(())));
 }
 
 /// Goal: a complete side waits 5 s for the other's end, and no longer; no error

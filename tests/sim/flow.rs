@@ -1,6 +1,13 @@
 //! Much goes both ways: nobody waits for somebody who waits for them.
 
-use sealwire::endpoint::{Cut, InputKind, Leaves};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use sealwire::endpoint::mode::{HandedOn, Message, Mode, Receivers};
+use sealwire::endpoint::transport::{LocalId, PeerId};
+use sealwire::endpoint::{Core, Cut, InputKind, Leaves};
+use sealwire::limits::LOCAL_BUDGET;
 use sealwire::modes::chat::Chat;
 use sealwire::modes::echo::Echo;
 
@@ -77,4 +84,58 @@ fn a_chat_writes_to_an_echo_before_it_reads() {
     assert_eq!(world.hosts[client].endpoint.exit(), Some(0));
     world.hosts[client].assert_empty("the client has left");
     world.hosts[server].assert_empty("the client has left");
+}
+
+/// What each local gave, and which have ended.
+type Given = Rc<RefCell<BTreeMap<LocalId, (Vec<u8>, bool)>>>;
+
+/// Takes what locals give.
+struct Taker(Given);
+
+impl Mode for Taker {
+    fn receivers(&self) -> Receivers {
+        Receivers::Nobody
+    }
+
+    fn message(&mut self, _: &mut Core, _: PeerId, _: Message<'_>) {}
+
+    fn fin(&mut self, _: &mut Core, _: PeerId) -> HandedOn {
+        HandedOn::Now
+    }
+
+    fn input(&mut self, core: &mut Core, local: LocalId, message: Message<'_>) {
+        let mut given = self.0.borrow_mut();
+        let (bytes, ended) = given.entry(local).or_default();
+        assert!(!*ended, "it gave all");
+        for &span in message.spans() {
+            bytes.extend_from_slice(core.bytes(span));
+        }
+    }
+
+    fn input_end(&mut self, _: &mut Core, local: LocalId) {
+        self.0.borrow_mut().entry(local).or_default().1 = true;
+    }
+}
+
+/// Goal: locals that together have more to give than one tick takes all give
+/// everything; none seems to have ended because there was no room to read into.
+/// Method: ten locals, of two budgets and a bit each.
+#[test]
+fn many_locals_share_a_tick() {
+    let mut world = World::calm();
+    let given = Given::default();
+    let host = world.host(native(1, Leaves::WhenStopped), Taker(given.clone()));
+    let kind = InputKind {
+        terminal: true,
+        ..BLOCKS
+    };
+    let data = pattern(5);
+    let data = &data[..2 * LOCAL_BUDGET + 100];
+    for _ in 0..10 {
+        world.local(host, Some(kind), Plain::pipe(data));
+    }
+    world.settle();
+    let given = given.borrow();
+    assert_eq!(given.len(), 10);
+    assert!(given.values().all(|(bytes, ended)| bytes == data && *ended));
 }

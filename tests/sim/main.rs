@@ -9,6 +9,7 @@
 
 mod hand;
 mod net;
+mod old;
 mod people;
 mod port;
 mod raw;
@@ -16,8 +17,11 @@ mod world;
 
 mod bounds;
 mod classic;
+mod classic_ends;
 mod clocks;
 mod completion;
+mod ephemeral;
 mod flow;
+mod pressure;
 mod seeds;
 mod stopping;

@@ -218,6 +218,28 @@ fn a_failing_local_ends_a_client() {
     }
 }
 
+/// Goal: when our input fails, what peers said is still written. Method: a client
+/// whose output blocks when its input fails, and takes everything later.
+#[test]
+fn a_failed_input_leaves_the_output_alone() {
+    let plain = Plain {
+        room: 4,
+        ..Plain::open(b"comes back")
+    };
+    let (mut world, _, client, _) = chat_client(PIPE, plain);
+    assert_eq!(world.hosts[client].locals[0].output, b"come");
+    world.hosts[client].locals[0].read_error = Some(ErrorKind::Other);
+    world.poke(client);
+    world.run_millis(6000);
+    assert_eq!(exit(&world, client), None, "some is not written");
+    world.hosts[client].locals[0].room = 100;
+    world.poke(client);
+    world.settle();
+    assert_eq!(world.hosts[client].locals[0].output, b"comes back");
+    assert_eq!(exit(&world, client), Some(1));
+    world.hosts[client].assert_empty("all is written");
+}
+
 /// Goal: a server that serves until stopped goes on when its output fails, and
 /// leaves when it is closed. Method: a peer, whose message cannot be written.
 #[test]

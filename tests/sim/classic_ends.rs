@@ -1,0 +1,162 @@
+//! How classic connections end, where the end of a stream is all that is said.
+
+use std::io::ErrorKind;
+
+use sealwire::conn::Outcome;
+use sealwire::endpoint::{Cut, InputKind, Leaves};
+use sealwire::error::Failure;
+use sealwire::limits::CLASSIC_FRAME;
+use sealwire::modes::chat::Chat;
+use sealwire::modes::echo::Echo;
+
+use crate::net::End;
+use crate::old::{Old, classic_client, frames};
+use crate::people::{Sender, both};
+use crate::port::Plain;
+use crate::world::World;
+
+const LINES: InputKind = InputKind {
+    cut: Cut::Lines,
+    terminal: false,
+};
+
+fn is_truncated(outcome: Option<&Outcome>) -> bool {
+    matches!(outcome, Some(Err(Failure::Truncated(_))))
+}
+
+/// Goal: who could not send all of its input because the other side closed says
+/// so: truncated, exit code 4; where the input had ended, or somebody types,
+/// that is a proper end. Method: a client whose server closes.
+#[test]
+fn a_client_whose_server_closes_first() {
+    let typed = InputKind {
+        terminal: true,
+        ..LINES
+    };
+    for (kind, ended, code) in [(LINES, false, 4), (LINES, true, 0), (typed, false, 0)] {
+        let mut world = World::calm();
+        let client = world.host(classic_client(), Chat::new(kind.terminal));
+        let plain = Plain {
+            input_ended: ended,
+            ..Plain::open(b"one line\n")
+        };
+        world.local(client, Some(kind), plain);
+        let (link, peer) = world.dial(client);
+        world.settle();
+        let end = End {
+            link,
+            client: false,
+        };
+        assert_eq!(world.net.incoming(end).written as usize, CLASSIC_FRAME);
+        world.net.shut_down(end);
+        world.settle();
+        let outcome = world.hosts[client].outcome(peer);
+        assert_eq!(is_truncated(outcome), code == 4, "{outcome:?}");
+        assert_eq!(world.hosts[client].endpoint.exit(), Some(code));
+        world.hosts[client].assert_empty("its server closed");
+    }
+}
+
+/// Goal: the same of a one-shot server whose client closes, and its queue is
+/// sent all the same. Method: what is typed ahead fills a small socket; the
+/// client half-closes, then reads.
+#[test]
+fn a_one_shot_server_whose_client_closes_first() {
+    for (ended, code) in [(false, 4), (true, 0)] {
+        let mut world = World::calm();
+        let server = world.host(both(1, Leaves::AfterInput), Chat::new(false));
+        let plain = Plain {
+            input_ended: false,
+            ..Plain::open(b"twenty letters, and.\n")
+        };
+        world.local(server, Some(LINES), plain);
+        let old = Old::connect(&mut world, server);
+        world.net.incoming(old.end).capacity = CLASSIC_FRAME;
+        old.write(&mut world, &frames("hello\n"));
+        world.hosts[server].locals[0].input_ended = ended;
+        world.poke(server);
+        world.settle();
+        world.net.shut_down(old.end);
+        world.settle();
+        assert_eq!(world.hosts[server].outcome(old.peer), None, "it sends");
+        let mut rest = [0; CLASSIC_FRAME];
+        for _ in 0..2 {
+            assert_eq!(
+                world.net.read(old.end, &mut rest).unwrap().0,
+                CLASSIC_FRAME,
+                "ended: {ended}"
+            );
+            world.settle();
+        }
+        let outcome = world.hosts[server].outcome(old.peer);
+        assert_eq!(is_truncated(outcome), !ended, "{outcome:?}");
+        if !ended {
+            // The next one hears the end, and is complete; the worst counts.
+            let next = Old::connect(&mut world, server);
+            next.write(&mut world, &frames("me too\n"));
+            world.hosts[server].locals[0].input_ended = true;
+            world.poke(server);
+            world.settle();
+            world.net.shut_down(next.end);
+            world.settle();
+            assert_eq!(world.hosts[server].outcome(next.peer), Some(&Ok(())));
+        }
+        assert_eq!(world.hosts[server].endpoint.exit(), Some(code));
+        world.hosts[server].assert_empty("its client closed");
+    }
+}
+
+/// Goal: a peer that half-closes is sent what is queued, and where that fails the
+/// connection was cut. Method: an echo whose answers do not fit; writing fails
+/// behind the end of the peer's stream, or does not.
+#[test]
+fn what_is_queued_behind_the_end_counts() {
+    for fails in [true, false] {
+        let mut world = World::calm();
+        let server = world.host(both(1, Leaves::WhenStopped), Echo);
+        let old = Old::connect(&mut world, server);
+        world.net.incoming(old.end).capacity = CLASSIC_FRAME;
+        for line in ["one\n", "two\n", "three\n"] {
+            old.write(&mut world, &frames(line));
+        }
+        world.net.shut_down(old.end);
+        world.settle();
+        assert_eq!(world.hosts[server].outcome(old.peer), None, "it sends");
+        if fails {
+            world.net.incoming(old.end).write_error = Some(ErrorKind::BrokenPipe);
+            world.settle();
+        } else {
+            assert_eq!(old.read(&mut world), ["one\n"]);
+            world.settle();
+            assert_eq!(old.read(&mut world), ["two\n"]);
+            world.settle();
+        }
+        let outcome = world.hosts[server].outcome(old.peer);
+        let expected = if fails {
+            is_truncated(outcome)
+        } else {
+            outcome == Some(&Ok(()))
+        };
+        assert!(expected, "fails: {fails}, {outcome:?}");
+        world.hosts[server].assert_empty("it is over");
+    }
+}
+
+/// Goal: a client whose writing failed was cut, though all that is left to do is
+/// to wait for a server that says nothing. Method: writing fails from the start;
+/// 5 s later it leaves, with 4.
+#[test]
+fn who_could_not_write_does_not_end_well() {
+    let mut world = World::calm();
+    let plan = vec![b"one\n".to_vec(), b"two\n".to_vec()];
+    let client = world.host(classic_client(), Sender::new(plan));
+    let (link, peer) = world.dial(client);
+    let end = End { link, client: true };
+    world.net.outgoing(end).write_error = Some(ErrorKind::BrokenPipe);
+    world.run_millis(4990);
+    assert_eq!(world.hosts[client].outcome(peer), None);
+    world.run_millis(20);
+    let outcome = world.hosts[client].outcome(peer);
+    assert!(is_truncated(outcome), "{outcome:?}");
+    assert_eq!(world.hosts[client].endpoint.exit(), Some(4));
+}

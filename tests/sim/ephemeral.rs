@@ -1,0 +1,43 @@
+//! Where the keys of handshakes come from.
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use sealwire::crypto::dh::Private;
+use sealwire::endpoint::Leaves;
+use sealwire::modes::echo::Echo;
+use sealwire::wire::hello::parse_server;
+
+use crate::people::native;
+use crate::raw::Raw;
+use crate::world::World;
+
+/// Goal: the generator is seeded anew with every key, so that its state does not
+/// give away the keys of before. Method: the server's first public key is that of
+/// the seed's first bytes; the next ones are those of nothing that follows in the
+/// same stream.
+#[test]
+fn every_key_has_a_generator_of_its_own() {
+    let setup = native(5, Leaves::WhenStopped);
+    let mut stream = StdRng::seed_from_u64(5);
+    let mut next = || {
+        let mut bytes = [0; 32];
+        stream.fill_bytes(&mut bytes);
+        Private::new(bytes).public()
+    };
+    let mut world = World::calm();
+    let server = world.host(setup, Echo);
+    let keys = [(); 3].map(|()| {
+        let mut raw = Raw::connect(&mut world, server);
+        let hello = raw.hello(&world);
+        raw.write(&mut world, &hello);
+        world.settle();
+        let mut answer = [0; 72];
+        assert_eq!(world.net.read(raw.end, &mut answer).unwrap().0, 72);
+        parse_server(&answer).unwrap()
+    });
+    assert_eq!(keys[0], next());
+    assert_ne!(keys[1], keys[2]);
+    for _ in 0..100 {
+        assert!(!keys.contains(&next()));
+    }
+}

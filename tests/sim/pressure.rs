@@ -1,0 +1,276 @@
+//! Receivers that do not read: what they may hold of memory, whom they hold up,
+//! and when they are given up.
+
+use sealwire::endpoint::mode::Mode;
+use sealwire::endpoint::{Cut, InputKind, Leaves, Setup};
+use sealwire::error::{Abort, Failure, Reason};
+use sealwire::limits::{CLASSIC_FRAME, INPUT_HIGH_WATER, Limits, MAX_PAYLOAD, SEAL_BUDGET};
+use sealwire::modes::chat::Chat;
+use sealwire::modes::echo::Echo;
+use sealwire::modes::relay::Relay;
+
+use crate::old::{Old, frames};
+use crate::people::{Sender, both, limited, native};
+use crate::port::Plain;
+use crate::raw::Raw;
+use crate::world::World;
+
+/// A server whose queues may hold `max_queued` in all.
+fn pressed_from(max_queued: usize, mode: impl Mode + 'static) -> (World, usize) {
+    let limits = Limits {
+        max_queued,
+        ..Limits::default()
+    };
+    let mut world = World::calm();
+    let server = world.host(limited(Leaves::WhenStopped, limits), mode);
+    (world, server)
+}
+
+/// A setup for both formats whose receivers hold up others from 64 KiB on.
+fn narrow() -> Setup {
+    let limits = Limits {
+        max_queue: 1 << 16,
+        ..Limits::default()
+    };
+    Setup {
+        limits,
+        ..both(1, Leaves::WhenStopped)
+    }
+}
+
+fn much() -> Vec<Vec<u8>> {
+    (0..2000_u16).map(|n| n.to_be_bytes().repeat(500)).collect()
+}
+
+/// Says `message`, of any length, for as long as the server reads it.
+fn say_long(raw: &mut Raw, world: &mut World, message: &[u8]) {
+    let bytes = raw.seal(world, message);
+    for piece in bytes.chunks(20_000) {
+        raw.write(world, piece);
+        world.settle();
+    }
+}
+
+/// A client that says `len` bytes to an echo and reads nothing of the answer.
+fn deaf(world: &mut World, server: usize, len: usize) -> Raw {
+    let mut raw = Raw::join(world, server);
+    world.net.incoming(raw.end).capacity = 10;
+    say_long(&mut raw, world, &vec![1; len]);
+    raw
+}
+
+fn too_slow(world: &World, server: usize, raw: &Raw) -> bool {
+    let outcome = world.hosts[server].outcome(raw.peer);
+    match outcome {
+        Some(Err(Failure::Gave(abort))) => abort.reason == Reason::TOO_SLOW,
+        None => false,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Goal: when memory runs short, those who hold much of it and take nothing are
+/// given up after a second, though each alone was within its bounds; then there
+/// is room for others. Method: three deaf clients of an echo, then one that sends
+/// more than they held.
+#[test]
+fn who_holds_scarce_memory_is_given_up() {
+    let (mut world, server) = pressed_from(400_000, Echo);
+    let slow: Vec<Raw> = (0..3).map(|_| deaf(&mut world, server, 200_000)).collect();
+    assert!(world.hosts[server].endpoint.core().held() > 400_000);
+    world.run_millis(990);
+    let queued = world.hosts[server].endpoint.core().queued();
+    assert!(queued > 3, "all three are still there");
+    world.run_millis(20);
+    let queued = world.hosts[server].endpoint.core().queued();
+    assert_eq!(queued, 3, "the ABORT of each");
+    // What was sealed goes when they are closed.
+    world.run_millis(5000);
+    assert!(slow.iter().all(|raw| too_slow(&world, server, raw)));
+    let plan = vec![vec![7; 2_000_000]];
+    let good = world.host(native(2, Leaves::WithPeers), Sender::new(plan.clone()));
+    world.connect(good, server);
+    world.run_millis(10);
+    assert!(world.hosts[good].log.borrow().all() == plan);
+    assert_eq!(world.hosts[good].endpoint.exit(), Some(0));
+    world.hosts[server].assert_empty("all have left");
+}
+
+/// Goal: what is half received is no reason to give up receivers: it has bounds
+/// of its own. Method: an echo with one slow client, and many whose records and
+/// messages are not whole, all together far over what may be queued.
+#[test]
+fn what_is_not_whole_makes_no_pressure() {
+    let (mut world, server) = pressed_from(300_000, Echo);
+    let mut slow = deaf(&mut world, server, 200_000);
+    let mut halves = Vec::new();
+    for n in 0..60 {
+        let mut raw = Raw::join(&mut world, server);
+        let bytes = raw.seal(&world, &[2; 3 * MAX_PAYLOAD]);
+        raw.write(&mut world, &bytes[..if n < 30 { 10_000 } else { 40_000 }]);
+        world.settle();
+        halves.push(raw);
+    }
+    assert!(world.hosts[server].endpoint.core().held() > 4 * 300_000);
+    world.run_millis(3000);
+    assert_eq!(world.hosts[server].outcome(slow.peer), None);
+    let mut other = Raw::join(&mut world, server);
+    other.say(&mut world, b"and I?");
+    other.read(&mut world);
+    assert_eq!(other.messages(), [b"and I?"]);
+    world.net.incoming(slow.end).capacity = 64 * 1024;
+    while slow.messages().is_empty() {
+        slow.read(&mut world);
+    }
+    assert!(slow.messages() == [vec![1; 200_000]]);
+}
+
+/// Goal: whatever receivers do, queues do not grow past twice what they may.
+/// Method: deaf clients of an echo, each below the bound of a single one; from
+/// some number on, no answer is queued, and who wanted it is told.
+#[test]
+fn queues_have_an_absolute_bound() {
+    const MOST: usize = 200_000;
+    let (mut world, server) = pressed_from(MOST, Echo);
+    let held: Vec<Raw> = (0..20).map(|_| deaf(&mut world, server, 60_000)).collect();
+    let most = world.hosts[server].most_held;
+    assert!(most >= 2 * MOST, "they do hold that much");
+    // One more message, and what of the next is not whole.
+    assert!(most < 2 * MOST + 2 * SEAL_BUDGET, "it held {most}");
+    world.run_millis(6000);
+    let refused: Vec<bool> = held
+        .iter()
+        .map(|raw| too_slow(&world, server, raw))
+        .collect();
+    let first = refused.iter().position(|&refused| refused).unwrap();
+    assert!(refused[first..].iter().all(|&refused| refused));
+    assert!(
+        first > 2 * MOST / (SEAL_BUDGET + 1000),
+        "{first} were served"
+    );
+}
+
+/// Goal: a listener that has proved nothing and does not read holds up no relay,
+/// not even for a second, and is closed. Method: beside two honest native peers.
+#[test]
+fn a_listener_holds_up_no_relay() {
+    let mut world = World::calm();
+    let server = world.host(narrow(), Relay);
+    let old = Old::connect(&mut world, server);
+    world.net.incoming(old.end).capacity = 10 * CLASSIC_FRAME;
+    world.run_millis(1001);
+    let other = world.host(native(3, Leaves::WithPeers), Sender::staying(vec![]));
+    world.connect(other, server);
+    world.settle();
+    let sender = world.host(native(2, Leaves::WithPeers), Sender::new(much()));
+    world.connect(sender, server);
+    world.run_millis(10);
+    assert!(world.hosts[other].log.borrow().all() == much());
+    assert_eq!(world.hosts[sender].endpoint.exit(), Some(0));
+    let gave = Failure::Gave(Abort::new(Reason::TOO_SLOW, ""));
+    assert_eq!(world.hosts[server].outcome(old.peer), Some(&Err(gave)));
+    assert!(old.read(&mut world).len() < 10, "it was sent some");
+}
+
+/// Goal: what many classic receivers wait for is there once, however many lines
+/// it has. Method: four mebibytes of newlines, relayed to ten that do not read.
+#[test]
+fn classic_receivers_share_their_text() {
+    const LINES: usize = 4 << 20;
+    let mut world = World::calm();
+    let server = world.host(both(1, Leaves::WhenStopped), Relay);
+    let old: Vec<Old> = (0..10).map(|_| Old::connect(&mut world, server)).collect();
+    for old in &old {
+        old.write(&mut world, &frames("x\n"));
+        world.net.incoming(old.end).capacity = 20 * CLASSIC_FRAME;
+    }
+    let mut raw = Raw::join(&mut world, server);
+    say_long(&mut raw, &mut world, &vec![b'\n'; LINES]);
+    let messages = world.hosts[server].log.borrow().messages.len();
+    assert_eq!(messages, 11);
+    let core = world.hosts[server].endpoint.core();
+    assert_eq!(core.queued(), 10, "one for each");
+    let held = core.held();
+    assert!(held < LINES + 100_000, "it holds {held}");
+    for old in old {
+        let heard = old.read(&mut world);
+        assert!(heard.len() == 20 && heard.last().is_some_and(|line| line == "\n"));
+    }
+}
+
+/// Goal: a line that receivers do not take is kept once, not once for each.
+/// Method: a chat with six that do not read. The first line is sealed for each;
+/// the second, of several chunks, waits for all of them.
+#[test]
+fn a_line_that_waits_is_copied_once() {
+    let mut world = World::calm();
+    let server = world.host(native(1, Leaves::WhenStopped), Chat::new(true));
+    let lines = InputKind {
+        cut: Cut::Lines,
+        terminal: true,
+    };
+    world.local(server, Some(lines), Plain::open(b""));
+    for _ in 0..6 {
+        let raw = Raw::join(&mut world, server);
+        world.net.incoming(raw.end).capacity = 10;
+    }
+    let mut copied = Vec::new();
+    for len in [60_000, 50_000] {
+        let line = [vec![b'a'; len - 1], vec![b'\n']].concat();
+        world.hosts[server].locals[0].input.extend(line);
+        world.poke(server);
+        world.settle();
+        copied.push(world.hosts[server].endpoint.core().copied());
+    }
+    let chunks = 50_000_usize.div_ceil(MAX_PAYLOAD);
+    let queued = world.hosts[server].endpoint.core().queued();
+    assert_eq!(queued, 6 * chunks);
+    assert_eq!(copied[1] - copied[0], 50_000);
+}
+
+/// Goal: who is complete is read to its end at once, whoever is congested.
+/// Method: a relay whose one receiver takes nothing; a peer that is complete
+/// closes meanwhile.
+#[test]
+fn the_end_of_who_is_complete_is_read() {
+    let mut world = World::calm();
+    let server = world.host(narrow(), Relay);
+    let mut done = Raw::join(&mut world, server);
+    let slow = Raw::join(&mut world, server);
+    world.net.incoming(slow.end).capacity = 10;
+    done.finish(&mut world);
+    done.read(&mut world);
+    assert!(world.net.incoming(done.end).shut, "it is complete");
+    let sender = world.host(native(2, Leaves::WithPeers), Sender::new(much()));
+    world.connect(sender, server);
+    world.settle();
+    assert!(world.hosts[server].log.borrow().messages.len() < 1000);
+    done.close(&mut world);
+    assert_eq!(world.hosts[server].outcome(done.peer), Some(&Ok(())));
+    assert_eq!(world.hosts[server].outcome(slow.peer), None);
+}
+
+/// Goal: who was aborted is read to its end at once, too, though it was held up.
+/// Method: a chat whose output is blocked is stopped; its peer, which was not
+/// read any more, is aborted 5 s later, and closes.
+#[test]
+fn the_end_of_who_was_aborted_is_read() {
+    let mut world = World::calm();
+    let server = world.host(narrow(), Chat::new(true));
+    let blocked = Plain {
+        room: 0,
+        ..Plain::open(b"")
+    };
+    world.local(server, None, blocked);
+    let mut raw = Raw::join(&mut world, server);
+    for _ in 0..5 {
+        raw.say(&mut world, &[1; MAX_PAYLOAD]);
+    }
+    let taken = world.hosts[server].log.borrow().messages.len();
+    assert_eq!(taken, INPUT_HIGH_WATER / MAX_PAYLOAD, "it is held up");
+    world.stop(server, 15);
+    world.run_millis(5010);
+    raw.read(&mut world);
+    raw.close(&mut world);
+    let gave = Failure::Gave(Abort::new(Reason::GOING_AWAY, ""));
+    assert_eq!(world.hosts[server].outcome(raw.peer), Some(&Err(gave)));
+}
