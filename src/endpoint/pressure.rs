@@ -25,6 +25,9 @@ impl Core {
     pub(super) fn look_at_pressure(&mut self) {
         let waiting = self.waiting();
         self.full = waiting >= 2 * self.setup.limits.max_queued;
+        if self.full {
+            self.drop_who_takes_nothing();
+        }
         let pressed = waiting >= self.setup.limits.max_queued;
         if pressed == self.pressed {
             return;
@@ -38,6 +41,22 @@ impl Core {
         }
         for local in 0..self.locals.len() as u32 {
             self.measure_local(LocalId(local));
+        }
+    }
+
+    /// Gives up on everyone who has something coming and has taken nothing for too
+    /// long: what is sealed and unsent takes memory, too, however little is queued.
+    fn drop_who_takes_nothing(&mut self) {
+        for slot in 0..self.peers.slots() {
+            let Some(id) = self.peers.id_at(slot) else {
+                continue;
+            };
+            let peer = &self.peers[id];
+            let waits = peer.unsent.is_some() || !peer.queue.is_empty();
+            let slow = self.now >= peer.progress + TOO_SLOW;
+            if peer.protocol.is_open() && waits && slow {
+                self.abort(id, Abort::new(Reason::TOO_SLOW, ""));
+            }
         }
     }
 
