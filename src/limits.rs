@@ -107,6 +107,11 @@ pub const MAX_LINE: usize = 1 << 20;
 /// What an item in a queue costs besides its bytes: its node, its buffer's entry,
 /// what the allocator adds. Counted, because short and empty messages queue, too.
 pub const QUEUED_ITEM: usize = 128;
+/// Records that one tick of a relay may make, about: what it reads times those
+/// who get it. 40 MB of queue items, a second's work.
+pub const FAN_OUT: usize = 1 << 20;
+/// Queue items that the store keeps room for when it is empty.
+pub const KEPT_ITEMS: usize = 1 << 16;
 /// Slices that one write to a local gathers; Linux takes up to 1024.
 pub const GATHER: usize = 64;
 
@@ -157,14 +162,16 @@ pub struct Limits {
 
 impl Limits {
     /// The defaults, for messages of up to `max_message` bytes: what must hold a
-    /// whole one is raised where it would not.
+    /// whole one, in its buffers, is raised where it would not.
     pub fn for_messages(max_message: usize) -> Self {
         let usual = Self::default();
+        let chunks = max_message.div_ceil(MAX_PAYLOAD);
+        let whole = chunks * (MAX_RECORD + QUEUED_ITEM);
         Self {
             max_message,
-            max_assembling: usual.max_assembling.max(max_message),
-            max_queue: usual.max_queue.max(max_message),
-            max_queued: usual.max_queued.max(max_message),
+            max_assembling: usual.max_assembling.max(whole),
+            max_queue: usual.max_queue.max(whole),
+            max_queued: usual.max_queued.max(2 * whole),
             ..usual
         }
     }

@@ -11,7 +11,7 @@ use clap::Parser;
 use sealwire::cli::args::{KeyArgs, usage_error};
 use sealwire::crypto::keys::Identity;
 use sealwire::error::Error;
-use sealwire::limits::Limits;
+use sealwire::limits::{Limits, MAX_PAYLOAD};
 use sealwire::net::rlimit::raise_descriptor_limit;
 
 use crate::limits::{MAX_DURATION, MAX_IN_FLIGHT, OTHER_DESCRIPTORS};
@@ -156,9 +156,11 @@ fn load(typed: &Args, descriptors: u64) -> Result<Load, Error> {
              ulimit -Hn is that limit"
         ));
     }
-    if load.peers.saturating_mul(load.depth) > MAX_IN_FLIGHT {
+    let chunks = load.size.div_ceil(MAX_PAYLOAD).max(1);
+    let in_flight = load.peers.saturating_mul(load.depth);
+    if in_flight.saturating_mul(chunks) > MAX_IN_FLIGHT {
         return usage(format!(
-            "-c times -p: at most {MAX_IN_FLIGHT} messages under way at once"
+            "-c times -p: at most {MAX_IN_FLIGHT} messages, or 16 KiB of them, under way at once"
         ));
     }
     if load.peers.saturating_mul(load.size) > limits.max_assembling {

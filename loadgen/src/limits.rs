@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Longest warm-up and longest measurement: nobody waits longer by mistake, and
 /// every latency fits the histogram.
 pub(crate) const MAX_DURATION: Duration = Duration::from_secs(3600);
-/// Messages in flight over all peers, each of which takes a few dozen bytes of
+/// Chunks in flight over all peers, each of which takes a few dozen bytes of
 /// notes on both ends.
 pub(crate) const MAX_IN_FLIGHT: usize = 1 << 20;
 /// Descriptors that are no peers': the three standard ones, the poll with what

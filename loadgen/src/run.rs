@@ -34,11 +34,23 @@ struct Run {
     address: Option<SocketAddr>,
     handshakes: Handshakes,
     joined: usize,
+    /// Peers that never joined.
+    refused: usize,
     complete: usize,
     failed: usize,
     /// Why peers failed, and how many.
     errors: BTreeMap<String, u64>,
     progress: Progress,
+}
+
+/// What waits to be sent is bounded by the load; how much memory that takes is no
+/// reason to give up on a server.
+fn unlimited() -> Limits {
+    Limits {
+        max_queue: usize::MAX / 4,
+        max_queued: usize::MAX / 4,
+        ..Limits::default()
+    }
 }
 
 /// The time that is measured.
@@ -90,7 +102,7 @@ impl Run {
         let setup = Setup {
             identity: Some(Arc::new(identity)),
             classic: None,
-            limits: Limits::default(),
+            limits: unlimited(),
             leaves: Leaves::WithPeers,
             rng: rand::make_rng(),
         };
@@ -101,6 +113,7 @@ impl Run {
             address: None,
             handshakes: Handshakes::begin(),
             joined: 0,
+            refused: 0,
             complete: 0,
             failed: 0,
             errors: BTreeMap::new(),
@@ -122,7 +135,7 @@ impl Run {
         };
         let mut begun = 1;
         loop {
-            let done = self.joined + self.failed;
+            let done = self.joined + self.refused;
             let wanted = self.load.peers.min(done + HANDSHAKES_AT_ONCE);
             for _ in begun..wanted {
                 self.connect(address)?;
@@ -223,7 +236,9 @@ impl Run {
                 self.joined += 1;
                 self.handshakes.joined(peer);
             }
-            Report::Endpoint(Event::Left(_, outcome) | Event::Refused(_, outcome)) => {
+            Report::Endpoint(Event::Left(_, outcome)) => self.note_end(outcome),
+            Report::Endpoint(Event::Refused(_, outcome)) => {
+                self.refused += 1;
                 self.note_end(outcome);
             }
             _ => {}

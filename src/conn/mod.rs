@@ -411,6 +411,12 @@ impl Connection {
         self.sending.fin >= Said::Owed
     }
 
+    /// Whether everything up to our FIN has left: an ABORT behind it takes nothing
+    /// from the other side.
+    pub fn has_said_all(&self) -> bool {
+        self.sending.fin == Said::Sent
+    }
+
     /// Everything before the other's FIN has been handed on: DONE goes out.
     pub fn handed_on(&mut self) {
         assert!(self.order.fin, "nothing to confirm");

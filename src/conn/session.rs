@@ -134,11 +134,12 @@ impl Session {
         }
     }
 
-    /// Seals `message` into `output`. Says whether it could: not before the
-    /// session is open, and not once it has ended or was told to
+    /// Seals `message`, which is below 4 GiB, into `output`. Says whether it could:
+    /// not before the session is open, and not once it has ended or was told to
     /// [`finish`](Self::finish).
     pub fn send(&mut self, now: Time, message: &[u8], output: &mut Vec<u8>) -> bool {
-        let may = self.connection.may_send() && !self.connection.is_finishing();
+        let fits = u32::try_from(message.len()).is_ok();
+        let may = fits && self.connection.may_send() && !self.connection.is_finishing();
         if may {
             let mut chunks = chunks::cut(message.len())
                 .map(|(range, kind)| (Span::new(Area::ONLY, range), kind))

@@ -154,6 +154,16 @@ impl Core {
         inputs.any(|input| !input.kind.terminal && !input.ended)
     }
 
+    /// Whether a pipe or file has given, or has yet to give, what some peer would
+    /// not get.
+    fn input_is_cut(&self) -> bool {
+        let mut inputs = self.locals.iter().filter_map(|local| local.input.as_ref());
+        let given = inputs.any(|input| !input.kind.terminal && input.given > 0);
+        let cut = |id: PeerId| !self.peers[id].protocol.has_said_all();
+        let mut proved = self.peers.in_standing(Standing::Proved).into_iter();
+        self.input_is_open() || given && proved.any(cut)
+    }
+
     /// Whether the input has ended, where there is one.
     fn input_has_ended(&self) -> bool {
         let mut inputs = self.locals.iter().filter_map(|local| local.input.as_ref());
@@ -202,7 +212,7 @@ impl Core {
     /// our output is no failure, unless it keeps our input from being sent.
     pub(super) fn output_failed(&mut self, local: LocalId, error: io::Error) {
         let closed = error.kind() == ErrorKind::BrokenPipe;
-        let cut = self.input_is_open();
+        let cut = self.input_is_cut();
         if !closed || cut {
             self.tell(Notice::OutputFailed(error));
         }

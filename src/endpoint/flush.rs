@@ -163,7 +163,9 @@ impl Core {
             return;
         }
         let buffer = self.memory.pool.keep(&self.output[rest.clone()]);
-        self.peers[id].unsent = Some(Unsent {
+        let slot = &mut self.peers[id];
+        slot.progress = self.now;
+        slot.unsent = Some(Unsent {
             buffer,
             from: 0,
             to: rest.len(),

@@ -11,9 +11,7 @@ use super::peer::{Partial, Peer, Protocol, Standing};
 use super::transport::{LocalId, PeerId, Read, Transport};
 use super::{Core, Cut, Endpoint};
 use crate::conn::StreamEnd;
-use crate::limits::{
-    INPUT_SCRATCH, LOCAL_BUDGET, MAX_LINE, MAX_RECORD, READ_BUDGET, STREAM_MESSAGE,
-};
+use crate::limits::{LOCAL_BUDGET, MAX_LINE, MAX_RECORD, READ_BUDGET, STREAM_MESSAGE};
 use crate::span::{AreasMut, Span};
 use crate::wire::buffer::Memory;
 use crate::wire::hello::{self, FIXED};
@@ -31,8 +29,9 @@ pub(super) struct Work {
 impl<M: Mode> Endpoint<M> {
     /// Reads who is ready, for as long as there is scratch.
     pub(super) fn read_peers(&mut self, io: &mut impl Transport) {
+        let room = self.core.read_room();
         for _ in 0..self.core.ready.len() {
-            if INPUT_SCRATCH - self.core.used < MAX_RECORD {
+            if room < self.core.used + MAX_RECORD {
                 return;
             }
             let Some(id) = self.core.ready.pop_front() else {
@@ -46,7 +45,7 @@ impl<M: Mode> Endpoint<M> {
             let slot = &mut self.core.peers[id];
             slot.ready = false;
             if may_read {
-                self.read_peer(id, io);
+                self.read_peer(id, room, io);
             } else {
                 slot.set_reading(now, false);
                 self.core.paused.push(id);
@@ -54,10 +53,10 @@ impl<M: Mode> Endpoint<M> {
         }
     }
 
-    fn read_peer(&mut self, id: PeerId, io: &mut impl Transport) {
+    fn read_peer(&mut self, id: PeerId, room: usize, io: &mut impl Transport) {
         let core = &mut self.core;
         let start = core.used;
-        let limit = (start + READ_BUDGET).min(INPUT_SCRATCH);
+        let limit = (start + READ_BUDGET).min(room);
         let slot = &mut core.peers[id];
         let read = fill(&mut core.memory, slot, id, start..limit, io);
         let mut work = Work {
@@ -210,7 +209,7 @@ impl<M: Mode> Endpoint<M> {
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => input.ready = false,
             Err(error) => {
-                input.ended = true;
+                input.failed = true;
                 self.core.input_failed(error);
             }
         }
@@ -320,6 +319,8 @@ impl Core {
         } else if bytes.len() >= FIXED {
             let conn = self.new_server(undecided.since(self.now));
             self.peers[id].protocol = Protocol::Native(conn);
+            // What it was to hear as a listener is not for it.
+            self.drop_queue(id);
             if undecided.listens {
                 self.peers.set_standing(id, Standing::Unproved);
                 self.peers.may_make_room(id);
@@ -375,6 +376,7 @@ impl Core {
             .is_some_and(|input| {
                 input.ready
                     && !input.ended
+                    && !input.failed
                     && self.congested == 0
                     && self.ends.reads_input()
                     && (input.kind.terminal && self.ends.may_stay_alone()

@@ -34,6 +34,8 @@ pub(super) struct Input {
     pub(super) kind: InputKind,
     pub(super) ready: bool,
     pub(super) ended: bool,
+    /// Reading it failed.
+    pub(super) failed: bool,
     /// Bytes that it has given.
     pub(super) given: u64,
     /// A line whose end has not come yet.
@@ -46,6 +48,7 @@ impl Input {
             kind,
             ready: true,
             ended: false,
+            failed: false,
             given: 0,
             line: Vec::new(),
         }

@@ -156,7 +156,7 @@ pub struct Core {
     touched: Vec<PeerId>,
     /// Queues took too much memory when the last tick ended.
     pressed: bool,
-    /// They took twice that much: nothing more is queued.
+    /// They took twice that much.
     full: bool,
     /// Some queue has fallen below high water since the paused were looked at.
     relieved: bool,

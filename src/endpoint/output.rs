@@ -8,7 +8,7 @@ use super::peer::{Protocol, Standing};
 use super::queue::Item;
 use super::transport::{LocalId, PeerId};
 use super::{Core, Event, Notice};
-use crate::error::{Abort, Failure, Reason};
+use crate::error::{Abort, Failure};
 use crate::limits::MAX_PAYLOAD;
 use crate::span::Span;
 use crate::wire::chunks;
@@ -17,6 +17,10 @@ use crate::wire::record::Kind;
 impl Core {
     /// Keeps `bytes` for as long as the endpoint lives, so that messages can be
     /// made of parts of it.
+    ///
+    /// # Panics
+    ///
+    /// From 4 GiB on.
     pub fn pin(&mut self, bytes: &[u8]) -> Span {
         self.memory.store(bytes)
     }
@@ -158,11 +162,6 @@ impl Core {
         let Some(slot) = self.peers.get(peer).filter(|slot| slot.takes_messages()) else {
             return false;
         };
-        if self.full {
-            // Whoever else holds the memory, this one has no more room either.
-            self.abort(peer, Abort::new(Reason::TOO_SLOW, "too much is queued"));
-            return false;
-        }
         if let Protocol::Native(_) = slot.protocol {
             self.queue_chunks(peer, message);
         } else {
@@ -173,7 +172,7 @@ impl Core {
         }
         self.measure(peer);
         self.dirty(peer);
-        true
+        self.peers[peer].takes_messages()
     }
 
     fn queue(&mut self, peer: PeerId, item: Item) {

@@ -185,6 +185,15 @@ impl Protocol {
         }
     }
 
+    /// Whether all that we had to say has left.
+    pub(super) fn has_said_all(&self) -> bool {
+        match self {
+            Self::Undecided(_) | Self::Ended(_) => true,
+            Self::Native(conn) => conn.has_said_all(),
+            Self::Classic(conn) => conn.is_shut(),
+        }
+    }
+
     pub(super) fn poll_timeout(&self) -> Option<Time> {
         match self {
             Self::Undecided(undecided) => undecided.due(),
@@ -249,6 +258,11 @@ impl Peer {
             Protocol::Classic(conn) => conn.may_send() && !conn.is_finishing(),
             Protocol::Ended(_) => false,
         }
+    }
+
+    /// Whether anything waits for it, sealed or not.
+    pub(super) fn has_waiting(&self) -> bool {
+        self.unsent.is_some() || !self.queue.is_empty()
     }
 
     /// Whether there is something to be sealed for it.

@@ -3,15 +3,17 @@
 //!
 //! A queue above high water is congested: those who fill it are not read. When
 //! all queues together take more than they may, high water falls, who has
-//! something queued is not read, and receivers that take nothing are given up;
-//! at twice that much nothing more is queued at all.
+//! something queued is not read, and whoever takes nothing of what waits for it is
+//! given up; at twice that much nobody is read until they are.
 
 use super::Core;
 use super::mode::Receivers;
 use super::peer::Standing;
 use super::transport::{LocalId, PeerId};
-use crate::error::{Abort, Reason};
-use crate::limits::{INPUT_HIGH_WATER, QUEUED_ITEM, TOO_SLOW};
+use crate::error::{Abort, Failure, Reason};
+use crate::limits::{
+    FAN_OUT, INPUT_HIGH_WATER, INPUT_SCRATCH, MAX_RECORD, MIN_RECORD, QUEUED_ITEM, TOO_SLOW,
+};
 
 impl Core {
     /// Bytes of memory that what waits for receivers takes.
@@ -24,10 +26,9 @@ impl Core {
     /// has changed, so has high water for everyone.
     pub(super) fn look_at_pressure(&mut self) {
         let waiting = self.waiting();
-        self.full = waiting >= 2 * self.setup.limits.max_queued;
-        if self.full {
-            self.drop_who_takes_nothing();
-        }
+        let full = waiting >= 2 * self.setup.limits.max_queued;
+        self.relieved |= self.full && !full;
+        self.full = full;
         let pressed = waiting >= self.setup.limits.max_queued;
         if pressed == self.pressed {
             return;
@@ -36,27 +37,13 @@ impl Core {
         self.relieved = true;
         for slot in 0..self.peers.slots() {
             if let Some(id) = self.peers.id_at(slot) {
+                self.peers[id].progress = self.now;
                 self.measure(id);
+                self.touch(id);
             }
         }
         for local in 0..self.locals.len() as u32 {
             self.measure_local(LocalId(local));
-        }
-    }
-
-    /// Gives up on everyone who has something coming and has taken nothing for too
-    /// long: what is sealed and unsent takes memory, too, however little is queued.
-    fn drop_who_takes_nothing(&mut self) {
-        for slot in 0..self.peers.slots() {
-            let Some(id) = self.peers.id_at(slot) else {
-                continue;
-            };
-            let peer = &self.peers[id];
-            let waits = peer.unsent.is_some() || !peer.queue.is_empty();
-            let slow = self.now >= peer.progress + TOO_SLOW;
-            if peer.protocol.is_open() && waits && slow {
-                self.abort(id, Abort::new(Reason::TOO_SLOW, ""));
-            }
         }
     }
 
@@ -117,7 +104,8 @@ impl Core {
         if !slot.joined || !slot.protocol.is_open() {
             return true;
         }
-        if self.pressed && !slot.queue.is_empty() {
+        let fills = self.receivers != Receivers::Nobody;
+        if fills && (self.full || self.pressed && !slot.queue.is_empty()) {
             return false;
         }
         match self.receivers {
@@ -142,10 +130,36 @@ impl Core {
             Receivers::Local(_) => proved > 1,
             Receivers::Sender | Receivers::Nobody => false,
         };
-        let slot = &self.peers[peer];
-        if others_wait && slot.congested && self.now >= slot.progress + TOO_SLOW {
-            self.abort(peer, Abort::new(Reason::TOO_SLOW, ""));
+        let slow = self.now >= self.peers[peer].progress + TOO_SLOW;
+        if !others_wait || !slow || !self.may_be_too_slow(peer) {
+            return;
         }
+        let abort = Abort::new(Reason::TOO_SLOW, "");
+        if self.full {
+            // What it would take to tell it is what is short.
+            self.peers[peer].protocol.fail(Failure::Gave(abort));
+            self.touch(peer);
+        } else {
+            self.abort(peer, abort);
+        }
+    }
+
+    /// Whether `peer` keeps others waiting for as long as it takes nothing: its
+    /// queue is above high water or, when memory is short, anything waits for it.
+    pub(super) fn may_be_too_slow(&self, peer: PeerId) -> bool {
+        let slot = &self.peers[peer];
+        slot.protocol.is_open() && (slot.congested || self.pressed && slot.has_waiting())
+    }
+
+    /// How much one tick may read: where every record goes to many, it may not be
+    /// as many as where it goes to one.
+    pub(super) fn read_room(&self) -> usize {
+        let receivers = match self.receivers {
+            Receivers::Others => self.proved().max(1),
+            _ => 1,
+        };
+        let records = FAN_OUT / receivers;
+        (records * MIN_RECORD).clamp(MAX_RECORD, INPUT_SCRATCH)
     }
 
     /// Reads on from those that nothing holds up any more.

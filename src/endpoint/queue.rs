@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use slab::Slab;
 
-use crate::limits::QUEUED_ITEM;
+use crate::limits::{KEPT_ITEMS, QUEUED_ITEM};
 use crate::span::Span;
 use crate::wire::buffer::Memory;
 use crate::wire::record::Kind;
@@ -147,6 +147,9 @@ impl Nodes {
             }
         }
         self.copies.clear();
+        if self.slab.is_empty() && self.slab.capacity() > KEPT_ITEMS {
+            self.slab = Slab::new();
+        }
     }
 }
 

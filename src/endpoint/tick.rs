@@ -1,10 +1,11 @@
 //! One tick: everything that has come is read, opened, handed to the mode,
 //! answered and written.
 //!
-//! The order is fixed: timers, reading, one batch opened, results settled peer by
-//! peer, the mode's turn, locals, sealing and writing in rounds, what is left in
-//! the scratch kept, who is over closed. Nothing in it waits. Read next:
-//! `input` and `flush` for the two halves.
+//! The order is fixed: reading, one batch opened, results settled peer by peer,
+//! the mode's turn, locals, sealing and writing in rounds, timers, what is left in
+//! the scratch kept, who is over closed. Timers come late, so that nobody is given
+//! up for what was there but had not been looked at, after a pause of ours. Nothing
+//! in it waits. Read next: `input` and `flush` for the two halves.
 
 use super::mode::{Message, Mode};
 use super::peer::{Peer, Protocol, Standing};
@@ -20,7 +21,6 @@ impl<M: Mode> Endpoint<M> {
     /// Does everything that can be done at `now` without waiting.
     pub fn tick(&mut self, now: Time, io: &mut impl Transport) {
         self.core.now = now;
-        self.core.expire();
         self.core.resume();
         self.read_peers(io);
         self.core
@@ -31,6 +31,7 @@ impl<M: Mode> Endpoint<M> {
         self.write_locals(io);
         self.read_locals(io);
         self.flush(io);
+        self.core.expire();
         self.core.nodes.keep_scratch(&mut self.core.memory);
         self.core.used = 0;
         for buffer in self.core.in_use.drain(..) {
@@ -222,6 +223,10 @@ impl Core {
     }
 
     fn handle_timeout(&mut self, id: PeerId) {
+        if self.peers[id].ready {
+            // It has said something that has not been read yet.
+            return;
+        }
         if self.peers[id].protocol.handle_timeout(self.now) {
             self.listen(id);
         }
@@ -234,9 +239,10 @@ impl Core {
     /// Puts `id` where it belongs in the timers.
     fn plan(&mut self, id: PeerId) {
         let now = self.now;
+        let slow = self.may_be_too_slow(id);
         let slot = &mut self.peers[id];
         // Whether others wait may change at any time, so it is asked again.
-        let slow = slot.congested.then(|| match slot.progress + TOO_SLOW {
+        let slow = slow.then(|| match slot.progress + TOO_SLOW {
             at if at > now => at,
             _ => now + TOO_SLOW,
         });
