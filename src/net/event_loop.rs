@@ -161,10 +161,12 @@ impl<M: Mode> EventLoop<M> {
         self.sockets.forget_closed();
         let timeout = self.timeout().into_iter().chain(at_most).min();
         match self.poll.poll(&mut self.events, timeout) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+            Ok(()) => {}
+            // Whatever time it is now, what has come is to be known first.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            Err(error) => {
                 return Err(Error::Local(format!("cannot wait for events: {error}")));
             }
-            _ => {}
         }
         self.note_events();
         if !self.endpoint.is_accepting() {
