@@ -1,6 +1,7 @@
 //! What one peer may cost, and what happens to who costs more.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use sealwire::endpoint::mode::Mode;
 use sealwire::endpoint::transport::PeerId;
@@ -80,6 +81,30 @@ fn a_sole_receiver_is_waited_for() {
         slow.read(&mut world);
     }
     assert!(slow.messages() == much());
+    world.run_millis(10);
+    assert_eq!(world.hosts[server].outcome(pair.at_server), Some(&Ok(())));
+}
+
+/// Goal: nobody is too slow, or silent, because we were stopped for a while.
+/// Method: a receiver that is behind takes what there is, again and again, while
+/// the clock jumps; the server hears of the room and of the time at once.
+#[test]
+fn a_pause_of_ours_is_nobodys_fault() {
+    let (mut world, server) = relay();
+    let mut slow = Raw::join(&mut world, server);
+    let other = world.host(native(3, Leaves::WithPeers), Sender::staying(vec![]));
+    world.connect(other, server);
+    let sender = world.host(native(2, Leaves::WithPeers), Sender::new(much()));
+    let pair = world.connect(sender, server);
+    world.run_millis(10);
+    for _ in 0..5 {
+        world.net.now = world.now() + Duration::from_millis(1500);
+        slow.read(&mut world);
+        assert_eq!(world.hosts[server].outcome(slow.peer), None);
+    }
+    while slow.messages().len() < 2000 {
+        slow.read(&mut world);
+    }
     world.run_millis(10);
     assert_eq!(world.hosts[server].outcome(pair.at_server), Some(&Ok(())));
 }
