@@ -75,8 +75,8 @@ pub const KEEPALIVE_PROBES: u32 = 3;
 pub const STOP_DEADLINE: Duration = Duration::from_secs(5);
 /// How long after [`STOP_DEADLINE`] the ABORTs may take to leave.
 pub const STOP_GRACE: Duration = Duration::from_secs(1);
-/// A receiver over high water that takes nothing for this long, while others
-/// wait, is aborted as too slow.
+/// A receiver over high water that takes nothing for this long while others wait
+/// or, when memory is short, of whatever waits for it, is aborted as too slow.
 pub const TOO_SLOW: Duration = Duration::from_secs(1);
 /// How long a listener rests when descriptors have run out, so that it does not
 /// spin on a connection it cannot accept.
@@ -125,8 +125,11 @@ pub const ACCEPT_BUDGET: usize = 256;
 /// lets us have (it cuts this down to its own limit), because a burst of
 /// clients that is refused only comes back.
 pub const LISTEN_BACKLOG: i32 = i32::MAX;
-/// Events that one poll brings at most; the rest come with the next one.
+/// Events that one poll brings at most.
 pub const EVENTS: usize = 1024;
+/// Polls that follow one which brought all it could, before anything is done:
+/// enough for every descriptor that a process may have.
+pub const MORE_EVENTS: usize = 64;
 /// Silent or unproved connections that may hold a classic slot at once
 /// (`PROTOCOL.md` §2).
 pub const MAX_CLASSIC_UNPROVED: usize = 64;
@@ -154,7 +157,8 @@ pub struct Limits {
     /// write one before they read never wait for each other.
     pub max_queue: usize,
     /// Most bytes queued for all receivers; past it one may hold no more than
-    /// [`INPUT_HIGH_WATER`] before those who feed it are not read.
+    /// [`INPUT_HIGH_WATER`] before those who feed it are not read, and who takes
+    /// nothing is given up. At twice that much nobody is read who adds to it.
     pub max_queued: usize,
     /// Most proved peers.
     pub max_peers: usize,

@@ -355,9 +355,10 @@ impl ClassicConnection {
         frame.into_iter().chain(end).min()
     }
 
-    /// Does what is due.
-    pub fn handle_timeout(&mut self, now: Time) {
-        if self.poll_timeout().is_none_or(|due| now < due) {
+    /// Does what is due. `unread` says that bytes of the other side wait which have
+    /// not been given yet: then its deadlines do.
+    pub fn handle_timeout(&mut self, now: Time, unread: bool) {
+        if unread || self.poll_timeout().is_none_or(|due| now < due) {
             return;
         }
         if self.partial.is_some() {

@@ -465,9 +465,10 @@ impl Connection {
         (!self.is_over()).then(|| self.timers.next())
     }
 
-    /// Does what is due.
-    pub fn handle_timeout(&mut self, now: Time) {
-        match self.timers.due(now) {
+    /// Does what is due. `unread` says that bytes of the other side wait which have
+    /// not been given yet: then its deadlines do.
+    pub fn handle_timeout(&mut self, now: Time, unread: bool) {
+        match self.timers.due(now, unread) {
             None => {}
             Some(Due::Ping) => {
                 self.sending.ping = true;

@@ -235,7 +235,7 @@ impl Session {
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Time, output: &mut Vec<u8>) {
-        self.connection.handle_timeout(now);
+        self.connection.handle_timeout(now, false);
         self.say(now, output);
     }
 

@@ -107,14 +107,16 @@ impl Timers {
         }
     }
 
-    pub(super) fn due(&self, now: Time) -> Option<Due> {
+    /// What is due. While bytes wait `unread`, nothing is held against the other
+    /// side.
+    pub(super) fn due(&self, now: Time, unread: bool) -> Option<Due> {
         match self.phase {
             Phase::Handshake { deadline } => {
-                (now >= deadline).then_some(Due::Failed(Deadline::Handshake))
+                (now >= deadline && !unread).then_some(Due::Failed(Deadline::Handshake))
             }
             Phase::Closing { deadline } => (now >= deadline).then_some(Due::Close),
             Phase::Open => match self.deadline() {
-                Some((at, which)) if now >= at => Some(Due::Failed(which)),
+                Some((at, which)) if now >= at && !unread => Some(Due::Failed(which)),
                 _ => (now >= self.spoke + PING_AFTER).then_some(Due::Ping),
             },
         }

@@ -127,12 +127,8 @@ impl<M: Mode> Endpoint<M> {
     pub fn exit(&self) -> Option<u8> {
         let core = &self.core;
         let at_once = |stop: &Stop| matches!(stop.step, Step::AtOnce);
-        let written = core.locals.iter().all(|local| {
-            let output = local.output.as_ref();
-            output.is_none_or(|output| output.queue.is_empty())
-        });
         let nobody = core.peers.is_empty() && (core.ends.leaving || core.has_lost_its_peer());
-        let done = core.ends.stop.as_ref().is_some_and(at_once) || nobody && written;
+        let done = core.ends.stop.as_ref().is_some_and(at_once) || nobody && core.has_written_all();
         done.then(|| core.exit_code())
     }
 }
@@ -142,6 +138,12 @@ impl Core {
     /// say cannot be answered.
     pub fn is_stopping(&self) -> bool {
         self.ends.stop.is_some()
+    }
+
+    /// Whether locals have what is theirs.
+    fn has_written_all(&self) -> bool {
+        let mut outputs = self.locals.iter().filter_map(|local| local.output.as_ref());
+        outputs.all(|output| output.queue.is_empty())
     }
 
     fn has_lost_its_peer(&self) -> bool {
@@ -282,7 +284,8 @@ impl Core {
 
     fn exit_code(&self) -> u8 {
         let ends = &self.ends;
-        let complete = ends.served && ends.worst == 0 && self.peers.is_empty();
+        let served = ends.served && ends.worst == 0 && self.peers.is_empty();
+        let complete = served && self.has_written_all();
         match (ends.failed, &ends.stop) {
             (Some(code), _) => code,
             _ if ends.leaves == Leaves::WhenStopped => 0,

@@ -283,6 +283,7 @@ impl Core {
             self.handed_on(peer);
         }
     }
+
     /// Tells nobody that has gone what `local` has taken.
     pub(super) fn forget_waiting(&mut self, gone: PeerId) {
         for local in &mut self.locals {

@@ -378,6 +378,7 @@ impl Core {
                     && !input.ended
                     && !input.failed
                     && self.congested == 0
+                    && !self.full
                     && self.ends.reads_input()
                     && (input.kind.terminal && self.ends.may_stay_alone()
                         || self.somebody_listens())

@@ -158,7 +158,7 @@ pub struct Core {
     pressed: bool,
     /// They took twice that much.
     full: bool,
-    /// Some queue has fallen below high water since the paused were looked at.
+    /// Something that held peers up has gone since the paused were looked at.
     relieved: bool,
     timers: Timers,
     ends: Ends,

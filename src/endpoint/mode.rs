@@ -40,7 +40,8 @@ impl<'a> Message<'a> {
 }
 
 /// Whose queues a peer's messages end up in: while one of those is above high
-/// water the peer is not read, and for no other reason.
+/// water the peer is not read. Nor is it, unless it fills nobody's, when memory is
+/// short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Receivers {
     /// The peer's own: answers.

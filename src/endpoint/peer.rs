@@ -203,12 +203,12 @@ impl Protocol {
         }
     }
 
-    /// Does what is due. Says whether an undecided connection has been silent for
-    /// so long that it is to listen.
-    pub(super) fn handle_timeout(&mut self, now: Time) -> bool {
+    /// Does what is due, while bytes wait `unread` or not. Says whether an undecided
+    /// connection has been silent for so long that it is to listen.
+    pub(super) fn handle_timeout(&mut self, now: Time, unread: bool) -> bool {
         match self {
             Self::Undecided(undecided) => {
-                let due = undecided.due().is_some_and(|due| now >= due);
+                let due = !unread && undecided.due().is_some_and(|due| now >= due);
                 if due && undecided.first_byte.is_some() {
                     self.fail(Failure::Deadline(Deadline::Handshake));
                 } else {
@@ -216,8 +216,8 @@ impl Protocol {
                     return due;
                 }
             }
-            Self::Native(conn) => conn.handle_timeout(now),
-            Self::Classic(conn) => conn.handle_timeout(now),
+            Self::Native(conn) => conn.handle_timeout(now, unread),
+            Self::Classic(conn) => conn.handle_timeout(now, unread),
             Self::Ended(_) => {}
         }
         false

@@ -19,6 +19,7 @@ use super::transport::PeerId;
 pub(super) struct Peers {
     slab: Slab<Peer>,
     generation: u32,
+    slots: usize,
     counts: [usize; 3],
     /// Who may have to make room, by standing, oldest first. Who has gone or has
     /// another standing by now is passed over.
@@ -31,6 +32,7 @@ impl Peers {
         self.generation = self.generation.wrapping_add(1);
         let generation = self.generation;
         let slot = self.slab.insert(Peer::new(generation, protocol)) as u32;
+        self.slots = self.slots.max(slot as usize + 1);
         self.counts[Standing::Unproved as usize] += 1;
         PeerId { slot, generation }
     }
@@ -39,7 +41,11 @@ impl Peers {
     pub(super) fn remove(&mut self, id: PeerId) -> Peer {
         let standing = self[id].standing;
         self.counts[standing as usize] -= 1;
-        self.slab.remove(id.slot as usize)
+        let peer = self.slab.remove(id.slot as usize);
+        while self.slots > 0 && !self.slab.contains(self.slots - 1) {
+            self.slots -= 1;
+        }
+        peer
     }
 
     pub(super) fn get(&self, id: PeerId) -> Option<&Peer> {
@@ -69,7 +75,7 @@ impl Peers {
     /// One more than the highest slot in use, for those who go through all while
     /// they change them.
     pub(super) fn slots(&self) -> usize {
-        self.slab.capacity()
+        self.slots
     }
 
     /// Who has this slot.

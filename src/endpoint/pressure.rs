@@ -4,7 +4,8 @@
 //! A queue above high water is congested: those who fill it are not read. When
 //! all queues together take more than they may, high water falls, who has
 //! something queued is not read, and whoever takes nothing of what waits for it is
-//! given up; at twice that much nobody is read until they are.
+//! given up; at twice that much nobody whose messages would wait is read until they
+//! are.
 
 use super::Core;
 use super::mode::Receivers;
@@ -37,7 +38,11 @@ impl Core {
         self.relieved = true;
         for slot in 0..self.peers.slots() {
             if let Some(id) = self.peers.id_at(slot) {
-                self.peers[id].progress = self.now;
+                let peer = &mut self.peers[id];
+                if pressed && !peer.congested && peer.unsent.is_none() {
+                    // From now on whatever waits for it counts.
+                    peer.progress = self.now;
+                }
                 self.measure(id);
                 self.touch(id);
             }

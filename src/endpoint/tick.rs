@@ -1,9 +1,10 @@
 //! One tick: everything that has come is read, opened, handed to the mode,
 //! answered and written.
 //!
-//! The order is fixed: reading, one batch opened, results settled peer by peer,
-//! the mode's turn, locals, sealing and writing in rounds, timers, what is left in
-//! the scratch kept, who is over closed. Timers come late, so that nobody is given
+//! The order is fixed: who was held up and is not any more, reading, one batch
+//! opened, results settled peer by peer, the mode's turn, locals, sealing and
+//! writing in rounds, timers, what is left in the scratch kept, who is over closed,
+//! memory looked at. Timers come late, so that nobody is given
 //! up for what was there but had not been looked at, after a pause of ours. Nothing
 //! in it waits. Read next: `input` and `flush` for the two halves.
 
@@ -171,6 +172,8 @@ impl<M: Mode> Endpoint<M> {
             };
             slot.touched = false;
             if slot.take_shutdown(now) {
+                // It is read to its end now, whoever holds it up.
+                self.core.relieved |= slot.paused;
                 io.shut_down(id);
             }
             if slot.is_over() {
@@ -223,11 +226,8 @@ impl Core {
     }
 
     fn handle_timeout(&mut self, id: PeerId) {
-        if self.peers[id].ready {
-            // It has said something that has not been read yet.
-            return;
-        }
-        if self.peers[id].protocol.handle_timeout(self.now) {
+        let slot = &mut self.peers[id];
+        if slot.protocol.handle_timeout(self.now, slot.ready) {
             self.listen(id);
         }
         self.drop_if_too_slow(id);

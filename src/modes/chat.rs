@@ -15,9 +15,9 @@ pub struct Chat {
 }
 
 impl Chat {
-    /// `answers_fin` says what a peer's FIN
-    /// leads to: our own at once (somebody types, or there is no input), or none
-    /// until our own input has ended (a pipe or a file).
+    /// `answers_fin` says what a peer's FIN leads to: our own at once (somebody
+    /// types, or there is no input), or none until our own input has ended (a pipe
+    /// or a file).
     pub fn new(answers_fin: bool) -> Self {
         Self { answers_fin }
     }

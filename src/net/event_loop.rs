@@ -25,7 +25,7 @@ use crate::endpoint::mode::Mode;
 use crate::endpoint::transport::{LocalId, PeerId};
 use crate::endpoint::{self, Cut, Endpoint};
 use crate::error::Error;
-use crate::limits::{ACCEPT_BUDGET, ACCEPT_PAUSE, EVENTS};
+use crate::limits::{ACCEPT_BUDGET, ACCEPT_PAUSE, EVENTS, MORE_EVENTS};
 use crate::time::Time;
 
 const WAKER: Token = Token(FIRST_RESERVED);
@@ -164,11 +164,10 @@ impl<M: Mode> EventLoop<M> {
             Ok(()) => {}
             // Whatever time it is now, what has come is to be known first.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
-            Err(error) => {
-                return Err(Error::Local(format!("cannot wait for events: {error}")));
-            }
+            Err(error) => return Err(cannot_wait(&error)),
         }
         self.note_events();
+        self.take_all_events()?;
         if !self.endpoint.is_accepting() {
             self.accepting = None;
             self.dial = None;
@@ -215,6 +214,22 @@ impl<M: Mode> EventLoop<M> {
         let due = [self.endpoint.next_timeout(), accept, dial];
         let now = self.clock.now();
         due.into_iter().flatten().min().map(|at| at.since(now))
+    }
+
+    /// Takes what did not fit one poll: whoever has said something is to be known
+    /// before it is asked who has not.
+    fn take_all_events(&mut self) -> Result<(), Error> {
+        for _ in 0..MORE_EVENTS {
+            if self.events.iter().count() < EVENTS {
+                break;
+            }
+            match self.poll.poll(&mut self.events, Some(Duration::ZERO)) {
+                Ok(()) => self.note_events(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(cannot_wait(&error)),
+            }
+        }
+        Ok(())
     }
 
     fn note_events(&mut self) {
@@ -300,6 +315,10 @@ impl<M: Mode> EventLoop<M> {
         self.dial = None;
         Ok(())
     }
+}
+
+fn cannot_wait(error: &io::Error) -> Error {
+    Error::Local(format!("cannot wait for events: {error}"))
 }
 
 fn note_signals<M: Mode>(

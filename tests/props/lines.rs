@@ -197,7 +197,7 @@ fn a_failed_write_is_no_proper_end() {
             }
             assert_eq!(conn.outcome(), None);
             let due = conn.poll_timeout().unwrap();
-            conn.handle_timeout(due);
+            conn.handle_timeout(due, false);
             assert!(conn.is_over());
             let expected = if deaf { Err(why.clone()) } else { Ok(()) };
             assert_eq!(conn.outcome(), Some(&expected));

@@ -21,6 +21,7 @@ mod classic_ends;
 mod clocks;
 mod completion;
 mod ephemeral;
+mod flood;
 mod flow;
 mod pressure;
 mod seeds;
