@@ -112,6 +112,10 @@ pub const QUEUED_ITEM: usize = 128;
 pub const FAN_OUT: usize = 1 << 20;
 /// Queue items that the store keeps room for when it is empty.
 pub const KEPT_ITEMS: usize = 1 << 16;
+/// Buffers up to this size are made to measure and not kept: a short message must
+/// not hold a buffer made for a long one. Pieces of a stream below it are copied
+/// together, which costs less than an item each.
+pub const SHORT: usize = 2048;
 /// Slices that one write to a local gathers; Linux takes up to 1024.
 pub const GATHER: usize = 64;
 

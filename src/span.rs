@@ -48,6 +48,11 @@ impl Span {
         self.offset as usize..self.offset as usize + self.len as usize
     }
 
+    /// Where in the area it ends.
+    pub fn end(self) -> usize {
+        self.range().end
+    }
+
     /// How many bytes.
     pub fn len(self) -> usize {
         self.len as usize

@@ -219,9 +219,7 @@ impl Core {
             self.tell(Notice::OutputFailed(error));
         }
         if let Some(output) = &mut self.locals[local.index()].output {
-            output.queue.clear(&mut self.nodes, &mut self.memory);
-            output.waiting.clear();
-            output.written = output.queued;
+            output.drop_all(&mut self.nodes, &mut self.memory);
         }
         self.measure_local(local);
         let code = if closed && !cut { 0 } else { LOCAL_FAILED };

@@ -264,9 +264,7 @@ impl Core {
                 }
                 Err(error) => return Err(error),
             };
-            let (nodes, memory) = (&mut self.nodes, &mut self.memory);
-            output.queue.consume(nodes, memory, count);
-            output.written += count as u64;
+            output.written(&mut self.nodes, &mut self.memory, count);
             self.measure_local(local);
             self.confirm_written(local);
         }
@@ -277,7 +275,7 @@ impl Core {
     fn confirm_written(&mut self, local: LocalId) {
         while let Some(output) = &mut self.locals[local.index()].output
             && let Some(&(mark, peer)) = output.waiting.front()
-            && output.written >= mark
+            && output.done >= mark
         {
             output.waiting.pop_front();
             self.handed_on(peer);

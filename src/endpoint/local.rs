@@ -1,12 +1,17 @@
 //! The plain side: streams such as stdin, stdout or a back-end socket.
 //!
-//! What is read becomes messages here; what is written is queued here. The
-//! descriptor itself is the [transport](super::transport)'s.
+//! What is read becomes messages here; what is written is queued here, short
+//! pieces of it together, as a stream has no messages. The descriptor itself is
+//! the [transport](super::transport)'s.
 
 use std::collections::VecDeque;
 
-use super::queue::Queue;
+use super::queue::{Item, Nodes, Queue};
 use super::transport::PeerId;
+use crate::limits::{MAX_PAYLOAD, SHORT};
+use crate::span::Span;
+use crate::wire::buffer::{BufferId, Memory};
+use crate::wire::record::Kind;
 
 /// How the bytes of a local become messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,16 +61,65 @@ impl Input {
 }
 
 /// The writing side of a local.
+///
+/// Invariant: `open` is the buffer of the queue's last item, and ours alone.
 #[derive(Debug, Default)]
 pub(super) struct Output {
     pub(super) queue: Queue,
+    /// Takes short pieces, behind those before it.
+    open: Option<BufferId>,
     pub(super) blocked: bool,
     pub(super) congested: bool,
-    /// Bytes ever queued, and ever written.
+    /// Bytes ever queued, and done with.
     pub(super) queued: u64,
-    pub(super) written: u64,
-    /// Peers to be told when `written` has come as far as `queued` was.
+    pub(super) done: u64,
+    /// Peers to be told when `done` has come as far as `queued` was.
     pub(super) waiting: VecDeque<(u64, PeerId)>,
+}
+
+impl Output {
+    /// Queues the bytes of `span`. Where something waits already, short pieces are
+    /// copied together: a program that writes a few bytes at a time would fill the
+    /// queue with what they cost besides.
+    pub(super) fn push(&mut self, nodes: &mut Nodes, memory: &mut Memory, span: Span) {
+        self.queued += span.len() as u64;
+        if span.len() >= SHORT || self.queue.is_empty() {
+            self.open = None;
+            let kind = Kind::Part;
+            return self.queue.push(nodes, memory, Item { span, kind });
+        }
+        let end = self.queue.back(nodes).map_or(0, |item| item.span.end());
+        if let Some(buffer) = self.open
+            && end + span.len() <= MAX_PAYLOAD
+        {
+            memory.copy(span, buffer, end);
+            return self.queue.extend_last(nodes, span.len());
+        }
+        let buffer = memory.pool.take(MAX_PAYLOAD);
+        memory.copy(span, buffer, 0);
+        let span = Span::new(Memory::area_of(buffer), 0..span.len());
+        let kind = Kind::Part;
+        self.queue.push(nodes, memory, Item { span, kind });
+        memory.release(span);
+        self.open = Some(buffer);
+    }
+
+    /// Takes `count` bytes off the queue: they are written.
+    pub(super) fn written(&mut self, nodes: &mut Nodes, memory: &mut Memory, count: usize) {
+        self.queue.consume(nodes, memory, count);
+        self.done += count as u64;
+        if self.queue.is_empty() {
+            self.open = None;
+        }
+    }
+
+    /// Drops everything: it counts as written, and nobody is told.
+    pub(super) fn drop_all(&mut self, nodes: &mut Nodes, memory: &mut Memory) {
+        self.queue.clear(nodes, memory);
+        self.open = None;
+        self.waiting.clear();
+        self.done = self.queued;
+    }
 }
 
 /// One local.

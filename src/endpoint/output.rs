@@ -58,10 +58,7 @@ impl Core {
             return;
         };
         for &span in message.spans().iter().filter(|span| !span.is_empty()) {
-            let kind = Kind::Part;
-            let item = Item { span, kind };
-            output.queue.push(&mut self.nodes, &mut self.memory, item);
-            output.queued += span.len() as u64;
+            output.push(&mut self.nodes, &mut self.memory, span);
         }
         self.measure_local(local);
     }
@@ -133,7 +130,7 @@ impl Core {
     pub(super) fn confirm(&mut self, peer: PeerId, handed_on: HandedOn) {
         if let HandedOn::Written(local) = handed_on
             && let Some(output) = &mut self.locals[local.index()].output
-            && output.written < output.queued
+            && output.done < output.queued
         {
             output.waiting.push_back((output.queued, peer));
             return;

@@ -78,6 +78,18 @@ impl Queue {
         self.head.map(|index| nodes.slab[index as usize].item)
     }
 
+    /// The last item.
+    pub(super) fn back(&self, nodes: &Nodes) -> Option<Item> {
+        self.tail.map(|index| nodes.slab[index as usize].item)
+    }
+
+    /// Adds to the last item the `count` bytes that lie behind it in its buffer.
+    pub(super) fn extend_last(&mut self, nodes: &mut Nodes, count: usize) {
+        let tail = self.tail.expect("an item to extend");
+        nodes.slab[tail as usize].item.span.len += count as u32;
+        self.cost += count;
+    }
+
     /// All items, in order.
     pub(super) fn iter<'a>(&self, nodes: &'a Nodes) -> impl Iterator<Item = Item> + use<'a> {
         let mut next = self.head;

@@ -10,12 +10,9 @@ use std::ops::Range;
 
 use slab::Slab;
 
-use crate::limits::{MAX_PAYLOAD, MAX_RECORD, SEAL_BUDGET};
+use crate::limits::{MAX_PAYLOAD, MAX_RECORD, SEAL_BUDGET, SHORT};
 use crate::span::{Area, Areas, AreasMut, Span};
 
-/// Buffers up to this size are made to measure and not kept: a short message
-/// must not hold a buffer made for a long one.
-const SMALL: usize = 2048;
 /// Buffers of a size that are kept for reuse: 4 MiB of records, 16 of output.
 const KEPT: usize = 256;
 
@@ -46,7 +43,7 @@ impl Pool {
     /// A buffer of at least `len` bytes with one holder. Its contents are
     /// whatever they were.
     pub fn take(&mut self, len: usize) -> BufferId {
-        let bytes = if len <= SMALL || len > SEAL_BUDGET {
+        let bytes = if len <= SHORT || len > SEAL_BUDGET {
             vec![0; len].into_boxed_slice()
         } else if len <= MAX_RECORD {
             pop_or_make(&mut self.free_records, MAX_RECORD)
@@ -195,7 +192,8 @@ impl Memory {
         Span::new(Self::area_of(self.pool.keep(bytes)), 0..bytes.len())
     }
 
-    fn copy(&mut self, from: Span, to: BufferId, offset: usize) {
+    /// Copies the bytes of `from` into buffer `to` at `offset`, and counts them.
+    pub fn copy(&mut self, from: Span, to: BufferId, offset: usize) {
         match Self::buffer(from.area) {
             None => self.pool.copy_in(to, offset, &self.scratch[from.range()]),
             Some(id) => self.pool.copy_between(id, from.range(), to, offset),

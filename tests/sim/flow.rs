@@ -39,21 +39,17 @@ fn read_after_writing(world: &mut World, hosts: &[usize]) {
     world.run_millis(6000);
 }
 
-/// Goal: two programs that both write 10 MB before they read do not wait for
-/// each other. Method: two chats on pipes whose outputs are blocked until the
-/// inputs are read.
-#[test]
-fn two_chats_write_before_they_read() {
+/// Two chats on pipes, whose outputs are blocked until the inputs are read.
+fn write_before_reading(kind: InputKind, data: [Vec<u8>; 2]) {
     let mut world = World::calm();
     let server = world.host(native(1, Leaves::AfterInput), Chat::new(false));
     let client = world.host(native(2, Leaves::WithPeers), Chat::new(false));
-    let data = [pattern(1), pattern(3)];
     for (host, data) in [server, client].into_iter().zip(&data) {
         let plain = Plain {
             room: 0,
             ..Plain::pipe(data)
         };
-        world.local(host, Some(BLOCKS), plain);
+        world.local(host, Some(kind), plain);
     }
     let pair = world.connect(client, server);
     read_after_writing(&mut world, &[server, client]);
@@ -63,6 +59,25 @@ fn two_chats_write_before_they_read() {
         world.hosts[host].assert_empty("both have left");
     }
     assert_eq!(world.hosts[server].outcome(pair.at_server), Some(&Ok(())));
+}
+
+/// Goal: two programs that both write 10 MB before they read do not wait for
+/// each other. Method: in blocks as large as they come.
+#[test]
+fn two_chats_write_before_they_read() {
+    write_before_reading(BLOCKS, [pattern(1), pattern(3)]);
+}
+
+/// Goal: nor do they if they write a few bytes at a time, each of which is a
+/// message. Method: in lines of 20 bytes.
+#[test]
+fn two_chats_write_little_by_little() {
+    let lines = |word: &str| format!("{word:<19}\n").into_bytes().repeat(MUCH / 20);
+    let kind = InputKind {
+        cut: Cut::Lines,
+        terminal: false,
+    };
+    write_before_reading(kind, [lines("one"), lines("the other")]);
 }
 
 /// Goal: a program that writes 10 MB to an echo before it reads gets it back.
