@@ -160,3 +160,36 @@ fn who_could_not_write_does_not_end_well() {
     assert!(is_truncated(outcome), "{outcome:?}");
     assert_eq!(world.hosts[client].endpoint.exit(), Some(4));
 }
+
+/// Goal: what came and was not written is no complete end. Method: the output of
+/// a client is blocked, its server says a line and closes, and a signal comes.
+#[test]
+fn a_stop_with_output_unwritten_is_not_complete() {
+    const TERM: u8 = 15;
+    for (room, code) in [(0, 128 + TERM), (usize::MAX, 0)] {
+        let mut world = World::calm();
+        let client = world.host(classic_client(), Chat::new(true));
+        let plain = Plain {
+            room,
+            ..Plain::open(b"")
+        };
+        let typed = InputKind {
+            terminal: true,
+            ..LINES
+        };
+        world.local(client, Some(typed), plain);
+        let (link, peer) = world.dial(client);
+        let end = End {
+            link,
+            client: false,
+        };
+        world.net.write(end, &frames("hello\n")).unwrap();
+        world.settle();
+        world.net.shut_down(end);
+        world.settle();
+        assert_eq!(world.hosts[client].outcome(peer), Some(&Ok(())));
+        world.stop(client, TERM);
+        world.run_millis(7000);
+        assert_eq!(world.hosts[client].endpoint.exit(), Some(code));
+    }
+}
