@@ -9,6 +9,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use sealwire::conn::Connection;
 use sealwire::conn::session::{Event, Session};
 use sealwire::crypto::dh::Private;
+use sealwire::crypto::kernel::Kernel;
 use sealwire::crypto::keys::Identity;
 use sealwire::crypto::secret::{Secret, SecretPair};
 use sealwire::time::Time;
@@ -25,8 +26,9 @@ fn pair() -> (Session, Session) {
     let identity = Arc::new(Identity::new(&secrets).expect("32 bytes each"));
     let client = Connection::client(identity.clone(), Private::new([3; 32]), NOW);
     let server = Connection::server(identity, Private::new([4; 32]), NOW);
-    let mut client = Session::new(client, MAX_MESSAGE);
-    let mut server = Session::new(server, MAX_MESSAGE);
+    let kernel = Kernel::chosen().expect("a kernel");
+    let mut client = Session::new(client, kernel, MAX_MESSAGE);
+    let mut server = Session::new(server, kernel, MAX_MESSAGE);
     let (mut to_server, mut to_client) = (Vec::new(), Vec::new());
     client.start(NOW, &mut to_server);
     server.receive(NOW, &to_server, &mut to_client);

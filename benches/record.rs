@@ -19,6 +19,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
 use sealwire::crypto::batch::{OpenBatch, OpenJob, SealBatch, SealJob};
+use sealwire::crypto::kernel::Kernel;
 use sealwire::crypto::keys::{Handle, KeyStore, OpenKeys, SealKeys};
 use sealwire::limits::{RECORD_HEADER, TAG};
 use sealwire::span::{Area, Span};
@@ -58,7 +59,7 @@ struct BatchSealer {
 
 impl BatchSealer {
     fn new() -> Self {
-        let mut keys = KeyStore::default();
+        let mut keys = KeyStore::new(Kernel::PORTABLE);
         let handle = keys.install(&SECRET, 0);
         let batch = SealBatch::default();
         Self {
@@ -93,7 +94,7 @@ struct BatchOpener {
 
 impl BatchOpener {
     fn new() -> Self {
-        let mut keys = KeyStore::default();
+        let mut keys = KeyStore::new(Kernel::PORTABLE);
         let handle = keys.install(&SECRET, 0);
         let batch = OpenBatch::default();
         Self {

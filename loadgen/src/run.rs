@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sealwire::conn::Outcome;
+use sealwire::crypto::kernel::Kernel;
 use sealwire::crypto::keys::Identity;
 use sealwire::endpoint::{Endpoint, Event, Leaves, Setup};
 use sealwire::error::Error;
@@ -102,6 +103,7 @@ impl Run {
         let setup = Setup {
             identity: Some(Arc::new(identity)),
             classic: None,
+            kernel: Kernel::chosen().map_err(|error| Error::Usage(error.to_string()))?,
             limits: unlimited(),
             leaves: Leaves::WithPeers,
             rng: rand::make_rng(),

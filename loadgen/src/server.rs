@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::{process, thread};
 
+use sealwire::crypto::kernel::Kernel;
 use sealwire::crypto::keys::Identity;
 use sealwire::endpoint::{Endpoint, Leaves, Setup};
 use sealwire::error::Error;
@@ -27,6 +28,7 @@ pub(crate) fn serve(identity: Identity) -> Result<u8, Error> {
     let setup = Setup {
         identity: Some(Arc::new(identity)),
         classic: None,
+        kernel: Kernel::chosen().map_err(|error| Error::Usage(error.to_string()))?,
         limits: Limits::default(),
         leaves: Leaves::WhenStopped,
         rng: rand::make_rng(),

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use common::{KEYS, Run, loadgen};
 use sealwire::cli::args::KeyArgs;
+use sealwire::crypto::kernel::Kernel;
 use sealwire::endpoint::mode::{HandedOn, Message, Mode, Receivers};
 use sealwire::endpoint::transport::PeerId;
 use sealwire::endpoint::{Core, Endpoint, Leaves, Setup};
@@ -94,6 +95,7 @@ fn serve(fault: Fault) -> u16 {
         let setup = Setup {
             identity: loaded.keys.native.map(Arc::new),
             classic: None,
+            kernel: Kernel::chosen().unwrap(),
             limits: Limits::default(),
             leaves: Leaves::WhenStopped,
             rng: rand::make_rng(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::config::{Config, ModeKind, Role};
 use super::report::{Audience, Reporter};
+use crate::crypto::kernel::Kernel;
 use crate::endpoint::mode::Mode;
 use crate::endpoint::{Endpoint, Leaves, Setup};
 use crate::error::Error;
@@ -32,7 +33,8 @@ pub fn run(config: Config) -> Result<u8, Error> {
     }
     let audience = Audience::of(&config.role);
     let mut reporter = Reporter::new(audience);
-    let mut events = build(&config, audience).map_err(cannot_set_up)?;
+    let kernel = Kernel::chosen().map_err(|error| Error::Usage(error.to_string()))?;
+    let mut events = build(&config, kernel, audience).map_err(cannot_set_up)?;
     match &config.role {
         Role::Client { host } => events.dial(host, config.port),
         Role::Server { listen, .. } => {
@@ -57,12 +59,13 @@ fn cannot_set_up(error: io::Error) -> Error {
     Error::Local(format!("cannot set up the event loop: {error}"))
 }
 
-fn build(config: &Config, audience: Audience) -> io::Result<EventLoop<AnyMode>> {
+fn build(config: &Config, kernel: Kernel, audience: Audience) -> io::Result<EventLoop<AnyMode>> {
     // Where somebody types, or nothing is read, nobody waits for the input's end.
     let open_ended = config.no_input || io::stdin().is_terminal();
     let setup = Setup {
         identity: config.keys.native.clone().map(Arc::new),
         classic: config.keys.classic.clone().map(Arc::new),
+        kernel,
         limits: config.limits.clone(),
         leaves: match audience {
             Audience::Client => Leaves::WithPeers,

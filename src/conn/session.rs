@@ -9,6 +9,7 @@ use std::iter::Peekable;
 
 use crate::conn::{Connection, Next, Outcome, Outgoing, Received, StreamEnd};
 use crate::crypto::batch::{OpenBatch, SealBatch};
+use crate::crypto::kernel::Kernel;
 use crate::crypto::keys::Keys;
 use crate::error::{Abort, Reason};
 use crate::limits::{INPUT_SCRATCH, SEAL_BUDGET};
@@ -56,10 +57,10 @@ pub struct Session {
 impl Session {
     /// Drives `connection`, which is new; messages are taken up to `max_message`
     /// bytes.
-    pub fn new(connection: Connection, max_message: usize) -> Self {
+    pub fn new(connection: Connection, kernel: Kernel, max_message: usize) -> Self {
         Self {
             connection,
-            keys: Keys::default(),
+            keys: Keys::new(kernel),
             opens: OpenBatch::default(),
             seals: SealBatch::default(),
             input: Vec::new(),

@@ -14,7 +14,7 @@ use slab::Slab;
 use zeroize::Zeroizing;
 
 use super::dh::Private;
-use super::kernel::portable;
+use super::kernel::{Kernel, portable};
 use super::secret::SecretPair;
 use crate::limits::EPOCH_BITS;
 
@@ -151,10 +151,10 @@ pub fn epoch_of(sequence: u64) -> u64 {
     sequence >> EPOCH_BITS
 }
 
-/// Keys of one epoch, in the form that the kernel uses.
+/// Keys of one epoch, in the form that a kernel reads.
 pub trait RecordKeys {
     /// Expands them from `k_enc ‖ k_mac ‖ k_iv`.
-    fn expand(material: &[u8; 96]) -> Self;
+    fn expand(kernel: Kernel, material: &[u8; 96]) -> Self;
 }
 
 /// Keys that seal.
@@ -163,13 +163,13 @@ pub struct SealKeys(pub(super) portable::SealKeys);
 pub struct OpenKeys(pub(super) portable::OpenKeys);
 
 impl RecordKeys for SealKeys {
-    fn expand(material: &[u8; 96]) -> Self {
+    fn expand(_: Kernel, material: &[u8; 96]) -> Self {
         Self(portable::SealKeys::new(material))
     }
 }
 
 impl RecordKeys for OpenKeys {
-    fn expand(material: &[u8; 96]) -> Self {
+    fn expand(_: Kernel, material: &[u8; 96]) -> Self {
         Self(portable::OpenKeys::new(material))
     }
 }
@@ -211,23 +211,24 @@ pub struct KeyStore<K> {
     /// is moved leaves a copy behind.
     entries: Slab<Box<Entry<K>>>,
     generation: u32,
-}
-
-impl<K: RecordKeys> Default for KeyStore<K> {
-    fn default() -> Self {
-        Self {
-            entries: Slab::new(),
-            generation: 0,
-        }
-    }
+    kernel: Kernel,
 }
 
 impl<K: RecordKeys> KeyStore<K> {
+    /// An empty store, whose batches `kernel` works off.
+    pub fn new(kernel: Kernel) -> Self {
+        Self {
+            entries: Slab::new(),
+            generation: 0,
+            kernel,
+        }
+    }
+
     /// Expands the keys of a direction that stands at the start of `epoch`,
     /// whose secret this is.
     pub fn install(&mut self, secret: &[u8; 32], epoch: u64) -> Handle {
         self.generation = self.generation.wrapping_add(1);
-        let (current, secret) = step(&Zeroizing::new(*secret));
+        let (current, secret) = step(self.kernel, &Zeroizing::new(*secret));
         let slot = self.entries.insert(Box::new(Entry {
             generation: self.generation,
             epoch,
@@ -244,11 +245,12 @@ impl<K: RecordKeys> KeyStore<K> {
     /// Makes sure that a batch finds the keys for `sequence`, which is in the
     /// current epoch or in the next.
     pub fn prepare(&mut self, handle: &Handle, sequence: u64) {
+        let kernel = self.kernel;
         let entry = self.entry(handle);
         if epoch_of(sequence) == entry.epoch || entry.next.is_some() {
             return;
         }
-        let (keys, secret) = step(&entry.secret);
+        let (keys, secret) = step(kernel, &entry.secret);
         entry.next = Some(Box::new(keys));
         entry.secret = secret;
     }
@@ -307,18 +309,28 @@ impl<K> fmt::Debug for KeyStore<K> {
 }
 
 /// The keys of an epoch, and the secret of the one behind it.
-fn step<K: RecordKeys>(secret: &Key) -> (K, Key) {
+fn step<K: RecordKeys>(kernel: Kernel, secret: &Key) -> (K, Key) {
     let mut material = Zeroizing::new([0; 96]);
     expand(secret, b"sealwire/1 record keys", &[], &mut material[..]);
     let next = expand_key(secret, b"sealwire/1 next epoch", &[]);
-    (K::expand(&material), next)
+    (K::expand(kernel, &material), next)
 }
 
 /// The keys of both directions of many connections.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Keys {
     /// For what is sent.
     pub seal: KeyStore<SealKeys>,
     /// For what is received.
     pub open: KeyStore<OpenKeys>,
+}
+
+impl Keys {
+    /// Two empty stores, whose batches `kernel` works off.
+    pub fn new(kernel: Kernel) -> Self {
+        Self {
+            seal: KeyStore::new(kernel),
+            open: KeyStore::new(kernel),
+        }
+    }
 }

@@ -7,7 +7,8 @@
 
 pub mod batch;
 pub mod classic;
+mod cpu;
 pub mod dh;
-mod kernel;
+pub mod kernel;
 pub mod keys;
 pub mod secret;

@@ -39,6 +39,7 @@ use crate::conn::{Connection, Outcome};
 use crate::crypto::batch::{OpenBatch, SealBatch};
 use crate::crypto::classic::ClassicKeys;
 use crate::crypto::dh::Private;
+use crate::crypto::kernel::Kernel;
 use crate::crypto::keys::{Identity, Keys};
 use crate::limits::{
     INPUT_SCRATCH, LOCAL_BUDGET, Limits, MAX_CLASSIC_UNPROVED, MAX_UNPROVED, OUTPUT_SCRATCH,
@@ -67,6 +68,8 @@ pub struct Setup {
     /// Keys for the classic format, if it is spoken. With both, whoever connects
     /// chooses; whoever is dialled is spoken to in classic.
     pub classic: Option<Arc<ClassicKeys>>,
+    /// What seals and opens.
+    pub kernel: Kernel,
     /// What a user may set.
     pub limits: Limits,
     /// When the endpoint is done.
@@ -185,6 +188,7 @@ impl<M: Mode> Endpoint<M> {
     pub fn new(setup: Setup, mode: M) -> Self {
         assert!(setup.identity.is_some() || setup.classic.is_some());
         let ends = Ends::new(setup.leaves);
+        let keys = Keys::new(setup.kernel);
         Self {
             core: Core {
                 receivers: mode.receivers(),
@@ -200,7 +204,7 @@ impl<M: Mode> Endpoint<M> {
                 partial: 0,
                 output: vec![0; OUTPUT_SCRATCH].into_boxed_slice(),
                 nodes: Nodes::default(),
-                keys: Keys::default(),
+                keys,
                 opens: OpenBatch::default(),
                 seals: SealBatch::default(),
                 ready: VecDeque::new(),

@@ -5,6 +5,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use sealwire::crypto::batch::SealJob;
+use sealwire::crypto::kernel::Kernel;
 use sealwire::crypto::keys::{Handle, KeyStore, RecordKeys, epoch_of};
 use sealwire::limits::{EPOCH_BITS, LAST_SEQUENCE, MAX_BLOCKS, MAX_PAYLOAD, RECORD_HEADER};
 use sealwire::span::{Area, Areas, Span};
@@ -57,7 +58,7 @@ impl Areas for Sources {
 impl Plan {
     /// Installs every direction in a new store, with what its records need.
     pub(crate) fn install<K: RecordKeys>(&self) -> (KeyStore<K>, Vec<Handle>) {
-        let mut store = KeyStore::default();
+        let mut store = KeyStore::new(Kernel::chosen().unwrap());
         let install = |d: &Direction| store.install(&d.secret, epoch_of(d.first));
         let handles: Vec<Handle> = self.directions.iter().map(install).collect();
         for record in &self.records {

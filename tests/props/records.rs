@@ -3,6 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use sealwire::crypto::batch::{OpenBatch, OpenJob, SealBatch, SealJob};
+use sealwire::crypto::kernel::Kernel;
 use sealwire::crypto::keys::{KeyStore, OpenKeys, SealKeys};
 use sealwire::limits::EPOCH_BITS;
 use sealwire::span::{Area, Span};
@@ -93,7 +94,7 @@ proptest! {
         first in 0..1_u64 << 27,
         places in vec(0..1_u64 << EPOCH_BITS, 1..6),
     ) {
-        let mut store = KeyStore::<SealKeys>::default();
+        let mut store = KeyStore::<SealKeys>::new(Kernel::chosen().unwrap());
         let handle = store.install(&secret, first);
         let mut batch = SealBatch::default();
         let mut secret = secret;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sealwire::crypto::batch::{SealBatch, SealJob};
 use sealwire::crypto::dh::Private;
+use sealwire::crypto::kernel::Kernel;
 use sealwire::crypto::keys::{Handle, Identity, KeyStore, SealKeys};
 use sealwire::endpoint::transport::PeerId;
 use sealwire::limits::RECORD_HEADER;
@@ -46,7 +47,7 @@ impl Hand {
         let public = parse_server(&answer).unwrap();
         let transcript = [&hello[..], &answer[..SERVER_TAG]];
         let secrets = identity.agree(&private, public, transcript).unwrap();
-        let mut keys = KeyStore::default();
+        let mut keys = KeyStore::new(Kernel::chosen().unwrap());
         let handle = keys.install(&secrets.client_to_server, 0);
         Self {
             keys,

@@ -5,6 +5,7 @@ use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
 use sealwire::crypto::batch::{OpenBatch, OpenJob, SealBatch, SealJob};
+use sealwire::crypto::kernel::Kernel;
 use sealwire::crypto::keys::{KeyStore, OpenKeys, SealKeys, epoch_of};
 use sealwire::limits::{BLOCK, EPOCH_BITS, RECORD_HEADER, TAG};
 use sealwire::span::{Area, Span};
@@ -55,7 +56,7 @@ pub(crate) fn seal(
     payload: &mut [u8],
     blocks: u16,
 ) -> Vec<u8> {
-    let mut keys = KeyStore::<SealKeys>::default();
+    let mut keys = KeyStore::<SealKeys>::new(Kernel::chosen().unwrap());
     let handle = keys.install(&direction.secret(sequence), epoch_of(sequence));
     let mut batch = SealBatch::default();
     batch.push(SealJob {
@@ -75,7 +76,7 @@ pub(crate) fn seal(
 /// The plaintext of a whole record, with its padding; `None` if its tag does not
 /// hold.
 pub(crate) fn open(direction: Direction, sequence: u64, record: &[u8]) -> Option<Vec<u8>> {
-    let mut keys = KeyStore::<OpenKeys>::default();
+    let mut keys = KeyStore::<OpenKeys>::new(Kernel::chosen().unwrap());
     let handle = keys.install(&direction.secret(sequence), epoch_of(sequence));
     let mut bytes = record.to_vec();
     let mut batch = OpenBatch::default();

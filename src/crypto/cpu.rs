@@ -1,0 +1,57 @@
+//! What this processor can do, as types.
+//!
+//! A value of [`AesNi`] or [`Avx512`] exists only where its instructions do, so a
+//! kernel that asks for one cannot run elsewhere. Who chooses between kernels:
+//! [`super::kernel`].
+
+/// Proof of AES-NI, SHA-NI and AVX.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::crypto) struct AesNi(());
+
+/// Proof of AVX-512 (F, BW, DQ, VL), of VAES, and of all that [`AesNi`] proves.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::crypto) struct Avx512(AesNi);
+
+#[cfg(target_arch = "x86_64")]
+impl AesNi {
+    /// `None` where an instruction is missing.
+    pub(in crate::crypto) fn detect() -> Option<Self> {
+        let all = is_x86_feature_detected!("aes")
+            && is_x86_feature_detected!("sha")
+            && is_x86_feature_detected!("sse4.1")
+            && is_x86_feature_detected!("avx");
+        all.then_some(Self(()))
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Avx512 {
+    /// `None` where an instruction is missing.
+    pub(in crate::crypto) fn detect() -> Option<Self> {
+        let all = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("vaes");
+        AesNi::detect().filter(|_| all).map(Self)
+    }
+
+    /// What comes with it.
+    pub(in crate::crypto) fn aesni(self) -> AesNi {
+        self.0
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+impl AesNi {
+    pub(in crate::crypto) fn detect() -> Option<Self> {
+        None
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+impl Avx512 {
+    pub(in crate::crypto) fn detect() -> Option<Self> {
+        None
+    }
+}
