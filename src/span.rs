@@ -78,9 +78,16 @@ pub trait Areas {
 }
 
 /// Memory that spans can name, to write to.
-pub trait AreasMut {
+pub trait AreasMut: Areas {
     /// All bytes of `area`.
     fn area_mut(&mut self, area: Area) -> &mut [u8];
+}
+
+/// One area, whatever its number.
+impl Areas for &mut [u8] {
+    fn area(&self, _: Area) -> &[u8] {
+        self
+    }
 }
 
 /// One area, whatever its number.

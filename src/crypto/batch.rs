@@ -6,6 +6,11 @@
 //! can be filled while the memory it refers to is still being filled. Which
 //! bytes are a record, and what its plaintext means, is not known here.
 
+use std::{fmt, mem};
+
+use subtle::ConstantTimeEq;
+
+use super::kernel::{Checking, Sealing};
 use super::keys::{KeyId, KeyStore, OpenKeys, SealKeys};
 use crate::limits::{BLOCK, TAG};
 use crate::span::{Areas, AreasMut, Span};
@@ -36,9 +41,11 @@ impl SealJob {
 /// Records to seal.
 ///
 /// Invariant: the places they are sealed to are disjoint and in order.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct SealBatch {
     jobs: Vec<SealJob>,
+    /// What `run` uses, kept for its memory.
+    records: Vec<Sealing<'static>>,
 }
 
 impl SealBatch {
@@ -71,13 +78,40 @@ impl SealBatch {
     /// Seals every record into `output` and empties the batch. The order of
     /// records does not matter; each comes out as if sealed alone.
     pub fn run(&mut self, keys: &KeyStore<SealKeys>, sources: &impl Areas, output: &mut [u8]) {
+        let mut records = reused(mem::take(&mut self.records));
+        let (mut rest, mut at) = (output, 0);
         for job in self.jobs.drain(..) {
-            let payload = &sources.area(job.payload.area)[job.payload.range()];
-            let body = &mut output[job.body..job.body_end()];
-            let keys = keys.get(job.key, job.sequence);
-            keys.0.seal(job.sequence, job.kind, payload, body);
+            let (_, behind) = rest.split_at_mut(job.body - at);
+            at = job.body_end();
+            let (body, behind) = behind.split_at_mut(at - job.body);
+            rest = behind;
+            records.push(Sealing {
+                keys: &keys.get(job.key, job.sequence).0,
+                sequence: job.sequence,
+                kind: job.kind,
+                payload: &sources.area(job.payload.area)[job.payload.range()],
+                body,
+            });
         }
+        keys.kernel().seal(&mut records);
+        self.records = reused(records);
     }
+}
+
+impl fmt::Debug for SealBatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SealBatch({} records)", self.jobs.len())
+    }
+}
+
+/// The memory of `records`, to be used for others. Collecting an iterator into
+/// the vector that it came from allocates nothing.
+fn reused<T, U>(mut records: Vec<T>) -> Vec<U> {
+    records.clear();
+    records
+        .into_iter()
+        .map(|_| unreachable!("there are none"))
+        .collect()
 }
 
 /// One record to open in place.
@@ -102,10 +136,14 @@ impl OpenJob {
 ///
 /// Invariant: no two records share a byte; whoever gathers from a stream takes
 /// each byte once.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct OpenBatch {
     jobs: Vec<OpenJob>,
     held: Vec<bool>,
+    /// What the tags must be.
+    tags: Vec<[u8; TAG]>,
+    /// What `run` uses, kept for its memory.
+    records: Vec<Checking<'static>>,
 }
 
 impl OpenBatch {
@@ -133,12 +171,36 @@ impl OpenBatch {
     /// Checks every tag, in constant time, and decrypts in place those records
     /// whose tag held.
     pub fn run(&mut self, keys: &KeyStore<OpenKeys>, areas: &mut impl AreasMut) {
+        self.compute_tags(keys, areas);
+        let kernel = keys.kernel();
         self.held.clear();
-        for job in &self.jobs {
+        for (job, tag) in self.jobs.iter().zip(&self.tags) {
             let body = &mut areas.area_mut(job.body.area)[job.body.range()];
-            let keys = keys.get(job.key, job.sequence);
-            self.held.push(keys.0.open(job.sequence, body));
+            let (text, theirs) = body.split_at_mut(body.len() - TAG);
+            let held = bool::from(tag.ct_eq(theirs));
+            if held {
+                let keys = keys.get(job.key, job.sequence);
+                kernel.decrypt(&keys.0, job.sequence, text);
+            }
+            self.held.push(held);
         }
+    }
+
+    fn compute_tags(&mut self, keys: &KeyStore<OpenKeys>, areas: &impl Areas) {
+        self.tags.clear();
+        self.tags.resize(self.jobs.len(), [0; TAG]);
+        let mut records = reused(mem::take(&mut self.records));
+        for (job, tag) in self.jobs.iter().zip(&mut self.tags) {
+            let text = job.text();
+            records.push(Checking {
+                keys: &keys.get(job.key, job.sequence).0,
+                sequence: job.sequence,
+                text: &areas.area(text.area)[text.range()],
+                tag,
+            });
+        }
+        keys.kernel().tags(&mut records);
+        self.records = reused(records);
     }
 
     /// Record `index` and whether its tag held.
@@ -150,5 +212,11 @@ impl OpenBatch {
     pub fn clear(&mut self) {
         self.jobs.clear();
         self.held.clear();
+    }
+}
+
+impl fmt::Debug for OpenBatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OpenBatch({} records)", self.jobs.len())
     }
 }

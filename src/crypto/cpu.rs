@@ -12,7 +12,6 @@ pub(in crate::crypto) struct AesNi(());
 #[derive(Debug, Clone, Copy)]
 pub(in crate::crypto) struct Avx512(AesNi);
 
-#[cfg(target_arch = "x86_64")]
 impl AesNi {
     /// `None` where an instruction is missing.
     pub(in crate::crypto) fn detect() -> Option<Self> {
@@ -24,7 +23,6 @@ impl AesNi {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
 impl Avx512 {
     /// `None` where an instruction is missing.
     pub(in crate::crypto) fn detect() -> Option<Self> {
@@ -39,19 +37,5 @@ impl Avx512 {
     /// What comes with it.
     pub(in crate::crypto) fn aesni(self) -> AesNi {
         self.0
-    }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-impl AesNi {
-    pub(in crate::crypto) fn detect() -> Option<Self> {
-        None
-    }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-impl Avx512 {
-    pub(in crate::crypto) fn detect() -> Option<Self> {
-        None
     }
 }

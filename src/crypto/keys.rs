@@ -14,7 +14,7 @@ use slab::Slab;
 use zeroize::Zeroizing;
 
 use super::dh::Private;
-use super::kernel::{Kernel, portable};
+use super::kernel::{self, Kernel};
 use super::secret::SecretPair;
 use crate::limits::EPOCH_BITS;
 
@@ -158,19 +158,19 @@ pub trait RecordKeys {
 }
 
 /// Keys that seal.
-pub struct SealKeys(pub(super) portable::SealKeys);
+pub struct SealKeys(pub(super) kernel::SealKeys);
 /// Keys that open.
-pub struct OpenKeys(pub(super) portable::OpenKeys);
+pub struct OpenKeys(pub(super) kernel::OpenKeys);
 
 impl RecordKeys for SealKeys {
-    fn expand(_: Kernel, material: &[u8; 96]) -> Self {
-        Self(portable::SealKeys::new(material))
+    fn expand(kernel: Kernel, material: &[u8; 96]) -> Self {
+        Self(kernel.seal_keys(material))
     }
 }
 
 impl RecordKeys for OpenKeys {
-    fn expand(_: Kernel, material: &[u8; 96]) -> Self {
-        Self(portable::OpenKeys::new(material))
+    fn expand(kernel: Kernel, material: &[u8; 96]) -> Self {
+        Self(kernel.open_keys(material))
     }
 }
 
@@ -282,6 +282,11 @@ impl<K: RecordKeys> KeyStore<K> {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// What works off its batches.
+    pub(super) fn kernel(&self) -> Kernel {
+        self.kernel
     }
 
     /// The keys for a record of `sequence`.

@@ -7,6 +7,7 @@
 
 pub mod batch;
 pub mod classic;
+#[cfg(target_arch = "x86_64")]
 mod cpu;
 pub mod dh;
 pub mod kernel;

@@ -6,12 +6,16 @@
 //!
 //! [`KeyStore`]: super::keys::KeyStore
 
-pub(in crate::crypto) mod portable;
+mod portable;
+#[cfg_attr(not(target_arch = "x86_64"), path = "no_x86.rs")]
+mod x86;
 
 use std::fmt;
 use std::sync::OnceLock;
 
-use super::cpu::{AesNi, Avx512};
+use self::portable::Material;
+use self::x86::Features;
+use crate::limits::TAG;
 
 /// The environment variable that names the kernel to use.
 pub const VARIABLE: &str = "SEALWIRE_KERNEL";
@@ -23,8 +27,7 @@ pub struct Kernel(Choice);
 #[derive(Clone, Copy)]
 enum Choice {
     Portable,
-    AesNi(AesNi),
-    Avx512(Avx512),
+    X86(Features),
 }
 
 /// Why there is no kernel to use.
@@ -44,10 +47,8 @@ impl Kernel {
 
     /// All that this processor can run, the slowest first.
     pub fn all() -> impl Iterator<Item = Self> {
-        let aesni = AesNi::detect().map(Choice::AesNi);
-        let avx512 = Avx512::detect().map(Choice::Avx512);
-        let all = [Some(Choice::Portable), aesni, avx512];
-        all.into_iter().flatten().map(Self)
+        let others = Features::detect().map(Choice::X86);
+        std::iter::once(Choice::Portable).chain(others).map(Self)
     }
 
     /// The one that `SEALWIRE_KERNEL` names, or the fastest there is. Looks once,
@@ -77,8 +78,47 @@ impl Kernel {
     pub fn name(self) -> &'static str {
         match self.0 {
             Choice::Portable => "portable",
-            Choice::AesNi(_) => "aesni",
-            Choice::Avx512(_) => "avx512",
+            Choice::X86(features) => features.name(),
+        }
+    }
+
+    /// Seals every record. Their order may change.
+    pub(super) fn seal(self, records: &mut [Sealing<'_>]) {
+        match self.0 {
+            Choice::Portable => portable::seal(records),
+            Choice::X86(features) => x86::seal(features, records),
+        }
+    }
+
+    /// Computes the tag of every record. Their order may change.
+    pub(super) fn tags(self, records: &mut [Checking<'_>]) {
+        match self.0 {
+            Choice::Portable => portable::tags(records),
+            Choice::X86(features) => x86::tags(features, records),
+        }
+    }
+
+    /// Decrypts the text of a record, in place. Its tag must have held.
+    pub(super) fn decrypt(self, keys: &OpenKeys, sequence: u64, text: &mut [u8]) {
+        match self.0 {
+            Choice::Portable => keys.portable().decrypt(sequence, text),
+            Choice::X86(features) => x86::decrypt(features, keys.x86(), sequence, text),
+        }
+    }
+
+    /// Expands `k_enc ‖ k_mac ‖ k_iv` (`PROTOCOL.md` §1.4) to seal with.
+    pub(super) fn seal_keys(self, material: &Material) -> SealKeys {
+        match self.0 {
+            Choice::Portable => ByKernel::Portable(Box::new(portable::SealKeys::new(material))),
+            Choice::X86(features) => ByKernel::X86(x86::SealKeys::new(features, material)),
+        }
+    }
+
+    /// Expands `k_enc ‖ k_mac ‖ k_iv` (`PROTOCOL.md` §1.4) to open with.
+    pub(super) fn open_keys(self, material: &Material) -> OpenKeys {
+        match self.0 {
+            Choice::Portable => ByKernel::Portable(Box::new(portable::OpenKeys::new(material))),
+            Choice::X86(features) => ByKernel::X86(x86::OpenKeys::new(features, material)),
         }
     }
 }
@@ -87,4 +127,53 @@ impl fmt::Debug for Kernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
+}
+
+/// Keys in the form that their kernel reads.
+pub(super) enum ByKernel<P, X> {
+    /// Boxed, because they are larger than the others, whose size counts: there
+    /// are two for every connection.
+    Portable(Box<P>),
+    X86(X),
+}
+
+/// What one direction seals with for an epoch.
+pub(super) type SealKeys = ByKernel<portable::SealKeys, x86::SealKeys>;
+/// What one direction opens with for an epoch.
+pub(super) type OpenKeys = ByKernel<portable::OpenKeys, x86::OpenKeys>;
+
+const OTHER_KERNEL: &str = "keys and batch are of one store, and so of one kernel";
+
+impl<P, X> ByKernel<P, X> {
+    fn portable(&self) -> &P {
+        match self {
+            Self::Portable(keys) => keys,
+            Self::X86(_) => unreachable!("{OTHER_KERNEL}"),
+        }
+    }
+
+    fn x86(&self) -> &X {
+        match self {
+            Self::Portable(_) => unreachable!("{OTHER_KERNEL}"),
+            Self::X86(keys) => keys,
+        }
+    }
+}
+
+/// A record to seal: `payload ‖ kind ‖ 00 … 00` into `body`, which ends with the
+/// tag.
+pub(super) struct Sealing<'a> {
+    pub(super) keys: &'a SealKeys,
+    pub(super) sequence: u64,
+    pub(super) kind: u8,
+    pub(super) payload: &'a [u8],
+    pub(super) body: &'a mut [u8],
+}
+
+/// A record whose tag is to be computed.
+pub(super) struct Checking<'a> {
+    pub(super) keys: &'a OpenKeys,
+    pub(super) sequence: u64,
+    pub(super) text: &'a [u8],
+    pub(super) tag: &'a mut [u8; TAG],
 }

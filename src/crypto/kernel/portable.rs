@@ -9,13 +9,13 @@ use aes::{Aes256Dec, Aes256Enc};
 use cbc::cipher::array::Array;
 use cbc::cipher::{BlockModeDecrypt, BlockModeEncrypt, InnerIvInit};
 use sha2::block_api::compress256;
-use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use super::{Checking, Sealing};
 use crate::limits::{BLOCK, TAG};
 
 /// Bytes of a SHA-256 block (FIPS 180-4).
-const HASH_BLOCK: usize = 64;
+pub(super) const HASH_BLOCK: usize = 64;
 /// SHA-256's initial state (FIPS 180-4 §5.3.3).
 const INITIAL: [u32; 8] = [
     0x6a09_e667,
@@ -29,24 +29,24 @@ const INITIAL: [u32; 8] = [
 ];
 
 /// The bytes of `k_enc ‖ k_mac ‖ k_iv` (`PROTOCOL.md` §1.4).
-pub(crate) type Material = [u8; 96];
+pub(in crate::crypto) type Material = [u8; 96];
 
 /// What one direction seals with for an epoch.
-pub(crate) struct SealKeys {
+pub(in crate::crypto) struct SealKeys {
     cipher: Aes256Enc,
     iv: Aes256Enc,
     mac: MacKey,
 }
 
 /// What one direction opens with for an epoch.
-pub(crate) struct OpenKeys {
+pub(in crate::crypto) struct OpenKeys {
     cipher: Aes256Dec,
     iv: Aes256Enc,
     mac: MacKey,
 }
 
 impl SealKeys {
-    pub(crate) fn new(material: &Material) -> Self {
+    pub(super) fn new(material: &Material) -> Self {
         Self {
             cipher: Aes256Enc::new(&part(material, 0)),
             mac: MacKey::new(&part(material, 1).0),
@@ -55,7 +55,7 @@ impl SealKeys {
     }
 
     /// Seals `payload ‖ kind ‖ 00 … 00` into `body`, which ends with the tag.
-    pub(crate) fn seal(&self, sequence: u64, kind: u8, payload: &[u8], body: &mut [u8]) {
+    fn seal(&self, sequence: u64, kind: u8, payload: &[u8], body: &mut [u8]) {
         let (text, tag) = body.split_at_mut(body.len() - TAG);
         // The whole blocks of the payload are encrypted from where they are;
         // only what shares a block with the kind is copied.
@@ -78,7 +78,7 @@ impl SealKeys {
 }
 
 impl OpenKeys {
-    pub(crate) fn new(material: &Material) -> Self {
+    pub(super) fn new(material: &Material) -> Self {
         Self {
             cipher: Aes256Dec::new(&part(material, 0)),
             mac: MacKey::new(&part(material, 1).0),
@@ -86,16 +86,27 @@ impl OpenKeys {
         }
     }
 
-    /// Decrypts `body` in place, and only if its tag holds. Says whether it did.
-    pub(crate) fn open(&self, sequence: u64, body: &mut [u8]) -> bool {
-        let (text, tag) = body.split_at_mut(body.len() - TAG);
-        if !bool::from(self.mac.tag(text, sequence).ct_eq(tag)) {
-            return false;
-        }
+    /// Decrypts `text` in place.
+    pub(super) fn decrypt(&self, sequence: u64, text: &mut [u8]) {
         let iv = record_iv(&self.iv, sequence);
         let mut chain = cbc::Decryptor::<&Aes256Dec>::inner_iv_init(&self.cipher, &iv);
         chain.decrypt_blocks(Array::slice_as_chunks_mut(text).0);
-        true
+    }
+}
+
+/// Seals all of them.
+pub(super) fn seal(records: &mut [Sealing<'_>]) {
+    for record in records {
+        let keys = record.keys.portable();
+        keys.seal(record.sequence, record.kind, record.payload, record.body);
+    }
+}
+
+/// Computes the tags of all of them.
+pub(super) fn tags(records: &mut [Checking<'_>]) {
+    for record in records {
+        let mac = &record.keys.portable().mac;
+        *record.tag = mac.tag(record.text, record.sequence);
     }
 }
 
@@ -116,13 +127,13 @@ fn record_iv(cipher: &Aes256Enc, sequence: u64) -> aes::Block {
 
 /// HMAC-SHA256 (RFC 2104) with the key's two blocks already hashed.
 #[derive(Zeroize, ZeroizeOnDrop)]
-struct MacKey {
-    inner: [u32; 8],
-    outer: [u32; 8],
+pub(super) struct MacKey {
+    pub(super) inner: [u32; 8],
+    pub(super) outer: [u32; 8],
 }
 
 impl MacKey {
-    fn new(key: &[u8]) -> Self {
+    pub(super) fn new(key: &[u8]) -> Self {
         let state = |pad: u8| {
             let mut block = Zeroizing::new([pad; HASH_BLOCK]);
             block.iter_mut().zip(key).for_each(|(b, k)| *b ^= k);
@@ -166,7 +177,7 @@ impl MacKey {
 
 /// Pads a last piece of `end` bytes (FIPS 180-4 §5.1.1), of a message of `total`
 /// bytes, and says how many blocks it fills.
-fn finish(piece: &mut [u8], end: usize, total: usize) -> usize {
+pub(super) fn finish(piece: &mut [u8], end: usize, total: usize) -> usize {
     let count = (end + 9).div_ceil(HASH_BLOCK);
     piece[end] = 0x80;
     piece[count * HASH_BLOCK - 8..count * HASH_BLOCK]
@@ -174,7 +185,7 @@ fn finish(piece: &mut [u8], end: usize, total: usize) -> usize {
     count
 }
 
-fn write_words(words: &[u32], bytes: &mut [u8]) {
+pub(super) fn write_words(words: &[u32], bytes: &mut [u8]) {
     for (chunk, word) in bytes.chunks_exact_mut(4).zip(words) {
         chunk.copy_from_slice(&word.to_be_bytes());
     }

@@ -1,0 +1,117 @@
+//! AES-256 with AES-NI (FIPS 197): key schedules, and the IVs of many records at
+//! once. The ciphers' modes are the engines' own.
+
+use std::arch::x86_64::*;
+
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::crypto::cpu::AesNi;
+
+/// Rounds of AES-256.
+pub(super) const ROUNDS: usize = 14;
+/// How many IVs are computed at once: a round takes about four cycles, and two
+/// can start in each.
+pub(super) const IVS: usize = 8;
+
+/// The round keys of one direction of the cipher, in the order of their use.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub(super) struct Schedule(pub(super) [__m128i; ROUNDS + 1]);
+
+impl Schedule {
+    /// What encrypts.
+    pub(super) fn to_encrypt(_: AesNi, key: &[u8; 32]) -> Self {
+        // SAFETY: the token proves the features.
+        Self(unsafe { expand(key) })
+    }
+
+    /// What decrypts (FIPS 197 §5.3.5, the equivalent inverse cipher).
+    pub(super) fn to_decrypt(token: AesNi, key: &[u8; 32]) -> Self {
+        let forward = Self::to_encrypt(token, key);
+        // SAFETY: the token proves the features.
+        Self(unsafe { invert(&forward.0) })
+    }
+}
+
+#[target_feature(enable = "aes,avx")]
+fn expand(key: &[u8; 32]) -> [__m128i; ROUNDS + 1] {
+    let (low, high) = key.split_at(16);
+    let mut keys = [_mm_setzero_si128(); ROUNDS + 1];
+    keys[0] = load(low.first_chunk().expect("16 bytes"));
+    keys[1] = load(high.first_chunk().expect("16 bytes"));
+    macro_rules! rounds {
+        ($($at:literal $constant:literal)*) => {$(
+            // RotWord, SubWord and the constant for the even ones; SubWord alone
+            // for the odd ones.
+            let word = _mm_aeskeygenassist_si128::<$constant>(keys[$at - 1]);
+            keys[$at] = mix(keys[$at - 2], _mm_shuffle_epi32::<0xff>(word));
+            if $at < ROUNDS {
+                let word = _mm_aeskeygenassist_si128::<0>(keys[$at]);
+                keys[$at + 1] = mix(keys[$at - 1], _mm_shuffle_epi32::<0xaa>(word));
+            }
+        )*};
+    }
+    rounds!(2 0x01 4 0x02 6 0x04 8 0x08 10 0x10 12 0x20 14 0x40);
+    keys
+}
+
+/// The next four words from the four before the last four, and what is derived
+/// from the last word.
+#[inline]
+#[target_feature(enable = "aes,avx")]
+fn mix(mut words: __m128i, derived: __m128i) -> __m128i {
+    for _ in 0..3 {
+        let moved = _mm_slli_si128::<4>(words);
+        words = _mm_xor_si128(words, moved);
+    }
+    _mm_xor_si128(words, derived)
+}
+
+#[target_feature(enable = "aes,avx")]
+fn invert(forward: &[__m128i; ROUNDS + 1]) -> [__m128i; ROUNDS + 1] {
+    let mut keys = *forward;
+    keys.reverse();
+    for key in &mut keys[1..ROUNDS] {
+        *key = _mm_aesimc_si128(*key);
+    }
+    keys
+}
+
+/// The IVs of some records (`PROTOCOL.md` §1.3), of which `of` tells the key and
+/// the sequence: `AES-256-ECB(key, 00×8 ‖ sequence)`.
+pub(super) fn ivs<'a>(_: AesNi, of: impl Fn(usize) -> (&'a Schedule, u64)) -> [__m128i; IVS] {
+    // SAFETY: the token proves the features.
+    unsafe { encrypt(std::array::from_fn(of)) }
+}
+
+/// Each sequence as a block under its own key.
+#[target_feature(enable = "aes,avx")]
+fn encrypt(sequences: [(&Schedule, u64); IVS]) -> [__m128i; IVS] {
+    let mut state = [_mm_setzero_si128(); IVS];
+    for (state, (key, sequence)) in state.iter_mut().zip(sequences) {
+        let block = _mm_set_epi64x(sequence.swap_bytes().cast_signed(), 0);
+        *state = _mm_xor_si128(block, key.0[0]);
+    }
+    for round in 1..ROUNDS {
+        for (state, (key, _)) in state.iter_mut().zip(sequences) {
+            *state = _mm_aesenc_si128(*state, key.0[round]);
+        }
+    }
+    for (state, (key, _)) in state.iter_mut().zip(sequences) {
+        *state = _mm_aesenclast_si128(*state, key.0[ROUNDS]);
+    }
+    state
+}
+
+/// 16 bytes from anywhere.
+#[inline(always)]
+pub(super) fn load(bytes: &[u8; 16]) -> __m128i {
+    // SAFETY: 16 bytes are there, and SSE2 is on every x86-64.
+    unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
+}
+
+/// 16 bytes to anywhere.
+#[inline(always)]
+pub(super) fn store(block: __m128i, bytes: &mut [u8; 16]) {
+    // SAFETY: 16 bytes are there, and SSE2 is on every x86-64.
+    unsafe { _mm_storeu_si128(bytes.as_mut_ptr().cast(), block) }
+}

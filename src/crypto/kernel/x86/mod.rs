@@ -1,0 +1,156 @@
+//! The kernels of x86-64: keys as they read them, and what they do with records.
+
+// Instructions that not every processor has, and pointers into many records.
+#![allow(unsafe_code)]
+
+mod aes;
+mod aesni;
+mod avx512;
+mod lanes;
+mod sha;
+
+use std::cmp::Reverse;
+
+use zeroize::Zeroizing;
+
+use self::aes::{IVS, Schedule, ivs};
+use self::aesni::AesNiEngine;
+use self::avx512::Avx512Engine;
+use self::lanes::{Engine, Plain, Record, Text, work};
+use super::portable::{MacKey, Material};
+use super::{Checking, Sealing};
+use crate::crypto::cpu::{AesNi, Avx512};
+
+/// What one direction seals with for an epoch.
+pub(in crate::crypto) struct SealKeys {
+    cipher: Schedule,
+    iv: Schedule,
+    mac: MacKey,
+}
+
+/// What one direction opens with for an epoch.
+pub(in crate::crypto) struct OpenKeys {
+    cipher: Schedule,
+    iv: Schedule,
+    mac: MacKey,
+}
+
+impl SealKeys {
+    pub(super) fn new(features: Features, material: &Material) -> Self {
+        let token = features.aesni();
+        Self {
+            cipher: Schedule::to_encrypt(token, &part(material, 0)),
+            mac: MacKey::new(&part(material, 1)[..]),
+            iv: Schedule::to_encrypt(token, &part(material, 2)),
+        }
+    }
+}
+
+impl OpenKeys {
+    pub(super) fn new(features: Features, material: &Material) -> Self {
+        let token = features.aesni();
+        Self {
+            cipher: Schedule::to_decrypt(token, &part(material, 0)),
+            mac: MacKey::new(&part(material, 1)[..]),
+            iv: Schedule::to_encrypt(token, &part(material, 2)),
+        }
+    }
+}
+
+/// The 32 bytes at place `index` of the key material.
+fn part(material: &Material, index: usize) -> Zeroizing<[u8; 32]> {
+    let mut key = Zeroizing::new([0; 32]);
+    key.copy_from_slice(&material[32 * index..][..32]);
+    key
+}
+
+/// What there is to work with.
+#[derive(Clone, Copy)]
+pub(super) enum Features {
+    AesNi(AesNi),
+    Avx512(Avx512),
+}
+
+impl Features {
+    /// All that this processor has, the slowest first.
+    pub(super) fn detect() -> impl Iterator<Item = Self> {
+        let aesni = AesNi::detect().map(Self::AesNi);
+        let avx512 = Avx512::detect().map(Self::Avx512);
+        aesni.into_iter().chain(avx512)
+    }
+
+    /// What the kernel that uses them is called.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::AesNi(_) => "aesni",
+            Self::Avx512(_) => "avx512",
+        }
+    }
+
+    fn aesni(self) -> AesNi {
+        match self {
+            Self::AesNi(token) => token,
+            Self::Avx512(token) => token.aesni(),
+        }
+    }
+}
+
+/// Seals all of them.
+pub(super) fn seal(features: Features, records: &mut [Sealing<'_>]) {
+    records.sort_unstable_by_key(|record| Reverse(record.body.len()));
+    let count = records.len();
+    let records = records.chunks_mut(IVS).flat_map(|records| {
+        let ivs = ivs(features.aesni(), |i| {
+            let record = records.get(i).unwrap_or(&records[0]);
+            (&record.keys.x86().iv, record.sequence)
+        });
+        records.iter_mut().zip(ivs).map(|(record, iv)| {
+            let (text, tag) = record.body.split_last_chunk_mut().expect("a tag");
+            let keys = record.keys.x86();
+            let plain = Plain {
+                cipher: &keys.cipher,
+                iv,
+                payload: record.payload,
+                kind: record.kind,
+            };
+            Record {
+                text: Text::Seal(plain, text),
+                mac: &keys.mac,
+                sequence: record.sequence,
+                tag,
+            }
+        })
+    });
+    run(features, count, records);
+}
+
+/// Computes the tags of all of them.
+pub(super) fn tags(features: Features, records: &mut [Checking<'_>]) {
+    records.sort_unstable_by_key(|record| Reverse(record.text.len()));
+    let count = records.len();
+    let records = records.iter_mut().map(|record| Record {
+        text: Text::Check(record.text),
+        mac: &record.keys.x86().mac,
+        sequence: record.sequence,
+        tag: &mut *record.tag,
+    });
+    run(features, count, records);
+}
+
+/// Decrypts `text`, whole blocks, in place.
+pub(super) fn decrypt(features: Features, keys: &OpenKeys, sequence: u64, text: &mut [u8]) {
+    let [iv, ..] = ivs(features.aesni(), |_| (&keys.iv, sequence));
+    match features {
+        Features::AesNi(token) => aesni::decrypt(token, &keys.cipher, iv, text),
+        Features::Avx512(token) => avx512::decrypt(token, &keys.cipher, iv, text),
+    }
+}
+
+fn run<'a>(features: Features, count: usize, records: impl Iterator<Item = Record<'a>>) {
+    match features {
+        Features::Avx512(token) if count > AesNiEngine::WIDTH => {
+            work(Avx512Engine::new(token), records);
+        }
+        _ => work(AesNiEngine(features.aesni()), records),
+    }
+}
