@@ -30,8 +30,10 @@ const XOR: i32 = 0b1001_0110;
 const CHOICE: i32 = 0b1100_1010;
 const MAJORITY: i32 = 0b1110_1000;
 
-/// Something for every lane of some sets, in registers that encipher.
-type Text<const SETS: usize> = [[__m512i; GROUPS]; SETS];
+/// A block for every lane of a set, in registers that encipher.
+type Lines = [__m512i; GROUPS];
+/// The same for some sets.
+type Text<const SETS: usize> = [Lines; SETS];
 
 /// The block sixteen times, with the constant 0 to 15: a loop has no constants.
 macro_rules! sixteen_times {
@@ -51,7 +53,7 @@ pub(super) struct Avx512Engine {
 }
 
 /// The keys of every round, in registers as those of the text.
-struct Keys([[__m512i; LANES / QUARTERS]; ROUNDS + 1]);
+struct Keys([[Lines; ROUNDS + 1]; LANES / SET]);
 
 impl Avx512Engine {
     pub(super) fn new(token: Avx512) -> Self {
@@ -106,7 +108,7 @@ impl Engine for Avx512Engine {
 
 #[target_feature(enable = "avx512f")]
 fn no_keys() -> Keys {
-    Keys([[_mm512_setzero_si512(); LANES / QUARTERS]; ROUNDS + 1])
+    Keys([[[_mm512_setzero_si512(); GROUPS]; ROUNDS + 1]; LANES / SET])
 }
 
 /// Puts the keys of `cipher` into the quarters of `lane`.
@@ -114,8 +116,8 @@ fn no_keys() -> Keys {
 fn put_keys(keys: &mut Keys, lane: usize, cipher: &Schedule) {
     let (set, lane) = (lane / SET, lane % SET);
     let quarter = 0b1111 << (4 * (lane / GROUPS));
-    for (row, key) in keys.0.iter_mut().zip(&cipher.0) {
-        let register = &mut row[set * GROUPS + lane % GROUPS];
+    for (row, key) in keys.0[set].iter_mut().zip(&cipher.0) {
+        let register = &mut row[lane % GROUPS];
         *register = _mm512_mask_broadcast_i32x4(*register, quarter, *key);
     }
 }
@@ -134,17 +136,25 @@ unsafe fn walk<const SETS: usize, const SEAL: bool>(
     let mut states = load_states::<SETS>(front);
     let mut chains = load_chains::<SETS>(front);
     let masks = masks::<SETS>(front);
+    // Outside the loop, so that they are cleared once.
+    let mut text = [[[_mm512_setzero_si512(); GROUPS]; SETS]; STEP_BLOCKS];
+    let mut inputs = [[_mm512_setzero_si512(); 64]; SETS];
     for step in 0..steps {
         // SAFETY: the caller promises `STEP` bytes for each step.
-        let mut text = unsafe { gather::<SETS>(front, step) };
+        unsafe { gather(front, step, &mut text) };
         if SEAL {
             for (text, masks) in text.iter_mut().zip(&masks) {
-                encipher(keys, &mut chains, text, masks);
+                for set in 0..SETS {
+                    text[set] = encipher(&keys.0[set], &mut chains[set], text[set], masks[set]);
+                }
             }
             // SAFETY: as above.
             unsafe { scatter(front, step, &text) };
         }
-        compress(&mut states, &text);
+        for (set, inputs) in inputs.iter_mut().enumerate() {
+            schedule(words(&text, set), inputs);
+        }
+        compress(&mut states, &inputs);
     }
     store_states(front, &states);
     store_chains(front, &chains);
@@ -225,8 +235,11 @@ fn masks<const SETS: usize>(front: &Front<'_>) -> [[[u8; GROUPS]; SETS]; STEP_BL
 /// There are `STEP` bytes for each step up to this one.
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn gather<const SETS: usize>(front: &Front<'_>, step: usize) -> [Text<SETS>; STEP_BLOCKS] {
-    let mut text = [[[_mm512_setzero_si512(); GROUPS]; SETS]; STEP_BLOCKS];
+unsafe fn gather<const SETS: usize>(
+    front: &Front<'_>,
+    step: usize,
+    text: &mut [Text<SETS>; STEP_BLOCKS],
+) {
     for set in 0..SETS {
         for group in 0..GROUPS {
             let mut lines = [_mm512_setzero_si512(); QUARTERS];
@@ -243,7 +256,6 @@ unsafe fn gather<const SETS: usize>(front: &Front<'_>, step: usize) -> [Text<SET
             }
         }
     }
-    text
 }
 
 /// Puts every lane's step to its place.
@@ -293,46 +305,44 @@ fn turn([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
     ]
 }
 
-/// Enciphers one block of every lane, where the masks say so.
+/// Enciphers one block of every lane of a set, where the masks say so.
 #[inline]
 #[target_feature(enable = "avx512f,vaes")]
-fn encipher<const SETS: usize>(
-    keys: &Keys,
-    chains: &mut Text<SETS>,
-    text: &mut Text<SETS>,
-    masks: &[[u8; GROUPS]; SETS],
-) {
-    let chains = chains.as_flattened_mut();
-    let text = text.as_flattened_mut();
-    for i in 0..SETS * GROUPS {
-        chains[i] = _mm512_ternarylogic_epi32::<XOR>(chains[i], text[i], keys.0[0][i]);
+fn encipher(
+    keys: &[Lines; ROUNDS + 1],
+    chains: &mut Lines,
+    text: Lines,
+    masks: [u8; GROUPS],
+) -> Lines {
+    let [mut a, mut b, mut c, mut d] = *chains;
+    a = _mm512_ternarylogic_epi32::<XOR>(a, text[0], keys[0][0]);
+    b = _mm512_ternarylogic_epi32::<XOR>(b, text[1], keys[0][1]);
+    c = _mm512_ternarylogic_epi32::<XOR>(c, text[2], keys[0][2]);
+    d = _mm512_ternarylogic_epi32::<XOR>(d, text[3], keys[0][3]);
+    for keys in &keys[1..ROUNDS] {
+        a = _mm512_aesenc_epi128(a, keys[0]);
+        b = _mm512_aesenc_epi128(b, keys[1]);
+        c = _mm512_aesenc_epi128(c, keys[2]);
+        d = _mm512_aesenc_epi128(d, keys[3]);
     }
-    for round in 1..ROUNDS {
-        for i in 0..SETS * GROUPS {
-            chains[i] = _mm512_aesenc_epi128(chains[i], keys.0[round][i]);
-        }
-    }
-    for i in 0..SETS * GROUPS {
-        chains[i] = _mm512_aesenclast_epi128(chains[i], keys.0[ROUNDS][i]);
-        text[i] = _mm512_mask_mov_epi64(text[i], masks.as_flattened()[i], chains[i]);
-    }
+    let keys = &keys[ROUNDS];
+    a = _mm512_aesenclast_epi128(a, keys[0]);
+    b = _mm512_aesenclast_epi128(b, keys[1]);
+    c = _mm512_aesenclast_epi128(c, keys[2]);
+    d = _mm512_aesenclast_epi128(d, keys[3]);
+    *chains = [a, b, c, d];
+    [
+        _mm512_mask_mov_epi64(text[0], masks[0], a),
+        _mm512_mask_mov_epi64(text[1], masks[1], b),
+        _mm512_mask_mov_epi64(text[2], masks[2], c),
+        _mm512_mask_mov_epi64(text[3], masks[3], d),
+    ]
 }
 
 /// One block of SHA-256 in every lane.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw")]
-fn compress<const SETS: usize>(
-    states: &mut [[__m512i; 8]; SETS],
-    text: &[Text<SETS>; STEP_BLOCKS],
-) {
-    let mut inputs = [[_mm512_setzero_si512(); 64]; SETS];
-    for (set, inputs) in inputs.iter_mut().enumerate() {
-        let mut words = [_mm512_setzero_si512(); 16];
-        for (block, text) in text.iter().enumerate() {
-            words[4 * block..][..4].copy_from_slice(&spread(text[set]));
-        }
-        schedule(words, inputs);
-    }
+#[target_feature(enable = "avx512f")]
+fn compress<const SETS: usize>(states: &mut [[__m512i; 8]; SETS], inputs: &[[__m512i; 64]; SETS]) {
     let before = *states;
     for sixteen in (0..64).step_by(16) {
         sixteen_times!(I => {
@@ -348,6 +358,23 @@ fn compress<const SETS: usize>(
     {
         *state = _mm512_add_epi32(*state, *before);
     }
+}
+
+/// The words of a step of every lane of a set, word by word.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn words<const SETS: usize>(text: &[Text<SETS>; STEP_BLOCKS], set: usize) -> [__m512i; 16] {
+    let [a, b, c, d] = text;
+    let (a, b, c, d) = (
+        spread(a[set]),
+        spread(b[set]),
+        spread(c[set]),
+        spread(d[set]),
+    );
+    [
+        a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3], c[0], c[1], c[2], c[3], d[0], d[1], d[2],
+        d[3],
+    ]
 }
 
 /// The words of a block of every lane, word by word.
