@@ -176,8 +176,9 @@ impl OpenBatch {
         self.held.clear();
         for (job, tag) in self.jobs.iter().zip(&self.tags) {
             let body = &mut areas.area_mut(job.body.area)[job.body.range()];
-            let (text, theirs) = body.split_at_mut(body.len() - TAG);
-            let held = bool::from(tag.ct_eq(theirs));
+            let (text, theirs) = body.split_last_chunk_mut().expect("as pushed");
+            let held = u128::from_ne_bytes(*tag).ct_eq(&u128::from_ne_bytes(*theirs));
+            let held = bool::from(held);
             if held {
                 let keys = keys.get(job.key, job.sequence);
                 kernel.decrypt(&keys.0, job.sequence, text);

@@ -9,7 +9,7 @@ use crate::crypto::cpu::AesNi;
 
 /// Rounds of AES-256.
 pub(super) const ROUNDS: usize = 14;
-/// How many IVs are computed at once: a round takes about four cycles, and two
+/// How many IVs are best computed at once: a round takes about four cycles, and two
 /// can start in each.
 pub(super) const IVS: usize = 8;
 
@@ -78,15 +78,18 @@ fn invert(forward: &[__m128i; ROUNDS + 1]) -> [__m128i; ROUNDS + 1] {
 
 /// The IVs of some records (`PROTOCOL.md` §1.3), of which `of` tells the key and
 /// the sequence: `AES-256-ECB(key, 00×8 ‖ sequence)`.
-pub(super) fn ivs<'a>(_: AesNi, of: impl Fn(usize) -> (&'a Schedule, u64)) -> [__m128i; IVS] {
+pub(super) fn ivs<'a, const COUNT: usize>(
+    _: AesNi,
+    of: impl Fn(usize) -> (&'a Schedule, u64),
+) -> [__m128i; COUNT] {
     // SAFETY: the token proves the features.
     unsafe { encrypt(std::array::from_fn(of)) }
 }
 
 /// Each sequence as a block under its own key.
 #[target_feature(enable = "aes,avx")]
-fn encrypt(sequences: [(&Schedule, u64); IVS]) -> [__m128i; IVS] {
-    let mut state = [_mm_setzero_si128(); IVS];
+fn encrypt<const COUNT: usize>(sequences: [(&Schedule, u64); COUNT]) -> [__m128i; COUNT] {
+    let mut state = [_mm_setzero_si128(); COUNT];
     for (state, (key, sequence)) in state.iter_mut().zip(sequences) {
         let block = _mm_set_epi64x(sequence.swap_bytes().cast_signed(), 0);
         *state = _mm_xor_si128(block, key.0[0]);

@@ -4,39 +4,40 @@
 use std::arch::x86_64::*;
 
 use super::aes::{ROUNDS, Schedule, load, store};
-use super::lanes::{Engine, Front, STEP_BLOCKS};
-use super::sha::K;
+use super::front::{Engine, Front, STEP_BLOCKS};
+use super::sha::{K, OUTER_BITS};
 use crate::crypto::cpu::AesNi;
 use crate::limits::BLOCK;
+
+/// How many lanes it is best fed with.
+pub(super) const LANES: usize = 8;
 
 /// Takes steps with what the token proves.
 pub(super) struct AesNiEngine(pub(super) AesNi);
 
-impl Engine for AesNiEngine {
-    const WIDTH: usize = 8;
-
+impl<const LANES: usize> Engine<LANES> for AesNiEngine {
     fn set_cipher(&mut self, _: usize, _: &Schedule) {
         // They are read from where they are.
     }
 
-    unsafe fn seal(&mut self, front: &mut Front<'_>, active: usize, steps: usize) {
+    unsafe fn seal(&mut self, front: &mut Front<'_, LANES>, active: usize, steps: usize) {
         // SAFETY: the token proves the features; the rest is the caller's promise.
         unsafe {
             match active {
-                1 => walk::<1, 1, true>(front, steps),
-                2..=4 => walk::<1, 4, true>(front, steps),
-                _ => walk::<2, 4, true>(front, steps),
+                1 => walk::<1, 1, true, LANES>(front, steps),
+                2..=4 => walk::<1, 4, true, LANES>(front, steps),
+                _ => walk::<2, 4, true, LANES>(front, steps),
             }
         }
     }
 
-    unsafe fn hash(&mut self, front: &mut Front<'_>, active: usize, steps: usize) {
+    unsafe fn hash(&mut self, front: &mut Front<'_, LANES>, active: usize, steps: usize) {
         // SAFETY: as above.
         unsafe {
             match active {
-                1 => walk::<1, 1, false>(front, steps),
-                2..=4 => walk::<1, 4, false>(front, steps),
-                _ => walk::<2, 4, false>(front, steps),
+                1 => walk::<1, 1, false, LANES>(front, steps),
+                2..=4 => walk::<1, 4, false, LANES>(front, steps),
+                _ => walk::<2, 4, false, LANES>(front, steps),
             }
         }
     }
@@ -48,13 +49,13 @@ impl Engine for AesNiEngine {
 ///
 /// As of [`Engine::seal`], if `SEAL`, or [`Engine::hash`].
 #[target_feature(enable = "aes,sha,sse4.1,avx")]
-unsafe fn walk<const GROUPS: usize, const STREAMS: usize, const SEAL: bool>(
-    front: &mut Front<'_>,
+unsafe fn walk<const GROUPS: usize, const STREAMS: usize, const SEAL: bool, const LANES: usize>(
+    front: &mut Front<'_, LANES>,
     steps: usize,
 ) {
     let mut states = [[State::zero(); STREAMS]; GROUPS];
     for (lane, state) in states.as_flattened_mut().iter_mut().enumerate() {
-        *state = State::new(front.state.map(|word| word[lane]));
+        *state = State::new(begin(front, lane));
     }
     for step in 0..steps {
         let mut text = [[[_mm_setzero_si128(); STEP_BLOCKS]; STREAMS]; GROUPS];
@@ -77,6 +78,13 @@ unsafe fn walk<const GROUPS: usize, const STREAMS: usize, const SEAL: bool>(
                 }
             }
         }
+        if front.outer != 0 {
+            for (lane, blocks) in text.as_flattened_mut().iter_mut().enumerate() {
+                if front.outer >> lane & 1 == 1 {
+                    *blocks = padded(front.state.map(|word| word[lane]));
+                }
+            }
+        }
         for (states, text) in states.iter_mut().zip(&text) {
             compress(states, text);
         }
@@ -88,11 +96,43 @@ unsafe fn walk<const GROUPS: usize, const STREAMS: usize, const SEAL: bool>(
     }
 }
 
+/// The state that a lane begins with.
+fn begin<const LANES: usize>(front: &Front<'_, LANES>, lane: usize) -> [u32; 8] {
+    let columns = if front.outer >> lane & 1 == 1 {
+        &front.outer_state
+    } else if front.inner >> lane & 1 == 1 {
+        &front.inner_state
+    } else {
+        &front.state
+    };
+    columns.map(|word| word[lane])
+}
+
+/// The inner hash with its padding, as bytes.
+#[inline]
+#[target_feature(enable = "sse4.1,avx")]
+fn padded(state: [u32; 8]) -> [__m128i; STEP_BLOCKS] {
+    let [a, b, c, d, e, f, g, h] = state.map(u32::cast_signed);
+    [
+        swap_bytes(_mm_set_epi32(d, c, b, a)),
+        swap_bytes(_mm_set_epi32(h, g, f, e)),
+        swap_bytes(_mm_set_epi32(0, 0, 0, i32::MIN)),
+        swap_bytes(_mm_set_epi32(OUTER_BITS, 0, 0, 0)),
+    ]
+}
+
+#[inline]
+#[target_feature(enable = "sse4.1,avx")]
+fn swap_bytes(words: __m128i) -> __m128i {
+    let order = _mm_set_epi64x(0x0c0d_0e0f_0809_0a0b, 0x0405_0607_0001_0203);
+    _mm_shuffle_epi8(words, order)
+}
+
 /// Enciphers the first blocks of each lane's step.
 #[inline]
 #[target_feature(enable = "aes,sha,sse4.1,avx")]
-fn encipher<const GROUPS: usize, const STREAMS: usize>(
-    front: &mut Front<'_>,
+fn encipher<const GROUPS: usize, const STREAMS: usize, const LANES: usize>(
+    front: &mut Front<'_, LANES>,
     text: &mut [[[__m128i; STEP_BLOCKS]; STREAMS]; GROUPS],
 ) {
     let text = text.as_flattened_mut();
@@ -177,10 +217,9 @@ fn compress<const STREAMS: usize>(
     states: &mut [State; STREAMS],
     text: &[[__m128i; STEP_BLOCKS]; STREAMS],
 ) {
-    let swap = _mm_set_epi64x(0x0c0d_0e0f_0809_0a0b, 0x0405_0607_0001_0203);
     let mut words = *text;
     for four in words.as_flattened_mut() {
-        *four = _mm_shuffle_epi8(*four, swap);
+        *four = swap_bytes(*four);
     }
     let before = *states;
     for four in 0..16 {

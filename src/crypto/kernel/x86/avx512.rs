@@ -9,20 +9,22 @@ use std::arch::x86_64::*;
 use zeroize::Zeroize;
 
 use super::aes::{ROUNDS, Schedule};
-use super::aesni::AesNiEngine;
-use super::lanes::{Engine, Front, LANES, STEP_BLOCKS};
-use super::sha::K;
+use super::aesni::{self, AesNiEngine};
+use super::front::{Columns, Engine, Front, STEP_BLOCKS};
+use super::sha::{K, OUTER_BITS};
 use crate::crypto::cpu::Avx512;
 
 /// Lanes that one register hashes for.
 const SET: usize = 16;
+/// Two sets.
+pub(super) const LANES: usize = 32;
 /// Lanes that one register enciphers for: its quarters.
 const QUARTERS: usize = 4;
 /// Registers that encipher for a set. Quarter q of register g is lane 4 q + g:
 /// so the words of its text come out in the order of lanes.
 const GROUPS: usize = SET / QUARTERS;
 /// So few active lanes are faster there.
-const FEW: usize = AesNiEngine::WIDTH;
+const FEW: usize = aesni::LANES;
 
 /// For `vpternlogd`: its table, bit by bit, of all three inputs.
 const XOR: i32 = 0b1001_0110;
@@ -50,6 +52,7 @@ macro_rules! sixteen_times {
 pub(super) struct Avx512Engine {
     token: Avx512,
     keys: Keys,
+    inputs: [[__m512i; 64]; LANES / SET],
 }
 
 /// The keys of every round, in registers as those of the text.
@@ -61,6 +64,8 @@ impl Avx512Engine {
             token,
             // SAFETY: the token proves the features.
             keys: unsafe { no_keys() },
+            // SAFETY: the token proves the features.
+            inputs: unsafe { no_inputs() },
         }
     }
 }
@@ -71,36 +76,34 @@ impl Drop for Avx512Engine {
     }
 }
 
-impl Engine for Avx512Engine {
-    const WIDTH: usize = 2 * SET;
-
+impl Engine<LANES> for Avx512Engine {
     fn set_cipher(&mut self, lane: usize, cipher: &Schedule) {
         // SAFETY: the token proves the features.
         unsafe { put_keys(&mut self.keys, lane, cipher) };
     }
 
-    unsafe fn seal(&mut self, front: &mut Front<'_>, active: usize, steps: usize) {
+    unsafe fn seal(&mut self, front: &mut Front<'_, LANES>, active: usize, steps: usize) {
         // SAFETY: the token proves the features; the rest is the caller's promise.
         unsafe {
             if active <= FEW {
                 AesNiEngine(self.token.aesni()).seal(front, active, steps);
             } else if active <= SET {
-                walk::<1, true>(&self.keys, front, steps);
+                walk::<1, true>(self, front, steps);
             } else {
-                walk::<2, true>(&self.keys, front, steps);
+                walk::<2, true>(self, front, steps);
             }
         }
     }
 
-    unsafe fn hash(&mut self, front: &mut Front<'_>, active: usize, steps: usize) {
+    unsafe fn hash(&mut self, front: &mut Front<'_, LANES>, active: usize, steps: usize) {
         // SAFETY: as above.
         unsafe {
             if active <= FEW {
                 AesNiEngine(self.token.aesni()).hash(front, active, steps);
             } else if active <= SET {
-                walk::<1, false>(&self.keys, front, steps);
+                walk::<1, false>(self, front, steps);
             } else {
-                walk::<2, false>(&self.keys, front, steps);
+                walk::<2, false>(self, front, steps);
             }
         }
     }
@@ -109,6 +112,11 @@ impl Engine for Avx512Engine {
 #[target_feature(enable = "avx512f")]
 fn no_keys() -> Keys {
     Keys([[[_mm512_setzero_si512(); GROUPS]; ROUNDS + 1]; LANES / SET])
+}
+
+#[target_feature(enable = "avx512f")]
+fn no_inputs() -> [[__m512i; 64]; LANES / SET] {
+    [[_mm512_setzero_si512(); 64]; LANES / SET]
 }
 
 /// Puts the keys of `cipher` into the quarters of `lane`.
@@ -129,55 +137,66 @@ fn put_keys(keys: &mut Keys, lane: usize, cipher: &Schedule) {
 /// As of [`Engine::seal`], if `SEAL`, or [`Engine::hash`].
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,vaes")]
 unsafe fn walk<const SETS: usize, const SEAL: bool>(
-    keys: &Keys,
-    front: &mut Front<'_>,
+    engine: &mut Avx512Engine,
+    front: &mut Front<'_, LANES>,
     steps: usize,
 ) {
-    let mut states = load_states::<SETS>(front);
+    let mut states = begin_states::<SETS>(front);
     let mut chains = load_chains::<SETS>(front);
     let masks = masks::<SETS>(front);
-    // Outside the loop, so that they are cleared once.
     let mut text = [[[_mm512_setzero_si512(); GROUPS]; SETS]; STEP_BLOCKS];
-    let mut inputs = [[_mm512_setzero_si512(); 64]; SETS];
     for step in 0..steps {
         // SAFETY: the caller promises `STEP` bytes for each step.
         unsafe { gather(front, step, &mut text) };
         if SEAL {
             for (text, masks) in text.iter_mut().zip(&masks) {
                 for set in 0..SETS {
-                    text[set] = encipher(&keys.0[set], &mut chains[set], text[set], masks[set]);
+                    let keys = &engine.keys.0[set];
+                    text[set] = encipher(keys, &mut chains[set], text[set], masks[set]);
                 }
             }
             // SAFETY: as above.
             unsafe { scatter(front, step, &text) };
         }
-        for (set, inputs) in inputs.iter_mut().enumerate() {
-            schedule(words(&text, set), inputs);
+        for set in 0..SETS {
+            let words = words(front, &text, set);
+            schedule(words, &mut engine.inputs[set]);
         }
-        compress(&mut states, &inputs);
+        compress(&mut states, &engine.inputs);
     }
     store_states(front, &states);
     store_chains(front, &chains);
 }
 
-/// The state of every set, word by word.
+/// The states to begin with, word by word.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn load_states<const SETS: usize>(front: &Front<'_>) -> [[__m512i; 8]; SETS] {
+fn begin_states<const SETS: usize>(front: &Front<'_, LANES>) -> [[__m512i; 8]; SETS] {
     let mut states = [[_mm512_setzero_si512(); 8]; SETS];
     for (set, state) in states.iter_mut().enumerate() {
-        for (word, lanes) in state.iter_mut().zip(&front.state) {
-            let lanes = &lanes[set * SET..][..SET];
-            // SAFETY: `SET` words are there.
-            *word = unsafe { _mm512_loadu_si512(lanes.as_ptr().cast()) };
+        let inner = (front.inner >> (set * SET)) as u16;
+        let outer = (front.outer >> (set * SET)) as u16;
+        for (word, state) in state.iter_mut().enumerate() {
+            let now = column(&front.state, word, set);
+            let now = _mm512_mask_mov_epi32(now, inner, column(&front.inner_state, word, set));
+            *state = _mm512_mask_mov_epi32(now, outer, column(&front.outer_state, word, set));
         }
     }
     states
 }
 
+/// A word of every lane of a set.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn store_states<const SETS: usize>(front: &mut Front<'_>, states: &[[__m512i; 8]; SETS]) {
+fn column(columns: &Columns<LANES>, word: usize, set: usize) -> __m512i {
+    let lanes = &columns[word][set * SET..][..SET];
+    // SAFETY: `SET` words are there.
+    unsafe { _mm512_loadu_si512(lanes.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn store_states<const SETS: usize>(front: &mut Front<'_, LANES>, states: &[[__m512i; 8]; SETS]) {
     for (set, state) in states.iter().enumerate() {
         for (word, lanes) in state.iter().zip(&mut front.state) {
             let lanes = &mut lanes[set * SET..][..SET];
@@ -189,7 +208,7 @@ fn store_states<const SETS: usize>(front: &mut Front<'_>, states: &[[__m512i; 8]
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn load_chains<const SETS: usize>(front: &Front<'_>) -> Text<SETS> {
+fn load_chains<const SETS: usize>(front: &Front<'_, LANES>) -> Text<SETS> {
     let mut chains = [[_mm512_setzero_si512(); GROUPS]; SETS];
     for (set, chains) in chains.iter_mut().enumerate() {
         for (group, chain) in chains.iter_mut().enumerate() {
@@ -203,7 +222,7 @@ fn load_chains<const SETS: usize>(front: &Front<'_>) -> Text<SETS> {
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn store_chains<const SETS: usize>(front: &mut Front<'_>, chains: &Text<SETS>) {
+fn store_chains<const SETS: usize>(front: &mut Front<'_, LANES>, chains: &Text<SETS>) {
     for (set, chains) in chains.iter().enumerate() {
         for (group, chain) in chains.iter().enumerate() {
             let first = set * SET + group;
@@ -217,7 +236,7 @@ fn store_chains<const SETS: usize>(front: &mut Front<'_>, chains: &Text<SETS>) {
 
 /// Which halves of quarters are enciphered, for each block of a step.
 #[inline]
-fn masks<const SETS: usize>(front: &Front<'_>) -> [[[u8; GROUPS]; SETS]; STEP_BLOCKS] {
+fn masks<const SETS: usize>(front: &Front<'_, LANES>) -> [[[u8; GROUPS]; SETS]; STEP_BLOCKS] {
     let mut masks = [[[0; GROUPS]; SETS]; STEP_BLOCKS];
     for (lane, blocks) in front.enciphered[..SETS * SET].iter().enumerate() {
         let (set, lane) = (lane / SET, lane % SET);
@@ -236,7 +255,7 @@ fn masks<const SETS: usize>(front: &Front<'_>) -> [[[u8; GROUPS]; SETS]; STEP_BL
 #[inline]
 #[target_feature(enable = "avx512f")]
 unsafe fn gather<const SETS: usize>(
-    front: &Front<'_>,
+    front: &Front<'_, LANES>,
     step: usize,
     text: &mut [Text<SETS>; STEP_BLOCKS],
 ) {
@@ -267,7 +286,7 @@ unsafe fn gather<const SETS: usize>(
 #[inline]
 #[target_feature(enable = "avx512f")]
 unsafe fn scatter<const SETS: usize>(
-    front: &Front<'_>,
+    front: &Front<'_, LANES>,
     step: usize,
     text: &[Text<SETS>; STEP_BLOCKS],
 ) {
@@ -342,7 +361,10 @@ fn encipher(
 /// One block of SHA-256 in every lane.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn compress<const SETS: usize>(states: &mut [[__m512i; 8]; SETS], inputs: &[[__m512i; 64]; SETS]) {
+fn compress<const SETS: usize>(
+    states: &mut [[__m512i; 8]; SETS],
+    inputs: &[[__m512i; 64]; LANES / SET],
+) {
     let before = *states;
     for sixteen in (0..64).step_by(16) {
         sixteen_times!(I => {
@@ -360,21 +382,32 @@ fn compress<const SETS: usize>(states: &mut [[__m512i; 8]; SETS], inputs: &[[__m
     }
 }
 
-/// The words of a step of every lane of a set, word by word.
+/// What every lane of a set hashes in a step, word by word.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn words<const SETS: usize>(text: &[Text<SETS>; STEP_BLOCKS], set: usize) -> [__m512i; 16] {
-    let [a, b, c, d] = text;
-    let (a, b, c, d) = (
-        spread(a[set]),
-        spread(b[set]),
-        spread(c[set]),
-        spread(d[set]),
-    );
-    [
-        a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3], c[0], c[1], c[2], c[3], d[0], d[1], d[2],
-        d[3],
-    ]
+fn words<const SETS: usize>(
+    front: &Front<'_, LANES>,
+    text: &[Text<SETS>; STEP_BLOCKS],
+    set: usize,
+) -> [__m512i; 16] {
+    let mut words = [_mm512_setzero_si512(); 16];
+    for (words, text) in words.as_chunks_mut().0.iter_mut().zip(text) {
+        *words = spread(text[set]);
+    }
+    let outer = (front.outer >> (set * SET)) as u16;
+    if outer != 0 {
+        // The inner hash, with its padding.
+        for (word, text) in words.iter_mut().enumerate() {
+            let state = match word {
+                0..8 => column(&front.state, word, set),
+                8 => _mm512_set1_epi32(i32::MIN),
+                15 => _mm512_set1_epi32(OUTER_BITS),
+                _ => _mm512_setzero_si512(),
+            };
+            *text = _mm512_mask_mov_epi32(*text, outer, state);
+        }
+    }
+    words
 }
 
 /// The words of a block of every lane, word by word.

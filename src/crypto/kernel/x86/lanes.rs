@@ -10,90 +10,16 @@
 //! left; whoever gives the longest records first has the lanes full to the end.
 //!
 //! How steps are taken is known to an [`Engine`]; over which bytes, is known
-//! here. Read next: [`super::avx512`].
+//! here. Read next: [`super::front`].
 
-use std::arch::x86_64::{__m128i, _mm_setzero_si128};
+use std::arch::x86_64::__m128i;
 use std::marker::PhantomData;
-use std::{array, mem};
+use std::{array, mem, ptr};
 
 use super::aes::Schedule;
+use super::front::{Engine, Front, STEP, STEP_BLOCKS};
 use crate::crypto::kernel::portable::{HASH_BLOCK, MacKey, finish, write_words};
 use crate::limits::{BLOCK, TAG};
-
-/// The most lanes of any engine.
-pub(super) const LANES: usize = 32;
-/// Bytes of a step.
-pub(super) const STEP: usize = HASH_BLOCK;
-/// Blocks of the cipher in a step.
-pub(super) const STEP_BLOCKS: usize = STEP / BLOCK;
-
-/// What takes steps.
-pub(super) trait Engine {
-    /// How many lanes it is best fed with.
-    const WIDTH: usize;
-
-    /// Makes the keys of `cipher` ready for `lane`.
-    fn set_cipher(&mut self, lane: usize, cipher: &Schedule);
-
-    /// Enciphers and hashes, in lanes 0 to `active` - 1.
-    ///
-    /// # Safety
-    ///
-    /// [`Front`]'s invariant holds for so many steps.
-    unsafe fn seal(&mut self, front: &mut Front<'_>, active: usize, steps: usize);
-
-    /// Hashes only; writes to no target.
-    ///
-    /// # Safety
-    ///
-    /// [`Front`]'s invariant holds for so many steps.
-    unsafe fn hash(&mut self, front: &mut Front<'_>, active: usize, steps: usize);
-}
-
-/// What an engine sees of the lanes, field by field.
-///
-/// Invariant, for a run of some steps: from `source` every active lane has
-/// `STEP` × steps bytes to read, and, if anything is enciphered, as many to
-/// write at `target`, to which nothing else refers; the two are the same or do
-/// not overlap. In an idle lane both are `STEP` bytes of its own, and its stride
-/// is 0.
-pub(super) struct Front<'a> {
-    pub(super) source: [*const u8; LANES],
-    pub(super) target: [*mut u8; LANES],
-    /// How far both go in a step.
-    pub(super) stride: [usize; LANES],
-    /// How many blocks of each step are enciphered, from the first.
-    pub(super) enciphered: [u8; LANES],
-    /// The block of ciphertext before, or the IV.
-    pub(super) chain: [__m128i; LANES],
-    pub(super) cipher: [Option<&'a Schedule>; LANES],
-    /// SHA-256's state: its first word in every lane, its second, and so on.
-    pub(super) state: [[u32; LANES]; 8],
-}
-
-impl Front<'_> {
-    /// Makes lane `to` the same as lane `from`.
-    fn copy(&mut self, from: usize, to: usize) {
-        self.source[to] = self.source[from];
-        self.target[to] = self.target[from];
-        self.stride[to] = self.stride[from];
-        self.enciphered[to] = self.enciphered[from];
-        self.chain[to] = self.chain[from];
-        self.cipher[to] = self.cipher[from];
-        let state = self.state(from);
-        self.set_state(to, &state);
-    }
-
-    fn state(&self, lane: usize) -> [u32; 8] {
-        self.state.map(|word| word[lane])
-    }
-
-    fn set_state(&mut self, lane: usize, state: &[u32; 8]) {
-        for (word, value) in self.state.iter_mut().zip(state) {
-            word[lane] = *value;
-        }
-    }
-}
 
 /// A record to seal or to check.
 pub(super) struct Record<'a> {
@@ -150,19 +76,18 @@ struct Walk<'a> {
     /// Where the enciphered blocks of the tail go.
     last: &'a mut [u8],
     tail_steps: usize,
-    mac: &'a MacKey,
     tag: &'a mut [u8; TAG],
 }
 
-/// The end of what a record's MAC covers, and then its outer hash.
+/// The end of what a record's MAC covers.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
 struct Tail([u8; 2 * STEP]);
 
 /// The lanes of one batch.
-struct Lanes<'a, E> {
+struct Lanes<'a, E, const LANES: usize> {
     engine: E,
-    front: Front<'a>,
+    front: Front<'a, LANES>,
     /// Steps until the phase ends; of active lanes.
     left: [usize; LANES],
     walks: [Option<Walk<'a>>; LANES],
@@ -173,9 +98,12 @@ struct Lanes<'a, E> {
 
 /// Seals or checks all `records`: every tag is written, and of those to seal
 /// the ciphertext.
-pub(super) fn work<'a, E: Engine>(engine: E, mut records: impl Iterator<Item = Record<'a>>) {
+pub(super) fn work<'a, E: Engine<LANES>, const LANES: usize>(
+    engine: E,
+    mut records: impl Iterator<Item = Record<'a>>,
+) {
     let mut lanes = Lanes::new(engine);
-    for record in records.by_ref().take(E::WIDTH) {
+    for record in records.by_ref().take(LANES) {
         lanes.start(lanes.active, record);
         lanes.active += 1;
     }
@@ -193,22 +121,11 @@ pub(super) fn work<'a, E: Engine>(engine: E, mut records: impl Iterator<Item = R
     }
 }
 
-impl<'a, E: Engine> Lanes<'a, E> {
+impl<'a, E: Engine<LANES>, const LANES: usize> Lanes<'a, E, LANES> {
     fn new(engine: E) -> Self {
-        const { assert!(E::WIDTH <= LANES) };
-        // SAFETY: SSE2 is on every x86-64.
-        let zero = unsafe { _mm_setzero_si128() };
         Self {
             engine,
-            front: Front {
-                source: [std::ptr::null(); LANES],
-                target: [std::ptr::null_mut(); LANES],
-                stride: [0; LANES],
-                enciphered: [0; LANES],
-                chain: [zero; LANES],
-                cipher: [None; LANES],
-                state: [[0; LANES]; 8],
-            },
+            front: Front::new(),
             left: [0; LANES],
             walks: array::from_fn(|_| None),
             tails: [Tail([0; 2 * STEP]); LANES],
@@ -235,6 +152,8 @@ impl<'a, E: Engine> Lanes<'a, E> {
                 self.engine.hash(&mut self.front, self.active, steps);
             }
         }
+        self.front.inner = 0;
+        self.front.outer = 0;
         for lane in active {
             let bytes = self.front.stride[lane] * steps;
             self.left[lane] -= steps;
@@ -245,7 +164,7 @@ impl<'a, E: Engine> Lanes<'a, E> {
 
     /// Points every lane that is not in a text to its tail.
     fn aim_at_tails(&mut self) {
-        let walks = self.walks[..E::WIDTH].iter();
+        let walks = self.walks.iter();
         for ((lane, walk), tail) in walks.enumerate().zip(&mut self.tails) {
             let offset = match walk.as_ref().map(|walk| walk.phase) {
                 Some(Phase::Text) => continue,
@@ -272,13 +191,12 @@ impl<'a, E: Engine> Lanes<'a, E> {
         behind[..8].copy_from_slice(&record.sequence.to_be_bytes());
         behind[8..10].copy_from_slice(&((len / BLOCK) as u16).to_be_bytes());
         let tail_steps = finish(tail, len % STEP + 10, HASH_BLOCK + len + 10);
-        self.front.set_state(lane, &record.mac.inner);
+        self.front.begin_hash(lane, record.mac);
         self.walks[lane] = Some(Walk {
             phase: Phase::Text,
             in_place,
             last,
             tail_steps,
-            mac: record.mac,
             tag: record.tag,
         });
         if self.left[lane] == 0 {
@@ -315,8 +233,10 @@ impl<'a, E: Engine> Lanes<'a, E> {
             pad(in_place, behind, plain.kind);
             end.fill(0);
         }
-        self.engine.set_cipher(lane, plain.cipher);
-        self.front.cipher[lane] = Some(plain.cipher);
+        if !self.front.cipher[lane].is_some_and(|last| ptr::eq(last, plain.cipher)) {
+            self.engine.set_cipher(lane, plain.cipher);
+            self.front.cipher[lane] = Some(plain.cipher);
+        }
         self.front.chain[lane] = plain.iv;
         self.front.enciphered[lane] = STEP_BLOCKS as u8;
         self.front.source[lane] = direct.as_ptr();
@@ -349,27 +269,21 @@ impl<'a, E: Engine> Lanes<'a, E> {
                 if walk.tail_steps > 1 {
                     walk.phase = Phase::SecondTail;
                 } else {
-                    self.begin_outer(lane);
+                    walk.phase = Phase::Outer;
+                    self.front.outer |= 1 << lane;
                 }
             }
-            Phase::SecondTail => self.begin_outer(lane),
+            Phase::SecondTail => {
+                walk.phase = Phase::Outer;
+                self.front.outer |= 1 << lane;
+            }
             Phase::Outer => {
-                write_words(&self.front.state(lane)[..4], &mut walk.tag[..]);
+                let state = self.front.state.map(|word| word[lane]);
+                write_words(&state[..TAG / 4], &mut walk.tag[..]);
                 return false;
             }
         }
         true
-    }
-
-    fn begin_outer(&mut self, lane: usize) {
-        let inner = self.front.state(lane);
-        let tail = &mut self.tails[lane].0[..STEP];
-        tail.fill(0);
-        write_words(&inner, tail);
-        finish(tail, 32, HASH_BLOCK + 32);
-        let walk = self.walks[lane].as_mut().expect("the lane is active");
-        walk.phase = Phase::Outer;
-        self.front.set_state(lane, &walk.mac.outer);
     }
 
     /// Takes a lane out of use: the last active one moves into its place.

@@ -6,6 +6,7 @@
 mod aes;
 mod aesni;
 mod avx512;
+mod front;
 mod lanes;
 mod sha;
 
@@ -16,7 +17,7 @@ use zeroize::Zeroizing;
 use self::aes::{IVS, Schedule, ivs};
 use self::aesni::AesNiEngine;
 use self::avx512::Avx512Engine;
-use self::lanes::{Engine, Plain, Record, Text, work};
+use self::lanes::{Plain, Record, Text, work};
 use super::portable::{MacKey, Material};
 use super::{Checking, Sealing};
 use crate::crypto::cpu::{AesNi, Avx512};
@@ -100,7 +101,7 @@ pub(super) fn seal(features: Features, records: &mut [Sealing<'_>]) {
     records.sort_unstable_by_key(|record| Reverse(record.body.len()));
     let count = records.len();
     let records = records.chunks_mut(IVS).flat_map(|records| {
-        let ivs = ivs(features.aesni(), |i| {
+        let ivs = ivs::<IVS>(features.aesni(), |i| {
             let record = records.get(i).unwrap_or(&records[0]);
             (&record.keys.x86().iv, record.sequence)
         });
@@ -139,7 +140,7 @@ pub(super) fn tags(features: Features, records: &mut [Checking<'_>]) {
 
 /// Decrypts `text`, whole blocks, in place.
 pub(super) fn decrypt(features: Features, keys: &OpenKeys, sequence: u64, text: &mut [u8]) {
-    let [iv, ..] = ivs(features.aesni(), |_| (&keys.iv, sequence));
+    let [iv] = ivs(features.aesni(), |_| (&keys.iv, sequence));
     match features {
         Features::AesNi(token) => aesni::decrypt(token, &keys.cipher, iv, text),
         Features::Avx512(token) => avx512::decrypt(token, &keys.cipher, iv, text),
@@ -148,9 +149,10 @@ pub(super) fn decrypt(features: Features, keys: &OpenKeys, sequence: u64, text: 
 
 fn run<'a>(features: Features, count: usize, records: impl Iterator<Item = Record<'a>>) {
     match features {
-        Features::Avx512(token) if count > AesNiEngine::WIDTH => {
+        Features::Avx512(token) if count > aesni::LANES => {
             work(Avx512Engine::new(token), records);
         }
-        _ => work(AesNiEngine(features.aesni()), records),
+        _ if count > 1 => work::<_, { aesni::LANES }>(AesNiEngine(features.aesni()), records),
+        _ => work::<_, 1>(AesNiEngine(features.aesni()), records),
     }
 }

@@ -1,5 +1,8 @@
 //! What SHA-256 is made of (FIPS 180-4), for both engines.
 
+/// How many bits the outer hash covers: a key's block and the inner hash.
+pub(super) const OUTER_BITS: i32 = 8 * (64 + 32);
+
 /// The round constants (§4.2.2).
 pub(super) const K: [u32; 64] = [
     0x428a_2f98,

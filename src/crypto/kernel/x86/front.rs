@@ -1,0 +1,126 @@
+//! The seam between lanes and engines: what an [`Engine`] sees of the lanes, and
+//! what it does with them. Which bytes these are, is known to [`super::lanes`].
+
+use std::arch::x86_64::{__m128i, _mm_setzero_si128};
+use std::ptr;
+
+use super::aes::Schedule;
+use crate::crypto::kernel::portable::{HASH_BLOCK, MacKey};
+use crate::limits::BLOCK;
+
+/// Bytes of a step.
+pub(super) const STEP: usize = HASH_BLOCK;
+/// Blocks of the cipher in a step.
+pub(super) const STEP_BLOCKS: usize = STEP / BLOCK;
+
+/// What takes steps, in up to `LANES` lanes.
+pub(super) trait Engine<const LANES: usize> {
+    /// Makes the keys of `cipher` ready for `lane`.
+    fn set_cipher(&mut self, lane: usize, cipher: &Schedule);
+
+    /// Enciphers and hashes, in lanes 0 to `active` - 1.
+    ///
+    /// # Safety
+    ///
+    /// [`Front`]'s invariant holds for so many steps.
+    unsafe fn seal(&mut self, front: &mut Front<'_, LANES>, active: usize, steps: usize);
+
+    /// Hashes only; writes to no target.
+    ///
+    /// # Safety
+    ///
+    /// [`Front`]'s invariant holds for so many steps.
+    unsafe fn hash(&mut self, front: &mut Front<'_, LANES>, active: usize, steps: usize);
+}
+
+/// What an engine sees of the lanes, field by field.
+///
+/// Invariant, for a run of some steps: from `source` every active lane has
+/// `STEP` × steps bytes to read, and, if anything is enciphered, as many to
+/// write at `target`, to which nothing else refers; the two are the same or do
+/// not overlap. In an idle lane both are `STEP` bytes of its own, and its stride
+/// is 0. If a lane is in `outer`, it is a run of one step.
+pub(super) struct Front<'a, const LANES: usize> {
+    pub(super) source: [*const u8; LANES],
+    pub(super) target: [*mut u8; LANES],
+    /// How far both go in a step.
+    pub(super) stride: [usize; LANES],
+    /// How many blocks of each step are enciphered, from the first.
+    pub(super) enciphered: [u8; LANES],
+    /// The block of ciphertext before, or the IV.
+    pub(super) chain: [__m128i; LANES],
+    pub(super) cipher: [Option<&'a Schedule>; LANES],
+    mac: [Option<&'a MacKey>; LANES],
+    /// SHA-256's state: its first word in every lane, its second, and so on.
+    pub(super) state: Columns<LANES>,
+    /// Bit by bit, the lanes that begin with the state in `inner_state`.
+    pub(super) inner: u32,
+    pub(super) inner_state: Columns<LANES>,
+    /// Bit by bit, the lanes that, instead of what is at `source`, hash their
+    /// state of the step before, padded, and begin with that in `outer_state`.
+    pub(super) outer: u32,
+    pub(super) outer_state: Columns<LANES>,
+}
+
+/// Eight words of every lane, lane beside lane.
+pub(super) type Columns<const LANES: usize> = [[u32; LANES]; 8];
+
+impl<'a, const LANES: usize> Front<'a, LANES> {
+    pub(super) fn new() -> Self {
+        const { assert!(LANES <= u32::BITS as usize) };
+        // SAFETY: SSE2 is on every x86-64.
+        let zero = unsafe { _mm_setzero_si128() };
+        Self {
+            source: [ptr::null(); LANES],
+            target: [ptr::null_mut(); LANES],
+            stride: [0; LANES],
+            enciphered: [0; LANES],
+            chain: [zero; LANES],
+            cipher: [None; LANES],
+            mac: [None; LANES],
+            state: [[0; LANES]; 8],
+            inner: 0,
+            inner_state: [[0; LANES]; 8],
+            outer: 0,
+            outer_state: [[0; LANES]; 8],
+        }
+    }
+
+    /// Has `lane` begin a hash under `mac`.
+    pub(super) fn begin_hash(&mut self, lane: usize, mac: &'a MacKey) {
+        self.inner |= 1 << lane;
+        if self.mac[lane].is_some_and(|last| ptr::eq(last, mac)) {
+            return;
+        }
+        self.mac[lane] = Some(mac);
+        put(&mut self.inner_state, lane, &mac.inner);
+        put(&mut self.outer_state, lane, &mac.outer);
+    }
+
+    /// Makes lane `to` go on where lane `from` is.
+    pub(super) fn copy(&mut self, from: usize, to: usize) {
+        self.source[to] = self.source[from];
+        self.target[to] = self.target[from];
+        self.stride[to] = self.stride[from];
+        self.enciphered[to] = self.enciphered[from];
+        self.chain[to] = self.chain[from];
+        self.cipher[to] = self.cipher[from];
+        self.mac[to] = self.mac[from];
+        for columns in [
+            &mut self.state,
+            &mut self.inner_state,
+            &mut self.outer_state,
+        ] {
+            columns.iter_mut().for_each(|word| word[to] = word[from]);
+        }
+        for bits in [&mut self.inner, &mut self.outer] {
+            *bits = *bits & !(1 << to) | (*bits >> from & 1) << to;
+        }
+    }
+}
+
+fn put<const LANES: usize>(columns: &mut Columns<LANES>, lane: usize, state: &[u32; 8]) {
+    for (word, value) in columns.iter_mut().zip(state) {
+        word[lane] = *value;
+    }
+}
