@@ -1,16 +1,22 @@
-//! AES-NI and SHA-NI: up to eight lanes. Eight chains of AES are under way at
-//! once, and then twice four streams of SHA, or four or one of each.
+//! AES-NI and SHA-NI, four lanes at a time or one.
+//!
+//! Four streams keep the unit for SHA-256 busy, which can begin half an
+//! instruction in each cycle; four chains of AES for the step behind run beside
+//! it. So enciphering costs next to nothing.
 
 use std::arch::x86_64::*;
 
 use super::aes::{ROUNDS, Schedule, load, store};
-use super::front::{Engine, Front, STEP_BLOCKS};
+use super::front::{Columns, Engine, Front, STEP_BLOCKS};
 use super::sha::{K, OUTER_BITS};
 use crate::crypto::cpu::AesNi;
 use crate::limits::BLOCK;
 
-/// How many lanes it is best fed with.
-pub(super) const LANES: usize = 8;
+/// Lanes that are worked on side by side.
+const STREAMS: usize = 4;
+/// How many lanes it is best fed with: so that the end of one record does not
+/// part the others' runs.
+pub(super) const LANES: usize = 2 * STREAMS;
 
 /// Takes steps with what the token proves.
 pub(super) struct AesNiEngine(pub(super) AesNi);
@@ -21,91 +27,233 @@ impl<const LANES: usize> Engine<LANES> for AesNiEngine {
     }
 
     unsafe fn seal(&mut self, front: &mut Front<'_, LANES>, active: usize, steps: usize) {
-        // SAFETY: the token proves the features; the rest is the caller's promise.
-        unsafe {
-            match active {
-                1 => walk::<1, 1, true, LANES>(front, steps),
-                2..=4 => walk::<1, 4, true, LANES>(front, steps),
-                _ => walk::<2, 4, true, LANES>(front, steps),
+        for first in (0..active).step_by(STREAMS) {
+            // SAFETY: the token proves the features; the rest is the caller's
+            // promise.
+            unsafe {
+                match active - first {
+                    1 => seal::<1, LANES>(front, first, steps),
+                    _ => seal::<STREAMS, LANES>(front, first, steps),
+                }
             }
         }
     }
 
     unsafe fn hash(&mut self, front: &mut Front<'_, LANES>, active: usize, steps: usize) {
-        // SAFETY: as above.
-        unsafe {
-            match active {
-                1 => walk::<1, 1, false, LANES>(front, steps),
-                2..=4 => walk::<1, 4, false, LANES>(front, steps),
-                _ => walk::<2, 4, false, LANES>(front, steps),
+        for first in (0..active).step_by(STREAMS) {
+            // SAFETY: as above.
+            unsafe {
+                match active - first {
+                    1 => hash::<1, LANES>(front, first, steps),
+                    _ => hash::<STREAMS, LANES>(front, first, steps),
+                }
             }
         }
     }
 }
 
-/// Takes steps in `GROUPS` × `STREAMS` lanes.
+/// A step of some lanes.
+type Text<const COUNT: usize> = [[__m128i; STEP_BLOCKS]; COUNT];
+
+/// Seals in `COUNT` lanes from `first` on.
 ///
 /// # Safety
 ///
-/// As of [`Engine::seal`], if `SEAL`, or [`Engine::hash`].
+/// As of [`Engine::seal`].
 #[target_feature(enable = "aes,sha,sse4.1,avx")]
-unsafe fn walk<const GROUPS: usize, const STREAMS: usize, const SEAL: bool, const LANES: usize>(
+unsafe fn seal<const COUNT: usize, const LANES: usize>(
     front: &mut Front<'_, LANES>,
+    first: usize,
     steps: usize,
 ) {
-    let mut states = [[State::zero(); STREAMS]; GROUPS];
-    for (lane, state) in states.as_flattened_mut().iter_mut().enumerate() {
-        *state = State::new(begin(front, lane));
+    let mut states = load_states::<COUNT, LANES>(front, first);
+    let mut cipher = Cipher::<COUNT>::new(front, first);
+    // SAFETY: the caller promises `STEP` bytes for each step.
+    let mut text = unsafe { gather(front, first, 0) };
+    for part in 0..16 {
+        cipher.encipher_part(&mut text, part);
     }
+    // SAFETY: as above.
+    unsafe { scatter(front, first, 0, &text) };
+    for step in 1..steps {
+        // SAFETY: as above.
+        let mut next = unsafe { gather(front, first, step) };
+        compress(&mut states, text, |part| {
+            cipher.encipher_part(&mut next, part)
+        });
+        // SAFETY: as above.
+        unsafe { scatter(front, first, step, &next) };
+        text = next;
+    }
+    put_outer(front, first, &mut text);
+    compress(&mut states, text, |_| {});
+    store_states(front, first, &states);
+    front.chain[first..first + COUNT].copy_from_slice(&cipher.chains);
+}
+
+/// Hashes in `COUNT` lanes from `first` on.
+///
+/// # Safety
+///
+/// As of [`Engine::hash`].
+#[target_feature(enable = "aes,sha,sse4.1,avx")]
+unsafe fn hash<const COUNT: usize, const LANES: usize>(
+    front: &mut Front<'_, LANES>,
+    first: usize,
+    steps: usize,
+) {
+    let mut states = load_states::<COUNT, LANES>(front, first);
     for step in 0..steps {
-        let mut text = [[[_mm_setzero_si128(); STEP_BLOCKS]; STREAMS]; GROUPS];
-        for (lane, blocks) in text.as_flattened_mut().iter_mut().enumerate() {
-            // SAFETY: the caller promises `STEP` bytes for each step.
-            let source = unsafe { front.source[lane].add(step * front.stride[lane]) };
-            for (block, i) in blocks.iter_mut().zip(0..) {
-                // SAFETY: as above.
-                *block = unsafe { _mm_loadu_si128(source.add(i * BLOCK).cast()) };
-            }
-        }
-        if SEAL {
-            encipher(front, &mut text);
-            for (lane, blocks) in text.as_flattened().iter().enumerate() {
-                // SAFETY: the caller promises `STEP` bytes for each step.
-                let target = unsafe { front.target[lane].add(step * front.stride[lane]) };
-                for (block, i) in blocks.iter().zip(0..) {
-                    // SAFETY: as above.
-                    unsafe { _mm_storeu_si128(target.add(i * BLOCK).cast(), *block) };
-                }
-            }
-        }
-        if front.outer != 0 {
-            for (lane, blocks) in text.as_flattened_mut().iter_mut().enumerate() {
-                if front.outer >> lane & 1 == 1 {
-                    *blocks = padded(front.state.map(|word| word[lane]));
-                }
-            }
-        }
-        for (states, text) in states.iter_mut().zip(&text) {
-            compress(states, text);
+        // SAFETY: the caller promises `STEP` bytes for each step.
+        let mut text = unsafe { gather(front, first, step) };
+        put_outer(front, first, &mut text);
+        compress(&mut states, text, |_| {});
+    }
+    store_states(front, first, &states);
+}
+
+/// Every lane's step.
+///
+/// # Safety
+///
+/// There are `STEP` bytes for each step up to this one.
+#[inline]
+#[target_feature(enable = "avx")]
+unsafe fn gather<const COUNT: usize, const LANES: usize>(
+    front: &Front<'_, LANES>,
+    first: usize,
+    step: usize,
+) -> Text<COUNT> {
+    let mut text = [[_mm_setzero_si128(); STEP_BLOCKS]; COUNT];
+    for (lane, blocks) in (first..).zip(&mut text) {
+        let source = front.text[lane].wrapping_add(step * front.stride[lane]);
+        for (i, block) in blocks.iter_mut().enumerate() {
+            // SAFETY: the caller's promise.
+            *block = unsafe { _mm_loadu_si128(source.add(i * BLOCK).cast()) };
         }
     }
-    for (lane, state) in states.as_flattened().iter().enumerate() {
+    text
+}
+
+/// Puts every lane's step to its place.
+///
+/// # Safety
+///
+/// There are `STEP` bytes for each step up to this one, to which nothing else
+/// refers.
+#[inline]
+#[target_feature(enable = "avx")]
+unsafe fn scatter<const COUNT: usize, const LANES: usize>(
+    front: &Front<'_, LANES>,
+    first: usize,
+    step: usize,
+    text: &Text<COUNT>,
+) {
+    for (lane, blocks) in (first..).zip(text) {
+        let target = front.text[lane].wrapping_add(step * front.stride[lane]);
+        for (i, block) in blocks.iter().enumerate() {
+            // SAFETY: the caller's promise.
+            unsafe { _mm_storeu_si128(target.add(i * BLOCK).cast(), *block) };
+        }
+    }
+}
+
+/// Chains of AES, side by side.
+struct Cipher<'a, const COUNT: usize> {
+    keys: [&'a Schedule; COUNT],
+    chains: [__m128i; COUNT],
+    enciphered: [u8; COUNT],
+}
+
+impl<'a, const COUNT: usize> Cipher<'a, COUNT> {
+    /// Those of the lanes from `first` on. Idle ones take the keys of the first
+    /// lane, which is active, and leave the result.
+    fn new<const LANES: usize>(front: &Front<'a, LANES>, first: usize) -> Self {
+        let keys = front.cipher[0].expect("an active lane has a cipher");
+        let mut cipher = Self {
+            keys: [keys; COUNT],
+            chains: [front.chain[first]; COUNT],
+            enciphered: [0; COUNT],
+        };
+        for i in 0..COUNT {
+            cipher.keys[i] = front.cipher[first + i].unwrap_or(keys);
+            cipher.chains[i] = front.chain[first + i];
+            cipher.enciphered[i] = front.enciphered[first + i];
+        }
+        cipher
+    }
+
+    /// One of 16 parts of enciphering a step: a quarter of a block.
+    #[inline]
+    #[target_feature(enable = "aes,avx")]
+    fn encipher_part(&mut self, text: &mut Text<COUNT>, part: usize) {
+        let (block, quarter) = (part / 4, part % 4);
+        if quarter == 0 {
+            for i in 0..COUNT {
+                let plain = _mm_xor_si128(text[i][block], self.keys[i].0[0]);
+                self.chains[i] = _mm_xor_si128(self.chains[i], plain);
+            }
+        }
+        for round in (4 * quarter).max(1)..(4 * quarter + 4).min(ROUNDS) {
+            for i in 0..COUNT {
+                self.chains[i] = _mm_aesenc_si128(self.chains[i], self.keys[i].0[round]);
+            }
+        }
+        if quarter == 3 {
+            for i in 0..COUNT {
+                self.chains[i] = _mm_aesenclast_si128(self.chains[i], self.keys[i].0[ROUNDS]);
+                if block < usize::from(self.enciphered[i]) {
+                    text[i][block] = self.chains[i];
+                }
+            }
+        }
+    }
+}
+
+/// The states to begin with.
+#[inline]
+#[target_feature(enable = "sse4.1,avx")]
+fn load_states<const COUNT: usize, const LANES: usize>(
+    front: &Front<'_, LANES>,
+    first: usize,
+) -> [State; COUNT] {
+    let mut states = [State::new([0; 8]); COUNT];
+    for (lane, state) in (first..).zip(&mut states) {
+        let columns: &Columns<LANES> = if front.outer >> lane & 1 == 1 {
+            &front.outer_state
+        } else if front.inner >> lane & 1 == 1 {
+            &front.inner_state
+        } else {
+            &front.state
+        };
+        *state = State::new(columns.map(|word| word[lane]));
+    }
+    states
+}
+
+#[inline]
+#[target_feature(enable = "sse4.1,avx")]
+fn store_states<const LANES: usize>(front: &mut Front<'_, LANES>, first: usize, states: &[State]) {
+    for (lane, state) in (first..).zip(states) {
         for (word, value) in front.state.iter_mut().zip(state.words()) {
             word[lane] = value;
         }
     }
 }
 
-/// The state that a lane begins with.
-fn begin<const LANES: usize>(front: &Front<'_, LANES>, lane: usize) -> [u32; 8] {
-    let columns = if front.outer >> lane & 1 == 1 {
-        &front.outer_state
-    } else if front.inner >> lane & 1 == 1 {
-        &front.inner_state
-    } else {
-        &front.state
-    };
-    columns.map(|word| word[lane])
+/// Replaces the text of lanes that hash their state.
+#[inline]
+#[target_feature(enable = "sse4.1,avx")]
+fn put_outer<const LANES: usize>(
+    front: &Front<'_, LANES>,
+    first: usize,
+    text: &mut [[__m128i; STEP_BLOCKS]],
+) {
+    for (lane, blocks) in (first..).zip(text) {
+        if front.outer >> lane & 1 == 1 {
+            *blocks = padded(front.state.map(|word| word[lane]));
+        }
+    }
 }
 
 /// The inner hash with its padding, as bytes.
@@ -128,43 +276,6 @@ fn swap_bytes(words: __m128i) -> __m128i {
     _mm_shuffle_epi8(words, order)
 }
 
-/// Enciphers the first blocks of each lane's step.
-#[inline]
-#[target_feature(enable = "aes,sha,sse4.1,avx")]
-fn encipher<const GROUPS: usize, const STREAMS: usize, const LANES: usize>(
-    front: &mut Front<'_, LANES>,
-    text: &mut [[[__m128i; STEP_BLOCKS]; STREAMS]; GROUPS],
-) {
-    let text = text.as_flattened_mut();
-    // The first lane is active. Idle lanes take its keys and leave the result.
-    let first = front.cipher[0].expect("an active lane has a cipher");
-    let mut keys = [[first; STREAMS]; GROUPS];
-    let mut chains = [[_mm_setzero_si128(); STREAMS]; GROUPS];
-    let (keys, chains) = (keys.as_flattened_mut(), chains.as_flattened_mut());
-    for lane in 0..GROUPS * STREAMS {
-        keys[lane] = front.cipher[lane].unwrap_or(first);
-        chains[lane] = front.chain[lane];
-    }
-    for block in 0..STEP_BLOCKS {
-        for lane in 0..GROUPS * STREAMS {
-            let plain = _mm_xor_si128(text[lane][block], keys[lane].0[0]);
-            chains[lane] = _mm_xor_si128(chains[lane], plain);
-        }
-        for round in 1..ROUNDS {
-            for lane in 0..GROUPS * STREAMS {
-                chains[lane] = _mm_aesenc_si128(chains[lane], keys[lane].0[round]);
-            }
-        }
-        for lane in 0..GROUPS * STREAMS {
-            chains[lane] = _mm_aesenclast_si128(chains[lane], keys[lane].0[ROUNDS]);
-            if block < usize::from(front.enciphered[lane]) {
-                text[lane][block] = chains[lane];
-            }
-        }
-    }
-    front.chain[..chains.len()].copy_from_slice(chains);
-}
-
 /// SHA-256's state as its instructions have it: words A, B, E, F and C, D, G, H.
 #[derive(Clone, Copy)]
 struct State {
@@ -173,16 +284,6 @@ struct State {
 }
 
 impl State {
-    #[inline]
-    #[target_feature(enable = "sse4.1,avx")]
-    fn zero() -> Self {
-        let zero = _mm_setzero_si128();
-        Self {
-            abef: zero,
-            cdgh: zero,
-        }
-    }
-
     #[inline]
     #[target_feature(enable = "sse4.1,avx")]
     fn new(words: [u32; 8]) -> Self {
@@ -210,33 +311,35 @@ impl State {
     }
 }
 
-/// One block of SHA-256 in each stream.
+/// A step of SHA-256 in each lane; `beside` is called for each of 16 parts of it,
+/// to be done at the same time.
 #[inline]
 #[target_feature(enable = "sha,sse4.1,avx")]
-fn compress<const STREAMS: usize>(
-    states: &mut [State; STREAMS],
-    text: &[[__m128i; STEP_BLOCKS]; STREAMS],
+fn compress<const COUNT: usize>(
+    states: &mut [State; COUNT],
+    mut words: Text<COUNT>,
+    mut beside: impl FnMut(usize),
 ) {
-    let mut words = *text;
     for four in words.as_flattened_mut() {
         *four = swap_bytes(*four);
     }
     let before = *states;
-    for four in 0..16 {
-        let [k0, k1, k2, k3] = [0, 1, 2, 3].map(|i| K[4 * four + i].cast_signed());
+    for part in 0..16 {
+        let [k0, k1, k2, k3] = [0, 1, 2, 3].map(|i| K[4 * part + i].cast_signed());
         let constants = _mm_set_epi32(k3, k2, k1, k0);
         for (state, words) in states.iter_mut().zip(&mut words) {
-            let low = _mm_add_epi32(words[four % 4], constants);
+            let low = _mm_add_epi32(words[part % 4], constants);
             let high = _mm_shuffle_epi32::<0b1110>(low);
             state.cdgh = _mm_sha256rnds2_epu32(state.cdgh, state.abef, low);
             state.abef = _mm_sha256rnds2_epu32(state.abef, state.cdgh, high);
-            if four < 12 {
-                let (third, last) = (words[(four + 2) % 4], words[(four + 3) % 4]);
-                let next = _mm_sha256msg1_epu32(words[four % 4], words[(four + 1) % 4]);
+            if part < 12 {
+                let (third, last) = (words[(part + 2) % 4], words[(part + 3) % 4]);
+                let next = _mm_sha256msg1_epu32(words[part % 4], words[(part + 1) % 4]);
                 let next = _mm_add_epi32(next, _mm_alignr_epi8::<4>(last, third));
-                words[four % 4] = _mm_sha256msg2_epu32(next, last);
+                words[part % 4] = _mm_sha256msg2_epu32(next, last);
             }
         }
+        beside(part);
     }
     for (state, before) in states.iter_mut().zip(before) {
         state.abef = _mm_add_epi32(state.abef, before.abef);

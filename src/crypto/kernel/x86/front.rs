@@ -25,7 +25,7 @@ pub(super) trait Engine<const LANES: usize> {
     /// [`Front`]'s invariant holds for so many steps.
     unsafe fn seal(&mut self, front: &mut Front<'_, LANES>, active: usize, steps: usize);
 
-    /// Hashes only; writes to no target.
+    /// Hashes only, and changes no text.
     ///
     /// # Safety
     ///
@@ -35,15 +35,13 @@ pub(super) trait Engine<const LANES: usize> {
 
 /// What an engine sees of the lanes, field by field.
 ///
-/// Invariant, for a run of some steps: from `source` every active lane has
-/// `STEP` × steps bytes to read, and, if anything is enciphered, as many to
-/// write at `target`, to which nothing else refers; the two are the same or do
-/// not overlap. In an idle lane both are `STEP` bytes of its own, and its stride
-/// is 0. If a lane is in `outer`, it is a run of one step.
+/// Invariant, for a run of some steps: at `text` every active lane has `STEP` ×
+/// steps bytes, which, if anything is enciphered, are replaced, and to which then
+/// nothing else refers. In an idle lane they are `STEP` bytes of its own, and its
+/// stride is 0. If a lane is in `outer`, it is a run of one step.
 pub(super) struct Front<'a, const LANES: usize> {
-    pub(super) source: [*const u8; LANES],
-    pub(super) target: [*mut u8; LANES],
-    /// How far both go in a step.
+    pub(super) text: [*mut u8; LANES],
+    /// How far it goes in a step.
     pub(super) stride: [usize; LANES],
     /// How many blocks of each step are enciphered, from the first.
     pub(super) enciphered: [u8; LANES],
@@ -56,7 +54,7 @@ pub(super) struct Front<'a, const LANES: usize> {
     /// Bit by bit, the lanes that begin with the state in `inner_state`.
     pub(super) inner: u32,
     pub(super) inner_state: Columns<LANES>,
-    /// Bit by bit, the lanes that, instead of what is at `source`, hash their
+    /// Bit by bit, the lanes that, instead of their text, hash their
     /// state of the step before, padded, and begin with that in `outer_state`.
     pub(super) outer: u32,
     pub(super) outer_state: Columns<LANES>,
@@ -71,8 +69,7 @@ impl<'a, const LANES: usize> Front<'a, LANES> {
         // SAFETY: SSE2 is on every x86-64.
         let zero = unsafe { _mm_setzero_si128() };
         Self {
-            source: [ptr::null(); LANES],
-            target: [ptr::null_mut(); LANES],
+            text: [ptr::null_mut(); LANES],
             stride: [0; LANES],
             enciphered: [0; LANES],
             chain: [zero; LANES],
@@ -99,8 +96,7 @@ impl<'a, const LANES: usize> Front<'a, LANES> {
 
     /// Makes lane `to` go on where lane `from` is.
     pub(super) fn copy(&mut self, from: usize, to: usize) {
-        self.source[to] = self.source[from];
-        self.target[to] = self.target[from];
+        self.text[to] = self.text[from];
         self.stride[to] = self.stride[from];
         self.enciphered[to] = self.enciphered[from];
         self.chain[to] = self.chain[from];

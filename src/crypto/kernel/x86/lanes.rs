@@ -14,7 +14,7 @@
 
 use std::arch::x86_64::__m128i;
 use std::marker::PhantomData;
-use std::{array, mem, ptr};
+use std::{array, ptr};
 
 use super::aes::Schedule;
 use super::front::{Engine, Front, STEP, STEP_BLOCKS};
@@ -30,29 +30,18 @@ pub(super) struct Record<'a> {
     pub(super) tag: &'a mut [u8; TAG],
 }
 
-/// The ciphertext of a record, in whole blocks.
+/// A record's text, in whole blocks.
 pub(super) enum Text<'a> {
-    /// Is there.
+    /// To be hashed as it is.
     Check(&'a [u8]),
-    /// Is to be made.
-    Seal(Plain<'a>, &'a mut [u8]),
+    /// To be enciphered in place.
+    Seal(Cipher<'a>, &'a mut [u8]),
 }
 
-impl Text<'_> {
-    fn len(&self) -> usize {
-        match self {
-            Self::Check(text) => text.len(),
-            Self::Seal(_, text) => text.len(),
-        }
-    }
-}
-
-/// What ciphertext is made from: a payload, its kind, and zeros.
-pub(super) struct Plain<'a> {
-    pub(super) cipher: &'a Schedule,
+/// What enciphers a record.
+pub(super) struct Cipher<'a> {
+    pub(super) keys: &'a Schedule,
     pub(super) iv: __m128i,
-    pub(super) payload: &'a [u8],
-    pub(super) kind: u8,
 }
 
 /// Where a lane is in its record.
@@ -71,8 +60,6 @@ enum Phase {
 /// What a lane still needs to know of its record.
 struct Walk<'a> {
     phase: Phase,
-    /// Text that is enciphered where it is, behind what comes from the payload.
-    in_place: &'a mut [u8],
     /// Where the enciphered blocks of the tail go.
     last: &'a mut [u8],
     tail_steps: usize,
@@ -93,16 +80,25 @@ struct Lanes<'a, E, const LANES: usize> {
     walks: [Option<Walk<'a>>; LANES],
     tails: [Tail; LANES],
     active: usize,
+    /// Whether all records are to be sealed; else, none is.
+    seals: bool,
     records: PhantomData<&'a mut [u8]>,
 }
 
-/// Seals or checks all `records`: every tag is written, and of those to seal
-/// the ciphertext.
+/// Seals all `records`, or checks all of them: every tag is written, and of those
+/// to seal the ciphertext.
+///
+/// # Panics
+///
+/// If there are records of both kinds.
 pub(super) fn work<'a, E: Engine<LANES>, const LANES: usize>(
     engine: E,
-    mut records: impl Iterator<Item = Record<'a>>,
+    records: impl Iterator<Item = Record<'a>>,
 ) {
-    let mut lanes = Lanes::new(engine);
+    let mut records = records.peekable();
+    let first = records.peek().map(|record| &record.text);
+    let seals = matches!(first, Some(Text::Seal(..)));
+    let mut lanes = Lanes::new(engine, seals);
     for record in records.by_ref().take(LANES) {
         lanes.start(lanes.active, record);
         lanes.active += 1;
@@ -122,7 +118,7 @@ pub(super) fn work<'a, E: Engine<LANES>, const LANES: usize>(
 }
 
 impl<'a, E: Engine<LANES>, const LANES: usize> Lanes<'a, E, LANES> {
-    fn new(engine: E) -> Self {
+    fn new(engine: E, seals: bool) -> Self {
         Self {
             engine,
             front: Front::new(),
@@ -130,6 +126,7 @@ impl<'a, E: Engine<LANES>, const LANES: usize> Lanes<'a, E, LANES> {
             walks: array::from_fn(|_| None),
             tails: [Tail([0; 2 * STEP]); LANES],
             active: 0,
+            seals,
             records: PhantomData,
         }
     }
@@ -141,10 +138,10 @@ impl<'a, E: Engine<LANES>, const LANES: usize> Lanes<'a, E, LANES> {
         let steps = steps.expect("a lane is active");
         assert!(steps > 0);
         self.aim_at_tails();
-        // SAFETY: in its text a lane has `left` × `STEP` bytes, as `start` and
-        // `next_phase` set it, borrowed for 'a and split off from all other
-        // bytes; all others have one or, with no stride, any number of steps in
-        // a tail of their own, which nobody touches until this returns.
+        // SAFETY: in its text a lane has `left` × `STEP` bytes, as `start` has set
+        // it, borrowed for 'a, and mutably if they are enciphered: then all texts
+        // are. All others have one or, with no stride, any number of steps in a
+        // tail of their own, which nobody touches until this returns.
         unsafe {
             if self.front.enciphered[active.clone()].iter().any(|&n| n > 0) {
                 self.engine.seal(&mut self.front, self.active, steps);
@@ -157,8 +154,7 @@ impl<'a, E: Engine<LANES>, const LANES: usize> Lanes<'a, E, LANES> {
         for lane in active {
             let bytes = self.front.stride[lane] * steps;
             self.left[lane] -= steps;
-            self.front.source[lane] = self.front.source[lane].wrapping_add(bytes);
-            self.front.target[lane] = self.front.target[lane].wrapping_add(bytes);
+            self.front.text[lane] = self.front.text[lane].wrapping_add(bytes);
         }
     }
 
@@ -171,32 +167,38 @@ impl<'a, E: Engine<LANES>, const LANES: usize> Lanes<'a, E, LANES> {
                 Some(Phase::SecondTail) => STEP,
                 Some(Phase::Tail | Phase::Outer) | None => 0,
             };
-            let step = tail.0[offset..][..STEP].as_mut_ptr();
-            self.front.source[lane] = step;
-            self.front.target[lane] = step;
+            self.front.text[lane] = tail.0[offset..][..STEP].as_mut_ptr();
             self.front.stride[lane] = 0;
         }
     }
 
     /// Begins a record in a lane that has none.
     fn start(&mut self, lane: usize, record: Record<'a>) {
-        let len = record.text.len();
-        let (in_place, last) = match record.text {
-            Text::Check(text) => self.start_check(lane, text),
-            Text::Seal(plain, text) => self.start_seal(lane, plain, text),
+        assert_eq!(matches!(record.text, Text::Seal(..)), self.seals);
+        let (len, last) = match record.text {
+            Text::Check(text) => {
+                self.front.enciphered[lane] = 0;
+                let (whole, rest) = text.split_at(text.len() / STEP * STEP);
+                self.tails[lane].0[..rest.len()].copy_from_slice(rest);
+                self.front.text[lane] = whole.as_ptr().cast_mut();
+                (text.len(), &mut [][..])
+            }
+            Text::Seal(cipher, text) => {
+                self.set_cipher(lane, cipher);
+                let len = text.len();
+                let (whole, rest) = text.split_at_mut(len / STEP * STEP);
+                self.tails[lane].0[..rest.len()].copy_from_slice(rest);
+                self.front.text[lane] = whole.as_mut_ptr();
+                (len, rest)
+            }
         };
-        let tail = &mut self.tails[lane].0;
-        let (_, behind) = tail.split_at_mut(len % STEP);
-        behind.fill(0);
-        behind[..8].copy_from_slice(&record.sequence.to_be_bytes());
-        behind[8..10].copy_from_slice(&((len / BLOCK) as u16).to_be_bytes());
-        let tail_steps = finish(tail, len % STEP + 10, HASH_BLOCK + len + 10);
+        self.front.stride[lane] = STEP;
+        self.left[lane] = len / STEP;
         self.front.begin_hash(lane, record.mac);
         self.walks[lane] = Some(Walk {
             phase: Phase::Text,
-            in_place,
             last,
-            tail_steps,
+            tail_steps: end_tail(&mut self.tails[lane].0, len, record.sequence),
             tag: record.tag,
         });
         if self.left[lane] == 0 {
@@ -204,84 +206,45 @@ impl<'a, E: Engine<LANES>, const LANES: usize> Lanes<'a, E, LANES> {
         }
     }
 
-    /// Begins with the text, as far as it is whole steps.
-    fn start_check(&mut self, lane: usize, text: &'a [u8]) -> (&'a mut [u8], &'a mut [u8]) {
-        let (whole, rest) = text.split_at(text.len() / STEP * STEP);
-        self.tails[lane].0[..rest.len()].copy_from_slice(rest);
-        self.front.source[lane] = whole.as_ptr();
-        self.front.stride[lane] = STEP;
-        self.left[lane] = whole.len() / STEP;
-        (&mut [], &mut [])
-    }
-
-    /// Begins with the payload, as far as it is whole steps.
-    fn start_seal(
-        &mut self,
-        lane: usize,
-        plain: Plain<'a>,
-        text: &'a mut [u8],
-    ) -> (&'a mut [u8], &'a mut [u8]) {
-        let (direct, behind) = plain.payload.split_at(plain.payload.len() / STEP * STEP);
-        let (target, rest) = text.split_at_mut(direct.len());
-        let (in_place, last) = rest.split_at_mut(rest.len() / STEP * STEP);
-        let end = &mut self.tails[lane].0[..last.len()];
-        // What is behind the whole steps is less than one, so it ends in the first
-        // that follows.
-        if in_place.is_empty() {
-            pad(end, behind, plain.kind);
-        } else {
-            pad(in_place, behind, plain.kind);
-            end.fill(0);
-        }
-        if !self.front.cipher[lane].is_some_and(|last| ptr::eq(last, plain.cipher)) {
-            self.engine.set_cipher(lane, plain.cipher);
-            self.front.cipher[lane] = Some(plain.cipher);
-        }
-        self.front.chain[lane] = plain.iv;
+    fn set_cipher(&mut self, lane: usize, cipher: Cipher<'a>) {
+        self.front.chain[lane] = cipher.iv;
         self.front.enciphered[lane] = STEP_BLOCKS as u8;
-        self.front.source[lane] = direct.as_ptr();
-        self.front.target[lane] = target.as_mut_ptr();
-        self.front.stride[lane] = STEP;
-        self.left[lane] = direct.len() / STEP;
-        (in_place, last)
+        let there = self.front.cipher[lane];
+        if !there.is_some_and(|there| ptr::eq(there, cipher.keys)) {
+            self.front.cipher[lane] = Some(cipher.keys);
+            self.engine.set_cipher(lane, cipher.keys);
+        }
     }
 
     /// Goes on to what follows in the lane's record; false if that was all, and
     /// its tag is written.
     fn next_phase(&mut self, lane: usize) -> bool {
         let walk = self.walks[lane].as_mut().expect("the lane is active");
-        let in_place = mem::take(&mut walk.in_place);
         self.left[lane] = 1;
-        match walk.phase {
-            Phase::Text if !in_place.is_empty() => {
-                self.left[lane] = in_place.len() / STEP;
-                self.front.target[lane] = in_place.as_mut_ptr();
-                self.front.source[lane] = self.front.target[lane];
-            }
+        walk.phase = match walk.phase {
             Phase::Text => {
-                walk.phase = Phase::Tail;
                 self.front.enciphered[lane] = (walk.last.len() / BLOCK) as u8;
+                Phase::Tail
             }
             Phase::Tail => {
-                walk.last
-                    .copy_from_slice(&self.tails[lane].0[..walk.last.len()]);
                 self.front.enciphered[lane] = 0;
+                let sealed = &self.tails[lane].0[..walk.last.len()];
+                walk.last.copy_from_slice(sealed);
                 if walk.tail_steps > 1 {
-                    walk.phase = Phase::SecondTail;
+                    Phase::SecondTail
                 } else {
-                    walk.phase = Phase::Outer;
-                    self.front.outer |= 1 << lane;
+                    Phase::Outer
                 }
             }
-            Phase::SecondTail => {
-                walk.phase = Phase::Outer;
-                self.front.outer |= 1 << lane;
-            }
+            Phase::SecondTail => Phase::Outer,
             Phase::Outer => {
                 let state = self.front.state.map(|word| word[lane]);
                 write_words(&state[..TAG / 4], &mut walk.tag[..]);
                 return false;
             }
+        };
+        if walk.phase == Phase::Outer {
+            self.front.outer |= 1 << lane;
         }
         true
     }
@@ -304,10 +267,13 @@ impl<'a, E: Engine<LANES>, const LANES: usize> Lanes<'a, E, LANES> {
     }
 }
 
-/// `bytes`, the kind, and zeros to the end.
-fn pad(text: &mut [u8], bytes: &[u8], kind: u8) {
-    let (start, end) = text.split_at_mut(bytes.len());
-    start.copy_from_slice(bytes);
-    end.fill(0);
-    end[0] = kind;
+/// Puts behind the end of a text of `len` bytes what else its MAC covers, and the
+/// padding; says how many steps that makes.
+fn end_tail(tail: &mut [u8; 2 * STEP], len: usize, sequence: u64) -> usize {
+    let end = len % STEP;
+    let behind = &mut tail[end..];
+    behind.fill(0);
+    behind[..8].copy_from_slice(&sequence.to_be_bytes());
+    behind[8..10].copy_from_slice(&((len / BLOCK) as u16).to_be_bytes());
+    finish(tail, end + 10, HASH_BLOCK + len + 10)
 }

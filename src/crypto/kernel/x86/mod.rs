@@ -6,9 +6,11 @@
 mod aes;
 mod aesni;
 mod avx512;
+mod decrypt;
 mod front;
 mod lanes;
 mod sha;
+mod stitch;
 
 use std::cmp::Reverse;
 
@@ -17,7 +19,7 @@ use zeroize::Zeroizing;
 use self::aes::{IVS, Schedule, ivs};
 use self::aesni::AesNiEngine;
 use self::avx512::Avx512Engine;
-use self::lanes::{Plain, Record, Text, work};
+use self::lanes::{Cipher, Record, Text, work};
 use super::portable::{MacKey, Material};
 use super::{Checking, Sealing};
 use crate::crypto::cpu::{AesNi, Avx512};
@@ -107,15 +109,14 @@ pub(super) fn seal(features: Features, records: &mut [Sealing<'_>]) {
         });
         records.iter_mut().zip(ivs).map(|(record, iv)| {
             let (text, tag) = record.body.split_last_chunk_mut().expect("a tag");
+            pad(text, record.payload, record.kind);
             let keys = record.keys.x86();
-            let plain = Plain {
-                cipher: &keys.cipher,
+            let cipher = Cipher {
+                keys: &keys.cipher,
                 iv,
-                payload: record.payload,
-                kind: record.kind,
             };
             Record {
-                text: Text::Seal(plain, text),
+                text: Text::Seal(cipher, text),
                 mac: &keys.mac,
                 sequence: record.sequence,
                 tag,
@@ -123,6 +124,19 @@ pub(super) fn seal(features: Features, records: &mut [Sealing<'_>]) {
         })
     });
     run(features, count, records);
+}
+
+/// Puts `payload ‖ kind ‖ 00 … 00` into `text`, to be enciphered there.
+///
+/// That is a copy, and faster than none: the payloads of a long message's chunks
+/// are 16 KiB apart, so that the same step of 32 of them would be in one set of
+/// the first-level cache, which has 12 places or less. Sealing 64 such chunks from
+/// where they are took 11 % longer.
+fn pad(text: &mut [u8], payload: &[u8], kind: u8) {
+    let (start, end) = text.split_at_mut(payload.len());
+    start.copy_from_slice(payload);
+    end.fill(0);
+    end[0] = kind;
 }
 
 /// Computes the tags of all of them.
@@ -143,13 +157,13 @@ pub(super) fn decrypt(features: Features, keys: &OpenKeys, sequence: u64, text: 
     let [iv] = ivs(features.aesni(), |_| (&keys.iv, sequence));
     match features {
         Features::AesNi(token) => aesni::decrypt(token, &keys.cipher, iv, text),
-        Features::Avx512(token) => avx512::decrypt(token, &keys.cipher, iv, text),
+        Features::Avx512(token) => decrypt::decrypt(token, &keys.cipher, iv, text),
     }
 }
 
 fn run<'a>(features: Features, count: usize, records: impl Iterator<Item = Record<'a>>) {
     match features {
-        Features::Avx512(token) if count > aesni::LANES => {
+        Features::Avx512(token) if count > avx512::FEW => {
             work(Avx512Engine::new(token), records);
         }
         _ if count > 1 => work::<_, { aesni::LANES }>(AesNiEngine(features.aesni()), records),
