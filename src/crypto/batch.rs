@@ -91,6 +91,7 @@ impl SealBatch {
                 kind: job.kind,
                 payload: &sources.area(job.payload.area)[job.payload.range()],
                 body,
+                iv: [0; BLOCK],
             });
         }
         keys.kernel().seal(&mut records);

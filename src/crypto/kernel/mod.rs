@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 
 use self::portable::Material;
 use self::x86::Features;
-use crate::limits::TAG;
+use crate::limits::{BLOCK, TAG};
 
 /// The environment variable that names the kernel to use.
 pub const VARIABLE: &str = "SEALWIRE_KERNEL";
@@ -168,6 +168,8 @@ pub(super) struct Sealing<'a> {
     pub(super) kind: u8,
     pub(super) payload: &'a [u8],
     pub(super) body: &'a mut [u8],
+    /// Room for the kernel to keep its IV in meanwhile.
+    pub(super) iv: [u8; BLOCK],
 }
 
 /// A record whose tag is to be computed.

@@ -69,20 +69,22 @@ unsafe fn seal<const COUNT: usize, const LANES: usize>(
     let mut states = load_states::<COUNT, LANES>(front, first);
     let mut cipher = Cipher::<COUNT>::new(front, first);
     // SAFETY: the caller promises `STEP` bytes for each step.
-    let mut text = unsafe { gather(front, first, 0) };
+    let mut text = unsafe { gather(front, first) };
     for part in 0..16 {
         cipher.encipher_part(&mut text, part);
     }
     // SAFETY: as above.
-    unsafe { scatter(front, first, 0, &text) };
-    for step in 1..steps {
+    unsafe { scatter(front, first, &text) };
+    front.advance::<COUNT>(first);
+    for _ in 1..steps {
         // SAFETY: as above.
-        let mut next = unsafe { gather(front, first, step) };
+        let mut next = unsafe { gather(front, first) };
         compress(&mut states, text, |part| {
             cipher.encipher_part(&mut next, part)
         });
         // SAFETY: as above.
-        unsafe { scatter(front, first, step, &next) };
+        unsafe { scatter(front, first, &next) };
+        front.advance::<COUNT>(first);
         text = next;
     }
     put_outer(front, first, &mut text);
@@ -103,9 +105,10 @@ unsafe fn hash<const COUNT: usize, const LANES: usize>(
     steps: usize,
 ) {
     let mut states = load_states::<COUNT, LANES>(front, first);
-    for step in 0..steps {
+    for _ in 0..steps {
         // SAFETY: the caller promises `STEP` bytes for each step.
-        let mut text = unsafe { gather(front, first, step) };
+        let mut text = unsafe { gather(front, first) };
+        front.advance::<COUNT>(first);
         put_outer(front, first, &mut text);
         compress(&mut states, text, |_| {});
     }
@@ -116,17 +119,16 @@ unsafe fn hash<const COUNT: usize, const LANES: usize>(
 ///
 /// # Safety
 ///
-/// There are `STEP` bytes for each step up to this one.
+/// There are `STEP` bytes.
 #[inline]
 #[target_feature(enable = "avx")]
 unsafe fn gather<const COUNT: usize, const LANES: usize>(
     front: &Front<'_, LANES>,
     first: usize,
-    step: usize,
 ) -> Text<COUNT> {
     let mut text = [[_mm_setzero_si128(); STEP_BLOCKS]; COUNT];
     for (lane, blocks) in (first..).zip(&mut text) {
-        let source = front.text[lane].wrapping_add(step * front.stride[lane]);
+        let source = front.text[lane];
         for (i, block) in blocks.iter_mut().enumerate() {
             // SAFETY: the caller's promise.
             *block = unsafe { _mm_loadu_si128(source.add(i * BLOCK).cast()) };
@@ -139,18 +141,16 @@ unsafe fn gather<const COUNT: usize, const LANES: usize>(
 ///
 /// # Safety
 ///
-/// There are `STEP` bytes for each step up to this one, to which nothing else
-/// refers.
+/// There are `STEP` bytes, to which nothing else refers.
 #[inline]
 #[target_feature(enable = "avx")]
 unsafe fn scatter<const COUNT: usize, const LANES: usize>(
     front: &Front<'_, LANES>,
     first: usize,
-    step: usize,
     text: &Text<COUNT>,
 ) {
     for (lane, blocks) in (first..).zip(text) {
-        let target = front.text[lane].wrapping_add(step * front.stride[lane]);
+        let target = front.text[lane];
         for (i, block) in blocks.iter().enumerate() {
             // SAFETY: the caller's promise.
             unsafe { _mm_storeu_si128(target.add(i * BLOCK).cast(), *block) };

@@ -93,21 +93,22 @@ impl Avx512Engine {
     /// # Safety
     ///
     /// As of [`Engine::seal`].
-    #[target_feature(enable = "avx512f,avx512bw,vaes")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,vaes")]
     unsafe fn seal_all(&mut self, front: &mut Front<'_, LANES>, steps: usize) {
         load_states(front, &mut self.states);
         load_chains(front, &mut self.chains);
         let masks = masks(front);
         // SAFETY: the caller promises `STEP` bytes for each step.
-        unsafe { gather(front, 0, &mut self.plain) };
+        unsafe { gather(front, &mut self.plain) };
         encipher(&self.keys, &mut self.chains, &self.plain, &mut self.sealed);
         keep(&self.plain, &masks, &mut self.sealed);
         // SAFETY: as above.
-        unsafe { scatter(front, 0, &self.sealed) };
-        for step in 1..steps {
+        unsafe { scatter(front, &self.sealed) };
+        front.advance::<LANES>(0);
+        for _ in 1..steps {
             spread(&self.sealed, &mut self.words);
             // SAFETY: as above.
-            unsafe { gather(front, step, &mut self.plain) };
+            unsafe { gather(front, &mut self.plain) };
             hash_and_encipher(
                 &mut self.states,
                 &mut self.words,
@@ -118,7 +119,8 @@ impl Avx512Engine {
             );
             keep(&self.plain, &masks, &mut self.sealed);
             // SAFETY: as above.
-            unsafe { scatter(front, step, &self.sealed) };
+            unsafe { scatter(front, &self.sealed) };
+            front.advance::<LANES>(0);
         }
         spread(&self.sealed, &mut self.words);
         put_outer(front, &mut self.words);
@@ -133,9 +135,10 @@ impl Avx512Engine {
     #[target_feature(enable = "avx512f,avx512bw")]
     unsafe fn hash_all(&mut self, front: &mut Front<'_, LANES>, steps: usize) {
         load_states(front, &mut self.states);
-        for step in 0..steps {
+        for _ in 0..steps {
             // SAFETY: the caller promises `STEP` bytes for each step.
-            unsafe { gather(front, step, &mut self.plain) };
+            unsafe { gather(front, &mut self.plain) };
+            front.advance::<LANES>(0);
             spread(&self.plain, &mut self.words);
             put_outer(front, &mut self.words);
             hash(&mut self.states, &mut self.words);
@@ -223,17 +226,17 @@ fn store_chains(front: &mut Front<'_, LANES>, chains: &Blocks) {
     }
 }
 
-/// Which blocks of a step are enciphered: two bits for every quarter.
-type Masks = [[u8; 2 * GROUPS]; STEP_BLOCKS];
+/// Which lanes have each block of a step enciphered; a bit each.
+type Masks = [u32; STEP_BLOCKS];
 
 #[inline]
+#[target_feature(enable = "avx512bw,avx512vl")]
 fn masks(front: &Front<'_, LANES>) -> Masks {
-    let mut masks = [[0; 2 * GROUPS]; STEP_BLOCKS];
-    for (lane, blocks) in front.enciphered.iter().enumerate() {
-        let (register, quarter) = place(lane);
-        for mask in &mut masks[..usize::from(*blocks)] {
-            mask[register] |= 0b11 << (2 * quarter);
-        }
+    // SAFETY: there are 32 bytes.
+    let counts = unsafe { _mm256_loadu_si256(front.enciphered.as_ptr().cast()) };
+    let mut masks = [0; STEP_BLOCKS];
+    for (mask, block) in masks.iter_mut().zip(0..) {
+        *mask = _mm256_cmpgt_epu8_mask(counts, _mm256_set1_epi8(block));
     }
     masks
 }
@@ -242,9 +245,16 @@ fn masks(front: &Front<'_, LANES>) -> Masks {
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn keep(plain: &[Blocks; STEP_BLOCKS], masks: &Masks, sealed: &mut [Blocks; STEP_BLOCKS]) {
-    for (sealed, (plain, masks)) in sealed.iter_mut().zip(plain.iter().zip(masks)) {
-        for (sealed, (plain, mask)) in sealed.iter_mut().zip(plain.iter().zip(masks)) {
-            *sealed = _mm512_mask_mov_epi64(*plain, *mask, *sealed);
+    for (sealed, (plain, mask)) in sealed.iter_mut().zip(plain.iter().zip(masks)) {
+        if *mask == u32::MAX {
+            continue;
+        }
+        for register in 0..2 * GROUPS {
+            // A bit for each quarter, and then four: one for each word.
+            let quarters = mask >> first_lane(register) & 0x1111;
+            let words = (quarters * 0b1111) as u16;
+            let (plain, new) = (plain[register], &mut sealed[register]);
+            *new = _mm512_mask_mov_epi32(plain, words, *new);
         }
     }
 }
@@ -253,19 +263,16 @@ fn keep(plain: &[Blocks; STEP_BLOCKS], masks: &Masks, sealed: &mut [Blocks; STEP
 ///
 /// # Safety
 ///
-/// There are `STEP` bytes for each step up to this one.
+/// There are `STEP` bytes.
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn gather(front: &Front<'_, LANES>, step: usize, text: &mut [Blocks; STEP_BLOCKS]) {
+unsafe fn gather(front: &Front<'_, LANES>, text: &mut [Blocks; STEP_BLOCKS]) {
     for register in 0..2 * GROUPS {
         let mut lines = [_mm512_setzero_si512(); QUARTERS];
         for (quarter, line) in lines.iter_mut().enumerate() {
             let lane = first_lane(register) + quarter * GROUPS;
             // SAFETY: the caller's promise.
-            *line = unsafe {
-                let source = front.text[lane].add(step * front.stride[lane]);
-                _mm512_loadu_si512(source.cast())
-            };
+            *line = unsafe { _mm512_loadu_si512(front.text[lane].cast()) };
         }
         for (text, block) in text.iter_mut().zip(turn(lines)) {
             text[register] = block;
@@ -277,11 +284,10 @@ unsafe fn gather(front: &Front<'_, LANES>, step: usize, text: &mut [Blocks; STEP
 ///
 /// # Safety
 ///
-/// There are `STEP` bytes for each step up to this one, to which nothing else
-/// refers.
+/// There are `STEP` bytes, to which nothing else refers.
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn scatter(front: &Front<'_, LANES>, step: usize, text: &[Blocks; STEP_BLOCKS]) {
+unsafe fn scatter(front: &Front<'_, LANES>, text: &[Blocks; STEP_BLOCKS]) {
     for register in 0..2 * GROUPS {
         let [a, b, c, d] = text;
         let lines = turn([a[register], b[register], c[register], d[register]]);
@@ -289,8 +295,7 @@ unsafe fn scatter(front: &Front<'_, LANES>, step: usize, text: &[Blocks; STEP_BL
             let lane = first_lane(register) + quarter * GROUPS;
             // SAFETY: the caller's promise.
             unsafe {
-                let target = front.text[lane].add(step * front.stride[lane]);
-                _mm512_storeu_si512(target.cast(), line);
+                _mm512_storeu_si512(front.text[lane].cast(), line);
             }
         }
     }

@@ -37,11 +37,11 @@ pub(super) trait Engine<const LANES: usize> {
 ///
 /// Invariant, for a run of some steps: at `text` every active lane has `STEP` ×
 /// steps bytes, which, if anything is enciphered, are replaced, and to which then
-/// nothing else refers. In an idle lane they are `STEP` bytes of its own, and its
-/// stride is 0. If a lane is in `outer`, it is a run of one step.
+/// nothing else refers. Where the stride is 0, `STEP` bytes are enough, for idle
+/// lanes too. If a lane is in `outer`, it is a run of one step.
 pub(super) struct Front<'a, const LANES: usize> {
     pub(super) text: [*mut u8; LANES],
-    /// How far it goes in a step.
+    /// How far it goes in a step: the engine moves it.
     pub(super) stride: [usize; LANES],
     /// How many blocks of each step are enciphered, from the first.
     pub(super) enciphered: [u8; LANES],
@@ -92,6 +92,15 @@ impl<'a, const LANES: usize> Front<'a, LANES> {
         self.mac[lane] = Some(mac);
         put(&mut self.inner_state, lane, &mac.inner);
         put(&mut self.outer_state, lane, &mac.outer);
+    }
+
+    /// Has `COUNT` lanes go on to their next step.
+    #[inline(always)]
+    pub(super) fn advance<const COUNT: usize>(&mut self, first: usize) {
+        let strides = &self.stride[first..][..COUNT];
+        for (text, stride) in self.text[first..][..COUNT].iter_mut().zip(strides) {
+            *text = text.wrapping_add(*stride);
+        }
     }
 
     /// Makes lane `to` go on where lane `from` is.

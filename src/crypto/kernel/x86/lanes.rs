@@ -75,8 +75,11 @@ struct Tail([u8; 2 * STEP]);
 struct Lanes<'a, E, const LANES: usize> {
     engine: E,
     front: Front<'a, LANES>,
-    /// Steps until the phase ends; of active lanes.
-    left: [usize; LANES],
+    /// Steps until the phase ends. Of a type that any processor finds the least
+    /// of quickly; the most of a record are 256.
+    left: [i16; LANES],
+    /// Where in its tail a lane is whose stride is 0.
+    offset: [usize; LANES],
     walks: [Option<Walk<'a>>; LANES],
     tails: [Tail; LANES],
     active: usize,
@@ -85,19 +88,17 @@ struct Lanes<'a, E, const LANES: usize> {
     records: PhantomData<&'a mut [u8]>,
 }
 
-/// Seals all `records`, or checks all of them: every tag is written, and of those
-/// to seal the ciphertext.
+/// Seals all `records`, or else checks all of them: every tag is written, and of
+/// those to seal the ciphertext.
 ///
 /// # Panics
 ///
-/// If there are records of both kinds.
+/// If a record is of the other kind.
 pub(super) fn work<'a, E: Engine<LANES>, const LANES: usize>(
     engine: E,
-    records: impl Iterator<Item = Record<'a>>,
+    seals: bool,
+    mut records: impl Iterator<Item = Record<'a>>,
 ) {
-    let mut records = records.peekable();
-    let first = records.peek().map(|record| &record.text);
-    let seals = matches!(first, Some(Text::Seal(..)));
     let mut lanes = Lanes::new(engine, seals);
     for record in records.by_ref().take(LANES) {
         lanes.start(lanes.active, record);
@@ -122,7 +123,8 @@ impl<'a, E: Engine<LANES>, const LANES: usize> Lanes<'a, E, LANES> {
         Self {
             engine,
             front: Front::new(),
-            left: [0; LANES],
+            left: [i16::MAX; LANES],
+            offset: [0; LANES],
             walks: array::from_fn(|_| None),
             tails: [Tail([0; 2 * STEP]); LANES],
             active: 0,
@@ -133,42 +135,37 @@ impl<'a, E: Engine<LANES>, const LANES: usize> Lanes<'a, E, LANES> {
 
     /// Takes all steps that every lane has left.
     fn run(&mut self) {
-        let active = 0..self.active;
-        let steps = self.left[active.clone()].iter().copied().min();
-        let steps = steps.expect("a lane is active");
-        assert!(steps > 0);
+        let least = self.left.iter().copied().fold(i16::MAX, i16::min);
+        assert!((1..i16::MAX).contains(&least), "a lane is active");
         self.aim_at_tails();
         // SAFETY: in its text a lane has `left` × `STEP` bytes, as `start` has set
-        // it, borrowed for 'a, and mutably if they are enciphered: then all texts
-        // are. All others have one or, with no stride, any number of steps in a
-        // tail of their own, which nobody touches until this returns.
+        // it, borrowed for 'a, and mutably if all are to be sealed. All others,
+        // with no stride, have a step in a tail of their own, which nobody touches
+        // until this returns.
         unsafe {
-            if self.front.enciphered[active.clone()].iter().any(|&n| n > 0) {
-                self.engine.seal(&mut self.front, self.active, steps);
+            if self.front.enciphered.iter().any(|&blocks| blocks > 0) {
+                self.engine
+                    .seal(&mut self.front, self.active, least as usize);
             } else {
-                self.engine.hash(&mut self.front, self.active, steps);
+                self.engine
+                    .hash(&mut self.front, self.active, least as usize);
             }
         }
         self.front.inner = 0;
         self.front.outer = 0;
-        for lane in active {
-            let bytes = self.front.stride[lane] * steps;
-            self.left[lane] -= steps;
-            self.front.text[lane] = self.front.text[lane].wrapping_add(bytes);
+        for left in &mut self.left[..self.active] {
+            *left -= least;
         }
     }
 
     /// Points every lane that is not in a text to its tail.
     fn aim_at_tails(&mut self) {
-        let walks = self.walks.iter();
-        for ((lane, walk), tail) in walks.enumerate().zip(&mut self.tails) {
-            let offset = match walk.as_ref().map(|walk| walk.phase) {
-                Some(Phase::Text) => continue,
-                Some(Phase::SecondTail) => STEP,
-                Some(Phase::Tail | Phase::Outer) | None => 0,
-            };
-            self.front.text[lane] = tail.0[offset..][..STEP].as_mut_ptr();
-            self.front.stride[lane] = 0;
+        let tails = self.tails.as_mut_ptr().cast::<u8>();
+        for lane in 0..LANES {
+            let tail = tails.wrapping_add(lane * size_of::<Tail>() + self.offset[lane]);
+            if self.front.stride[lane] == 0 {
+                self.front.text[lane] = tail;
+            }
         }
     }
 
@@ -193,7 +190,7 @@ impl<'a, E: Engine<LANES>, const LANES: usize> Lanes<'a, E, LANES> {
             }
         };
         self.front.stride[lane] = STEP;
-        self.left[lane] = len / STEP;
+        self.left[lane] = (len / STEP) as i16;
         self.front.begin_hash(lane, record.mac);
         self.walks[lane] = Some(Walk {
             phase: Phase::Text,
@@ -223,6 +220,8 @@ impl<'a, E: Engine<LANES>, const LANES: usize> Lanes<'a, E, LANES> {
         self.left[lane] = 1;
         walk.phase = match walk.phase {
             Phase::Text => {
+                self.front.stride[lane] = 0;
+                self.offset[lane] = 0;
                 self.front.enciphered[lane] = (walk.last.len() / BLOCK) as u8;
                 Phase::Tail
             }
@@ -231,6 +230,7 @@ impl<'a, E: Engine<LANES>, const LANES: usize> Lanes<'a, E, LANES> {
                 let sealed = &self.tails[lane].0[..walk.last.len()];
                 walk.last.copy_from_slice(sealed);
                 if walk.tail_steps > 1 {
+                    self.offset[lane] = STEP;
                     Phase::SecondTail
                 } else {
                     Phase::Outer
@@ -257,12 +257,16 @@ impl<'a, E: Engine<LANES>, const LANES: usize> Lanes<'a, E, LANES> {
             self.walks.swap(lane, last);
             self.tails.swap(lane, last);
             self.left[lane] = self.left[last];
+            self.offset[lane] = self.offset[last];
             self.front.copy(last, lane);
             if let Some(cipher) = self.front.cipher[lane] {
                 self.engine.set_cipher(lane, cipher);
             }
         }
         self.walks[last] = None;
+        self.left[last] = i16::MAX;
+        self.offset[last] = 0;
+        self.front.stride[last] = 0;
         self.front.enciphered[last] = 0;
     }
 }

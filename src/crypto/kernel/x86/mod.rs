@@ -101,29 +101,32 @@ impl Features {
 /// Seals all of them.
 pub(super) fn seal(features: Features, records: &mut [Sealing<'_>]) {
     records.sort_unstable_by_key(|record| Reverse(record.body.len()));
-    let count = records.len();
-    let records = records.chunks_mut(IVS).flat_map(|records| {
+    for records in records.chunks_mut(IVS) {
         let ivs = ivs::<IVS>(features.aesni(), |i| {
             let record = records.get(i).unwrap_or(&records[0]);
             (&record.keys.x86().iv, record.sequence)
         });
-        records.iter_mut().zip(ivs).map(|(record, iv)| {
-            let (text, tag) = record.body.split_last_chunk_mut().expect("a tag");
-            pad(text, record.payload, record.kind);
-            let keys = record.keys.x86();
-            let cipher = Cipher {
-                keys: &keys.cipher,
-                iv,
-            };
-            Record {
-                text: Text::Seal(cipher, text),
-                mac: &keys.mac,
-                sequence: record.sequence,
-                tag,
-            }
-        })
+        for (record, iv) in records.iter_mut().zip(ivs) {
+            aes::store(iv, &mut record.iv);
+        }
+    }
+    let count = records.len();
+    let records = records.iter_mut().map(|record| {
+        let (text, tag) = record.body.split_last_chunk_mut().expect("a tag");
+        pad(text, record.payload, record.kind);
+        let keys = record.keys.x86();
+        let cipher = Cipher {
+            keys: &keys.cipher,
+            iv: aes::load(&record.iv),
+        };
+        Record {
+            text: Text::Seal(cipher, text),
+            mac: &keys.mac,
+            sequence: record.sequence,
+            tag,
+        }
     });
-    run(features, count, records);
+    run(features, count, true, records);
 }
 
 /// Puts `payload ‖ kind ‖ 00 … 00` into `text`, to be enciphered there.
@@ -149,7 +152,7 @@ pub(super) fn tags(features: Features, records: &mut [Checking<'_>]) {
         sequence: record.sequence,
         tag: &mut *record.tag,
     });
-    run(features, count, records);
+    run(features, count, false, records);
 }
 
 /// Decrypts `text`, whole blocks, in place.
@@ -161,12 +164,18 @@ pub(super) fn decrypt(features: Features, keys: &OpenKeys, sequence: u64, text: 
     }
 }
 
-fn run<'a>(features: Features, count: usize, records: impl Iterator<Item = Record<'a>>) {
+fn run<'a>(
+    features: Features,
+    count: usize,
+    seals: bool,
+    records: impl Iterator<Item = Record<'a>>,
+) {
+    let aesni = AesNiEngine(features.aesni());
     match features {
         Features::Avx512(token) if count > avx512::FEW => {
-            work(Avx512Engine::new(token), records);
+            work(Avx512Engine::new(token), seals, records);
         }
-        _ if count > 1 => work::<_, { aesni::LANES }>(AesNiEngine(features.aesni()), records),
-        _ => work::<_, 1>(AesNiEngine(features.aesni()), records),
+        _ if count > 1 => work::<_, { aesni::LANES }>(aesni, seals, records),
+        _ => work::<_, 1>(aesni, seals, records),
     }
 }
