@@ -1,7 +1,7 @@
 //! Which [`Kernel`] is used: the fastest there is, or the one that the user
 //! names; either only once it has given right answers.
 //!
-//! What it is asked is [`super::check`]. What it then does is known to the batches
+//! What it is asked is `super::check`. What it then does is known to the batches
 //! of the stores that it is named to ([`super::keys`]).
 
 use std::ffi::OsString;

@@ -1,5 +1,5 @@
 //! Kernels: sealing and opening records. All are equal, byte for byte, to
-//! [`portable`], and only here may code be unsafe.
+//! `portable`, and only here may code be unsafe.
 //!
 //! A [`Kernel`] is [chosen](Kernel::chosen) once and named to a [`KeyStore`],
 //! which expands keys into the form that its kernel reads; batches then follow
