@@ -1,7 +1,7 @@
 //! The `sealwire` program: parses, runs, and leaves with an exit code.
 
 use std::fmt::Display;
-use std::io::{Write, stderr};
+use std::io::{Write, stderr, stdout};
 use std::process::ExitCode;
 
 use sealwire::cli::command::{self, Command};
@@ -18,9 +18,13 @@ fn main() -> ExitCode {
 
 fn start() -> Result<u8, Error> {
     match command::parse(std::env::args_os(), &|name| std::env::var_os(name))? {
-        Command::Show(text) => {
-            // Nothing is left to be done if stdout is closed.
+        // If stdout is closed, nothing is left to be done.
+        Command::Help(text) => {
             let _ = text.print();
+            Ok(0)
+        }
+        Command::Version(text) => {
+            let _ = writeln!(stdout(), "{text}");
             Ok(0)
         }
         Command::Keygen { file, name } => {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use sealwire::cli::args::{KeyArgs, usage_error};
+use sealwire::cli::args::{ENVIRONMENT, KeyArgs, usage_error};
 use sealwire::crypto::keys::Identity;
 use sealwire::error::Error;
 use sealwire::limits::{Limits, MAX_PAYLOAD};
@@ -72,7 +72,7 @@ pub(crate) struct Load {
 
 /// Loads a sealwire server, checks every reply, and reports what it can do.
 #[derive(Debug, Parser)]
-#[command(name = "loadgen", version, after_help = EXAMPLES)]
+#[command(name = "loadgen", version, after_help = format!("{ENVIRONMENT}\n\n{EXAMPLES}"))]
 struct Args {
     /// What to load with; echo is the only one, and the default
     workload: Option<String>,

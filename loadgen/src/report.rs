@@ -9,6 +9,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 use std::time::Duration;
 
+use sealwire::crypto::kernel::Kernel;
 use sealwire::error::Error;
 use serde_json::{Value, json};
 
@@ -27,6 +28,9 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub(crate) struct Figures {
     /// Of the server.
     pub(crate) address: SocketAddr,
+    /// What sealed and opened here, and so in a server of our own, which is this
+    /// program with the same environment.
+    pub(crate) kernel: Kernel,
     /// Peers that joined; of all, those that were complete at the end and those
     /// that failed.
     pub(crate) joined: usize,
@@ -155,9 +159,13 @@ fn table(config: &Config, figures: &Figures) -> String {
 /// What ran, and where.
 fn headline(config: &Config, figures: &Figures) -> String {
     let load = &config.load;
-    let server = match config.to {
-        Some(_) => format!("the server at {}", figures.address),
-        None => "a server of its own".into(),
+    let kernel = figures.kernel.name();
+    let (server, whose) = match config.to {
+        Some(_) => (
+            format!("the server at {}", figures.address),
+            "here; the server's is not known",
+        ),
+        None => ("a server of its own".into(), "on both sides"),
     };
     let place = if figures.shares_machine() {
         "both on this machine"
@@ -166,7 +174,8 @@ fn headline(config: &Config, figures: &Figures) -> String {
     };
     format!(
         "sealwire {VERSION}, {WORKLOAD}: {} peers, {} B, depth {}, {} s after {} s\n\
-         load on {server}, {place}",
+         load on {server}, {place}\n\
+         kernel {kernel} {whose}",
         load.peers,
         load.size,
         load.depth,
@@ -189,6 +198,8 @@ fn json(config: &Config, figures: &Figures) -> Value {
         "warmup_s": load.warmup.as_secs_f64(),
         "server": figures.address.to_string(),
         "server_is_own": config.to.is_none(),
+        "kernel": figures.kernel.name(),
+        "server_kernel": config.to.is_none().then(|| figures.kernel.name()),
         "shares_machine": figures.shares_machine(),
         "measured_s": figures.took.as_secs_f64(),
         "measured_messages": figures.latency.count,

@@ -67,6 +67,8 @@ struct Window {
 /// What kept it from running: no server, or none that takes a single peer. What
 /// goes wrong once peers have joined is in the figures.
 pub(crate) fn run(config: &Config) -> Result<Figures, Error> {
+    // Before a server is started, which could only say the same.
+    let kernel = Kernel::chosen()?;
     let (mut own, started);
     let server = match &config.to {
         Some(server) => {
@@ -85,7 +87,7 @@ pub(crate) fn run(config: &Config) -> Result<Figures, Error> {
         let text = format!("--server-pid: the CPU time of process {pid} cannot be read");
         return Err(Error::Local(text));
     }
-    let mut run = Run::new(config.load, server.identity.clone())?;
+    let mut run = Run::new(config.load, server.identity.clone(), kernel)?;
     let address = run.join(server)?;
     run.warm_up()?;
     let window = run.measure(server.pid)?;
@@ -95,15 +97,15 @@ pub(crate) fn run(config: &Config) -> Result<Figures, Error> {
     {
         run.note_error(format!("the server that was started ended early: {status}"));
     }
-    Ok(run.figures(address, &window))
+    Ok(run.figures(address, kernel, &window))
 }
 
 impl Run {
-    fn new(load: Load, identity: Identity) -> Result<Self, Error> {
+    fn new(load: Load, identity: Identity, kernel: Kernel) -> Result<Self, Error> {
         let setup = Setup {
             identity: Some(Arc::new(identity)),
             classic: None,
-            kernel: Kernel::chosen().map_err(|error| Error::Usage(error.to_string()))?,
+            kernel,
             limits: unlimited(),
             leaves: Leaves::WithPeers,
             rng: rand::make_rng(),
@@ -269,10 +271,11 @@ impl Run {
         self.events.endpoint_mut().mode_mut()
     }
 
-    fn figures(self, address: SocketAddr, window: &Window) -> Figures {
+    fn figures(self, address: SocketAddr, kernel: Kernel, window: &Window) -> Figures {
         let mode = self.events.endpoint().mode();
         Figures {
             address,
+            kernel,
             joined: self.joined,
             complete: self.complete,
             failed: self.failed,

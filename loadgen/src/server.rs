@@ -23,12 +23,13 @@ pub(crate) const LOOPBACK: &str = "127.0.0.1";
 
 /// Serves peers that hold the keys of `identity`; returns only if it cannot.
 pub(crate) fn serve(identity: Identity) -> Result<u8, Error> {
+    let kernel = Kernel::chosen()?;
     raise_descriptor_limit();
     leave_with_stdin().map_err(local)?;
     let setup = Setup {
         identity: Some(Arc::new(identity)),
         classic: None,
-        kernel: Kernel::chosen().map_err(|error| Error::Usage(error.to_string()))?,
+        kernel,
         limits: Limits::default(),
         leaves: Leaves::WhenStopped,
         rng: rand::make_rng(),

@@ -6,7 +6,8 @@ mod common;
 use std::fs;
 use std::net::TcpListener;
 
-use common::{KEYS, loadgen};
+use common::{KEYS, call, command, loadgen};
+use sealwire::crypto::kernel::Kernel;
 
 /// Goal: a run against its own server measures, and its accounts add up.
 /// Method: a short run, several messages deep, whose JSON goes to stdout.
@@ -103,4 +104,42 @@ fn nothing_there() {
     let run = loadgen("--to 127.0.0.1:1 --server-pid 4294967295", Some(KEYS));
     assert_eq!((run.code, run.stderr.lines().count()), (1, 1), "{run:?}");
     assert!(run.stderr.contains("--server-pid"), "{run:?}");
+}
+
+/// Goal: table and JSON name the kernel of both processes, which can be forced.
+/// Method: a short run with each that this processor has.
+#[test]
+fn the_kernel_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in Kernel::all().map(Kernel::name) {
+        let file = folder.path().join(name);
+        let mut program = command("-c 1 -d 100ms -w 0 --json");
+        program.arg(&file).env("SEALWIRE_KERNEL", name);
+        let run = call(program);
+        assert_eq!(run.code, 0, "{run:?}");
+        let line = format!("\nkernel {name} on both sides\n");
+        assert!(run.stdout.contains(&line), "{run:?}");
+        let text = fs::read_to_string(&file).unwrap();
+        let figures: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(figures["kernel"], name);
+        assert_eq!(figures["server_kernel"], name);
+    }
+}
+
+/// Goal: a kernel that there is not is refused in one line, with code 2, before
+/// anything is started. Method: as the load tester, and as the server it starts.
+#[test]
+fn an_unknown_kernel_is_refused() {
+    for flags in ["-c 1 -d 100ms", "serve"] {
+        let mut program = command(flags);
+        let [confkey, authkey] = KEYS;
+        program
+            .env("SEALWIRE_KERNEL", "deadbeef")
+            .env("SEALWIRE_CONFKEY", confkey)
+            .env("SEALWIRE_AUTHKEY", authkey);
+        let run = call(program);
+        assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{run:?}");
+        let told = "loadgen: SEALWIRE_KERNEL: no such kernel; there are portable, aesni, avx512\n";
+        assert_eq!(run.stderr, told);
+    }
 }

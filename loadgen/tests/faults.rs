@@ -128,10 +128,10 @@ fn load(fault: Fault, flags: &str) -> Run {
     let number = |name: &str| figures[name].as_u64().unwrap();
     let ended = number("answered_messages") + number("lost_messages");
     assert_eq!(number("sent_messages"), ended, "{run:?}");
-    assert_eq!(
-        figures["server_cpu_us_per_message"],
-        serde_json::Value::Null
-    );
+    for unknown in ["server_cpu_us_per_message", "server_kernel"] {
+        assert!(figures[unknown].is_null(), "{unknown}: {run:?}");
+    }
+    assert_eq!(figures["kernel"], Kernel::chosen().unwrap().name());
     run
 }
 
@@ -146,6 +146,16 @@ fn faults(run: &Run) -> [u64; 3] {
 fn none() {
     let run = load(Fault::None, "-c 3 -p 4");
     assert_eq!((run.code, faults(&run)), (0, [0, 0, 0]), "{run:?}");
+}
+
+/// Goal: the table names our kernel alone, where the server is not ours to know.
+#[test]
+fn a_server_that_was_there() {
+    let flags = format!("--to 127.0.0.1:{} -d 100ms -w 0", serve(Fault::None));
+    let run = loadgen(&flags, Some(KEYS));
+    let kernel = Kernel::chosen().unwrap().name();
+    let line = format!("\nkernel {kernel} here; the server's is not known\n");
+    assert!(run.code == 0 && run.stdout.contains(&line), "{run:?}");
 }
 
 /// Goal: one reply that differs is one wrong message, and all else is well.

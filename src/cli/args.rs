@@ -28,6 +28,12 @@ Examples:
 Exit codes: 0 complete, 1 could not run, 2 usage, 3 the keys differ or the peer
 gave up, 4 cut short, 5 a deadline passed, 128 + n stopped by signal n";
 
+/// What the help says of the environment, but for the keys.
+pub const ENVIRONMENT: &str = "\
+Environment:
+  SEALWIRE_KERNEL  what seals and opens records: portable, aesni or avx512
+                   [default: the fastest that this processor has]";
+
 // The help's groups.
 const ROLE: &str = "Role (one of)";
 const ADDRESS: &str = "Address";
@@ -42,7 +48,7 @@ const MODE: &str = "Mode of a server (default: chat)";
     override_usage = "sealwire --server [--listen ADDR] [--port PORT] KEYS [MODE] [OPTIONS]\n       \
         sealwire --client HOST [--port PORT] KEYS [OPTIONS]\n       \
         sealwire keygen FILE [--name NAME]",
-    after_help = EXAMPLES,
+    after_help = format!("{ENVIRONMENT}\n\n{EXAMPLES}"),
     disable_help_subcommand = true,
     args_conflicts_with_subcommands = true
 )]

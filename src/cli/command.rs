@@ -7,9 +7,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 
 use super::args::{Args, Sub, usage_error};
 use super::config::Config;
+use crate::crypto::kernel::Kernel;
 use crate::error::Error;
 
 /// What the user asks for.
@@ -24,8 +26,10 @@ pub enum Command {
         /// What the new line is called.
         name: String,
     },
-    /// The help or the version: `print` it on stdout, and leave with 0.
-    Show(clap::Error),
+    /// The help: `print` it on stdout, and leave with 0.
+    Help(clap::Error),
+    /// The version, a line for stdout.
+    Version(String),
 }
 
 /// Turns the program's arguments (the first is its name) and environment into
@@ -33,20 +37,31 @@ pub enum Command {
 ///
 /// # Errors
 ///
-/// [`Error::Usage`] for what was typed, [`Error::Local`] for files.
+/// [`Error::Usage`] for what was typed, [`Error::Local`] for files; either for
+/// the version, if there is no kernel to name.
 pub fn parse(
     args: impl IntoIterator<Item = OsString>,
     env: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<Command, Error> {
     let typed = match Args::try_parse_from(args) {
         Ok(typed) => typed,
-        Err(error) if !error.use_stderr() => return Ok(Command::Show(error)),
+        Err(error) if error.kind() == ErrorKind::DisplayVersion => {
+            return Ok(Command::Version(version()?));
+        }
+        Err(error) if !error.use_stderr() => return Ok(Command::Help(error)),
         Err(error) => return Err(usage_error(&error)),
     };
     match typed.command {
         Some(Sub::Keygen { file, name }) => Ok(Command::Keygen { file, name }),
         None => Ok(Command::Run(Box::new(Config::check(&typed, env)?))),
     }
+}
+
+/// Of the program, and the kernel that it would use.
+fn version() -> Result<String, Error> {
+    let kernel = Kernel::chosen()?.name();
+    let version = env!("CARGO_PKG_VERSION");
+    Ok(format!("sealwire {version} (kernel {kernel})"))
 }
 
 #[cfg(test)]
@@ -79,19 +94,18 @@ mod tests {
         Args::command().debug_assert();
     }
 
-    /// The help and the version are for stdout, and the help tells of every
-    /// option and of no environment value.
+    /// The help is for stdout, and tells of every option and of no environment
+    /// value.
     #[test]
-    fn help_and_version_are_shown() {
-        let shown = |word| match parsed(&[word]).unwrap() {
-            Command::Show(text) => {
-                assert_eq!(text.exit_code(), 0);
-                text.to_string()
-            }
-            other => panic!("{other:?}"),
-        };
+    fn help_is_shown() {
         for word in ["--help", "-h"] {
-            let help = shown(word);
+            let help = match parsed(&[word]).unwrap() {
+                Command::Help(text) => {
+                    assert_eq!(text.exit_code(), 0);
+                    text.to_string()
+                }
+                other => panic!("{other:?}"),
+            };
             for option in [
                 "-s, --server",
                 "-c, --client <HOST>",
@@ -108,14 +122,26 @@ mod tests {
                 "--no-input",
                 "--max-message",
                 "keygen",
+                "SEALWIRE_KERNEL",
                 "Examples:",
             ] {
                 assert!(help.contains(option), "{option} in {help}");
             }
             assert!(!help.contains("deadbeef"), "{help}");
         }
-        let version = concat!("sealwire ", env!("CARGO_PKG_VERSION"), "\n");
-        assert_eq!(shown("--version"), version);
+    }
+
+    /// The version names the kernel that would be used.
+    #[test]
+    fn version_is_shown() {
+        for word in ["--version", "-V"] {
+            let Command::Version(text) = parsed(&[word]).unwrap() else {
+                panic!("{word}: something else");
+            };
+            let version = concat!("sealwire ", env!("CARGO_PKG_VERSION"), " (kernel ");
+            let kernel = text.strip_prefix(version).unwrap().strip_suffix(')');
+            assert_eq!(kernel, Some(Kernel::chosen().unwrap().name()));
+        }
     }
 
     /// Every spelling of the two roles.

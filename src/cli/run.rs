@@ -27,13 +27,13 @@ type AnyMode = Box<dyn Mode>;
 /// What kept it from running. How connections end is printed, and told by the
 /// exit code.
 pub fn run(config: Config) -> Result<u8, Error> {
+    let kernel = Kernel::chosen()?;
     raise_descriptor_limit();
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
     let audience = Audience::of(&config.role);
     let mut reporter = Reporter::new(audience);
-    let kernel = Kernel::chosen().map_err(|error| Error::Usage(error.to_string()))?;
     let mut events = build(&config, kernel, audience).map_err(cannot_set_up)?;
     match &config.role {
         Role::Client { host } => events.dial(host, config.port),

@@ -2,7 +2,7 @@
 //!
 //! A value of [`AesNi`] or [`Avx512`] exists only where its instructions do, so a
 //! kernel that asks for one cannot run elsewhere. Who chooses between kernels:
-//! [`super::kernel`].
+//! [`super::choice`].
 
 /// Proof of AES-NI, SHA-NI and AVX.
 #[derive(Debug, Clone, Copy)]

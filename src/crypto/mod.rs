@@ -1,11 +1,13 @@
 //! Keys and kernels, no layouts.
 //!
 //! From the two [`secret`]s to [`keys`] per direction and epoch; [`batch`]es of
-//! records for a `kernel` to seal and open; [`dh`] for the handshake; and the
-//! old program's [`classic`] frames. What the sealed bytes are for is known to
+//! records for a [`kernel`] to seal and open, of which [`choice`] takes one;
+//! [`dh`] for the handshake; and the old program's [`classic`] frames. What the sealed bytes are for is known to
 //! [`crate::wire`] and [`crate::conn`].
 
 pub mod batch;
+mod check;
+pub mod choice;
 pub mod classic;
 #[cfg(target_arch = "x86_64")]
 mod cpu;

@@ -13,6 +13,7 @@ mod chat;
 mod classic;
 mod codes;
 mod idle;
+mod kernel;
 mod keys;
 mod modes;
 mod old;

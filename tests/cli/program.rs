@@ -120,6 +120,15 @@ impl Launch {
         self
     }
 
+    /// What `SEALWIRE_KERNEL` holds, if it is there at all.
+    pub(crate) fn kernel(mut self, name: Option<&OsStr>) -> Self {
+        match name {
+            Some(name) => self.command.env("SEALWIRE_KERNEL", name),
+            None => self.command.env_remove("SEALWIRE_KERNEL"),
+        };
+        self
+    }
+
     /// As another user; only root may.
     pub(crate) fn user(mut self, id: u32) -> Self {
         self.command.uid(id);

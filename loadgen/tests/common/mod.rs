@@ -23,16 +23,26 @@ impl Run {
     }
 }
 
-/// Calls the program with `flags`, and the two secrets in the environment.
-pub(crate) fn loadgen(flags: &str, keys: Option<[&str; 2]>) -> Run {
+/// The program with `flags`, to be called.
+pub(crate) fn command(flags: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loadgen"));
     command.args(flags.split_whitespace()).stdin(Stdio::null());
+    command
+}
+
+/// Calls the program with `flags`, and the two secrets in the environment.
+pub(crate) fn loadgen(flags: &str, keys: Option<[&str; 2]>) -> Run {
+    let mut command = command(flags);
     for (index, name) in ["SEALWIRE_CONFKEY", "SEALWIRE_AUTHKEY"].iter().enumerate() {
         match keys {
             Some(keys) => command.env(name, keys[index]),
             None => command.env_remove(name),
         };
     }
+    call(command)
+}
+
+pub(crate) fn call(mut command: Command) -> Run {
     let output = command.output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Run {

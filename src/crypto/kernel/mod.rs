@@ -1,8 +1,9 @@
 //! Kernels: sealing and opening records. All are equal, byte for byte, to
-//! [`portable`], and only here may code be unsafe.
+//! `portable`, and only here may code be unsafe.
 //!
-//! A [`Kernel`] is chosen once and named to a [`KeyStore`], which expands keys
-//! into the form that its kernel reads; batches then follow their keys.
+//! A [`Kernel`] is [chosen](Kernel::chosen) once and named to a [`KeyStore`],
+//! which expands keys into the form that its kernel reads; batches then follow
+//! their keys. How it is chosen: [`super::choice`].
 //!
 //! [`KeyStore`]: super::keys::KeyStore
 
@@ -11,14 +12,10 @@ mod portable;
 mod x86;
 
 use std::fmt;
-use std::sync::OnceLock;
 
 use self::portable::Material;
 use self::x86::Features;
 use crate::limits::{BLOCK, TAG};
-
-/// The environment variable that names the kernel to use.
-pub const VARIABLE: &str = "SEALWIRE_KERNEL";
 
 /// One way to seal and open, which this processor has.
 #[derive(Clone, Copy)]
@@ -30,48 +27,16 @@ enum Choice {
     X86(Features),
 }
 
-/// Why there is no kernel to use.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum KernelError {
-    /// The variable names none.
-    #[error("{VARIABLE}={0}: no such kernel; there are portable, aesni and avx512")]
-    Unknown(String),
-    /// The variable names one that this processor cannot run.
-    #[error("{VARIABLE}={0}: this processor lacks what it needs; unset it to use what there is")]
-    Lacking(String),
-}
-
 impl Kernel {
     /// The one that runs everywhere.
     pub const PORTABLE: Self = Self(Choice::Portable);
+    /// What kernels are called, whether or not this processor can run them.
+    pub const NAMES: [&str; 3] = ["portable", "aesni", "avx512"];
 
     /// All that this processor can run, the slowest first.
     pub fn all() -> impl Iterator<Item = Self> {
         let others = Features::detect().map(Choice::X86);
         std::iter::once(Choice::Portable).chain(others).map(Self)
-    }
-
-    /// The one that `SEALWIRE_KERNEL` names, or the fastest there is. Looks once,
-    /// and gives the same answer ever after.
-    pub fn chosen() -> Result<Self, KernelError> {
-        static CHOSEN: OnceLock<Result<Kernel, KernelError>> = OnceLock::new();
-        let choose = || {
-            let name = std::env::var_os(VARIABLE).filter(|name| !name.is_empty());
-            match name {
-                Some(name) => Self::named(&name.to_string_lossy()),
-                None => Ok(Self::all().last().unwrap_or(Self::PORTABLE)),
-            }
-        };
-        CHOSEN.get_or_init(choose).clone()
-    }
-
-    /// The one of this name.
-    pub fn named(name: &str) -> Result<Self, KernelError> {
-        let found = Self::all().find(|kernel| kernel.name() == name);
-        found.ok_or_else(|| match name {
-            "aesni" | "avx512" => KernelError::Lacking(name.to_owned()),
-            _ => KernelError::Unknown(name.to_owned()),
-        })
     }
 
     /// What it is called.

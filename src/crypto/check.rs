@@ -1,0 +1,199 @@
+//! Known answers: whether a kernel seals and opens as `PROTOCOL.md` says, on the
+//! processor that it is about to run on.
+//!
+//! Asked once, before the kernel is trusted ([`super::choice`]), and through the
+//! same batches and stores of keys that connections use, which takes a quarter of a
+//! millisecond. What a kernel does with everything else is up to the tests.
+
+use sha2::{Digest, Sha256};
+
+use super::batch::{OpenBatch, OpenJob, SealBatch, SealJob};
+use super::kernel::Kernel;
+use super::keys::{Handle, KeyStore, OpenKeys, RecordKeys, SealKeys, epoch_of};
+use crate::limits::{BLOCK, RECORD_HEADER, TAG};
+use crate::span::{Area, Span};
+
+/// How many records go together: one alone, and enough to fill some lanes, all
+/// of them, and all and then some again, whether there are 8, 16 or 32.
+const BATCHES: [usize; 4] = [1, 6, 17, 45];
+const RECORDS: usize = BATCHES[0] + BATCHES[1] + BATCHES[2] + BATCHES[3];
+/// Payload bytes; record n has `LENS[n % 13]`. Around the ends of blocks of both
+/// the cipher and the hash, none at all, and more than any piece that a kernel
+/// takes at once. No multiple of the number of keys, so that each has all.
+const LENS: [usize; 13] = [200, 0, 64, 1, 4500, 15, 48, 16, 63, 47, 100, 31, 32];
+/// The secrets of the first epoch that is used; record n has `n % 3`.
+type Secrets = [[u8; 32]; 3];
+const SECRETS: Secrets = [[1; 32], [2; 32], [3; 32]];
+/// The first sequence; the others count on, in the last batch across the end of
+/// an epoch. No two of its bytes that may differ from zero are equal.
+const FIRST: u64 = 0x1234_567f_ffd0;
+/// SHA-256 of all records, one behind the other as they are sent. Computed from
+/// `PROTOCOL.md` by a program in Python, over OpenSSL's AES.
+const ANSWER: [u8; 32] = [
+    0xc3, 0x4a, 0xe2, 0xd6, 0xfc, 0x6f, 0xa5, 0x09, 0x2c, 0x70, 0x88, 0x6e, 0x7f, 0x8f, 0xd8, 0x23,
+    0x6e, 0x15, 0x0f, 0xb2, 0xe4, 0x39, 0x9c, 0xfe, 0xe0, 0xa8, 0xf2, 0x93, 0xb2, 0xd6, 0x3e, 0x8f,
+];
+
+/// Whether it does.
+pub(super) fn gives_right_answers(kernel: Kernel) -> bool {
+    let records = sealed(kernel, &SECRETS);
+    Sha256::digest(&records)[..] == ANSWER && opens(kernel, &SECRETS, records)
+}
+
+/// What all payloads are parts of.
+fn source() -> Vec<u8> {
+    let longest = LENS.into_iter().max().unwrap_or(0);
+    (0..RECORDS + longest).map(|n| (n % 251) as u8).collect()
+}
+
+/// All records, in order: with one and with two blocks more than the payload
+/// fills, and with every kind there is.
+fn jobs(handles: &[Handle; 3]) -> Vec<SealJob> {
+    let mut at = 0;
+    let job = |n: usize| {
+        let len = LENS[n % LENS.len()];
+        let blocks = len / BLOCK + 1 + n % 2;
+        let body = at + RECORD_HEADER;
+        at = body + blocks * BLOCK + TAG;
+        SealJob {
+            key: handles[n % handles.len()].id(),
+            sequence: FIRST + n as u64,
+            kind: 1 + (n % 7) as u8,
+            blocks: blocks as u16,
+            payload: Span::new(Area::ONLY, n..n + len),
+            body,
+        }
+    };
+    (0..RECORDS).map(job).collect()
+}
+
+/// Where a record's ciphertext and tag are.
+fn body(job: &SealJob) -> Span {
+    let len = usize::from(job.blocks) * BLOCK + TAG;
+    Span::new(Area::ONLY, job.body..job.body + len)
+}
+
+/// `jobs`, cut into batches.
+fn batches(mut jobs: &[SealJob]) -> impl Iterator<Item = &[SealJob]> {
+    BATCHES.into_iter().map(move |count| {
+        let (batch, rest) = jobs.split_at(count);
+        jobs = rest;
+        batch
+    })
+}
+
+/// A store of the keys for all records.
+fn keys<K: RecordKeys>(kernel: Kernel, secrets: &Secrets) -> (KeyStore<K>, [Handle; 3]) {
+    let mut keys = KeyStore::new(kernel);
+    let handles = secrets.map(|secret| {
+        let handle = keys.install(&secret, epoch_of(FIRST));
+        keys.prepare(&handle, FIRST + RECORDS as u64);
+        handle
+    });
+    (keys, handles)
+}
+
+/// All records, as they are sent.
+fn sealed(kernel: Kernel, secrets: &Secrets) -> Vec<u8> {
+    let (keys, handles) = keys::<SealKeys>(kernel, secrets);
+    let (jobs, source) = (jobs(&handles), source());
+    let mut records = vec![0; jobs.last().map_or(0, |job| body(job).end())];
+    let mut batch = SealBatch::default();
+    for jobs in batches(&jobs) {
+        for job in jobs {
+            records[job.body - RECORD_HEADER..job.body].copy_from_slice(&job.blocks.to_be_bytes());
+            batch.push(*job);
+        }
+        batch.run(&keys, &[&source[..]], &mut records);
+    }
+    records
+}
+
+/// Whether each of `records` is opened, but for every fourth, in whose tag a bit
+/// is turned over first, and nothing else is touched.
+fn opens(kernel: Kernel, secrets: &Secrets, mut records: Vec<u8>) -> bool {
+    let (keys, handles) = keys::<OpenKeys>(kernel, secrets);
+    let (jobs, source) = (jobs(&handles), source());
+    let is_spoilt = |n: usize| n % 4 == 3;
+    for (n, job) in jobs.iter().enumerate().filter(|&(n, _)| is_spoilt(n)) {
+        // In the end a bit of each of the tag's bytes.
+        let byte = body(job).end() - 1 - n / 4 % TAG;
+        records[byte] ^= 1 << (n % 8);
+    }
+    let mut wanted = records.clone();
+    for (_, job) in jobs.iter().enumerate().filter(|&(n, _)| !is_spoilt(n)) {
+        let text = &mut wanted[job.body..body(job).end() - TAG];
+        text.fill(0);
+        text[..job.payload.len()].copy_from_slice(&source[job.payload.range()]);
+        text[job.payload.len()] = job.kind;
+    }
+
+    let mut held = Vec::new();
+    let mut batch = OpenBatch::default();
+    for jobs in batches(&jobs) {
+        batch.clear();
+        for job in jobs {
+            batch.push(OpenJob {
+                key: job.key,
+                sequence: job.sequence,
+                body: body(job),
+            });
+        }
+        batch.run(&keys, &mut &mut records[..]);
+        held.extend((0..batch.len()).map(|n| batch.result(n).1));
+    }
+    held.into_iter().eq((0..RECORDS).map(|n| !is_spoilt(n))) && records == wanted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OTHERS: Secrets = [SECRETS[0], SECRETS[2], SECRETS[2]];
+
+    fn is_the_answer(records: &[u8]) -> bool {
+        Sha256::digest(records)[..] == ANSWER
+    }
+
+    /// Goal: all kernels of this processor are right. Method: ask each.
+    #[test]
+    fn every_kernel_is_right() {
+        for kernel in Kernel::all() {
+            assert!(gives_right_answers(kernel), "{kernel:?}");
+        }
+    }
+
+    /// Goal: what a kernel seals wrong is noticed. Method: one of the three keys
+    /// is another.
+    #[test]
+    fn sealing_wrong_is_noticed() {
+        for kernel in Kernel::all() {
+            assert!(is_the_answer(&sealed(kernel, &SECRETS)), "{kernel:?}");
+            assert!(!is_the_answer(&sealed(kernel, &OTHERS)), "{kernel:?}");
+        }
+    }
+
+    /// Goal: what a kernel opens wrong is noticed. Method: one of the three keys
+    /// is another; one record was changed on the way; one was not that should
+    /// have been, so that a wrong tag seems to hold.
+    #[test]
+    fn opening_wrong_is_noticed() {
+        for kernel in Kernel::all() {
+            let right = sealed(kernel, &SECRETS);
+            assert!(opens(kernel, &SECRETS, right.clone()), "{kernel:?}");
+            assert!(!opens(kernel, &OTHERS, right.clone()), "{kernel:?}");
+            let last = right.len() - 1;
+            for (at, bit) in [(RECORD_HEADER, 1), (last, 1), (spoilt_first(), 1 << 3)] {
+                let mut changed = right.clone();
+                changed[at] ^= bit;
+                assert!(!opens(kernel, &SECRETS, changed), "{kernel:?}: {at}");
+            }
+        }
+    }
+
+    /// The byte of record 3 that [`opens`] changes.
+    fn spoilt_first() -> usize {
+        let (_, handles) = keys::<OpenKeys>(Kernel::PORTABLE, &SECRETS);
+        body(&jobs(&handles)[3]).end() - 1
+    }
+}
