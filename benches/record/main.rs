@@ -63,7 +63,10 @@ impl Case {
 }
 
 fn chosen() -> Kernel {
-    Kernel::chosen().expect("a kernel")
+    Kernel::chosen().unwrap_or_else(|why| {
+        eprintln!("{why}");
+        std::process::exit(2);
+    })
 }
 
 fn cases() -> Vec<Case> {
