@@ -38,19 +38,26 @@ fn expand(key: &[u8; 32]) -> [__m128i; ROUNDS + 1] {
     let mut keys = [_mm_setzero_si128(); ROUNDS + 1];
     keys[0] = load(low.first_chunk().expect("16 bytes"));
     keys[1] = load(high.first_chunk().expect("16 bytes"));
-    macro_rules! rounds {
-        ($($at:literal $constant:literal)*) => {$(
-            // RotWord, SubWord and the constant for the even ones; SubWord alone
-            // for the odd ones.
+    macro_rules! two {
+        ($at:literal $constant:literal) => {
+            one!($at $constant);
+            let word = _mm_aeskeygenassist_si128::<0>(keys[$at]);
+            keys[$at + 1] = mix(keys[$at - 1], _mm_shuffle_epi32::<0xaa>(word));
+        };
+    }
+    macro_rules! one {
+        ($at:literal $constant:literal) => {
             let word = _mm_aeskeygenassist_si128::<$constant>(keys[$at - 1]);
             keys[$at] = mix(keys[$at - 2], _mm_shuffle_epi32::<0xff>(word));
-            if $at < ROUNDS {
-                let word = _mm_aeskeygenassist_si128::<0>(keys[$at]);
-                keys[$at + 1] = mix(keys[$at - 1], _mm_shuffle_epi32::<0xaa>(word));
-            }
-        )*};
+        };
     }
-    rounds!(2 0x01 4 0x02 6 0x04 8 0x08 10 0x10 12 0x20 14 0x40);
+    two!(2 0x01);
+    two!(4 0x02);
+    two!(6 0x04);
+    two!(8 0x08);
+    two!(10 0x10);
+    two!(12 0x20);
+    one!(14 0x40);
     keys
 }
 

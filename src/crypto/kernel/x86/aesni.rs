@@ -70,7 +70,7 @@ unsafe fn seal<const COUNT: usize, const LANES: usize>(
     let mut cipher = Cipher::<COUNT>::new(front, first);
     // SAFETY: the caller promises `STEP` bytes for each step.
     let mut text = unsafe { gather(front, first) };
-    for part in 0..16 {
+    for part in 0..4 * cipher.most_blocks() {
         cipher.encipher_part(&mut text, part);
     }
     // SAFETY: as above.
@@ -183,27 +183,38 @@ impl<'a, const COUNT: usize> Cipher<'a, COUNT> {
         cipher
     }
 
+    /// How many blocks of a step are to be enciphered, at most.
+    fn most_blocks(&self) -> usize {
+        self.enciphered
+            .iter()
+            .fold(0, |most, &n| most.max(n))
+            .into()
+    }
+
     /// One of 16 parts of enciphering a step: a quarter of a block.
     #[inline]
     #[target_feature(enable = "aes,avx")]
     fn encipher_part(&mut self, text: &mut Text<COUNT>, part: usize) {
         let (block, quarter) = (part / 4, part % 4);
         if quarter == 0 {
-            for i in 0..COUNT {
-                let plain = _mm_xor_si128(text[i][block], self.keys[i].0[0]);
-                self.chains[i] = _mm_xor_si128(self.chains[i], plain);
+            for (text, (chain, keys)) in text.iter().zip(self.chains.iter_mut().zip(&self.keys)) {
+                let plain = _mm_xor_si128(text[block], keys.0[0]);
+                *chain = _mm_xor_si128(*chain, plain);
             }
         }
         for round in (4 * quarter).max(1)..(4 * quarter + 4).min(ROUNDS) {
-            for i in 0..COUNT {
-                self.chains[i] = _mm_aesenc_si128(self.chains[i], self.keys[i].0[round]);
+            for (chain, keys) in self.chains.iter_mut().zip(&self.keys) {
+                *chain = _mm_aesenc_si128(*chain, keys.0[round]);
             }
         }
         if quarter == 3 {
-            for i in 0..COUNT {
-                self.chains[i] = _mm_aesenclast_si128(self.chains[i], self.keys[i].0[ROUNDS]);
-                if block < usize::from(self.enciphered[i]) {
-                    text[i][block] = self.chains[i];
+            let chains = self.chains.iter_mut().zip(&self.keys);
+            for ((text, enciphered), (chain, keys)) in
+                text.iter_mut().zip(self.enciphered).zip(chains)
+            {
+                *chain = _mm_aesenclast_si128(*chain, keys.0[ROUNDS]);
+                if block < usize::from(enciphered) {
+                    text[block] = *chain;
                 }
             }
         }
@@ -324,26 +335,48 @@ fn compress<const COUNT: usize>(
         *four = swap_bytes(*four);
     }
     let before = *states;
-    for part in 0..16 {
-        let [k0, k1, k2, k3] = [0, 1, 2, 3].map(|i| K[4 * part + i].cast_signed());
-        let constants = _mm_set_epi32(k3, k2, k1, k0);
-        for (state, words) in states.iter_mut().zip(&mut words) {
-            let low = _mm_add_epi32(words[part % 4], constants);
-            let high = _mm_shuffle_epi32::<0b1110>(low);
-            state.cdgh = _mm_sha256rnds2_epu32(state.cdgh, state.abef, low);
-            state.abef = _mm_sha256rnds2_epu32(state.abef, state.cdgh, high);
-            if part < 12 {
-                let (third, last) = (words[(part + 2) % 4], words[(part + 3) % 4]);
-                let next = _mm_sha256msg1_epu32(words[part % 4], words[(part + 1) % 4]);
-                let next = _mm_add_epi32(next, _mm_alignr_epi8::<4>(last, third));
-                words[part % 4] = _mm_sha256msg2_epu32(next, last);
-            }
-        }
-        beside(part);
+    // A loop would have the words in memory, which they wait for.
+    macro_rules! parts {
+        ($($part:literal)*) => {$(
+            four_rounds::<COUNT, $part>(states, &mut words);
+            beside($part);
+        )*};
     }
+    parts!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
     for (state, before) in states.iter_mut().zip(before) {
         state.abef = _mm_add_epi32(state.abef, before.abef);
         state.cdgh = _mm_add_epi32(state.cdgh, before.cdgh);
+    }
+}
+
+/// Rounds 4 × `PART` to 4 × `PART` + 3, and the words for 16 rounds later.
+#[inline]
+#[target_feature(enable = "sha,sse4.1,avx")]
+fn four_rounds<const COUNT: usize, const PART: usize>(
+    states: &mut [State; COUNT],
+    words: &mut Text<COUNT>,
+) {
+    let [k0, k1, k2, k3] = const {
+        [
+            K[4 * PART],
+            K[4 * PART + 1],
+            K[4 * PART + 2],
+            K[4 * PART + 3],
+        ]
+    };
+    let [k0, k1, k2, k3] = [k0, k1, k2, k3].map(u32::cast_signed);
+    let constants = _mm_set_epi32(k3, k2, k1, k0);
+    for (state, words) in states.iter_mut().zip(words) {
+        let low = _mm_add_epi32(words[PART % 4], constants);
+        let high = _mm_shuffle_epi32::<0b1110>(low);
+        state.cdgh = _mm_sha256rnds2_epu32(state.cdgh, state.abef, low);
+        state.abef = _mm_sha256rnds2_epu32(state.abef, state.cdgh, high);
+        if PART < 12 {
+            let (third, last) = (words[(PART + 2) % 4], words[(PART + 3) % 4]);
+            let next = _mm_sha256msg1_epu32(words[PART % 4], words[(PART + 1) % 4]);
+            let next = _mm_add_epi32(next, _mm_alignr_epi8::<4>(last, third));
+            words[PART % 4] = _mm_sha256msg2_epu32(next, last);
+        }
     }
 }
 

@@ -100,7 +100,14 @@ impl Avx512Engine {
         let masks = masks(front);
         // SAFETY: the caller promises `STEP` bytes for each step.
         unsafe { gather(front, &mut self.plain) };
-        encipher(&self.keys, &mut self.chains, &self.plain, &mut self.sealed);
+        let blocks = masks.iter().filter(|&&mask| mask != 0).count();
+        encipher(
+            blocks,
+            &self.keys,
+            &mut self.chains,
+            &self.plain,
+            &mut self.sealed,
+        );
         keep(&self.plain, &masks, &mut self.sealed);
         // SAFETY: as above.
         unsafe { scatter(front, &self.sealed) };

@@ -290,19 +290,20 @@ pub(super) fn hash_and_encipher(
     }
 }
 
-/// Enciphers a step.
+/// Enciphers the first blocks of a step, at least one.
 #[target_feature(enable = "avx512f,vaes")]
 pub(super) fn encipher(
+    blocks: usize,
     keys: &Keys,
     chains: &mut Blocks,
     plain: &[Blocks; STEP_BLOCKS],
     sealed: &mut [Blocks; STEP_BLOCKS],
 ) {
+    assert!((1..=STEP_BLOCKS).contains(&blocks));
     // SAFETY: as in `hash`.
     unsafe {
         asm_with_registers!(
             chains!(load("{chains}", 16)),
-            "mov {left:e}, 4",
             "2:",
             aes!(0), aes!(1), aes!(2), aes!(3), aes!(4), aes!(5), aes!(6), aes!(7),
             aes!(8), aes!(9), aes!(10), aes!(11), aes!(12), aes!(13), aes!(14), aes!(15),
@@ -311,7 +312,7 @@ pub(super) fn encipher(
             "dec {left:e}",
             "jnz 2b",
             chains!(store("{chains}", 16)),
-            left = out(reg) _,
+            left = inout(reg) blocks => _,
             keys = in(reg) keys.as_ptr(),
             chains = in(reg) chains.as_mut_ptr(),
             plain = inout(reg) plain.as_ptr() => _,
