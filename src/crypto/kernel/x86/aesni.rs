@@ -1,21 +1,18 @@
-//! AES-NI and SHA-NI, four lanes at a time or one.
-//!
-//! Four streams keep the unit for SHA-256 busy, which can begin half an
-//! instruction in each cycle; four chains of AES for the step behind run beside
-//! it. So enciphering costs next to nothing.
+//! AES-NI and SHA-NI: four lanes at a time, or one in [`super::one`]. Here text
+//! comes and goes; what is done with it is in [`super::stitch128`].
 
 use std::arch::x86_64::*;
 
 use super::aes::{ROUNDS, Schedule, load, store};
-use super::front::{Columns, Engine, Front, STEP_BLOCKS};
-use super::sha::{K, OUTER_BITS};
+use super::front::{Engine, Front, STEP_BLOCKS};
+use super::one::{hash_one, seal_one};
+use super::sha::{State, padded};
+use super::stitch128::{STREAMS, Text, hash, hash_and_encipher};
 use crate::crypto::cpu::AesNi;
 use crate::limits::BLOCK;
 
-/// Lanes that are worked on side by side.
-const STREAMS: usize = 4;
-/// How many lanes it is best fed with: so that the end of one record does not
-/// part the others' runs.
+/// How many lanes it is best fed with: two times four, so that fewer of them wait
+/// for the end of one record.
 pub(super) const LANES: usize = 2 * STREAMS;
 
 /// Takes steps with what the token proves.
@@ -32,8 +29,8 @@ impl<const LANES: usize> Engine<LANES> for AesNiEngine {
             // promise.
             unsafe {
                 match active - first {
-                    1 => seal::<1, LANES>(front, first, steps),
-                    _ => seal::<STREAMS, LANES>(front, first, steps),
+                    1 => seal_one(front, first, steps),
+                    _ => seal_four(front, first, steps),
                 }
             }
         }
@@ -44,73 +41,69 @@ impl<const LANES: usize> Engine<LANES> for AesNiEngine {
             // SAFETY: as above.
             unsafe {
                 match active - first {
-                    1 => hash::<1, LANES>(front, first, steps),
-                    _ => hash::<STREAMS, LANES>(front, first, steps),
+                    1 => hash_one(front, first, steps),
+                    _ => hash_four(front, first, steps),
                 }
             }
         }
     }
 }
 
-/// A step of some lanes.
-type Text<const COUNT: usize> = [[__m128i; STEP_BLOCKS]; COUNT];
-
-/// Seals in `COUNT` lanes from `first` on.
+/// Seals in four lanes from `first` on: each step beside the hash of the one
+/// before.
 ///
 /// # Safety
 ///
 /// As of [`Engine::seal`].
 #[target_feature(enable = "aes,sha,sse4.1,avx")]
-unsafe fn seal<const COUNT: usize, const LANES: usize>(
-    front: &mut Front<'_, LANES>,
-    first: usize,
-    steps: usize,
-) {
-    let mut states = load_states::<COUNT, LANES>(front, first);
-    let mut cipher = Cipher::<COUNT>::new(front, first);
+unsafe fn seal_four<const LANES: usize>(front: &mut Front<'_, LANES>, first: usize, steps: usize) {
+    let mut states = load_states(front, first);
+    let mut cipher = Cipher::new(front, first);
     // SAFETY: the caller promises `STEP` bytes for each step.
-    let mut text = unsafe { gather(front, first) };
-    for part in 0..4 * cipher.most_blocks() {
-        cipher.encipher_part(&mut text, part);
+    let mut plain = unsafe { gather(front, first) };
+    let mut text = plain;
+    cipher.encipher(&mut text);
+    for _ in 1..steps {
+        cipher.keep(&plain, &mut text);
+        // SAFETY: as above.
+        unsafe { scatter(front, first, &text) };
+        front.advance::<STREAMS>(first);
+        // SAFETY: as above.
+        plain = unsafe { gather(front, first) };
+        let words = text;
+        hash_and_encipher(
+            &mut states,
+            words,
+            &cipher.keys,
+            &mut cipher.chains,
+            &plain,
+            &mut text,
+        );
     }
+    cipher.keep(&plain, &mut text);
     // SAFETY: as above.
     unsafe { scatter(front, first, &text) };
-    front.advance::<COUNT>(first);
-    for _ in 1..steps {
-        // SAFETY: as above.
-        let mut next = unsafe { gather(front, first) };
-        compress(&mut states, text, |part| {
-            cipher.encipher_part(&mut next, part)
-        });
-        // SAFETY: as above.
-        unsafe { scatter(front, first, &next) };
-        front.advance::<COUNT>(first);
-        text = next;
-    }
+    front.advance::<STREAMS>(first);
     put_outer(front, first, &mut text);
-    compress(&mut states, text, |_| {});
+    hash(&mut states, text);
     store_states(front, first, &states);
-    front.chain[first..first + COUNT].copy_from_slice(&cipher.chains);
+    front.chain[first..first + STREAMS].copy_from_slice(&cipher.chains);
 }
 
-/// Hashes in `COUNT` lanes from `first` on.
+/// Hashes in four lanes from `first` on.
 ///
 /// # Safety
 ///
 /// As of [`Engine::hash`].
 #[target_feature(enable = "aes,sha,sse4.1,avx")]
-unsafe fn hash<const COUNT: usize, const LANES: usize>(
-    front: &mut Front<'_, LANES>,
-    first: usize,
-    steps: usize,
-) {
-    let mut states = load_states::<COUNT, LANES>(front, first);
+unsafe fn hash_four<const LANES: usize>(front: &mut Front<'_, LANES>, first: usize, steps: usize) {
+    let mut states = load_states(front, first);
     for _ in 0..steps {
         // SAFETY: the caller promises `STEP` bytes for each step.
         let mut text = unsafe { gather(front, first) };
-        front.advance::<COUNT>(first);
+        front.advance::<STREAMS>(first);
         put_outer(front, first, &mut text);
-        compress(&mut states, text, |_| {});
+        hash(&mut states, text);
     }
     store_states(front, first, &states);
 }
@@ -122,14 +115,11 @@ unsafe fn hash<const COUNT: usize, const LANES: usize>(
 /// There are `STEP` bytes.
 #[inline]
 #[target_feature(enable = "avx")]
-unsafe fn gather<const COUNT: usize, const LANES: usize>(
-    front: &Front<'_, LANES>,
-    first: usize,
-) -> Text<COUNT> {
-    let mut text = [[_mm_setzero_si128(); STEP_BLOCKS]; COUNT];
-    for (lane, blocks) in (first..).zip(&mut text) {
-        let source = front.text[lane];
-        for (i, block) in blocks.iter_mut().enumerate() {
+unsafe fn gather<const LANES: usize>(front: &Front<'_, LANES>, first: usize) -> Text {
+    let mut text = [[_mm_setzero_si128(); STREAMS]; STEP_BLOCKS];
+    let sources = &front.text[first..][..STREAMS];
+    for (i, blocks) in text.iter_mut().enumerate() {
+        for (block, source) in blocks.iter_mut().zip(sources) {
             // SAFETY: the caller's promise.
             *block = unsafe { _mm_loadu_si128(source.add(i * BLOCK).cast()) };
         }
@@ -144,38 +134,34 @@ unsafe fn gather<const COUNT: usize, const LANES: usize>(
 /// There are `STEP` bytes, to which nothing else refers.
 #[inline]
 #[target_feature(enable = "avx")]
-unsafe fn scatter<const COUNT: usize, const LANES: usize>(
-    front: &Front<'_, LANES>,
-    first: usize,
-    text: &Text<COUNT>,
-) {
-    for (lane, blocks) in (first..).zip(text) {
-        let target = front.text[lane];
-        for (i, block) in blocks.iter().enumerate() {
+unsafe fn scatter<const LANES: usize>(front: &Front<'_, LANES>, first: usize, text: &Text) {
+    let targets = &front.text[first..][..STREAMS];
+    for (i, blocks) in text.iter().enumerate() {
+        for (block, target) in blocks.iter().zip(targets) {
             // SAFETY: the caller's promise.
             unsafe { _mm_storeu_si128(target.add(i * BLOCK).cast(), *block) };
         }
     }
 }
 
-/// Chains of AES, side by side.
-struct Cipher<'a, const COUNT: usize> {
-    keys: [&'a Schedule; COUNT],
-    chains: [__m128i; COUNT],
-    enciphered: [u8; COUNT],
+/// Four chains of AES.
+struct Cipher<'a> {
+    keys: [&'a Schedule; STREAMS],
+    chains: [__m128i; STREAMS],
+    enciphered: [u8; STREAMS],
 }
 
-impl<'a, const COUNT: usize> Cipher<'a, COUNT> {
-    /// Those of the lanes from `first` on. Idle ones take the keys of the first
-    /// lane, which is active, and leave the result.
+impl<'a> Cipher<'a> {
+    /// Those of the lanes from `first` on. Idle ones take the keys of the first of
+    /// all lanes, which is active.
     fn new<const LANES: usize>(front: &Front<'a, LANES>, first: usize) -> Self {
         let keys = front.cipher[0].expect("an active lane has a cipher");
         let mut cipher = Self {
-            keys: [keys; COUNT],
-            chains: [front.chain[first]; COUNT],
-            enciphered: [0; COUNT],
+            keys: [keys; STREAMS],
+            chains: [front.chain[first]; STREAMS],
+            enciphered: [0; STREAMS],
         };
-        for i in 0..COUNT {
+        for i in 0..STREAMS {
             cipher.keys[i] = front.cipher[first + i].unwrap_or(keys);
             cipher.chains[i] = front.chain[first + i];
             cipher.enciphered[i] = front.enciphered[first + i];
@@ -183,199 +169,73 @@ impl<'a, const COUNT: usize> Cipher<'a, COUNT> {
         cipher
     }
 
-    /// How many blocks of a step are to be enciphered, at most.
-    fn most_blocks(&self) -> usize {
-        self.enciphered
-            .iter()
-            .fold(0, |most, &n| most.max(n))
-            .into()
-    }
-
-    /// One of 16 parts of enciphering a step: a quarter of a block.
+    /// Enciphers as much of a step as any lane wants.
     #[inline]
     #[target_feature(enable = "aes,avx")]
-    fn encipher_part(&mut self, text: &mut Text<COUNT>, part: usize) {
-        let (block, quarter) = (part / 4, part % 4);
-        if quarter == 0 {
-            for (text, (chain, keys)) in text.iter().zip(self.chains.iter_mut().zip(&self.keys)) {
-                let plain = _mm_xor_si128(text[block], keys.0[0]);
-                *chain = _mm_xor_si128(*chain, plain);
+    fn encipher(&mut self, text: &mut Text) {
+        let most = self.enciphered.iter().fold(0, |most, &n| most.max(n));
+        for text in &mut text[..usize::from(most)] {
+            for ((chain, keys), text) in self.chains.iter_mut().zip(&self.keys).zip(&*text) {
+                *chain = _mm_xor_si128(*chain, _mm_xor_si128(*text, keys.0[0]));
             }
-        }
-        for round in (4 * quarter).max(1)..(4 * quarter + 4).min(ROUNDS) {
+            for round in 1..ROUNDS {
+                for (chain, keys) in self.chains.iter_mut().zip(&self.keys) {
+                    *chain = _mm_aesenc_si128(*chain, keys.0[round]);
+                }
+            }
             for (chain, keys) in self.chains.iter_mut().zip(&self.keys) {
-                *chain = _mm_aesenc_si128(*chain, keys.0[round]);
-            }
-        }
-        if quarter == 3 {
-            let chains = self.chains.iter_mut().zip(&self.keys);
-            for ((text, enciphered), (chain, keys)) in
-                text.iter_mut().zip(self.enciphered).zip(chains)
-            {
                 *chain = _mm_aesenclast_si128(*chain, keys.0[ROUNDS]);
-                if block < usize::from(enciphered) {
-                    text[block] = *chain;
+            }
+            *text = self.chains;
+        }
+    }
+
+    /// Takes back what was enciphered but should not be.
+    #[inline]
+    fn keep(&self, plain: &Text, text: &mut Text) {
+        if self.enciphered == [STEP_BLOCKS as u8; STREAMS] {
+            return;
+        }
+        for (block, (text, plain)) in text.iter_mut().zip(plain).enumerate() {
+            for ((text, plain), blocks) in text.iter_mut().zip(plain).zip(self.enciphered) {
+                if block >= usize::from(blocks) {
+                    *text = *plain;
                 }
             }
         }
     }
 }
 
-/// The states to begin with.
 #[inline]
 #[target_feature(enable = "sse4.1,avx")]
-fn load_states<const COUNT: usize, const LANES: usize>(
-    front: &Front<'_, LANES>,
-    first: usize,
-) -> [State; COUNT] {
-    let mut states = [State::new([0; 8]); COUNT];
+fn load_states<const LANES: usize>(front: &Front<'_, LANES>, first: usize) -> [State; STREAMS] {
+    let mut states = [State::new([0; 8]); STREAMS];
     for (lane, state) in (first..).zip(&mut states) {
-        let columns: &Columns<LANES> = if front.outer >> lane & 1 == 1 {
-            &front.outer_state
-        } else if front.inner >> lane & 1 == 1 {
-            &front.inner_state
-        } else {
-            &front.state
-        };
-        *state = State::new(columns.map(|word| word[lane]));
+        *state = State::new(front.begin_state(lane));
     }
     states
 }
 
 #[inline]
 #[target_feature(enable = "sse4.1,avx")]
-fn store_states<const LANES: usize>(front: &mut Front<'_, LANES>, first: usize, states: &[State]) {
+fn store_states<const LANES: usize>(
+    front: &mut Front<'_, LANES>,
+    first: usize,
+    states: &[State; STREAMS],
+) {
     for (lane, state) in (first..).zip(states) {
-        for (word, value) in front.state.iter_mut().zip(state.words()) {
-            word[lane] = value;
-        }
+        front.set_state(lane, state.words());
     }
 }
 
 /// Replaces the text of lanes that hash their state.
 #[inline]
 #[target_feature(enable = "sse4.1,avx")]
-fn put_outer<const LANES: usize>(
-    front: &Front<'_, LANES>,
-    first: usize,
-    text: &mut [[__m128i; STEP_BLOCKS]],
-) {
-    for (lane, blocks) in (first..).zip(text) {
-        if front.outer >> lane & 1 == 1 {
-            *blocks = padded(front.state.map(|word| word[lane]));
-        }
-    }
-}
-
-/// The inner hash with its padding, as bytes.
-#[inline]
-#[target_feature(enable = "sse4.1,avx")]
-fn padded(state: [u32; 8]) -> [__m128i; STEP_BLOCKS] {
-    let [a, b, c, d, e, f, g, h] = state.map(u32::cast_signed);
-    [
-        swap_bytes(_mm_set_epi32(d, c, b, a)),
-        swap_bytes(_mm_set_epi32(h, g, f, e)),
-        swap_bytes(_mm_set_epi32(0, 0, 0, i32::MIN)),
-        swap_bytes(_mm_set_epi32(OUTER_BITS, 0, 0, 0)),
-    ]
-}
-
-#[inline]
-#[target_feature(enable = "sse4.1,avx")]
-fn swap_bytes(words: __m128i) -> __m128i {
-    let order = _mm_set_epi64x(0x0c0d_0e0f_0809_0a0b, 0x0405_0607_0001_0203);
-    _mm_shuffle_epi8(words, order)
-}
-
-/// SHA-256's state as its instructions have it: words A, B, E, F and C, D, G, H.
-#[derive(Clone, Copy)]
-struct State {
-    abef: __m128i,
-    cdgh: __m128i,
-}
-
-impl State {
-    #[inline]
-    #[target_feature(enable = "sse4.1,avx")]
-    fn new(words: [u32; 8]) -> Self {
-        let [a, b, c, d, e, f, g, h] = words.map(u32::cast_signed);
-        Self {
-            abef: _mm_set_epi32(a, b, e, f),
-            cdgh: _mm_set_epi32(c, d, g, h),
-        }
-    }
-
-    #[inline]
-    #[target_feature(enable = "sse4.1,avx")]
-    fn words(self) -> [u32; 8] {
-        [
-            _mm_extract_epi32::<3>(self.abef),
-            _mm_extract_epi32::<2>(self.abef),
-            _mm_extract_epi32::<3>(self.cdgh),
-            _mm_extract_epi32::<2>(self.cdgh),
-            _mm_extract_epi32::<1>(self.abef),
-            _mm_extract_epi32::<0>(self.abef),
-            _mm_extract_epi32::<1>(self.cdgh),
-            _mm_extract_epi32::<0>(self.cdgh),
-        ]
-        .map(i32::cast_unsigned)
-    }
-}
-
-/// A step of SHA-256 in each lane; `beside` is called for each of 16 parts of it,
-/// to be done at the same time.
-#[inline]
-#[target_feature(enable = "sha,sse4.1,avx")]
-fn compress<const COUNT: usize>(
-    states: &mut [State; COUNT],
-    mut words: Text<COUNT>,
-    mut beside: impl FnMut(usize),
-) {
-    for four in words.as_flattened_mut() {
-        *four = swap_bytes(*four);
-    }
-    let before = *states;
-    // A loop would have the words in memory, which they wait for.
-    macro_rules! parts {
-        ($($part:literal)*) => {$(
-            four_rounds::<COUNT, $part>(states, &mut words);
-            beside($part);
-        )*};
-    }
-    parts!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
-    for (state, before) in states.iter_mut().zip(before) {
-        state.abef = _mm_add_epi32(state.abef, before.abef);
-        state.cdgh = _mm_add_epi32(state.cdgh, before.cdgh);
-    }
-}
-
-/// Rounds 4 × `PART` to 4 × `PART` + 3, and the words for 16 rounds later.
-#[inline]
-#[target_feature(enable = "sha,sse4.1,avx")]
-fn four_rounds<const COUNT: usize, const PART: usize>(
-    states: &mut [State; COUNT],
-    words: &mut Text<COUNT>,
-) {
-    let [k0, k1, k2, k3] = const {
-        [
-            K[4 * PART],
-            K[4 * PART + 1],
-            K[4 * PART + 2],
-            K[4 * PART + 3],
-        ]
-    };
-    let [k0, k1, k2, k3] = [k0, k1, k2, k3].map(u32::cast_signed);
-    let constants = _mm_set_epi32(k3, k2, k1, k0);
-    for (state, words) in states.iter_mut().zip(words) {
-        let low = _mm_add_epi32(words[PART % 4], constants);
-        let high = _mm_shuffle_epi32::<0b1110>(low);
-        state.cdgh = _mm_sha256rnds2_epu32(state.cdgh, state.abef, low);
-        state.abef = _mm_sha256rnds2_epu32(state.abef, state.cdgh, high);
-        if PART < 12 {
-            let (third, last) = (words[(PART + 2) % 4], words[(PART + 3) % 4]);
-            let next = _mm_sha256msg1_epu32(words[PART % 4], words[(PART + 1) % 4]);
-            let next = _mm_add_epi32(next, _mm_alignr_epi8::<4>(last, third));
-            words[PART % 4] = _mm_sha256msg2_epu32(next, last);
+fn put_outer<const LANES: usize>(front: &Front<'_, LANES>, first: usize, text: &mut Text) {
+    for i in (0..STREAMS).filter(|i| front.is_outer(first + i)) {
+        let state = front.state.map(|word| word[first + i]);
+        for (blocks, block) in text.iter_mut().zip(padded(state)) {
+            blocks[i] = block;
         }
     }
 }

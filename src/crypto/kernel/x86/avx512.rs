@@ -1,6 +1,6 @@
 //! AVX-512 and VAES: 32 lanes, each a word of the registers that hash and a
 //! quarter of those that encipher. Here text comes and goes; what is done with it
-//! is in [`super::stitch`]. Half the lanes or fewer are faster in
+//! is in [`super::stitch512`]. Half the lanes or fewer are faster in
 //! [`super::aesni`].
 
 use std::arch::x86_64::*;
@@ -11,7 +11,7 @@ use super::aes::{ROUNDS, Schedule};
 use super::aesni::AesNiEngine;
 use super::front::{Columns, Engine, Front, STEP_BLOCKS};
 use super::sha::OUTER_BITS;
-use super::stitch::{Blocks, Keys, States, Words, encipher, hash, hash_and_encipher};
+use super::stitch512::{Blocks, Keys, States, Words, encipher, hash, hash_and_encipher};
 use crate::crypto::cpu::Avx512;
 
 /// Lanes that one register hashes for.

@@ -103,6 +103,27 @@ impl<'a, const LANES: usize> Front<'a, LANES> {
         }
     }
 
+    /// The state that a lane begins with.
+    pub(super) fn begin_state(&self, lane: usize) -> [u32; 8] {
+        let columns = if self.is_outer(lane) {
+            &self.outer_state
+        } else if self.inner >> lane & 1 == 1 {
+            &self.inner_state
+        } else {
+            &self.state
+        };
+        columns.map(|word| word[lane])
+    }
+
+    /// Whether a lane hashes its state.
+    pub(super) fn is_outer(&self, lane: usize) -> bool {
+        self.outer >> lane & 1 == 1
+    }
+
+    pub(super) fn set_state(&mut self, lane: usize, state: [u32; 8]) {
+        put(&mut self.state, lane, &state);
+    }
+
     /// Makes lane `to` go on where lane `from` is.
     pub(super) fn copy(&mut self, from: usize, to: usize) {
         self.text[to] = self.text[from];

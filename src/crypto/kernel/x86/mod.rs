@@ -9,8 +9,10 @@ mod avx512;
 mod decrypt;
 mod front;
 mod lanes;
+mod one;
 mod sha;
-mod stitch;
+mod stitch128;
+mod stitch512;
 
 use std::cmp::Reverse;
 

@@ -1,10 +1,18 @@
-//! What SHA-256 is made of (FIPS 180-4), for both engines.
+//! What SHA-256 is made of (FIPS 180-4), and its state as SHA-NI has it.
+
+use std::arch::x86_64::*;
+
+use super::front::STEP_BLOCKS;
+
+/// Aligned as instructions that read 16 bytes of them want it.
+#[repr(align(16))]
+pub(super) struct Constants(pub(super) [u32; 64]);
 
 /// How many bits the outer hash covers: a key's block and the inner hash.
 pub(super) const OUTER_BITS: i32 = 8 * (64 + 32);
 
 /// The round constants (§4.2.2).
-pub(super) const K: [u32; 64] = [
+pub(super) static K: Constants = Constants([
     0x428a_2f98,
     0x7137_4491,
     0xb5c0_fbcf,
@@ -69,4 +77,74 @@ pub(super) const K: [u32; 64] = [
     0xa450_6ceb,
     0xbef9_a3f7,
     0xc671_78f2,
-];
+]);
+
+/// SHA-256's state as its instructions have it: words A, B, E, F and C, D, G, H.
+#[derive(Clone, Copy)]
+pub(super) struct State {
+    pub(super) abef: __m128i,
+    pub(super) cdgh: __m128i,
+}
+
+impl State {
+    #[inline]
+    #[target_feature(enable = "sse4.1,avx")]
+    pub(super) fn new(words: [u32; 8]) -> Self {
+        let [a, b, c, d, e, f, g, h] = words.map(u32::cast_signed);
+        Self {
+            abef: _mm_set_epi32(a, b, e, f),
+            cdgh: _mm_set_epi32(c, d, g, h),
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "sse4.1,avx")]
+    pub(super) fn words(self) -> [u32; 8] {
+        [
+            _mm_extract_epi32::<3>(self.abef),
+            _mm_extract_epi32::<2>(self.abef),
+            _mm_extract_epi32::<3>(self.cdgh),
+            _mm_extract_epi32::<2>(self.cdgh),
+            _mm_extract_epi32::<1>(self.abef),
+            _mm_extract_epi32::<0>(self.abef),
+            _mm_extract_epi32::<1>(self.cdgh),
+            _mm_extract_epi32::<0>(self.cdgh),
+        ]
+        .map(i32::cast_unsigned)
+    }
+
+    /// The sum, word by word.
+    #[inline]
+    #[target_feature(enable = "avx")]
+    pub(super) fn add(self, other: Self) -> Self {
+        Self {
+            abef: _mm_add_epi32(self.abef, other.abef),
+            cdgh: _mm_add_epi32(self.cdgh, other.cdgh),
+        }
+    }
+}
+
+/// The text that the outer hash covers: an inner hash, and its padding.
+#[inline]
+#[target_feature(enable = "sse4.1,avx")]
+pub(super) fn padded(state: [u32; 8]) -> [__m128i; STEP_BLOCKS] {
+    let [a, b, c, d, e, f, g, h] = state.map(u32::cast_signed);
+    let mut text = [
+        _mm_set_epi32(d, c, b, a),
+        _mm_set_epi32(h, g, f, e),
+        _mm_set_epi32(0, 0, 0, i32::MIN),
+        _mm_set_epi32(OUTER_BITS, 0, 0, 0),
+    ];
+    swap_bytes(&mut text);
+    text
+}
+
+/// Words to bytes, and back.
+#[inline]
+#[target_feature(enable = "sse4.1,avx")]
+pub(super) fn swap_bytes(text: &mut [__m128i]) {
+    let order = _mm_set_epi64x(0x0c0d_0e0f_0809_0a0b, 0x0405_0607_0001_0203);
+    for words in text {
+        *words = _mm_shuffle_epi8(*words, order);
+    }
+}

@@ -246,7 +246,7 @@ pub(super) fn hash(states: &mut States, words: &mut Words) {
             left = out(reg) _,
             states = in(reg) states.as_mut_ptr(),
             words = in(reg) words.as_mut_ptr(),
-            constants = inout(reg) K.as_ptr() => _,
+            constants = inout(reg) K.0.as_ptr() => _,
         );
     }
 }
@@ -281,7 +281,7 @@ pub(super) fn hash_and_encipher(
             left = out(reg) _,
             states = in(reg) states.as_mut_ptr(),
             words = in(reg) words.as_mut_ptr(),
-            constants = inout(reg) K.as_ptr() => _,
+            constants = inout(reg) K.0.as_ptr() => _,
             keys = in(reg) keys.as_ptr(),
             chains = in(reg) chains.as_mut_ptr(),
             plain = inout(reg) plain.as_ptr() => _,
