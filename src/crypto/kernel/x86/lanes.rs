@@ -176,7 +176,7 @@ impl<'a, E: Engine<LANES>, const LANES: usize> Lanes<'a, E, LANES> {
             Text::Check(text) => {
                 self.front.enciphered[lane] = 0;
                 let (whole, rest) = text.split_at(text.len() / STEP * STEP);
-                self.tails[lane].0[..rest.len()].copy_from_slice(rest);
+                self.tails[lane].begin(rest);
                 self.front.text[lane] = whole.as_ptr().cast_mut();
                 (text.len(), &mut [][..])
             }
@@ -184,7 +184,7 @@ impl<'a, E: Engine<LANES>, const LANES: usize> Lanes<'a, E, LANES> {
                 self.set_cipher(lane, cipher);
                 let len = text.len();
                 let (whole, rest) = text.split_at_mut(len / STEP * STEP);
-                self.tails[lane].0[..rest.len()].copy_from_slice(rest);
+                self.tails[lane].begin(rest);
                 self.front.text[lane] = whole.as_mut_ptr();
                 (len, rest)
             }
@@ -195,7 +195,7 @@ impl<'a, E: Engine<LANES>, const LANES: usize> Lanes<'a, E, LANES> {
         self.walks[lane] = Some(Walk {
             phase: Phase::Text,
             last,
-            tail_steps: end_tail(&mut self.tails[lane].0, len, record.sequence),
+            tail_steps: self.tails[lane].end(len, record.sequence),
             tag: record.tag,
         });
         if self.left[lane] == 0 {
@@ -227,8 +227,7 @@ impl<'a, E: Engine<LANES>, const LANES: usize> Lanes<'a, E, LANES> {
             }
             Phase::Tail => {
                 self.front.enciphered[lane] = 0;
-                let sealed = &self.tails[lane].0[..walk.last.len()];
-                walk.last.copy_from_slice(sealed);
+                copy_blocks(&self.tails[lane].0, walk.last);
                 if walk.tail_steps > 1 {
                     self.offset[lane] = STEP;
                     Phase::SecondTail
@@ -271,13 +270,28 @@ impl<'a, E: Engine<LANES>, const LANES: usize> Lanes<'a, E, LANES> {
     }
 }
 
-/// Puts behind the end of a text of `len` bytes what else its MAC covers, and the
-/// padding; says how many steps that makes.
-fn end_tail(tail: &mut [u8; 2 * STEP], len: usize, sequence: u64) -> usize {
-    let end = len % STEP;
-    let behind = &mut tail[end..];
-    behind.fill(0);
-    behind[..8].copy_from_slice(&sequence.to_be_bytes());
-    behind[8..10].copy_from_slice(&((len / BLOCK) as u16).to_be_bytes());
-    finish(tail, end + 10, HASH_BLOCK + len + 10)
+impl Tail {
+    /// Begins with the end of a text: less than a step.
+    fn begin(&mut self, text: &[u8]) {
+        self.0 = [0; 2 * STEP];
+        copy_blocks(text, &mut self.0);
+    }
+
+    /// Puts behind the end of a text of `len` bytes what else its MAC covers, and
+    /// the padding; says how many steps that makes.
+    fn end(&mut self, len: usize, sequence: u64) -> usize {
+        let end = len % STEP;
+        let behind = &mut self.0[end..];
+        behind[..8].copy_from_slice(&sequence.to_be_bytes());
+        behind[8..10].copy_from_slice(&((len / BLOCK) as u16).to_be_bytes());
+        finish(&mut self.0, end + 10, HASH_BLOCK + len + 10)
+    }
+}
+
+/// Copies as many blocks as both have.
+fn copy_blocks(from: &[u8], to: &mut [u8]) {
+    let (from, to) = (from.as_chunks::<BLOCK>().0, to.as_chunks_mut().0);
+    for (from, to) in from.iter().zip(to) {
+        *to = *from;
+    }
 }
