@@ -148,7 +148,8 @@ unsafe fn scatter<const LANES: usize>(front: &Front<'_, LANES>, first: usize, te
 struct Cipher<'a> {
     keys: [&'a Schedule; STREAMS],
     chains: [__m128i; STREAMS],
-    enciphered: [u8; STREAMS],
+    /// Blocks of each lane, from here on.
+    left: [u16; STREAMS],
 }
 
 impl<'a> Cipher<'a> {
@@ -159,12 +160,12 @@ impl<'a> Cipher<'a> {
         let mut cipher = Self {
             keys: [keys; STREAMS],
             chains: [front.chain[first]; STREAMS],
-            enciphered: [0; STREAMS],
+            left: [0; STREAMS],
         };
         for i in 0..STREAMS {
             cipher.keys[i] = front.cipher[first + i].unwrap_or(keys);
             cipher.chains[i] = front.chain[first + i];
-            cipher.enciphered[i] = front.enciphered[first + i];
+            cipher.left[i] = front.to_encipher[first + i];
         }
         cipher
     }
@@ -173,8 +174,8 @@ impl<'a> Cipher<'a> {
     #[inline]
     #[target_feature(enable = "aes,avx")]
     fn encipher(&mut self, text: &mut Text) {
-        let most = self.enciphered.iter().fold(0, |most, &n| most.max(n));
-        for text in &mut text[..usize::from(most)] {
+        let most = self.left.iter().fold(0, |most, &blocks| most.max(blocks));
+        for text in text.iter_mut().take(usize::from(most)) {
             for ((chain, keys), text) in self.chains.iter_mut().zip(&self.keys).zip(&*text) {
                 *chain = _mm_xor_si128(*chain, _mm_xor_si128(*text, keys.0[0]));
             }
@@ -190,19 +191,21 @@ impl<'a> Cipher<'a> {
         }
     }
 
-    /// Takes back what was enciphered but should not be.
+    /// Takes back what was enciphered but should not be, and goes on to the next
+    /// step.
     #[inline]
-    fn keep(&self, plain: &Text, text: &mut Text) {
-        if self.enciphered == [STEP_BLOCKS as u8; STREAMS] {
-            return;
-        }
-        for (block, (text, plain)) in text.iter_mut().zip(plain).enumerate() {
-            for ((text, plain), blocks) in text.iter_mut().zip(plain).zip(self.enciphered) {
-                if block >= usize::from(blocks) {
-                    *text = *plain;
+    fn keep(&mut self, plain: &Text, text: &mut Text) {
+        let step = STEP_BLOCKS as u16;
+        if self.left.iter().any(|&blocks| blocks < step) {
+            for (block, (text, plain)) in (0..).zip(text.iter_mut().zip(plain)) {
+                for ((text, plain), blocks) in text.iter_mut().zip(plain).zip(self.left) {
+                    if block >= blocks {
+                        *text = *plain;
+                    }
                 }
             }
         }
+        self.left = self.left.map(|blocks| blocks.saturating_sub(step));
     }
 }
 

@@ -93,14 +93,14 @@ impl Avx512Engine {
     /// # Safety
     ///
     /// As of [`Engine::seal`].
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,vaes")]
+    #[target_feature(enable = "avx512f,avx512bw,vaes")]
     unsafe fn seal_all(&mut self, front: &mut Front<'_, LANES>, steps: usize) {
         load_states(front, &mut self.states);
         load_chains(front, &mut self.chains);
-        let masks = masks(front);
+        let first = masks(front, 0);
         // SAFETY: the caller promises `STEP` bytes for each step.
         unsafe { gather(front, &mut self.plain) };
-        let blocks = masks.iter().filter(|&&mask| mask != 0).count();
+        let blocks = first.iter().filter(|&&mask| mask != 0).count();
         encipher(
             blocks,
             &self.keys,
@@ -108,11 +108,11 @@ impl Avx512Engine {
             &self.plain,
             &mut self.sealed,
         );
-        keep(&self.plain, &masks, &mut self.sealed);
+        keep(&self.plain, &first, &mut self.sealed);
         // SAFETY: as above.
         unsafe { scatter(front, &self.sealed) };
         front.advance::<LANES>(0);
-        for _ in 1..steps {
+        for step in 1..steps {
             spread(&self.sealed, &mut self.words);
             // SAFETY: as above.
             unsafe { gather(front, &mut self.plain) };
@@ -124,7 +124,7 @@ impl Avx512Engine {
                 &self.plain,
                 &mut self.sealed,
             );
-            keep(&self.plain, &masks, &mut self.sealed);
+            keep(&self.plain, &masks(front, step), &mut self.sealed);
             // SAFETY: as above.
             unsafe { scatter(front, &self.sealed) };
             front.advance::<LANES>(0);
@@ -237,13 +237,14 @@ fn store_chains(front: &mut Front<'_, LANES>, chains: &Blocks) {
 type Masks = [u32; STEP_BLOCKS];
 
 #[inline]
-#[target_feature(enable = "avx512bw,avx512vl")]
-fn masks(front: &Front<'_, LANES>) -> Masks {
-    // SAFETY: there are 32 bytes.
-    let counts = unsafe { _mm256_loadu_si256(front.enciphered.as_ptr().cast()) };
+#[target_feature(enable = "avx512bw")]
+fn masks(front: &Front<'_, LANES>, step: usize) -> Masks {
+    // SAFETY: there are 32 times 2 bytes.
+    let counts = unsafe { _mm512_loadu_si512(front.to_encipher.as_ptr().cast()) };
+    let before = (STEP_BLOCKS * step) as i16;
     let mut masks = [0; STEP_BLOCKS];
-    for (mask, block) in masks.iter_mut().zip(0..) {
-        *mask = _mm256_cmpgt_epu8_mask(counts, _mm256_set1_epi8(block));
+    for (mask, block) in masks.iter_mut().zip(before..) {
+        *mask = _mm512_cmpgt_epu16_mask(counts, _mm512_set1_epi16(block));
     }
     masks
 }

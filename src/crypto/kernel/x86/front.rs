@@ -41,10 +41,10 @@ pub(super) trait Engine<const LANES: usize> {
 /// lanes too. If a lane is in `outer`, it is a run of one step.
 pub(super) struct Front<'a, const LANES: usize> {
     pub(super) text: [*mut u8; LANES],
-    /// How far it goes in a step: the engine moves it.
+    /// How far it goes in a step; the engine moves it.
     pub(super) stride: [usize; LANES],
-    /// How many blocks of each step are enciphered, from the first.
-    pub(super) enciphered: [u8; LANES],
+    /// How many blocks are enciphered, from here on; what is behind them is not.
+    pub(super) to_encipher: [u16; LANES],
     /// The block of ciphertext before, or the IV.
     pub(super) chain: [__m128i; LANES],
     pub(super) cipher: [Option<&'a Schedule>; LANES],
@@ -71,7 +71,7 @@ impl<'a, const LANES: usize> Front<'a, LANES> {
         Self {
             text: [ptr::null_mut(); LANES],
             stride: [0; LANES],
-            enciphered: [0; LANES],
+            to_encipher: [0; LANES],
             chain: [zero; LANES],
             cipher: [None; LANES],
             mac: [None; LANES],
@@ -128,7 +128,7 @@ impl<'a, const LANES: usize> Front<'a, LANES> {
     pub(super) fn copy(&mut self, from: usize, to: usize) {
         self.text[to] = self.text[from];
         self.stride[to] = self.stride[from];
-        self.enciphered[to] = self.enciphered[from];
+        self.to_encipher[to] = self.to_encipher[from];
         self.chain[to] = self.chain[from];
         self.cipher[to] = self.cipher[from];
         self.mac[to] = self.mac[from];

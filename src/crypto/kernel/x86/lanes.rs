@@ -49,10 +49,8 @@ pub(super) struct Cipher<'a> {
 enum Phase {
     /// In its text.
     Text,
-    /// In the first, or only, step of the tail.
+    /// In the tail.
     Tail,
-    /// In the second step of the tail.
-    SecondTail,
     /// In the outer hash.
     Outer,
 }
@@ -62,7 +60,7 @@ struct Walk<'a> {
     phase: Phase,
     /// Where the enciphered blocks of the tail go.
     last: &'a mut [u8],
-    tail_steps: usize,
+    tail_steps: i16,
     tag: &'a mut [u8; TAG],
 }
 
@@ -71,6 +69,12 @@ struct Walk<'a> {
 #[repr(align(64))]
 struct Tail([u8; 2 * STEP]);
 
+/// A text that ends in time is worked on in the tail from its beginning.
+const SHORT: usize = 2 * STEP - 10 - 9;
+
+/// In place of an offset.
+const IN_TEXT: usize = usize::MAX;
+
 /// The lanes of one batch.
 struct Lanes<'a, E, const LANES: usize> {
     engine: E,
@@ -78,7 +82,7 @@ struct Lanes<'a, E, const LANES: usize> {
     /// Steps until the phase ends. Of a type that any processor finds the least
     /// of quickly; the most of a record are 256.
     left: [i16; LANES],
-    /// Where in its tail a lane is whose stride is 0.
+    /// Where in its tail a lane is, or [`IN_TEXT`].
     offset: [usize; LANES],
     walks: [Option<Walk<'a>>; LANES],
     tails: [Tail; LANES],
@@ -139,11 +143,11 @@ impl<'a, E: Engine<LANES>, const LANES: usize> Lanes<'a, E, LANES> {
         assert!((1..i16::MAX).contains(&least), "a lane is active");
         self.aim_at_tails();
         // SAFETY: in its text a lane has `left` × `STEP` bytes, as `start` has set
-        // it, borrowed for 'a, and mutably if all are to be sealed. All others,
-        // with no stride, have a step in a tail of their own, which nobody touches
-        // until this returns.
+        // it, borrowed for 'a, and mutably if all are to be sealed. In its tail it
+        // has as many, as `Tail::end` has told; an idle lane, and one in its outer
+        // hash, have a step. Nobody touches the tails until this returns.
         unsafe {
-            if self.front.enciphered.iter().any(|&blocks| blocks > 0) {
+            if self.front.to_encipher.iter().any(|&blocks| blocks > 0) {
                 self.engine
                     .seal(&mut self.front, self.active, least as usize);
             } else {
@@ -153,8 +157,13 @@ impl<'a, E: Engine<LANES>, const LANES: usize> Lanes<'a, E, LANES> {
         }
         self.front.inner = 0;
         self.front.outer = 0;
-        for left in &mut self.left[..self.active] {
-            *left -= least;
+        for lane in 0..self.active {
+            self.left[lane] -= least;
+            let blocks = &mut self.front.to_encipher[lane];
+            *blocks = blocks.saturating_sub(STEP_BLOCKS as u16 * least as u16);
+            if self.offset[lane] != IN_TEXT {
+                self.offset[lane] += STEP * least as usize;
+            }
         }
     }
 
@@ -162,9 +171,9 @@ impl<'a, E: Engine<LANES>, const LANES: usize> Lanes<'a, E, LANES> {
     fn aim_at_tails(&mut self) {
         let tails = self.tails.as_mut_ptr().cast::<u8>();
         for lane in 0..LANES {
-            let tail = tails.wrapping_add(lane * size_of::<Tail>() + self.offset[lane]);
-            if self.front.stride[lane] == 0 {
-                self.front.text[lane] = tail;
+            let tail = tails.wrapping_add(lane * size_of::<Tail>());
+            if self.offset[lane] != IN_TEXT {
+                self.front.text[lane] = tail.wrapping_add(self.offset[lane]);
             }
         }
     }
@@ -172,40 +181,41 @@ impl<'a, E: Engine<LANES>, const LANES: usize> Lanes<'a, E, LANES> {
     /// Begins a record in a lane that has none.
     fn start(&mut self, lane: usize, record: Record<'a>) {
         assert_eq!(matches!(record.text, Text::Seal(..)), self.seals);
-        let (len, last) = match record.text {
+        let (len, whole, last) = match record.text {
             Text::Check(text) => {
-                self.front.enciphered[lane] = 0;
-                let (whole, rest) = text.split_at(text.len() / STEP * STEP);
+                let (whole, rest) = text.split_at(whole_steps(text.len()));
                 self.tails[lane].begin(rest);
+                self.front.to_encipher[lane] = 0;
                 self.front.text[lane] = whole.as_ptr().cast_mut();
-                (text.len(), &mut [][..])
+                (text.len(), whole.len(), &mut [][..])
             }
             Text::Seal(cipher, text) => {
-                self.set_cipher(lane, cipher);
                 let len = text.len();
-                let (whole, rest) = text.split_at_mut(len / STEP * STEP);
+                let (whole, rest) = text.split_at_mut(whole_steps(len));
                 self.tails[lane].begin(rest);
+                self.front.to_encipher[lane] = (len / BLOCK) as u16;
+                self.set_cipher(lane, cipher);
                 self.front.text[lane] = whole.as_mut_ptr();
-                (len, rest)
+                (len, whole.len(), rest)
             }
         };
         self.front.stride[lane] = STEP;
-        self.left[lane] = (len / STEP) as i16;
+        self.offset[lane] = IN_TEXT;
+        self.left[lane] = (whole / STEP) as i16;
         self.front.begin_hash(lane, record.mac);
         self.walks[lane] = Some(Walk {
             phase: Phase::Text,
             last,
-            tail_steps: self.tails[lane].end(len, record.sequence),
+            tail_steps: self.tails[lane].end(len - whole, len, record.sequence),
             tag: record.tag,
         });
-        if self.left[lane] == 0 {
+        if whole == 0 {
             self.next_phase(lane);
         }
     }
 
     fn set_cipher(&mut self, lane: usize, cipher: Cipher<'a>) {
         self.front.chain[lane] = cipher.iv;
-        self.front.enciphered[lane] = STEP_BLOCKS as u8;
         let there = self.front.cipher[lane];
         if !there.is_some_and(|there| ptr::eq(there, cipher.keys)) {
             self.front.cipher[lane] = Some(cipher.keys);
@@ -217,33 +227,23 @@ impl<'a, E: Engine<LANES>, const LANES: usize> Lanes<'a, E, LANES> {
     /// its tag is written.
     fn next_phase(&mut self, lane: usize) -> bool {
         let walk = self.walks[lane].as_mut().expect("the lane is active");
-        self.left[lane] = 1;
-        walk.phase = match walk.phase {
+        self.offset[lane] = 0;
+        match walk.phase {
             Phase::Text => {
-                self.front.stride[lane] = 0;
-                self.offset[lane] = 0;
-                self.front.enciphered[lane] = (walk.last.len() / BLOCK) as u8;
-                Phase::Tail
+                walk.phase = Phase::Tail;
+                self.left[lane] = walk.tail_steps;
             }
             Phase::Tail => {
-                self.front.enciphered[lane] = 0;
                 copy_blocks(&self.tails[lane].0, walk.last);
-                if walk.tail_steps > 1 {
-                    self.offset[lane] = STEP;
-                    Phase::SecondTail
-                } else {
-                    Phase::Outer
-                }
+                walk.phase = Phase::Outer;
+                self.left[lane] = 1;
+                self.front.outer |= 1 << lane;
             }
-            Phase::SecondTail => Phase::Outer,
             Phase::Outer => {
                 let state = self.front.state.map(|word| word[lane]);
                 write_words(&state[..TAG / 4], &mut walk.tag[..]);
                 return false;
             }
-        };
-        if walk.phase == Phase::Outer {
-            self.front.outer |= 1 << lane;
         }
         true
     }
@@ -266,25 +266,29 @@ impl<'a, E: Engine<LANES>, const LANES: usize> Lanes<'a, E, LANES> {
         self.left[last] = i16::MAX;
         self.offset[last] = 0;
         self.front.stride[last] = 0;
-        self.front.enciphered[last] = 0;
+        self.front.to_encipher[last] = 0;
     }
 }
 
+/// How much of a text of `len` bytes is worked on where it is.
+fn whole_steps(len: usize) -> usize {
+    if len > SHORT { len / STEP * STEP } else { 0 }
+}
+
 impl Tail {
-    /// Begins with the end of a text: less than a step.
+    /// Begins with the end of a text, in whole blocks.
     fn begin(&mut self, text: &[u8]) {
         self.0 = [0; 2 * STEP];
         copy_blocks(text, &mut self.0);
     }
 
-    /// Puts behind the end of a text of `len` bytes what else its MAC covers, and
-    /// the padding; says how many steps that makes.
-    fn end(&mut self, len: usize, sequence: u64) -> usize {
-        let end = len % STEP;
+    /// Puts behind the last `end` bytes of a text of `len` what else its MAC covers,
+    /// and the padding; says how many steps that makes.
+    fn end(&mut self, end: usize, len: usize, sequence: u64) -> i16 {
         let behind = &mut self.0[end..];
         behind[..8].copy_from_slice(&sequence.to_be_bytes());
         behind[8..10].copy_from_slice(&((len / BLOCK) as u16).to_be_bytes());
-        finish(&mut self.0, end + 10, HASH_BLOCK + len + 10)
+        finish(&mut self.0, end + 10, HASH_BLOCK + len + 10) as i16
     }
 }
 

@@ -23,10 +23,11 @@ pub(super) unsafe fn seal_one<const LANES: usize>(
     steps: usize,
 ) {
     let mut state = State::new(front.begin_state(lane));
-    for _ in 0..steps {
+    for step in 0..steps {
         // SAFETY: the caller promises `STEP` bytes for each step.
         let mut text = unsafe { gather(front, lane) };
-        encipher(front, lane, &mut text);
+        let blocks = usize::from(front.to_encipher[lane]).saturating_sub(step * STEP_BLOCKS);
+        encipher(front, lane, &mut text[..blocks.min(STEP_BLOCKS)]);
         for (i, block) in text.iter().enumerate() {
             // SAFETY: as above; nothing else refers to them.
             unsafe { _mm_storeu_si128(front.text[lane].add(i * BLOCK).cast(), *block) };
@@ -76,10 +77,10 @@ unsafe fn gather<const LANES: usize>(front: &Front<'_, LANES>, lane: usize) -> T
 
 #[inline]
 #[target_feature(enable = "aes,avx")]
-fn encipher<const LANES: usize>(front: &mut Front<'_, LANES>, lane: usize, text: &mut Text) {
+fn encipher<const LANES: usize>(front: &mut Front<'_, LANES>, lane: usize, text: &mut [__m128i]) {
     let keys = &front.cipher[lane].expect("an active lane has a cipher").0;
     let mut chain = front.chain[lane];
-    for block in &mut text[..usize::from(front.enciphered[lane])] {
+    for block in text {
         chain = _mm_xor_si128(chain, _mm_xor_si128(*block, keys[0]));
         for key in &keys[1..ROUNDS] {
             chain = _mm_aesenc_si128(chain, *key);
