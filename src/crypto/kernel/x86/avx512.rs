@@ -27,6 +27,10 @@ const GROUPS: usize = SET / QUARTERS;
 /// So few active lanes are faster there.
 pub(super) const FEW: usize = 16;
 
+/// In so few steps, what is done for one beside the other is not worth the code
+/// that has to be fetched for it.
+const FEW_STEPS: usize = 2;
+
 /// Takes steps with what the token proves.
 pub(super) struct Avx512Engine {
     token: Avx512,
@@ -97,34 +101,22 @@ impl Avx512Engine {
     unsafe fn seal_all(&mut self, front: &mut Front<'_, LANES>, steps: usize) {
         load_states(front, &mut self.states);
         load_chains(front, &mut self.chains);
-        let first = masks(front, 0);
-        // SAFETY: the caller promises `STEP` bytes for each step.
-        unsafe { gather(front, &mut self.plain) };
-        let blocks = first.iter().filter(|&&mask| mask != 0).count();
-        encipher(
-            blocks,
-            &self.keys,
-            &mut self.chains,
-            &self.plain,
-            &mut self.sealed,
-        );
-        keep(&self.plain, &first, &mut self.sealed);
-        // SAFETY: as above.
-        unsafe { scatter(front, &self.sealed) };
-        front.advance::<LANES>(0);
-        for step in 1..steps {
-            spread(&self.sealed, &mut self.words);
-            // SAFETY: as above.
+        for step in 0..steps {
+            if step > 0 {
+                spread(&self.sealed, &mut self.words);
+            }
+            // SAFETY: the caller promises `STEP` bytes for each step.
             unsafe { gather(front, &mut self.plain) };
-            hash_and_encipher(
-                &mut self.states,
-                &mut self.words,
-                &self.keys,
-                &mut self.chains,
-                &self.plain,
-                &mut self.sealed,
-            );
-            keep(&self.plain, &masks(front, step), &mut self.sealed);
+            let masks = masks(front, step);
+            if step > 0 && steps > FEW_STEPS {
+                self.hash_and_encipher();
+            } else {
+                if step > 0 {
+                    hash(&mut self.states, &mut self.words);
+                }
+                self.encipher(&masks);
+            }
+            keep(&self.plain, &masks, &mut self.sealed);
             // SAFETY: as above.
             unsafe { scatter(front, &self.sealed) };
             front.advance::<LANES>(0);
@@ -134,6 +126,34 @@ impl Avx512Engine {
         hash(&mut self.states, &mut self.words);
         store_states(front, &self.states);
         store_chains(front, &self.chains);
+    }
+
+    /// Hashes the step before, and enciphers this one.
+    #[target_feature(enable = "avx512f,vaes")]
+    fn hash_and_encipher(&mut self) {
+        hash_and_encipher(
+            &mut self.states,
+            &mut self.words,
+            &self.keys,
+            &mut self.chains,
+            &self.plain,
+            &mut self.sealed,
+        );
+    }
+
+    /// Enciphers as many blocks of this step as any lane wants.
+    #[target_feature(enable = "avx512f,vaes")]
+    fn encipher(&mut self, masks: &Masks) {
+        let blocks = masks.iter().filter(|&&lanes| lanes != 0).count();
+        if blocks > 0 {
+            encipher(
+                blocks,
+                &self.keys,
+                &mut self.chains,
+                &self.plain,
+                &mut self.sealed,
+            );
+        }
     }
 
     /// # Safety

@@ -11,6 +11,9 @@
 //! [`hash_and_encipher`] a round of AES for other text: 16 rounds go with a block
 //! of every lane, and 64 with a step.
 //!
+//! Each function is there once, because the first-level cache of instructions has
+//! little more room than they need.
+//!
 //! No instruction here takes longer for some values than for others, and no
 //! address and no branch depends on one.
 
@@ -227,6 +230,7 @@ macro_rules! asm_with_registers {
 }
 
 /// Hashes a step. The words are lost.
+#[inline(never)]
 #[target_feature(enable = "avx512f")]
 pub(super) fn hash(states: &mut States, words: &mut Words) {
     // SAFETY: it reads K and reads and writes what it is given, all of it within
@@ -252,6 +256,7 @@ pub(super) fn hash(states: &mut States, words: &mut Words) {
 }
 
 /// Hashes a step, and enciphers another. The words are lost.
+#[inline(never)]
 #[target_feature(enable = "avx512f,vaes")]
 pub(super) fn hash_and_encipher(
     states: &mut States,
@@ -291,6 +296,7 @@ pub(super) fn hash_and_encipher(
 }
 
 /// Enciphers the first blocks of a step, at least one.
+#[inline(never)]
 #[target_feature(enable = "avx512f,vaes")]
 pub(super) fn encipher(
     blocks: usize,
