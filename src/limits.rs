@@ -82,11 +82,11 @@ pub const TOO_SLOW: Duration = Duration::from_secs(1);
 /// spin on a connection it cannot accept.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Room that one tick reads into. Four peers' budgets: enough records to fill
-/// every lane, small enough to stay in the second-level cache.
-pub const INPUT_SCRATCH: usize = 4 * READ_BUDGET;
+/// Room that one tick reads into. Eight peers' budgets: 32 full records fill every
+/// lane, and still fit the second-level cache.
+pub const INPUT_SCRATCH: usize = 8 * READ_BUDGET;
 /// Room that one round of sealing writes into.
-pub const OUTPUT_SCRATCH: usize = 4 * SEAL_BUDGET;
+pub const OUTPUT_SCRATCH: usize = 8 * SEAL_BUDGET;
 /// Most bytes read from one peer in one tick: four full records fill lanes when
 /// few peers stream, and no peer waits long for its turn.
 pub const READ_BUDGET: usize = 4 * MAX_RECORD;

@@ -12,7 +12,7 @@ use crate::crypto::batch::{OpenBatch, SealBatch};
 use crate::crypto::kernel::Kernel;
 use crate::crypto::keys::Keys;
 use crate::error::{Abort, Reason};
-use crate::limits::{INPUT_SCRATCH, SEAL_BUDGET};
+use crate::limits::{INPUT_SCRATCH, OUTPUT_SCRATCH};
 use crate::span::{Area, Span};
 use crate::time::Time;
 use crate::wire::chunks;
@@ -186,7 +186,7 @@ impl Session {
         let start = output.len();
         // A record adds at most 34 bytes to its payload; a hello and four empty
         // records may come on top.
-        let room = (2 * source.len() + 512).min(SEAL_BUDGET);
+        let room = (2 * source.len() + 512).min(OUTPUT_SCRATCH);
         output.resize(start + room, 0);
         let mut out = Outgoing {
             batch: &mut self.seals,
