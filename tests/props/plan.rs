@@ -1,36 +1,39 @@
-//! Any batch: some directions, each somewhere in its sequence, and records of
-//! theirs that share source memory.
+//! What is sealed and opened together: some directions, each somewhere in its
+//! sequence, and records of theirs that share source memory.
+//!
+//! Any plan: [`crate::drawn`]. What is done with one: [`crate::batches`].
 
-use proptest::collection::vec;
-use proptest::prelude::*;
-use proptest::sample::Index;
-use sealwire::crypto::batch::SealJob;
-use sealwire::crypto::kernel::Kernel;
-use sealwire::crypto::keys::{Handle, KeyStore, RecordKeys, epoch_of};
-use sealwire::limits::{EPOCH_BITS, LAST_SEQUENCE, MAX_BLOCKS, MAX_PAYLOAD, RECORD_HEADER};
-use sealwire::span::{Area, Areas, Span};
+use std::fmt;
+
+use sealwire::crypto::keys::epoch_of;
+use sealwire::limits::{EPOCH_BITS, MAX_BLOCKS, RECORD_HEADER};
+use sealwire::span::{Area, Areas, AreasMut, Span};
 use sealwire::wire::record::{blocks_for, body_len};
 
 use crate::oracle;
 
 /// Most records of a plan.
-const RECORDS: usize = 24;
+pub(crate) const RECORDS: usize = 100;
+/// Areas that records are opened in.
+pub(crate) const OPENED_IN: usize = 3;
+/// What is around records, and must stay.
+pub(crate) const AROUND: u8 = 0xa5;
 
 /// What is sealed or opened together.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
-    directions: Vec<Direction>,
-    sources: Sources,
+    pub(crate) directions: Vec<Direction>,
+    pub(crate) sources: Memory,
     pub(crate) records: Vec<Record>,
 }
 
 /// One direction of some connection.
 #[derive(Debug, Clone)]
-struct Direction {
+pub(crate) struct Direction {
     /// Of the epoch of `first`.
-    secret: [u8; 32],
+    pub(crate) secret: [u8; 32],
     /// The sequence of its first record here.
-    first: u64,
+    pub(crate) first: u64,
 }
 
 /// One record of a plan.
@@ -40,59 +43,92 @@ pub(crate) struct Record {
     pub(crate) sequence: u64,
     pub(crate) kind: u8,
     pub(crate) blocks: u16,
-    payload: Span,
+    pub(crate) payload: Span,
     /// Where its ciphertext and tag are in the bytes of all.
     pub(crate) body: Span,
+    /// Bytes between it and the record before it.
+    pub(crate) gap: usize,
+    /// Where it is to be opened.
+    pub(crate) opened_in: Area,
 }
 
-/// Memory that payloads are taken from; its number names each area.
-#[derive(Debug, Clone)]
-struct Sources(Vec<Vec<u8>>);
-
-impl Areas for Sources {
-    fn area(&self, area: Area) -> &[u8] {
-        &self.0[area.0 as usize]
-    }
+/// A record before it has its sequence and its place.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) direction: usize,
+    pub(crate) kind: u8,
+    /// More of them than the payload needs.
+    pub(crate) more_blocks: usize,
+    pub(crate) payload: Span,
+    pub(crate) gap: usize,
+    pub(crate) opened_in: Area,
 }
 
 impl Plan {
-    /// Installs every direction in a new store, with what its records need.
-    pub(crate) fn install<K: RecordKeys>(&self) -> (KeyStore<K>, Vec<Handle>) {
-        let mut store = KeyStore::new(Kernel::chosen().unwrap());
-        let install = |d: &Direction| store.install(&d.secret, epoch_of(d.first));
-        let handles: Vec<Handle> = self.directions.iter().map(install).collect();
-        for record in &self.records {
-            store.prepare(&handles[record.direction], record.sequence);
+    /// Gives each record its sequence, and its body a place behind the one before.
+    pub(crate) fn new(
+        directions: Vec<Direction>,
+        sources: Memory,
+        drafts: impl IntoIterator<Item = Draft>,
+    ) -> Self {
+        let mut next: Vec<u64> = directions.iter().map(|d| d.first).collect();
+        let mut free = 0;
+        let lay_out = |draft: Draft| {
+            let blocks = usize::from(blocks_for(draft.payload.len())) + draft.more_blocks;
+            let blocks = blocks.min(MAX_BLOCKS) as u16;
+            let start = free + draft.gap;
+            free = start + body_len(blocks);
+            let sequence = next[draft.direction];
+            next[draft.direction] += 1;
+            Record {
+                direction: draft.direction,
+                sequence,
+                kind: draft.kind,
+                blocks,
+                payload: draft.payload,
+                body: Span::new(Area::ONLY, start..free),
+                gap: draft.gap,
+                opened_in: draft.opened_in,
+            }
+        };
+        let records = drafts.into_iter().map(lay_out).collect();
+        Self {
+            directions,
+            sources,
+            records,
         }
-        (store, handles)
     }
 
-    /// What `record` is to seal.
-    pub(crate) fn seal_job(&self, record: &Record, handles: &[Handle]) -> SealJob {
-        SealJob {
-            key: handles[record.direction].id(),
-            sequence: record.sequence,
-            kind: record.kind,
-            blocks: record.blocks,
-            payload: record.payload,
-            body: record.body.range().start,
-        }
+    /// Records with payloads of these lengths, in turn of three directions, one
+    /// of which soon comes to an epoch's end.
+    pub(crate) fn of_lengths(lengths: &[usize]) -> Self {
+        let directions = [(1, 7), (2, (9 << EPOCH_BITS) - 2), (3, 5 << EPOCH_BITS)];
+        let directions = directions.map(|(byte, first)| Direction {
+            secret: [byte; 32],
+            first,
+        });
+        let longest = lengths.iter().copied().max().unwrap_or(0);
+        let source = any_bytes(1, lengths.len() + longest);
+        let drafts = lengths.iter().enumerate().map(|(n, &len)| Draft {
+            direction: n % directions.len(),
+            kind: 1 + (n % 7) as u8,
+            more_blocks: 0,
+            payload: Span::new(Area(0), n..n + len),
+            gap: RECORD_HEADER,
+            opened_in: Area((n % OPENED_IN) as u32),
+        });
+        Self::new(directions.to_vec(), Memory(vec![source]), drafts)
     }
 
-    /// What the payloads are taken from.
-    pub(crate) fn sources(&self) -> &impl Areas {
-        &self.sources
-    }
-
-    pub(crate) fn payload(&self, record: &Record) -> &[u8] {
-        &self.sources.area(record.payload.area)[record.payload.range()]
-    }
-
-    /// Its payload, kind and padding.
+    /// Payload, kind and padding.
     pub(crate) fn plaintext(&self, record: &Record) -> Vec<u8> {
         let mut text = [self.payload(record), &[record.kind]].concat();
         text.resize(usize::from(record.blocks) * 16, 0);
         text
+    }
+
+    fn payload(&self, record: &Record) -> &[u8] {
+        &self.sources.area(record.payload.area)[record.payload.range()]
     }
 
     /// The secret of the epoch of `sequence`, of the direction of `record`.
@@ -102,142 +138,50 @@ impl Plan {
         epochs.fold(direction.secret, |secret, _| oracle::next_epoch(&secret))
     }
 
-    /// Its ciphertext and tag, by the oracle.
-    pub(crate) fn sealed(&self, record: &Record) -> Vec<u8> {
-        let secret = self.secret(record, record.sequence);
-        let payload = self.payload(record);
-        oracle::seal(
-            &secret,
-            record.sequence,
-            record.kind,
-            payload,
-            record.blocks,
-        )
-    }
-
-    /// The bytes of all records, sealed by the oracle, with what is between them.
+    /// The bytes of all records, sealed by the oracle, with what is around them.
     pub(crate) fn all_sealed(&self) -> Vec<u8> {
         let mut bytes = self.empty_output();
         for record in &self.records {
-            bytes[record.body.range()].copy_from_slice(&self.sealed(record));
+            let secret = self.secret(record, record.sequence);
+            let payload = self.payload(record);
+            let (kind, blocks) = (record.kind, record.blocks);
+            let sealed = oracle::seal(&secret, record.sequence, kind, payload, blocks);
+            bytes[record.body.range()].copy_from_slice(&sealed);
         }
         bytes
     }
 
-    /// Room for all records, filled with what must stay between them.
+    /// Room for all records, filled with what must stay around them.
     pub(crate) fn empty_output(&self) -> Vec<u8> {
-        let end = self.records.last().map_or(0, |r| r.body.range().end);
-        vec![0xa5; end + RECORD_HEADER]
+        let end = self.records.last().map_or(0, |r| r.body.end());
+        vec![AROUND; end + 2]
     }
 }
 
-/// Any plan.
-pub(crate) fn plans() -> impl Strategy<Value = Plan> {
-    let records = vec(drawn(), 1..=RECORDS);
-    (vec(direction(), 1..=4), vec(source(), 1..=3), records)
-        .prop_map(|(directions, sources, drawn)| lay_out(directions, sources, drawn))
-}
+/// Bytes in several areas; its number names each.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Memory(pub(crate) Vec<Vec<u8>>);
 
-/// A record before it has its sequence and its place.
-#[derive(Debug)]
-struct Drawn {
-    direction: Index,
-    area: Index,
-    start: Index,
-    len: usize,
-    /// Seals the payload of the record before it: one plaintext for several
-    /// receivers.
-    shared: bool,
-    kind: u8,
-    more_blocks: usize,
-    gap: usize,
-}
-
-fn drawn() -> impl Strategy<Value = Drawn> {
-    let places = (any::<Index>(), any::<Index>(), any::<Index>());
-    let payload = (payload_len(), prop::bool::weighted(0.3));
-    let more_blocks = prop_oneof![6 => Just(0), 3 => 1..=4_usize, 1 => 0..=MAX_BLOCKS];
-    (places, payload, 1..=u8::MAX, more_blocks, 0..=3_usize).prop_map(
-        |((direction, area, start), (len, shared), kind, more_blocks, gap)| Drawn {
-            direction,
-            area,
-            start,
-            len,
-            shared,
-            kind,
-            more_blocks,
-            gap,
-        },
-    )
-}
-
-/// Gives each record its sequence, and its body a place behind the one before.
-fn lay_out(directions: Vec<Direction>, sources: Vec<Vec<u8>>, drawn: Vec<Drawn>) -> Plan {
-    let mut next: Vec<u64> = directions.iter().map(|d| d.first).collect();
-    let mut records: Vec<Record> = Vec::new();
-    for drawn in drawn {
-        let area = drawn.area.index(sources.len());
-        let start = drawn.start.index(sources[area].len() - drawn.len + 1);
-        let payload = match records.last() {
-            Some(last) if drawn.shared => last.payload,
-            _ => Span::new(Area(area as u32), start..start + drawn.len),
-        };
-        let blocks = usize::from(blocks_for(payload.len())) + drawn.more_blocks;
-        let blocks = blocks.min(MAX_BLOCKS) as u16;
-        let free = records.last().map_or(0, |last| last.body.range().end);
-        let body = free + RECORD_HEADER + drawn.gap;
-        let direction = drawn.direction.index(directions.len());
-        records.push(Record {
-            direction,
-            sequence: next[direction],
-            kind: drawn.kind,
-            blocks,
-            payload,
-            body: Span::new(Area::ONLY, body..body + body_len(blocks)),
-        });
-        next[direction] += 1;
-    }
-    Plan {
-        directions,
-        sources: Sources(sources),
-        records,
+impl Areas for Memory {
+    fn area(&self, area: Area) -> &[u8] {
+        &self.0[area.0 as usize]
     }
 }
 
-/// A direction near the start or the end of an epoch, or anywhere; always with
-/// a plan's records to go.
-fn direction() -> impl Strategy<Value = Direction> {
-    let records = RECORDS as u64;
-    let epoch = prop_oneof![3 => 0..4_u64, 1 => 0..=LAST_SEQUENCE >> EPOCH_BITS];
-    let place = prop_oneof![
-        Just(0),
-        (1 << EPOCH_BITS) - records..1 << EPOCH_BITS,
-        0..1_u64 << EPOCH_BITS,
-    ];
-    (any::<[u8; 32]>(), epoch, place).prop_map(move |(secret, epoch, place)| {
-        let first = (epoch << EPOCH_BITS | place).min(LAST_SEQUENCE + 1 - records);
-        Direction { secret, first }
-    })
+impl AreasMut for Memory {
+    fn area_mut(&mut self, area: Area) -> &mut [u8] {
+        &mut self.0[area.0 as usize]
+    }
 }
 
-/// Mostly short, for speed; full, and one off the edges of blocks, too.
-fn payload_len() -> impl Strategy<Value = usize> {
-    prop_oneof![
-        8 => 0..=130_usize,
-        4 => (1..=20_usize, 0..=2_usize).prop_map(|(blocks, more)| blocks * 16 + more - 1),
-        1 => 0..=MAX_PAYLOAD,
-        1 => MAX_PAYLOAD - 1..=MAX_PAYLOAD,
-    ]
-}
-
-/// A full payload's bytes and some more: all different, or all zero, so that a
-/// payload may look like padding.
-fn source() -> impl Strategy<Value = Vec<u8>> {
-    let len = MAX_PAYLOAD + 100;
-    prop_oneof![
-        4 => any::<u32>().prop_map(move |seed| any_bytes(seed, len)),
-        1 => Just(vec![0; len]),
-    ]
+/// Not the bytes: a plan that fails has tens of thousands.
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Memory")?;
+        f.debug_list()
+            .entries(self.0.iter().map(|area| area.len()))
+            .finish()
+    }
 }
 
 /// Bytes without a pattern, from a seed: drawing each from proptest is slow.

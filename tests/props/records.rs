@@ -1,88 +1,111 @@
-//! Sealing and opening whole batches.
+//! Sealing and opening whole batches, with every kernel that this processor has:
+//! each is compared with the oracle, and so with every other.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use sealwire::crypto::batch::{OpenBatch, OpenJob, SealBatch, SealJob};
+use proptest::sample::Index;
+use sealwire::crypto::batch::{OpenBatch, SealBatch, SealJob};
 use sealwire::crypto::kernel::Kernel;
-use sealwire::crypto::keys::{KeyStore, OpenKeys, SealKeys};
+use sealwire::crypto::keys::{KeyStore, SealKeys};
 use sealwire::limits::EPOCH_BITS;
 use sealwire::span::{Area, Span};
 
+use crate::batches::{Keys, arrived, open, seal};
+use crate::drawn::plans;
 use crate::oracle;
-use crate::plan::{Plan, plans};
+use crate::plan::{Plan, Record};
 
-/// Seals all of `plan` in one batch.
-fn seal(plan: &Plan) -> Vec<u8> {
-    let (store, handles) = plan.install::<SealKeys>();
-    let mut batch = SealBatch::default();
-    for record in &plan.records {
-        batch.push(plan.seal_job(record, &handles));
-    }
-    let mut output = plan.empty_output();
-    batch.run(&store, plan.sources(), &mut output);
-    assert!(batch.is_empty());
-    output
+/// The records of `plan` as batches, which begin at some of them.
+fn batches<'a>(plan: &'a Plan, cuts: &[Index]) -> Vec<&'a [Record]> {
+    let count = plan.records.len();
+    let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(count + 1)).collect();
+    cuts.extend([0, count]);
+    cuts.sort_unstable();
+    let batches = cuts.windows(2).map(|ends| &plan.records[ends[0]..ends[1]]);
+    batches.collect()
+}
+
+/// Those of `records` that are the first of their direction.
+fn firsts(records: &[Record]) -> impl Iterator<Item = &Record> {
+    let is_first = |&(n, record): &(usize, &Record)| {
+        let before = &records[..n];
+        before.iter().all(|b| b.direction != record.direction)
+    };
+    let records = records.iter().enumerate().filter(is_first);
+    records.map(|(_, record)| record)
+}
+
+/// Whether `record` is of a direction that none of `rest` is of.
+fn is_over(record: &Record, rest: &[Record]) -> bool {
+    rest.iter().all(|r| r.direction != record.direction)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(512))]
 
     /// Goal: a batch of any records, under any keys, across epochs and from
     /// shared memory, seals to the protocol's bytes and to no others. Method:
-    /// compare all the output, what is between the records too, with the
+    /// compare all the output, what is around the records too, with the
     /// oracle's.
     #[test]
     fn sealing_equals_the_oracle(plan in plans()) {
-        prop_assert!(seal(&plan) == plan.all_sealed());
+        let sealed = plan.all_sealed();
+        for kernel in Kernel::all() {
+            let mut output = plan.empty_output();
+            let mut keys = Keys::new(kernel, &plan);
+            seal(&mut SealBatch::default(), &mut keys, &plan.records, &mut output);
+            prop_assert!(output == sealed, "{:?}", kernel);
+        }
     }
 
-    /// Goal: what was sealed opens, to the same bytes, in the same place, and
-    /// nothing else is touched. Method: open all of the oracle's records in one
-    /// batch, and look at everything but the tags, whose bytes are free to use.
+    /// Goal: what was sealed opens, to the same bytes, in the same place, in
+    /// whichever area it is, and nothing else is touched. Method: open all of
+    /// the oracle's records in one batch.
     #[test]
     fn opening_gives_the_payloads_back(plan in plans()) {
-        let (store, handles) = plan.install::<OpenKeys>();
-        let mut batch = OpenBatch::default();
-        for record in &plan.records {
-            batch.push(OpenJob {
-                key: handles[record.direction].id(),
-                sequence: record.sequence,
-                body: record.body,
-            });
+        let arrived = arrived(&plan.records, &plan.all_sealed());
+        for kernel in Kernel::all() {
+            let mut keys = Keys::new(kernel, &plan);
+            let opened = open(&mut OpenBatch::default(), &mut keys, &arrived);
+            for (index, (record, opened)) in plan.records.iter().zip(opened).enumerate() {
+                prop_assert!(opened.is(&plan.plaintext(record)), "{:?}: {}", kernel, index);
+            }
         }
-        let mut bytes = plan.all_sealed();
-        batch.run(&store, &mut &mut bytes[..]);
-
-        prop_assert_eq!(batch.len(), plan.records.len());
-        let mut expected = plan.empty_output();
-        for (index, record) in plan.records.iter().enumerate() {
-            let (job, held) = batch.result(index);
-            prop_assert!(held, "record {} was refused", index);
-            let text = job.text().range();
-            expected[text.clone()].copy_from_slice(&plan.plaintext(record));
-            let tag = text.end..record.body.range().end;
-            expected[tag.clone()].copy_from_slice(&bytes[tag]);
-        }
-        prop_assert!(bytes == expected);
     }
 
     /// Goal: a direction goes on over an epoch's end when the keys behind it are
-    /// erased between two batches. Method: seal a plan record by record, and
-    /// let every direction advance to each record's sequence first.
+    /// erased between two batches, and when others come and go. Method: cut a
+    /// plan into batches; before each, let every direction of it advance to its
+    /// first record there; behind each, erase the directions that are over, so
+    /// that those that begin later come into their places.
     #[test]
-    fn erasing_old_epochs_changes_nothing(plan in plans()) {
-        let (mut store, handles) = plan.install::<SealKeys>();
-        let mut batch = SealBatch::default();
-        let mut output = plan.empty_output();
-        for record in &plan.records {
-            store.advance(&handles[record.direction], record.sequence);
-            batch.push(plan.seal_job(record, &handles));
-            batch.run(&store, plan.sources(), &mut output);
+    fn erasing_keys_changes_nothing(plan in plans(), cuts in vec(any::<Index>(), 0..8)) {
+        let sealed = plan.all_sealed();
+        for kernel in Kernel::all() {
+            let (mut sealing, mut opening) = <(SealBatch, OpenBatch)>::default();
+            let mut seal_keys = Keys::new(kernel, &plan);
+            let mut open_keys = Keys::new(kernel, &plan);
+            let mut output = plan.empty_output();
+            let mut rest = &plan.records[..];
+            for batch in batches(&plan, &cuts) {
+                for record in firsts(batch) {
+                    seal_keys.advance(record);
+                    open_keys.advance(record);
+                }
+                seal(&mut sealing, &mut seal_keys, batch, &mut output);
+                let opened = open(&mut opening, &mut open_keys, &arrived(batch, &sealed));
+                for (record, opened) in batch.iter().zip(opened) {
+                    prop_assert!(opened.is(&plan.plaintext(record)), "{:?}: {:?}", kernel, record);
+                }
+                rest = &rest[batch.len()..];
+                for record in firsts(batch).filter(|record| is_over(record, rest)) {
+                    seal_keys.remove(record.direction);
+                    open_keys.remove(record.direction);
+                }
+            }
+            prop_assert!(output == sealed, "{:?}", kernel);
+            prop_assert!(seal_keys.store.is_empty() && open_keys.store.is_empty());
         }
-        prop_assert!(output == plan.all_sealed());
-        prop_assert_eq!(store.len(), handles.len());
-        handles.into_iter().for_each(|handle| store.remove(handle));
-        prop_assert!(store.is_empty());
     }
 
     /// Goal: each epoch's secret comes from the one before, however many there
@@ -94,25 +117,27 @@ proptest! {
         first in 0..1_u64 << 27,
         places in vec(0..1_u64 << EPOCH_BITS, 1..6),
     ) {
-        let mut store = KeyStore::<SealKeys>::new(Kernel::chosen().unwrap());
-        let handle = store.install(&secret, first);
-        let mut batch = SealBatch::default();
-        let mut secret = secret;
-        for (epoch, place) in (first..).zip(places) {
-            let sequence = epoch << EPOCH_BITS | place;
-            store.advance(&handle, sequence);
-            batch.push(SealJob {
-                key: handle.id(),
-                sequence,
-                kind: 1,
-                blocks: 2,
-                payload: Span::new(Area::ONLY, 0..16),
-                body: 0,
-            });
-            let mut output = [0; 48];
-            batch.run(&store, &[&[7; 16][..]], &mut output);
-            prop_assert_eq!(&output[..], oracle::seal(&secret, sequence, 1, &[7; 16], 2));
-            secret = oracle::next_epoch(&secret);
+        for kernel in Kernel::all() {
+            let mut store = KeyStore::<SealKeys>::new(kernel);
+            let handle = store.install(&secret, first);
+            let mut batch = SealBatch::default();
+            let mut secret = secret;
+            for (epoch, place) in (first..).zip(&places) {
+                let sequence = epoch << EPOCH_BITS | place;
+                store.advance(&handle, sequence);
+                batch.push(SealJob {
+                    key: handle.id(),
+                    sequence,
+                    kind: 1,
+                    blocks: 2,
+                    payload: Span::new(Area::ONLY, 0..16),
+                    body: 0,
+                });
+                let mut output = [0; 48];
+                batch.run(&store, &[&[7; 16][..]], &mut output);
+                prop_assert_eq!(&output[..], oracle::seal(&secret, sequence, 1, &[7; 16], 2));
+                secret = oracle::next_epoch(&secret);
+            }
         }
     }
 }

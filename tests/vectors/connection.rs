@@ -190,7 +190,7 @@ fn wrong_first_records_are_refused() {
 fn a_payload_too_long_is_refused() {
     for entry in list(&native()["refuse_payload_too_long"]) {
         let len = entry["payload_bytes_all_0x41"].as_u64().unwrap() as usize;
-        let record = seal(Direction::ClientToServer, 0, 2, &mut vec![0x41; len], 1025);
+        let record = seal(Direction::ClientToServer, 0, 2, &vec![0x41; len], 1025);
         let mut session = shaken_server();
         let sent = receive(&mut session, &record, 1);
         let fault = Failure::Peer(PeerFault::LongPayload(len));
@@ -316,9 +316,9 @@ fn a_session_seals_what_the_vectors_have() {
     session.receive(NOW, &bytes(&native()["server_hello"]), &mut out);
     session.send(NOW, &[9; 100], &mut out);
     session.finish(NOW, &mut out);
-    let mut expected = seal(Direction::ClientToServer, 0, Kind::Ping as u8, &mut [], 1);
-    expected.extend(seal(Direction::ClientToServer, 1, 2, &mut [9; 100], 7));
-    expected.extend(seal(Direction::ClientToServer, 2, 3, &mut [], 1));
+    let mut expected = seal(Direction::ClientToServer, 0, Kind::Ping as u8, &[], 1);
+    expected.extend(seal(Direction::ClientToServer, 1, 2, &[9; 100], 7));
+    expected.extend(seal(Direction::ClientToServer, 2, 3, &[], 1));
     assert_eq!(out, expected);
     let blocks = parse_blocks(&out[34..]).unwrap().unwrap();
     assert_eq!(record_len(blocks), 2 + 7 * 16 + 16);

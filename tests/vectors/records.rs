@@ -1,4 +1,5 @@
-//! Records: sealed to the expected bytes, opened to the expected payload.
+//! Records: sealed to the expected bytes, opened to the expected payload, by every
+//! kernel.
 
 use aes::Aes256;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
@@ -48,54 +49,89 @@ impl Direction {
     }
 }
 
+/// How many times a record goes through a kernel in one batch: alone, and beside
+/// itself in few lanes and in more than there are.
+const TOGETHER: [usize; 3] = [1, 6, 40];
+
+/// What `run` gives for a record, so many times in a batch of a kernel: the same
+/// each time, with every kernel that this processor has.
+fn with_every_kernel<T: PartialEq>(run: impl Fn(Kernel, usize) -> Vec<T>) -> T {
+    let ways = Kernel::all().flat_map(|kernel| TOGETHER.map(|count| (kernel, count)));
+    let mut agreed = None;
+    for (kernel, count) in ways {
+        let results = run(kernel, count);
+        assert_eq!(results.len(), count);
+        let before = agreed.as_ref().unwrap_or(&results[0]);
+        let agree = results.iter().all(|result| result == before);
+        assert!(agree, "{kernel:?}, {count} together");
+        agreed = results.into_iter().next();
+    }
+    agreed.unwrap()
+}
+
 /// The whole record, its length field too.
 pub(crate) fn seal(
     direction: Direction,
     sequence: u64,
     kind: u8,
-    payload: &mut [u8],
+    payload: &[u8],
     blocks: u16,
 ) -> Vec<u8> {
-    let mut keys = KeyStore::<SealKeys>::new(Kernel::chosen().unwrap());
-    let handle = keys.install(&direction.secret(sequence), epoch_of(sequence));
-    let mut batch = SealBatch::default();
-    batch.push(SealJob {
-        key: handle.id(),
-        sequence,
-        kind,
-        blocks,
-        payload: Span::new(Area::ONLY, 0..payload.len()),
-        body: RECORD_HEADER,
-    });
-    let mut record = vec![0; record_len(blocks)];
-    record[..RECORD_HEADER].copy_from_slice(&blocks.to_be_bytes());
-    batch.run(&keys, &[&*payload], &mut record);
-    record
+    let secret = direction.secret(sequence);
+    with_every_kernel(|kernel, count| {
+        let mut keys = KeyStore::<SealKeys>::new(kernel);
+        let handle = keys.install(&secret, epoch_of(sequence));
+        let mut batch = SealBatch::default();
+        let mut records = vec![0; count * record_len(blocks)];
+        let places = (RECORD_HEADER..).step_by(record_len(blocks));
+        for (record, body) in records.chunks_mut(record_len(blocks)).zip(places) {
+            record[..RECORD_HEADER].copy_from_slice(&blocks.to_be_bytes());
+            batch.push(SealJob {
+                key: handle.id(),
+                sequence,
+                kind,
+                blocks,
+                payload: Span::new(Area::ONLY, 0..payload.len()),
+                body,
+            });
+        }
+        batch.run(&keys, &[payload], &mut records);
+        let records = records.chunks(record_len(blocks));
+        records.map(<[u8]>::to_vec).collect()
+    })
 }
 
 /// The plaintext of a whole record, with its padding; `None` if its tag does not
 /// hold.
 pub(crate) fn open(direction: Direction, sequence: u64, record: &[u8]) -> Option<Vec<u8>> {
-    let mut keys = KeyStore::<OpenKeys>::new(Kernel::chosen().unwrap());
-    let handle = keys.install(&direction.secret(sequence), epoch_of(sequence));
-    let mut bytes = record.to_vec();
-    let mut batch = OpenBatch::default();
-    batch.push(OpenJob {
-        key: handle.id(),
-        sequence,
-        body: Span::new(Area::ONLY, RECORD_HEADER..record.len()),
-    });
-    batch.run(&keys, &mut &mut bytes[..]);
-    let (job, held) = batch.result(0);
-    held.then(|| bytes[job.text().range()].to_vec())
+    let secret = direction.secret(sequence);
+    with_every_kernel(|kernel, count| {
+        let mut keys = KeyStore::<OpenKeys>::new(kernel);
+        let handle = keys.install(&secret, epoch_of(sequence));
+        let mut bytes = record.repeat(count);
+        let mut batch = OpenBatch::default();
+        for start in (0..bytes.len()).step_by(record.len()) {
+            batch.push(OpenJob {
+                key: handle.id(),
+                sequence,
+                body: Span::new(Area::ONLY, start + RECORD_HEADER..start + record.len()),
+            });
+        }
+        batch.run(&keys, &mut &mut bytes[..]);
+        let results = (0..batch.len()).map(|index| {
+            let (job, held) = batch.result(index);
+            held.then(|| bytes[job.text().range()].to_vec())
+        });
+        results.collect()
+    })
 }
 
 /// Seals and opens one entry of a list.
 fn check(direction: Direction, sequence: u64, extra_blocks: u64, entry: &Value) {
     let kind = number(&entry["kind"]) as u8;
-    let mut payload = payload(&entry["payload"]);
+    let payload = payload(&entry["payload"]);
     let blocks = blocks_for(payload.len()) + extra_blocks as u16;
-    let record = seal(direction, sequence, kind, &mut payload, blocks);
+    let record = seal(direction, sequence, kind, &payload, blocks);
     assert_record(&record, &entry["record"]);
 
     assert_eq!(parse_blocks(&record), Ok(Some(blocks)));
@@ -155,7 +191,7 @@ fn an_epochs_keys_are_the_expected_ones() {
         mac.update(&[0, 1]);
         let tag = mac.finalize().into_bytes();
 
-        let record = seal(Direction::ClientToServer, sequence, 2, &mut [7; 15], 1);
+        let record = seal(Direction::ClientToServer, sequence, 2, &[7; 15], 1);
         let expected = [&[0, 1], &block[..], &tag[..TAG]].concat();
         assert_eq!(record, expected, "epoch {epoch}");
     }

@@ -61,13 +61,7 @@ fn a_payload_over_the_limit_is_refused() {
     for entry in list(&native()["refuse_payload_too_long"]) {
         let len = number(&entry["payload_bytes_all_0x41"]) as usize;
         let blocks = MAX_BLOCKS as u16;
-        let record = seal(
-            Direction::ClientToServer,
-            0,
-            2,
-            &mut vec![0x41; len],
-            blocks,
-        );
+        let record = seal(Direction::ClientToServer, 0, 2, &vec![0x41; len], blocks);
         assert_record(&record, &entry["record"]);
         assert_eq!(first_record(&record), Err(PeerFault::LongPayload(len)));
     }

@@ -1,0 +1,153 @@
+//! Records of a plan in batches, for one kernel.
+
+use sealwire::crypto::batch::{OpenBatch, OpenJob, SealBatch, SealJob};
+use sealwire::crypto::kernel::Kernel;
+use sealwire::crypto::keys::{Handle, KeyId, KeyStore, OpenKeys, RecordKeys, SealKeys, epoch_of};
+use sealwire::span::{Area, Span};
+
+use crate::plan::{AROUND, Memory, OPENED_IN, Plan, Record};
+
+/// The keys of a plan's directions, each from when it is first used.
+pub(crate) struct Keys<'a, K> {
+    plan: &'a Plan,
+    pub(crate) store: KeyStore<K>,
+    handles: Vec<Option<Handle>>,
+}
+
+impl<'a, K: RecordKeys> Keys<'a, K> {
+    pub(crate) fn new(kernel: Kernel, plan: &'a Plan) -> Self {
+        Self {
+            plan,
+            store: KeyStore::new(kernel),
+            handles: plan.directions.iter().map(|_| None).collect(),
+        }
+    }
+
+    /// Has keys for `sequence`, which a batch may then name.
+    fn prepare(&mut self, direction: usize, sequence: u64) -> KeyId {
+        let handle = self.handles[direction].get_or_insert_with(|| {
+            let direction = &self.plan.directions[direction];
+            let epoch = epoch_of(direction.first);
+            self.store.install(&direction.secret, epoch)
+        });
+        self.store.prepare(handle, sequence);
+        handle.id()
+    }
+
+    /// Erases the keys of the epochs before that of `record`, in its direction.
+    pub(crate) fn advance(&mut self, record: &Record) {
+        self.prepare(record.direction, record.sequence);
+        let handle = self.handles[record.direction].as_ref().unwrap();
+        self.store.advance(handle, record.sequence);
+    }
+
+    /// Erases the keys of a direction.
+    pub(crate) fn remove(&mut self, direction: usize) {
+        let handle = self.handles[direction].take().unwrap();
+        self.store.remove(handle);
+    }
+}
+
+/// Seals `records` in one batch.
+pub(crate) fn seal(
+    batch: &mut SealBatch,
+    keys: &mut Keys<'_, SealKeys>,
+    records: &[Record],
+    output: &mut [u8],
+) {
+    for record in records {
+        batch.push(SealJob {
+            key: keys.prepare(record.direction, record.sequence),
+            sequence: record.sequence,
+            kind: record.kind,
+            blocks: record.blocks,
+            payload: record.payload,
+            body: record.body.range().start,
+        });
+    }
+    assert_eq!(batch.len(), records.len());
+    batch.run(&keys.store, &keys.plan.sources, output);
+    assert!(batch.is_empty());
+}
+
+/// A record as it comes to be opened.
+#[derive(Debug, Clone)]
+pub(crate) struct Arrived {
+    pub(crate) direction: usize,
+    pub(crate) sequence: u64,
+    /// Ciphertext and tag.
+    pub(crate) bytes: Vec<u8>,
+    gap: usize,
+    area: Area,
+}
+
+/// `records` as they were sealed.
+pub(crate) fn arrived(records: &[Record], sealed: &[u8]) -> Vec<Arrived> {
+    let arrived = records.iter().map(|record| Arrived {
+        direction: record.direction,
+        sequence: record.sequence,
+        bytes: sealed[record.body.range()].to_vec(),
+        gap: record.gap,
+        area: record.opened_in,
+    });
+    arrived.collect()
+}
+
+/// What came of a record.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) held: bool,
+    /// What is in its place now: its text, and bytes that are free to use.
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Opened {
+    /// Whether it held, and is what was sealed.
+    pub(crate) fn is(&self, text: &[u8]) -> bool {
+        self.held && self.bytes.starts_with(text)
+    }
+
+    /// Whether it was refused and not touched.
+    pub(crate) fn is_as_it_came(&self, arrived: &Arrived) -> bool {
+        !self.held && self.bytes == arrived.bytes
+    }
+}
+
+/// Opens all in one batch, each in its area. Nothing but they may be touched.
+pub(crate) fn open(
+    batch: &mut OpenBatch,
+    keys: &mut Keys<'_, OpenKeys>,
+    arrived: &[Arrived],
+) -> Vec<Opened> {
+    let mut memory = Memory(vec![Vec::new(); OPENED_IN]);
+    batch.clear();
+    for record in arrived {
+        let area = &mut memory.0[record.area.0 as usize];
+        area.resize(area.len() + record.gap, AROUND);
+        let start = area.len();
+        area.extend(&record.bytes);
+        batch.push(OpenJob {
+            key: keys.prepare(record.direction, record.sequence),
+            sequence: record.sequence,
+            body: Span::new(record.area, start..area.len()),
+        });
+    }
+    memory
+        .0
+        .iter_mut()
+        .for_each(|area| area.extend([AROUND; 2]));
+    let mut expected = memory.clone();
+    batch.run(&keys.store, &mut memory);
+
+    assert_eq!(batch.len(), arrived.len());
+    let mut opened = Vec::new();
+    for index in 0..arrived.len() {
+        let (job, held) = batch.result(index);
+        let (area, body) = (job.body.area.0 as usize, job.body.range());
+        let bytes = memory.0[area][body.clone()].to_vec();
+        expected.0[area][body].copy_from_slice(&bytes);
+        opened.push(Opened { held, bytes });
+    }
+    assert!(memory == expected, "what is around records was touched");
+    opened
+}
