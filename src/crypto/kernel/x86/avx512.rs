@@ -5,11 +5,9 @@
 
 use std::arch::x86_64::*;
 
-use zeroize::Zeroize;
-
 use super::aes::{ROUNDS, Schedule};
 use super::aesni::AesNiEngine;
-use super::front::{Columns, Engine, Front, STEP_BLOCKS};
+use super::front::{Columns, Engine, Front, STEP_BLOCKS, erase};
 use super::sha::OUTER_BITS;
 use super::stitch512::{Blocks, Keys, States, Words, encipher, hash, hash_and_encipher};
 use crate::crypto::cpu::Avx512;
@@ -44,8 +42,7 @@ pub(super) struct Avx512Engine {
 
 impl Avx512Engine {
     pub(super) fn new(token: Avx512) -> Self {
-        // SAFETY: the token proves the feature.
-        let zero = unsafe { _mm512_setzero_si512() };
+        let zero = zero(token);
         Self {
             token,
             keys: [[zero; 2 * GROUPS]; ROUNDS + 1],
@@ -60,7 +57,9 @@ impl Avx512Engine {
 
 impl Drop for Avx512Engine {
     fn drop(&mut self) {
-        self.keys.zeroize();
+        let zero = zero(self.token);
+        erase(&mut self.keys, [[zero; 2 * GROUPS]; ROUNDS + 1]);
+        erase(&mut self.plain, [[zero; 2 * GROUPS]; STEP_BLOCKS]);
     }
 }
 
@@ -172,6 +171,11 @@ impl Avx512Engine {
         }
         store_states(front, &self.states);
     }
+}
+
+fn zero(_: Avx512) -> __m512i {
+    // SAFETY: the token proves the feature.
+    unsafe { _mm512_setzero_si512() }
 }
 
 /// Puts the keys of `cipher` into the quarters of `lane`.

@@ -145,6 +145,22 @@ impl<'a, const LANES: usize> Front<'a, LANES> {
     }
 }
 
+/// The states that a key gives are as good as the key.
+impl<const LANES: usize> Drop for Front<'_, LANES> {
+    fn drop(&mut self) {
+        let zero = [[0; LANES]; 8];
+        erase(&mut self.inner_state, zero);
+        erase(&mut self.outer_state, zero);
+        erase(&mut self.state, zero);
+    }
+}
+
+/// Overwrites a secret, whoever else may look at it later or not.
+pub(super) fn erase<T: Copy>(secret: &mut T, zero: T) {
+    // SAFETY: it is a reference. Volatile, so that it is not left out.
+    unsafe { ptr::write_volatile(secret, zero) };
+}
+
 fn put<const LANES: usize>(columns: &mut Columns<LANES>, lane: usize, state: &[u32; 8]) {
     for (word, value) in columns.iter_mut().zip(state) {
         word[lane] = *value;
