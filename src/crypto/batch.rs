@@ -9,10 +9,11 @@
 use std::{fmt, mem};
 
 use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, zeroize_stack};
 
 use super::kernel::{Checking, Sealing};
 use super::keys::{KeyId, KeyStore, OpenKeys, SealKeys};
-use crate::limits::{BLOCK, TAG};
+use crate::limits::{BLOCK, MAX_BLOCKS, TAG};
 use crate::span::{Areas, AreasMut, Span};
 
 /// One record to seal.
@@ -54,10 +55,12 @@ impl SealBatch {
     /// # Panics
     ///
     /// If its place in the output is not behind that of the record before it, or
-    /// its payload and kind need more blocks than it has.
+    /// its payload and kind need more blocks than it has, or it has more than a
+    /// record may have.
     pub fn push(&mut self, job: SealJob) {
         let free = self.jobs.last().map_or(0, SealJob::body_end);
         assert!(job.body >= free, "places to seal to overlap");
+        assert!(usize::from(job.blocks) <= MAX_BLOCKS);
         assert!(
             job.payload.len() < usize::from(job.blocks) * BLOCK,
             "no room for payload and kind"
@@ -152,10 +155,17 @@ impl OpenBatch {
     ///
     /// # Panics
     ///
-    /// If its length is not that of whole blocks, at least one, and a tag.
+    /// If its length is not that of whole blocks, as many as a record may have,
+    /// and a tag; or it begins before the end of the record pushed before it, if
+    /// that is in the same area.
     pub fn push(&mut self, job: OpenJob) {
         let text = job.body.len().saturating_sub(TAG);
-        assert!(text >= BLOCK && text.is_multiple_of(BLOCK));
+        assert!(text.is_multiple_of(BLOCK));
+        assert!((1..=MAX_BLOCKS).contains(&(text / BLOCK)));
+        if let Some(last) = self.jobs.last().map(|last| last.body) {
+            let behind = job.body.range().start >= last.end();
+            assert!(behind || job.body.area != last.area, "records overlap");
+        }
         self.jobs.push(job);
     }
 
@@ -186,6 +196,10 @@ impl OpenBatch {
             }
             self.held.push(held);
         }
+        // Of a forged record this would be the tag that its forger looks for.
+        self.tags.zeroize();
+        // Round keys and states that did not fit the registers.
+        zeroize_stack::<1024>();
     }
 
     fn compute_tags(&mut self, keys: &KeyStore<OpenKeys>, areas: &impl Areas) {

@@ -26,7 +26,11 @@ impl AesNi {
 impl Avx512 {
     /// `None` where an instruction is missing.
     pub(in crate::crypto) fn detect() -> Option<Self> {
+        // The first has those before it in the names of the compiler.
         let all = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c")
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512vl")

@@ -9,7 +9,7 @@ pub mod batch;
 mod check;
 pub mod choice;
 pub mod classic;
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
 mod cpu;
 pub mod dh;
 pub mod kernel;

@@ -6,7 +6,7 @@ use proptest::sample::Index;
 use sealwire::crypto::batch::OpenBatch;
 use sealwire::crypto::kernel::Kernel;
 use sealwire::crypto::keys::epoch_of;
-use sealwire::limits::{BLOCK, TAG};
+use sealwire::limits::{BLOCK, MAX_BLOCKS, TAG};
 
 use crate::batches::{Arrived, Keys, arrived, open};
 use crate::drawn::plans;
@@ -101,6 +101,7 @@ impl Spoilt {
             }
             Change::Shorter if record.blocks == 1 => return false,
             Change::Shorter => drop(arrived.bytes.drain(tag - BLOCK..tag)),
+            Change::Longer if usize::from(record.blocks) == MAX_BLOCKS => return false,
             Change::Longer => drop(arrived.bytes.splice(tag..tag, [0; BLOCK])),
             Change::Swap(_) => unreachable!("above"),
         }

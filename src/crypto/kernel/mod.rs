@@ -8,7 +8,10 @@
 //! [`KeyStore`]: super::keys::KeyStore
 
 mod portable;
-#[cfg_attr(not(target_arch = "x86_64"), path = "no_x86.rs")]
+#[cfg_attr(
+    not(all(target_arch = "x86_64", target_pointer_width = "64")),
+    path = "no_x86.rs"
+)]
 mod x86;
 
 use std::fmt;
@@ -64,6 +67,7 @@ impl Kernel {
     }
 
     /// Decrypts the text of a record, in place. Its tag must have held.
+    #[inline(never)]
     pub(super) fn decrypt(self, keys: &OpenKeys, sequence: u64, text: &mut [u8]) {
         match self.0 {
             Choice::Portable => keys.portable().decrypt(sequence, text),

@@ -98,6 +98,7 @@ struct Lanes<'a, E, const LANES: usize> {
 /// # Panics
 ///
 /// If a record is of the other kind.
+#[inline(never)]
 pub(super) fn work<'a, E: Engine<LANES>, const LANES: usize>(
     engine: E,
     seals: bool,
@@ -201,7 +202,7 @@ impl<'a, E: Engine<LANES>, const LANES: usize> Lanes<'a, E, LANES> {
         };
         self.front.stride[lane] = STEP;
         self.offset[lane] = IN_TEXT;
-        self.left[lane] = (whole / STEP) as i16;
+        self.left[lane] = i16::try_from(whole / STEP).expect("a record's steps");
         self.front.begin_hash(lane, record.mac);
         self.walks[lane] = Some(Walk {
             phase: Phase::Text,

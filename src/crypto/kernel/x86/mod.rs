@@ -16,7 +16,7 @@ mod stitch512;
 
 use std::cmp::Reverse;
 
-use zeroize::Zeroizing;
+use zeroize::{Zeroizing, zeroize_stack};
 
 use self::aes::{IVS, Schedule, ivs};
 use self::aesni::AesNiEngine;
@@ -179,5 +179,12 @@ fn run<'a>(
         }
         _ if count > 1 => work::<_, { aesni::LANES }>(aesni, seals, records),
         _ => work::<_, 1>(aesni, seals, records),
+    }
+    // Round keys, states and plaintext that did not fit the registers: so deep, in
+    // a release build, for one record and for more.
+    if count > 1 {
+        zeroize_stack::<4096>();
+    } else {
+        zeroize_stack::<512>();
     }
 }
