@@ -4,6 +4,8 @@
 use std::arch::x86_64::{__m128i, _mm_setzero_si128};
 use std::ptr;
 
+use zeroize::optimization_barrier;
+
 use super::aes::Schedule;
 use crate::crypto::kernel::portable::{HASH_BLOCK, MacKey};
 use crate::limits::BLOCK;
@@ -155,10 +157,10 @@ impl<const LANES: usize> Drop for Front<'_, LANES> {
     }
 }
 
-/// Overwrites a secret, whoever else may look at it later or not.
+/// Overwrites a secret, also where nobody looks at it afterwards.
 pub(super) fn erase<T: Copy>(secret: &mut T, zero: T) {
-    // SAFETY: it is a reference. Volatile, so that it is not left out.
-    unsafe { ptr::write_volatile(secret, zero) };
+    *secret = zero;
+    optimization_barrier(secret);
 }
 
 fn put<const LANES: usize>(columns: &mut Columns<LANES>, lane: usize, state: &[u32; 8]) {
