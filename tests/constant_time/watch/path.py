@@ -8,7 +8,7 @@ and behind. There it is taken step by step. Its two ways are one if they are the
 same instructions in the same order, at the same addresses of memory, and those
 that take longer for some numbers than for others are given the same.
 
-Prints a line for each part. Exit code 2: programs may not be followed here.
+Prints a line for each part. Exit code 77: programs may not be followed here.
 """
 
 import ctypes
@@ -48,7 +48,7 @@ def start(command):
         os._exit(1)
     if not os.WIFSTOPPED(os.waitpid(process, 0)[1]):
         print("programs may not be followed here", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(77)
     ptrace(SETOPTIONS, process, KILL_ON_EXIT)
     return process
 
