@@ -1,0 +1,159 @@
+"""Runs a program under two secrets and compares the ways that it takes.
+
+usage: path.py PROGRAM ARGUMENT...
+
+The number of the secret, 1 or 2, becomes the last argument. The program marks the
+parts of its way that matter with a breakpoint instruction, always the same, before
+and behind. There it is taken step by step. Its two ways are one if they are the
+same instructions in the same order, at the same addresses of memory, and those
+that take longer for some numbers than for others are given the same.
+
+Prints a line for each part. Exit code 77: programs may not be followed here.
+"""
+
+import ctypes
+import os
+import re
+import signal
+import subprocess
+import sys
+
+TRACEME, CONT, SINGLESTEP, GETREGS, SETOPTIONS = 0, 7, 9, 12, 0x4200
+KILL_ON_EXIT = 0x100000
+ADDR_NO_RANDOMIZE = 0x40000
+# As in struct user_regs_struct, 8 bytes each.
+REGISTERS = """r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi orig_rax rip
+    cs eflags rsp ss fs_base gs_base ds es fs gs""".split()
+# Those whose time depends on numbers, on some processors at least.
+SLOW = re.compile(r"i?div |p(dep|ext) ")
+
+libc = ctypes.CDLL(None, use_errno=True)
+libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+libc.ptrace.restype = ctypes.c_long
+
+
+def ptrace(request, process, data=None):
+    if libc.ptrace(request, process, None, data) == -1:
+        sys.exit(f"ptrace: {os.strerror(ctypes.get_errno())}")
+
+
+def start(command):
+    """Starts it, stopped, with memory where it always is."""
+    process = os.fork()
+    if process == 0:
+        # Containers may forbid either.
+        if libc.personality(ADDR_NO_RANDOMIZE) != -1:
+            if libc.ptrace(TRACEME, 0, None, None) != -1:
+                os.execv(command[0], command)
+        os._exit(1)
+    if not os.WIFSTOPPED(os.waitpid(process, 0)[1]):
+        print("programs may not be followed here", file=sys.stderr)
+        sys.exit(77)
+    ptrace(SETOPTIONS, process, KILL_ON_EXIT)
+    return process
+
+
+def go_on(process, how):
+    """Whether it stops again; else it has ended as it should."""
+    ptrace(how, process)
+    status = os.waitpid(process, 0)[1]
+    if os.WIFSTOPPED(status) and os.WSTOPSIG(status) == signal.SIGTRAP:
+        return True
+    if status != 0:
+        sys.exit(f"the program ended or stopped with status {status:#x}")
+    return False
+
+
+def walk(command):
+    """For each part the registers at every step; and what is mapped where."""
+    process, parts, maps = start(command), [], ""
+    registers = (ctypes.c_uint64 * len(REGISTERS))()
+    while go_on(process, CONT):
+        with open(f"/proc/{process}/maps") as file:
+            maps = file.read()
+        ptrace(GETREGS, process, ctypes.addressof(registers))
+        steps = [bytes(registers)]
+        while len(steps) == 1 or at(steps[-1]) != at(steps[0]):
+            go_on(process, SINGLESTEP)
+            ptrace(GETREGS, process, ctypes.addressof(registers))
+            steps.append(bytes(registers))
+        parts.append(steps)
+    return parts, maps
+
+
+def register(step, name):
+    place = 8 * REGISTERS.index(name)
+    return int.from_bytes(step[place : place + 8], "little")
+
+
+def at(step):
+    return register(step, "rip")
+
+
+def read_code(maps, wanted):
+    """The instruction and the function at each of the addresses."""
+    starts, code = {}, {}
+    for line in maps.splitlines():
+        fields = line.split()
+        if fields[-1].startswith("/"):
+            starts.setdefault(fields[-1], int(fields[0].split("-")[0], 16))
+    for file, start in starts.items():
+        command = ["objdump", "-dC", "-Mintel", "--no-show-raw-insn", file]
+        function = ""
+        for line in subprocess.run(command, capture_output=True, text=True).stdout.splitlines():
+            if line.endswith(">:"):
+                function = line[line.index("<") + 1 : -2]
+            elif found := re.match(r" *([0-9a-f]+):\t(.*)", line):
+                address = start + int(found[1], 16)
+                if address in wanted:
+                    code[address] = (found[2].split("#")[0].strip(), function)
+    return code
+
+
+def whole(name):
+    """The register that `name` is a part of."""
+    name = re.sub(r"^(r\d+)[bwd]$", r"\1", name)
+    name = re.sub(r"^([abcd])[xhl]$", r"r\1x", name)
+    return re.sub(r"^e?([abcd]x|[sd]i|[sb]p)l?$", r"r\1", name)
+
+
+def what_matters(text):
+    """The registers that decide which memory is touched, and the time it takes."""
+    names = ["rsp", "rip"]
+    if not re.match(r"lea |(\w+ )*nop", text):
+        names += re.findall(r"\w+", "".join(re.findall(r"\[.*?\]", text)))
+    if text.startswith("rep"):
+        names.append("rcx")
+    if SLOW.match(text):
+        names += ["rax", "rdx", *re.findall(r"\w+", text)]
+    if any(re.match("[xyz]mm", name) for name in names):
+        return None
+    return [name for name in map(whole, names) if name in REGISTERS]
+
+
+def compare(one, other, code):
+    """What is to be told about a part."""
+    matters, different = {}, 0
+    for number, (a, b) in enumerate(zip(one, other)):
+        if a == b:
+            continue
+        different += 1
+        if at(a) not in matters:
+            matters[at(a)] = what_matters(code[at(a)][0])
+        names = matters[at(a)]
+        text, function = code[at(a)]
+        if names is None or any(register(a, name) != register(b, name) for name in names):
+            return f"parted at step {number}: {text} in {function}"
+    if len(one) != len(other):
+        return "parted at the end"
+    return f"one, of {len(one)} steps, before {different} of which registers differed"
+
+
+def main():
+    (ones, maps), (others, _) = (walk([*sys.argv[1:], secret]) for secret in "12")
+    code = read_code(maps, {at(step) for steps in ones for step in steps})
+    for one, other in zip(ones, others, strict=True):
+        print(compare(one, other, code))
+
+
+main()

@@ -1,0 +1,82 @@
+//! Step by step on the processor itself, under one secret and under another.
+
+use std::env;
+use std::hint::black_box;
+use std::process::Command;
+
+use sealwire::crypto::kernel::Kernel;
+
+use super::request::mark;
+use super::subject::Secrets;
+use super::{WATCHED, has, leaks};
+
+/// Goal: with the kernel in use, as it was compiled, the way through sealing and
+/// opening is one whatever the secrets are. Method: this program again, followed
+/// by a script, which also is led over two leaks.
+pub(crate) fn is_one() {
+    let kernel = Kernel::chosen().unwrap();
+    if kernel.name() == Kernel::PORTABLE.name() {
+        // Where there are no instructions for AES that is millions of steps.
+        eprintln!("path: {kernel:?} is memcheck's");
+        return;
+    }
+    if !has(&["python3", "objdump"]) {
+        return;
+    }
+    let mut script = Command::new("python3");
+    script.arg(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/constant_time/watch/path.py"
+    ));
+    script.arg(env::current_exe().unwrap());
+    let ended = script.args([WATCHED, "path"]).output().unwrap();
+    let told = String::from_utf8_lossy(&ended.stderr);
+    if ended.status.code() == Some(77) {
+        eprintln!("constant_time: skipped: {told}");
+        return;
+    }
+    assert!(ended.status.success(), "{told}");
+    let ways = String::from_utf8(ended.stdout).unwrap();
+    let [records, branch, address] = ways.lines().collect::<Vec<_>>()[..] else {
+        panic!("{ways}");
+    };
+    assert!(records.starts_with("one, of "), "{kernel:?}: {records}");
+    assert!(!records.contains(" before 0 "), "no secret: {records}");
+    assert!(
+        branch.contains(" in constant_time::watch::leaks::by_a_branch"),
+        "{branch}"
+    );
+    assert!(
+        address.contains(" in constant_time::watch::leaks::by_an_address"),
+        "{address}"
+    );
+    eprintln!("path: {kernel:?}: {records}");
+}
+
+/// What the script follows.
+pub(crate) fn watched(secret: u8) {
+    let kernel = Kernel::chosen().unwrap();
+    let secrets = Secrets::new(secret);
+    let work = || {
+        let mut records = secrets.seal(kernel);
+        secrets.spoil(&mut records);
+        let held = secrets.open(kernel, &mut records);
+        (records, held)
+    };
+    // What is done but once is done.
+    work();
+    let (records, held) = marked(work);
+    assert!(secrets.are(&records, &held));
+
+    let [secret, _] = &secrets.keys;
+    let [first, _] = &Secrets::new(1).keys;
+    black_box(marked(|| leaks::by_a_branch(secret, first)));
+    black_box(marked(|| leaks::by_an_address(secret, &secrets.text)));
+}
+
+fn marked<T>(work: impl FnOnce() -> T) -> T {
+    mark();
+    let result = work();
+    mark();
+    result
+}

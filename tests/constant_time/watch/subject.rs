@@ -1,0 +1,139 @@
+//! What is watched: some records are sealed and opened.
+
+use std::ops::Range;
+
+use sealwire::crypto::batch::{OpenBatch, OpenJob, SealBatch, SealJob};
+use sealwire::crypto::kernel::Kernel;
+use sealwire::crypto::keys::{Handle, KeyStore, RecordKeys};
+use sealwire::limits::{BLOCK, TAG};
+use sealwire::span::{Area, Span};
+use sha2::{Digest, Sha256};
+
+/// How many records go together: one alone, a few, and more than half of 32 lanes
+/// even when the short one is done.
+const BATCHES: [usize; 3] = [1, 3, 18];
+pub(crate) const RECORDS: usize = BATCHES[0] + BATCHES[1] + BATCHES[2];
+/// Payload bytes of most records: several steps of a lane.
+const LONG: usize = 200;
+
+/// What nobody may learn from the time that things take.
+pub(crate) struct Secrets {
+    /// Of epoch 0, of two directions.
+    pub(crate) keys: [[u8; 32]; 2],
+    /// Of which every payload and every kind is a part.
+    pub(crate) text: [u8; 256],
+    /// Where the ciphertext and the tag of every record are, which is no secret.
+    bodies: Vec<Span>,
+}
+
+impl Secrets {
+    /// Others for every seed.
+    pub(crate) fn new(seed: u8) -> Self {
+        let bytes = |n: u8| -> [u8; 32] { Sha256::digest([seed, n]).into() };
+        let text: [[u8; 32]; 8] = [2, 3, 4, 5, 6, 7, 8, 9].map(bytes);
+        Self {
+            keys: [0, 1].map(bytes),
+            text: *text.as_flattened().first_chunk().unwrap(),
+            bodies: bodies(),
+        }
+    }
+
+    /// All records, ciphertexts and tags behind each other.
+    pub(crate) fn seal(&self, kernel: Kernel) -> Vec<u8> {
+        let (keys, handles) = self.install(kernel);
+        let mut records = vec![0; self.bodies[RECORDS - 1].end()];
+        let mut batch = SealBatch::default();
+        for batched in batches() {
+            for n in batched {
+                batch.push(SealJob {
+                    key: handles[n % handles.len()].id(),
+                    sequence: n as u64,
+                    kind: self.text[n],
+                    blocks: blocks(n) as u16,
+                    payload: payload(n),
+                    body: self.bodies[n].range().start,
+                });
+            }
+            batch.run(&keys, &[&self.text[..]], &mut records);
+        }
+        records
+    }
+
+    /// Opens all of `records` in place; 1 for each whose tag held, else 0.
+    pub(crate) fn open(&self, kernel: Kernel, mut records: &mut [u8]) -> Vec<u8> {
+        let (keys, handles) = self.install(kernel);
+        let mut held = Vec::new();
+        let mut batch = OpenBatch::default();
+        for batched in batches() {
+            batch.clear();
+            for n in batched {
+                batch.push(OpenJob {
+                    key: handles[n % handles.len()].id(),
+                    sequence: n as u64,
+                    body: self.bodies[n],
+                });
+            }
+            batch.run(&keys, &mut records);
+            held.extend((0..batch.len()).map(|n| u8::from(batch.result(n).1)));
+        }
+        held
+    }
+
+    /// Turns a bit of some tags over.
+    pub(crate) fn spoil(&self, records: &mut [u8]) {
+        for n in (0..RECORDS).filter(|&n| is_spoilt(n)) {
+            records[self.bodies[n].end() - 1 - n % TAG] ^= 1 << (n % 8);
+        }
+    }
+
+    fn install<K: RecordKeys>(&self, kernel: Kernel) -> (KeyStore<K>, [Handle; 2]) {
+        let mut store = KeyStore::new(kernel);
+        let handles = self.keys.each_ref().map(|key| store.install(key, 0));
+        (store, handles)
+    }
+
+    /// Whether these are the records, spoilt and then opened.
+    pub(crate) fn are(&self, records: &[u8], held: &[u8]) -> bool {
+        (0..RECORDS).all(|n| {
+            let text = &records[self.bodies[n].range()][..blocks(n) * BLOCK];
+            let (start, end) = text.split_at(payload(n).len());
+            let is_plain = start == &self.text[payload(n).range()]
+                && end[0] == self.text[n]
+                && end[1..].iter().all(|&byte| byte == 0);
+            is_plain != is_spoilt(n) && held[n] == u8::from(is_plain)
+        })
+    }
+}
+
+fn is_spoilt(n: usize) -> bool {
+    n % 5 == 2
+}
+
+fn batches() -> impl Iterator<Item = Range<usize>> {
+    let mut end = 0;
+    BATCHES.into_iter().map(move |count| {
+        end += count;
+        end - count..end
+    })
+}
+
+/// Where the payload of record `n` is.
+fn payload(n: usize) -> Span {
+    let len = if n % 10 == 3 { 0 } else { LONG - n };
+    Span::new(Area::ONLY, n..n + len)
+}
+
+fn blocks(n: usize) -> usize {
+    payload(n).len() / BLOCK + 1
+}
+
+/// Behind each other.
+fn bodies() -> Vec<Span> {
+    let mut end = 0;
+    let place = |n| {
+        let start = end;
+        end += blocks(n) * BLOCK + TAG;
+        Span::new(Area::ONLY, start..end)
+    };
+    (0..RECORDS).map(place).collect()
+}
