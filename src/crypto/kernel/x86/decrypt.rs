@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::aes::{ROUNDS, Schedule};
+use super::aes::{self, ROUNDS, Schedule};
 use crate::crypto::cpu::Avx512;
 
 /// Decrypts `text`, whole blocks, in place (CBC, under an inverse schedule).
@@ -65,15 +65,33 @@ fn decrypt_some<const COUNT: usize>(
         let shifted = _mm512_alignr_epi64::<6>(sealed[i], before);
         let last = _mm512_xor_si512(keys[ROUNDS], shifted);
         let plain = _mm512_aesdeclast_epi128(state[i], last);
-        // SAFETY: as above.
-        unsafe {
-            _mm512_mask_storeu_epi64(
-                text.as_mut_ptr().wrapping_add(64 * i).cast(),
-                mask(i),
-                plain,
-            )
-        };
+        if let Some(text) = text.get_mut(64 * i..) {
+            store(text, plain);
+        }
         before = sealed[i];
     }
     before
+}
+
+/// Puts as many blocks as there is room for to the start of `text`.
+///
+/// Not with a masked store: what reads behind it, such as the next record's
+/// turn, would wait for it, though they share no byte. That took a ninth of the time
+/// of opening 64 bytes.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn store(text: &mut [u8], blocks: __m512i) {
+    if let Some(line) = text.first_chunk_mut::<64>() {
+        // SAFETY: 64 bytes are there.
+        unsafe { _mm512_storeu_si512(line.as_mut_ptr().cast(), blocks) };
+        return;
+    }
+    let blocks = [
+        _mm512_castsi512_si128(blocks),
+        _mm512_extracti32x4_epi32::<1>(blocks),
+        _mm512_extracti32x4_epi32::<2>(blocks),
+    ];
+    for (text, block) in text.as_chunks_mut().0.iter_mut().zip(blocks) {
+        aes::store(block, text);
+    }
 }
