@@ -236,8 +236,7 @@ fn store_states<const LANES: usize>(
 #[target_feature(enable = "sse4.1,avx")]
 fn put_outer<const LANES: usize>(front: &Front<'_, LANES>, first: usize, text: &mut Text) {
     for i in (0..STREAMS).filter(|i| front.is_outer(first + i)) {
-        let state = front.state.map(|word| word[first + i]);
-        for (blocks, block) in text.iter_mut().zip(padded(state)) {
+        for (blocks, block) in text.iter_mut().zip(padded(front.state(first + i))) {
             blocks[i] = block;
         }
     }

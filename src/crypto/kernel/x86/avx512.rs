@@ -4,6 +4,7 @@
 //! [`super::aesni`].
 
 use std::arch::x86_64::*;
+use std::mem;
 
 use super::aes::{ROUNDS, Schedule};
 use super::aesni::AesNiEngine;
@@ -29,6 +30,11 @@ pub(super) const FEW: usize = 16;
 /// that has to be fetched for it.
 const FEW_STEPS: usize = 2;
 
+// SAFETY: any bits are a value.
+const ZERO: __m512i = unsafe { mem::zeroed() };
+const NO_KEYS: Keys = [[ZERO; 2 * GROUPS]; ROUNDS + 1];
+const NO_TEXT: [Blocks; STEP_BLOCKS] = [[ZERO; 2 * GROUPS]; STEP_BLOCKS];
+
 /// Takes steps with what the token proves.
 pub(super) struct Avx512Engine {
     token: Avx512,
@@ -42,24 +48,22 @@ pub(super) struct Avx512Engine {
 
 impl Avx512Engine {
     pub(super) fn new(token: Avx512) -> Self {
-        let zero = zero(token);
         Self {
             token,
-            keys: [[zero; 2 * GROUPS]; ROUNDS + 1],
-            chains: [zero; 2 * GROUPS],
-            states: [[zero; 8]; 2],
-            words: [[zero; 16]; 2],
-            plain: [[zero; 2 * GROUPS]; STEP_BLOCKS],
-            sealed: [[zero; 2 * GROUPS]; STEP_BLOCKS],
+            keys: NO_KEYS,
+            chains: [ZERO; 2 * GROUPS],
+            states: [[ZERO; 8]; 2],
+            words: [[ZERO; 16]; 2],
+            plain: NO_TEXT,
+            sealed: NO_TEXT,
         }
     }
 }
 
 impl Drop for Avx512Engine {
     fn drop(&mut self) {
-        let zero = zero(self.token);
-        erase(&mut self.keys, [[zero; 2 * GROUPS]; ROUNDS + 1]);
-        erase(&mut self.plain, [[zero; 2 * GROUPS]; STEP_BLOCKS]);
+        erase(&mut self.keys, NO_KEYS);
+        erase(&mut self.plain, NO_TEXT);
     }
 }
 
@@ -171,11 +175,6 @@ impl Avx512Engine {
         }
         store_states(front, &self.states);
     }
-}
-
-fn zero(_: Avx512) -> __m512i {
-    // SAFETY: the token proves the feature.
-    unsafe { _mm512_setzero_si512() }
 }
 
 /// Puts the keys of `cipher` into the quarters of `lane`.

@@ -2,7 +2,7 @@
 //! what it does with them. Which bytes these are, is known to [`super::lanes`].
 
 use std::arch::x86_64::{__m128i, _mm_setzero_si128};
-use std::ptr;
+use std::{array, ptr};
 
 use zeroize::optimization_barrier;
 
@@ -114,12 +114,17 @@ impl<'a, const LANES: usize> Front<'a, LANES> {
         } else {
             &self.state
         };
-        columns.map(|word| word[lane])
+        take(columns, lane)
     }
 
     /// Whether a lane hashes its state.
     pub(super) fn is_outer(&self, lane: usize) -> bool {
         self.outer >> lane & 1 == 1
+    }
+
+    /// The state that a lane has come to.
+    pub(super) fn state(&self, lane: usize) -> [u32; 8] {
+        take(&self.state, lane)
     }
 
     pub(super) fn set_state(&mut self, lane: usize, state: [u32; 8]) {
@@ -161,6 +166,11 @@ impl<const LANES: usize> Drop for Front<'_, LANES> {
 pub(super) fn erase<T: Copy>(secret: &mut T, zero: T) {
     *secret = zero;
     optimization_barrier(secret);
+}
+
+/// Not with `map`, which would copy the columns first.
+fn take<const LANES: usize>(columns: &Columns<LANES>, lane: usize) -> [u32; 8] {
+    array::from_fn(|word| columns[word][lane])
 }
 
 fn put<const LANES: usize>(columns: &mut Columns<LANES>, lane: usize, state: &[u32; 8]) {

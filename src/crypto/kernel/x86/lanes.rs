@@ -76,8 +76,8 @@ const SHORT: usize = 2 * STEP - 10 - 9;
 const IN_TEXT: usize = usize::MAX;
 
 /// The lanes of one batch.
-struct Lanes<'a, E, const LANES: usize> {
-    engine: E,
+struct Lanes<'e, 'a, E, const LANES: usize> {
+    engine: &'e mut E,
     front: Front<'a, LANES>,
     /// Steps until the phase ends. Of a type that any processor finds the least
     /// of quickly; the most of a record are 256.
@@ -100,7 +100,7 @@ struct Lanes<'a, E, const LANES: usize> {
 /// If a record is of the other kind.
 #[inline(never)]
 pub(super) fn work<'a, E: Engine<LANES>, const LANES: usize>(
-    engine: E,
+    engine: &mut E,
     seals: bool,
     mut records: impl Iterator<Item = Record<'a>>,
 ) {
@@ -123,8 +123,8 @@ pub(super) fn work<'a, E: Engine<LANES>, const LANES: usize>(
     }
 }
 
-impl<'a, E: Engine<LANES>, const LANES: usize> Lanes<'a, E, LANES> {
-    fn new(engine: E, seals: bool) -> Self {
+impl<'e, 'a, E: Engine<LANES>, const LANES: usize> Lanes<'e, 'a, E, LANES> {
+    fn new(engine: &'e mut E, seals: bool) -> Self {
         Self {
             engine,
             front: Front::new(),
@@ -241,7 +241,7 @@ impl<'a, E: Engine<LANES>, const LANES: usize> Lanes<'a, E, LANES> {
                 self.front.outer |= 1 << lane;
             }
             Phase::Outer => {
-                let state = self.front.state.map(|word| word[lane]);
+                let state = self.front.state(lane);
                 write_words(&state[..TAG / 4], &mut walk.tag[..]);
                 return false;
             }
@@ -279,8 +279,10 @@ fn whole_steps(len: usize) -> usize {
 impl Tail {
     /// Begins with the end of a text, in whole blocks.
     fn begin(&mut self, text: &[u8]) {
-        self.0 = [0; 2 * STEP];
-        copy_blocks(text, &mut self.0);
+        let from = text.as_chunks::<BLOCK>().0;
+        for (i, to) in self.0.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
+            *to = from.get(i).copied().unwrap_or_default();
+        }
     }
 
     /// Puts behind the last `end` bytes of a text of `len` what else its MAC covers,

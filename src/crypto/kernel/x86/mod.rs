@@ -172,10 +172,10 @@ fn run<'a>(
     seals: bool,
     records: impl Iterator<Item = Record<'a>>,
 ) {
-    let aesni = AesNiEngine(features.aesni());
+    let aesni = &mut AesNiEngine(features.aesni());
     match features {
         Features::Avx512(token) if count > avx512::FEW => {
-            work(Avx512Engine::new(token), seals, records);
+            work(&mut Avx512Engine::new(token), seals, records);
         }
         _ if count > 1 => work::<_, { aesni::LANES }>(aesni, seals, records),
         _ => work::<_, 1>(aesni, seals, records),

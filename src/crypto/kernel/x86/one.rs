@@ -96,7 +96,7 @@ fn encipher<const LANES: usize>(front: &mut Front<'_, LANES>, lane: usize, text:
 #[target_feature(enable = "sse4.1,avx")]
 fn put_outer<const LANES: usize>(front: &Front<'_, LANES>, lane: usize, text: &mut Text) {
     if front.is_outer(lane) {
-        *text = padded(front.state.map(|word| word[lane]));
+        *text = padded(front.state(lane));
     }
 }
 
