@@ -9,7 +9,7 @@
 use std::{fmt, mem};
 
 use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, zeroize_stack};
+use zeroize::{optimization_barrier, zeroize_stack};
 
 use super::kernel::{Checking, Sealing};
 use super::keys::{KeyId, KeyStore, OpenKeys, SealKeys};
@@ -94,7 +94,6 @@ impl SealBatch {
                 kind: job.kind,
                 payload: &sources.area(job.payload.area)[job.payload.range()],
                 body,
-                iv: [0; BLOCK],
             });
         }
         keys.kernel().seal(&mut records);
@@ -199,7 +198,8 @@ impl OpenBatch {
             self.held.push(held);
         }
         // Of a forged record this would be the tag that its forger looks for.
-        self.tags.zeroize();
+        self.tags.fill([0; TAG]);
+        optimization_barrier(&self.tags);
         // Round keys and states that did not fit the registers.
         zeroize_stack::<1024>();
     }

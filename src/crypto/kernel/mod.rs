@@ -18,7 +18,7 @@ use std::fmt;
 
 use self::portable::Material;
 use self::x86::Features;
-use crate::limits::{BLOCK, TAG};
+use crate::limits::TAG;
 
 /// One way to seal and open, which this processor has.
 #[derive(Clone, Copy)]
@@ -137,8 +137,6 @@ pub(super) struct Sealing<'a> {
     pub(super) kind: u8,
     pub(super) payload: &'a [u8],
     pub(super) body: &'a mut [u8],
-    /// Room for the kernel to keep its IV in meanwhile.
-    pub(super) iv: [u8; BLOCK],
 }
 
 /// A record whose tag is to be computed.

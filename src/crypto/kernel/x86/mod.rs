@@ -14,6 +14,7 @@ mod sha;
 mod stitch128;
 mod stitch512;
 
+use std::arch::x86_64::__m128i;
 use std::cmp::Reverse;
 
 use zeroize::{Zeroizing, zeroize_stack};
@@ -25,6 +26,7 @@ use self::lanes::{Cipher, Record, Text, work};
 use super::portable::{MacKey, Material};
 use super::{Checking, Sealing};
 use crate::crypto::cpu::{AesNi, Avx512};
+use crate::limits::TAG;
 
 /// What one direction seals with for an epoch.
 pub(in crate::crypto) struct SealKeys {
@@ -103,32 +105,34 @@ impl Features {
 /// Seals all of them.
 pub(super) fn seal(features: Features, records: &mut [Sealing<'_>]) {
     records.sort_unstable_by_key(|record| Reverse(record.body.len()));
-    for records in records.chunks_mut(IVS) {
+    let count = records.len();
+    let records = records.chunks_mut(IVS).flat_map(|records| {
         let ivs = ivs::<IVS>(features.aesni(), |i| {
             let record = records.get(i).unwrap_or(&records[0]);
             (&record.keys.x86().iv, record.sequence)
         });
-        for (record, iv) in records.iter_mut().zip(ivs) {
-            aes::store(iv, &mut record.iv);
+        for record in &mut *records {
+            let end = record.body.len() - TAG;
+            pad(&mut record.body[..end], record.payload, record.kind);
         }
-    }
-    let count = records.len();
-    let records = records.iter_mut().map(|record| {
-        let (text, tag) = record.body.split_last_chunk_mut().expect("a tag");
-        pad(text, record.payload, record.kind);
-        let keys = record.keys.x86();
-        let cipher = Cipher {
-            keys: &keys.cipher,
-            iv: aes::load(&record.iv),
-        };
-        Record {
-            text: Text::Seal(cipher, text),
-            mac: &keys.mac,
-            sequence: record.sequence,
-            tag,
-        }
+        records.iter_mut().zip(ivs).map(to_seal)
     });
     run(features, count, true, records);
+}
+
+fn to_seal<'a>((record, iv): (&'a mut Sealing<'_>, __m128i)) -> Record<'a> {
+    let (text, tag) = record.body.split_last_chunk_mut().expect("a tag");
+    let keys = record.keys.x86();
+    let cipher = Cipher {
+        keys: &keys.cipher,
+        iv,
+    };
+    Record {
+        text: Text::Seal(cipher, text),
+        mac: &keys.mac,
+        sequence: record.sequence,
+        tag,
+    }
 }
 
 /// Puts `payload ‖ kind ‖ 00 … 00` into `text`, to be enciphered there.
