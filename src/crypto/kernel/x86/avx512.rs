@@ -295,7 +295,7 @@ fn keep(plain: &[Blocks; STEP_BLOCKS], masks: &Masks, sealed: &mut [Blocks; STEP
 /// # Safety
 ///
 /// There are `STEP` bytes.
-#[inline]
+#[inline(never)]
 #[target_feature(enable = "avx512f")]
 unsafe fn gather(front: &Front<'_, LANES>, text: &mut [Blocks; STEP_BLOCKS]) {
     for register in 0..2 * GROUPS {
@@ -349,7 +349,7 @@ fn turn([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
 }
 
 /// Text as the words that are hashed.
-#[inline]
+#[inline(never)]
 #[target_feature(enable = "avx512f,avx512bw")]
 fn spread(text: &[Blocks; STEP_BLOCKS], words: &mut Words) {
     for (set, words) in words.iter_mut().enumerate() {
