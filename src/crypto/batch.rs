@@ -57,6 +57,7 @@ impl SealBatch {
     /// If its place in the output is not behind that of the record before it, or
     /// its payload and kind need more blocks than it has, or it has more than a
     /// record may have.
+    #[inline]
     pub fn push(&mut self, job: SealJob) {
         let free = self.jobs.last().map_or(0, SealJob::body_end);
         assert!(job.body >= free, "places to seal to overlap");
@@ -157,6 +158,7 @@ impl OpenBatch {
     /// If its length is not that of whole blocks, as many as a record may have,
     /// and a tag; or it begins before the end of the record pushed before it, if
     /// that is in the same area.
+    #[inline]
     pub fn push(&mut self, job: OpenJob) {
         let text = job.body.len().saturating_sub(TAG);
         assert!(text.is_multiple_of(BLOCK));
