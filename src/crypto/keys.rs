@@ -14,7 +14,7 @@ use slab::Slab;
 use zeroize::{Zeroizing, zeroize_stack};
 
 use super::dh::Private;
-use super::kernel::{self, Kernel};
+use super::kernel::{self, Kernel, Material};
 use super::secret::SecretPair;
 use crate::limits::EPOCH_BITS;
 
@@ -153,8 +153,8 @@ pub fn epoch_of(sequence: u64) -> u64 {
 
 /// Keys of one epoch, in the form that a kernel reads.
 pub trait RecordKeys {
-    /// Expands them from `k_enc ‖ k_mac ‖ k_iv`.
-    fn expand(kernel: Kernel, material: &[u8; 96]) -> Self;
+    /// Expands them from `k_enc`, `k_mac` and `k_iv`.
+    fn expand(kernel: Kernel, material: &[[u8; 32]; 3]) -> Self;
 }
 
 /// Keys that seal.
@@ -163,13 +163,13 @@ pub struct SealKeys(pub(super) kernel::SealKeys);
 pub struct OpenKeys(pub(super) kernel::OpenKeys);
 
 impl RecordKeys for SealKeys {
-    fn expand(kernel: Kernel, material: &[u8; 96]) -> Self {
+    fn expand(kernel: Kernel, material: &Material) -> Self {
         Self(kernel.seal_keys(material))
     }
 }
 
 impl RecordKeys for OpenKeys {
-    fn expand(kernel: Kernel, material: &[u8; 96]) -> Self {
+    fn expand(kernel: Kernel, material: &Material) -> Self {
         Self(kernel.open_keys(material))
     }
 }
@@ -339,8 +339,9 @@ impl<K> fmt::Debug for KeyStore<K> {
 
 /// The keys of an epoch, and the secret of the one behind it.
 fn step<K: RecordKeys>(kernel: Kernel, secret: &Key) -> (K, Key) {
-    let mut material = Zeroizing::new([0; 96]);
-    expand(secret, b"sealwire/1 record keys", &[], &mut material[..]);
+    let mut material = Zeroizing::new(Material::default());
+    let flat = material.as_flattened_mut();
+    expand(secret, b"sealwire/1 record keys", &[], flat);
     let next = expand_key(secret, b"sealwire/1 next epoch", &[]);
     (K::expand(kernel, &material), next)
 }

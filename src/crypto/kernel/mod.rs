@@ -7,6 +7,7 @@
 //!
 //! [`KeyStore`]: super::keys::KeyStore
 
+mod mac;
 mod portable;
 #[cfg_attr(
     not(all(target_arch = "x86_64", target_pointer_width = "64")),
@@ -16,9 +17,11 @@ mod x86;
 
 use std::fmt;
 
-use self::portable::Material;
 use self::x86::Features;
 use crate::limits::TAG;
+
+/// `k_enc`, `k_mac` and `k_iv` (`PROTOCOL.md` §1.4).
+pub(super) type Material = [[u8; 32]; 3];
 
 /// One way to seal and open, which this processor has.
 #[derive(Clone, Copy)]
@@ -75,19 +78,19 @@ impl Kernel {
         }
     }
 
-    /// Expands `k_enc ‖ k_mac ‖ k_iv` (`PROTOCOL.md` §1.4) to seal with.
+    /// Expands them to seal with.
     pub(super) fn seal_keys(self, material: &Material) -> SealKeys {
         match self.0 {
             Choice::Portable => ByKernel::Portable(Box::new(portable::SealKeys::new(material))),
-            Choice::X86(features) => ByKernel::X86(x86::SealKeys::new(features, material)),
+            Choice::X86(features) => ByKernel::X86(x86::Keys::to_seal(features, material)),
         }
     }
 
-    /// Expands `k_enc ‖ k_mac ‖ k_iv` (`PROTOCOL.md` §1.4) to open with.
+    /// Expands them to open with.
     pub(super) fn open_keys(self, material: &Material) -> OpenKeys {
         match self.0 {
             Choice::Portable => ByKernel::Portable(Box::new(portable::OpenKeys::new(material))),
-            Choice::X86(features) => ByKernel::X86(x86::OpenKeys::new(features, material)),
+            Choice::X86(features) => ByKernel::X86(x86::Keys::to_open(features, material)),
         }
     }
 }
@@ -107,9 +110,9 @@ pub(super) enum ByKernel<P, X> {
 }
 
 /// What one direction seals with for an epoch.
-pub(super) type SealKeys = ByKernel<portable::SealKeys, x86::SealKeys>;
+pub(super) type SealKeys = ByKernel<portable::SealKeys, x86::Keys>;
 /// What one direction opens with for an epoch.
-pub(super) type OpenKeys = ByKernel<portable::OpenKeys, x86::OpenKeys>;
+pub(super) type OpenKeys = ByKernel<portable::OpenKeys, x86::Keys>;
 
 const OTHER_KERNEL: &str = "keys and batch are of one store, and so of one kernel";
 

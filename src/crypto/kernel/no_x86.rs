@@ -1,17 +1,13 @@
 //! In place of `x86` on other processors: nothing of it can exist.
 
-use super::portable::Material;
-use super::{Checking, Sealing};
+use super::{Checking, Material, Sealing};
 
 /// None are there.
 #[derive(Clone, Copy)]
 pub(super) enum Features {}
 
 /// None are made.
-pub(in crate::crypto) enum SealKeys {}
-
-/// None are made.
-pub(in crate::crypto) enum OpenKeys {}
+pub(in crate::crypto) enum Keys {}
 
 impl Features {
     pub(super) fn detect() -> impl Iterator<Item = Self> {
@@ -23,14 +19,12 @@ impl Features {
     }
 }
 
-impl SealKeys {
-    pub(super) fn new(features: Features, _: &Material) -> Self {
+impl Keys {
+    pub(super) fn to_seal(features: Features, _: &Material) -> Self {
         match features {}
     }
-}
 
-impl OpenKeys {
-    pub(super) fn new(features: Features, _: &Material) -> Self {
+    pub(super) fn to_open(features: Features, _: &Material) -> Self {
         match features {}
     }
 }
@@ -43,6 +37,6 @@ pub(super) fn tags(features: Features, _: &mut [Checking<'_>]) {
     match features {}
 }
 
-pub(super) fn decrypt(features: Features, _: &OpenKeys, _: u64, _: &mut [u8]) {
+pub(super) fn decrypt(features: Features, _: &Keys, _: u64, _: &mut [u8]) {
     match features {}
 }

@@ -7,7 +7,7 @@ use std::{array, ptr};
 use zeroize::optimization_barrier;
 
 use super::aes::Schedule;
-use crate::crypto::kernel::portable::{HASH_BLOCK, MacKey};
+use crate::crypto::kernel::mac::{HASH_BLOCK, MacKey};
 use crate::limits::BLOCK;
 
 /// Bytes of a step.

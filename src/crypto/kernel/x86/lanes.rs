@@ -13,12 +13,11 @@
 //! here. Read next: [`super::front`].
 
 use std::arch::x86_64::__m128i;
-use std::marker::PhantomData;
 use std::{array, ptr};
 
 use super::aes::Schedule;
 use super::front::{Engine, Front, STEP, STEP_BLOCKS};
-use crate::crypto::kernel::portable::{HASH_BLOCK, MacKey, finish, write_words};
+use crate::crypto::kernel::mac::{MacKey, PADDING, TAIL, TRAILER, end_tail, write_words};
 use crate::limits::{BLOCK, TAG};
 
 /// A record to seal or to check.
@@ -67,10 +66,11 @@ struct Walk<'a> {
 /// The end of what a record's MAC covers.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-struct Tail([u8; 2 * STEP]);
+struct Tail([u8; TAIL]);
 
-/// A text that ends in time is worked on in the tail from its beginning.
-const SHORT: usize = 2 * STEP - 10 - 9;
+/// The longest text that, with trailer and SHA-256's padding, fits a tail: it is
+/// worked on there from its beginning.
+const SHORT: usize = TAIL - TRAILER - PADDING;
 
 /// In place of an offset.
 const IN_TEXT: usize = usize::MAX;
@@ -89,7 +89,6 @@ struct Lanes<'e, 'a, E, const LANES: usize> {
     active: usize,
     /// Whether all records are to be sealed; else, none is.
     seals: bool,
-    records: PhantomData<&'a mut [u8]>,
 }
 
 /// Seals all `records`, or else checks all of them: every tag is written, and of
@@ -131,10 +130,9 @@ impl<'e, 'a, E: Engine<LANES>, const LANES: usize> Lanes<'e, 'a, E, LANES> {
             left: [i16::MAX; LANES],
             offset: [0; LANES],
             walks: array::from_fn(|_| None),
-            tails: [Tail([0; 2 * STEP]); LANES],
+            tails: [Tail([0; TAIL]); LANES],
             active: 0,
             seals,
-            records: PhantomData,
         }
     }
 
@@ -145,7 +143,7 @@ impl<'e, 'a, E: Engine<LANES>, const LANES: usize> Lanes<'e, 'a, E, LANES> {
         self.aim_at_tails();
         // SAFETY: in its text a lane has `left` × `STEP` bytes, as `start` has set
         // it, borrowed for 'a, and mutably if all are to be sealed. In its tail it
-        // has as many, as `Tail::end` has told; an idle lane, and one in its outer
+        // has as many, as `end_tail` has told; an idle lane, and one in its outer
         // hash, have a step. Nobody touches the tails until this returns.
         unsafe {
             if self.front.to_encipher.iter().any(|&blocks| blocks > 0) {
@@ -207,7 +205,7 @@ impl<'e, 'a, E: Engine<LANES>, const LANES: usize> Lanes<'e, 'a, E, LANES> {
         self.walks[lane] = Some(Walk {
             phase: Phase::Text,
             last,
-            tail_steps: self.tails[lane].end(len - whole, len, record.sequence),
+            tail_steps: end_tail(&mut self.tails[lane].0, len - whole, len, record.sequence) as i16,
             tag: record.tag,
         });
         if whole == 0 {
@@ -283,15 +281,6 @@ impl Tail {
         for (i, to) in self.0.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
             *to = from.get(i).copied().unwrap_or_default();
         }
-    }
-
-    /// Puts behind the last `end` bytes of a text of `len` what else its MAC covers,
-    /// and the padding; says how many steps that makes.
-    fn end(&mut self, end: usize, len: usize, sequence: u64) -> i16 {
-        let behind = &mut self.0[end..];
-        behind[..8].copy_from_slice(&sequence.to_be_bytes());
-        behind[8..10].copy_from_slice(&((len / BLOCK) as u16).to_be_bytes());
-        finish(&mut self.0, end + 10, HASH_BLOCK + len + 10) as i16
     }
 }
 

@@ -17,58 +17,45 @@ mod stitch512;
 use std::arch::x86_64::__m128i;
 use std::cmp::Reverse;
 
-use zeroize::{Zeroizing, zeroize_stack};
+use zeroize::zeroize_stack;
 
 use self::aes::{IVS, Schedule, ivs};
 use self::aesni::AesNiEngine;
 use self::avx512::Avx512Engine;
 use self::lanes::{Cipher, Record, Text, work};
-use super::portable::{MacKey, Material};
-use super::{Checking, Sealing};
+use super::mac::MacKey;
+use super::{Checking, Material, Sealing};
 use crate::crypto::cpu::{AesNi, Avx512};
 use crate::limits::TAG;
 
-/// What one direction seals with for an epoch.
-pub(in crate::crypto) struct SealKeys {
+/// What one direction seals or opens with for an epoch.
+pub(in crate::crypto) struct Keys {
     cipher: Schedule,
     iv: Schedule,
     mac: MacKey,
 }
 
-/// What one direction opens with for an epoch.
-pub(in crate::crypto) struct OpenKeys {
-    cipher: Schedule,
-    iv: Schedule,
-    mac: MacKey,
-}
+impl Keys {
+    pub(super) fn to_seal(features: Features, material: &Material) -> Self {
+        Self::new(features, material, Schedule::to_encrypt)
+    }
 
-impl SealKeys {
-    pub(super) fn new(features: Features, material: &Material) -> Self {
+    pub(super) fn to_open(features: Features, material: &Material) -> Self {
+        Self::new(features, material, Schedule::to_decrypt)
+    }
+
+    fn new(
+        features: Features,
+        [enc, mac, iv]: &Material,
+        expand: fn(AesNi, &[u8; 32]) -> Schedule,
+    ) -> Self {
         let token = features.aesni();
         Self {
-            cipher: Schedule::to_encrypt(token, &part(material, 0)),
-            mac: MacKey::new(&part(material, 1)[..]),
-            iv: Schedule::to_encrypt(token, &part(material, 2)),
+            cipher: expand(token, enc),
+            mac: MacKey::new(mac),
+            iv: Schedule::to_encrypt(token, iv),
         }
     }
-}
-
-impl OpenKeys {
-    pub(super) fn new(features: Features, material: &Material) -> Self {
-        let token = features.aesni();
-        Self {
-            cipher: Schedule::to_decrypt(token, &part(material, 0)),
-            mac: MacKey::new(&part(material, 1)[..]),
-            iv: Schedule::to_encrypt(token, &part(material, 2)),
-        }
-    }
-}
-
-/// The 32 bytes at place `index` of the key material.
-fn part(material: &Material, index: usize) -> Zeroizing<[u8; 32]> {
-    let mut key = Zeroizing::new([0; 32]);
-    key.copy_from_slice(&material[32 * index..][..32]);
-    key
 }
 
 /// What there is to work with.
@@ -162,7 +149,7 @@ pub(super) fn tags(features: Features, records: &mut [Checking<'_>]) {
 }
 
 /// Decrypts `text`, whole blocks, in place.
-pub(super) fn decrypt(features: Features, keys: &OpenKeys, sequence: u64, text: &mut [u8]) {
+pub(super) fn decrypt(features: Features, keys: &Keys, sequence: u64, text: &mut [u8]) {
     let [iv] = ivs(features.aesni(), |_| (&keys.iv, sequence));
     match features {
         Features::AesNi(token) => aesni::decrypt(token, &keys.cipher, iv, text),
