@@ -9,7 +9,7 @@
 use std::{fmt, mem};
 
 use subtle::ConstantTimeEq;
-use zeroize::{optimization_barrier, zeroize_stack};
+use zeroize::optimization_barrier;
 
 use super::kernel::{Checking, Sealing};
 use super::keys::{KeyId, KeyStore, OpenKeys, SealKeys};
@@ -108,8 +108,8 @@ impl fmt::Debug for SealBatch {
     }
 }
 
-/// The memory of `records`, to be used for others. Collecting an iterator into
-/// the vector that it came from allocates nothing.
+/// The memory of `records`, to be used for others: today's standard library
+/// collects an iterator into the vector that it came from.
 fn reused<T, U>(mut records: Vec<T>) -> Vec<U> {
     records.clear();
     records
@@ -184,26 +184,24 @@ impl OpenBatch {
     /// whose tag held.
     pub fn run(&mut self, keys: &KeyStore<OpenKeys>, areas: &mut impl AreasMut) {
         self.compute_tags(keys, areas);
-        let kernel = keys.kernel();
         self.held.clear();
-        for (job, tag) in self.jobs.iter().zip(&self.tags) {
-            let body = &mut areas.area_mut(job.body.area)[job.body.range()];
-            let (text, theirs) = body.split_last_chunk_mut().expect("as pushed");
-            let held = u128::from_ne_bytes(*tag).ct_eq(&u128::from_ne_bytes(*theirs));
-            // The verdict is public: of all that comes of a secret, it alone is
-            // branched on, and once (`bool::from` would do so too, in a debug build).
-            let held = held.unwrap_u8() == 1;
-            if held {
-                let keys = keys.get(job.key, job.sequence);
-                kernel.decrypt(&keys.0, job.sequence, text);
+        let kernel = keys.kernel();
+        let lens = self.jobs.iter().map(|job| job.text().len());
+        kernel.wiped(lens, || {
+            for (job, tag) in self.jobs.iter().zip(&self.tags) {
+                let body = &mut areas.area_mut(job.body.area)[job.body.range()];
+                let (text, theirs) = body.split_last_chunk_mut().expect("as pushed");
+                let held = holds(tag, theirs);
+                if held {
+                    let keys = keys.get(job.key, job.sequence);
+                    kernel.decrypt(&keys.0, job.sequence, text);
+                }
+                self.held.push(held);
             }
-            self.held.push(held);
-        }
+        });
         // Of a forged record this would be the tag that its forger looks for.
         self.tags.fill([0; TAG]);
         optimization_barrier(&self.tags);
-        // Round keys and states that did not fit the registers.
-        zeroize_stack::<1024>();
     }
 
     fn compute_tags(&mut self, keys: &KeyStore<OpenKeys>, areas: &impl Areas) {
@@ -233,6 +231,15 @@ impl OpenBatch {
         self.jobs.clear();
         self.held.clear();
     }
+}
+
+/// Whether `theirs` is the tag, in constant time: as one number, which is one
+/// comparison, where bytes would be sixteen.
+fn holds(tag: &[u8; TAG], theirs: &[u8; TAG]) -> bool {
+    let held = u128::from_ne_bytes(*tag).ct_eq(&u128::from_ne_bytes(*theirs));
+    // The verdict is public: of all that comes of a secret, it alone is branched
+    // on, and once (`bool::from` would do so too, in a debug build).
+    held.unwrap_u8() == 1
 }
 
 impl fmt::Debug for OpenBatch {

@@ -1,5 +1,5 @@
-//! From the two secrets to the keys of each direction and epoch
-//! (`PROTOCOL.md` §1.1, §1.2, §1.4), and the store that a batch refers to.
+//! The keys of each direction and epoch (`PROTOCOL.md` §1.4), and the store that a
+//! batch refers to. Where a direction's first secret is from: `super::identity`.
 //!
 //! A [`Handle`] is a connection's right to one entry of a [`KeyStore`]; a
 //! [`KeyId`] is what a batch's records hold meanwhile. Read next:
@@ -7,144 +7,15 @@
 
 use std::fmt;
 
-use hkdf::Hkdf;
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::{Digest, Sha256};
 use slab::Slab;
-use zeroize::{Zeroizing, zeroize_stack};
+use zeroize::Zeroizing;
 
-use super::dh::Private;
+use super::identity::{Key, expand, expand_key};
 use super::kernel::{self, Kernel, Material};
-use super::secret::SecretPair;
+use super::wipe::wiped;
 use crate::limits::EPOCH_BITS;
 
-/// 32 bytes that are erased on drop.
-type Key = Zeroizing<[u8; 32]>;
-
-/// What the two secrets mean for the native format.
-#[derive(Clone)]
-pub struct Identity {
-    prk: Key,
-    hello: Key,
-    key_id: [u8; 8],
-}
-
-impl Identity {
-    /// Derives it; `None` unless both secrets are 32 bytes.
-    pub fn new(secrets: &SecretPair) -> Option<Self> {
-        if secrets.confkey.len() != 32 || secrets.authkey.len() != 32 {
-            return None;
-        }
-        let mut ikm = Zeroizing::new([0; 64]);
-        ikm[..32].copy_from_slice(secrets.confkey.expose());
-        ikm[32..].copy_from_slice(secrets.authkey.expose());
-        let prk = extract(b"sealwire/1", &ikm[..]);
-        let mut key_id = [0; 8];
-        expand(&prk, b"sealwire/1 key id", &[], &mut key_id);
-        let hello = expand_key(&prk, b"sealwire/1 client hello", &[]);
-        Some(Self { prk, hello, key_id })
-    }
-
-    /// Which keys these are, without giving them away.
-    pub fn key_id(&self) -> [u8; 8] {
-        self.key_id
-    }
-
-    /// The tag of a client hello's first 48 bytes.
-    pub fn hello_tag(&self, hello: &[u8]) -> [u8; 32] {
-        mac(&self.hello, hello).finalize().into_bytes().into()
-    }
-
-    /// Whether `tag` is the tag of `hello`; in constant time.
-    pub fn hello_holds(&self, hello: &[u8], tag: &[u8]) -> bool {
-        mac(&self.hello, hello).verify_slice(tag).is_ok()
-    }
-
-    /// The secrets of one connection; `None` when `public` is a low-order point.
-    /// `transcript` is the client's hello and the server's up to its tag.
-    pub fn agree(
-        &self,
-        private: &Private,
-        public: [u8; 32],
-        transcript: [&[u8]; 2],
-    ) -> Option<SessionSecrets> {
-        let shared = private.agree(public)?;
-        let master = extract(&self.prk[..], &shared[..]);
-        let hash: [u8; 32] = Sha256::new()
-            .chain_update(transcript[0])
-            .chain_update(transcript[1])
-            .finalize()
-            .into();
-        Some(SessionSecrets {
-            finished: expand_key(&master, b"sealwire/1 server finished", &hash),
-            client_to_server: expand_key(&master, b"sealwire/1 client to server", &hash),
-            server_to_client: expand_key(&master, b"sealwire/1 server to client", &hash),
-            hash,
-        })
-    }
-}
-
-impl fmt::Debug for Identity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Identity")
-            .field("key_id", &self.key_id)
-            .finish_non_exhaustive()
-    }
-}
-
-/// What both sides of one connection have in common after the handshake.
-pub struct SessionSecrets {
-    finished: Key,
-    hash: [u8; 32],
-    /// The first secret of what the client sends.
-    pub client_to_server: Key,
-    /// The first secret of what the server sends.
-    pub server_to_client: Key,
-}
-
-impl SessionSecrets {
-    /// The tag of the server's hello.
-    pub fn finished_tag(&self) -> [u8; 32] {
-        mac(&self.finished, &self.hash)
-            .finalize()
-            .into_bytes()
-            .into()
-    }
-
-    /// Whether `tag` is the tag of the server's hello; in constant time.
-    pub fn finished_holds(&self, tag: &[u8]) -> bool {
-        mac(&self.finished, &self.hash).verify_slice(tag).is_ok()
-    }
-}
-
-impl fmt::Debug for SessionSecrets {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SessionSecrets")
-    }
-}
-
-fn extract(salt: &[u8], ikm: &[u8]) -> Key {
-    Zeroizing::new(Hkdf::<Sha256>::extract(Some(salt), ikm).0.into())
-}
-
-fn expand(prk: &Key, label: &[u8], context: &[u8], out: &mut [u8]) {
-    Hkdf::<Sha256>::from_prk(&prk[..])
-        .map(|hkdf| hkdf.expand_multi_info(&[label, context], out))
-        .expect("a hash-sized prk")
-        .expect("less than 255 hashes");
-}
-
-fn expand_key(prk: &Key, label: &[u8], context: &[u8]) -> Key {
-    let mut key = Zeroizing::new([0; 32]);
-    expand(prk, label, context, &mut key[..]);
-    key
-}
-
-fn mac(key: &Key, message: &[u8]) -> Hmac<Sha256> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(&key[..]).expect("HMAC takes any key");
-    mac.update(message);
-    mac
-}
+pub use super::identity::{Identity, SessionSecrets};
 
 /// The epoch that a sequence belongs to.
 pub fn epoch_of(sequence: u64) -> u64 {
@@ -206,14 +77,12 @@ struct Entry<K> {
 }
 
 impl<K: RecordKeys> Entry<K> {
-    #[inline(never)]
     fn expand_next(&mut self, kernel: Kernel) {
         let (keys, secret) = step(kernel, &self.secret);
         self.next = Some(Box::new(keys));
         self.secret = secret;
     }
 
-    #[inline(never)]
     fn take_next(&mut self) {
         self.epoch += 1;
         let mut next = self.next.take().expect("prepared");
@@ -247,22 +116,17 @@ impl<K: RecordKeys> KeyStore<K> {
     /// Expands the keys of a direction that stands at the start of `epoch`,
     /// whose secret this is.
     pub fn install(&mut self, secret: &[u8; 32], epoch: u64) -> Handle {
-        let handle = self.insert(secret, epoch);
-        zeroize_stack::<STACK>();
-        handle
-    }
-
-    #[inline(never)]
-    fn insert(&mut self, secret: &[u8; 32], epoch: u64) -> Handle {
         self.generation = self.generation.wrapping_add(1);
-        let (current, secret) = step(self.kernel, &Zeroizing::new(*secret));
-        let slot = self.entries.insert(Box::new(Entry {
-            generation: self.generation,
-            epoch,
-            current,
-            next: None,
-            secret,
-        }));
+        let slot = wiped::<STACK, _>(|| {
+            let (current, secret) = step(self.kernel, &Zeroizing::new(*secret));
+            self.entries.insert(Box::new(Entry {
+                generation: self.generation,
+                epoch,
+                current,
+                next: None,
+                secret,
+            }))
+        });
         Handle(KeyId {
             slot: slot as u32,
             generation: self.generation,
@@ -275,8 +139,7 @@ impl<K: RecordKeys> KeyStore<K> {
         let kernel = self.kernel;
         let entry = self.entry(handle);
         if epoch_of(sequence) != entry.epoch && entry.next.is_none() {
-            entry.expand_next(kernel);
-            zeroize_stack::<STACK>();
+            wiped::<STACK, _>(|| entry.expand_next(kernel));
         }
     }
 
@@ -286,8 +149,7 @@ impl<K: RecordKeys> KeyStore<K> {
         self.prepare(handle, sequence);
         let entry = self.entry(handle);
         if epoch_of(sequence) != entry.epoch {
-            entry.take_next();
-            zeroize_stack::<STACK>();
+            wiped::<STACK, _>(|| entry.take_next());
             assert_eq!(entry.epoch, epoch_of(sequence), "an epoch was skipped");
         }
     }

@@ -1,9 +1,10 @@
 //! Keys and kernels, no layouts.
 //!
-//! From the two [`secret`]s to [`keys`] per direction and epoch; [`batch`]es of
-//! records for a [`kernel`] to seal and open, of which [`choice`] takes one;
-//! [`dh`] for the handshake; and the old program's [`classic`] frames. What the sealed bytes are for is known to
-//! [`crate::wire`] and [`crate::conn`].
+//! From the two [`secret`]s, by way of an `identity`, to [`keys`] per direction
+//! and epoch; [`batch`]es of records for a [`kernel`] to seal and open, of which
+//! [`choice`] takes one; [`dh`] for the handshake; and the old program's [`classic`]
+//! frames. What the sealed bytes are for is known to [`crate::wire`] and
+//! [`crate::conn`].
 
 pub mod batch;
 mod check;
@@ -12,6 +13,8 @@ pub mod classic;
 #[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
 mod cpu;
 pub mod dh;
+mod identity;
 pub mod kernel;
 pub mod keys;
 pub mod secret;
+mod wipe;

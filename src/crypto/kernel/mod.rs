@@ -18,6 +18,7 @@ mod x86;
 use std::fmt;
 
 use self::x86::Features;
+use super::wipe::wiped;
 use crate::limits::TAG;
 
 /// `k_enc`, `k_mac` and `k_iv` (`PROTOCOL.md` §1.4).
@@ -70,11 +71,19 @@ impl Kernel {
     }
 
     /// Decrypts the text of a record, in place. Its tag must have held.
-    #[inline(never)]
     pub(super) fn decrypt(self, keys: &OpenKeys, sequence: u64, text: &mut [u8]) {
         match self.0 {
             Choice::Portable => keys.portable().decrypt(sequence, text),
             Choice::X86(features) => x86::decrypt(features, keys.x86(), sequence, text),
+        }
+    }
+
+    /// Does `work`, which decrypts texts of `lens` bytes, and overwrites the round
+    /// keys and plaintext that this leaves on the stack.
+    pub(super) fn wiped(self, mut lens: impl Iterator<Item = usize>, work: impl FnOnce()) {
+        match self.0 {
+            Choice::Portable if lens.any(|len| len >= portable::MANY) => wiped::<6144, _>(work),
+            _ => wiped::<1024, _>(work),
         }
     }
 

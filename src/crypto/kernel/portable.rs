@@ -13,6 +13,10 @@ use super::mac::MacKey;
 use super::{Checking, Material, Sealing};
 use crate::limits::{BLOCK, TAG};
 
+/// So many bytes are decrypted at once where there is VAES, and round keys and
+/// plaintext left deep in the stack.
+pub(super) const MANY: usize = 64 * BLOCK;
+
 /// What one direction seals with for an epoch.
 pub(in crate::crypto) struct SealKeys {
     cipher: Aes256Enc,
@@ -71,6 +75,10 @@ impl OpenKeys {
     }
 
     /// Decrypts `text` in place.
+    ///
+    /// Never inlined: the other kernels' frames would be below this one, which is
+    /// large, and out of reach of [`Kernel::wiped`](super::Kernel::wiped).
+    #[inline(never)]
     pub(super) fn decrypt(&self, sequence: u64, text: &mut [u8]) {
         let iv = record_iv(&self.iv, sequence);
         let mut chain = cbc::Decryptor::<&Aes256Dec>::inner_iv_init(&self.cipher, &iv);

@@ -18,6 +18,7 @@ use std::{array, ptr};
 use super::aes::Schedule;
 use super::front::{Engine, Front, STEP, STEP_BLOCKS};
 use crate::crypto::kernel::mac::{MacKey, PADDING, TAIL, TRAILER, end_tail, write_words};
+use crate::crypto::wipe::wiped;
 use crate::limits::{BLOCK, TAG};
 
 /// A record to seal or to check.
@@ -92,34 +93,20 @@ struct Lanes<'e, 'a, E, const LANES: usize> {
 }
 
 /// Seals all `records`, or else checks all of them: every tag is written, and of
-/// those to seal the ciphertext.
+/// those to seal the ciphertext. Lanes and engine erase themselves; `WIPED` bytes
+/// of the stack below them are overwritten.
 ///
 /// # Panics
 ///
 /// If a record is of the other kind.
-#[inline(never)]
-pub(super) fn work<'a, E: Engine<LANES>, const LANES: usize>(
+pub(super) fn work<'a, E: Engine<LANES>, const LANES: usize, const WIPED: usize>(
     engine: &mut E,
     seals: bool,
     mut records: impl Iterator<Item = Record<'a>>,
 ) {
     let mut lanes = Lanes::new(engine, seals);
-    for record in records.by_ref().take(LANES) {
-        lanes.start(lanes.active, record);
-        lanes.active += 1;
-    }
-    while lanes.active > 0 {
-        lanes.run();
-        for lane in (0..lanes.active).rev() {
-            if lanes.left[lane] > 0 || lanes.next_phase(lane) {
-                continue;
-            }
-            match records.next() {
-                Some(record) => lanes.start(lane, record),
-                None => lanes.close(lane),
-            }
-        }
-    }
+    // Round keys, states and plaintext that did not fit the registers.
+    wiped::<WIPED, _>(|| lanes.work_off(&mut records));
 }
 
 impl<'e, 'a, E: Engine<LANES>, const LANES: usize> Lanes<'e, 'a, E, LANES> {
@@ -133,6 +120,25 @@ impl<'e, 'a, E: Engine<LANES>, const LANES: usize> Lanes<'e, 'a, E, LANES> {
             tails: [Tail([0; TAIL]); LANES],
             active: 0,
             seals,
+        }
+    }
+
+    fn work_off(&mut self, records: &mut impl Iterator<Item = Record<'a>>) {
+        for record in records.by_ref().take(LANES) {
+            self.start(self.active, record);
+            self.active += 1;
+        }
+        while self.active > 0 {
+            self.run();
+            for lane in (0..self.active).rev() {
+                if self.left[lane] > 0 || self.next_phase(lane) {
+                    continue;
+                }
+                match records.next() {
+                    Some(record) => self.start(lane, record),
+                    None => self.close(lane),
+                }
+            }
         }
     }
 

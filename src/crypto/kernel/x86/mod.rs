@@ -17,8 +17,6 @@ mod stitch512;
 use std::arch::x86_64::__m128i;
 use std::cmp::Reverse;
 
-use zeroize::zeroize_stack;
-
 use self::aes::{IVS, Schedule, ivs};
 use self::aesni::AesNiEngine;
 use self::avx512::Avx512Engine;
@@ -166,16 +164,9 @@ fn run<'a>(
     let aesni = &mut AesNiEngine(features.aesni());
     match features {
         Features::Avx512(token) if count > avx512::FEW => {
-            work(&mut Avx512Engine::new(token), seals, records);
+            work::<_, _, 4096>(&mut Avx512Engine::new(token), seals, records);
         }
-        _ if count > 1 => work::<_, { aesni::LANES }>(aesni, seals, records),
-        _ => work::<_, 1>(aesni, seals, records),
-    }
-    // Round keys, states and plaintext that did not fit the registers: so deep, in
-    // a release build, for one record and for more.
-    if count > 1 {
-        zeroize_stack::<4096>();
-    } else {
-        zeroize_stack::<512>();
+        _ if count > 1 => work::<_, { aesni::LANES }, 4096>(aesni, seals, records),
+        _ => work::<_, 1, 512>(aesni, seals, records),
     }
 }
