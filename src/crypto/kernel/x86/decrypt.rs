@@ -1,12 +1,56 @@
-//! CBC decryption with VAES: a record's blocks do not wait for each other.
+//! CBC decryption, with AES-NI and with VAES: a record's blocks do not wait for each
+//! other.
 
 use std::arch::x86_64::*;
 
-use super::aes::{self, ROUNDS, Schedule};
-use crate::crypto::cpu::Avx512;
+use super::aes::{ROUNDS, Schedule, load, store};
+use crate::crypto::cpu::{AesNi, Avx512};
+use crate::limits::BLOCK;
 
 /// Decrypts `text`, whole blocks, in place (CBC, under an inverse schedule).
-pub(super) fn decrypt(_: Avx512, cipher: &Schedule, iv: __m128i, text: &mut [u8]) {
+pub(super) fn aesni(_: AesNi, cipher: &Schedule, iv: __m128i, text: &mut [u8]) {
+    let (chunks, rest) = text.as_chunks_mut::<{ 8 * BLOCK }>();
+    let mut before = iv;
+    for chunk in chunks {
+        // SAFETY: the token proves the features.
+        before = unsafe { decrypt_blocks::<8>(cipher, before, chunk.as_chunks_mut().0) };
+    }
+    for block in rest.as_chunks_mut::<BLOCK>().0.chunks_mut(1) {
+        // SAFETY: as above.
+        before = unsafe { decrypt_blocks::<1>(cipher, before, block) };
+    }
+}
+
+/// Decrypts `COUNT` blocks, and gives back the last as it was.
+#[target_feature(enable = "aes,avx")]
+fn decrypt_blocks<const COUNT: usize>(
+    cipher: &Schedule,
+    mut before: __m128i,
+    blocks: &mut [[u8; BLOCK]],
+) -> __m128i {
+    let mut text = [_mm_setzero_si128(); COUNT];
+    for (text, block) in text.iter_mut().zip(&*blocks) {
+        *text = load(block);
+    }
+    let mut state = text;
+    for block in &mut state {
+        *block = _mm_xor_si128(*block, cipher.0[0]);
+    }
+    for round in 1..ROUNDS {
+        for block in &mut state {
+            *block = _mm_aesdec_si128(*block, cipher.0[round]);
+        }
+    }
+    for ((state, text), block) in state.iter().zip(text).zip(blocks) {
+        let plain = _mm_aesdeclast_si128(*state, cipher.0[ROUNDS]);
+        store(_mm_xor_si128(plain, before), block);
+        before = text;
+    }
+    before
+}
+
+/// The same with VAES.
+pub(super) fn avx512(_: Avx512, cipher: &Schedule, iv: __m128i, text: &mut [u8]) {
     // SAFETY: the token proves the features.
     unsafe { decrypt_all(cipher, iv, text) };
 }
@@ -20,14 +64,14 @@ fn decrypt_all(cipher: &Schedule, iv: __m128i, text: &mut [u8]) {
     let mut before = _mm512_inserti32x4::<3>(_mm512_setzero_si512(), iv);
     let (chunks, rest) = text.as_chunks_mut::<{ 8 * 64 }>();
     for chunk in chunks {
-        before = decrypt_some::<8>(&keys, before, chunk);
+        before = decrypt_lines::<8>(&keys, before, chunk);
     }
     match rest.len() {
         0 => {}
-        1..=64 => _ = decrypt_some::<1>(&keys, before, rest),
-        65..=128 => _ = decrypt_some::<2>(&keys, before, rest),
-        129..=256 => _ = decrypt_some::<4>(&keys, before, rest),
-        _ => _ = decrypt_some::<8>(&keys, before, rest),
+        1..=64 => _ = decrypt_lines::<1>(&keys, before, rest),
+        65..=128 => _ = decrypt_lines::<2>(&keys, before, rest),
+        129..=256 => _ = decrypt_lines::<4>(&keys, before, rest),
+        _ => _ = decrypt_lines::<8>(&keys, before, rest),
     }
 }
 
@@ -35,7 +79,7 @@ fn decrypt_all(cipher: &Schedule, iv: __m128i, text: &mut [u8]) {
 /// gives back at the end of a register.
 #[inline]
 #[target_feature(enable = "avx512f,vaes")]
-fn decrypt_some<const COUNT: usize>(
+fn decrypt_lines<const COUNT: usize>(
     keys: &[__m512i; ROUNDS + 1],
     mut before: __m512i,
     text: &mut [u8],
@@ -66,7 +110,7 @@ fn decrypt_some<const COUNT: usize>(
         let last = _mm512_xor_si512(keys[ROUNDS], shifted);
         let plain = _mm512_aesdeclast_epi128(state[i], last);
         if let Some(text) = text.get_mut(64 * i..) {
-            store(text, plain);
+            store_blocks(text, plain);
         }
         before = sealed[i];
     }
@@ -80,7 +124,7 @@ fn decrypt_some<const COUNT: usize>(
 /// of opening 64 bytes.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn store(text: &mut [u8], blocks: __m512i) {
+fn store_blocks(text: &mut [u8], blocks: __m512i) {
     if let Some(line) = text.first_chunk_mut::<64>() {
         // SAFETY: 64 bytes are there.
         unsafe { _mm512_storeu_si512(line.as_mut_ptr().cast(), blocks) };
@@ -92,6 +136,6 @@ fn store(text: &mut [u8], blocks: __m512i) {
         _mm512_extracti32x4_epi32::<2>(blocks),
     ];
     for (text, block) in text.as_chunks_mut().0.iter_mut().zip(blocks) {
-        aes::store(block, text);
+        store(block, text);
     }
 }

@@ -150,8 +150,8 @@ pub(super) fn tags(features: Features, records: &mut [Checking<'_>]) {
 pub(super) fn decrypt(features: Features, keys: &Keys, sequence: u64, text: &mut [u8]) {
     let [iv] = ivs(features.aesni(), |_| (&keys.iv, sequence));
     match features {
-        Features::AesNi(token) => aesni::decrypt(token, &keys.cipher, iv, text),
-        Features::Avx512(token) => decrypt::decrypt(token, &keys.cipher, iv, text),
+        Features::AesNi(token) => decrypt::aesni(token, &keys.cipher, iv, text),
+        Features::Avx512(token) => decrypt::avx512(token, &keys.cipher, iv, text),
     }
 }
 
