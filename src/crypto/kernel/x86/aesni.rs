@@ -7,7 +7,7 @@ use super::aes::{ROUNDS, Schedule};
 use super::front::{Engine, Front, STEP_BLOCKS};
 use super::one::{hash_one, seal_one};
 use super::sha::{State, padded};
-use super::stitch128::{STREAMS, Text, hash, hash_and_encipher};
+use super::stitch128::{Blocks, STREAMS, hash, hash_and_encrypt};
 use crate::crypto::cpu::AesNi;
 use crate::limits::BLOCK;
 
@@ -58,36 +58,37 @@ impl<const LANES: usize> Engine<LANES> for AesNiEngine {
 #[target_feature(enable = "aes,sha,sse4.1,avx")]
 unsafe fn seal_four<const LANES: usize>(front: &mut Front<'_, LANES>, first: usize, steps: usize) {
     let mut states = load_states(front, first);
-    let mut cipher = Cipher::new(front, first);
+    let mut chains = Chains::new(front, first);
+    let to_encrypt = *front.to_encrypt[first..].first_chunk().expect("four lanes");
     // SAFETY: the caller promises `STEP` bytes for each step.
-    let mut plain = unsafe { gather(front, first) };
+    let mut plain = unsafe { load_text(front, first) };
     let mut text = plain;
-    cipher.encipher(&mut text);
-    for _ in 1..steps {
-        cipher.keep(&plain, &mut text);
+    chains.encrypt(to_encrypt.into_iter().fold(0, u16::max), &mut text);
+    for step in 1..steps {
+        restore_plain(&to_encrypt, step - 1, &plain, &mut text);
         // SAFETY: as above.
-        unsafe { scatter(front, first, &text) };
+        unsafe { store_text(front, first, &text) };
         front.advance::<STREAMS>(first);
         // SAFETY: as above.
-        plain = unsafe { gather(front, first) };
+        plain = unsafe { load_text(front, first) };
         let words = text;
-        hash_and_encipher(
+        hash_and_encrypt(
             &mut states,
             words,
-            &cipher.keys,
-            &mut cipher.chains,
+            &chains.keys,
+            &mut chains.chains,
             &plain,
             &mut text,
         );
     }
-    cipher.keep(&plain, &mut text);
+    restore_plain(&to_encrypt, steps - 1, &plain, &mut text);
     // SAFETY: as above.
-    unsafe { scatter(front, first, &text) };
+    unsafe { store_text(front, first, &text) };
     front.advance::<STREAMS>(first);
     put_outer(front, first, &mut text);
     hash(&mut states, text);
     store_states(front, first, &states);
-    front.chain[first..first + STREAMS].copy_from_slice(&cipher.chains);
+    front.chain[first..first + STREAMS].copy_from_slice(&chains.chains);
 }
 
 /// Hashes in four lanes from `first` on.
@@ -100,7 +101,7 @@ unsafe fn hash_four<const LANES: usize>(front: &mut Front<'_, LANES>, first: usi
     let mut states = load_states(front, first);
     for _ in 0..steps {
         // SAFETY: the caller promises `STEP` bytes for each step.
-        let mut text = unsafe { gather(front, first) };
+        let mut text = unsafe { load_text(front, first) };
         front.advance::<STREAMS>(first);
         put_outer(front, first, &mut text);
         hash(&mut states, text);
@@ -115,7 +116,10 @@ unsafe fn hash_four<const LANES: usize>(front: &mut Front<'_, LANES>, first: usi
 /// There are `STEP` bytes.
 #[inline]
 #[target_feature(enable = "avx")]
-unsafe fn gather<const LANES: usize>(front: &Front<'_, LANES>, first: usize) -> Text {
+unsafe fn load_text<const LANES: usize>(
+    front: &Front<'_, LANES>,
+    first: usize,
+) -> [Blocks; STEP_BLOCKS] {
     let mut text = [[_mm_setzero_si128(); STREAMS]; STEP_BLOCKS];
     let sources = &front.text[first..][..STREAMS];
     for (i, blocks) in text.iter_mut().enumerate() {
@@ -134,7 +138,11 @@ unsafe fn gather<const LANES: usize>(front: &Front<'_, LANES>, first: usize) -> 
 /// There are `STEP` bytes, to which nothing else refers.
 #[inline]
 #[target_feature(enable = "avx")]
-unsafe fn scatter<const LANES: usize>(front: &Front<'_, LANES>, first: usize, text: &Text) {
+unsafe fn store_text<const LANES: usize>(
+    front: &Front<'_, LANES>,
+    first: usize,
+    text: &[Blocks; STEP_BLOCKS],
+) {
     let targets = &front.text[first..][..STREAMS];
     for (i, blocks) in text.iter().enumerate() {
         for (block, target) in blocks.iter().zip(targets) {
@@ -145,36 +153,31 @@ unsafe fn scatter<const LANES: usize>(front: &Front<'_, LANES>, first: usize, te
 }
 
 /// Four chains of AES.
-struct Cipher<'a> {
+struct Chains<'a> {
     keys: [&'a Schedule; STREAMS],
-    chains: [__m128i; STREAMS],
-    /// Blocks of each lane, from here on.
-    left: [u16; STREAMS],
+    chains: Blocks,
 }
 
-impl<'a> Cipher<'a> {
+impl<'a> Chains<'a> {
     /// Those of the lanes from `first` on. Idle ones take the keys of the first of
     /// all lanes, which is active.
     fn new<const LANES: usize>(front: &Front<'a, LANES>, first: usize) -> Self {
         let keys = front.cipher[0].expect("an active lane has a cipher");
-        let mut cipher = Self {
+        let mut chains = Self {
             keys: [keys; STREAMS],
             chains: [front.chain[first]; STREAMS],
-            left: [0; STREAMS],
         };
         for i in 0..STREAMS {
-            cipher.keys[i] = front.cipher[first + i].unwrap_or(keys);
-            cipher.chains[i] = front.chain[first + i];
-            cipher.left[i] = front.to_encipher[first + i];
+            chains.keys[i] = front.cipher[first + i].unwrap_or(keys);
+            chains.chains[i] = front.chain[first + i];
         }
-        cipher
+        chains
     }
 
-    /// Enciphers as much of a step as any lane wants.
+    /// Encrypts at most so many blocks of every lane.
     #[inline]
     #[target_feature(enable = "aes,avx")]
-    fn encipher(&mut self, text: &mut Text) {
-        let most = self.left.iter().fold(0, |most, &blocks| most.max(blocks));
+    fn encrypt(&mut self, most: u16, text: &mut [Blocks; STEP_BLOCKS]) {
         for text in text.iter_mut().take(usize::from(most)) {
             for ((chain, keys), text) in self.chains.iter_mut().zip(&self.keys).zip(&*text) {
                 *chain = _mm_xor_si128(*chain, _mm_xor_si128(*text, keys.0[0]));
@@ -190,22 +193,27 @@ impl<'a> Cipher<'a> {
             *text = self.chains;
         }
     }
+}
 
-    /// Takes back what was enciphered but should not be, and goes on to the next
-    /// step.
-    #[inline]
-    fn keep(&mut self, plain: &Text, text: &mut Text) {
-        let step = STEP_BLOCKS as u16;
-        if self.left.iter().any(|&blocks| blocks < step) {
-            for (block, (text, plain)) in (0..).zip(text.iter_mut().zip(plain)) {
-                for ((text, plain), blocks) in text.iter_mut().zip(plain).zip(self.left) {
-                    if block >= blocks {
-                        *text = *plain;
-                    }
-                }
+/// Takes the plaintext back of what should not have been encrypted in `step`.
+#[inline]
+fn restore_plain(
+    to_encrypt: &[u16; STREAMS],
+    step: usize,
+    plain: &[Blocks; STEP_BLOCKS],
+    text: &mut [Blocks; STEP_BLOCKS],
+) {
+    let before = (STEP_BLOCKS * step) as u16;
+    let left = to_encrypt.map(|blocks| blocks.saturating_sub(before));
+    if left.iter().all(|&blocks| blocks >= STEP_BLOCKS as u16) {
+        return;
+    }
+    for (block, (text, plain)) in (0..).zip(text.iter_mut().zip(plain)) {
+        for ((text, plain), blocks) in text.iter_mut().zip(plain).zip(left) {
+            if block >= blocks {
+                *text = *plain;
             }
         }
-        self.left = self.left.map(|blocks| blocks.saturating_sub(step));
     }
 }
 
@@ -234,7 +242,11 @@ fn store_states<const LANES: usize>(
 /// Replaces the text of lanes that hash their state.
 #[inline]
 #[target_feature(enable = "sse4.1,avx")]
-fn put_outer<const LANES: usize>(front: &Front<'_, LANES>, first: usize, text: &mut Text) {
+fn put_outer<const LANES: usize>(
+    front: &Front<'_, LANES>,
+    first: usize,
+    text: &mut [Blocks; STEP_BLOCKS],
+) {
     for i in (0..STREAMS).filter(|i| front.is_outer(first + i)) {
         for (blocks, block) in text.iter_mut().zip(padded(front.state(first + i))) {
             blocks[i] = block;

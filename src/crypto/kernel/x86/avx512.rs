@@ -1,5 +1,5 @@
 //! AVX-512 and VAES: 32 lanes, each a word of the registers that hash and a
-//! quarter of those that encipher. Here text comes and goes; what is done with it
+//! quarter of those that encrypt ([`super::text512`]). What is done with text there
 //! is in [`super::stitch512`]. Half the lanes or fewer are faster in
 //! [`super::aesni`].
 
@@ -10,18 +10,9 @@ use super::aes::{ROUNDS, Schedule};
 use super::aesni::AesNiEngine;
 use super::front::{Columns, Engine, Front, STEP_BLOCKS, erase};
 use super::sha::OUTER_BITS;
-use super::stitch512::{Blocks, Keys, States, Words, encipher, hash, hash_and_encipher};
+use super::stitch512::{Blocks, Keys, States, Words, encrypt, hash, hash_and_encrypt};
+use super::text512::{GROUPS, LANES, SET, lane, load_text, place, store_text, to_words};
 use crate::crypto::cpu::Avx512;
-
-/// Lanes that one register hashes for.
-const SET: usize = 16;
-/// Two sets.
-pub(super) const LANES: usize = 2 * SET;
-/// Lanes that one register enciphers for: its quarters.
-const QUARTERS: usize = 4;
-/// Registers that encipher for a set. Quarter q of register g is lane 4 q + g:
-/// so the words of its text come out in the order of lanes.
-const GROUPS: usize = SET / QUARTERS;
 
 /// So few active lanes are faster there.
 pub(super) const FEW: usize = 16;
@@ -106,35 +97,35 @@ impl Avx512Engine {
         load_chains(front, &mut self.chains);
         for step in 0..steps {
             if step > 0 {
-                spread(&self.sealed, &mut self.words);
+                to_words(&self.sealed, &mut self.words);
             }
             // SAFETY: the caller promises `STEP` bytes for each step.
-            unsafe { gather(front, &mut self.plain) };
+            unsafe { load_text(front, &mut self.plain) };
             let masks = masks(front, step);
             if step > 0 && steps > FEW_STEPS {
-                self.hash_and_encipher();
+                self.hash_and_encrypt();
             } else {
                 if step > 0 {
                     hash(&mut self.states, &mut self.words);
                 }
-                self.encipher(&masks);
+                self.encrypt(&masks);
             }
-            keep(&self.plain, &masks, &mut self.sealed);
+            restore_plain(&self.plain, &masks, &mut self.sealed);
             // SAFETY: as above.
-            unsafe { scatter(front, &self.sealed) };
+            unsafe { store_text(front, &self.sealed) };
             front.advance::<LANES>(0);
         }
-        spread(&self.sealed, &mut self.words);
+        to_words(&self.sealed, &mut self.words);
         put_outer(front, &mut self.words);
         hash(&mut self.states, &mut self.words);
         store_states(front, &self.states);
         store_chains(front, &self.chains);
     }
 
-    /// Hashes the step before, and enciphers this one.
+    /// Hashes the step before, and encrypts this one.
     #[target_feature(enable = "avx512f,vaes")]
-    fn hash_and_encipher(&mut self) {
-        hash_and_encipher(
+    fn hash_and_encrypt(&mut self) {
+        hash_and_encrypt(
             &mut self.states,
             &mut self.words,
             &self.keys,
@@ -144,12 +135,12 @@ impl Avx512Engine {
         );
     }
 
-    /// Enciphers as many blocks of this step as any lane wants.
+    /// Encrypts as many blocks of this step as any lane wants.
     #[target_feature(enable = "avx512f,vaes")]
-    fn encipher(&mut self, masks: &Masks) {
+    fn encrypt(&mut self, masks: &Masks) {
         let blocks = masks.iter().filter(|&&lanes| lanes != 0).count();
         if blocks > 0 {
-            encipher(
+            encrypt(
                 blocks,
                 &self.keys,
                 &mut self.chains,
@@ -167,9 +158,9 @@ impl Avx512Engine {
         load_states(front, &mut self.states);
         for _ in 0..steps {
             // SAFETY: the caller promises `STEP` bytes for each step.
-            unsafe { gather(front, &mut self.plain) };
+            unsafe { load_text(front, &mut self.plain) };
             front.advance::<LANES>(0);
-            spread(&self.plain, &mut self.words);
+            to_words(&self.plain, &mut self.words);
             put_outer(front, &mut self.words);
             hash(&mut self.states, &mut self.words);
         }
@@ -185,17 +176,6 @@ fn put_keys(keys: &mut Keys, lane: usize, cipher: &Schedule) {
     for (row, key) in keys.iter_mut().zip(&cipher.0) {
         row[register] = _mm512_mask_broadcast_i32x4(row[register], quarter, *key);
     }
-}
-
-/// Which register enciphers for `lane`, and in which of its quarters.
-fn place(lane: usize) -> (usize, usize) {
-    let (set, lane) = (lane / SET, lane % SET);
-    (set * GROUPS + lane % GROUPS, lane / GROUPS)
-}
-
-/// The first lane of the quarters of `register`; the others are `GROUPS` apart.
-fn first_lane(register: usize) -> usize {
-    register / GROUPS * SET + register % GROUPS
 }
 
 /// The states to begin with.
@@ -238,7 +218,7 @@ fn store_states(front: &mut Front<'_, LANES>, states: &States) {
 #[target_feature(enable = "avx512f")]
 fn load_chains(front: &Front<'_, LANES>, chains: &mut Blocks) {
     for (register, chain) in chains.iter_mut().enumerate() {
-        let of = |quarter: usize| front.chain[first_lane(register) + quarter * GROUPS];
+        let of = |quarter: usize| front.chain[lane(register, quarter)];
         let low = _mm512_inserti32x4::<1>(_mm512_castsi128_si512(of(0)), of(1));
         *chain = _mm512_inserti32x4::<3>(_mm512_inserti32x4::<2>(low, of(2)), of(3));
     }
@@ -248,22 +228,21 @@ fn load_chains(front: &Front<'_, LANES>, chains: &mut Blocks) {
 #[target_feature(enable = "avx512f")]
 fn store_chains(front: &mut Front<'_, LANES>, chains: &Blocks) {
     for (register, chain) in chains.iter().enumerate() {
-        let lane = first_lane(register);
-        front.chain[lane] = _mm512_castsi512_si128(*chain);
-        front.chain[lane + GROUPS] = _mm512_extracti32x4_epi32::<1>(*chain);
-        front.chain[lane + 2 * GROUPS] = _mm512_extracti32x4_epi32::<2>(*chain);
-        front.chain[lane + 3 * GROUPS] = _mm512_extracti32x4_epi32::<3>(*chain);
+        front.chain[lane(register, 0)] = _mm512_castsi512_si128(*chain);
+        front.chain[lane(register, 1)] = _mm512_extracti32x4_epi32::<1>(*chain);
+        front.chain[lane(register, 2)] = _mm512_extracti32x4_epi32::<2>(*chain);
+        front.chain[lane(register, 3)] = _mm512_extracti32x4_epi32::<3>(*chain);
     }
 }
 
-/// Which lanes have each block of a step enciphered; a bit each.
+/// Which lanes have each block of a step encrypted; a bit each.
 type Masks = [u32; STEP_BLOCKS];
 
 #[inline]
 #[target_feature(enable = "avx512bw")]
 fn masks(front: &Front<'_, LANES>, step: usize) -> Masks {
     // SAFETY: there are 32 times 2 bytes.
-    let counts = unsafe { _mm512_loadu_si512(front.to_encipher.as_ptr().cast()) };
+    let counts = unsafe { _mm512_loadu_si512(front.to_encrypt.as_ptr().cast()) };
     let before = (STEP_BLOCKS * step) as i16;
     let mut masks = [0; STEP_BLOCKS];
     for (mask, block) in masks.iter_mut().zip(before..) {
@@ -272,115 +251,22 @@ fn masks(front: &Front<'_, LANES>, step: usize) -> Masks {
     masks
 }
 
-/// Takes back what was enciphered but should not be.
+/// Takes the plaintext back of what should not have been encrypted.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn keep(plain: &[Blocks; STEP_BLOCKS], masks: &Masks, sealed: &mut [Blocks; STEP_BLOCKS]) {
+fn restore_plain(plain: &[Blocks; STEP_BLOCKS], masks: &Masks, sealed: &mut [Blocks; STEP_BLOCKS]) {
     for (sealed, (plain, mask)) in sealed.iter_mut().zip(plain.iter().zip(masks)) {
         if *mask == u32::MAX {
             continue;
         }
         for register in 0..2 * GROUPS {
             // A bit for each quarter, and then four: one for each word.
-            let quarters = mask >> first_lane(register) & 0x1111;
+            let quarters = mask >> lane(register, 0) & 0x1111;
             let words = (quarters * 0b1111) as u16;
             let (plain, new) = (plain[register], &mut sealed[register]);
             *new = _mm512_mask_mov_epi32(plain, words, *new);
         }
     }
-}
-
-/// Every lane's step, block by block.
-///
-/// # Safety
-///
-/// There are `STEP` bytes.
-#[inline(never)]
-#[target_feature(enable = "avx512f")]
-unsafe fn gather(front: &Front<'_, LANES>, text: &mut [Blocks; STEP_BLOCKS]) {
-    for register in 0..2 * GROUPS {
-        let mut lines = [_mm512_setzero_si512(); QUARTERS];
-        for (quarter, line) in lines.iter_mut().enumerate() {
-            let lane = first_lane(register) + quarter * GROUPS;
-            // SAFETY: the caller's promise.
-            *line = unsafe { _mm512_loadu_si512(front.text[lane].cast()) };
-        }
-        for (text, block) in text.iter_mut().zip(turn(lines)) {
-            text[register] = block;
-        }
-    }
-}
-
-/// Puts every lane's step to its place.
-///
-/// # Safety
-///
-/// There are `STEP` bytes, to which nothing else refers.
-#[inline]
-#[target_feature(enable = "avx512f")]
-unsafe fn scatter(front: &Front<'_, LANES>, text: &[Blocks; STEP_BLOCKS]) {
-    for register in 0..2 * GROUPS {
-        let [a, b, c, d] = text;
-        let lines = turn([a[register], b[register], c[register], d[register]]);
-        for (quarter, line) in lines.into_iter().enumerate() {
-            let lane = first_lane(register) + quarter * GROUPS;
-            // SAFETY: the caller's promise.
-            unsafe {
-                _mm512_storeu_si512(front.text[lane].cast(), line);
-            }
-        }
-    }
-}
-
-/// Turns four lines of four blocks into four times one block of each, and back.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn turn([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
-    let ab_low = _mm512_shuffle_i32x4::<0x44>(a, b);
-    let ab_high = _mm512_shuffle_i32x4::<0xee>(a, b);
-    let cd_low = _mm512_shuffle_i32x4::<0x44>(c, d);
-    let cd_high = _mm512_shuffle_i32x4::<0xee>(c, d);
-    [
-        _mm512_shuffle_i32x4::<0x88>(ab_low, cd_low),
-        _mm512_shuffle_i32x4::<0xdd>(ab_low, cd_low),
-        _mm512_shuffle_i32x4::<0x88>(ab_high, cd_high),
-        _mm512_shuffle_i32x4::<0xdd>(ab_high, cd_high),
-    ]
-}
-
-/// Text as the words that are hashed.
-#[inline(never)]
-#[target_feature(enable = "avx512f,avx512bw")]
-fn spread(text: &[Blocks; STEP_BLOCKS], words: &mut Words) {
-    for (set, words) in words.iter_mut().enumerate() {
-        for (words, text) in words.as_chunks_mut().0.iter_mut().zip(text) {
-            let [a, b, c, d] = *text[set * GROUPS..].first_chunk().expect("a set");
-            *words = spread_block(a, b, c, d);
-        }
-    }
-}
-
-/// A block of every lane of a set as its four words.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw")]
-fn spread_block(a: __m512i, b: __m512i, c: __m512i, d: __m512i) -> [__m512i; 4] {
-    let ab_low = _mm512_unpacklo_epi32(a, b);
-    let ab_high = _mm512_unpackhi_epi32(a, b);
-    let cd_low = _mm512_unpacklo_epi32(c, d);
-    let cd_high = _mm512_unpackhi_epi32(c, d);
-    [
-        swap_bytes(_mm512_unpacklo_epi64(ab_low, cd_low)),
-        swap_bytes(_mm512_unpackhi_epi64(ab_low, cd_low)),
-        swap_bytes(_mm512_unpacklo_epi64(ab_high, cd_high)),
-        swap_bytes(_mm512_unpackhi_epi64(ab_high, cd_high)),
-    ]
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw")]
-fn swap_bytes(words: __m512i) -> __m512i {
-    let order = _mm512_set4_epi32(0x0c0d_0e0f, 0x0809_0a0b, 0x0405_0607, 0x0001_0203);
-    _mm512_shuffle_epi8(words, order)
 }
 
 /// Replaces the words of lanes that hash their state, with its padding.

@@ -20,7 +20,7 @@ pub(super) trait Engine<const LANES: usize> {
     /// Makes the keys of `cipher` ready for `lane`.
     fn set_cipher(&mut self, lane: usize, cipher: &Schedule);
 
-    /// Enciphers and hashes, in lanes 0 to `active` - 1.
+    /// Encrypts and hashes, in lanes 0 to `active` - 1.
     ///
     /// # Safety
     ///
@@ -38,15 +38,15 @@ pub(super) trait Engine<const LANES: usize> {
 /// What an engine sees of the lanes, field by field.
 ///
 /// Invariant, for a run of some steps: at `text` every active lane has `STEP` ×
-/// steps bytes, which, if anything is enciphered, are replaced, and to which then
+/// steps bytes, which, if anything is encrypted, are replaced, and to which then
 /// nothing else refers. Where the stride is 0, `STEP` bytes are enough, for idle
 /// lanes too. If a lane is in `outer`, it is a run of one step.
 pub(super) struct Front<'a, const LANES: usize> {
     pub(super) text: [*mut u8; LANES],
     /// How far it goes in a step; the engine moves it.
     pub(super) stride: [usize; LANES],
-    /// How many blocks are enciphered, from here on; what is behind them is not.
-    pub(super) to_encipher: [u16; LANES],
+    /// How many blocks are encrypted, from here on; what is behind them is not.
+    pub(super) to_encrypt: [u16; LANES],
     /// The block of ciphertext before, or the IV.
     pub(super) chain: [__m128i; LANES],
     pub(super) cipher: [Option<&'a Schedule>; LANES],
@@ -73,7 +73,7 @@ impl<'a, const LANES: usize> Front<'a, LANES> {
         Self {
             text: [ptr::null_mut(); LANES],
             stride: [0; LANES],
-            to_encipher: [0; LANES],
+            to_encrypt: [0; LANES],
             chain: [zero; LANES],
             cipher: [None; LANES],
             mac: [None; LANES],
@@ -135,7 +135,7 @@ impl<'a, const LANES: usize> Front<'a, LANES> {
     pub(super) fn copy(&mut self, from: usize, to: usize) {
         self.text[to] = self.text[from];
         self.stride[to] = self.stride[from];
-        self.to_encipher[to] = self.to_encipher[from];
+        self.to_encrypt[to] = self.to_encrypt[from];
         self.chain[to] = self.chain[from];
         self.cipher[to] = self.cipher[from];
         self.mac[to] = self.mac[from];

@@ -2,7 +2,7 @@
 //! next record when one ends.
 //!
 //! A lane goes in steps of 64 bytes, a block of SHA-256. In a step the first
-//! blocks of 16 bytes, or none, are enciphered and then all 64 bytes are hashed.
+//! blocks of 16 bytes, or none, are encrypted and then all 64 bytes are hashed.
 //! A record is a run of steps over its text, one or two over the end of its text
 //! and what its MAC covers beyond, and one for the outer hash. So sealing and
 //! checking are one walk, and what is hashed is at hand because it was just
@@ -34,11 +34,11 @@ pub(super) struct Record<'a> {
 pub(super) enum Text<'a> {
     /// To be hashed as it is.
     Check(&'a [u8]),
-    /// To be enciphered in place.
+    /// To be encrypted in place.
     Seal(Cipher<'a>, &'a mut [u8]),
 }
 
-/// What enciphers a record.
+/// What encrypts a record.
 pub(super) struct Cipher<'a> {
     pub(super) keys: &'a Schedule,
     pub(super) iv: __m128i,
@@ -58,7 +58,7 @@ enum Phase {
 /// What a lane still needs to know of its record.
 struct Walk<'a> {
     phase: Phase,
-    /// Where the enciphered blocks of the tail go.
+    /// Where the encrypted blocks of the tail go.
     last: &'a mut [u8],
     tail_steps: i16,
     tag: &'a mut [u8; TAG],
@@ -152,7 +152,7 @@ impl<'e, 'a, E: Engine<LANES>, const LANES: usize> Lanes<'e, 'a, E, LANES> {
         // has as many, as `end_tail` has told; an idle lane, and one in its outer
         // hash, have a step. Nobody touches the tails until this returns.
         unsafe {
-            if self.front.to_encipher.iter().any(|&blocks| blocks > 0) {
+            if self.front.to_encrypt.iter().any(|&blocks| blocks > 0) {
                 self.engine
                     .seal(&mut self.front, self.active, least as usize);
             } else {
@@ -164,7 +164,7 @@ impl<'e, 'a, E: Engine<LANES>, const LANES: usize> Lanes<'e, 'a, E, LANES> {
         self.front.outer = 0;
         for lane in 0..self.active {
             self.left[lane] -= least;
-            let blocks = &mut self.front.to_encipher[lane];
+            let blocks = &mut self.front.to_encrypt[lane];
             *blocks = blocks.saturating_sub(STEP_BLOCKS as u16 * least as u16);
             if self.offset[lane] != IN_TEXT {
                 self.offset[lane] += STEP * least as usize;
@@ -190,7 +190,7 @@ impl<'e, 'a, E: Engine<LANES>, const LANES: usize> Lanes<'e, 'a, E, LANES> {
             Text::Check(text) => {
                 let (whole, rest) = text.split_at(whole_steps(text.len()));
                 self.tails[lane].begin(rest);
-                self.front.to_encipher[lane] = 0;
+                self.front.to_encrypt[lane] = 0;
                 self.front.text[lane] = whole.as_ptr().cast_mut();
                 (text.len(), whole.len(), &mut [][..])
             }
@@ -198,7 +198,7 @@ impl<'e, 'a, E: Engine<LANES>, const LANES: usize> Lanes<'e, 'a, E, LANES> {
                 let len = text.len();
                 let (whole, rest) = text.split_at_mut(whole_steps(len));
                 self.tails[lane].begin(rest);
-                self.front.to_encipher[lane] = (len / BLOCK) as u16;
+                self.front.to_encrypt[lane] = (len / BLOCK) as u16;
                 self.set_cipher(lane, cipher);
                 self.front.text[lane] = whole.as_mut_ptr();
                 (len, whole.len(), rest)
@@ -271,7 +271,7 @@ impl<'e, 'a, E: Engine<LANES>, const LANES: usize> Lanes<'e, 'a, E, LANES> {
         self.left[last] = i16::MAX;
         self.offset[last] = 0;
         self.front.stride[last] = 0;
-        self.front.to_encipher[last] = 0;
+        self.front.to_encrypt[last] = 0;
     }
 }
 

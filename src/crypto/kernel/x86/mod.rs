@@ -5,6 +5,8 @@
 
 mod aes;
 mod aesni;
+#[macro_use]
+mod assembly;
 mod avx512;
 mod decrypt;
 mod front;
@@ -13,6 +15,7 @@ mod one;
 mod sha;
 mod stitch128;
 mod stitch512;
+mod text512;
 
 use std::arch::x86_64::__m128i;
 use std::cmp::Reverse;
@@ -120,7 +123,7 @@ fn to_seal<'a>((record, iv): (&'a mut Sealing<'_>, __m128i)) -> Record<'a> {
     }
 }
 
-/// Puts `payload ‖ kind ‖ 00 … 00` into `text`, to be enciphered there.
+/// Puts `payload ‖ kind ‖ 00 … 00` into `text`, to be encrypted there.
 ///
 /// That is a copy, and faster than none: the payloads of a long message's chunks
 /// are 16 KiB apart, so that the same step of 32 of them would be in one set of

@@ -9,7 +9,7 @@ use super::sha::{K, State, padded, swap_bytes};
 use crate::limits::BLOCK;
 
 /// A step, block by block.
-type Text = [__m128i; STEP_BLOCKS];
+type Step = [__m128i; STEP_BLOCKS];
 
 /// Seals in `lane`.
 ///
@@ -25,9 +25,9 @@ pub(super) unsafe fn seal_one<const LANES: usize>(
     let mut state = State::new(front.begin_state(lane));
     for step in 0..steps {
         // SAFETY: the caller promises `STEP` bytes for each step.
-        let mut text = unsafe { gather(front, lane) };
-        let blocks = usize::from(front.to_encipher[lane]).saturating_sub(step * STEP_BLOCKS);
-        encipher(front, lane, &mut text[..blocks.min(STEP_BLOCKS)]);
+        let mut text = unsafe { load_text(front, lane) };
+        let blocks = usize::from(front.to_encrypt[lane]).saturating_sub(step * STEP_BLOCKS);
+        encrypt(front, lane, &mut text[..blocks.min(STEP_BLOCKS)]);
         for (i, block) in text.iter().enumerate() {
             // SAFETY: as above; nothing else refers to them.
             unsafe { _mm_storeu_si128(front.text[lane].add(i * BLOCK).cast(), *block) };
@@ -53,7 +53,7 @@ pub(super) unsafe fn hash_one<const LANES: usize>(
     let mut state = State::new(front.begin_state(lane));
     for _ in 0..steps {
         // SAFETY: the caller promises `STEP` bytes for each step.
-        let mut text = unsafe { gather(front, lane) };
+        let mut text = unsafe { load_text(front, lane) };
         front.advance::<1>(lane);
         put_outer(front, lane, &mut text);
         state = compress(state, text);
@@ -66,7 +66,7 @@ pub(super) unsafe fn hash_one<const LANES: usize>(
 /// There are `STEP` bytes.
 #[inline]
 #[target_feature(enable = "avx")]
-unsafe fn gather<const LANES: usize>(front: &Front<'_, LANES>, lane: usize) -> Text {
+unsafe fn load_text<const LANES: usize>(front: &Front<'_, LANES>, lane: usize) -> Step {
     let mut text = [_mm_setzero_si128(); STEP_BLOCKS];
     for (i, block) in text.iter_mut().enumerate() {
         // SAFETY: the caller's promise.
@@ -77,7 +77,7 @@ unsafe fn gather<const LANES: usize>(front: &Front<'_, LANES>, lane: usize) -> T
 
 #[inline]
 #[target_feature(enable = "aes,avx")]
-fn encipher<const LANES: usize>(front: &mut Front<'_, LANES>, lane: usize, text: &mut [__m128i]) {
+fn encrypt<const LANES: usize>(front: &mut Front<'_, LANES>, lane: usize, text: &mut [__m128i]) {
     let keys = &front.cipher[lane].expect("an active lane has a cipher").0;
     let mut chain = front.chain[lane];
     for block in text {
@@ -94,7 +94,7 @@ fn encipher<const LANES: usize>(front: &mut Front<'_, LANES>, lane: usize, text:
 /// Replaces the text of a lane that hashes its state.
 #[inline]
 #[target_feature(enable = "sse4.1,avx")]
-fn put_outer<const LANES: usize>(front: &Front<'_, LANES>, lane: usize, text: &mut Text) {
+fn put_outer<const LANES: usize>(front: &Front<'_, LANES>, lane: usize, text: &mut Step) {
     if front.is_outer(lane) {
         *text = padded(front.state(lane));
     }
@@ -103,7 +103,7 @@ fn put_outer<const LANES: usize>(front: &Front<'_, LANES>, lane: usize, text: &m
 /// A step of SHA-256.
 #[inline]
 #[target_feature(enable = "sha,sse4.1,avx")]
-fn compress(before: State, mut words: Text) -> State {
+fn compress(before: State, mut words: Step) -> State {
     swap_bytes(&mut words);
     let mut state = before;
     // A loop would have the words in memory, which the rounds would wait for.
@@ -119,7 +119,7 @@ fn compress(before: State, mut words: Text) -> State {
 /// Rounds 4 × `PART` to 4 × `PART` + 3, and the words for 16 rounds later.
 #[inline]
 #[target_feature(enable = "sha,sse4.1,avx")]
-fn four_rounds<const PART: usize>(state: &mut State, words: &mut Text) {
+fn four_rounds<const PART: usize>(state: &mut State, words: &mut Step) {
     let [k0, k1, k2, k3] = K.0.as_chunks().0[PART].map(u32::cast_signed);
     let low = _mm_add_epi32(words[PART % 4], _mm_set_epi32(k3, k2, k1, k0));
     let high = _mm_shuffle_epi32::<0b1110>(low);

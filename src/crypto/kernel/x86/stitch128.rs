@@ -14,15 +14,8 @@ use super::sha::{K, State, swap_bytes};
 /// Lanes that are worked on side by side.
 pub(super) const STREAMS: usize = 4;
 
-/// A step of every lane, block by block.
-pub(super) type Text = [[__m128i; STREAMS]; STEP_BLOCKS];
-
-/// One instruction.
-macro_rules! ins {
-    ($name:literal $first:expr $(, $more:expr)*) => {
-        concat!($name, " ", $first $(, ", ", $more)*, "\n")
-    };
-}
+/// A block of every lane.
+pub(super) type Blocks = [__m128i; STREAMS];
 
 /// Four words, the `$four`th such of a step, of a lane; also a block of text.
 macro_rules! at {
@@ -61,12 +54,6 @@ macro_rules! schedule {
     };
 }
 
-macro_rules! nothing {
-    ($($any:tt)*) => {
-        ""
-    };
-}
-
 /// `$name` of every chain and what is at the same place of four.
 macro_rules! chains {
     ($name:literal $at0:expr, $at1:expr, $at2:expr, $at3:expr) => {
@@ -79,7 +66,7 @@ macro_rules! chains {
     };
 }
 
-/// A sixteenth of enciphering a block of every lane (CBC).
+/// A sixteenth of encrypting a block of every lane (CBC).
 macro_rules! aes {
     (0) => {
         chains!("vpxor" at!("plain" 0 0), at!("plain" 0 1), at!("plain" 0 2), at!("plain" 0 3))
@@ -138,18 +125,34 @@ macro_rules! sixteen {
     };
 }
 
-/// Hashes a step.
-#[target_feature(enable = "sha,sse4.1,avx")]
-pub(super) fn hash(states: &mut [State; STREAMS], mut words: Text) {
-    swap_bytes(words.as_flattened_mut());
-    let before = *states;
-    let [state0, state1, state2, state3] = states;
-    // SAFETY: it reads K and changes what it is given, all within the bounds of the
-    // types, and says which registers it changes.
-    unsafe {
+/// With the states in their registers. The caller names registers 9 to 12: all
+/// sixteen are to be named, because the upper halves of all are cleared.
+macro_rules! asm_with_states {
+    ($states:ident, $($code:tt)*) => {{
+        let [state0, state1, state2, state3] = $states;
         asm!(
             // What is left in the upper halves would be waited for.
             "vzeroupper",
+            $($code)*
+            out("xmm0") _, inout("xmm1") state0.abef, inout("xmm2") state0.cdgh,
+            inout("xmm3") state1.abef, inout("xmm4") state1.cdgh,
+            inout("xmm5") state2.abef, inout("xmm6") state2.cdgh,
+            inout("xmm7") state3.abef, inout("xmm8") state3.cdgh,
+            out("xmm13") _, out("xmm14") _, out("xmm15") _, options(nostack)
+        )
+    }};
+}
+
+/// Hashes a step.
+#[target_feature(enable = "sha,sse4.1,avx")]
+pub(super) fn hash(states: &mut [State; STREAMS], mut words: [Blocks; STEP_BLOCKS]) {
+    swap_bytes(words.as_flattened_mut());
+    let before = *states;
+    // SAFETY: it reads K and changes what it is given, all within the bounds of the
+    // types, and says which registers it changes.
+    unsafe {
+        asm_with_states!(
+            states,
             "mov {left:e}, 3",
             "2:",
             sixteen!(schedule nothing),
@@ -160,47 +163,30 @@ pub(super) fn hash(states: &mut [State; STREAMS], mut words: Text) {
             left = out(reg) _,
             words = in(reg) words.as_mut_ptr(),
             constants = inout(reg) K.0.as_ptr() => _,
-            out("xmm0") _,
-            inout("xmm1") state0.abef,
-            inout("xmm2") state0.cdgh,
-            inout("xmm3") state1.abef,
-            inout("xmm4") state1.cdgh,
-            inout("xmm5") state2.abef,
-            inout("xmm6") state2.cdgh,
-            inout("xmm7") state3.abef,
-            inout("xmm8") state3.cdgh,
-            out("xmm9") _,
-            out("xmm10") _,
-            out("xmm11") _,
-            out("xmm12") _,
-            out("xmm13") _,
-            out("xmm14") _,
-            out("xmm15") _,
-            options(nostack)
+            out("xmm9") _, out("xmm10") _, out("xmm11") _, out("xmm12") _,
         );
     }
     add(states, &before);
 }
 
-/// Hashes a step, and enciphers another.
+/// Hashes a step, and encrypts another.
 #[target_feature(enable = "aes,sha,sse4.1,avx")]
-pub(super) fn hash_and_encipher(
+pub(super) fn hash_and_encrypt(
     states: &mut [State; STREAMS],
-    mut words: Text,
+    mut words: [Blocks; STEP_BLOCKS],
     keys: &[&Schedule; STREAMS],
-    chains: &mut [__m128i; STREAMS],
-    plain: &Text,
-    sealed: &mut Text,
+    chains: &mut Blocks,
+    plain: &[Blocks; STEP_BLOCKS],
+    sealed: &mut [Blocks; STEP_BLOCKS],
 ) {
     swap_bytes(words.as_flattened_mut());
     let before = *states;
-    let [state0, state1, state2, state3] = states;
     let [chain0, chain1, chain2, chain3] = chains;
     let [keys0, keys1, keys2, keys3] = keys.map(|keys| keys.0.as_ptr());
     // SAFETY: as in `hash`.
     unsafe {
-        asm!(
-            "vzeroupper",
+        asm_with_states!(
+            states,
             "mov {left:e}, 3",
             "2:",
             sixteen!(schedule aes),
@@ -219,23 +205,10 @@ pub(super) fn hash_and_encipher(
             keys3 = in(reg) keys3,
             plain = inout(reg) plain.as_ptr() => _,
             sealed = inout(reg) sealed.as_mut_ptr() => _,
-            out("xmm0") _,
-            inout("xmm1") state0.abef,
-            inout("xmm2") state0.cdgh,
-            inout("xmm3") state1.abef,
-            inout("xmm4") state1.cdgh,
-            inout("xmm5") state2.abef,
-            inout("xmm6") state2.cdgh,
-            inout("xmm7") state3.abef,
-            inout("xmm8") state3.cdgh,
             inout("xmm9") *chain0,
             inout("xmm10") *chain1,
             inout("xmm11") *chain2,
             inout("xmm12") *chain3,
-            out("xmm13") _,
-            out("xmm14") _,
-            out("xmm15") _,
-            options(nostack)
         );
     }
     add(states, &before);

@@ -8,14 +8,14 @@
 //!
 //! A round of SHA-256 waits for the one before. So rounds of the two sets
 //! alternate, the message schedule runs between them, and in
-//! [`hash_and_encipher`] a round of AES for other text: 16 rounds go with a block
+//! [`hash_and_encrypt`] a round of AES for other text: 16 rounds go with a block
 //! of every lane, and 64 with a step.
 //!
 //! Each function is there once, because the first-level cache of instructions has
 //! little more room than they need.
 //!
-//! No instruction here takes longer for some values than for others, and no
-//! address and no branch depends on one.
+//! That nothing here gives secrets away by the time it takes:
+//! `docs/CONSTANT_TIME.md`.
 
 use std::arch::asm;
 use std::arch::x86_64::__m512i;
@@ -32,19 +32,6 @@ pub(super) type Words = [[__m512i; 16]; 2];
 pub(super) type Blocks = [__m512i; 8];
 /// The keys of each round, for every lane.
 pub(super) type Keys = [Blocks; ROUNDS + 1];
-
-/// One instruction.
-macro_rules! ins {
-    ($name:literal $first:expr $(, $more:expr)*) => {
-        concat!($name, " ", $first $(, ", ", $more)*, "\n")
-    };
-}
-
-macro_rules! nothing {
-    ($($any:tt)*) => {
-        ""
-    };
-}
 
 /// What `$make` makes of each register.
 macro_rules! each {
@@ -91,7 +78,7 @@ macro_rules! chains {
     };
 }
 
-/// A sixteenth of enciphering a block of every lane (CBC).
+/// A sixteenth of encrypting a block of every lane (CBC).
 macro_rules! aes {
     (0) => {
         chains!(combine("vpxorq", "{plain}", 16))
@@ -255,10 +242,10 @@ pub(super) fn hash(states: &mut States, words: &mut Words) {
     }
 }
 
-/// Hashes a step, and enciphers another. The words are lost.
+/// Hashes a step, and encrypts another. The words are lost.
 #[inline(never)]
 #[target_feature(enable = "avx512f,vaes")]
-pub(super) fn hash_and_encipher(
+pub(super) fn hash_and_encrypt(
     states: &mut States,
     words: &mut Words,
     keys: &Keys,
@@ -295,10 +282,10 @@ pub(super) fn hash_and_encipher(
     }
 }
 
-/// Enciphers the first blocks of a step, at least one.
+/// Encrypts the first blocks of a step, at least one.
 #[inline(never)]
 #[target_feature(enable = "avx512f,vaes")]
-pub(super) fn encipher(
+pub(super) fn encrypt(
     blocks: usize,
     keys: &Keys,
     chains: &mut Blocks,

@@ -1,0 +1,120 @@
+//! Which lane is where in the registers of 512 bits, and text from memory to there
+//! and back. What sealing and hashing have in common here is never inlined, so that
+//! it is in the first-level cache of instructions once.
+
+use std::arch::x86_64::*;
+
+use super::front::{Front, STEP_BLOCKS};
+use super::stitch512::{Blocks, Words};
+
+/// Lanes that one register hashes for.
+pub(super) const SET: usize = 16;
+/// Two sets.
+pub(super) const LANES: usize = 2 * SET;
+/// Lanes that one register encrypts for: its quarters.
+pub(super) const QUARTERS: usize = 4;
+/// Registers that encrypt for a set. Quarter q of register g is lane 4 q + g:
+/// so the words of its text come out in the order of lanes.
+pub(super) const GROUPS: usize = SET / QUARTERS;
+
+/// Which register encrypts for `lane`, and in which of its quarters.
+pub(super) fn place(lane: usize) -> (usize, usize) {
+    let (set, lane) = (lane / SET, lane % SET);
+    (set * GROUPS + lane % GROUPS, lane / GROUPS)
+}
+
+/// For which lane a quarter of a register encrypts: the inverse of [`place`].
+pub(super) fn lane(register: usize, quarter: usize) -> usize {
+    register / GROUPS * SET + quarter * GROUPS + register % GROUPS
+}
+
+/// Every lane's step, block by block.
+///
+/// # Safety
+///
+/// There are `STEP` bytes.
+#[inline(never)]
+#[target_feature(enable = "avx512f")]
+pub(super) unsafe fn load_text(front: &Front<'_, LANES>, text: &mut [Blocks; STEP_BLOCKS]) {
+    for register in 0..2 * GROUPS {
+        let mut lines = [_mm512_setzero_si512(); QUARTERS];
+        for (quarter, line) in lines.iter_mut().enumerate() {
+            let text = front.text[lane(register, quarter)];
+            // SAFETY: the caller's promise.
+            *line = unsafe { _mm512_loadu_si512(text.cast()) };
+        }
+        for (text, block) in text.iter_mut().zip(transpose_blocks(lines)) {
+            text[register] = block;
+        }
+    }
+}
+
+/// Puts every lane's step to its place.
+///
+/// # Safety
+///
+/// There are `STEP` bytes, to which nothing else refers.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) unsafe fn store_text(front: &Front<'_, LANES>, text: &[Blocks; STEP_BLOCKS]) {
+    for register in 0..2 * GROUPS {
+        let [a, b, c, d] = text;
+        let lines = transpose_blocks([a[register], b[register], c[register], d[register]]);
+        for (quarter, line) in lines.into_iter().enumerate() {
+            let text = front.text[lane(register, quarter)];
+            // SAFETY: the caller's promise.
+            unsafe { _mm512_storeu_si512(text.cast(), line) };
+        }
+    }
+}
+
+/// Turns four lines of four blocks into four times one block of each, and back.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn transpose_blocks([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
+    let ab_low = _mm512_shuffle_i32x4::<0x44>(a, b);
+    let ab_high = _mm512_shuffle_i32x4::<0xee>(a, b);
+    let cd_low = _mm512_shuffle_i32x4::<0x44>(c, d);
+    let cd_high = _mm512_shuffle_i32x4::<0xee>(c, d);
+    [
+        _mm512_shuffle_i32x4::<0x88>(ab_low, cd_low),
+        _mm512_shuffle_i32x4::<0xdd>(ab_low, cd_low),
+        _mm512_shuffle_i32x4::<0x88>(ab_high, cd_high),
+        _mm512_shuffle_i32x4::<0xdd>(ab_high, cd_high),
+    ]
+}
+
+/// Every lane's text as the words that are hashed.
+#[inline(never)]
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(super) fn to_words(text: &[Blocks; STEP_BLOCKS], words: &mut Words) {
+    for (set, words) in words.iter_mut().enumerate() {
+        for (words, text) in words.as_chunks_mut().0.iter_mut().zip(text) {
+            let [a, b, c, d] = *text[set * GROUPS..].first_chunk().expect("a set");
+            *words = transpose_words(a, b, c, d);
+        }
+    }
+}
+
+/// A block of every lane of a set as its four words.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn transpose_words(a: __m512i, b: __m512i, c: __m512i, d: __m512i) -> [__m512i; 4] {
+    let ab_low = _mm512_unpacklo_epi32(a, b);
+    let ab_high = _mm512_unpackhi_epi32(a, b);
+    let cd_low = _mm512_unpacklo_epi32(c, d);
+    let cd_high = _mm512_unpackhi_epi32(c, d);
+    [
+        swap_bytes(_mm512_unpacklo_epi64(ab_low, cd_low)),
+        swap_bytes(_mm512_unpackhi_epi64(ab_low, cd_low)),
+        swap_bytes(_mm512_unpacklo_epi64(ab_high, cd_high)),
+        swap_bytes(_mm512_unpackhi_epi64(ab_high, cd_high)),
+    ]
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn swap_bytes(words: __m512i) -> __m512i {
+    let order = _mm512_set4_epi32(0x0c0d_0e0f, 0x0809_0a0b, 0x0405_0607, 0x0001_0203);
+    _mm512_shuffle_epi8(words, order)
+}
