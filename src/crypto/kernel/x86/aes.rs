@@ -2,6 +2,7 @@
 //! once. The ciphers' modes are the engines' own.
 
 use std::arch::x86_64::*;
+use std::array;
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -89,27 +90,35 @@ pub(super) fn ivs<'a, const COUNT: usize>(
     _: AesNi,
     of: impl Fn(usize) -> (&'a Schedule, u64),
 ) -> [__m128i; COUNT] {
+    let keys = array::from_fn(|i| of(i).0);
     // SAFETY: the token proves the features.
-    unsafe { encrypt(std::array::from_fn(of)) }
+    unsafe { encrypt(&keys, array::from_fn(|i| sequence_block(of(i).1))) }
 }
 
-/// Each sequence as a block under its own key.
+fn sequence_block(sequence: u64) -> __m128i {
+    // SAFETY: SSE2 is on every x86-64.
+    unsafe { _mm_set_epi64x(sequence.swap_bytes().cast_signed(), 0) }
+}
+
+/// Each block under its own key, side by side.
+#[inline]
 #[target_feature(enable = "aes,avx")]
-fn encrypt<const COUNT: usize>(sequences: [(&Schedule, u64); COUNT]) -> [__m128i; COUNT] {
-    let mut state = [_mm_setzero_si128(); COUNT];
-    for (state, (key, sequence)) in state.iter_mut().zip(sequences) {
-        let block = _mm_set_epi64x(sequence.swap_bytes().cast_signed(), 0);
-        *state = _mm_xor_si128(block, key.0[0]);
+pub(super) fn encrypt<const COUNT: usize>(
+    keys: &[&Schedule; COUNT],
+    mut blocks: [__m128i; COUNT],
+) -> [__m128i; COUNT] {
+    for (block, keys) in blocks.iter_mut().zip(keys) {
+        *block = _mm_xor_si128(*block, keys.0[0]);
     }
     for round in 1..ROUNDS {
-        for (state, (key, _)) in state.iter_mut().zip(sequences) {
-            *state = _mm_aesenc_si128(*state, key.0[round]);
+        for (block, keys) in blocks.iter_mut().zip(keys) {
+            *block = _mm_aesenc_si128(*block, keys.0[round]);
         }
     }
-    for (state, (key, _)) in state.iter_mut().zip(sequences) {
-        *state = _mm_aesenclast_si128(*state, key.0[ROUNDS]);
+    for (block, keys) in blocks.iter_mut().zip(keys) {
+        *block = _mm_aesenclast_si128(*block, keys.0[ROUNDS]);
     }
-    state
+    blocks
 }
 
 /// 16 bytes from anywhere.

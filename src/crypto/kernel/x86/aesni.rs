@@ -3,7 +3,7 @@
 
 use std::arch::x86_64::*;
 
-use super::aes::{ROUNDS, Schedule};
+use super::aes::{self, Schedule};
 use super::front::{Engine, Front, STEP_BLOCKS};
 use super::one::{hash_one, seal_one};
 use super::sha::{State, padded};
@@ -179,17 +179,10 @@ impl<'a> Chains<'a> {
     #[target_feature(enable = "aes,avx")]
     fn encrypt(&mut self, most: u16, text: &mut [Blocks; STEP_BLOCKS]) {
         for text in text.iter_mut().take(usize::from(most)) {
-            for ((chain, keys), text) in self.chains.iter_mut().zip(&self.keys).zip(&*text) {
-                *chain = _mm_xor_si128(*chain, _mm_xor_si128(*text, keys.0[0]));
+            for (chain, text) in self.chains.iter_mut().zip(&*text) {
+                *chain = _mm_xor_si128(*chain, *text);
             }
-            for round in 1..ROUNDS {
-                for (chain, keys) in self.chains.iter_mut().zip(&self.keys) {
-                    *chain = _mm_aesenc_si128(*chain, keys.0[round]);
-                }
-            }
-            for (chain, keys) in self.chains.iter_mut().zip(&self.keys) {
-                *chain = _mm_aesenclast_si128(*chain, keys.0[ROUNDS]);
-            }
+            self.chains = aes::encrypt(&self.keys, self.chains);
             *text = self.chains;
         }
     }

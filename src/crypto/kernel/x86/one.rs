@@ -3,7 +3,7 @@
 
 use std::arch::x86_64::*;
 
-use super::aes::ROUNDS;
+use super::aes;
 use super::front::{Front, STEP_BLOCKS};
 use super::sha::{K, State, padded, swap_bytes};
 use crate::limits::BLOCK;
@@ -78,14 +78,10 @@ unsafe fn load_text<const LANES: usize>(front: &Front<'_, LANES>, lane: usize) -
 #[inline]
 #[target_feature(enable = "aes,avx")]
 fn encrypt<const LANES: usize>(front: &mut Front<'_, LANES>, lane: usize, text: &mut [__m128i]) {
-    let keys = &front.cipher[lane].expect("an active lane has a cipher").0;
+    let keys = front.cipher[lane].expect("an active lane has a cipher");
     let mut chain = front.chain[lane];
     for block in text {
-        chain = _mm_xor_si128(chain, _mm_xor_si128(*block, keys[0]));
-        for key in &keys[1..ROUNDS] {
-            chain = _mm_aesenc_si128(chain, *key);
-        }
-        chain = _mm_aesenclast_si128(chain, keys[ROUNDS]);
+        [chain] = aes::encrypt(&[keys], [_mm_xor_si128(chain, *block)]);
         *block = chain;
     }
     front.chain[lane] = chain;
