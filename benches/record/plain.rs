@@ -14,11 +14,11 @@ use sha2::Sha256;
 use crate::work::{KIND, Place, Work, secret};
 
 /// `k_enc`, `k_mac` and `k_iv` (`PROTOCOL.md` §1.4).
-pub(crate) struct PlainKeys([[u8; 32]; 3]);
+struct PlainKeys([[u8; 32]; 3]);
 
 impl PlainKeys {
     /// Those of key `index`.
-    pub(crate) fn new(index: usize) -> Self {
+    fn new(index: usize) -> Self {
         let mut keys = [[0; 32]; 3];
         Hkdf::<Sha256>::from_prk(&secret(index))
             .expect("32 bytes")
@@ -35,14 +35,14 @@ impl PlainKeys {
     }
 
     /// Encrypts whole blocks in place.
-    pub(crate) fn encrypt(&self, sequence: u64, text: &mut [u8]) {
+    fn encrypt(&self, sequence: u64, text: &mut [u8]) {
         cbc::Encryptor::<Aes256>::new(&self.0[0].into(), &self.iv(sequence))
             .encrypt_padded::<NoPadding>(text, text.len())
             .expect("whole blocks");
     }
 
     /// The MAC of a record's ciphertext, not finished.
-    pub(crate) fn mac(&self, text: &[u8], place: &Place) -> Hmac<Sha256> {
+    fn mac(&self, text: &[u8], place: &Place) -> Hmac<Sha256> {
         <Hmac<Sha256> as KeyInit>::new_from_slice(&self.0[1])
             .expect("any key")
             .chain_update(text)

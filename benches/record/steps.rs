@@ -10,20 +10,18 @@
 //!   that sends it to bytes for the socket.
 
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use criterion::{Criterion, Throughput};
-use sealwire::limits::TAG;
+use sealwire::limits::{MAX_PAYLOAD, TAG};
 
-use crate::chosen;
 use crate::common::{NOW, pair};
 use crate::work::{RECORDS, Work};
-
-const CHUNK: usize = 16384;
+use crate::{chosen, time_open};
 
 /// The group `steps`.
 pub(crate) fn steps(criterion: &mut Criterion) {
-    let work = Work::equal(CHUNK);
+    let work = Work::equal(MAX_PAYLOAD);
     let (payloads, mut output) = (work.payloads(), work.output());
     let mut group = criterion.benchmark_group("steps");
     group.throughput(Throughput::Bytes(work.payload_len() as u64));
@@ -37,14 +35,8 @@ pub(crate) fn steps(criterion: &mut Criterion) {
     }
     let mut records = sealed.clone();
     let mut open = work.opener(chosen());
-    let mut time_open = |from: &[u8], expected: usize| {
-        records.copy_from_slice(from);
-        let start = Instant::now();
-        let opened = open(black_box(&mut records));
-        let time = start.elapsed();
-        assert_eq!(opened, expected);
-        time
-    };
+    let mut time_open =
+        |sealed: &[u8], expected| time_open(&mut open, &mut records, sealed, expected);
     group.bench_function("hmac", |bench| {
         bench.iter_custom(|n| (0..n).map(|_| time_open(&forged, 0)).sum());
     });
