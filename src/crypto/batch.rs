@@ -34,7 +34,8 @@ pub struct SealJob {
 }
 
 impl SealJob {
-    fn body_end(&self) -> usize {
+    /// Where its tag ends.
+    pub(super) fn body_end(&self) -> usize {
         self.body + usize::from(self.blocks) * BLOCK + TAG
     }
 }

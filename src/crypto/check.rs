@@ -19,7 +19,8 @@ const BATCHES: [usize; 4] = [1, 6, 17, 45];
 const RECORDS: usize = BATCHES[0] + BATCHES[1] + BATCHES[2] + BATCHES[3];
 /// Payload bytes; record n has `LENS[n % 13]`. Around the ends of blocks of both
 /// the cipher and the hash, none at all, and more than any piece that a kernel
-/// takes at once. No multiple of the number of keys, so that each has all.
+/// takes at once. Their number is no multiple of that of the keys, so that each has
+/// all.
 const LENS: [usize; 13] = [200, 0, 64, 1, 4500, 15, 48, 16, 63, 47, 100, 31, 32];
 /// The secrets of the first epoch that is used; record n has `n % 3`.
 type Secrets = [[u8; 32]; 3];
@@ -37,7 +38,11 @@ const ANSWER: [u8; 32] = [
 /// Whether it does.
 pub(super) fn gives_right_answers(kernel: Kernel) -> bool {
     let records = sealed(kernel, &SECRETS);
-    Sha256::digest(&records)[..] == ANSWER && opens(kernel, &SECRETS, records)
+    is_the_answer(&records) && opens(kernel, &SECRETS, records)
+}
+
+fn is_the_answer(records: &[u8]) -> bool {
+    Sha256::digest(records)[..] == ANSWER
 }
 
 /// What all payloads are parts of.
@@ -54,23 +59,23 @@ fn jobs(handles: &[Handle; 3]) -> Vec<SealJob> {
         let len = LENS[n % LENS.len()];
         let blocks = len / BLOCK + 1 + n % 2;
         let body = at + RECORD_HEADER;
-        at = body + blocks * BLOCK + TAG;
-        SealJob {
+        let job = SealJob {
             key: handles[n % handles.len()].id(),
             sequence: FIRST + n as u64,
             kind: 1 + (n % 7) as u8,
             blocks: blocks as u16,
             payload: Span::new(Area::ONLY, n..n + len),
             body,
-        }
+        };
+        at = job.body_end();
+        job
     };
     (0..RECORDS).map(job).collect()
 }
 
 /// Where a record's ciphertext and tag are.
 fn body(job: &SealJob) -> Span {
-    let len = usize::from(job.blocks) * BLOCK + TAG;
-    Span::new(Area::ONLY, job.body..job.body + len)
+    Span::new(Area::ONLY, job.body..job.body_end())
 }
 
 /// `jobs`, cut into batches.
@@ -150,10 +155,6 @@ mod tests {
     use super::*;
 
     const OTHERS: Secrets = [SECRETS[0], SECRETS[2], SECRETS[2]];
-
-    fn is_the_answer(records: &[u8]) -> bool {
-        Sha256::digest(records)[..] == ANSWER
-    }
 
     /// Goal: all kernels of this processor are right. Method: ask each.
     #[test]

@@ -26,7 +26,7 @@ impl AesNi {
 impl Avx512 {
     /// `None` where an instruction is missing.
     pub(in crate::crypto) fn detect() -> Option<Self> {
-        // The first has those before it in the names of the compiler.
+        // `avx512f` implies the next three where the compiler enables it.
         let all = is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("fma")

@@ -43,7 +43,7 @@ pub(super) trait Engine<const LANES: usize> {
 /// lanes too. If a lane is in `outer`, it is a run of one step.
 pub(super) struct Front<'a, const LANES: usize> {
     pub(super) text: [*mut u8; LANES],
-    /// How far it goes in a step; the engine moves it.
+    /// How far `text` goes in a step, by the engine; 0 in idle lanes.
     pub(super) stride: [usize; LANES],
     /// How many blocks are encrypted, from here on; what is behind them is not.
     pub(super) to_encrypt: [u16; LANES],
@@ -162,7 +162,8 @@ impl<const LANES: usize> Drop for Front<'_, LANES> {
     }
 }
 
-/// Overwrites a secret, also where nobody looks at it afterwards.
+/// Overwrites a secret, also where nobody looks at it afterwards. Not with
+/// `Zeroize`, whose writes are volatile, word by word: that is slow for kilobytes.
 pub(super) fn erase<T: Copy>(secret: &mut T, zero: T) {
     *secret = zero;
     optimization_barrier(secret);

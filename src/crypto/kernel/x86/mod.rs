@@ -1,4 +1,13 @@
 //! The kernels of x86-64: keys as they read them, and what they do with records.
+//!
+//! - [`lanes`]: many records side by side, and which bytes of them are next.
+//! - [`front`]: the seam between lanes and engines, which take the steps.
+//! - [`avx512`], an engine: 32 lanes in registers of 512 bits ([`text512`]), worked
+//!   on in [`stitch512`].
+//! - [`aesni`], the other: four lanes, worked on in [`stitch128`], or [`one`].
+//! - [`decrypt`]: record by record, without lanes.
+//! - [`aes`] and [`sha`]: what all of these are made of; [`assembly`]: what both
+//!   stitches are put together with.
 
 // Instructions that not every processor has, and pointers into many records.
 #![allow(unsafe_code)]
