@@ -11,7 +11,7 @@ use sealwire::crypto::secret::{Secret, SecretPair};
 
 use super::request::{errors, is_secret, is_watched, make_public, make_secret};
 use super::subject::{RECORDS, Secrets};
-use super::{WATCHED, has, leaks};
+use super::{VARIABLE, WATCHED, has, leaks};
 
 /// Goal: from the keys and the text on, nothing in `portable`, in the dispatch to
 /// it and in the comparison of tags depends on a secret, but for the verdicts.
@@ -24,10 +24,8 @@ pub(crate) fn finds_nothing() {
     valgrind.args(["--quiet", "--error-limit=no"]);
     valgrind.arg(env::current_exe().unwrap());
     valgrind.args([WATCHED, "memcheck"]);
-    let ended = valgrind
-        .env("SEALWIRE_KERNEL", "portable")
-        .output()
-        .unwrap();
+    valgrind.env(VARIABLE, Kernel::PORTABLE.name());
+    let ended = valgrind.output().unwrap();
     let told = String::from_utf8_lossy(&ended.stderr);
     if told.contains("Fatal error at startup") {
         eprintln!("constant_time: skipped: {told}");

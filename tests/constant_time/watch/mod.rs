@@ -2,8 +2,8 @@
 //!
 //! [`memcheck`] is told which bytes are secret and follows them, in the kernel
 //! `portable`, for valgrind knows neither SHA-NI nor AVX-512. [`path`] compares
-//! the ways that the processor itself takes under two secrets, in the kernel in
-//! use. Both are shown [`leaks`], too, and must find them.
+//! the ways that the processor itself takes under two secrets, in every other kernel
+//! that it has. Both are shown [`leaks`], too, and must find them.
 
 mod leaks;
 mod memcheck;
@@ -16,6 +16,8 @@ use std::process::{Command, Stdio};
 
 /// What this program is given when it is the one that is watched.
 const WATCHED: &str = "watched-by";
+/// What names the kernel that it then uses.
+const VARIABLE: &str = "SEALWIRE_KERNEL";
 
 pub(super) fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -31,10 +33,20 @@ pub(super) fn main() {
     }
 }
 
-/// Whether no test is asked for by name, or this is.
+/// Whether this is asked for as tests are: by no name or by its own, and not to be
+/// skipped.
 fn is_asked_for(arguments: &[&str]) -> bool {
-    let mut names = arguments.iter().filter(|name| !name.starts_with('-'));
-    names.clone().next().is_none() || names.any(|name| "constant_time".contains(name))
+    let is_meant = |name: &&str| "constant_time".contains(*name);
+    let (mut names, mut skipped) = (Vec::new(), false);
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        if *argument == "--skip" {
+            skipped |= arguments.next().is_some_and(is_meant);
+        } else if !argument.starts_with('-') {
+            names.push(*argument);
+        }
+    }
+    !skipped && (names.is_empty() || names.iter().any(is_meant))
 }
 
 /// Says so where one of these programs is missing.
