@@ -1,0 +1,91 @@
+//! What carries messages, and what is carried.
+//!
+//! A [`Workload`] says what is sent and judges what comes back; it sees peers by
+//! name, a clock, and a [`Link`] to send through, and no socket. A [`Wire`] owns
+//! the sockets and drives it: [`sealed`] with the library itself; [`plain`] and
+//! [`tls`](self), which are there to be compared with, over [`streams`].
+
+pub(crate) mod sealed;
+
+use std::io;
+use std::net::IpAddr;
+use std::ops::Range;
+
+use sealwire::endpoint::transport::PeerId;
+use sealwire::error::Error;
+use sealwire::time::Time;
+
+/// Moves the messages of many peers.
+pub(crate) trait Wire {
+    /// Begins to connect another peer, from the address `from` if one is given.
+    fn connect(&mut self, from: Option<IpAddr>) -> io::Result<PeerId>;
+
+    /// Waits until something happens, at most until `until`, which is kept to some
+    /// microseconds, and does all that follows from it. Calls the workload.
+    fn turn(&mut self, until: Time) -> Result<(), Error>;
+
+    /// What it drives.
+    fn workload(&mut self) -> &mut dyn Workload;
+
+    /// The time now, by the clock that all wires of a run share.
+    fn now(&self) -> Time;
+}
+
+/// What a workload may do while it is called.
+pub(crate) trait Link {
+    /// The time now.
+    fn now(&self) -> Time;
+
+    /// Sends the bytes `part` of the run's pattern as a message. Says whether it
+    /// will leave: not to who is gone or was told that no more follows.
+    fn send(&mut self, peer: PeerId, part: Range<usize>) -> bool;
+
+    /// How many bytes of messages wait to be sent to `peer`, roughly.
+    fn waiting(&self, peer: PeerId) -> usize;
+
+    /// Tells `peer`, behind what is sent, that nothing more follows.
+    fn finish(&mut self, peer: PeerId);
+}
+
+/// What is sent, and what is expected back.
+pub(crate) trait Workload: Send {
+    /// The TCP connection of `peer` is there.
+    fn connected(&mut self, _now: Time, _peer: PeerId) {}
+
+    /// `peer` can be sent to.
+    fn joined(&mut self, link: &mut dyn Link, peer: PeerId);
+
+    /// `peer` said `message`.
+    fn message(&mut self, link: &mut dyn Link, peer: PeerId, message: Received<'_>);
+
+    /// `peer` is gone; `Ok` if both sides had said that they were done, and had
+    /// everything.
+    fn left(&mut self, now: Time, peer: PeerId, outcome: Result<(), String>);
+
+    /// Called once in every turn, behind what came in.
+    fn turn(&mut self, link: &mut dyn Link);
+
+    /// When to be called even if nothing happens.
+    fn next_due(&self) -> Option<Time>;
+}
+
+/// A message that came: its bytes, in the pieces they are in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Received<'a>(pub(crate) &'a [&'a [u8]]);
+
+impl<'a> Received<'a> {
+    /// Whether these are its bytes.
+    pub(crate) fn equals(self, mut wanted: &[u8]) -> bool {
+        let same = self.0.iter().all(|part| {
+            let rest = wanted.strip_prefix(*part);
+            wanted = rest.unwrap_or(wanted);
+            rest.is_some()
+        });
+        same && wanted.is_empty()
+    }
+
+    /// Its first eight bytes, if it has so many in its first piece.
+    pub(crate) fn start(self) -> Option<&'a [u8; 8]> {
+        self.0.first()?.first_chunk()
+    }
+}
