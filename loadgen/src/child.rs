@@ -31,7 +31,7 @@ pub(crate) struct OwnServer(Child);
 impl OwnServer {
     /// Starts a server on loopback, and says where it is; it serves when this
     /// returns.
-    pub(crate) fn start() -> Result<(Self, Server), Error> {
+    pub(crate) fn start(_: crate::server::Service) -> Result<(Self, Server), Error> {
         let pair = SecretPair {
             confkey: random()?,
             authkey: random()?,

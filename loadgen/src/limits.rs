@@ -31,3 +31,31 @@ pub(crate) const DIGITS: u8 = 3;
 pub(crate) const REDRAW: Duration = Duration::from_millis(100);
 /// How often a line is printed where there is no terminal.
 pub(crate) const LINE_EVERY: Duration = Duration::from_secs(1);
+/// Bytes that wait for each peer of a stream: twice what a server reads of a peer
+/// in a tick, so that there is always more.
+pub(crate) const STREAMED: usize = 2 * sealwire::limits::READ_BUDGET;
+/// Rows of a time series: one a second, and in a short run about ten.
+pub(crate) const ROW: Duration = Duration::from_secs(1);
+/// The shortest row.
+pub(crate) const SHORT_ROW: Duration = Duration::from_millis(100);
+/// Between the word to begin and the beginning, so that all threads are there.
+pub(crate) const HEAD_START: Duration = Duration::from_millis(20);
+/// Messages of a batch when the cost of sealing is measured, as many as lanes twice
+/// over, and of large ones as many as fit the second-level cache.
+pub(crate) const COST_BATCH: usize = 64;
+/// Bytes of those.
+pub(crate) const COST_BYTES: usize = 1 << 20;
+/// Rounds of that; the median counts.
+pub(crate) const COST_ROUNDS: usize = 25;
+/// Messages per second that may be asked for: more than any machine sends one by
+/// one.
+pub(crate) const MAX_RATE: f64 = 1e8;
+/// Threads: more than processors that anybody tests from.
+pub(crate) const MAX_THREADS: usize = 64;
+/// How rarely idle peers say something, unless told otherwise.
+pub(crate) const IDLE_EVERY: Duration = Duration::from_secs(10);
+/// Publishers of a fanout: each has its own part of the pattern's places, of which
+/// some thousands must be left for what is under way.
+pub(crate) const SENDS_AT_ONCE: usize = 16;
+/// Rounds of a comparison.
+pub(crate) const MAX_ROUNDS: usize = 1000;

@@ -9,15 +9,25 @@
 mod args;
 mod child;
 mod cpu;
-mod echo;
-mod handshakes;
+mod crew;
+mod crypto_cost;
 mod limits;
+mod meter;
 mod pattern;
+mod plan;
 mod progress;
 mod report;
+mod results;
 mod run;
+mod sample;
+mod schedule;
 mod server;
+mod slo;
 mod times;
+mod units;
+mod wire;
+mod worker;
+mod workload;
 
 use std::io::{Write, stderr};
 use std::process::ExitCode;
@@ -47,15 +57,23 @@ fn start() -> Result<u8, Error> {
             let _ = text.print();
             Ok(0)
         }
-        Command::Serve(identity) => server::serve(identity),
+        Command::Serve(identity, _) => server::serve(identity),
+        Command::Compare(..) => todo!(),
         Command::Run(config) => {
             for warning in &config.warnings {
                 eprintln!("loadgen: {warning}");
             }
-            let figures = run::run(&config)?;
-            report::print(&config, &figures)?;
-            let faultless = figures.is_faultless();
-            Ok(if faultless { 0 } else { FOUND_FAULTS })
+            let stop = std::sync::Arc::default();
+            let results = run::run(&config.plan, config.to.as_ref(), &stop)?;
+            println!("{:?} {:?} {:?} joined {} failed {} {:?}", results.tally.account, results.took, results.tally.counts, results.joined, results.failed, results.errors);
+            let h = &results.tally.response; println!("response n {} p50 {} p99 {} max {}", h.len(), h.value_at_quantile(0.5), h.value_at_quantile(0.99), h.max());
+            let h = &results.tally.service; println!("service n {} p50 {} p99 {} max {}", h.len(), h.value_at_quantile(0.5), h.value_at_quantile(0.99), h.max());
+            let h = &results.tally.lag; println!("lag n {} p50 {} p99 {} max {}", h.len(), h.value_at_quantile(0.5), h.value_at_quantile(0.99), h.max());
+            let a = &results.tally.account;
+            println!("rate {:.0} threads {:?} crypto {:?} server {:?}", a.completed as f64 / results.took.as_secs_f64(), results.threads, results.crypto, results.server.map(|s| s.after.since(s.before)));
+            println!("little {:.3} vs {:.3}", results.tally.under_way as f64 / results.took.as_nanos() as f64, a.completed as f64 / results.took.as_nanos() as f64 * results.tally.service.mean());
+            for row in &results.rows { println!("{row:?}"); }
+            Ok(0)
         }
     }
 }

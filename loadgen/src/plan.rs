@@ -115,3 +115,26 @@ pub(crate) struct Plan {
     /// Where random arrivals start.
     pub(crate) seed: u64,
 }
+
+impl Plan {
+    /// How many peers send when it is their turn.
+    pub(crate) fn senders(&self) -> usize {
+        match self.kind {
+            Kind::Fanout => self.publishers,
+            _ => self.peers,
+        }
+    }
+
+    /// How many peers there are.
+    pub(crate) fn all_peers(&self) -> usize {
+        match self.kind {
+            Kind::Fanout => self.publishers + self.peers,
+            _ => self.peers,
+        }
+    }
+
+    /// How many peers the first `threads` threads have: shares are as even as can be.
+    pub(crate) fn peers_of(&self, threads: usize) -> usize {
+        self.all_peers() * threads / self.threads
+    }
+}

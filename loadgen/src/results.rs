@@ -125,6 +125,19 @@ pub(crate) struct Usage {
     pub(crate) involuntary: u64,
 }
 
+impl Usage {
+    /// What was used since `before`; what it has, is as it is.
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self {
+            user: self.user.saturating_sub(before.user),
+            system: self.system.saturating_sub(before.system),
+            voluntary: self.voluntary.saturating_sub(before.voluntary),
+            involuntary: self.involuntary.saturating_sub(before.involuntary),
+            ..self
+        }
+    }
+}
+
 /// The server's process around the measured time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ServerUse {

@@ -16,10 +16,19 @@ use sealwire::limits::Limits;
 use sealwire::modes::echo::Echo;
 use sealwire::net::event_loop::EventLoop;
 use sealwire::net::listen::Listener;
+use crate::plan::Plan;
 use sealwire::net::rlimit::raise_descriptor_limit;
 
 /// Where it listens.
 pub(crate) const LOOPBACK: &str = "127.0.0.1";
+
+/// What a server of a run does.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Service;
+impl Service {
+    pub(crate) fn of(_: &Plan) -> Self { Self }
+    pub(crate) fn parse(_: &[&str]) -> Result<Self, Error> { Ok(Self) }
+}
 
 /// Serves peers that hold the keys of `identity`; returns only if it cannot.
 pub(crate) fn serve(identity: Identity) -> Result<u8, Error> {

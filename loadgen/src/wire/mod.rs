@@ -1,19 +1,47 @@
 //! What carries messages, and what is carried.
 //!
-//! A [`Workload`] says what is sent and judges what comes back; it sees peers by
+//! A [`Crew`] with its workload says what is sent and judges what comes back; it sees peers by
 //! name, a clock, and a [`Link`] to send through, and no socket. A [`Wire`] owns
 //! the sockets and drives it: [`sealed`] with the library itself; [`plain`] and
 //! [`tls`](self), which are there to be compared with, over [`streams`].
 
+pub(crate) mod clock;
 pub(crate) mod sealed;
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
+use sealwire::crypto::kernel::Kernel;
 use sealwire::endpoint::transport::PeerId;
 use sealwire::error::Error;
 use sealwire::time::Time;
+
+use self::clock::Clock;
+use self::sealed::Sealed;
+use crate::args::Server;
+use crate::crew::Crew;
+use crate::pattern::Pattern;
+use crate::plan::{Over, Plan};
+
+/// What a wire is made of.
+pub(crate) struct Context<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) server: &'a Server,
+    pub(crate) address: SocketAddr,
+    pub(crate) kernel: Kernel,
+    pub(crate) pattern: Pattern,
+    pub(crate) clock: Clock,
+}
+
+/// The wire that the plan wants, without connections, for `crew`.
+pub(crate) fn open(context: &Context<'_>, crew: Crew) -> Result<Box<dyn Wire + Send>, Error> {
+    let wire = match context.plan.over {
+        Over::Sealed => Sealed::new(context, crew).map(|wire| Box::new(wire) as _),
+        _ => todo!(),
+    };
+    wire.map_err(|error| Error::Local(format!("cannot wait for events: {error}")))
+}
 
 /// Moves the messages of many peers.
 pub(crate) trait Wire {
@@ -21,11 +49,11 @@ pub(crate) trait Wire {
     fn connect(&mut self, from: Option<IpAddr>) -> io::Result<PeerId>;
 
     /// Waits until something happens, at most until `until`, which is kept to some
-    /// microseconds, and does all that follows from it. Calls the workload.
+    /// microseconds, and does all that follows from it. Calls the crew.
     fn turn(&mut self, until: Time) -> Result<(), Error>;
 
     /// What it drives.
-    fn workload(&mut self) -> &mut dyn Workload;
+    fn crew(&mut self) -> &mut Crew;
 
     /// The time now, by the clock that all wires of a run share.
     fn now(&self) -> Time;
@@ -45,28 +73,6 @@ pub(crate) trait Link {
 
     /// Tells `peer`, behind what is sent, that nothing more follows.
     fn finish(&mut self, peer: PeerId);
-}
-
-/// What is sent, and what is expected back.
-pub(crate) trait Workload: Send {
-    /// The TCP connection of `peer` is there.
-    fn connected(&mut self, _now: Time, _peer: PeerId) {}
-
-    /// `peer` can be sent to.
-    fn joined(&mut self, link: &mut dyn Link, peer: PeerId);
-
-    /// `peer` said `message`.
-    fn message(&mut self, link: &mut dyn Link, peer: PeerId, message: Received<'_>);
-
-    /// `peer` is gone; `Ok` if both sides had said that they were done, and had
-    /// everything.
-    fn left(&mut self, now: Time, peer: PeerId, outcome: Result<(), String>);
-
-    /// Called once in every turn, behind what came in.
-    fn turn(&mut self, link: &mut dyn Link);
-
-    /// When to be called even if nothing happens.
-    fn next_due(&self) -> Option<Time>;
 }
 
 /// A message that came: its bytes, in the pieces they are in.
