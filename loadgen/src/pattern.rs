@@ -48,7 +48,7 @@ impl Pattern {
     }
 
     /// Where the message is that is `step` messages behind the first of all.
-    fn at(&self, step: u64) -> Range<usize> {
+    pub(crate) fn at(&self, step: u64) -> Range<usize> {
         let place = (step * STRIDE % PLACES as u64) as usize;
         place..place + self.size
     }

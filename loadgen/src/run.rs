@@ -31,8 +31,9 @@ use crate::args::Server;
 use crate::server::Service;
 use crate::times;
 use crate::wire::clock::Clock;
+use crate::workload::{self, Part};
 use crate::worker::{Done, Gauge, Interval, Joining, Said, Share, Worker};
-use crate::{crypto_cost, wire, workload};
+use crate::{crypto_cost, wire};
 
 /// Runs `plan` against `server`, or one of its own, and says what came of it; `stop`
 /// is set when the user wants it to end.
@@ -168,7 +169,12 @@ impl<'a> Run<'a> {
         for index in 0..self.plan.threads {
             // As even as can be.
             let peers = self.plan.peers_of(index + 1) - first;
-            let workload = workload::new(self.plan, &pattern, first);
+            let part = Part {
+                thread: index,
+                first,
+                peers,
+            };
+            let workload = workload::new(self.plan, &pattern, part);
             let crew = Crew::new(workload);
             let context = wire::Context {
                 plan: self.plan,

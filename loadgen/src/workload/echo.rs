@@ -13,12 +13,13 @@ use hdrhistogram::Histogram;
 use sealwire::endpoint::transport::PeerId;
 use sealwire::time::Time;
 
-use super::Workload;
+use super::pace::Pace;
+use super::{Part, Workload};
 use crate::meter::{Flight, Meter};
 use crate::pattern::Pattern;
 use crate::plan::Plan;
 use crate::results::Tally;
-use crate::schedule::{Dues, Schedule, Window};
+use crate::schedule::{Schedule, Window};
 use crate::times;
 use crate::wire::{Link, Received};
 
@@ -65,23 +66,13 @@ struct Peer {
     pace: Option<Pace>,
 }
 
-/// An open loop.
-struct Pace {
-    dues: Dues,
-    /// Of the next message, until the load ends.
-    next: Option<Time>,
-    /// As many are under way as may be; since when they are not.
-    full: bool,
-    free_since: Time,
-}
-
 impl Echo {
-    /// The peers of a thread, of which the first has the number `first` among all.
-    pub(crate) fn new(plan: Plan, pattern: Pattern, first: usize) -> Self {
+    /// A thread's part of `plan`.
+    pub(crate) fn new(plan: Plan, pattern: Pattern, part: Part) -> Self {
         Self {
             plan,
             pattern,
-            next_index: first,
+            next_index: part.first,
             peers: HashMap::new(),
             load: None,
             counts: Counts::default(),
@@ -102,7 +93,7 @@ impl Echo {
         let schedule = Schedule::new(&self.plan, self.plan.peers, *load.meter.window());
         for (&id, peer) in &mut self.peers {
             peer.pace = schedule.map(|schedule| Pace::new(schedule.of(peer.index), now));
-            match peer.pace.as_ref().map(|pace| pace.next) {
+            match peer.pace.as_ref().map(Pace::next) {
                 Some(Some(at)) => load.due.push(Reverse((at, id))),
                 Some(None) => {}
                 None => {
@@ -112,26 +103,6 @@ impl Echo {
                 }
             }
         }
-    }
-}
-
-impl Pace {
-    fn new(mut dues: Dues, now: Time) -> Self {
-        let next = dues.next();
-        Self {
-            dues,
-            next,
-            full: false,
-            free_since: now,
-        }
-    }
-
-    /// Takes the message that is next: when it is due, and when it could have been
-    /// sent.
-    fn take(&mut self) -> Option<(Time, Time)> {
-        let due = self.next?;
-        self.next = self.dues.next();
-        Some((due, due.max(self.free_since)))
     }
 }
 
@@ -165,8 +136,8 @@ impl Peer {
 
     /// What is left of an open loop is never sent.
     fn never_send(&mut self, meter: &mut Meter, now: Time, gone: bool) {
-        while let Some((due, _)) = self.pace.as_mut().and_then(Pace::take) {
-            meter.never_sent(due, now, gone);
+        if let Some(pace) = &mut self.pace {
+            pace.never_send(meter, now, gone);
         }
     }
 }
@@ -202,8 +173,8 @@ impl Workload for Echo {
             self.counts.wrong += 1;
             return;
         };
-        if let Some(pace) = peer.pace.as_mut().filter(|pace| pace.full) {
-            pace.free_since = now;
+        if let Some(pace) = &mut peer.pace {
+            pace.has_room(now);
         }
         let wanted = self.pattern.part(peer.index, peer.answered);
         peer.answered += 1;
@@ -230,13 +201,12 @@ impl Workload for Echo {
                     self.counts.sent += 1;
                 }
             }
-            Some(pace) => {
-                if std::mem::take(&mut pace.full)
-                    && let Some(at) = pace.next
-                {
-                    load.due.push(Reverse((at, id)));
-                }
+            // It had to wait if as many were under way as may be.
+            Some(pace) if pace.waits() => {
+                pace.set_full(false);
+                load.due.extend(pace.next().map(|at| Reverse((at, id))));
             }
+            Some(_) => {}
         }
     }
 
@@ -273,9 +243,10 @@ impl Workload for Echo {
             let Some(pace) = &mut peer.pace else {
                 continue;
             };
-            pace.full = peer.under_way.len() == self.plan.depth;
-            if let Some(at) = pace.next.filter(|_| !pace.full) {
-                load.due.push(Reverse((at, id)));
+            let full = peer.under_way.len() == self.plan.depth;
+            pace.set_full(full);
+            if !full {
+                load.due.extend(pace.next().map(|at| Reverse((at, id))));
             }
         }
     }

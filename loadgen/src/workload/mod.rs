@@ -4,8 +4,11 @@
 //! socket. So it runs on a made-up clock, too, as its tests do. Read next:
 //! [`echo`].
 
-pub(crate) mod echo;
-pub(crate) mod sink;
+mod churn;
+mod echo;
+mod fanout;
+mod pace;
+mod sink;
 
 use std::time::Duration;
 
@@ -19,14 +22,24 @@ use crate::results::Tally;
 use crate::schedule::Window;
 use crate::wire::{Link, Received};
 
-/// What `peers` peers of a thread do, of which the first has the number `first`
-/// among all.
-pub(crate) fn new(plan: &Plan, pattern: &Pattern, first: usize) -> Box<dyn Workload> {
+/// Which peers are a thread's.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Part {
+    /// The number of the thread.
+    pub(crate) thread: usize,
+    /// The number of its first peer, among those of all threads.
+    pub(crate) first: usize,
+    pub(crate) peers: usize,
+}
+
+/// What the peers of `part` do in `plan`.
+pub(crate) fn new(plan: &Plan, pattern: &Pattern, part: Part) -> Box<dyn Workload> {
     let (plan, pattern) = (plan.clone(), pattern.clone());
     match plan.kind {
-        Kind::Echo | Kind::Idle => Box::new(echo::Echo::new(plan, pattern, first)),
-        Kind::Sink => Box::new(sink::Sink::new(plan, pattern, first)),
-        Kind::Fanout | Kind::Churn => todo!(),
+        Kind::Echo | Kind::Idle => Box::new(echo::Echo::new(plan, pattern, part)),
+        Kind::Sink => Box::new(sink::Sink::new(plan, pattern, part)),
+        Kind::Fanout => Box::new(fanout::Fanout::new(plan, pattern)),
+        Kind::Churn => Box::new(churn::Churn::new(plan, pattern, part)),
     }
 }
 

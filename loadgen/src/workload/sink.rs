@@ -11,7 +11,7 @@ use hdrhistogram::Histogram;
 use sealwire::endpoint::transport::PeerId;
 use sealwire::time::Time;
 
-use super::Workload;
+use super::{Part, Workload};
 use crate::limits::STREAMED;
 use crate::pattern::Pattern;
 use crate::plan::Plan;
@@ -42,12 +42,12 @@ struct Peer {
 }
 
 impl Sink {
-    /// The peers of a thread, of which the first has the number `first` among all.
-    pub(crate) fn new(plan: Plan, pattern: Pattern, first: usize) -> Self {
+    /// A thread's part of `plan`.
+    pub(crate) fn new(plan: Plan, pattern: Pattern, part: Part) -> Self {
         Self {
             plan,
             pattern,
-            next_index: first,
+            next_index: part.first,
             peers: HashMap::new(),
             window: None,
             full: false,
@@ -92,11 +92,13 @@ impl Workload for Sink {
 
     fn turn(&mut self, link: &mut dyn Link) {
         let now = link.now();
-        let during = |window: &Window| now >= window.start && now < window.end;
-        if !self.window.as_ref().is_some_and(during) {
+        let Some(window) = self.window.filter(|window| now >= window.start) else {
+            return;
+        };
+        self.full = true;
+        if now >= window.end {
             return;
         }
-        self.full = true;
         let cost = self.plan.size.max(1);
         for (&id, peer) in &mut self.peers {
             let room = STREAMED.saturating_sub(link.waiting(id));
