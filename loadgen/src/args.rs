@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Parser;
 use sealwire::cli::args::{ENVIRONMENT, KeyArgs, usage_error};
@@ -237,7 +238,7 @@ fn plan(typed: &Args, kind: Kind, descriptors: u64) -> Result<Plan, Error> {
         duration: time("-d", &typed.duration)?,
         warmup: match kind {
             // What is confirmed at the end is confirmed from the beginning.
-            Kind::Sink => std::time::Duration::ZERO,
+            Kind::Sink => Duration::ZERO,
             _ => time("-w", &typed.warmup)?,
         },
         timeout: time("--timeout", &typed.timeout)?,
@@ -457,7 +458,7 @@ mod tests {
             assert_eq!(to.pid, line.contains("pid").then_some(7));
         }
         assert!(config("").to.is_none());
-        assert!(matches!(parsed("serve"), Ok(Command::Serve(_))));
+        assert!(matches!(parsed("serve"), Ok(Command::Serve(..))));
     }
 
     /// Whatever cannot run is refused by name.

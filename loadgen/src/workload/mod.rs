@@ -8,7 +8,11 @@ mod churn;
 mod echo;
 mod fanout;
 mod pace;
+#[cfg(test)]
+mod simulation;
 mod sink;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
