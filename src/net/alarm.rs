@@ -84,3 +84,38 @@ impl Alarm {
         self.at
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::time::{Duration, Instant};
+
+    use mio::{Events, Poll};
+
+    use super::*;
+
+    /// Goal: it wakes a poll when it should, again and again, also when it was set
+    /// anew before it went off. Method: waits without another end. How soon after its
+    /// time is a matter of the machine; before its time, it may not be.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn wakes() {
+        let mut poll = Poll::new().unwrap();
+        let mut events = Events::with_capacity(4);
+        let mut alarm = Alarm::new(poll.registry(), Token(7)).unwrap();
+        let start = Instant::now();
+        let now = || Time::ZERO + start.elapsed();
+        for micros in [1, 300, 5000] {
+            let began = now();
+            alarm.set(began + Duration::from_secs(100), began).unwrap();
+            let at = began + Duration::from_micros(micros);
+            alarm.set(at, began).unwrap();
+            assert!(alarm.at(began) == Some(at));
+            poll.poll(&mut events, Some(Duration::from_secs(60))).unwrap();
+            assert_eq!(events.iter().next().map(|event| event.token()), Some(Token(7)));
+            assert!(now() >= at && now() < began + Duration::from_secs(60));
+            assert_eq!(alarm.at(now()), None);
+        }
+    }
+}
