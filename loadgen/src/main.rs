@@ -10,14 +10,30 @@ mod args;
 mod child;
 mod cpu;
 mod echo;
+#[cfg(test)]
+mod environment;
+#[cfg(test)]
+mod figures;
 mod handshakes;
 mod limits;
+mod old_report;
 mod pattern;
+#[cfg(test)]
+mod plan;
 mod progress;
-mod report;
+#[cfg(test)]
+mod results;
 mod run;
+#[cfg(test)]
+mod sample;
 mod server;
+#[cfg(test)]
+mod slo;
+#[cfg(test)]
+mod testing;
 mod times;
+#[cfg(test)]
+mod verdict;
 
 use std::io::{Write, stderr};
 use std::process::ExitCode;
@@ -53,7 +69,7 @@ fn start() -> Result<u8, Error> {
                 eprintln!("loadgen: {warning}");
             }
             let figures = run::run(&config)?;
-            report::print(&config, &figures)?;
+            old_report::print(&config, &figures)?;
             let faultless = figures.is_faultless();
             Ok(if faultless { 0 } else { FOUND_FAULTS })
         }

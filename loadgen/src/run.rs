@@ -23,8 +23,8 @@ use crate::cpu;
 use crate::echo::Echo;
 use crate::handshakes::Handshakes;
 use crate::limits::{COMPLETION, DRAIN, HANDSHAKES_AT_ONCE, REDRAW, SERVER_LEAVES};
+use crate::old_report::Figures;
 use crate::progress::{Progress, Standing};
-use crate::report::Figures;
 use crate::times::Spread;
 
 /// A run under way.
