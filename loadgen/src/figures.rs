@@ -111,3 +111,66 @@ impl Row {
 pub(crate) fn seconds(time: Duration) -> f64 {
     time.max(Duration::from_nanos(1)).as_secs_f64()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{self, SECOND};
+
+    /// Goal: what is answered behind the measured time is no part of the rate, but
+    /// in a sink nothing is known before. Method: half of the answers come late.
+    #[test]
+    fn late_answers_are_no_rate() {
+        let (mut plan, mut results) = (testing::plan(), testing::results());
+        results.rows.iter_mut().for_each(|row| row.completed /= 2);
+        assert_eq!(results.messages_per_second(&plan), 500.0);
+        plan.kind = Kind::Sink;
+        assert_eq!(results.messages_per_second(&plan), 1000.0);
+        plan.kind = Kind::Echo;
+        // The last interval may be missing.
+        results.rows.truncate(19);
+        assert_eq!(results.messages_per_second(&plan).round(), 500.0);
+        results.rows.clear();
+        assert_eq!(results.messages_per_second(&plan), 1000.0);
+        results.took = SECOND * 40;
+        assert_eq!(results.megabytes_per_second(&plan), 0.05);
+    }
+
+    /// Goal: crypto's share is that of what the server seals and opens. Method:
+    /// each workload; 10 us for a message, 0.3 to seal it and 0.2 to open it.
+    #[test]
+    fn cryptos_share() {
+        let (mut plan, results) = (testing::plan(), testing::results());
+        for (kind, share) in [
+            (Kind::Echo, Some(0.05)),
+            (Kind::Idle, Some(0.05)),
+            (Kind::Sink, Some(0.02)),
+            // To 64 subscribers.
+            (Kind::Fanout, Some(1.94)),
+            (Kind::Churn, None),
+        ] {
+            plan.kind = kind;
+            let rounded = results.crypto_share(&plan);
+            let rounded = rounded.map(|share| (share * 1e6).round() / 1e6);
+            assert_eq!(rounded, share, "{kind:?}");
+        }
+        plan.kind = Kind::Echo;
+        plan.over = Over::Plain;
+        assert_eq!(results.crypto_share(&plan), None);
+    }
+
+    /// Goal: a server that gave memory back since it was empty has peers of no
+    /// bytes, and without peers there is nothing to tell.
+    #[test]
+    fn memory_of_peers() {
+        let mut results = testing::results();
+        assert_eq!(results.bytes_per_peer(), Some(1500.0));
+        results.joined = 0;
+        assert_eq!(results.bytes_per_peer(), None);
+        results.joined = 64;
+        if let Some(server) = &mut results.server {
+            server.before.resident = 0;
+        }
+        assert_eq!(results.bytes_per_peer(), Some(0.0));
+    }
+}

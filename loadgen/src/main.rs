@@ -22,6 +22,8 @@ mod pattern;
 mod plan;
 mod progress;
 #[cfg(test)]
+mod report;
+#[cfg(test)]
 mod results;
 mod run;
 #[cfg(test)]

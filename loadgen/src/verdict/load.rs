@@ -8,7 +8,7 @@ use crate::figures::seconds;
 use crate::limits::{
     ACHIEVED, AT_THE_ENDS, BUSY, CHANCE, FAILED, LAG, LAG_INVALID, LAG_OF_RESPONSE,
 };
-use crate::plan::{Arrival, Plan};
+use crate::plan::{Arrival, Over, Plan};
 use crate::results::Results;
 use crate::times::Quantile;
 
@@ -138,17 +138,30 @@ pub(super) fn failures(plan: &Plan, results: &Results, findings: &mut Findings) 
 }
 
 /// What the figures are of, other than what was asked for.
-pub(super) fn circumstances(results: &Results, here: &Environment, findings: &mut Findings) {
+pub(super) fn circumstances(
+    plan: &Plan,
+    results: &Results,
+    here: &Environment,
+    findings: &mut Findings,
+) {
     if results.interrupted {
         findings.suspect("it was interrupted");
     }
     if !here.is_optimised() {
         findings.suspect("this is a debug build: cargo run --release is the one to measure");
     }
+    let (used, fastest) = (results.kernel.name(), here.fastest.name());
+    if plan.over == Over::Sealed && used != fastest {
+        findings.note(format!(
+            "kernel {used} was used; this processor has {fastest}, too"
+        ));
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use sealwire::crypto::kernel::Kernel;
+
     use super::super::{Grade, expect, judge, judged};
     use super::*;
     use crate::plan::Rate;
@@ -329,5 +342,24 @@ mod tests {
         let (plan, results) = (testing::plan(), testing::results());
         let verdict = judge(&plan, &results, &[], &environment);
         expect(&verdict, Grade::Suspect, "debug build");
+    }
+
+    /// Goal: a kernel that is not the fastest is named, and no more. Method: this
+    /// processor's fastest, for a run with its slowest.
+    #[test]
+    fn kernels_are_named() {
+        let mut environment = testing::environment();
+        let results = testing::results();
+        for fastest in Kernel::all() {
+            environment.fastest = fastest;
+            let mut plan = testing::plan();
+            let verdict = judge(&plan, &results, &[], &environment);
+            expect(&verdict, Grade::Valid, "");
+            let other = fastest.name() != results.kernel.name();
+            assert_eq!(verdict.notes.len(), usize::from(other), "{verdict:?}");
+            plan.over = Over::Plain;
+            let verdict = judge(&plan, &results, &[], &environment);
+            assert_eq!(verdict.notes, [""; 0]);
+        }
     }
 }

@@ -61,7 +61,7 @@ pub(crate) fn judge(
     let at_least = load::generator(plan, results, &mut findings);
     load::rate(plan, results, at_least, &mut findings);
     load::failures(plan, results, &mut findings);
-    load::circumstances(results, environment, &mut findings);
+    load::circumstances(plan, results, environment, &mut findings);
     figures::account(results, &mut findings);
     if answered {
         figures::littles_law(plan, results, &mut findings);
@@ -102,8 +102,7 @@ impl Findings {
     }
 }
 
-/// For tests: the verdict on a made-up run after `change`, if it starts as
-/// `reason` does; see [`crate::testing`].
+/// For tests: the verdict on the made-up run ([`crate::testing`]) after `change`.
 #[cfg(test)]
 #[track_caller]
 fn judged(change: impl FnOnce(&mut Plan, &mut Results)) -> Verdict {
@@ -127,8 +126,9 @@ fn expect(verdict: &Verdict, grade: Grade, reason: &str) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::testing::SECOND;
 
     /// Goal: a run with nothing wrong is valid, and nothing more is said of it.
     #[test]
@@ -168,7 +168,7 @@ mod tests {
             results.rows.clear();
             results.threads.clear();
             results.server = None;
-            results.took = SECOND * 0;
+            results.took = Duration::ZERO;
         });
         assert_eq!(verdict.grade, Grade::Invalid);
     }
