@@ -191,10 +191,14 @@ pub(crate) fn parse(
     if compares && to.is_some() {
         return usage("compare starts its servers itself; --to does not go with it");
     }
+    let mut slos = Vec::new();
+    for text in &typed.slo {
+        slos.extend(Slo::parse(text)?);
+    }
     let config = Box::new(Config {
         plan,
         to,
-        slos: Slo::parse_all(&typed.slo)?,
+        slos,
         strict: typed.strict,
         outputs: Outputs {
             json: typed.json,

@@ -6,13 +6,16 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sealwire::error::Error;
 use serde_json::{Value, json};
 
+use crate::environment::Environment;
 use crate::plan::{Kind, Over, Plan};
+use crate::report::{self, Outputs, headline, json};
 use crate::results::Results;
 use crate::run;
 use crate::verdict::{self, Grade};
@@ -33,9 +36,7 @@ impl Figure {
     fn names(self, plan: &Plan) -> (&'static str, &'static str) {
         match (self, plan.kind) {
             (Self::Throughput, Kind::Churn) => ("connections/s", "connections_per_second"),
-            (Self::ServerCpu, Kind::Churn) => {
-                ("server us/conn", "server_cpu_us_per_connection")
-            }
+            (Self::ServerCpu, Kind::Churn) => ("server us/conn", "server_cpu_us_per_connection"),
             (Self::Throughput, _) => ("messages/s", "messages_per_second"),
             (Self::ServerCpu, _) => ("server us/msg", "server_cpu_us_per_message"),
             (Self::P99, _) => ("p99 us", "response_p99_us"),
@@ -72,8 +73,8 @@ pub(crate) struct Comparison {
     /// Why figures may not be what they seem.
     reasons: BTreeSet<String>,
     /// Something was wrong or lost.
-    pub(crate) faults: bool,
-    pub(crate) worst: Grade,
+    faults: bool,
+    worst: Grade,
 }
 
 /// Least, median, most.
@@ -96,6 +97,7 @@ impl Spread {
 pub(crate) fn compare(
     plan: &Plan,
     rounds: usize,
+    environment: &Environment,
     stop: &Arc<AtomicBool>,
 ) -> Result<Comparison, Error> {
     let mut comparison = Comparison {
@@ -117,18 +119,18 @@ pub(crate) fn compare(
             if stop.load(Ordering::Relaxed) {
                 return Ok(comparison);
             }
-            comparison.note(index, &plan, &results);
+            comparison.note(index, &plan, &results, environment);
         }
     }
     Ok(comparison)
 }
 
 impl Comparison {
-    fn note(&mut self, index: usize, plan: &Plan, results: &Results) {
+    fn note(&mut self, index: usize, plan: &Plan, results: &Results, environment: &Environment) {
         let (over, runs) = &mut self.runs[index];
         runs.push(Figure::ALL.map(|figure| figure.of(plan, results)));
-        self.faults |= !results.is_faultless();
-        let verdict = verdict::judge(plan, results, &[]);
+        self.faults |= report::found_faults(results);
+        let verdict = verdict::judge(plan, results, &[], environment);
         self.worst = self.worst.max(verdict.grade);
         for reason in verdict.reasons {
             self.reasons.insert(format!("{}: {reason}", over.name()));
@@ -148,9 +150,8 @@ impl Comparison {
     /// Ours by another's, round by round.
     fn ratio(&self, to: Over, figure: Figure) -> Option<Spread> {
         let rounds = self.runs_of(Over::Sealed).iter().zip(self.runs_of(to));
-        let of = |(ours, theirs): (&Run, &Run)| {
-            Some(ours[figure as usize]? / theirs[figure as usize]?)
-        };
+        let of =
+            |(ours, theirs): (&Run, &Run)| Some(ours[figure as usize]? / theirs[figure as usize]?);
         Spread::of(rounds.filter_map(of).collect())
     }
 
@@ -159,16 +160,47 @@ impl Comparison {
         others.filter(|over| *over != Over::Sealed)
     }
 
-    /// The table.
-    pub(crate) fn table(&self) -> String {
-        let mut text = format!("{:18}", "medians");
+    /// Tells it: on stdout, and as JSON where that is wanted.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Local`] if one of them cannot be written.
+    pub(crate) fn emit(&self, environment: &Environment, outputs: &Outputs) -> Result<(), Error> {
+        let json = format!("{:#}\n", self.json(environment));
+        let text = match &outputs.json {
+            Some(file) if file == Path::new("-") => json,
+            Some(file) => {
+                report::write(Some(file), || json)?;
+                self.table(environment)
+            }
+            None => self.table(environment),
+        };
+        report::write_to(&mut std::io::stdout(), &text)
+    }
+
+    /// What the program leaves with.
+    pub(crate) fn exit_code(&self, strict: bool) -> u8 {
+        match (self.faults, self.worst) {
+            (true, _) => report::FOUND_FAULTS,
+            (false, Grade::Suspect | Grade::Invalid) if strict => report::NOT_VALID,
+            _ => 0,
+        }
+    }
+
+    fn table(&self, environment: &Environment) -> String {
+        let mut text = headline::of_comparison(&self.plan, environment);
+        let _ = write!(text, "\n{:18}", "medians");
         for figure in Figure::ALL {
             // Writing to a String does not fail.
             let _ = write!(text, "{:>24}", figure.names(&self.plan).0);
         }
         text.push('\n');
         for (over, runs) in &self.runs {
-            let _ = write!(text, "{:18}", format!("{} ({} runs)", over.name(), runs.len()));
+            let _ = write!(
+                text,
+                "{:18}",
+                format!("{} ({} runs)", over.name(), runs.len())
+            );
             for figure in Figure::ALL {
                 let cell = match self.figure(*over, figure) {
                     Some(Spread([_, median, _])) => number(median),
@@ -197,8 +229,7 @@ impl Comparison {
         text
     }
 
-    /// The same for programs.
-    pub(crate) fn json(&self) -> Value {
+    fn json(&self, environment: &Environment) -> Value {
         let named = |spread: &dyn Fn(Figure) -> Option<Spread>| -> Value {
             let one = |figure: Figure| {
                 let spread = spread(figure).map(|spread| spread.json());
@@ -207,13 +238,19 @@ impl Comparison {
             Value::Object(Figure::ALL.into_iter().map(one).collect())
         };
         let transports = self.runs.iter().map(|(over, _)| {
-            (over.name().to_owned(), named(&|figure| self.figure(*over, figure)))
+            (
+                over.name().to_owned(),
+                named(&|figure| self.figure(*over, figure)),
+            )
         });
         let ratios = self.others().map(|to| {
             let name = format!("sealed_by_{}", to.name());
             (name, named(&|figure| self.ratio(to, figure)))
         });
         json!({
+            "format": json::FORMAT,
+            "environment": json::of_environment(environment),
+            "plan": json::of_plan(&self.plan),
             "rounds": self.runs_of(Over::Sealed).len(),
             "transports": Value::Object(transports.collect()),
             "ratios": Value::Object(ratios.collect()),

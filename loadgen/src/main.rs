@@ -8,9 +8,11 @@
 
 mod args;
 mod child;
-mod cpu;
+mod compare;
 mod crew;
 mod crypto_cost;
+mod environment;
+mod figures;
 mod limits;
 mod meter;
 mod pattern;
@@ -23,20 +25,25 @@ mod sample;
 mod schedule;
 mod server;
 mod slo;
+#[cfg(test)]
+mod testing;
 mod times;
 mod units;
+mod verdict;
 mod wire;
 mod worker;
 mod workload;
 
-use std::io::{Write, stderr};
+use std::io::{self, Write, stderr};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use args::Command;
+use args::{Command, Config};
+use environment::Environment;
+use report::Report;
 use sealwire::error::Error;
-
-/// Something was lost or wrong, or a peer failed.
-const FOUND_FAULTS: u8 = 6;
+use signal_hook::consts::{SIGINT, SIGTERM};
 
 fn main() -> ExitCode {
     match start() {
@@ -57,23 +64,54 @@ fn start() -> Result<u8, Error> {
             let _ = text.print();
             Ok(0)
         }
-        Command::Serve(identity, _) => server::serve(identity),
-        Command::Compare(..) => todo!(),
-        Command::Run(config) => {
-            for warning in &config.warnings {
-                eprintln!("loadgen: {warning}");
-            }
-            let stop = std::sync::Arc::default();
-            let results = run::run(&config.plan, config.to.as_ref(), &stop)?;
-            println!("{:?} {:?} {:?} joined {} failed {} {:?}", results.tally.account, results.took, results.tally.counts, results.joined, results.failed, results.errors);
-            let h = &results.tally.response; println!("response n {} p50 {} p99 {} max {}", h.len(), h.value_at_quantile(0.5), h.value_at_quantile(0.99), h.max());
-            let h = &results.tally.service; println!("service n {} p50 {} p99 {} max {}", h.len(), h.value_at_quantile(0.5), h.value_at_quantile(0.99), h.max());
-            let h = &results.tally.lag; println!("lag n {} p50 {} p99 {} max {}", h.len(), h.value_at_quantile(0.5), h.value_at_quantile(0.99), h.max());
-            let a = &results.tally.account;
-            println!("rate {:.0} threads {:?} crypto {:?} server {:?}", a.completed as f64 / results.took.as_secs_f64(), results.threads, results.crypto, results.server.map(|s| s.after.since(s.before)));
-            println!("little {:.3} vs {:.3}", results.tally.under_way as f64 / results.took.as_nanos() as f64, a.completed as f64 / results.took.as_nanos() as f64 * results.tally.service.mean());
-            for row in &results.rows { println!("{row:?}"); }
-            Ok(0)
+        Command::Serve(identity, service) => {
+            let _ = service;
+            server::serve(identity)
         }
+        Command::Run(config) => run(&config),
+        Command::Compare(config, rounds) => compare(&config, rounds),
     }
+}
+
+fn run(config: &Config) -> Result<u8, Error> {
+    for warning in &config.warnings {
+        eprintln!("loadgen: {warning}");
+    }
+    let plan = &config.plan;
+    let results = run::run(plan, config.to.as_ref(), &until_interrupted()?)?;
+    let environment = Environment::here();
+    let slos = config.slos.iter().cloned();
+    let slos: Vec<_> = slos.map(|slo| slo.judge(&results.tally.response)).collect();
+    let verdict = verdict::judge(plan, &results, &slos, &environment);
+    let report = Report {
+        plan,
+        results: &results,
+        environment: &environment,
+        slos: &slos,
+        verdict: &verdict,
+    };
+    report::emit(&report, &config.outputs)?;
+    Ok(report::exit_code(&report, config.strict))
+}
+
+fn compare(config: &Config, rounds: usize) -> Result<u8, Error> {
+    let environment = Environment::here();
+    let comparison = compare::compare(&config.plan, rounds, &environment, &until_interrupted()?)?;
+    comparison.emit(&environment, &config.outputs)?;
+    Ok(comparison.exit_code(config.strict))
+}
+
+/// Set by the first SIGINT or SIGTERM, so that a report is written; the second ends
+/// the program as if nobody had caught it.
+fn until_interrupted() -> Result<Arc<AtomicBool>, Error> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let catch = |signal| -> io::Result<()> {
+        signal_hook::flag::register_conditional_default(signal, Arc::clone(&stop))?;
+        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+        Ok(())
+    };
+    for signal in [SIGINT, SIGTERM] {
+        catch(signal).map_err(|error| Error::Local(format!("cannot catch signals: {error}")))?;
+    }
+    Ok(stop)
 }

@@ -61,6 +61,11 @@ impl AddAssign for Account {
 #[derive(Debug, Clone)]
 pub(crate) struct Tally {
     pub(crate) account: Account,
+    /// Of the whole run, the warm-up too: answers other than what was due, and
+    /// those that nobody waited for.
+    pub(crate) wrong: u64,
+    /// Of the whole run: messages to which nothing ever came back.
+    pub(crate) lost: u64,
     /// From when a message was due to its answer; in a closed loop, from its
     /// sending. What was not answered counts with its age at the end.
     pub(crate) response: Histogram<u64>,
@@ -83,6 +88,8 @@ impl Tally {
     pub(crate) fn new() -> Self {
         Self {
             account: Account::default(),
+            wrong: 0,
+            lost: 0,
             response: times::histogram(),
             service: times::histogram(),
             lag: times::histogram(),
@@ -96,6 +103,8 @@ impl Tally {
 impl AddAssign<&Self> for Tally {
     fn add_assign(&mut self, other: &Self) {
         self.account += other.account;
+        self.wrong += other.wrong;
+        self.lost += other.lost;
         // All histograms are made alike, so that any fits any other.
         self.response += &other.response;
         self.service += &other.service;
@@ -123,19 +132,6 @@ pub(crate) struct Usage {
     /// Context switches: it waited; it was made to wait.
     pub(crate) voluntary: u64,
     pub(crate) involuntary: u64,
-}
-
-impl Usage {
-    /// What was used since `before`; what it has, is as it is.
-    pub(crate) fn since(self, before: Self) -> Self {
-        Self {
-            user: self.user.saturating_sub(before.user),
-            system: self.system.saturating_sub(before.system),
-            voluntary: self.voluntary.saturating_sub(before.voluntary),
-            involuntary: self.involuntary.saturating_sub(before.involuntary),
-            ..self
-        }
-    }
 }
 
 /// The server's process around the measured time.
@@ -181,6 +177,8 @@ pub(crate) struct CryptoCost {
 pub(crate) struct Results {
     /// Of the server.
     pub(crate) address: SocketAddr,
+    /// We started that server.
+    pub(crate) own_server: bool,
     /// What sealed and opened here, and so in a server of our own, which is this
     /// program with the same environment.
     pub(crate) kernel: Kernel,

@@ -18,6 +18,7 @@ use sealwire::error::Error;
 use sealwire::limits::CONNECT_DEADLINE;
 use sealwire::time::Time;
 
+use crate::args::Server;
 use crate::child::OwnServer;
 use crate::crew::{Attendance, Crew};
 use crate::limits::{HEAD_START, REDRAW, ROW, SERVER_LEAVES, SHORT_ROW};
@@ -27,12 +28,11 @@ use crate::progress::{Progress, Standing};
 use crate::results::{CryptoCost, Results, Row, ServerUse, Tally, Usage};
 use crate::sample::Process;
 use crate::schedule::Window;
-use crate::args::Server;
 use crate::server::Service;
 use crate::times;
 use crate::wire::clock::Clock;
-use crate::workload::{self, Part};
 use crate::worker::{Done, Gauge, Interval, Joining, Said, Share, Worker};
+use crate::workload::{self, Part};
 use crate::{crypto_cost, wire};
 
 /// Runs `plan` against `server`, or one of its own, and says what came of it; `stop`
@@ -62,10 +62,8 @@ pub(crate) fn run(
         }
     };
     let address = find(server)?;
-    let process = server.pid.map(Process::new);
-    if let (Some(pid), Some(process)) = (server.pid, &process)
-        && process.usage().is_none()
-    {
+    let process = server.pid.and_then(Process::of);
+    if let Some(pid) = server.pid.filter(|_| process.is_none() && own.is_none()) {
         let text = format!("--server-pid: the CPU time of process {pid} cannot be read");
         return Err(Error::Local(text));
     }
@@ -75,6 +73,7 @@ pub(crate) fn run(
     let done = run.watch(window)?;
     let crypto = crypto_cost::measure(plan, kernel);
     let mut results = run.results(address, kernel, window, crypto, done);
+    results.own_server = own.is_some();
     if results.failed > 0
         && let Some(status) = own.as_mut().and_then(|own| own.ended(SERVER_LEAVES))
     {
@@ -337,6 +336,7 @@ impl<'a> Run<'a> {
         };
         Results {
             address,
+            own_server: false,
             kernel,
             took,
             tally,

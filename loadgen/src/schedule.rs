@@ -208,6 +208,9 @@ mod tests {
         let long = gaps.filter(|gap| *gap > Duration::from_micros(100)).count();
         let share = long as f64 / all.len() as f64;
         assert!((share - (-1.0_f64).exp()).abs() < 0.02, "{share}");
-        assert_eq!(all, self::all(schedule(10_000.0, 10_000.0, Arrival::Poisson)));
+        assert_eq!(
+            all,
+            self::all(schedule(10_000.0, 10_000.0, Arrival::Poisson))
+        );
     }
 }

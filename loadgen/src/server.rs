@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::{process, thread};
 
+use crate::plan::Plan;
 use sealwire::crypto::kernel::Kernel;
 use sealwire::crypto::keys::Identity;
 use sealwire::endpoint::{Endpoint, Leaves, Setup};
@@ -16,7 +17,6 @@ use sealwire::limits::Limits;
 use sealwire::modes::echo::Echo;
 use sealwire::net::event_loop::EventLoop;
 use sealwire::net::listen::Listener;
-use crate::plan::Plan;
 use sealwire::net::rlimit::raise_descriptor_limit;
 
 /// Where it listens.
@@ -26,8 +26,12 @@ pub(crate) const LOOPBACK: &str = "127.0.0.1";
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Service;
 impl Service {
-    pub(crate) fn of(_: &Plan) -> Self { Self }
-    pub(crate) fn parse(_: &[&str]) -> Result<Self, Error> { Ok(Self) }
+    pub(crate) fn of(_: &Plan) -> Self {
+        Self
+    }
+    pub(crate) fn parse(_: &[&str]) -> Result<Self, Error> {
+        Ok(Self)
+    }
 }
 
 /// Serves peers that hold the keys of `identity`; returns only if it cannot.

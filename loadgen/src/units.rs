@@ -114,7 +114,9 @@ mod tests {
             to: 2000.0,
         };
         assert_eq!(rate("-r", "0.5:2k").unwrap(), ramp);
-        for text in ["", "0", "-1", "1:", ":1", "1:2:3", "nan", "inf", "1e12", "k"] {
+        for text in [
+            "", "0", "-1", "1:", ":1", "1:2:3", "nan", "inf", "1e12", "k",
+        ] {
             let told = rate("-r", text).unwrap_err().to_string();
             assert!(told.starts_with("-r: messages per second"), "{text}");
         }

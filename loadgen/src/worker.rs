@@ -96,7 +96,6 @@ pub(crate) struct Worker {
     done_before: u64,
 }
 
-
 impl Worker {
     /// Does `share` over `wire`, and says how it goes.
     pub(crate) fn work(share: Share, wire: Box<dyn Wire + Send>) {

@@ -123,7 +123,9 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
         };
         if plan.kind != Kind::Churn {
             for index in 0..plan.all_peers() {
-                simulation.workload.joined(&mut simulation.link, peer(index));
+                simulation
+                    .workload
+                    .joined(&mut simulation.link, peer(index));
             }
         }
         simulation.workload.begin(simulation.window);
