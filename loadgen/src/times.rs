@@ -1,7 +1,6 @@
 //! Times as they are counted, in a histogram, and as they are told, by their
 //! quantiles.
 
-use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
