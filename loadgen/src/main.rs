@@ -57,7 +57,7 @@ fn start() -> Result<u8, Error> {
             let _ = text.print();
             Ok(0)
         }
-        Command::Serve(identity, _) => server::serve(identity),
+        Command::Serve(identity, service) => server::serve(identity, service),
         Command::Compare(..) => todo!(),
         Command::Run(config) => {
             for warning in &config.warnings {
