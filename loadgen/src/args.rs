@@ -75,6 +75,9 @@ pub(crate) struct Server {
     pub(crate) identity: Identity,
     /// Its process, if it is on this machine and is to be looked at.
     pub(crate) pid: Option<u32>,
+    /// Its certificate, if it speaks TLS.
+    #[cfg(feature = "tls")]
+    pub(crate) certificate: Option<Vec<u8>>,
 }
 
 /// Loads a sealwire server, checks every reply, and reports what it can do.
@@ -363,6 +366,8 @@ fn server(
         port,
         identity: loaded.keys.native.expect("not classic"),
         pid,
+        #[cfg(feature = "tls")]
+        certificate: None,
     };
     Ok(Some((server, loaded.warnings)))
 }
@@ -462,7 +467,10 @@ mod tests {
             assert_eq!(to.pid, line.contains("pid").then_some(7));
         }
         assert!(config("").to.is_none());
-        assert!(matches!(parsed("serve"), Ok(Command::Serve(..))));
+        assert!(matches!(
+            parsed("serve sealed echo 64"),
+            Ok(Command::Serve(..))
+        ));
     }
 
     /// Whatever cannot run is refused by name.

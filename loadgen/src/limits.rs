@@ -55,6 +55,12 @@ pub(crate) const IDLE_EVERY: Duration = Duration::from_secs(10);
 /// Publishers of a fanout: each has its own part of the pattern's places, of which
 /// some thousands must be left for what is under way.
 pub(crate) const SENDS_AT_ONCE: usize = 16;
+/// Pieces that one write to a socket gathers: as many small messages as fill some
+/// segments, and few enough that a list of them is made in no time.
+pub(crate) const GATHER: usize = 256;
+/// How often a server looks whether receivers that hold others up have become too
+/// slow.
+pub(crate) const LOOK_AT_SLOW: Duration = Duration::from_millis(100);
 /// Rounds of a comparison.
 pub(crate) const MAX_ROUNDS: usize = 1000;
 

@@ -130,7 +130,7 @@ fn the_kernel_is_named() {
 /// anything is started. Method: as the load tester, and as the server it starts.
 #[test]
 fn an_unknown_kernel_is_refused() {
-    for flags in ["-c 1 -d 100ms", "serve"] {
+    for flags in ["-c 1 -d 100ms", "serve sealed echo 64"] {
         let mut program = command(flags);
         let [confkey, authkey] = KEYS;
         program

@@ -34,11 +34,7 @@ impl Alarm {
 
             let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
             let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
-            registry.register(
-                &mut SourceFd(&timer.as_raw_fd()),
-                token,
-                Interest::READABLE,
-            )?;
+            registry.register(&mut SourceFd(&timer.as_raw_fd()), token, Interest::READABLE)?;
             Ok(Self { at: None, timer })
         }
         #[cfg(not(target_os = "linux"))]
@@ -112,8 +108,12 @@ mod tests {
             let at = began + Duration::from_micros(micros);
             alarm.set(at, began).unwrap();
             assert!(alarm.at(began) == Some(at));
-            poll.poll(&mut events, Some(Duration::from_secs(60))).unwrap();
-            assert_eq!(events.iter().next().map(|event| event.token()), Some(Token(7)));
+            poll.poll(&mut events, Some(Duration::from_secs(60)))
+                .unwrap();
+            assert_eq!(
+                events.iter().next().map(|event| event.token()),
+                Some(Token(7))
+            );
             assert!(now() >= at && now() < began + Duration::from_secs(60));
             assert_eq!(alarm.at(now()), None);
         }

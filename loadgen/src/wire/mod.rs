@@ -5,8 +5,19 @@
 //! the sockets and drives it: [`sealed`] with the library itself; [`plain`] and
 //! [`tls`](self), which are there to be compared with, over [`streams`].
 
+#[cfg(feature = "tls")]
+pub(crate) mod certificate;
 pub(crate) mod clock;
-pub(crate) mod sealed;
+pub(crate) mod codec;
+pub(crate) mod cutting;
+pub(crate) mod peers;
+pub(crate) mod plain;
+mod sealed;
+mod socket;
+mod streams;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
+pub(crate) mod turns;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -18,7 +29,11 @@ use sealwire::error::Error;
 use sealwire::time::Time;
 
 use self::clock::Clock;
+use self::plain::Plain;
 use self::sealed::Sealed;
+use self::streams::Streams;
+#[cfg(feature = "tls")]
+use self::tls::TlsClient;
 use crate::args::Server;
 use crate::crew::Crew;
 use crate::pattern::Pattern;
@@ -38,7 +53,12 @@ pub(crate) struct Context<'a> {
 pub(crate) fn open(context: &Context<'_>, crew: Crew) -> Result<Box<dyn Wire + Send>, Error> {
     let wire = match context.plan.over {
         Over::Sealed => Sealed::new(context, crew).map(|wire| Box::new(wire) as _),
-        _ => todo!(),
+        Over::Plain => Streams::<Plain>::new(context, (), crew).map(|wire| Box::new(wire) as _),
+        #[cfg(feature = "tls")]
+        Over::Tls => {
+            let setup = certificate::client(context.server.certificate.as_deref())?;
+            Streams::<TlsClient>::new(context, setup, crew).map(|wire| Box::new(wire) as _)
+        }
     };
     wire.map_err(|error| Error::Local(format!("cannot wait for events: {error}")))
 }

@@ -79,10 +79,10 @@ impl Churn {
     /// Takes the times of a connection that is complete.
     fn note_stages(tally: &mut Tally, peer: &Peer, now: Time) {
         let stages = [
-            ("1 connect", Some(peer.flight.sent), peer.connected),
-            ("2 handshake", peer.connected, peer.joined),
-            ("3 first reply", peer.joined, peer.replied),
-            ("4 complete", peer.replied, Some(now)),
+            ("connect", Some(peer.flight.sent), peer.connected),
+            ("handshake", peer.connected, peer.joined),
+            ("first reply", peer.joined, peer.replied),
+            ("complete", peer.replied, Some(now)),
         ];
         for (name, from, to) in stages {
             if let (Some(from), Some(to)) = (from, to) {

@@ -146,9 +146,9 @@ impl Fanout {
         if has {
             message.had += 1;
             let stage = match message.had {
-                1 => Some("1 first"),
-                had if had == message.wanted => Some("3 last"),
-                had if had == message.wanted.div_ceil(2) => Some("2 median"),
+                1 => Some("first"),
+                had if had == message.wanted => Some("last"),
+                had if had == message.wanted.div_ceil(2) => Some("median"),
                 _ => None,
             };
             if let Some(stage) = stage.filter(|_| meter.window().measures(message.flight.due)) {
