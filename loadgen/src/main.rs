@@ -64,7 +64,7 @@ fn start() -> Result<u8, Error> {
             let _ = text.print();
             Ok(0)
         }
-        Command::Serve(identity, service) => server::serve(identity, service)
+        Command::Serve(identity, service) => server::serve(identity, service),
         Command::Run(config) => run(&config),
         Command::Compare(config, rounds) => compare(&config, rounds),
     }
