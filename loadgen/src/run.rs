@@ -61,12 +61,12 @@ pub(crate) fn run(
             &started
         }
     };
-    let address = find(server)?;
     let process = server.pid.and_then(Process::of);
     if let Some(pid) = server.pid.filter(|_| process.is_none() && own.is_none()) {
         let text = format!("--server-pid: the CPU time of process {pid} cannot be read");
         return Err(Error::Local(text));
     }
+    let address = find(server)?;
     let mut run = Run::new(plan, process, stop);
     run.start_threads(server, address, kernel)?;
     let window = run.begin(address)?;

@@ -109,6 +109,8 @@ impl Service {
 /// Serves as `service` says; where that takes keys, peers that hold those of
 /// `identity`. Returns only if it cannot.
 pub(crate) fn serve(identity: Identity, service: Service) -> Result<u8, Error> {
+    // What cannot run says so, however soon its stdin ends.
+    Kernel::chosen()?;
     raise_descriptor_limit();
     leave_with_stdin().map_err(local)?;
     match (service.over, service.mode) {

@@ -1,7 +1,6 @@
 //! Times as they are counted, in a histogram, and as they are told, by their
 //! quantiles.
 
-
 use hdrhistogram::Histogram;
 
 use crate::limits::{DIGITS, MAX_DURATION, SAMPLES_ABOVE};
