@@ -49,6 +49,11 @@ impl Meter {
         &self.window
     }
 
+    /// The run ends `now`, if it has not ended before.
+    pub(crate) fn close(&mut self, now: Time) {
+        self.window.end = self.window.end.min(now);
+    }
+
     /// How many messages are under way.
     pub(crate) fn under_way(&self) -> u64 {
         self.under_way

@@ -211,7 +211,9 @@ impl Worker {
 
     /// Waits for what is under way, then for peers to be complete.
     fn end(&mut self) -> Result<(), Error> {
-        let late = self.wire.now() + self.share.plan.timeout;
+        let now = self.wire.now();
+        self.wire.crew().workload().close(now);
+        let late = now + self.share.plan.timeout;
         while self.wire.crew().workload().under_way() > 0 && self.wire.now() < late {
             self.turn(Some(late))?;
         }

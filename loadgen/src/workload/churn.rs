@@ -159,6 +159,12 @@ impl Workload for Churn {
         });
     }
 
+    fn close(&mut self, now: Time) {
+        if let Some(load) = &mut self.load {
+            load.meter.close(now);
+        }
+    }
+
     fn message(&mut self, now: Time, id: PeerId, message: Received<'_>) {
         let Some(peer) = self.peers.get(&id).copied() else {
             self.wrong += 1;

@@ -162,6 +162,12 @@ impl Workload for Echo {
         });
     }
 
+    fn close(&mut self, now: Time) {
+        if let Some(load) = &mut self.load {
+            load.meter.close(now);
+        }
+    }
+
     fn message(&mut self, now: Time, id: PeerId, message: Received<'_>) {
         let peer = self.peers.get_mut(&id);
         let (Some(peer), Some(load)) = (peer, &mut self.load) else {

@@ -222,6 +222,12 @@ impl Workload for Fanout {
         }
     }
 
+    fn close(&mut self, now: Time) {
+        if let Some(meter) = &mut self.meter {
+            meter.close(now);
+        }
+    }
+
     fn message(&mut self, now: Time, id: PeerId, message: Received<'_>) {
         let cycle = self.cycle();
         // Publishers have each other's messages, which are nobody's concern.

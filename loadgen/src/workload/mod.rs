@@ -66,6 +66,9 @@ pub(crate) trait Workload: Send {
     /// Says when the load begins and ends.
     fn begin(&mut self, window: Window);
 
+    /// The load ends `now`, if it has not ended before.
+    fn close(&mut self, now: Time);
+
     /// `peer` said `message`; [`go_on`](Self::go_on) is called next, because what
     /// sends also owns what came.
     fn message(&mut self, now: Time, peer: PeerId, message: Received<'_>);

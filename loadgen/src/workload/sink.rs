@@ -73,6 +73,12 @@ impl Workload for Sink {
         self.window = Some(window);
     }
 
+    fn close(&mut self, now: Time) {
+        if let Some(window) = &mut self.window {
+            window.end = window.end.min(now);
+        }
+    }
+
     fn message(&mut self, _: Time, _: PeerId, _: Received<'_>) {
         self.wrong += 1;
     }
