@@ -5,7 +5,7 @@
 //! does however the run ends. Read next: [`crate::child`], its other side;
 //! [`streams`], what serves where the library does not.
 
-mod streams;
+pub(crate) mod streams;
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -24,10 +24,12 @@ use sealwire::net::event_loop::EventLoop;
 use sealwire::net::listen::Listener;
 use sealwire::net::rlimit::raise_descriptor_limit;
 
+use self::streams::Server;
 use crate::plan::{Kind, Over, Plan};
 use crate::units::usage;
 #[cfg(feature = "tls")]
 use crate::wire::certificate::Certificate;
+use crate::wire::codec::Codec;
 use crate::wire::plain::Plain;
 #[cfg(feature = "tls")]
 use crate::wire::tls::TlsServer;
@@ -117,11 +119,11 @@ pub(crate) fn serve(identity: Identity, service: Service) -> Result<u8, Error> {
         (Over::Sealed, Mode::Echo) => sealed(identity, Echo),
         (Over::Sealed, Mode::Sink) => sealed(identity, Sink),
         (Over::Sealed, Mode::Relay) => sealed(identity, Relay),
-        (Over::Plain, _) => streams::serve::<Plain>((), service),
+        (Over::Plain, _) => streaming::<Plain>((), service),
         #[cfg(feature = "tls")]
         (Over::Tls, _) => {
             let setup = certificate()?.server()?;
-            streams::serve::<TlsServer>(setup, service)
+            streaming::<TlsServer>(setup, service)
         }
     }
 }
@@ -141,6 +143,13 @@ fn sealed(identity: Identity, mode: impl SealedMode) -> Result<u8, Error> {
         events.turn(None)?;
         // Whoever loads us sees how its peers fare.
         drop(events.take_reports());
+    }
+}
+
+fn streaming<C: Codec>(setup: C::Setup, service: Service) -> Result<u8, Error> {
+    let mut server = Server::<C>::new(setup, service, listener()?).map_err(local)?;
+    loop {
+        server.turn(None).map_err(local)?;
     }
 }
 

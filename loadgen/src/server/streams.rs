@@ -5,33 +5,50 @@
 //! that is more than the library would let wait.
 
 use std::collections::VecDeque;
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::time::Duration;
 
 use sealwire::endpoint::transport::PeerId;
-use sealwire::error::Error;
 use sealwire::limits::{Limits, TOO_SLOW};
+use sealwire::net::listen::Listener;
 use sealwire::time::Time;
 
-use super::{Mode, Service, listener, local};
+use super::{Mode, Service};
 use crate::limits::{GATHER, LOOK_AT_SLOW};
 use crate::wire::clock::Clock;
 use crate::wire::codec::Codec;
 use crate::wire::cutting::{Rest, Spares};
 use crate::wire::peers::{Peers, Slot};
-use crate::wire::turns::{Turns, User};
+use crate::wire::turns::Turns;
+use crate::wire::user::User;
 
-/// Serves as `service` says; returns only if it cannot.
-pub(super) fn serve<C: Codec>(setup: C::Setup, service: Service) -> Result<u8, Error> {
-    let clock = Clock::start();
-    let serving = Serving::new(service, clock);
-    let mut turns = Turns::<C, _>::new(setup, clock, serving).map_err(local)?;
-    turns.listen(listener()?).map_err(local)?;
-    loop {
-        let wait = turns.user.patience();
-        let until = wait.map(|wait| clock.now() + wait);
-        turns.turn(until).map_err(local)?;
+/// A server, and its peers.
+pub(crate) struct Server<C: Codec> {
+    turns: Turns<C, Serving>,
+    clock: Clock,
+}
+
+impl<C: Codec> Server<C> {
+    /// Serves those who come to `listener` as `service` says.
+    pub(crate) fn new(setup: C::Setup, service: Service, listener: Listener) -> io::Result<Self> {
+        let clock = Clock::start();
+        let mut turns = Turns::new(setup, clock, Serving::new(service, clock))?;
+        turns.listen(listener)?;
+        Ok(Self { turns, clock })
+    }
+
+    /// How many peers can be sent to.
+    #[cfg(test)]
+    pub(crate) fn open(&self) -> usize {
+        self.turns.open()
+    }
+
+    /// Waits until something happens, at most for `at_most`, and does all that
+    /// follows from it.
+    pub(crate) fn turn(&mut self, at_most: Option<Duration>) -> io::Result<()> {
+        let wait = self.turns.user.patience().into_iter().chain(at_most).min();
+        self.turns.turn(wait.map(|wait| self.clock.now() + wait))
     }
 }
 
@@ -297,3 +314,6 @@ impl<C: Codec> User<C> for Serving {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,9 +15,12 @@ pub(crate) mod plain;
 mod sealed;
 mod socket;
 mod streams;
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
 pub(crate) mod turns;
+pub(crate) mod user;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

@@ -19,7 +19,8 @@ use super::clock::Clock;
 use super::codec::Codec;
 use super::cutting::{Rest, Spares, cut};
 use super::peers::Peers;
-use super::turns::{Turns, User};
+use super::turns::Turns;
+use super::user::User;
 use super::{Context, Link, Received, Wire};
 use crate::crew::Crew;
 use crate::limits::GATHER;
@@ -250,3 +251,6 @@ impl<C: Codec> Link for Sender<'_, C> {
         self.peers.finish(peer);
     }
 }
+
+#[cfg(test)]
+mod tests;

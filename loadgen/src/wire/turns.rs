@@ -7,7 +7,6 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
-use std::ops::Range;
 use std::time::Duration;
 
 use mio::event::Event;
@@ -24,60 +23,11 @@ use super::clock::Clock;
 use super::codec::Codec;
 use super::peers::{Finish, Peers, Slot, Stage, describe};
 use super::socket;
+use super::user::User;
 
 /// Poll tokens of peers are their numbers; these are never one.
 const ALARM: Token = Token(usize::MAX);
 const LISTENER: Token = Token(usize::MAX - 1);
-
-/// What is done with what is said.
-pub(crate) trait User<C: Codec> {
-    /// What it keeps for each peer.
-    type Peer: Default;
-
-    /// The TCP connection of `id` is there.
-    fn connected(&mut self, _id: PeerId) {}
-
-    /// `id` can be sent to.
-    fn joined(&mut self, _peers: &mut Peers<C, Self::Peer>, _id: PeerId) {}
-
-    /// Whether `id` may be read now; if not, it is when [`Peers::resume`] is called.
-    fn may_read(&self, _slot: &Slot<C, Self::Peer>) -> bool {
-        true
-    }
-
-    /// Whether what was read is to stay where it is until the turn ends.
-    fn keeps(&self) -> bool {
-        false
-    }
-
-    /// `id` said what is in `range` of `bytes`.
-    fn said(
-        &mut self,
-        peers: &mut Peers<C, Self::Peer>,
-        id: PeerId,
-        bytes: &[u8],
-        range: Range<usize>,
-    );
-
-    /// `id` has said all.
-    fn ended(&mut self, peers: &mut Peers<C, Self::Peer>, id: PeerId);
-
-    /// Called once in every turn, behind what was said, which is in `bytes` if it was
-    /// to stay.
-    fn turn(&mut self, _peers: &mut Peers<C, Self::Peer>, _bytes: &[u8]) {}
-
-    /// Sends what waits for `id`; says whether nothing is left.
-    fn write(&mut self, peers: &mut Peers<C, Self::Peer>, id: PeerId) -> bool;
-
-    /// `id` is gone; `Ok` if each side has told the other that it is done.
-    fn left(
-        &mut self,
-        peers: &mut Peers<C, Self::Peer>,
-        id: PeerId,
-        own: Self::Peer,
-        outcome: Result<(), String>,
-    );
-}
 
 /// Takes connections.
 #[derive(Debug)]
@@ -127,6 +77,14 @@ impl<C: Codec, U: User<C>> Turns<C, U> {
     /// The time now.
     pub(crate) fn now(&self) -> Time {
         self.clock.now()
+    }
+
+    /// How many can be sent to.
+    #[cfg(test)]
+    pub(crate) fn open(&self) -> usize {
+        let ids = (0..self.peers.places()).filter_map(|index| self.peers.at(index));
+        ids.filter(|&id| self.peers.get(id).is_some_and(Slot::is_open))
+            .count()
     }
 
     /// Takes all connections that come to `listener`.
