@@ -49,6 +49,8 @@ impl Workload for Talk {
         self.seen.lock().unwrap().joined.push(peer);
     }
 
+    fn close(&mut self, _: Time) {}
+
     fn begin(&mut self, _: Window) {}
 
     fn message(&mut self, _: Time, peer: PeerId, message: Received<'_>) {
