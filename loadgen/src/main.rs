@@ -1,10 +1,12 @@
 //! `loadgen` loads a sealwire server, checks every reply, and reports what the
-//! server can do.
+//! server can do, and how far its own figures can be trusted.
 //!
-//! [`args`] is what was typed; [`run`] takes a load through its phases, over
-//! [`echo`], which sends and checks the messages; [`report`] prints the figures.
-//! Unless told where the server is, [`child`] starts one, which [`server`] is.
-//! Everything is done with the library's public API.
+//! [`args`] makes a [`plan`] of what was typed. [`run`] starts a server ([`child`],
+//! which [`server`] is), and threads, each a [`worker`]: it takes the peers of a
+//! [`crew`] through the run, over a [`wire`], with a [`workload`] that follows a
+//! [`schedule`] and measures with a [`meter`]. What comes of it are [`results`], on
+//! which [`verdict`] judges and of which [`report`] tells; [`compare`] does all that
+//! over every transport. The library is used through its public API alone.
 
 mod args;
 mod child;
@@ -65,12 +67,12 @@ fn start() -> Result<u8, Error> {
             Ok(0)
         }
         Command::Serve(identity, service) => server::serve(identity, service),
-        Command::Run(config) => run(&config),
-        Command::Compare(config, rounds) => compare(&config, rounds),
+        Command::Run(config) => run_once(&config),
+        Command::Compare(config, rounds) => run_in_turns(&config, rounds),
     }
 }
 
-fn run(config: &Config) -> Result<u8, Error> {
+fn run_once(config: &Config) -> Result<u8, Error> {
     for warning in &config.warnings {
         eprintln!("loadgen: {warning}");
     }
@@ -91,7 +93,7 @@ fn run(config: &Config) -> Result<u8, Error> {
     Ok(report::exit_code(&report, config.strict))
 }
 
-fn compare(config: &Config, rounds: usize) -> Result<u8, Error> {
+fn run_in_turns(config: &Config, rounds: usize) -> Result<u8, Error> {
     let environment = Environment::here();
     let comparison = compare::compare(&config.plan, rounds, &environment, &until_interrupted()?)?;
     comparison.emit(&environment, &config.outputs)?;
