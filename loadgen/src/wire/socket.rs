@@ -14,6 +14,8 @@ use sealwire::endpoint::transport::Read;
 use sealwire::limits::{KEEPALIVE_AFTER, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES};
 use socket2::{Domain, SockRef, Socket as RawSocket, TcpKeepalive, Type};
 
+use crate::limits::UNSENT;
+
 /// Both directions: an idle one costs nothing, and a change costs a system call.
 const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
@@ -27,7 +29,17 @@ pub(crate) struct Socket {
 }
 
 /// Begins to connect to `address`, from the address `from` if one is given.
+///
+/// What the socket cannot send yet waits here and not in the system: there it would
+/// be sent when the server's reading makes room, and counted as the server's work,
+/// which doubles what a sink costs.
 pub(super) fn connect(address: SocketAddr, from: Option<IpAddr>) -> io::Result<TcpStream> {
+    let stream = begin(address, from)?;
+    SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT)?;
+    Ok(stream)
+}
+
+fn begin(address: SocketAddr, from: Option<IpAddr>) -> io::Result<TcpStream> {
     let Some(from) = from else {
         return TcpStream::connect(address);
     };
