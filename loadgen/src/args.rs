@@ -1,9 +1,10 @@
 //! The command line: as typed, then checked.
 //!
 //! Refusals are one line in our words, name the option, and show no value: it
-//! may be a key that went astray. Opens no socket.
+//! may be a key that went astray. Opens no socket. Read next: [`crate::plan`].
 
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,37 +15,55 @@ use sealwire::error::Error;
 use sealwire::limits::{Limits, MAX_PAYLOAD};
 use sealwire::net::rlimit::raise_descriptor_limit;
 
-use crate::limits::{MAX_DURATION, MAX_IN_FLIGHT, OTHER_DESCRIPTORS};
+use crate::limits::{
+    IDLE_EVERY, MAX_IN_FLIGHT, MAX_ROUNDS, MAX_THREADS, OTHER_DESCRIPTORS, SENDS_AT_ONCE,
+};
+use crate::plan::{Arrival, Kind, Over, Plan, Rate};
+use crate::report::Outputs;
+use crate::server::Service;
+use crate::slo::Slo;
+use crate::units::{count, number, rate, size, time, usage};
 
 /// The hidden workload: to be the server.
 pub(crate) const SERVE: &str = "serve";
+/// The workload that runs another one over every transport.
+const COMPARE: &str = "compare";
 
 const EXAMPLES: &str = "\
 Examples:
   loadgen                               64 peers echo 64 B, with a server of its own
   loadgen -s 16k -c 16 -p 4
+  loadgen -r 50k --slo 'p99<1ms'        50,000 messages/s, whatever the server does
+  loadgen sink -s 16k -c 8
+  loadgen churn -c 32
+  loadgen idle -c 5000
+  loadgen compare -c 1000               the same over plain TCP, and what it costs
   loadgen --to 127.0.0.1:9999 --keys keys -c 1000 -d 30 --json figures.json
 
-Exit codes: 0 all came back as it was, 1 could not run, 2 usage, 6 something was
-lost or wrong, or a peer failed";
+Exit codes: 0 fine, 1 could not run, 2 usage, 3 an --slo was missed, 5 the figures are
+not valid (with --strict), 6 something was lost or wrong, or a peer failed";
 
 /// What the user asks for.
 pub(crate) enum Command {
     /// To load a server.
     Run(Box<Config>),
+    /// To load one after the other, over every transport, so many times.
+    Compare(Box<Config>, usize),
     /// To be the server, until stdin ends.
-    Serve(Identity),
+    Serve(Identity, Service),
     /// The help or the version.
     Show(clap::Error),
 }
 
 /// What can run.
 pub(crate) struct Config {
+    pub(crate) plan: Plan,
     /// The server; without one we start our own.
     pub(crate) to: Option<Server>,
-    pub(crate) load: Load,
-    /// Where the figures for programs go; `-` is stdout.
-    pub(crate) json: Option<PathBuf>,
+    pub(crate) slos: Vec<Slo>,
+    /// Figures that are not valid are an error.
+    pub(crate) strict: bool,
+    pub(crate) outputs: Outputs,
     /// What to tell the user first, one line each.
     pub(crate) warnings: Vec<String>,
 }
@@ -54,54 +73,92 @@ pub(crate) struct Server {
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) identity: Identity,
-    /// Its process, if it is on this machine and its CPU time is wanted.
+    /// Its process, if it is on this machine and is to be looked at.
     pub(crate) pid: Option<u32>,
-}
-
-/// How it is loaded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Load {
-    pub(crate) peers: usize,
-    /// Bytes of each message.
-    pub(crate) size: usize,
-    /// Messages of each peer that are under way at once.
-    pub(crate) depth: usize,
-    pub(crate) duration: Duration,
-    pub(crate) warmup: Duration,
+    /// Its certificate, if it speaks TLS.
+    #[cfg(feature = "tls")]
+    pub(crate) certificate: Option<Vec<u8>>,
 }
 
 /// Loads a sealwire server, checks every reply, and reports what it can do.
 #[derive(Debug, Parser)]
 #[command(name = "loadgen", version, after_help = format!("{ENVIRONMENT}\n\n{EXAMPLES}"))]
 struct Args {
-    /// What to load with; echo is the only one, and the default
-    workload: Option<String>,
+    /// echo (the default), sink, fanout, churn or idle; compare and one of them runs
+    /// it over every transport; serve is the server of a run
+    #[arg(num_args = 0..)]
+    workload: Vec<String>,
     /// A server that runs [default: start one, on loopback with new keys]
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", help_heading = "The server")]
     to: Option<String>,
-    /// Process of that server, to measure its CPU time, if it is on this machine
-    #[arg(long, value_name = "PID")]
+    /// Process of that server, to look at its CPU time and memory, if it is on this
+    /// machine
+    #[arg(long, value_name = "PID", help_heading = "The server")]
     server_pid: Option<String>,
+    /// What carries the messages: sealed, plain (TCP with no protection), tls (if
+    /// it was built with that)
+    #[arg(long, default_value = "sealed", help_heading = "The server")]
+    over: String,
     #[command(flatten)]
     keys: KeyArgs,
-    /// How many peers
-    #[arg(short = 'c', long, default_value = "64")]
+    /// How many peers; for fanout, how many that receive
+    #[arg(short = 'c', long, default_value = "64", help_heading = "The load")]
     peers: String,
+    /// Peers that send, for fanout
+    #[arg(long, default_value = "1", help_heading = "The load")]
+    publishers: String,
     /// Bytes of each message, with k or m
-    #[arg(short = 's', long, default_value = "64")]
+    #[arg(short = 's', long, default_value = "64", help_heading = "The load")]
     size: String,
-    /// Messages of each peer that are under way at once
-    #[arg(short = 'p', long, default_value = "1")]
+    /// Messages of each peer that may be under way at once
+    #[arg(short = 'p', long, default_value = "1", help_heading = "The load")]
     depth: String,
+    /// Messages per second of all peers, whether or not the server keeps up; A:B goes
+    /// from A to B [default: the next message as soon as one is answered]
+    #[arg(short = 'r', long, help_heading = "The load")]
+    rate: Option<String>,
+    /// How those are spread in time: constant or poisson
+    #[arg(long, default_value = "constant", help_heading = "The load")]
+    arrival: String,
+    /// Where random times start
+    #[arg(long, default_value = "1", help_heading = "The load")]
+    seed: String,
+    /// How long an answer may take, in s or ms
+    #[arg(long, default_value = "5s", help_heading = "The load")]
+    timeout: String,
     /// How long to measure, in s or ms
-    #[arg(short = 'd', long, default_value = "5s")]
+    #[arg(short = 'd', long, default_value = "5s", help_heading = "The load")]
     duration: String,
     /// How long to load before that, in s or ms
-    #[arg(short = 'w', long, default_value = "1s")]
+    #[arg(short = 'w', long, default_value = "1s", help_heading = "The load")]
     warmup: String,
+    /// Threads that load
+    #[arg(short = 't', long, default_value = "1", help_heading = "The load")]
+    threads: String,
+    /// Address to connect from; repeat it for more than 28,000 peers
+    #[arg(long, value_name = "IP", help_heading = "The load")]
+    source_ip: Vec<String>,
+    /// Times that each transport is run, for compare
+    #[arg(long, default_value = "7", help_heading = "The load")]
+    rounds: String,
+    /// What response times must be, such as 'p99<5ms'
+    #[arg(long, value_name = "BOUND", help_heading = "The report")]
+    slo: Vec<String>,
+    /// Figures that are not valid are an error
+    #[arg(long, help_heading = "The report")]
+    strict: bool,
     /// Write the figures for programs; - is stdout, and then there is no table
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "The report")]
     json: Option<PathBuf>,
+    /// Write the response times as HdrHistogram's plotter reads them
+    #[arg(long, value_name = "FILE", help_heading = "The report")]
+    hdr: Option<PathBuf>,
+    /// Write a line for each second, as CSV
+    #[arg(long, value_name = "FILE", help_heading = "The report")]
+    timeseries: Option<PathBuf>,
+    /// Print one line in place of the table
+    #[arg(short = 'q', long, help_heading = "The report")]
+    quiet: bool,
 }
 
 /// Turns arguments (the first is the program's name) and environment into what
@@ -119,57 +176,166 @@ pub(crate) fn parse(
         Err(error) if !error.use_stderr() => return Ok(Command::Show(error)),
         Err(error) => return Err(usage_error(&error)),
     };
-    match typed.workload.as_deref() {
-        Some(SERVE) => {
+    let words: Vec<_> = typed.workload.iter().map(String::as_str).collect();
+    let (kind, compares) = match words[..] {
+        [SERVE, ref rest @ ..] => {
             let keys = typed.keys.load(false, env)?.keys;
-            return Ok(Command::Serve(keys.native.expect("not classic")));
+            let identity = keys.native.expect("not classic");
+            return Ok(Command::Serve(identity, Service::parse(rest)?));
         }
-        None | Some("echo") => {}
-        Some(_) => return usage("no such workload; echo is one (see --help)"),
-    }
-    let load = load(&typed, raise_descriptor_limit())?;
+        [COMPARE] => (Kind::Echo, true),
+        [COMPARE, word] => (kind(word)?, true),
+        [] => (Kind::Echo, false),
+        [word] => (kind(word)?, false),
+        _ => return usage("a word belongs to no option (see --help)"),
+    };
+    let plan = plan(&typed, kind, raise_descriptor_limit())?;
     let (to, warnings) = server(&typed, env)?.unzip();
-    Ok(Command::Run(Box::new(Config {
+    if compares && to.is_some() {
+        return usage("compare starts its servers itself; --to does not go with it");
+    }
+    let mut slos = Vec::new();
+    for text in &typed.slo {
+        slos.extend(Slo::parse(text)?);
+    }
+    let config = Box::new(Config {
+        plan,
         to,
-        load,
-        json: typed.json,
+        slos,
+        strict: typed.strict,
+        outputs: Outputs {
+            json: typed.json,
+            hdr: typed.hdr,
+            timeseries: typed.timeseries,
+            quiet: typed.quiet,
+        },
         warnings: warnings.unwrap_or_default(),
-    })))
+    });
+    if !compares {
+        return Ok(Command::Run(config));
+    }
+    match count("--rounds", &typed.rounds)? {
+        rounds if rounds <= MAX_ROUNDS => Ok(Command::Compare(config, rounds)),
+        _ => usage(format!("--rounds: at most {MAX_ROUNDS}")),
+    }
 }
 
-fn load(typed: &Args, descriptors: u64) -> Result<Load, Error> {
-    let limits = Limits::default();
-    let load = Load {
+fn kind(word: &str) -> Result<Kind, Error> {
+    let found = Kind::ALL.into_iter().find(|kind| kind.name() == word);
+    found.map_or_else(
+        || usage("no such workload; there are echo, sink, fanout, churn, idle and compare"),
+        Ok,
+    )
+}
+
+fn plan(typed: &Args, kind: Kind, descriptors: u64) -> Result<Plan, Error> {
+    let plan = Plan {
+        kind,
+        over: over(&typed.over)?,
         peers: count("-c", &typed.peers)?,
-        size: size(&typed.size, limits.max_message)?,
+        publishers: count("--publishers", &typed.publishers)?,
+        size: size("-s", &typed.size, Limits::default().max_message)?,
         depth: count("-p", &typed.depth)?,
+        rate: pace(typed, kind)?,
+        arrival: match typed.arrival.as_str() {
+            "constant" => Arrival::Constant,
+            "poisson" => Arrival::Poisson,
+            _ => return usage("--arrival: constant or poisson"),
+        },
         duration: time("-d", &typed.duration)?,
-        warmup: time("-w", &typed.warmup)?,
+        warmup: match kind {
+            // What is confirmed at the end is confirmed from the beginning.
+            Kind::Sink => Duration::ZERO,
+            _ => time("-w", &typed.warmup)?,
+        },
+        timeout: time("--timeout", &typed.timeout)?,
+        threads: count("-t", &typed.threads)?,
+        sources: sources(&typed.source_ip)?,
+        seed: number("--seed", &typed.seed)?,
     };
-    if load.duration.is_zero() {
+    check(&plan, descriptors)?;
+    Ok(plan)
+}
+
+fn over(word: &str) -> Result<Over, Error> {
+    let found = Over::ALL.iter().find(|over| over.name() == word);
+    found.copied().map_or_else(
+        || {
+            let names: Vec<_> = Over::ALL.iter().map(|over| over.name()).collect();
+            usage(format!("--over: one of {} is wanted", names.join(", ")))
+        },
+        Ok,
+    )
+}
+
+/// The rate that was asked for, or that idle peers have.
+fn pace(typed: &Args, kind: Kind) -> Result<Option<Rate>, Error> {
+    match (&typed.rate, kind) {
+        (Some(_), Kind::Sink) => usage("-r: a sink takes what it can; it has no rate"),
+        (Some(text), _) => rate("-r", text).map(Some),
+        (None, Kind::Idle) => {
+            let all = count("-c", &typed.peers)? as f64 / IDLE_EVERY.as_secs_f64();
+            Ok(Some(Rate { from: all, to: all }))
+        }
+        (None, _) => Ok(None),
+    }
+}
+
+fn sources(typed: &[String]) -> Result<Vec<IpAddr>, Error> {
+    let words = typed.iter().flat_map(|text| text.split(','));
+    words
+        .map(|word| {
+            word.parse()
+                .or_else(|_| usage("--source-ip: an IP address is wanted"))
+        })
+        .collect()
+}
+
+/// Refuses what cannot be run, or would bring the machine down.
+fn check(plan: &Plan, descriptors: u64) -> Result<(), Error> {
+    let limits = Limits::default();
+    if plan.duration.is_zero() {
         return usage("-d: there is nothing to measure in no time");
     }
+    if plan.timeout.is_zero() {
+        return usage("--timeout: nothing is answered in no time");
+    }
+    if plan.threads > MAX_THREADS.min(plan.peers) {
+        return usage(format!("-t: at most {MAX_THREADS}, and no more than peers"));
+    }
+    if plan.kind == Kind::Fanout && plan.threads > 1 {
+        return usage("-t: fanout takes one thread: who has had a message is known to it");
+    }
+    if plan.over != Over::Sealed && plan.size == 0 {
+        return usage("-s: an empty message is none where nothing tells messages apart");
+    }
     let most = descriptors.saturating_sub(OTHER_DESCRIPTORS);
-    if load.peers as u64 > most {
+    if plan.all_peers() as u64 > most {
         return usage(format!(
             "-c: at most {most} peers, as this process may open {descriptors} descriptors; \
              ulimit -Hn is that limit"
         ));
     }
-    let chunks = load.size.div_ceil(MAX_PAYLOAD).max(1);
-    let in_flight = load.peers.saturating_mul(load.depth);
+    let chunks = plan.size.div_ceil(MAX_PAYLOAD).max(1);
+    let in_flight = plan.peers.saturating_mul(plan.depth);
     if in_flight.saturating_mul(chunks) > MAX_IN_FLIGHT {
         return usage(format!(
             "-c times -p: at most {MAX_IN_FLIGHT} messages, or 16 KiB of them, under way at once"
         ));
     }
-    if load.peers.saturating_mul(load.size) > limits.max_assembling {
+    if plan.senders().saturating_mul(plan.size) > limits.max_assembling {
         return usage(format!(
             "-c times -s: at most {} bytes, the most that a server keeps of unfinished messages",
             limits.max_assembling
         ));
     }
-    Ok(load)
+    if plan.kind == Kind::Fanout && (plan.publishers > SENDS_AT_ONCE || plan.size < 8) {
+        return usage(format!(
+            "fanout takes at most {SENDS_AT_ONCE} publishers, and messages of at least 8 bytes, by \
+             which they are told apart"
+        ));
+    }
+    Ok(())
 }
 
 /// The server that runs, if there is one, and what to tell the user about its
@@ -200,6 +366,8 @@ fn server(
         port,
         identity: loaded.keys.native.expect("not classic"),
         pid,
+        #[cfg(feature = "tls")]
+        certificate: None,
     };
     Ok(Some((server, loaded.warnings)))
 }
@@ -212,170 +380,5 @@ fn host_and_port(text: &str) -> Option<(&str, u16)> {
     (clear && !host.is_empty()).then_some((host, port))
 }
 
-fn number(option: &str, text: &str) -> Result<u32, Error> {
-    text.parse()
-        .or_else(|_| usage(format!("{option}: a number is wanted")))
-}
-
-fn count(option: &str, text: &str) -> Result<usize, Error> {
-    match number(option, text)? {
-        0 => usage(format!("{option}: at least 1 is wanted")),
-        count => Ok(count as usize),
-    }
-}
-
-/// A number of bytes with k or m behind it, or none of them.
-fn size(text: &str, most: usize) -> Result<usize, Error> {
-    let text = text.to_ascii_lowercase();
-    let (digits, shift) = match (text.strip_suffix('k'), text.strip_suffix('m')) {
-        (Some(digits), _) => (digits, 10),
-        (_, Some(digits)) => (digits, 20),
-        (None, None) => (text.as_str(), 0),
-    };
-    let bytes = digits
-        .parse::<usize>()
-        .ok()
-        .and_then(|n| n.checked_mul(1 << shift));
-    match bytes {
-        Some(bytes) if bytes <= most => Ok(bytes),
-        _ => usage(format!(
-            "-s: a size from 0 to {}m is wanted, such as 64, 16k or 1m",
-            most >> 20
-        )),
-    }
-}
-
-/// A number of seconds, or of milliseconds with ms behind it.
-fn time(option: &str, text: &str) -> Result<Duration, Error> {
-    let time = match text.strip_suffix("ms") {
-        Some(millis) => millis.parse().map(Duration::from_millis),
-        None => {
-            let seconds = text.strip_suffix('s').unwrap_or(text);
-            seconds.parse().map(Duration::from_secs)
-        }
-    };
-    match time {
-        Ok(time) if time <= MAX_DURATION => Ok(time),
-        _ => usage(format!(
-            "{option}: a time of at most {} s is wanted, such as 5s or 500ms",
-            MAX_DURATION.as_secs()
-        )),
-    }
-}
-
-/// Refuses what was typed.
-fn usage<T>(text: impl Into<String>) -> Result<T, Error> {
-    Err(Error::Usage(text.into()))
-}
-
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::*;
-
-    fn parsed(line: &str) -> Result<Command, Error> {
-        let words = ["loadgen"].into_iter().chain(line.split_whitespace());
-        parse(words.map(OsString::from), &|_| Some("5a".repeat(32).into()))
-    }
-
-    fn config(line: &str) -> Config {
-        match parsed(line).unwrap() {
-            Command::Run(config) => *config,
-            _ => panic!("{line}: not a run"),
-        }
-    }
-
-    #[track_caller]
-    fn refused(line: &str, start: &str) {
-        let Err(error) = parsed(line) else {
-            panic!("{line}: taken")
-        };
-        let text = error.to_string();
-        assert!(matches!(error, Error::Usage(_)), "{line}: {text}");
-        assert!(text.starts_with(start), "{line}: {text}");
-        assert!(!text.contains('\n'), "{line}: {text}");
-    }
-
-    /// clap's own check of the definitions.
-    #[test]
-    fn definitions_hold() {
-        use clap::CommandFactory;
-        Args::command().debug_assert();
-    }
-
-    /// The defaults, and every option on either side of the workload.
-    #[test]
-    fn options_stand_anywhere() {
-        let usual = Load {
-            peers: 64,
-            size: 64,
-            depth: 1,
-            duration: Duration::from_secs(5),
-            warmup: Duration::from_secs(1),
-        };
-        assert_eq!(config("").load, usual);
-        assert_eq!(config("echo").load, usual);
-        let changed = Load {
-            peers: 2,
-            size: 16 << 10,
-            depth: 3,
-            duration: Duration::from_secs(4),
-            warmup: Duration::from_millis(500),
-        };
-        let flags = "-c 2 -s 16k -p 3 -d 4 -w 500ms";
-        assert_eq!(config(&format!("{flags} echo")).load, changed);
-        assert_eq!(config(&format!("echo {flags}")).load, changed);
-        assert_eq!(config("-s 1M -c 1").load.size, 1 << 20);
-        assert_eq!(config("-s 0").load.size, 0);
-        assert!(config("-w 0").load.warmup.is_zero());
-        assert!(matches!(parsed("--help").unwrap(), Command::Show(_)));
-    }
-
-    /// The server's address in each of its forms; keys from the environment.
-    #[test]
-    fn servers() {
-        for (line, host, port) in [
-            ("--to localhost:1 --server-pid 7", "localhost", 1),
-            ("--to 127.0.0.1:65535", "127.0.0.1", 65_535),
-            ("--to [::1]:9999 echo", "[::1]", 9999),
-        ] {
-            let to = config(line).to.unwrap();
-            assert_eq!((to.host.as_str(), to.port), (host, port));
-            assert_eq!(to.pid, line.contains("pid").then_some(7));
-        }
-        assert!(config("").to.is_none());
-        assert!(matches!(parsed("serve"), Ok(Command::Serve(_))));
-    }
-
-    /// Whatever cannot run is refused by name.
-    #[test]
-    fn refusals() {
-        refused("tunnel", "no such workload");
-        refused("echo echo", "a word belongs to no option");
-        refused("--frob", "--frob: no such option");
-        refused("-c", "--peers <PEERS>: the value is missing");
-        refused("-c 0", "-c: at least 1");
-        refused("-c many", "-c: a number");
-        refused("-c 4000000000", "-c: at most ");
-        refused("-p 0", "-p: at least 1");
-        refused("-p 4000000000", "-c times -p");
-        refused("-c 64 -s 16m", "-c times -s");
-        for size in ["17m", "1g", "-1", "k", "", "99999999999999999999"] {
-            refused(&format!("--size={size}"), "-s: a size");
-        }
-        for time in ["3601", "5m", "s", "-1", "1.5", "99999999999999999999ms"] {
-            refused(&format!("--duration={time}"), "-d: a time");
-            refused(&format!("--warmup={time}"), "-w: a time");
-        }
-        refused("-d 0", "-d: there is nothing");
-        for to in ["host", "host:0", "host:65536", ":1", "::1:1", "host:"] {
-            refused(&format!("--to {to}"), "--to: HOST:PORT");
-        }
-        refused("--to h:1 --server-pid x", "--server-pid: a number");
-        refused("--to h:1 --name x", "--name picks");
-        refused("--server-pid 1", "--server-pid goes with --to");
-        refused("--keys k", "keys go with --to");
-        refused("--confkey k --authkey l", "keys go with --to");
-    }
-}
+mod tests;

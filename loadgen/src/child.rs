@@ -19,7 +19,11 @@ use zeroize::Zeroizing;
 
 use crate::args::{SERVE, Server};
 use crate::limits::SERVER_LEAVES;
-use crate::server::LOOPBACK;
+#[cfg(feature = "tls")]
+use crate::server::CERTIFICATE;
+use crate::server::{LOOPBACK, Service};
+#[cfg(feature = "tls")]
+use crate::wire::certificate::Certificate;
 
 /// How often to look whether a process has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -29,9 +33,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 pub(crate) struct OwnServer(Child);
 
 impl OwnServer {
-    /// Starts a server on loopback, and says where it is; it serves when this
-    /// returns.
-    pub(crate) fn start() -> Result<(Self, Server), Error> {
+    /// Starts a server on loopback that serves as `service` says, and says where it
+    /// is; it serves when this returns.
+    pub(crate) fn start(service: Service) -> Result<(Self, Server), Error> {
         let pair = SecretPair {
             confkey: random()?,
             authkey: random()?,
@@ -39,8 +43,19 @@ impl OwnServer {
         let program = env::current_exe().map_err(|error| failed(&error))?;
         // What `Command` keeps of the keys is not erased; they are worth nothing
         // once the server is gone.
-        let child = Command::new(program)
+        let mut command = Command::new(program);
+        #[cfg(feature = "tls")]
+        let certificate = match service.over {
+            crate::plan::Over::Tls => Some(Certificate::new()?),
+            _ => None,
+        };
+        #[cfg(feature = "tls")]
+        if let Some(certificate) = &certificate {
+            command.envs(CERTIFICATE.into_iter().zip(certificate.words()));
+        }
+        let child = command
             .arg(SERVE)
+            .args(service.words())
             .env("SEALWIRE_CONFKEY", hex(&pair.confkey).as_str())
             .env("SEALWIRE_AUTHKEY", hex(&pair.authkey).as_str())
             .stdin(Stdio::piped())
@@ -53,6 +68,8 @@ impl OwnServer {
             port: own.read_port()?,
             identity: Identity::new(&pair).expect("both are 32 bytes"),
             pid: Some(own.0.id()),
+            #[cfg(feature = "tls")]
+            certificate: certificate.map(|certificate| certificate.public),
         };
         Ok((own, server))
     }

@@ -14,8 +14,6 @@ pub(crate) const OTHER_DESCRIPTORS: u64 = 32;
 /// Handshakes under way at once: enough to keep both ends busy, and less than
 /// any server keeps waiting or unproved.
 pub(crate) const HANDSHAKES_AT_ONCE: usize = 256;
-/// How long replies may take once nothing more is sent.
-pub(crate) const DRAIN: Duration = Duration::from_secs(5);
 /// How long peers may take to be complete: a second more than the library's own
 /// deadline for it, so that what is said is the library's reason.
 pub(crate) const COMPLETION: Duration =
@@ -31,3 +29,83 @@ pub(crate) const DIGITS: u8 = 3;
 pub(crate) const REDRAW: Duration = Duration::from_millis(100);
 /// How often a line is printed where there is no terminal.
 pub(crate) const LINE_EVERY: Duration = Duration::from_secs(1);
+/// Bytes that wait for each peer of a stream: twice what a server reads of a peer
+/// in a tick, so that there is always more.
+pub(crate) const STREAMED: usize = 2 * sealwire::limits::READ_BUDGET;
+/// Rows of a time series: one a second, and in a short run about ten.
+pub(crate) const ROW: Duration = Duration::from_secs(1);
+/// The shortest row.
+pub(crate) const SHORT_ROW: Duration = Duration::from_millis(100);
+/// Between the word to begin and the beginning, so that all threads are there.
+pub(crate) const HEAD_START: Duration = Duration::from_millis(20);
+/// Messages of a batch when the cost of sealing is measured, as many as lanes twice
+/// over, and of large ones as many as fit the second-level cache.
+pub(crate) const COST_BATCH: usize = 64;
+/// Bytes of those.
+pub(crate) const COST_BYTES: usize = 1 << 20;
+/// Rounds of that; the median counts.
+pub(crate) const COST_ROUNDS: usize = 25;
+/// Messages per second that may be asked for: more than any machine sends one by
+/// one.
+pub(crate) const MAX_RATE: f64 = 1e8;
+/// Threads: more than processors that anybody tests from.
+pub(crate) const MAX_THREADS: usize = 64;
+/// How rarely idle peers say something, unless told otherwise.
+pub(crate) const IDLE_EVERY: Duration = Duration::from_secs(10);
+/// Publishers of a fanout: each has its own part of the pattern's places, of which
+/// some thousands must be left for what is under way.
+pub(crate) const SENDS_AT_ONCE: usize = 16;
+/// Bytes of each peer that the system keeps and cannot send yet: no more than wait
+/// for it here, so that there is always more.
+pub(crate) const UNSENT: u32 = STREAMED as u32;
+/// Pieces that one write to a socket gathers: as many small messages as fill some
+/// segments, and few enough that a list of them is made in no time.
+pub(crate) const GATHER: usize = 256;
+/// How often a server looks whether receivers that hold others up have become too
+/// slow.
+pub(crate) const LOOK_AT_SLOW: Duration = Duration::from_millis(100);
+/// Rounds of a comparison.
+pub(crate) const MAX_ROUNDS: usize = 1000;
+
+// ---- what figures may be trusted ------------------------------------------
+
+/// Samples that a quantile has to have above it, to be more than the luck of some
+/// of them; and those that a mean or a maximum must be of.
+pub(crate) const SAMPLES_ABOVE: u64 = 10;
+/// Of the messages that are due, how many are to be answered in the measured
+/// time. Less, and the times are those of another load than was asked for.
+pub(crate) const ACHIEVED: f64 = 0.99;
+/// By how many messages a schedule of so few that one is more than that may miss:
+/// one at either end of the measured time.
+pub(crate) const AT_THE_ENDS: f64 = 2.0;
+/// By how many standard deviations chance may explain a difference. Four come
+/// about once in 16,000 runs.
+pub(crate) const CHANCE: f64 = 4.0;
+/// How late the generator itself may be at its 99th percentile: what a scheduler
+/// takes now and then, even where there is a processor to spare.
+pub(crate) const LAG: Duration = Duration::from_millis(1);
+/// Or this part of the median response, where that is longer: it changes no
+/// figure that anybody would tell apart.
+pub(crate) const LAG_OF_RESPONSE: f64 = 0.1;
+/// That many times later than it may be, and the times are the generator's own.
+pub(crate) const LAG_INVALID: f64 = 10.0;
+/// A thread that runs this part of the time has no more to give: the rest is what
+/// the system takes for itself.
+pub(crate) const BUSY: f64 = 0.95;
+/// How far Little's law may be missed: by what is cut off at both ends of the
+/// measured time; and by what no such end explains.
+pub(crate) const LITTLE_SUSPECT: f64 = 0.02;
+pub(crate) const LITTLE_INVALID: f64 = 0.1;
+/// It is not asked with fewer samples than these, nor if a message takes longer
+/// than this part of the measured time: then the ends are more than that.
+pub(crate) const LITTLE_SAMPLES: u64 = 1000;
+pub(crate) const LITTLE_SERVICE: f64 = 0.02;
+/// How much the halves of a run may differ, in what they are told by: the reader
+/// would take either for the other.
+pub(crate) const HALVES: f64 = 0.1;
+/// Intervals, and answers in each half, that it takes to compare them.
+pub(crate) const HALVES_ROWS: usize = 4;
+pub(crate) const HALVES_SAMPLES: u64 = 100;
+/// What part of messages or of peers may fail before the load was another one
+/// than asked for.
+pub(crate) const FAILED: f64 = 0.01;

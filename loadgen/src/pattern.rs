@@ -5,11 +5,10 @@
 //! reply that is another's, or comes twice or out of order, does not compare
 //! equal.
 
-use rand::Rng;
-use sealwire::endpoint::Core;
-use sealwire::endpoint::mode::Message;
-use sealwire::endpoint::transport::PeerId;
-use sealwire::span::Span;
+use std::ops::Range;
+use std::sync::Arc;
+
+use rand::Rng as _;
 
 use crate::limits::PLACES;
 
@@ -20,76 +19,66 @@ const STRIDE: u64 = 4099;
 const PEER_STRIDE: u64 = 7919;
 
 /// The bytes that all messages are parts of.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Pattern {
-    whole: Span,
+    bytes: Arc<[u8]>,
     size: usize,
 }
 
 impl Pattern {
-    /// A pattern, kept in `core`, for messages of `size` bytes.
-    pub(crate) fn new(core: &mut Core, size: usize) -> Self {
+    /// A pattern for messages of `size` bytes.
+    pub(crate) fn new(size: usize) -> Self {
         let mut bytes = vec![0; size + PLACES];
         rand::rng().fill_bytes(&mut bytes);
-        let whole = core.pin(&bytes);
-        Self { whole, size }
+        Self {
+            bytes: bytes.into(),
+            size,
+        }
     }
 
-    /// Message `index` of `peer`.
-    pub(crate) fn message(&self, peer: PeerId, index: u64) -> Span {
-        let first = peer.as_u64() % PLACES as u64 * PEER_STRIDE;
-        let step = (first + index) % PLACES as u64;
+    /// All of it.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Where message `index` of peer `peer` is.
+    pub(crate) fn part(&self, peer: usize, index: u64) -> Range<usize> {
+        let first = peer as u64 % PLACES as u64 * PEER_STRIDE;
+        self.at((first + index) % PLACES as u64)
+    }
+
+    /// Where the message is that is `step` messages behind the first of all.
+    pub(crate) fn at(&self, step: u64) -> Range<usize> {
         let place = (step * STRIDE % PLACES as u64) as usize;
-        self.whole.slice(place..place + self.size)
+        place..place + self.size
     }
-}
-
-/// Whether `message` is the bytes of `span`.
-pub(crate) fn equals(core: &Core, message: Message<'_>, span: Span) -> bool {
-    let mut wanted = core.bytes(span);
-    message.len() == wanted.len()
-        && message.spans().iter().all(|&part| {
-            let (here, rest) = wanted.split_at(part.len());
-            wanted = rest;
-            core.bytes(part) == here
-        })
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
 
-    use sealwire::span::Area;
-
     use super::*;
-
-    const SIZE: usize = 100;
-
-    fn pattern() -> Pattern {
-        Pattern {
-            whole: Span::new(Area(0), 0..SIZE + PLACES),
-            size: SIZE,
-        }
-    }
 
     /// Goal: messages of one peer do not repeat within all places. Method: as
     /// many of them.
     #[test]
     fn messages_of_a_peer_differ() {
-        let peer = PeerId::from_u64(3 << 32 | 2);
-        let messages = (0..PLACES as u64).map(|index| pattern().message(peer, index));
-        let places: HashSet<_> = messages.map(|message| message.offset).collect();
+        let pattern = Pattern::new(100);
+        let messages = (0..PLACES as u64).map(|index| pattern.part(2, index));
+        let places: HashSet<_> = messages.collect();
         assert_eq!(places.len(), PLACES);
-        let last = pattern().message(peer, u64::from(u32::MAX));
-        assert_eq!(last.len(), SIZE);
+        let last = pattern.part(2, u64::from(u32::MAX));
+        assert_eq!(last.len(), 100);
+        assert!(last.end <= pattern.bytes().len());
     }
 
     /// Goal: no two peers send the same at once. Method: the first message of
-    /// many peers, as the endpoint numbers them.
+    /// many peers.
     #[test]
     fn messages_of_peers_differ() {
-        let peers = (0..20_000).map(|slot: u64| PeerId::from_u64((slot + 1) << 32 | slot));
-        let places = peers.map(|peer| pattern().message(peer, 0).offset);
+        let pattern = Pattern::new(8);
+        let places = (0..20_000).map(|peer| pattern.part(peer, 0));
         assert_eq!(places.collect::<HashSet<_>>().len(), 20_000);
     }
 }

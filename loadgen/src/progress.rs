@@ -11,9 +11,10 @@ use crate::limits::{LINE_EVERY, REDRAW};
 /// Where a run stands.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Standing {
-    pub(crate) peers: usize,
-    pub(crate) failed: usize,
-    pub(crate) answered: u64,
+    pub(crate) peers: u64,
+    pub(crate) failed: u64,
+    /// Messages done so far.
+    pub(crate) done: u64,
 }
 
 /// Shows where a run stands.
@@ -24,7 +25,7 @@ pub(crate) struct Progress {
     every: Duration,
     phase: &'static str,
     last: Instant,
-    answered: u64,
+    done: u64,
 }
 
 impl Progress {
@@ -43,7 +44,7 @@ impl Progress {
             line,
             phase: "",
             last: Instant::now(),
-            answered: 0,
+            done: 0,
         }
     }
 
@@ -58,9 +59,9 @@ impl Progress {
         if span < self.every {
             return;
         }
-        let rate = (standing.answered - self.answered) as f64 / span.as_secs_f64();
+        let rate = (standing.done - self.done) as f64 / span.as_secs_f64();
         self.last += span;
-        self.answered = standing.answered;
+        self.done = standing.done;
         let mut text = format!(
             "{}: {} peers, {rate:.0} messages/s",
             self.phase, standing.peers

@@ -1,291 +1,386 @@
-//! A run, phase by phase: peers join; they warm up; they are measured; what is
-//! under way comes home; they finish.
+//! A run: the server, threads that load it, and what is looked at meanwhile.
 //!
-//! One thread, which drives the library's loop. What is sent, and what came
-//! back, is [`crate::echo`]'s.
+//! Each thread has its share of the peers ([`crate::worker`]); here they are started,
+//! told when to begin, and put together. In between the server's process is looked
+//! at, at the same times as intervals end.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::Duration;
 
-use sealwire::conn::Outcome;
+use hdrhistogram::Histogram;
 use sealwire::crypto::kernel::Kernel;
-use sealwire::crypto::keys::Identity;
-use sealwire::endpoint::{Endpoint, Event, Leaves, Setup};
 use sealwire::error::Error;
-use sealwire::limits::Limits;
-use sealwire::net::event_loop::{EventLoop, Report};
+use sealwire::limits::CONNECT_DEADLINE;
+use sealwire::time::Time;
 
-use crate::args::{Config, Load, Server};
+use crate::args::Server;
 use crate::child::OwnServer;
-use crate::cpu;
-use crate::echo::Echo;
-use crate::handshakes::Handshakes;
-use crate::limits::{COMPLETION, DRAIN, HANDSHAKES_AT_ONCE, REDRAW, SERVER_LEAVES};
+use crate::crew::{Attendance, Crew};
+use crate::limits::{HEAD_START, REDRAW, ROW, SERVER_LEAVES, SHORT_ROW};
+use crate::pattern::Pattern;
+use crate::plan::{Kind, Plan};
 use crate::progress::{Progress, Standing};
-use crate::report::Figures;
-use crate::times::Spread;
+use crate::results::{CryptoCost, Results, Row, ServerUse, Tally, Usage};
+use crate::sample::Process;
+use crate::schedule::Window;
+use crate::server::Service;
+use crate::times;
+use crate::wire::clock::Clock;
+use crate::worker::{Done, Gauge, Interval, Joining, Said, Share, Worker};
+use crate::workload::{self, Part};
+use crate::{crypto_cost, wire};
 
-/// A run under way.
-struct Run {
-    load: Load,
-    events: EventLoop<Echo>,
-    /// Where the first connection led; the others follow.
-    address: Option<SocketAddr>,
-    handshakes: Handshakes,
-    joined: usize,
-    /// Peers that never joined.
-    refused: usize,
-    complete: usize,
-    failed: usize,
-    /// Why peers failed, and how many.
-    errors: BTreeMap<String, u64>,
-    progress: Progress,
-}
-
-/// What waits to be sent is bounded by the load; how much memory that takes is no
-/// reason to give up on a server.
-fn unlimited() -> Limits {
-    Limits {
-        max_queue: usize::MAX / 4,
-        max_queued: usize::MAX / 4,
-        ..Limits::default()
-    }
-}
-
-/// The time that is measured.
-struct Window {
-    took: Duration,
-    server_cpu: Option<Duration>,
-}
-
-/// Runs the load of `config`, and says what came of it.
+/// Runs `plan` against `server`, or one of its own, and says what came of it; `stop`
+/// is set when the user wants it to end.
 ///
 /// # Errors
 ///
 /// What kept it from running: no server, or none that takes a single peer. What
-/// goes wrong once peers have joined is in the figures.
-pub(crate) fn run(config: &Config) -> Result<Figures, Error> {
+/// goes wrong once peers have joined is in the results.
+pub(crate) fn run(
+    plan: &Plan,
+    server: Option<&Server>,
+    stop: &Arc<AtomicBool>,
+) -> Result<Results, Error> {
     // Before a server is started, which could only say the same.
     let kernel = Kernel::chosen()?;
     let (mut own, started);
-    let server = match &config.to {
+    let server = match server {
         Some(server) => {
             own = None;
             server
         }
         None => {
-            let (child, server) = OwnServer::start()?;
+            let (child, server) = OwnServer::start(Service::of(plan))?;
             (own, started) = (Some(child), server);
             &started
         }
     };
-    if let Some(pid) = config.to.as_ref().and_then(|server| server.pid)
-        && cpu::time_of(pid).is_none()
-    {
+    let process = server.pid.and_then(Process::of);
+    if let Some(pid) = server.pid.filter(|_| process.is_none() && own.is_none()) {
         let text = format!("--server-pid: the CPU time of process {pid} cannot be read");
         return Err(Error::Local(text));
     }
-    let mut run = Run::new(config.load, server.identity.clone(), kernel)?;
-    let address = run.join(server)?;
-    run.warm_up()?;
-    let window = run.measure(server.pid)?;
-    run.end()?;
-    if run.failed > 0
+    let address = find(server)?;
+    let mut run = Run::new(plan, process, stop);
+    run.start_threads(server, address, kernel)?;
+    let window = run.begin(address)?;
+    let done = run.watch(window)?;
+    let crypto = crypto_cost::measure(plan, kernel);
+    let mut results = run.results(address, kernel, window, crypto, done);
+    results.own_server = own.is_some();
+    if results.failed > 0
         && let Some(status) = own.as_mut().and_then(|own| own.ended(SERVER_LEAVES))
     {
-        run.note_error(format!("the server that was started ended early: {status}"));
+        let text = format!("the server that was started ended early: {status}");
+        *results.errors.entry(text).or_default() += 1;
     }
-    Ok(run.figures(address, kernel, &window))
+    Ok(results)
 }
 
-impl Run {
-    fn new(load: Load, identity: Identity, kernel: Kernel) -> Result<Self, Error> {
-        let setup = Setup {
-            identity: Some(Arc::new(identity)),
-            classic: None,
-            kernel,
-            limits: unlimited(),
-            leaves: Leaves::WithPeers,
-            rng: rand::make_rng(),
-        };
-        let events = EventLoop::new(Endpoint::new(setup, Echo::new(load)));
-        Ok(Self {
-            load,
-            events: events.map_err(|error| Error::Local(error.to_string()))?,
-            address: None,
-            handshakes: Handshakes::begin(),
-            joined: 0,
-            refused: 0,
-            complete: 0,
-            failed: 0,
-            errors: BTreeMap::new(),
+/// The first address of the server that takes a connection.
+fn find(server: &Server) -> Result<SocketAddr, Error> {
+    let Server { host, port, .. } = server;
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let addresses = (bare, *port)
+        .to_socket_addrs()
+        .map_err(|error| Error::Local(format!("cannot resolve {host}: {error}")))?;
+    let mut told = format!("{host} has no address");
+    for address in addresses {
+        match TcpStream::connect_timeout(&address, CONNECT_DEADLINE) {
+            Ok(_) => return Ok(address),
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+                told = format!("{address} refused the connection: is the server running?");
+            }
+            Err(error) => told = format!("cannot connect to {address}: {error}"),
+        }
+    }
+    Err(Error::Local(told))
+}
+
+/// A run under way.
+struct Run<'a> {
+    plan: &'a Plan,
+    clock: Clock,
+    stop: &'a Arc<AtomicBool>,
+    process: Option<Process>,
+    /// Of the server: before any peer came; when measuring began, when each interval
+    /// ended, and when all was over.
+    empty: Option<Usage>,
+    looks: Vec<Option<Usage>>,
+    said: Receiver<Said>,
+    say: Sender<Said>,
+    begin: Vec<Sender<Window>>,
+    gauges: Vec<Arc<Gauge>>,
+    began: Time,
+    attendance: Attendance,
+    handshakes: Histogram<u64>,
+    handshakes_took: Duration,
+    intervals: BTreeMap<usize, Vec<Interval>>,
+    progress: Progress,
+}
+
+impl<'a> Run<'a> {
+    fn new(plan: &'a Plan, process: Option<Process>, stop: &'a Arc<AtomicBool>) -> Self {
+        let (say, said) = mpsc::channel();
+        Self {
+            plan,
+            clock: Clock::start(),
+            stop,
+            empty: process.as_ref().and_then(Process::usage),
+            process,
+            looks: Vec::new(),
+            said,
+            say,
+            begin: Vec::new(),
+            gauges: Vec::new(),
+            began: Time::ZERO,
+            attendance: Attendance::default(),
+            handshakes: times::histogram(),
+            handshakes_took: Duration::ZERO,
+            intervals: BTreeMap::new(),
             progress: Progress::new(),
-        })
+        }
     }
 
-    // ---- phases ----------------------------------------------------------
+    /// How long an interval is.
+    fn row(&self) -> Duration {
+        (self.plan.duration / 10).clamp(SHORT_ROW, ROW)
+    }
 
-    /// Has all peers connect and join. The first one finds the address.
-    fn join(&mut self, server: &Server) -> Result<SocketAddr, Error> {
+    // ---- phases ------------------------------------------------------------
+
+    fn start_threads(
+        &mut self,
+        server: &Server,
+        address: SocketAddr,
+        kernel: Kernel,
+    ) -> Result<(), Error> {
         self.progress.phase("joining");
-        self.events.dial(&server.host, server.port);
-        let address = loop {
-            self.turn(REDRAW)?;
-            if let Some(address) = self.address {
-                break address;
-            }
-        };
-        let mut begun = 1;
-        loop {
-            let done = self.joined + self.refused;
-            let wanted = self.load.peers.min(done + HANDSHAKES_AT_ONCE);
-            for _ in begun..wanted {
-                self.connect(address)?;
-            }
-            begun = begun.max(wanted);
-            if done >= self.load.peers {
-                break;
-            }
-            self.turn(REDRAW)?;
+        self.began = self.clock.now();
+        let pattern = Pattern::new(self.plan.size);
+        let mut first = 0;
+        for index in 0..self.plan.threads {
+            // As even as can be.
+            let peers = self.plan.peers_of(index + 1) - first;
+            let part = Part {
+                thread: index,
+                first,
+                peers,
+            };
+            let workload = workload::new(self.plan, &pattern, part);
+            let crew = Crew::new(workload);
+            let context = wire::Context {
+                plan: self.plan,
+                server,
+                address,
+                kernel,
+                pattern: pattern.clone(),
+                clock: self.clock,
+            };
+            let wire = wire::open(&context, crew)?;
+            let (begin, heard) = mpsc::channel();
+            let gauge = Arc::new(Gauge::default());
+            let share = Share {
+                plan: self.plan.clone(),
+                peers,
+                row: self.row(),
+                gauge: gauge.clone(),
+                stop: self.stop.clone(),
+                say: self.say.clone(),
+                begin: heard,
+            };
+            self.begin.push(begin);
+            self.gauges.push(gauge);
+            first += peers;
+            thread::Builder::new()
+                .name(format!("load {index}"))
+                .spawn(move || Worker::work(share, wire))
+                .map_err(|error| Error::Local(format!("cannot start a thread: {error}")))?;
         }
-        match self.errors.iter().max_by_key(|(_, count)| **count) {
-            Some((why, _)) if self.joined == 0 => Err(Error::Local(format!("{address}: {why}"))),
-            _ => Ok(address),
-        }
-    }
-
-    fn connect(&mut self, address: SocketAddr) -> Result<(), Error> {
-        let now = Instant::now();
-        let peer = self.events.connect(address);
-        let peer =
-            peer.map_err(|error| Error::Local(format!("cannot connect to {address}: {error}")))?;
-        self.handshakes.connecting(peer, now);
         Ok(())
     }
 
-    fn warm_up(&mut self) -> Result<(), Error> {
+    /// Waits for all threads' peers, and has them begin.
+    fn begin(&mut self, address: SocketAddr) -> Result<Window, Error> {
+        let mut last = self.began;
+        for _ in 0..self.plan.threads {
+            let joining = loop {
+                match self.listen(REDRAW)? {
+                    Some(Said::Joined(joining)) => break joining,
+                    Some(_) => unreachable!("nothing else is said before"),
+                    None => {}
+                }
+            };
+            last = last.max(joining.last);
+            self.note_joining(joining);
+        }
+        self.handshakes_took = last.since(self.began);
+        let failures = &self.attendance.errors;
+        if let Some((why, _)) = failures.iter().max_by_key(|(_, count)| **count)
+            && self.attendance.joined == 0
+        {
+            return Err(Error::Local(format!("{address}: {why}")));
+        }
+        let window = Window::new(self.plan, self.clock.now() + HEAD_START);
+        for begin in &self.begin {
+            // One that has failed says so itself.
+            let _ = begin.send(window);
+        }
+        Ok(window)
+    }
+
+    fn note_joining(&mut self, joining: Joining) {
+        self.attendance.add(joining.attendance);
+        self.handshakes += &joining.handshakes;
+    }
+
+    /// Looks at the server now and then, until all threads are done.
+    fn watch(&mut self, window: Window) -> Result<Vec<Done>, Error> {
         self.progress.phase("warming up");
-        self.mode().start();
-        self.go_on(self.load.warmup, |mode| mode.peers() == 0)
-    }
-
-    /// Measures; not to the end if there is nobody left.
-    fn measure(&mut self, pid: Option<u32>) -> Result<Window, Error> {
-        self.progress.phase("measuring");
-        let used = pid.and_then(cpu::time_of);
-        let began = Instant::now();
-        self.mode().measure();
-        self.go_on(self.load.duration, |mode| mode.peers() == 0)?;
-        let took = began.elapsed();
-        let server_cpu = pid.and_then(cpu::time_of).zip(used);
-        Ok(Window {
-            took,
-            server_cpu: server_cpu.map(|(after, before)| after.saturating_sub(before)),
-        })
-    }
-
-    /// Waits for what is under way, then for peers to be complete.
-    fn end(&mut self) -> Result<(), Error> {
-        self.progress.phase("waiting for the last replies");
-        self.mode().stop();
-        self.go_on(DRAIN, |mode| mode.under_way() == 0)?;
-        self.progress.phase("finishing");
-        self.mode().finish();
-        self.go_on(COMPLETION, |mode| mode.peers() == 0)?;
-        for _ in 0..self.mode().give_up() {
-            self.failed += 1;
-            self.note_error("not complete in time".into());
-        }
-        Ok(())
-    }
-
-    /// Turns the loop for `at_most`, or until `done`.
-    fn go_on(&mut self, at_most: Duration, done: impl Fn(&Echo) -> bool) -> Result<(), Error> {
-        let began = Instant::now();
-        while !done(self.mode()) {
-            let left = at_most.saturating_sub(began.elapsed());
-            if left.is_zero() {
-                break;
+        let mut look_at = window.measure;
+        let mut done = Vec::new();
+        while done.len() < self.plan.threads {
+            let now = self.clock.now();
+            if now >= look_at && look_at <= window.end {
+                self.look();
+                let phase = if look_at < window.end {
+                    "measuring"
+                } else {
+                    "waiting for the last replies"
+                };
+                self.progress.phase(phase);
+                look_at = if look_at == window.end {
+                    window.end + Duration::from_nanos(1)
+                } else {
+                    (look_at + self.row()).min(window.end)
+                };
             }
-            self.turn(left)?;
+            let wait = look_at.since(now).clamp(Duration::from_micros(10), REDRAW);
+            match self.listen(wait)? {
+                Some(Said::Interval(interval)) => {
+                    let row = self.intervals.entry(interval.index).or_default();
+                    row.push(interval);
+                }
+                Some(Said::Done(one)) => done.push(*one),
+                Some(Said::Failed(error)) => return Err(error),
+                Some(Said::Joined(_)) | None => {}
+            }
         }
-        Ok(())
+        // A stream is measured until it is confirmed; others may have ended early.
+        if self.plan.kind == Kind::Sink || look_at <= window.end {
+            self.look();
+        }
+        Ok(done)
     }
 
-    // ---- turns -----------------------------------------------------------
+    fn look(&mut self) {
+        let usage = self.process.as_ref().and_then(Process::usage);
+        self.looks.push(usage);
+    }
 
-    fn turn(&mut self, at_most: Duration) -> Result<(), Error> {
-        self.events.turn(Some(at_most.min(REDRAW)))?;
-        for report in self.events.take_reports() {
-            self.note(report);
-        }
-        let mode = self.events.endpoint().mode();
+    /// What a thread says, within a time.
+    fn listen(&mut self, at_most: Duration) -> Result<Option<Said>, Error> {
+        let total = |of: fn(&Gauge) -> u64| self.gauges.iter().map(|gauge| of(gauge)).sum();
         self.progress.show(Standing {
-            peers: mode.peers(),
-            failed: self.failed,
-            answered: mode.counts().answered,
+            peers: total(|gauge| gauge.peers.load(Ordering::Relaxed)),
+            failed: total(|gauge| gauge.failed.load(Ordering::Relaxed)),
+            done: total(|gauge| gauge.done.load(Ordering::Relaxed)),
         });
-        Ok(())
-    }
-
-    fn note(&mut self, report: Report) {
-        match report {
-            Report::Connected(address) => {
-                self.address = Some(address);
-                self.handshakes = Handshakes::begin();
-            }
-            Report::Endpoint(Event::Joined(peer)) => {
-                self.joined += 1;
-                self.handshakes.joined(peer);
-            }
-            Report::Endpoint(Event::Left(_, outcome)) => self.note_end(outcome),
-            Report::Endpoint(Event::Refused(_, outcome)) => {
-                self.refused += 1;
-                self.note_end(outcome);
-            }
-            _ => {}
-        }
-    }
-
-    fn note_end(&mut self, outcome: Outcome) {
-        match outcome {
-            Ok(()) if self.mode().is_finished() => self.complete += 1,
-            Ok(()) => {
-                self.failed += 1;
-                self.note_error("the server ended the connection early".into());
-            }
-            Err(failure) => {
-                self.failed += 1;
-                self.note_error(failure.to_string());
+        match self.said.recv_timeout(at_most) {
+            Ok(Said::Failed(error)) => Err(error),
+            Ok(said) => Ok(Some(said)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => {
+                Err(Error::Local("a thread of the load tester is gone".into()))
             }
         }
     }
 
-    fn note_error(&mut self, what: String) {
-        *self.errors.entry(what).or_default() += 1;
-    }
+    // ---- what came of it ---------------------------------------------------
 
-    fn mode(&mut self) -> &mut Echo {
-        self.events.endpoint_mut().mode_mut()
-    }
-
-    fn figures(self, address: SocketAddr, kernel: Kernel, window: &Window) -> Figures {
-        let mode = self.events.endpoint().mode();
-        Figures {
+    fn results(
+        mut self,
+        address: SocketAddr,
+        kernel: Kernel,
+        window: Window,
+        crypto: Option<CryptoCost>,
+        done: Vec<Done>,
+    ) -> Results {
+        let mut tally = Tally::new();
+        let (mut attendance, mut handshake) = (Attendance::default(), times::histogram());
+        let mut took = Duration::ZERO;
+        let mut threads = Vec::new();
+        for one in done {
+            tally += &one.tally;
+            attendance.add(one.attendance);
+            handshake += &one.handshakes;
+            took = took.max(one.took);
+            threads.push(one.used);
+        }
+        if self.plan.kind == Kind::Churn {
+            self.handshakes_took = took;
+        }
+        let server = match (self.empty, self.looks.first(), self.looks.last()) {
+            (Some(empty), Some(&Some(before)), Some(&Some(after))) => Some(ServerUse {
+                empty,
+                before,
+                after,
+            }),
+            _ => None,
+        };
+        Results {
             address,
+            own_server: false,
             kernel,
-            joined: self.joined,
-            complete: self.complete,
-            failed: self.failed,
-            handshakes_took: self.handshakes.took(),
-            handshake: Spread::of(self.handshakes.times()),
-            took: window.took,
-            latency: Spread::of(mode.latencies()),
-            counts: mode.counts(),
-            server_cpu: window.server_cpu,
-            errors: self.errors,
+            took,
+            tally,
+            rows: self.rows(window),
+            threads,
+            server,
+            crypto,
+            joined: attendance.joined,
+            complete: attendance.complete,
+            failed: attendance.failed,
+            handshakes_took: self.handshakes_took,
+            handshake,
+            errors: attendance.errors,
+            interrupted: self.stop.load(Ordering::Relaxed),
         }
+    }
+
+    fn rows(&mut self, window: Window) -> Vec<Row> {
+        let row = self.row();
+        let mut rows = Vec::new();
+        for (index, intervals) in std::mem::take(&mut self.intervals) {
+            let mut responses = times::histogram();
+            for interval in &intervals {
+                responses += &interval.responses;
+            }
+            let at = |quantile| Duration::from_nanos(responses.value_at_quantile(quantile));
+            let from = row * index as u32;
+            let until = (from + row).min(window.end.since(window.measure));
+            let used = match (self.looks.get(index), self.looks.get(index + 1)) {
+                (Some(Some(before)), Some(Some(after))) => Some(after.since(*before)),
+                _ => None,
+            };
+            rows.push(Row {
+                until,
+                took: until - from,
+                completed: intervals.iter().map(|interval| interval.done).sum(),
+                p50: at(0.5),
+                p99: at(0.99),
+                max: at(1.0),
+                peers: intervals.iter().map(|interval| interval.peers).sum(),
+                server: used,
+                generator: intervals.iter().map(|interval| interval.used).sum(),
+            });
+        }
+        rows
     }
 }

@@ -76,6 +76,7 @@ impl Reporter {
         let now = events.now();
         match report {
             Report::Connected(address) => tracing::info!("connected to {address}"),
+            Report::Reached(..) => {}
             Report::StatisticsWanted => {
                 let core = events.endpoint().core();
                 tracing::info!("{}", line(&core.stats(), core.proved(), core.held()));

@@ -5,16 +5,20 @@
 //! the endpoint's mode; what to tell the user is up to whoever calls
 //! [`turn`](EventLoop::turn).
 
+use std::collections::HashSet;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 use mio::{Events, Poll, Token, Waker};
+use rustix::io::Errno;
+use socket2::{Domain, Socket, Type};
 
+use super::alarm::Alarm;
 use super::clock::Clock;
 use super::dial::{Dial, Progress};
 use super::listen::Listener;
@@ -34,6 +38,7 @@ const DIAL: Token = Token(FIRST_RESERVED + 2);
 const SIGNALS: Token = Token(FIRST_RESERVED + 3);
 const INPUT: Token = Token(FIRST_RESERVED + 4);
 const OUTPUT: Token = Token(FIRST_RESERVED + 5);
+const ALARM: Token = Token(FIRST_RESERVED + 6);
 
 /// What a turn brought, for people to read.
 #[derive(Debug)]
@@ -42,6 +47,8 @@ pub enum Report {
     Endpoint(endpoint::Event),
     /// A dialled connection is there; the handshake comes next.
     Connected(SocketAddr),
+    /// So is one that was begun with [`connect`](EventLoop::connect), since then.
+    Reached(PeerId, Instant),
     /// SIGUSR1: a line of statistics is wanted.
     StatisticsWanted,
     /// Connections wait, and this machine has no descriptors or memory for them.
@@ -69,6 +76,9 @@ pub struct EventLoop<M> {
     accepting: Option<Accepting>,
     dial: Option<Dial>,
     signals: Option<Signals>,
+    alarm: Option<Alarm>,
+    /// Whose TCP connection is not there yet, of those that we connect to.
+    connecting: HashSet<PeerId>,
     reports: Vec<Report>,
 }
 
@@ -88,6 +98,8 @@ impl<M: Mode> EventLoop<M> {
             accepting: None,
             dial: None,
             signals: None,
+            alarm: None,
+            connecting: HashSet::new(),
             reports: Vec::new(),
         })
     }
@@ -109,12 +121,27 @@ impl<M: Mode> EventLoop<M> {
         self.dial = Some(Dial::start(host, port, waker, self.clock.now()));
     }
 
-    /// Connects to an address at once.
-    pub fn connect(&mut self, address: SocketAddr) -> io::Result<PeerId> {
-        let socket = TcpStream::connect(address)?;
+    /// Begins to connect to an address, from the address `from` if one is given.
+    pub fn connect(&mut self, address: SocketAddr, from: Option<IpAddr>) -> io::Result<PeerId> {
+        let socket = match from {
+            None => TcpStream::connect(address)?,
+            Some(from) => connect_from(from, address)?,
+        };
         let peer = self.endpoint.dialled(self.clock.now());
         self.sockets.add(peer, socket, address)?;
+        self.connecting.insert(peer);
         Ok(peer)
+    }
+
+    /// Has a [turn](Self::turn) wait until `at` and no longer, where the system can
+    /// to some microseconds; replaces the time that was set before.
+    pub fn wake_at(&mut self, at: Time) -> io::Result<()> {
+        let now = self.clock.now();
+        let alarm = match &mut self.alarm {
+            Some(alarm) => alarm,
+            none => none.insert(Alarm::new(self.poll.registry(), ALARM)?),
+        };
+        alarm.set(at, now)
     }
 
     /// Joins standard output, and standard input unless it is not wanted, to the
@@ -176,8 +203,12 @@ impl<M: Mode> EventLoop<M> {
         self.accept(now);
         self.take_dialled(now)?;
         self.endpoint.tick(now, &mut self.sockets);
-        let events = std::iter::from_fn(|| self.endpoint.poll_event());
-        self.reports.extend(events.map(Report::Endpoint));
+        while let Some(event) = self.endpoint.poll_event() {
+            if let endpoint::Event::Refused(peer, _) = &event {
+                self.connecting.remove(peer);
+            }
+            self.reports.push(Report::Endpoint(event));
+        }
         Ok(())
     }
 
@@ -207,12 +238,13 @@ impl<M: Mode> EventLoop<M> {
     }
 
     /// How long to wait at most.
-    fn timeout(&self) -> Option<Duration> {
+    fn timeout(&mut self) -> Option<Duration> {
         let accepting = self.accepting.as_ref().filter(|accepting| accepting.ready);
         let accept = accepting.map(|accepting| accepting.paused.unwrap_or(Time::ZERO));
         let dial = self.dial.as_ref().map(Dial::next_timeout);
-        let due = [self.endpoint.next_timeout(), accept, dial];
         let now = self.clock.now();
+        let alarm = self.alarm.as_mut().and_then(|alarm| alarm.at(now));
+        let due = [self.endpoint.next_timeout(), accept, dial, alarm];
         due.into_iter().flatten().min().map(|at| at.since(now))
     }
 
@@ -244,7 +276,7 @@ impl<M: Mode> EventLoop<M> {
                         accepting.ready = true;
                     }
                 }
-                DIAL => {}
+                DIAL | ALARM => {}
                 SIGNALS => note_signals(
                     &mut self.signals,
                     &mut self.endpoint,
@@ -261,6 +293,9 @@ impl<M: Mode> EventLoop<M> {
                     }
                     if event.is_writable() {
                         self.endpoint.writable(peer);
+                        if self.connecting.remove(&peer) {
+                            self.reports.push(Report::Reached(peer, Instant::now()));
+                        }
                     }
                 }
             }
@@ -314,6 +349,17 @@ impl<M: Mode> EventLoop<M> {
         }
         self.dial = None;
         Ok(())
+    }
+}
+
+/// A socket that is connecting to `address` from `from`.
+fn connect_from(from: IpAddr, address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SocketAddr::new(from, 0).into())?;
+    match socket.connect(&address.into()) {
+        Err(error) if Errno::from_io_error(&error) != Some(Errno::INPROGRESS) => Err(error),
+        _ => Ok(TcpStream::from_std(socket.into())),
     }
 }
 

@@ -2,7 +2,7 @@
 //! system.
 //!
 //! [`event_loop`] drives an endpoint over `sockets`. Below it each file knows one
-//! thing: `clock`; `signals`; the descriptor limit ([`rlimit`]); a connected
+//! thing: `clock`; `signals`; waking to the microsecond ([`alarm`]); the descriptor limit ([`rlimit`]); a connected
 //! `stream`; a server's socket ([`listen`]); a client's way to a connection
 //! (`dial`); stdin and stdout (`local`, over `descriptor` and `helper`). None
 //! of those knows peers, keys or messages, and none blocks the thread that calls
@@ -13,6 +13,7 @@
 //! `WouldBlock`, or until a [`Read`](crate::endpoint::transport::Read) says
 //! that nothing more is there.
 
+pub mod alarm;
 mod clock;
 mod descriptor;
 mod dial;

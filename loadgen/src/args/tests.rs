@@ -1,0 +1,122 @@
+//! What is typed, and what comes of it.
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+
+fn parsed(line: &str) -> Result<Command, Error> {
+    let words = ["loadgen"].into_iter().chain(line.split_whitespace());
+    parse(words.map(OsString::from), &|_| Some("5a".repeat(32).into()))
+}
+
+fn config(line: &str) -> Config {
+    match parsed(line).unwrap() {
+        Command::Run(config) => *config,
+        _ => panic!("{line}: not a run"),
+    }
+}
+
+#[track_caller]
+fn refused(line: &str, start: &str) {
+    let Err(error) = parsed(line) else {
+        panic!("{line}: taken")
+    };
+    let text = error.to_string();
+    assert!(matches!(error, Error::Usage(_)), "{line}: {text}");
+    assert!(text.starts_with(start), "{line}: {text}");
+    assert!(!text.contains('\n'), "{line}: {text}");
+}
+
+/// clap's own check of the definitions.
+#[test]
+fn definitions_hold() {
+    use clap::CommandFactory;
+    Args::command().debug_assert();
+}
+
+/// The defaults, and every option on either side of the workload.
+#[test]
+fn options_stand_anywhere() {
+    let usual = Plan {
+        kind: Kind::Echo,
+        over: Over::Sealed,
+        peers: 64,
+        publishers: 1,
+        size: 64,
+        depth: 1,
+        rate: None,
+        arrival: Arrival::Constant,
+        duration: Duration::from_secs(5),
+        warmup: Duration::from_secs(1),
+        timeout: Duration::from_secs(5),
+        threads: 1,
+        sources: Vec::new(),
+        seed: 1,
+    };
+    assert_eq!(config("").plan, usual);
+    assert_eq!(config("echo").plan, usual);
+    let changed = Plan {
+        peers: 2,
+        size: 16 << 10,
+        depth: 3,
+        duration: Duration::from_secs(4),
+        warmup: Duration::from_millis(500),
+        ..usual
+    };
+    let flags = "-c 2 -s 16k -p 3 -d 4 -w 500ms";
+    assert_eq!(config(&format!("{flags} echo")).plan, changed);
+    assert_eq!(config(&format!("echo {flags}")).plan, changed);
+    assert_eq!(config("-s 1M -c 1").plan.size, 1 << 20);
+    assert_eq!(config("-s 0").plan.size, 0);
+    assert!(config("-w 0").plan.warmup.is_zero());
+    assert!(matches!(parsed("--help").unwrap(), Command::Show(_)));
+}
+
+/// The server's address in each of its forms; keys from the environment.
+#[test]
+fn servers() {
+    for (line, host, port) in [
+        ("--to localhost:1 --server-pid 7", "localhost", 1),
+        ("--to 127.0.0.1:65535", "127.0.0.1", 65_535),
+        ("--to [::1]:9999 echo", "[::1]", 9999),
+    ] {
+        let to = config(line).to.unwrap();
+        assert_eq!((to.host.as_str(), to.port), (host, port));
+        assert_eq!(to.pid, line.contains("pid").then_some(7));
+    }
+    assert!(config("").to.is_none());
+    assert!(matches!(
+        parsed("serve sealed echo 64"),
+        Ok(Command::Serve(..))
+    ));
+}
+
+/// Whatever cannot run is refused by name.
+#[test]
+fn refusals() {
+    refused("tunnel", "no such workload");
+    refused("echo echo", "a word belongs to no option");
+    refused("--frob", "--frob: no such option");
+    refused("-c", "--peers <PEERS>: the value is missing");
+    refused("-c 0", "-c: at least 1");
+    refused("-c many", "-c: a number");
+    refused("-c 4000000000", "-c: at most ");
+    refused("-p 0", "-p: at least 1");
+    refused("-p 4000000000", "-c times -p");
+    refused("-c 64 -s 16m", "-c times -s");
+    for size in ["17m", "1g", "-1", "k", "", "99999999999999999999"] {
+        refused(&format!("--size={size}"), "-s: a size");
+    }
+    for time in ["3601", "5m", "s", "-1", "1.5", "99999999999999999999ms"] {
+        refused(&format!("--duration={time}"), "-d: a time");
+        refused(&format!("--warmup={time}"), "-w: a time");
+    }
+    refused("-d 0", "-d: there is nothing");
+    for to in ["host", "host:0", "host:65536", ":1", "::1:1", "host:"] {
+        refused(&format!("--to {to}"), "--to: HOST:PORT");
+    }
+    refused("--to h:1 --server-pid x", "--server-pid: a number");
+    refused("--to h:1 --name x", "--name picks");
+    refused("--server-pid 1", "--server-pid goes with --to");
+    refused("--keys k", "keys go with --to");
+    refused("--confkey k --authkey l", "keys go with --to");
+}

@@ -1,0 +1,182 @@
+//! What follows from the counts and times of a run: rates, and shares.
+//!
+//! Only arithmetic; told by [`crate::report`], and judged by [`crate::verdict`].
+
+use std::time::Duration;
+
+use crate::plan::{Kind, Over, Plan, Rate};
+use crate::results::{Results, Row, ServerUse, Usage};
+
+impl Rate {
+    /// Over the measured time, in which it changes evenly.
+    pub(crate) fn mean(self) -> f64 {
+        (self.from + self.to) / 2.0
+    }
+}
+
+impl Results {
+    /// Messages that were answered in the measured time, whenever they were due.
+    /// What is answered later is no part of what the server can do.
+    pub(crate) fn answered(&self, plan: &Plan) -> f64 {
+        let rows: Duration = self.rows.iter().map(|row| row.took).sum();
+        // What is confirmed at the end is not known before.
+        if plan.kind == Kind::Sink || rows.is_zero() {
+            return self.tally.account.completed as f64;
+        }
+        let answered: u64 = self.rows.iter().map(|row| row.completed).sum();
+        answered as f64 * (seconds(self.took) / seconds(rows))
+    }
+
+    pub(crate) fn messages_per_second(&self, plan: &Plan) -> f64 {
+        self.answered(plan) / seconds(self.took)
+    }
+
+    /// Payload, one way.
+    pub(crate) fn megabytes_per_second(&self, plan: &Plan) -> f64 {
+        self.messages_per_second(plan) * plan.size as f64 / 1e6
+    }
+
+    pub(crate) fn handshakes_per_second(&self) -> f64 {
+        self.handshake.len() as f64 / seconds(self.handshakes_took)
+    }
+
+    /// How much of the measured time each of our threads ran: 1 is all of it.
+    pub(crate) fn busy(&self) -> impl Iterator<Item = f64> {
+        let took = seconds(self.took);
+        self.threads.iter().map(move |ran| seconds(*ran) / took)
+    }
+
+    /// Processor time of the server for each message: user, and system.
+    pub(crate) fn server_us_per_message(&self, plan: &Plan) -> Option<(f64, f64)> {
+        let answered = self.answered(plan);
+        let server = self.server.filter(|_| answered > 0.0)?.measured();
+        let us = |time: Duration| seconds(time) * 1e6 / answered;
+        Some((us(server.user), us(server.system)))
+    }
+
+    /// What sealing and opening its messages takes of the server's processor time:
+    /// 1 is all of it.
+    pub(crate) fn crypto_share(&self, plan: &Plan) -> Option<f64> {
+        let (seals, opens) = match plan.kind {
+            _ if plan.over != Over::Sealed => return None,
+            // What it mostly does are handshakes.
+            Kind::Churn => return None,
+            Kind::Echo | Kind::Idle => (1.0, 1.0),
+            Kind::Sink => (0.0, 1.0),
+            Kind::Fanout => (plan.peers as f64, 1.0),
+        };
+        let cost = self.crypto?;
+        let us = (seals * seconds(cost.seal) + opens * seconds(cost.open)) * 1e6;
+        let (user, system) = self.server_us_per_message(plan)?;
+        (user + system > 0.0).then(|| us / (user + system))
+    }
+
+    /// What each peer takes of the server's memory, as long as it is there.
+    pub(crate) fn bytes_per_peer(&self) -> Option<f64> {
+        let server = self.server.filter(|_| self.joined > 0)?;
+        let peers = server.before.resident as f64 - server.empty.resident as f64;
+        Some(peers.max(0.0) / self.joined as f64)
+    }
+
+    /// How often the server waited, and how often it was made to, each second.
+    pub(crate) fn switches_per_second(&self) -> Option<(f64, f64)> {
+        let server = self.server?.measured();
+        let rate = |count: u64| count as f64 / seconds(self.took);
+        Some((rate(server.voluntary), rate(server.involuntary)))
+    }
+}
+
+impl ServerUse {
+    /// What was used in the measured time; of memory and descriptors, what it has
+    /// at the end of it.
+    pub(crate) fn measured(&self) -> Usage {
+        self.after.since(self.before)
+    }
+}
+
+impl Usage {
+    /// What was used since `before`; what it has, is as it is.
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self {
+            user: self.user.saturating_sub(before.user),
+            system: self.system.saturating_sub(before.system),
+            voluntary: self.voluntary.saturating_sub(before.voluntary),
+            involuntary: self.involuntary.saturating_sub(before.involuntary),
+            ..self
+        }
+    }
+}
+
+impl Row {
+    pub(crate) fn messages_per_second(&self) -> f64 {
+        self.completed as f64 / seconds(self.took)
+    }
+}
+
+/// Never nothing, so that a rate is a number.
+pub(crate) fn seconds(time: Duration) -> f64 {
+    time.max(Duration::from_nanos(1)).as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{self, SECOND};
+
+    /// Goal: what is answered behind the measured time is no part of the rate, but
+    /// in a sink nothing is known before. Method: half of the answers come late.
+    #[test]
+    fn late_answers_are_no_rate() {
+        let (mut plan, mut results) = (testing::plan(), testing::results());
+        results.rows.iter_mut().for_each(|row| row.completed /= 2);
+        assert_eq!(results.messages_per_second(&plan), 500.0);
+        plan.kind = Kind::Sink;
+        assert_eq!(results.messages_per_second(&plan), 1000.0);
+        plan.kind = Kind::Echo;
+        // The last interval may be missing.
+        results.rows.truncate(19);
+        assert_eq!(results.messages_per_second(&plan).round(), 500.0);
+        results.rows.clear();
+        assert_eq!(results.messages_per_second(&plan), 1000.0);
+        results.took = SECOND * 40;
+        assert_eq!(results.megabytes_per_second(&plan), 0.05);
+    }
+
+    /// Goal: crypto's share is that of what the server seals and opens. Method:
+    /// each workload; 10 us for a message, 0.3 to seal it and 0.2 to open it.
+    #[test]
+    fn cryptos_share() {
+        let (mut plan, results) = (testing::plan(), testing::results());
+        for (kind, share) in [
+            (Kind::Echo, Some(0.05)),
+            (Kind::Idle, Some(0.05)),
+            (Kind::Sink, Some(0.02)),
+            // To 64 subscribers.
+            (Kind::Fanout, Some(1.94)),
+            (Kind::Churn, None),
+        ] {
+            plan.kind = kind;
+            let rounded = results.crypto_share(&plan);
+            let rounded = rounded.map(|share| (share * 1e6).round() / 1e6);
+            assert_eq!(rounded, share, "{kind:?}");
+        }
+        plan.kind = Kind::Echo;
+        plan.over = Over::Plain;
+        assert_eq!(results.crypto_share(&plan), None);
+    }
+
+    /// Goal: a server that gave memory back since it was empty has peers of no
+    /// bytes, and without peers there is nothing to tell.
+    #[test]
+    fn memory_of_peers() {
+        let mut results = testing::results();
+        assert_eq!(results.bytes_per_peer(), Some(1500.0));
+        results.joined = 0;
+        assert_eq!(results.bytes_per_peer(), None);
+        results.joined = 64;
+        if let Some(server) = &mut results.server {
+            server.before.resident = 0;
+        }
+        assert_eq!(results.bytes_per_peer(), Some(0.0));
+    }
+}

@@ -1,0 +1,148 @@
+//! What a thread measures of its messages: counts, times, and how many were under
+//! way on average.
+//!
+//! Which messages there are, is a workload's; what is made of the figures,
+//! [`crate::verdict`]'s.
+
+use std::mem;
+
+use hdrhistogram::Histogram;
+use sealwire::time::Time;
+
+use crate::results::Tally;
+use crate::schedule::Window;
+use crate::times;
+
+/// A message under way.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Flight {
+    /// When it was due; in a closed loop, when it was sent.
+    pub(crate) due: Time,
+    pub(crate) sent: Time,
+}
+
+/// Measures.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    window: Window,
+    pub(crate) tally: Tally,
+    /// Messages under way, measured or not, and since when they are so many.
+    under_way: u64,
+    since: Time,
+    /// Response times of what was answered since they were last taken.
+    recent: Histogram<u64>,
+}
+
+impl Meter {
+    pub(crate) fn new(window: Window) -> Self {
+        Self {
+            window,
+            tally: Tally::new(),
+            under_way: 0,
+            since: Time::ZERO,
+            recent: times::histogram(),
+        }
+    }
+
+    /// When the run is what it is.
+    pub(crate) fn window(&self) -> &Window {
+        &self.window
+    }
+
+    /// The run ends `now`, if it has not ended before.
+    pub(crate) fn close(&mut self, now: Time) {
+        self.window.end = self.window.end.min(now);
+    }
+
+    /// How many messages are under way.
+    pub(crate) fn under_way(&self) -> u64 {
+        self.under_way
+    }
+
+    /// A message leaves. `late` is how long it could have been gone already, for all
+    /// that the server knows; `None` in a closed loop.
+    pub(crate) fn sent(&mut self, flight: Flight, late: Option<Time>) {
+        self.move_on(flight.sent);
+        self.under_way += 1;
+        if self.window.measures(flight.due) {
+            self.tally.account.scheduled += 1;
+            if let Some(could) = late {
+                record(&mut self.tally.lag, could, flight.sent);
+            }
+        }
+    }
+
+    /// A message is answered; `in_time`, or too late to count as that.
+    pub(crate) fn answered(&mut self, flight: Flight, now: Time, in_time: bool) {
+        self.move_on(now);
+        self.under_way -= 1;
+        record(&mut self.recent, flight.due, now);
+        if self.window.measures(flight.due) {
+            let account = &mut self.tally.account;
+            match in_time {
+                true => account.completed += 1,
+                false => account.timeouts += 1,
+            }
+            record(&mut self.tally.response, flight.due, now);
+            record(&mut self.tally.service, flight.sent, now);
+        }
+    }
+
+    /// A message was answered wrong, or cannot be answered any more.
+    pub(crate) fn failed(&mut self, flight: Flight, now: Time) {
+        self.move_on(now);
+        self.under_way -= 1;
+        self.tally.account.errors += u64::from(self.window.measures(flight.due));
+    }
+
+    /// A message was not answered before everything ended: `cut_short` by the user,
+    /// or within the time that it had.
+    pub(crate) fn unanswered(&mut self, flight: Flight, now: Time, cut_short: bool) {
+        self.move_on(now);
+        self.under_way -= 1;
+        if self.window.measures(flight.due) {
+            let account = &mut self.tally.account;
+            match cut_short {
+                true => account.in_flight += 1,
+                false => account.timeouts += 1,
+            }
+            record(&mut self.tally.response, flight.due, now);
+        }
+    }
+
+    /// A message that was due was never sent: its peer was `gone`, or as many were
+    /// under way as may be.
+    pub(crate) fn never_sent(&mut self, due: Time, now: Time, gone: bool) {
+        if !self.window.measures(due) {
+            return;
+        }
+        let account = &mut self.tally.account;
+        account.scheduled += 1;
+        match gone {
+            true => account.shed += 1,
+            false => {
+                account.unsent += 1;
+                record(&mut self.tally.response, due, now);
+            }
+        }
+    }
+
+    /// Response times of what was answered since this was called last.
+    pub(crate) fn take_recent(&mut self) -> Histogram<u64> {
+        mem::replace(&mut self.recent, times::histogram())
+    }
+
+    /// Adds up how many were under way until now, within the measured time.
+    pub(crate) fn move_on(&mut self, now: Time) {
+        let (from, to) = (
+            self.since.max(self.window.measure),
+            now.min(self.window.end),
+        );
+        self.tally.under_way += u128::from(self.under_way) * to.since(from).as_nanos();
+        self.since = now;
+    }
+}
+
+fn record(times: &mut Histogram<u64>, from: Time, to: Time) {
+    times.saturating_record(to.since(from).as_nanos() as u64);
+}

@@ -1,0 +1,153 @@
+//! What ran, how, and where: the first lines of every text.
+
+use sealwire::crypto::kernel::Kernel;
+
+use super::Report;
+use crate::environment::{Environment, shares_machine};
+use crate::plan::{Arrival, Kind, Over, Plan};
+
+/// One line each.
+pub(super) fn lines(report: &Report<'_>) -> Vec<String> {
+    let here = report.environment;
+    let Report { plan, results, .. } = report;
+    let mut lines = vec![
+        what(plan, here, plan.over.name()),
+        load(plan),
+        pace(plan),
+        machine(here),
+        format!(
+            "load on {} at {}, {}",
+            if results.own_server {
+                "a server of its own"
+            } else {
+                "the server"
+            },
+            results.address,
+            if shares_machine(results.address) {
+                "both on this machine"
+            } else {
+                "on another machine"
+            }
+        ),
+    ];
+    if plan.over == Over::Sealed {
+        let whose = if results.own_server {
+            "on both sides"
+        } else {
+            "here; the server's is not known"
+        };
+        lines.push(format!("kernel {} {whose}", results.kernel.name()));
+    }
+    lines
+}
+
+fn what(plan: &Plan, here: &Environment, over: &str) -> String {
+    let Environment {
+        version,
+        commit,
+        profile,
+        ..
+    } = here;
+    let workload = plan.kind.name();
+    format!("loadgen {version} ({commit}, {profile}): {workload} over {over}")
+}
+
+fn machine(here: &Environment) -> String {
+    let Environment {
+        processor,
+        processors,
+        system,
+        ..
+    } = here;
+    format!("{processor}, {processors} processors, {system}")
+}
+
+/// Those of a comparison.
+pub(crate) fn of_comparison(plan: &Plan, here: &Environment) -> String {
+    let lines = [
+        what(plan, here, "every transport"),
+        load(plan),
+        pace(plan),
+        machine(here),
+        format!(
+            "kernel {} where it is sealed; both ends on this machine",
+            Kernel::chosen().map_or("none", Kernel::name)
+        ),
+    ];
+    lines.map(|line| line + "\n").concat()
+}
+
+/// The same as comments, and the verdict.
+pub(super) fn comments(report: &Report<'_>) -> String {
+    let verdict = report.verdict;
+    let grade = verdict.grade.name().to_owned();
+    let reasons = verdict.reasons.iter().map(|why| format!("  {why}"));
+    let lines = lines(report).into_iter().chain([grade]).chain(reasons);
+    lines.map(|line| format!("# {line}\n")).collect()
+}
+
+fn load(plan: &Plan) -> String {
+    let peers = match plan.kind {
+        Kind::Fanout => format!("{} publishers, {} subscribers", plan.publishers, plan.peers),
+        _ => format!("{} peers", plan.peers),
+    };
+    format!(
+        "{peers}, {} B, depth {}, {} threads",
+        plan.size, plan.depth, plan.threads
+    )
+}
+
+fn pace(plan: &Plan) -> String {
+    let pace = match plan.rate {
+        None => "closed loop".into(),
+        Some(rate) => {
+            let arrival = match plan.arrival {
+                Arrival::Constant => "evenly",
+                Arrival::Poisson => "at random",
+            };
+            let rate = if rate.from == rate.to {
+                format!("{}", rate.from)
+            } else {
+                format!("{} to {}", rate.from, rate.to)
+            };
+            format!("open loop, {rate} {} {arrival}", unit(plan))
+        }
+    };
+    let (duration, warmup) = (plan.duration.as_secs_f64(), plan.warmup.as_secs_f64());
+    format!("{pace}, {duration} s after {warmup} s")
+}
+
+/// What a rate is of.
+pub(super) fn unit(plan: &Plan) -> &'static str {
+    match plan.kind {
+        Kind::Churn => "connections/s",
+        _ => "messages/s",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::told;
+    use super::*;
+
+    /// Goal: every workload is named, over whatever carries it; the library's
+    /// kernel where it is the library. Method: each of both.
+    #[test]
+    fn what_ran() {
+        for kind in Kind::ALL {
+            for &over in Over::ALL {
+                let text = told(
+                    |plan, _| (plan.kind, plan.over) = (kind, over),
+                    "",
+                    comments,
+                );
+                let names = format!(": {} over {}\n", kind.name(), over.name());
+                assert!(text.contains(&names), "{text}");
+                let kernel = text.contains("\n# kernel portable on both sides\n");
+                assert_eq!(kernel, over == Over::Sealed, "{text}");
+                assert!(text.lines().all(|line| line.starts_with("# ")), "{text}");
+                assert!(text.ends_with("# VALID\n"), "{text}");
+            }
+        }
+    }
+}

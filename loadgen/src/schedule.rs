@@ -1,0 +1,216 @@
+//! When messages are due, where a rate is asked for: fixed before the first is
+//! sent, so that a slow server cannot slow down its own test.
+//!
+//! Messages of all peers are counted through: of N peers, peer i has number i, then
+//! i + N, and so on. So peers are staggered, whatever the rate does. Random arrivals
+//! take random steps in these numbers instead of N. Knows no peer and sends nothing.
+
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use sealwire::time::Time;
+use std::time::Duration;
+
+use crate::plan::{Arrival, Plan, Rate};
+
+/// The times of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Window {
+    /// The load begins.
+    pub(crate) start: Time,
+    /// Measuring begins.
+    pub(crate) measure: Time,
+    /// Both end.
+    pub(crate) end: Time,
+}
+
+impl Window {
+    /// One that begins at `start`, as `plan` wants it.
+    pub(crate) fn new(plan: &Plan, start: Time) -> Self {
+        let measure = start + plan.warmup;
+        Self {
+            start,
+            measure,
+            end: measure + plan.duration,
+        }
+    }
+
+    /// Whether what happens at `time` is measured.
+    pub(crate) fn measures(&self, time: Time) -> bool {
+        (self.measure..self.end).contains(&time)
+    }
+}
+
+/// When the messages of all peers are due.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Schedule {
+    rate: Rate,
+    arrival: Arrival,
+    peers: usize,
+    seed: u64,
+    window: Window,
+}
+
+impl Schedule {
+    /// That of `plan`, if it has a rate.
+    pub(crate) fn new(plan: &Plan, senders: usize, window: Window) -> Option<Self> {
+        Some(Self {
+            rate: plan.rate?,
+            arrival: plan.arrival,
+            peers: senders,
+            seed: plan.seed,
+            window,
+        })
+    }
+
+    /// The due times of peer `index`.
+    pub(crate) fn of(self, index: usize) -> Dues {
+        let mut dues = Dues {
+            schedule: self,
+            number: index as f64,
+            random: match self.arrival {
+                Arrival::Constant => None,
+                Arrival::Poisson => {
+                    Some(StdRng::seed_from_u64(self.seed.wrapping_add(index as u64)))
+                }
+            },
+        };
+        if dues.random.is_some() {
+            dues.number = 0.0;
+            dues.step();
+        }
+        dues
+    }
+
+    /// When message `number` of all is due; `None` once the load has ended.
+    fn due(&self, number: f64) -> Option<Time> {
+        let Rate { from, to } = self.rate;
+        let Window {
+            start,
+            measure,
+            end,
+        } = self.window;
+        let before = from * measure.since(start).as_secs_f64();
+        let measured = number - before;
+        if measured < 0.0 {
+            return Some(start + Duration::from_secs_f64(number / from));
+        }
+        // Of the two roots of `from` t + (`to` - `from`) t² / 2 T = `measured`, in a
+        // form that is good for equal rates, too.
+        let lasts = end.since(measure).as_secs_f64();
+        let root = (from * from + 2.0 * (to - from) * measured / lasts).sqrt();
+        let after = 2.0 * measured / (from + root);
+        // Not so for what is no number: the rate has fallen to nothing before.
+        (after < lasts).then(|| measure + Duration::from_secs_f64(after))
+    }
+}
+
+/// The times at which one peer's messages are due, in order, until the load ends.
+#[derive(Debug)]
+pub(crate) struct Dues {
+    schedule: Schedule,
+    /// Of the next message.
+    number: f64,
+    random: Option<StdRng>,
+}
+
+impl Dues {
+    fn step(&mut self) {
+        let peers = self.schedule.peers as f64;
+        self.number += match &mut self.random {
+            None => peers,
+            // An exponential distribution, by its inverse.
+            Some(random) => -peers * (1.0 - random.random::<f64>()).ln(),
+        };
+    }
+}
+
+impl Iterator for Dues {
+    type Item = Time;
+
+    fn next(&mut self) -> Option<Time> {
+        let due = self.schedule.due(self.number)?;
+        self.step();
+        Some(due)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schedule(from: f64, to: f64, arrival: Arrival) -> Schedule {
+        let start = Time::from_nanos(500);
+        Schedule {
+            rate: Rate { from, to },
+            arrival,
+            peers: 10,
+            seed: 1,
+            window: Window {
+                start,
+                measure: start + Duration::from_secs(1),
+                end: start + Duration::from_secs(5),
+            },
+        }
+    }
+
+    fn all(schedule: Schedule) -> Vec<Time> {
+        let mut all: Vec<_> = (0..10).flat_map(|index| schedule.of(index)).collect();
+        all.sort_unstable();
+        all
+    }
+
+    fn between(all: &[Time], from: u64, to: u64) -> usize {
+        let at = |secs| Time::from_nanos(500) + Duration::from_secs(secs);
+        let range = at(from)..at(to);
+        all.iter().filter(|&time| range.contains(time)).count()
+    }
+
+    /// Goal: a constant rate is kept, message by message, from the first on, and
+    /// peers take turns. Method: all due times of all peers.
+    #[test]
+    fn constant() {
+        let schedule = schedule(1000.0, 1000.0, Arrival::Constant);
+        let all = all(schedule);
+        assert_eq!(all.len(), 5000);
+        for (number, due) in all.iter().enumerate() {
+            let exact = 500 + number as u64 * 1_000_000;
+            assert!(due.as_nanos().abs_diff(exact) <= 1, "{number}: {due:?}");
+        }
+        let third = schedule.of(3).next().unwrap_or_default();
+        assert!(third.as_nanos().abs_diff(3_000_500) <= 1);
+    }
+
+    /// Goal: a ramp has the rates that it should, second by second, and warms up at
+    /// the first. Method: count; up, down, and down to nothing.
+    #[test]
+    fn ramps() {
+        for (from, to, wanted) in [
+            (1000.0, 5000.0, [1000, 1500, 2500, 3500, 4500]),
+            (4000.0, 2000.0, [4000, 3750, 3250, 2750, 2250]),
+            (800.0, 0.001, [800, 700, 500, 300, 100]),
+        ] {
+            let all = all(schedule(from, to, Arrival::Constant));
+            for (second, wanted) in wanted.into_iter().enumerate() {
+                let found = between(&all, second as u64, second as u64 + 1);
+                assert!(found.abs_diff(wanted) <= 2, "{second}: {found}, {wanted}");
+            }
+        }
+    }
+
+    /// Goal: random arrivals have the rate, and gaps that are as spread as they
+    /// should be. Method: their number, and how many gaps exceed their mean: one in
+    /// e of them.
+    #[test]
+    fn poisson() {
+        let all = all(schedule(10_000.0, 10_000.0, Arrival::Poisson));
+        assert!(all.len().abs_diff(50_000) < 1500, "{}", all.len());
+        let gaps = all.windows(2).map(|pair| pair[1].since(pair[0]));
+        let long = gaps.filter(|gap| *gap > Duration::from_micros(100)).count();
+        let share = long as f64 / all.len() as f64;
+        assert!((share - (-1.0_f64).exp()).abs() < 0.02, "{share}");
+        assert_eq!(
+            all,
+            self::all(schedule(10_000.0, 10_000.0, Arrival::Poisson))
+        );
+    }
+}

@@ -1,0 +1,128 @@
+//! A made-up run for the tests of what is said of runs.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use sealwire::crypto::kernel::Kernel;
+
+use crate::environment::Environment;
+use crate::plan::{Arrival, Kind, Over, Plan, Rate};
+use crate::results::{Account, CryptoCost, Results, Row, ServerUse, Tally, Usage};
+use crate::times;
+
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+/// What is answered in each second.
+const RATE: u64 = 1000;
+/// How long is measured.
+const SECONDS: u64 = 20;
+const MESSAGES: u64 = RATE * SECONDS;
+
+/// An echo, in an open loop.
+pub(crate) fn plan() -> Plan {
+    let rate = RATE as f64;
+    Plan {
+        kind: Kind::Echo,
+        over: Over::Sealed,
+        peers: 64,
+        publishers: 1,
+        size: 100,
+        depth: 4,
+        rate: Some(Rate {
+            from: rate,
+            to: rate,
+        }),
+        arrival: Arrival::Constant,
+        duration: SECOND * SECONDS as u32,
+        warmup: SECOND,
+        timeout: SECOND * 5,
+        threads: 2,
+        sources: Vec::new(),
+        seed: 1,
+    }
+}
+
+pub(crate) fn environment() -> Environment {
+    Environment {
+        version: "1.2.3",
+        commit: "0123456789ab",
+        profile: "release",
+        processor: "Made-up CPU @ 2 GHz".into(),
+        processors: 8,
+        system: "Linux 6.1.0".into(),
+        fastest: Kernel::PORTABLE,
+    }
+}
+
+/// A run with nothing wrong: 20,000 messages in 20 s, each of which waits for
+/// 10 us to be sent and is answered from 101 to 200 us after that.
+pub(crate) fn results() -> Results {
+    let mut tally = Tally::new();
+    tally.account = Account {
+        scheduled: MESSAGES,
+        completed: MESSAGES,
+        ..Account::default()
+    };
+    for k in 0..MESSAGES {
+        let service = 101_000 + k % 100 * 1000;
+        tally.service.saturating_record(service);
+        tally.response.saturating_record(service + 10_000);
+        tally.lag.saturating_record(10_000);
+        tally.under_way += u128::from(service);
+    }
+    let mut handshake = times::histogram();
+    handshake.saturating_record_n(400_000, 64);
+    Results {
+        address: "127.0.0.1:9999".parse().expect("an address"),
+        own_server: true,
+        kernel: Kernel::PORTABLE,
+        took: SECOND * SECONDS as u32,
+        tally,
+        rows: (1..=SECONDS).map(row).collect(),
+        threads: vec![SECOND * 4, SECOND * 5],
+        server: Some(ServerUse {
+            empty: usage(0, 10 << 20),
+            before: usage(0, (10 << 20) + 64 * 1500),
+            after: usage(SECONDS, (10 << 20) + 64 * 1500),
+        }),
+        crypto: Some(CryptoCost {
+            seal: Duration::from_nanos(300),
+            open: Duration::from_nanos(200),
+        }),
+        joined: 64,
+        complete: 64,
+        failed: 0,
+        handshakes_took: SECOND / 2,
+        handshake,
+        errors: BTreeMap::new(),
+        interrupted: false,
+    }
+}
+
+/// The second that ends at `until`.
+fn row(until: u64) -> Row {
+    Row {
+        until: SECOND * until as u32,
+        took: SECOND,
+        completed: RATE,
+        p50: Duration::from_micros(160),
+        p99: Duration::from_micros(209),
+        max: Duration::from_micros(210),
+        peers: 64,
+        server: Some(usage(1, 11 << 20)),
+        generator: SECOND * 9 / 20,
+    }
+}
+
+/// What a server uses in so many seconds: for each message, 4 us in the program
+/// and 6 us in the system.
+fn usage(seconds: u64, resident: u64) -> Usage {
+    let messages = RATE * seconds;
+    Usage {
+        user: Duration::from_micros(4 * messages),
+        system: Duration::from_micros(6 * messages),
+        resident,
+        descriptors: 70,
+        voluntary: 500 * seconds,
+        involuntary: 20 * seconds,
+    }
+}

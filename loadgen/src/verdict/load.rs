@@ -1,0 +1,365 @@
+//! Whether the load was the one that was asked for.
+
+use std::time::Duration;
+
+use super::Findings;
+use crate::environment::Environment;
+use crate::figures::seconds;
+use crate::limits::{
+    ACHIEVED, AT_THE_ENDS, BUSY, CHANCE, FAILED, LAG, LAG_INVALID, LAG_OF_RESPONSE,
+};
+use crate::plan::{Arrival, Over, Plan};
+use crate::results::Results;
+use crate::times::Quantile;
+
+/// Whether the generator could make it. Says whether it had no more to give.
+pub(super) fn generator(plan: &Plan, results: &Results, findings: &mut Findings) -> bool {
+    let busiest = results.busy().fold(0.0, f64::max);
+    let at_least = busiest >= BUSY;
+    if at_least {
+        let text = format!(
+            "a thread of the generator ran {:.0} % of the time: it may be the bound, not the server",
+            busiest * 100.0
+        );
+        match plan.rate {
+            Some(_) => findings.suspect(text),
+            // That there is no more is what a closed loop is to show; of which
+            // side is said with the rate.
+            None => findings.note(text),
+        }
+    }
+    let lag = lag(results);
+    let allowed = allowed_lag(results);
+    if lag > allowed.mul_f64(LAG_INVALID) {
+        findings.invalid(late(lag, allowed, "the times are its own"));
+    } else if lag > allowed {
+        findings.suspect(late(lag, allowed, "some of the times are its own"));
+    }
+    at_least
+}
+
+fn late(lag: Duration, allowed: Duration, so: &str) -> String {
+    let millis = |time: Duration| time.as_secs_f64() * 1e3;
+    format!(
+        "the generator itself sent {:.1} ms late at p99, where {:.1} ms may be: {so}",
+        millis(lag),
+        millis(allowed)
+    )
+}
+
+/// How late the generator was at its 99th percentile.
+fn lag(results: &Results) -> Duration {
+    let lag = &results.tally.lag;
+    Duration::from_nanos(Quantile::P99.of_what_there_is(lag))
+}
+
+fn allowed_lag(results: &Results) -> Duration {
+    let response = Quantile::P50.of_what_there_is(&results.tally.response);
+    LAG.max(Duration::from_nanos(response).mul_f64(LAG_OF_RESPONSE))
+}
+
+/// Whether as much was scheduled and answered as was asked for, and if not, who
+/// was the cause.
+pub(super) fn rate(plan: &Plan, results: &Results, busy: bool, findings: &mut Findings) {
+    let Some(rate) = plan.rate else { return };
+    let took = seconds(results.took);
+    let asked = rate.mean() * took;
+    let scheduled = results.tally.account.scheduled as f64;
+    let by_chance = match plan.arrival {
+        Arrival::Constant => AT_THE_ENDS,
+        Arrival::Poisson => AT_THE_ENDS.max(CHANCE * asked.sqrt()),
+    };
+    // Cut short, it is a ramp's beginning that was scheduled.
+    let is_ramp_cut = results.interrupted && rate.from != rate.to;
+    if !is_ramp_cut && asked - scheduled > by_chance.max(asked * (1.0 - ACHIEVED)) {
+        findings.invalid(format!(
+            "{:.0} messages/s were scheduled of {:.0} asked for: the generator fell behind",
+            scheduled / took,
+            rate.mean()
+        ));
+    }
+    let answered = results.answered(plan);
+    if scheduled - answered > AT_THE_ENDS.max(scheduled * (1.0 - ACHIEVED)) {
+        findings.invalid(format!(
+            "{:.0} messages/s were answered of {:.0} that were due ({:.1} %): {}",
+            answered / took,
+            scheduled / took,
+            answered / scheduled * 100.0,
+            cause(plan, results, busy)
+        ));
+    }
+}
+
+/// Why less was answered than was due.
+fn cause(plan: &Plan, results: &Results, busy: bool) -> String {
+    let account = &results.tally.account;
+    if account.shed > account.unsent + account.timeouts {
+        return format!("for {} messages there was no peer any more", account.shed);
+    }
+    let late = lag(results) > allowed_lag(results);
+    let server = match account.unsent {
+        0 => "the server did not answer in time".into(),
+        unsent => format!(
+            "the server held them back, {unsent} were never sent with {} of each peer under way",
+            plan.depth
+        ),
+    };
+    match (late || busy, account.unsent + account.timeouts > 0) {
+        (false, _) => server,
+        (true, false) => "the generator fell behind".into(),
+        (true, true) => format!("the generator fell behind, and {server}"),
+    }
+}
+
+/// What went wrong with messages and peers.
+pub(super) fn failures(plan: &Plan, results: &Results, findings: &mut Findings) {
+    let tally = &results.tally;
+    if tally.wrong > 0 {
+        findings.invalid(format!("{} answers were wrong", tally.wrong));
+    }
+    let account = &tally.account;
+    let mut count = |failed: u64, all: u64, what: &str| {
+        if failed == 0 {
+            return;
+        }
+        let text = format!("{failed} {what}");
+        if failed as f64 > all as f64 * FAILED {
+            findings.invalid(text);
+        } else {
+            findings.suspect(text);
+        }
+    };
+    count(account.errors, account.scheduled, "messages failed");
+    count(account.timeouts, account.scheduled, "messages timed out");
+    count(account.shed, account.scheduled, "messages had no peer");
+    count(tally.lost, account.scheduled, "messages got no answer ever");
+    let peers = (results.complete + results.failed).max(plan.peers as u64);
+    count(results.failed, peers, "peers failed");
+}
+
+/// What the figures are of, other than what was asked for.
+pub(super) fn circumstances(
+    plan: &Plan,
+    results: &Results,
+    here: &Environment,
+    findings: &mut Findings,
+) {
+    if results.interrupted {
+        findings.suspect("it was interrupted");
+    }
+    if !here.is_optimised() {
+        findings.suspect("this is a debug build: cargo run --release is the one to measure");
+    }
+    let (used, fastest) = (results.kernel.name(), here.fastest.name());
+    if plan.over == Over::Sealed && used != fastest {
+        findings.note(format!(
+            "kernel {used} was used; this processor has {fastest}, too"
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sealwire::crypto::kernel::Kernel;
+
+    use super::super::{Grade, expect, judge, judged};
+    use super::*;
+    use crate::plan::Rate;
+    use crate::testing;
+    use crate::times;
+
+    /// Goal: a busy thread makes rates lower bounds; in an open loop it makes them
+    /// suspect, too. Method: a thread just under the bound, and one at it.
+    #[test]
+    fn busy_threads() {
+        for closed in [false, true] {
+            let of = |part: f64| {
+                judged(|plan, results| {
+                    if closed {
+                        plan.rate = None;
+                    }
+                    results.threads[1] = results.took.mul_f64(part);
+                })
+            };
+            let verdict = of(0.94);
+            expect(&verdict, Grade::Valid, "");
+            assert!(!verdict.at_least);
+            let verdict = of(0.96);
+            assert!(verdict.at_least);
+            if closed {
+                expect(&verdict, Grade::Valid, "");
+                assert!(verdict.notes[0].contains("ran 96 %"), "{verdict:?}");
+            } else {
+                expect(&verdict, Grade::Suspect, "ran 96 %");
+            }
+        }
+    }
+
+    /// Goal: a late generator is told, by how much it matters. Method: lags on
+    /// either side of both bounds; also where the response takes so long that more
+    /// does not show.
+    #[test]
+    fn late_generators() {
+        let of = |micros: u64, response: Option<u64>| {
+            judged(|_, results| {
+                let tally = &mut results.tally;
+                tally.lag.saturating_record_n(micros * 1000, 1000);
+                if let Some(millis) = response {
+                    let count = tally.response.len();
+                    tally.response = times::histogram();
+                    tally
+                        .response
+                        .saturating_record_n(millis * 1_000_000, count);
+                }
+            })
+        };
+        expect(&of(990, None), Grade::Valid, "");
+        expect(&of(1100, None), Grade::Suspect, "1.1 ms late at p99");
+        expect(&of(9900, None), Grade::Suspect, "late at p99");
+        expect(&of(10_100, None), Grade::Invalid, "late at p99");
+        expect(&of(3900, Some(40)), Grade::Valid, "");
+        expect(&of(4100, Some(40)), Grade::Suspect, "where 4.0 ms may be");
+    }
+
+    /// Goal: a rate that was not reached is told, and whose fault it was. Method:
+    /// fewer answers, just enough and too few, with each of the causes.
+    #[test]
+    fn the_rate_is_reached() {
+        let of = |missing: u64, change: &dyn Fn(&mut Results)| {
+            judged(|_, results| {
+                let from = results.rows.len() as u64;
+                for row in &mut results.rows {
+                    row.completed -= missing / from;
+                }
+                let account = &mut results.tally.account;
+                account.unsent = missing;
+                account.completed -= missing;
+                change(results);
+            })
+        };
+        expect(&of(200, &|_| {}), Grade::Valid, "");
+        let held = "the server held them back, 220 were never sent with 4 of each";
+        expect(&of(220, &|_| {}), Grade::Invalid, held);
+        let late = of(220, &|results| {
+            results.tally.account.completed += results.tally.account.unsent;
+            results.tally.account.unsent = 0;
+            results.threads[0] = results.took;
+        });
+        let told = "answered of 1000 that were due (98.9 %): the generator fell behind";
+        assert_eq!(late.grade, Grade::Invalid);
+        assert!(late.reasons[0].ends_with(told), "{late:?}");
+        let both = of(220, &|results| results.threads[0] = results.took);
+        let told = "the generator fell behind, and the server held them back";
+        assert!(both.reasons[0].contains(told), "{both:?}");
+        let backlog = of(220, &|results| {
+            results.tally.account.completed += results.tally.account.unsent;
+            results.tally.account.unsent = 0;
+        });
+        expect(
+            &backlog,
+            Grade::Invalid,
+            "the server did not answer in time",
+        );
+        let gone = of(220, &|results| {
+            let account = &mut results.tally.account;
+            account.shed = std::mem::take(&mut account.unsent);
+        });
+        let told = "for 220 messages there was no peer";
+        assert!(
+            gone.reasons.iter().any(|why| why.contains(told)),
+            "{gone:?}"
+        );
+    }
+
+    /// Goal: what was never scheduled is missed, too, but not what chance explains
+    /// or a closed loop does not ask for. Method: another rate than there was.
+    #[test]
+    fn the_schedule_is_kept() {
+        let of = |asked: f64, arrival| {
+            judged(|plan, _| {
+                plan.rate = Some(Rate {
+                    from: asked,
+                    to: asked,
+                });
+                plan.arrival = arrival;
+            })
+        };
+        expect(&of(1009.0, Arrival::Constant), Grade::Valid, "");
+        let told = "1000 messages/s were scheduled of 1020 asked for";
+        expect(&of(1020.0, Arrival::Constant), Grade::Invalid, told);
+        expect(&of(1020.0, Arrival::Poisson), Grade::Valid, "");
+        expect(
+            &of(1040.0, Arrival::Poisson),
+            Grade::Invalid,
+            "scheduled of",
+        );
+        expect(&judged(|plan, _| plan.rate = None), Grade::Valid, "");
+    }
+
+    /// Goal: one failure makes a run suspect, and more than one in a hundred makes
+    /// it invalid; a wrong answer always does. Method: each kind of failure.
+    #[test]
+    fn failures_are_told() {
+        type Change = fn(&mut Results, u64);
+        let kinds: [(&str, Change); 4] = [
+            ("messages failed", |results, count| {
+                results.tally.account.errors = count;
+                results.tally.account.completed -= count;
+            }),
+            ("messages timed out", |results, count| {
+                results.tally.account.timeouts = count;
+                results.tally.account.completed -= count;
+            }),
+            ("messages had no peer", |results, count| {
+                results.tally.account.shed = count;
+                results.tally.account.completed -= count;
+            }),
+            ("messages got no answer ever", |results, count| {
+                results.tally.lost = count;
+            }),
+        ];
+        for (told, change) in kinds {
+            let verdict = judged(|_, results| change(results, 200));
+            expect(&verdict, Grade::Suspect, told);
+            let verdict = judged(|_, results| change(results, 201));
+            expect(&verdict, Grade::Invalid, told);
+        }
+        let verdict = judged(|_, results| results.tally.wrong = 1);
+        expect(&verdict, Grade::Invalid, "1 answers were wrong");
+        let verdict = judged(|_, results| results.failed = 1);
+        expect(&verdict, Grade::Invalid, "1 peers failed");
+        let verdict = judged(|_, results| (results.complete, results.failed) = (999, 1));
+        expect(&verdict, Grade::Suspect, "1 peers failed");
+    }
+
+    /// Goal: an interrupted run and one of a debug build are suspect.
+    #[test]
+    fn circumstances_are_told() {
+        let verdict = judged(|_, results| results.interrupted = true);
+        expect(&verdict, Grade::Suspect, "interrupted");
+        let mut environment = testing::environment();
+        environment.profile = "debug";
+        let (plan, results) = (testing::plan(), testing::results());
+        let verdict = judge(&plan, &results, &[], &environment);
+        expect(&verdict, Grade::Suspect, "debug build");
+    }
+
+    /// Goal: a kernel that is not the fastest is named, and no more. Method: this
+    /// processor's fastest, for a run with its slowest.
+    #[test]
+    fn kernels_are_named() {
+        let mut environment = testing::environment();
+        let results = testing::results();
+        for fastest in Kernel::all() {
+            environment.fastest = fastest;
+            let mut plan = testing::plan();
+            let verdict = judge(&plan, &results, &[], &environment);
+            expect(&verdict, Grade::Valid, "");
+            let other = fastest.name() != results.kernel.name();
+            assert_eq!(verdict.notes.len(), usize::from(other), "{verdict:?}");
+            plan.over = Over::Plain;
+            let verdict = judge(&plan, &results, &[], &environment);
+            assert_eq!(verdict.notes, [""; 0]);
+        }
+    }
+}

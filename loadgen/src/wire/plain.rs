@@ -1,0 +1,54 @@
+//! TCP with no protection: the floor that all else is compared with.
+//!
+//! Bytes are read to where they are used, and written from where they lie.
+
+use std::io::{self, IoSlice};
+
+use super::codec::{Came, Codec};
+use super::socket::Socket;
+
+/// Bytes as they are.
+#[derive(Debug)]
+pub(crate) struct Plain;
+
+impl Codec for Plain {
+    type Setup = ();
+    type Room = ();
+
+    fn new((): &()) -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    fn is_open(&self) -> bool {
+        true
+    }
+
+    fn receive(&mut self, socket: &mut Socket, into: &mut [u8], (): &mut ()) -> io::Result<Came> {
+        let read = socket.read(into)?;
+        Ok(Came {
+            bytes: read.bytes,
+            drained: read.drained,
+            ended: read.bytes == 0,
+        })
+    }
+
+    fn send(
+        &mut self,
+        socket: &mut Socket,
+        parts: &[IoSlice<'_>],
+        (): &mut (),
+    ) -> io::Result<usize> {
+        match parts {
+            [] => Ok(0),
+            _ => socket.write(parts),
+        }
+    }
+
+    fn unsent(&self) -> usize {
+        0
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,218 @@
+//! Messages over the library: its event loop, and a mode of its endpoint that
+//! passes everything on to the [`Crew`].
+
+use std::collections::HashSet;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sealwire::conn::Outcome;
+use sealwire::endpoint::mode::{HandedOn, Message, Mode, Receivers};
+use sealwire::endpoint::transport::PeerId;
+use sealwire::endpoint::{Core, Endpoint, Event, Leaves, Setup};
+use sealwire::error::Error;
+use sealwire::limits::Limits;
+use sealwire::net::event_loop::{EventLoop, Report};
+use sealwire::span::Span;
+use sealwire::time::Time;
+
+use super::clock::Clock;
+use super::{Context, Link, Received, Wire};
+use crate::crew::Crew;
+use crate::pattern::Pattern;
+
+/// Sealed connections to one address.
+pub(crate) struct Sealed {
+    events: EventLoop<Adapter>,
+    address: SocketAddr,
+    clock: Clock,
+}
+
+/// Passes on what the endpoint tells.
+struct Adapter {
+    crew: Crew,
+    clock: Clock,
+    pattern: Pattern,
+    /// The pattern, once the endpoint has it.
+    pinned: Option<Span>,
+    /// Who was told that nothing follows; who said so first.
+    finished: HashSet<PeerId>,
+    ended_early: HashSet<PeerId>,
+}
+
+/// What waits to be sent is bounded by the load; how much memory that takes is no
+/// reason to give up on a server.
+fn unlimited() -> Limits {
+    Limits {
+        max_queue: usize::MAX / 4,
+        max_queued: usize::MAX / 4,
+        ..Limits::default()
+    }
+}
+
+impl Sealed {
+    /// No connection yet.
+    pub(crate) fn new(context: &Context<'_>, crew: Crew) -> io::Result<Self> {
+        let setup = Setup {
+            identity: Some(Arc::new(context.server.identity.clone())),
+            classic: None,
+            kernel: context.kernel,
+            limits: unlimited(),
+            leaves: Leaves::WhenStopped,
+            rng: rand::make_rng(),
+        };
+        let adapter = Adapter {
+            crew,
+            clock: context.clock,
+            pattern: context.pattern.clone(),
+            pinned: None,
+            finished: HashSet::new(),
+            ended_early: HashSet::new(),
+        };
+        Ok(Self {
+            events: EventLoop::new(Endpoint::new(setup, adapter))?,
+            address: context.address,
+            clock: context.clock,
+        })
+    }
+}
+
+impl Wire for Sealed {
+    fn connect(&mut self, from: Option<IpAddr>) -> io::Result<PeerId> {
+        self.events.connect(self.address, from)
+    }
+
+    fn turn(&mut self, until: Time) -> Result<(), Error> {
+        let left = until.since(self.clock.now());
+        if !left.is_zero() {
+            let at = self.events.now() + left;
+            let set = self.events.wake_at(at);
+            set.map_err(|error| Error::Local(format!("cannot set a timer: {error}")))?;
+        }
+        let at_most = if left.is_zero() {
+            Duration::ZERO
+        } else {
+            // The alarm is before that.
+            left + Duration::from_millis(1)
+        };
+        self.events.turn(Some(at_most))?;
+        for report in self.events.take_reports() {
+            let now = self.clock.now();
+            match report {
+                Report::Reached(peer, at) => {
+                    let at = self.clock.at(at);
+                    self.crew().connected(at, peer);
+                }
+                Report::Endpoint(Event::Refused(peer, outcome)) => {
+                    let why = outcome.map_err(|failure| failure.to_string());
+                    let ended = || Err("the server ended the connection early".into());
+                    self.crew().left(now, peer, why.and_then(|()| ended()));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn crew(&mut self) -> &mut Crew {
+        &mut self.events.endpoint_mut().mode_mut().crew
+    }
+
+    fn now(&self) -> Time {
+        self.clock.now()
+    }
+}
+
+impl Adapter {
+    /// Has the crew called with a link to `core`.
+    fn with_link(&mut self, core: &mut Core, call: impl FnOnce(&mut Crew, &mut dyn Link)) {
+        let pinned = *self
+            .pinned
+            .get_or_insert_with(|| core.pin(self.pattern.bytes()));
+        let mut link = CoreLink {
+            core,
+            pinned,
+            clock: self.clock,
+            finished: &mut self.finished,
+        };
+        call(&mut self.crew, &mut link);
+    }
+}
+
+impl Mode for Adapter {
+    /// Replies are always read, however much waits to be sent: the server may be
+    /// unable to take more before it has got rid of them.
+    fn receivers(&self) -> Receivers {
+        Receivers::Nobody
+    }
+
+    fn joined(&mut self, core: &mut Core, peer: PeerId) {
+        self.with_link(core, |crew, link| crew.joined(link, peer));
+    }
+
+    fn message(&mut self, core: &mut Core, peer: PeerId, message: Message<'_>) {
+        let now = self.clock.now();
+        if let [span] = message.spans() {
+            let parts = [core.bytes(*span)];
+            self.crew.message(now, peer, Received(&parts));
+        } else {
+            let parts: Vec<_> = message.spans().iter().map(|s| core.bytes(*s)).collect();
+            self.crew.message(now, peer, Received(&parts));
+        }
+        self.with_link(core, |crew, link| crew.go_on(link, peer));
+    }
+
+    /// A server says so first only if it ends the run.
+    fn fin(&mut self, core: &mut Core, peer: PeerId) -> HandedOn {
+        if !self.finished.contains(&peer) {
+            self.ended_early.insert(peer);
+        }
+        core.finish(peer);
+        HandedOn::Now
+    }
+
+    fn left(&mut self, _: &mut Core, peer: PeerId, outcome: &Outcome) {
+        self.finished.remove(&peer);
+        let outcome = match outcome {
+            Err(failure) => Err(failure.to_string()),
+            Ok(()) if self.ended_early.remove(&peer) => {
+                Err("the server ended the connection early".into())
+            }
+            Ok(()) => Ok(()),
+        };
+        self.crew.left(self.clock.now(), peer, outcome);
+    }
+
+    fn turn(&mut self, core: &mut Core) {
+        self.with_link(core, |crew, link| crew.turn(link));
+    }
+}
+
+/// Sends through an endpoint.
+struct CoreLink<'a> {
+    core: &'a mut Core,
+    pinned: Span,
+    clock: Clock,
+    finished: &'a mut HashSet<PeerId>,
+}
+
+impl Link for CoreLink<'_> {
+    fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    fn send(&mut self, peer: PeerId, part: Range<usize>) -> bool {
+        self.core.send_pinned(peer, self.pinned.slice(part))
+    }
+
+    fn waiting(&self, peer: PeerId) -> usize {
+        self.core.queued_for(peer)
+    }
+
+    fn finish(&mut self, peer: PeerId) {
+        self.finished.insert(peer);
+        self.core.finish(peer);
+    }
+}

@@ -1,0 +1,291 @@
+//! A thread of the generator: takes its share of the peers through a run, over one
+//! wire, and measures.
+//!
+//! Its peers join; it waits for the word to begin; it sends until the time is over;
+//! it waits for what is under way; its peers finish. What is sent is a
+//! [`Workload`](crate::workload::Workload)'s; who starts threads and puts together
+//! what they say, is [`crate::run`].
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError};
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use sealwire::error::Error;
+use sealwire::time::Time;
+
+use crate::crew::Attendance;
+use crate::limits::{COMPLETION, HANDSHAKES_AT_ONCE, REDRAW};
+use crate::plan::{Kind, Plan};
+use crate::results::Tally;
+use crate::sample;
+use crate::schedule::Window;
+use crate::wire::Wire;
+
+/// What a thread says.
+pub(crate) enum Said {
+    /// All of its peers have joined or failed.
+    Joined(Joining),
+    /// An interval of the measured time is over.
+    Interval(Interval),
+    /// All is over.
+    Done(Box<Done>),
+    /// It cannot go on.
+    Failed(Error),
+}
+
+/// How peers joined.
+pub(crate) struct Joining {
+    pub(crate) attendance: Attendance,
+    pub(crate) handshakes: Histogram<u64>,
+    pub(crate) last: Time,
+}
+
+/// What came in an interval.
+pub(crate) struct Interval {
+    pub(crate) index: usize,
+    pub(crate) responses: Histogram<u64>,
+    pub(crate) done: u64,
+    pub(crate) peers: u64,
+    /// Processor time of this thread.
+    pub(crate) used: Duration,
+}
+
+/// What came of a thread's share.
+pub(crate) struct Done {
+    pub(crate) tally: Tally,
+    pub(crate) attendance: Attendance,
+    /// The handshakes that came later, too.
+    pub(crate) handshakes: Histogram<u64>,
+    /// How long was measured.
+    pub(crate) took: Duration,
+    /// Processor time of this thread in the measured time.
+    pub(crate) used: Duration,
+}
+
+/// What a thread shows while it runs.
+#[derive(Debug, Default)]
+pub(crate) struct Gauge {
+    pub(crate) peers: AtomicU64,
+    pub(crate) failed: AtomicU64,
+    pub(crate) done: AtomicU64,
+}
+
+/// What a thread is given.
+pub(crate) struct Share {
+    pub(crate) plan: Plan,
+    /// How many of the peers are its own.
+    pub(crate) peers: usize,
+    /// How long an interval is.
+    pub(crate) row: Duration,
+    pub(crate) gauge: Arc<Gauge>,
+    /// The user wants it to end.
+    pub(crate) stop: Arc<AtomicBool>,
+    pub(crate) say: Sender<Said>,
+    pub(crate) begin: Receiver<Window>,
+}
+
+/// A thread's work.
+pub(crate) struct Worker {
+    share: Share,
+    wire: Box<dyn Wire + Send>,
+    begun: usize,
+    sources: Vec<IpAddr>,
+    done_before: u64,
+}
+
+impl Worker {
+    /// Does `share` over `wire`, and says how it goes.
+    pub(crate) fn work(share: Share, wire: Box<dyn Wire + Send>) {
+        let say = share.say.clone();
+        let worker = Self {
+            sources: share.plan.sources.clone(),
+            share,
+            wire,
+            begun: 0,
+            done_before: 0,
+        };
+        let said = match worker.run() {
+            Ok(Some(done)) => Said::Done(Box::new(done)),
+            Ok(None) => return,
+            Err(error) => Said::Failed(error),
+        };
+        // Who does not listen any more does not want to know.
+        let _ = say.send(said);
+    }
+
+    fn run(mut self) -> Result<Option<Done>, Error> {
+        self.join()?;
+        let Some(window) = self.wait()? else {
+            return Ok(None);
+        };
+        self.wire.crew().workload().begin(window);
+        self.until(window.measure)?;
+        let used = sample::thread_time();
+        self.measure(window)?;
+        let used = sample::thread_time().saturating_sub(used);
+        let took = self.wire.now().min(window.end).since(window.measure);
+        self.end()?;
+        let crew = self.wire.crew();
+        Ok(Some(Done {
+            tally: crew.workload().tally(),
+            attendance: crew.attendance().clone(),
+            handshakes: crew.handshakes().0.clone(),
+            took: crew.workload().took().unwrap_or(took),
+            used,
+        }))
+    }
+
+    // ---- phases ------------------------------------------------------------
+
+    /// Has all peers connect and join, unless the load itself is that they do.
+    fn join(&mut self) -> Result<(), Error> {
+        let wanted = match self.share.plan.kind {
+            Kind::Churn => 0,
+            _ => self.share.peers,
+        };
+        while self.begun < wanted || self.wire.crew().connecting() > 0 {
+            let waiting = self.wire.crew().connecting();
+            let most = wanted.min(self.begun + HANDSHAKES_AT_ONCE.saturating_sub(waiting));
+            self.connect(most - self.begun)?;
+            self.turn(None)?;
+            if self.is_stopped() {
+                break;
+            }
+        }
+        let crew = self.wire.crew();
+        let (handshakes, last) = crew.handshakes();
+        let joining = Joining {
+            attendance: crew.attendance().clone(),
+            handshakes: handshakes.clone(),
+            last,
+        };
+        let _ = self.share.say.send(Said::Joined(joining));
+        Ok(())
+    }
+
+    /// Waits for the word to begin; without one, nobody wants to know any more.
+    fn wait(&mut self) -> Result<Option<Window>, Error> {
+        loop {
+            match self.share.begin.try_recv() {
+                Ok(window) => return Ok(Some(window)),
+                Err(TryRecvError::Disconnected) => return Ok(None),
+                Err(TryRecvError::Empty) => {}
+            }
+            let soon = self.wire.now() + Duration::from_millis(1);
+            self.turn(Some(soon))?;
+        }
+    }
+
+    /// Measures, interval by interval.
+    fn measure(&mut self, window: Window) -> Result<(), Error> {
+        // What the warm-up brought is none of it.
+        self.wire.crew().workload().take_recent();
+        self.done_before = self.wire.crew().workload().done();
+        let mut used = sample::thread_time();
+        let mut until = window.measure;
+        for index in 0.. {
+            if until >= window.end || self.is_over() {
+                return Ok(());
+            }
+            until = (until + self.share.row).min(window.end);
+            self.until(until)?;
+            let now_used = sample::thread_time();
+            let crew = self.wire.crew();
+            let done = crew.workload().done();
+            let interval = Interval {
+                index,
+                responses: crew.workload().take_recent(),
+                done: done - self.done_before,
+                peers: crew.present() as u64,
+                used: now_used.saturating_sub(used),
+            };
+            self.done_before = done;
+            used = now_used;
+            let _ = self.share.say.send(Said::Interval(interval));
+        }
+        Ok(())
+    }
+
+    /// Waits for what is under way, then for peers to be complete.
+    fn end(&mut self) -> Result<(), Error> {
+        let now = self.wire.now();
+        self.wire.crew().workload().close(now);
+        let late = now + self.share.plan.timeout;
+        while self.wire.crew().workload().under_way() > 0 && self.wire.now() < late {
+            self.turn(Some(late))?;
+        }
+        let (now, stopped) = (self.wire.now(), self.is_stopped());
+        self.wire.crew().workload().stop(now, stopped);
+        self.wire.crew().finish();
+        // The crew hears of it in the next turn, and that is not to wait.
+        self.turn(Some(Time::ZERO))?;
+        let late = self.wire.now() + COMPLETION.max(self.share.plan.timeout);
+        while self.wire.crew().present() > 0 && self.wire.now() < late {
+            self.turn(Some(late))?;
+        }
+        let now = self.wire.now();
+        self.wire.crew().give_up(now);
+        Ok(())
+    }
+
+    // ---- turns -------------------------------------------------------------
+
+    /// Goes on until `time`, or the user wants it to end, or nobody is left.
+    fn until(&mut self, time: Time) -> Result<(), Error> {
+        while self.wire.now() < time && !self.is_over() {
+            let now = self.wire.now();
+            let wanted = self.wire.crew().workload().wanted(now);
+            self.connect(wanted)?;
+            self.turn(Some(time))?;
+        }
+        Ok(())
+    }
+
+    /// One turn, which waits until something happens, is due, or `at_most`.
+    fn turn(&mut self, at_most: Option<Time>) -> Result<(), Error> {
+        let now = self.wire.now();
+        let due = self.wire.crew().workload().next_due();
+        let until = [due, at_most, Some(now + REDRAW)];
+        let until = until.into_iter().flatten().min().unwrap_or(now);
+        self.wire.turn(until)?;
+        let crew = self.wire.crew();
+        let (peers, failed) = (crew.present() as u64, crew.attendance().failed);
+        let done = crew.workload().done();
+        self.share.gauge.peers.store(peers, Ordering::Relaxed);
+        self.share.gauge.failed.store(failed, Ordering::Relaxed);
+        self.share.gauge.done.store(done, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Has `count` more peers connect.
+    fn connect(&mut self, count: usize) -> Result<(), Error> {
+        for _ in 0..count {
+            let source = match &self.sources[..] {
+                [] => None,
+                sources => Some(sources[self.begun % sources.len()]),
+            };
+            self.begun += 1;
+            let now = self.wire.now();
+            let peer = self.wire.connect(source);
+            let peer = peer.map_err(|error| {
+                let from = source.map_or(String::new(), |source| format!(" from {source}"));
+                Error::Local(format!("cannot connect{from}: {error}"))
+            })?;
+            self.wire.crew().begin(now, peer);
+        }
+        Ok(())
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.share.stop.load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing more is to be had from going on.
+    fn is_over(&mut self) -> bool {
+        let churns = self.share.plan.kind == Kind::Churn;
+        self.is_stopped() || !churns && self.wire.crew().present() == 0
+    }
+}

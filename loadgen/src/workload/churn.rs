@@ -1,0 +1,258 @@
+//! Churn: connections come, say one thing, get it back, and go, each stage timed.
+//!
+//! A connection counts as a message does elsewhere: it is due, or begun when there is
+//! room for another; it is done when both sides have said that they are. `-c` is how
+//! many there are at once.
+
+use std::collections::HashMap;
+
+use hdrhistogram::Histogram;
+use sealwire::endpoint::transport::PeerId;
+use sealwire::time::Time;
+
+use super::pace::Pace;
+use super::{Part, Workload};
+use crate::meter::{Flight, Meter};
+use crate::pattern::Pattern;
+use crate::plan::Plan;
+use crate::results::Tally;
+use crate::schedule::{Schedule, Window};
+use crate::times;
+use crate::wire::{Link, Received};
+
+/// Has peers come and go.
+pub(crate) struct Churn {
+    plan: Plan,
+    pattern: Pattern,
+    part: Part,
+    begun: u64,
+    /// Those that are there, or on their way.
+    peers: HashMap<PeerId, Peer>,
+    load: Option<Load>,
+    done: u64,
+    wrong: u64,
+    lost: u64,
+    stopped: bool,
+}
+
+struct Load {
+    meter: Meter,
+    /// In an open loop, when the next is due to connect.
+    pace: Option<Pace>,
+    /// None is to be begun any more.
+    over: bool,
+}
+
+/// How far a connection is.
+#[derive(Debug, Clone, Copy)]
+struct Peer {
+    index: u64,
+    flight: Flight,
+    /// When it was there; when it was joined; when its message was back.
+    connected: Option<Time>,
+    joined: Option<Time>,
+    replied: Option<Time>,
+}
+
+impl Churn {
+    /// A thread's part of `plan`.
+    pub(crate) fn new(plan: Plan, pattern: Pattern, part: Part) -> Self {
+        Self {
+            plan,
+            pattern,
+            part,
+            begun: 0,
+            peers: HashMap::new(),
+            load: None,
+            done: 0,
+            wrong: 0,
+            lost: 0,
+            stopped: false,
+        }
+    }
+
+    /// Which message a connection sends.
+    fn message_of(&self, peer: &Peer) -> std::ops::Range<usize> {
+        self.pattern.part(self.part.first, peer.index)
+    }
+
+    /// Takes the times of a connection that is complete.
+    fn note_stages(tally: &mut Tally, peer: &Peer, now: Time) {
+        let stages = [
+            ("connect", Some(peer.flight.sent), peer.connected),
+            ("handshake", peer.connected, peer.joined),
+            ("first reply", peer.joined, peer.replied),
+            ("complete", peer.replied, Some(now)),
+        ];
+        for (name, from, to) in stages {
+            if let (Some(from), Some(to)) = (from, to) {
+                let times = tally.stages.entry(name).or_insert_with(times::histogram);
+                times.saturating_record(to.since(from).as_nanos() as u64);
+            }
+        }
+    }
+}
+
+impl Workload for Churn {
+    fn wanted(&mut self, now: Time) -> usize {
+        let room = self.part.peers.saturating_sub(self.peers.len());
+        match &self.load {
+            Some(load) if now >= load.meter.window().start && now < load.meter.window().end => {
+                match &load.pace {
+                    None => room,
+                    // One at a time: what is due behind it is seen to next.
+                    Some(pace) => {
+                        let due = pace.next().is_some_and(|due| due <= now);
+                        room.min(usize::from(due))
+                    }
+                }
+            }
+            _ => 0,
+        }
+    }
+
+    fn connecting(&mut self, now: Time, id: PeerId) {
+        let Some(load) = &mut self.load else {
+            return;
+        };
+        let (due, could) = match load.pace.as_mut().and_then(Pace::take) {
+            Some((due, could)) => (due, Some(could)),
+            None => (now, None),
+        };
+        let flight = Flight { due, sent: now };
+        load.meter.sent(flight, could);
+        let peer = Peer {
+            index: self.begun,
+            flight,
+            connected: None,
+            joined: None,
+            replied: None,
+        };
+        self.begun += 1;
+        self.peers.insert(id, peer);
+        if let Some(pace) = &mut load.pace {
+            pace.set_full(self.peers.len() >= self.part.peers);
+        }
+    }
+
+    fn connected(&mut self, now: Time, id: PeerId) {
+        if let Some(peer) = self.peers.get_mut(&id) {
+            // Whoever tells it may do so late, and joining says as much.
+            peer.connected = Some(peer.joined.map_or(now, |joined| joined.min(now)));
+        }
+    }
+
+    fn joined(&mut self, link: &mut dyn Link, id: PeerId) {
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.joined = Some(link.now());
+            let peer = *peer;
+            link.send(id, self.message_of(&peer));
+        }
+    }
+
+    fn begin(&mut self, window: Window) {
+        let schedule = Schedule::new(&self.plan, self.plan.threads, window);
+        self.load = Some(Load {
+            meter: Meter::new(window),
+            pace: schedule.map(|schedule| Pace::new(schedule.of(self.part.thread), window.start)),
+            over: false,
+        });
+    }
+
+    fn close(&mut self, now: Time) {
+        if let Some(load) = &mut self.load {
+            load.meter.close(now);
+        }
+    }
+
+    fn message(&mut self, now: Time, id: PeerId, message: Received<'_>) {
+        let Some(peer) = self.peers.get(&id).copied() else {
+            self.wrong += 1;
+            return;
+        };
+        let right = message.equals(&self.pattern.bytes()[self.message_of(&peer)]);
+        if right && peer.replied.is_none() {
+            self.peers
+                .entry(id)
+                .and_modify(|peer| peer.replied = Some(now));
+        } else {
+            self.wrong += 1;
+        }
+    }
+
+    fn go_on(&mut self, link: &mut dyn Link, id: PeerId) {
+        link.finish(id);
+    }
+
+    fn left(&mut self, now: Time, id: PeerId, complete: bool) {
+        let Some(peer) = self.peers.remove(&id) else {
+            return;
+        };
+        let Some(load) = self.load.as_mut().filter(|_| !self.stopped) else {
+            return;
+        };
+        load.over |= now >= load.meter.window().end;
+        if let Some(pace) = &mut load.pace {
+            pace.has_room(now);
+            pace.set_full(false);
+        }
+        if complete && peer.replied.is_some() {
+            self.done += 1;
+            let in_time = now.since(peer.flight.sent) <= self.plan.timeout;
+            load.meter.answered(peer.flight, now, in_time);
+            if load.meter.window().measures(peer.flight.due) {
+                Self::note_stages(&mut load.meter.tally, &peer, now);
+            }
+        } else {
+            self.lost += u64::from(peer.replied.is_none());
+            load.meter.failed(peer.flight, now);
+        }
+    }
+
+    fn turn(&mut self, _: &mut dyn Link) {}
+
+    fn next_due(&mut self) -> Option<Time> {
+        let load = self.load.as_ref().filter(|load| !load.over)?;
+        if self.peers.len() >= self.part.peers {
+            return None;
+        }
+        match &load.pace {
+            None => Some(load.meter.window().start),
+            Some(pace) => pace.next(),
+        }
+    }
+
+    fn under_way(&self) -> u64 {
+        self.load.as_ref().map_or(0, |load| load.meter.under_way())
+    }
+
+    fn done(&self) -> u64 {
+        self.done
+    }
+
+    fn take_recent(&mut self) -> Histogram<u64> {
+        let load = self.load.as_mut();
+        load.map_or_else(times::histogram, |load| load.meter.take_recent())
+    }
+
+    fn stop(&mut self, now: Time, cut_short: bool) {
+        self.stopped = true;
+        if let Some(load) = &mut self.load {
+            for peer in self.peers.values() {
+                self.lost += u64::from(peer.replied.is_none());
+                load.meter.unanswered(peer.flight, now, cut_short);
+            }
+            if let Some(pace) = &mut load.pace {
+                pace.never_send(&mut load.meter, now, false);
+            }
+            load.meter.move_on(now);
+        }
+    }
+
+    fn tally(&mut self) -> Tally {
+        let load = self.load.as_ref();
+        let mut tally = load.map_or_else(Tally::new, |load| load.meter.tally.clone());
+        (tally.wrong, tally.lost) = (self.wrong, self.lost);
+        tally
+    }
+}

@@ -1,0 +1,298 @@
+//! Echo: every message comes back as it was, in order.
+//!
+//! In a closed loop a peer keeps as many messages under way as it may. In an open
+//! one each message has a due time, fixed before; it waits only while as many are
+//! under way as may be, which counts as the server's doing. A reply that is missing
+//! or comes twice makes all that follow on its peer wrong, too: replies are in
+//! order, and none says which it is.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+
+use hdrhistogram::Histogram;
+use sealwire::endpoint::transport::PeerId;
+use sealwire::time::Time;
+
+use super::pace::Pace;
+use super::{Part, Workload};
+use crate::meter::{Flight, Meter};
+use crate::pattern::Pattern;
+use crate::plan::Plan;
+use crate::results::Tally;
+use crate::schedule::{Schedule, Window};
+use crate::times;
+use crate::wire::{Link, Received};
+
+/// Sends, compares, counts.
+pub(crate) struct Echo {
+    plan: Plan,
+    pattern: Pattern,
+    /// The number of the next peer that joins, among those of all threads.
+    next_index: usize,
+    peers: HashMap<PeerId, Peer>,
+    /// Since the load has begun.
+    load: Option<Load>,
+    counts: Counts,
+    stopped: bool,
+}
+
+/// What is measured, and who is due.
+struct Load {
+    meter: Meter,
+    /// In an open loop, who may send and is next due when.
+    due: BinaryHeap<Reverse<(Time, PeerId)>>,
+    /// The first messages have been sent.
+    started: bool,
+}
+
+/// Of all messages, measured or not.
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    answered: u64,
+    /// Replies other than what was due, and those that nobody waited for.
+    wrong: u64,
+    /// Never answered.
+    lost: u64,
+}
+
+/// What a peer is at.
+struct Peer {
+    index: usize,
+    sent: u64,
+    answered: u64,
+    /// Oldest first.
+    under_way: VecDeque<Flight>,
+    pace: Option<Pace>,
+}
+
+impl Echo {
+    /// A thread's part of `plan`.
+    pub(crate) fn new(plan: Plan, pattern: Pattern, part: Part) -> Self {
+        Self {
+            plan,
+            pattern,
+            next_index: part.first,
+            peers: HashMap::new(),
+            load: None,
+            counts: Counts::default(),
+            stopped: false,
+        }
+    }
+
+    /// Sends the first messages, or says when they are due.
+    fn start(&mut self, link: &mut dyn Link) {
+        let Some(load) = self.load.as_mut().filter(|load| !load.started) else {
+            return;
+        };
+        let now = link.now();
+        if now < load.meter.window().start {
+            return;
+        }
+        load.started = true;
+        let schedule = Schedule::new(&self.plan, self.plan.peers, *load.meter.window());
+        for (&id, peer) in &mut self.peers {
+            peer.pace = schedule.map(|schedule| Pace::new(schedule.of(peer.index), now));
+            match peer.pace.as_ref().map(Pace::next) {
+                Some(Some(at)) => load.due.push(Reverse((at, id))),
+                Some(None) => {}
+                None => {
+                    for _ in 0..self.plan.depth {
+                        peer.send(id, &self.pattern, load, link);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Peer {
+    /// Sends the next message, unless the load has ended; says whether it left.
+    fn send(
+        &mut self,
+        id: PeerId,
+        pattern: &Pattern,
+        load: &mut Load,
+        link: &mut dyn Link,
+    ) -> bool {
+        let now = link.now();
+        if now >= load.meter.window().end {
+            return false;
+        }
+        let part = pattern.part(self.index, self.sent);
+        if !link.send(id, part) {
+            return false;
+        }
+        let (due, could) = match self.pace.as_mut().and_then(Pace::take) {
+            Some((due, could)) => (due, Some(could)),
+            None => (now, None),
+        };
+        let flight = Flight { due, sent: now };
+        self.sent += 1;
+        self.under_way.push_back(flight);
+        load.meter.sent(flight, could);
+        true
+    }
+
+    /// What is left of an open loop is never sent.
+    fn never_send(&mut self, meter: &mut Meter, now: Time, gone: bool) {
+        if let Some(pace) = &mut self.pace {
+            pace.never_send(meter, now, gone);
+        }
+    }
+}
+
+impl Workload for Echo {
+    fn joined(&mut self, _: &mut dyn Link, id: PeerId) {
+        let peer = Peer {
+            index: self.next_index,
+            sent: 0,
+            answered: 0,
+            under_way: VecDeque::with_capacity(self.plan.depth),
+            pace: None,
+        };
+        self.next_index += 1;
+        self.peers.insert(id, peer);
+    }
+
+    fn begin(&mut self, window: Window) {
+        self.load = Some(Load {
+            meter: Meter::new(window),
+            due: BinaryHeap::new(),
+            started: false,
+        });
+    }
+
+    fn close(&mut self, now: Time) {
+        if let Some(load) = &mut self.load {
+            load.meter.close(now);
+        }
+    }
+
+    fn message(&mut self, now: Time, id: PeerId, message: Received<'_>) {
+        let peer = self.peers.get_mut(&id);
+        let (Some(peer), Some(load)) = (peer, &mut self.load) else {
+            self.counts.wrong += 1;
+            return;
+        };
+        let Some(flight) = peer.under_way.pop_front() else {
+            self.counts.wrong += 1;
+            return;
+        };
+        if let Some(pace) = &mut peer.pace {
+            pace.has_room(now);
+        }
+        let wanted = self.pattern.part(peer.index, peer.answered);
+        peer.answered += 1;
+        self.counts.answered += 1;
+        if message.equals(&self.pattern.bytes()[wanted]) {
+            let in_time = now.since(flight.sent) <= self.plan.timeout;
+            load.meter.answered(flight, now, in_time);
+        } else {
+            self.counts.wrong += 1;
+            load.meter.failed(flight, now);
+        }
+    }
+
+    fn go_on(&mut self, link: &mut dyn Link, id: PeerId) {
+        let peer = self.peers.get_mut(&id);
+        let (Some(peer), Some(load)) = (peer, &mut self.load) else {
+            return;
+        };
+        match &mut peer.pace {
+            None => {
+                while peer.under_way.len() < self.plan.depth
+                    && peer.send(id, &self.pattern, load, link)
+                {}
+            }
+            // It had to wait if as many were under way as may be.
+            Some(pace) if pace.waits() => {
+                pace.set_full(false);
+                load.due.extend(pace.next().map(|at| Reverse((at, id))));
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn left(&mut self, now: Time, id: PeerId, _: bool) {
+        let Some(mut peer) = self.peers.remove(&id) else {
+            return;
+        };
+        self.counts.lost += peer.under_way.len() as u64;
+        if let Some(load) = self.load.as_mut().filter(|_| !self.stopped) {
+            for flight in peer.under_way.drain(..) {
+                load.meter.failed(flight, now);
+            }
+            peer.never_send(&mut load.meter, now, true);
+        }
+    }
+
+    fn turn(&mut self, link: &mut dyn Link) {
+        self.start(link);
+        let Some(load) = &mut self.load else {
+            return;
+        };
+        while let Some(&Reverse((at, id))) = load.due.peek()
+            && at <= link.now()
+        {
+            load.due.pop();
+            // It may have left.
+            let Some(peer) = self.peers.get_mut(&id) else {
+                continue;
+            };
+            if !peer.send(id, &self.pattern, load, link) {
+                continue;
+            }
+            let Some(pace) = &mut peer.pace else {
+                continue;
+            };
+            let full = peer.under_way.len() == self.plan.depth;
+            pace.set_full(full);
+            if !full {
+                load.due.extend(pace.next().map(|at| Reverse((at, id))));
+            }
+        }
+    }
+
+    fn next_due(&mut self) -> Option<Time> {
+        let load = self.load.as_ref()?;
+        if !load.started {
+            return Some(load.meter.window().start);
+        }
+        load.due.peek().map(|Reverse((at, _))| *at)
+    }
+
+    fn under_way(&self) -> u64 {
+        self.load.as_ref().map_or(0, |load| load.meter.under_way())
+    }
+
+    fn done(&self) -> u64 {
+        self.counts.answered
+    }
+
+    fn take_recent(&mut self) -> Histogram<u64> {
+        let load = self.load.as_mut();
+        load.map_or_else(times::histogram, |load| load.meter.take_recent())
+    }
+
+    fn stop(&mut self, now: Time, cut_short: bool) {
+        self.stopped = true;
+        let Some(load) = &mut self.load else {
+            return;
+        };
+        for peer in self.peers.values_mut() {
+            self.counts.lost += peer.under_way.len() as u64;
+            for flight in peer.under_way.drain(..) {
+                load.meter.unanswered(flight, now, cut_short);
+            }
+            peer.never_send(&mut load.meter, now, false);
+        }
+        load.meter.move_on(now);
+    }
+
+    fn tally(&mut self) -> Tally {
+        let load = self.load.as_ref();
+        let mut tally = load.map_or_else(Tally::new, |load| load.meter.tally.clone());
+        (tally.wrong, tally.lost) = (self.counts.wrong, self.counts.lost);
+        tally
+    }
+}

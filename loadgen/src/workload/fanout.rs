@@ -1,0 +1,353 @@
+//! Fanout: publishers' messages go through a relay to all subscribers.
+//!
+//! A message is done when every subscriber has had it. Who sent it, and which it is,
+//! its first bytes tell: each publisher has its own places of the random pattern. A
+//! gap is a loss, and what comes again or too late a duplicate.
+
+use std::collections::{HashMap, VecDeque};
+
+use hdrhistogram::Histogram;
+use sealwire::endpoint::transport::PeerId;
+use sealwire::time::Time;
+
+use super::Workload;
+use super::pace::Pace;
+use crate::limits::PLACES;
+use crate::meter::{Flight, Meter};
+use crate::pattern::Pattern;
+use crate::plan::Plan;
+use crate::results::Tally;
+use crate::schedule::{Schedule, Window};
+use crate::times;
+use crate::wire::{Link, Received};
+
+/// Publishes, and follows what becomes of it.
+pub(crate) struct Fanout {
+    plan: Plan,
+    pattern: Pattern,
+    /// Which publisher's which message, modulo [`Self::cycle`], begins so.
+    starts: HashMap<[u8; 8], (usize, u64)>,
+    publishers: Vec<Publisher>,
+    /// For each publisher, the number of the message that is next.
+    subscribers: HashMap<PeerId, Vec<u64>>,
+    meter: Option<Meter>,
+    started: bool,
+    over: bool,
+    stopped: bool,
+    done: u64,
+    counts: Counts,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    deliveries: u64,
+    lost: u64,
+    duplicates: u64,
+    wrong: u64,
+}
+
+struct Publisher {
+    id: PeerId,
+    /// The number of the oldest message that is under way.
+    first: u64,
+    under_way: VecDeque<Message>,
+    pace: Option<Pace>,
+    gone: bool,
+}
+
+/// A message under way.
+struct Message {
+    flight: Flight,
+    /// How many were to have it, have it, and will not.
+    wanted: u64,
+    had: u64,
+    missed: u64,
+}
+
+impl Publisher {
+    fn next(&self) -> u64 {
+        self.first + self.under_way.len() as u64
+    }
+}
+
+impl Fanout {
+    /// All of `plan`: it has one thread.
+    pub(crate) fn new(plan: Plan, pattern: Pattern) -> Self {
+        let mut fanout = Self {
+            plan,
+            pattern,
+            starts: HashMap::new(),
+            publishers: Vec::new(),
+            subscribers: HashMap::new(),
+            meter: None,
+            started: false,
+            over: false,
+            stopped: false,
+            done: 0,
+            counts: Counts::default(),
+        };
+        for publisher in 0..fanout.plan.publishers {
+            for index in 0..fanout.cycle() {
+                let part = fanout.part(publisher, index);
+                let start = fanout.pattern.bytes()[part].first_chunk();
+                let start = *start.expect("as long as the command line wants it");
+                fanout.starts.insert(start, (publisher, index));
+            }
+        }
+        fanout
+    }
+
+    /// After so many messages a publisher's first one comes again.
+    fn cycle(&self) -> u64 {
+        (PLACES / self.plan.publishers) as u64
+    }
+
+    fn part(&self, publisher: usize, index: u64) -> std::ops::Range<usize> {
+        let cycle = self.cycle();
+        self.pattern.at(publisher as u64 * cycle + index % cycle)
+    }
+
+    /// Sends a publisher's next message.
+    fn send(&mut self, publisher: usize, link: &mut dyn Link) -> bool {
+        let part = self.part(publisher, self.publishers[publisher].next());
+        let (Some(meter), now) = (&mut self.meter, link.now()) else {
+            return false;
+        };
+        let publisher = &mut self.publishers[publisher];
+        if now >= meter.window().end || !link.send(publisher.id, part) {
+            return false;
+        }
+        let (due, could) = match publisher.pace.as_mut().and_then(Pace::take) {
+            Some((due, could)) => (due, Some(could)),
+            None => (now, None),
+        };
+        let flight = Flight { due, sent: now };
+        meter.sent(flight, could);
+        publisher.under_way.push_back(Message {
+            flight,
+            wanted: self.subscribers.len() as u64,
+            had: 0,
+            missed: 0,
+        });
+        if let Some(pace) = &mut publisher.pace {
+            pace.set_full(publisher.under_way.len() >= self.plan.depth);
+        }
+        true
+    }
+
+    /// A subscriber has, or will never have, message `index` of `publisher`.
+    fn note(&mut self, now: Time, publisher: usize, index: u64, has: bool) {
+        let publisher = &mut self.publishers[publisher];
+        let place = index.checked_sub(publisher.first);
+        let message = place.and_then(|place| publisher.under_way.get_mut(place as usize));
+        let (Some(message), Some(meter)) = (message, &mut self.meter) else {
+            return;
+        };
+        if has {
+            message.had += 1;
+            let stage = match message.had {
+                1 => Some("first"),
+                had if had == message.wanted => Some("last"),
+                had if had == message.wanted.div_ceil(2) => Some("median"),
+                _ => None,
+            };
+            if let Some(stage) = stage.filter(|_| meter.window().measures(message.flight.due)) {
+                let times = &mut meter.tally.stages;
+                let times = times.entry(stage).or_insert_with(times::histogram);
+                let took = now.since(message.flight.due).as_nanos();
+                times.saturating_record(took as u64);
+            }
+        } else {
+            message.missed += 1;
+        }
+        // In order: every subscriber has had those before, or never will.
+        while let Some(oldest) = publisher.under_way.front()
+            && oldest.had + oldest.missed >= oldest.wanted
+        {
+            if oldest.missed > 0 {
+                meter.failed(oldest.flight, now);
+            } else {
+                self.done += 1;
+                let in_time = now.since(oldest.flight.sent) <= self.plan.timeout;
+                meter.answered(oldest.flight, now, in_time);
+            }
+            publisher.under_way.pop_front();
+            publisher.first += 1;
+            if let Some(pace) = &mut publisher.pace {
+                pace.has_room(now);
+                pace.set_full(false);
+            }
+        }
+    }
+
+    /// Sends all that is due, or that there is room for.
+    fn send_due(&mut self, link: &mut dyn Link) {
+        for publisher in 0..self.publishers.len() {
+            loop {
+                let one = &self.publishers[publisher];
+                let room = one.under_way.len() < self.plan.depth && !one.gone;
+                let due = match &one.pace {
+                    None => true,
+                    Some(pace) => pace.next().is_some_and(|due| due <= link.now()),
+                };
+                if !room || !due || !self.send(publisher, link) {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+impl Workload for Fanout {
+    /// Those that come first publish.
+    fn joined(&mut self, _: &mut dyn Link, id: PeerId) {
+        if self.publishers.len() < self.plan.publishers {
+            self.publishers.push(Publisher {
+                id,
+                first: 0,
+                under_way: VecDeque::with_capacity(self.plan.depth),
+                pace: None,
+                gone: false,
+            });
+        } else {
+            self.subscribers.insert(id, vec![0; self.plan.publishers]);
+        }
+    }
+
+    fn begin(&mut self, window: Window) {
+        self.meter = Some(Meter::new(window));
+        let schedule = Schedule::new(&self.plan, self.publishers.len(), window);
+        for (index, publisher) in self.publishers.iter_mut().enumerate() {
+            publisher.pace = schedule.map(|all| Pace::new(all.of(index), window.start));
+        }
+    }
+
+    fn close(&mut self, now: Time) {
+        if let Some(meter) = &mut self.meter {
+            meter.close(now);
+        }
+    }
+
+    fn message(&mut self, now: Time, id: PeerId, message: Received<'_>) {
+        let cycle = self.cycle();
+        // Publishers have each other's messages, which are nobody's concern.
+        let Some(next) = self.subscribers.get_mut(&id) else {
+            return;
+        };
+        let known = message.start().and_then(|start| self.starts.get(start));
+        let Some(&(publisher, index)) = known else {
+            self.counts.wrong += 1;
+            return;
+        };
+        let expected = next[publisher];
+        let ahead = (index + cycle - expected % cycle) % cycle;
+        if ahead > cycle / 2 {
+            self.counts.duplicates += 1;
+            return;
+        }
+        next[publisher] = expected + ahead + 1;
+        self.counts.lost += ahead;
+        for missed in expected..expected + ahead {
+            self.note(now, publisher, missed, false);
+        }
+        let right = message.equals(&self.pattern.bytes()[self.part(publisher, index)]);
+        match right {
+            true => self.counts.deliveries += 1,
+            false => self.counts.wrong += 1,
+        }
+        self.note(now, publisher, expected + ahead, right);
+    }
+
+    fn left(&mut self, now: Time, id: PeerId, _: bool) {
+        if self.stopped {
+            self.subscribers.remove(&id);
+            return;
+        }
+        if let Some(next) = self.subscribers.remove(&id) {
+            for (publisher, next) in next.into_iter().enumerate() {
+                for missed in next..self.publishers[publisher].next() {
+                    self.counts.lost += 1;
+                    self.note(now, publisher, missed, false);
+                }
+            }
+        }
+        let publisher = self.publishers.iter_mut().find(|one| one.id == id);
+        if let (Some(publisher), Some(meter)) = (publisher, &mut self.meter) {
+            publisher.gone = true;
+            for message in publisher.under_way.drain(..) {
+                publisher.first += 1;
+                meter.failed(message.flight, now);
+            }
+            if let Some(pace) = &mut publisher.pace {
+                pace.never_send(meter, now, true);
+            }
+        }
+    }
+
+    fn turn(&mut self, link: &mut dyn Link) {
+        let Some(window) = self.meter.as_ref().map(Meter::window) else {
+            return;
+        };
+        let now = link.now();
+        self.over = now >= window.end;
+        self.started |= now >= window.start;
+        if self.started && !self.over {
+            self.send_due(link);
+        }
+    }
+
+    fn next_due(&mut self) -> Option<Time> {
+        let meter = self.meter.as_ref().filter(|_| !self.over)?;
+        if !self.started {
+            return Some(meter.window().start);
+        }
+        let paces = self.publishers.iter().filter_map(|one| one.pace.as_ref());
+        paces
+            .filter(|pace| !pace.waits())
+            .filter_map(Pace::next)
+            .min()
+    }
+
+    fn under_way(&self) -> u64 {
+        self.meter.as_ref().map_or(0, Meter::under_way)
+    }
+
+    fn done(&self) -> u64 {
+        self.done
+    }
+
+    fn take_recent(&mut self) -> Histogram<u64> {
+        let meter = self.meter.as_mut();
+        meter.map_or_else(times::histogram, Meter::take_recent)
+    }
+
+    fn stop(&mut self, now: Time, cut_short: bool) {
+        self.stopped = true;
+        let Some(meter) = &mut self.meter else {
+            return;
+        };
+        for publisher in &mut self.publishers {
+            publisher.first = publisher.next();
+            for message in publisher.under_way.drain(..) {
+                self.counts.lost += message.wanted - message.had - message.missed;
+                meter.unanswered(message.flight, now, cut_short);
+            }
+            if let Some(pace) = &mut publisher.pace {
+                pace.never_send(meter, now, publisher.gone);
+            }
+        }
+        meter.move_on(now);
+    }
+
+    fn tally(&mut self) -> Tally {
+        let meter = self.meter.as_ref();
+        let mut tally = meter.map_or_else(Tally::new, |meter| meter.tally.clone());
+        (tally.wrong, tally.lost) = (self.counts.wrong, self.counts.lost);
+        tally.counts = [
+            ("deliveries", self.counts.deliveries),
+            ("duplicates", self.counts.duplicates),
+        ]
+        .into();
+        tally
+    }
+}

@@ -1,0 +1,109 @@
+//! What is sent, when, and what must come back.
+//!
+//! A workload sees peers by name, a clock, and a [`Link`] to send through; no
+//! socket. So it runs on a made-up clock, too, as its tests do. Read next:
+//! [`echo`].
+
+mod churn;
+mod echo;
+mod fanout;
+mod pace;
+#[cfg(test)]
+mod simulation;
+mod sink;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use sealwire::endpoint::transport::PeerId;
+use sealwire::time::Time;
+
+use crate::pattern::Pattern;
+use crate::plan::{Kind, Plan};
+use crate::results::Tally;
+use crate::schedule::Window;
+use crate::wire::{Link, Received};
+
+/// Which peers are a thread's.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Part {
+    /// The number of the thread.
+    pub(crate) thread: usize,
+    /// The number of its first peer, among those of all threads.
+    pub(crate) first: usize,
+    pub(crate) peers: usize,
+}
+
+/// What the peers of `part` do in `plan`.
+pub(crate) fn new(plan: &Plan, pattern: &Pattern, part: Part) -> Box<dyn Workload> {
+    let (plan, pattern) = (plan.clone(), pattern.clone());
+    match plan.kind {
+        Kind::Echo | Kind::Idle => Box::new(echo::Echo::new(plan, pattern, part)),
+        Kind::Sink => Box::new(sink::Sink::new(plan, pattern, part)),
+        Kind::Fanout => Box::new(fanout::Fanout::new(plan, pattern)),
+        Kind::Churn => Box::new(churn::Churn::new(plan, pattern, part)),
+    }
+}
+
+/// What peers do.
+pub(crate) trait Workload: Send {
+    /// How many peers are to be begun now, within the load.
+    fn wanted(&mut self, _now: Time) -> usize {
+        0
+    }
+
+    /// `peer` begins to connect.
+    fn connecting(&mut self, _now: Time, _peer: PeerId) {}
+
+    /// The TCP connection of `peer` is there.
+    fn connected(&mut self, _now: Time, _peer: PeerId) {}
+
+    /// `peer` can be sent to.
+    fn joined(&mut self, link: &mut dyn Link, peer: PeerId);
+
+    /// Says when the load begins and ends.
+    fn begin(&mut self, window: Window);
+
+    /// The load ends `now`, if it has not ended before.
+    fn close(&mut self, now: Time);
+
+    /// `peer` said `message`; [`go_on`](Self::go_on) is called next, because what
+    /// sends also owns what came.
+    fn message(&mut self, now: Time, peer: PeerId, message: Received<'_>);
+
+    /// `peer` has said something, and can be answered.
+    fn go_on(&mut self, _link: &mut dyn Link, _peer: PeerId) {}
+
+    /// `peer` is gone, or was never there; `complete` if both sides had said that
+    /// they were done, and had everything.
+    fn left(&mut self, now: Time, peer: PeerId, complete: bool);
+
+    /// Called once in every turn, behind what came in.
+    fn turn(&mut self, link: &mut dyn Link);
+
+    /// When to be called even if nothing happens.
+    fn next_due(&mut self) -> Option<Time>;
+
+    /// Messages that wait for their answer.
+    fn under_way(&self) -> u64;
+
+    /// How long the measured time was, where that is not as planned.
+    fn took(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Messages done so far, measured or not, to be shown.
+    fn done(&self) -> u64;
+
+    /// Response times of what was done since this was called last.
+    fn take_recent(&mut self) -> Histogram<u64>;
+
+    /// No answer is waited for any more, `now`: `cut_short` by the user, or because all
+    /// time that they had is over. Peers are told next that nothing follows.
+    fn stop(&mut self, now: Time, cut_short: bool);
+
+    /// What came of it, when all is over.
+    fn tally(&mut self) -> Tally;
+}

@@ -1,0 +1,67 @@
+//! The pace of an open loop: when a sender's next message is due, and since when it
+//! could have been sent.
+
+use sealwire::time::Time;
+
+use crate::meter::Meter;
+use crate::schedule::Dues;
+
+/// A sender in an open loop.
+#[derive(Debug)]
+pub(super) struct Pace {
+    dues: Dues,
+    /// Of the next message, until the load ends.
+    next: Option<Time>,
+    /// As many are under way as may be; since when they are not.
+    full: bool,
+    free_since: Time,
+}
+
+impl Pace {
+    /// A sender with nothing under way.
+    pub(super) fn new(mut dues: Dues, now: Time) -> Self {
+        let next = dues.next();
+        Self {
+            dues,
+            next,
+            full: false,
+            free_since: now,
+        }
+    }
+
+    /// When the next message is due, until the load ends.
+    pub(super) fn next(&self) -> Option<Time> {
+        self.next
+    }
+
+    /// Whether as many are under way as may be.
+    pub(super) fn waits(&self) -> bool {
+        self.full
+    }
+
+    pub(super) fn set_full(&mut self, full: bool) {
+        self.full = full;
+    }
+
+    /// One less is under way; what was held up by that could be sent from now on.
+    pub(super) fn has_room(&mut self, now: Time) {
+        if self.full {
+            self.free_since = now;
+        }
+    }
+
+    /// Takes the message that is next: when it is due, and when it could have been
+    /// sent.
+    pub(super) fn take(&mut self) -> Option<(Time, Time)> {
+        let due = self.next?;
+        self.next = self.dues.next();
+        Some((due, due.max(self.free_since)))
+    }
+
+    /// What is left is never sent.
+    pub(super) fn never_send(&mut self, meter: &mut Meter, now: Time, gone: bool) {
+        while let Some((due, _)) = self.take() {
+            meter.never_sent(due, now, gone);
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Runs a workload on a made-up clock, against a made-up server.
+#![allow(clippy::unwrap_used)]
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::ops::Range;
+use std::time::Duration;
+
+use sealwire::endpoint::transport::PeerId;
+use sealwire::time::Time;
+
+use super::{Part, Workload};
+use crate::pattern::Pattern;
+use crate::plan::{Arrival, Kind, Over, Plan, Rate};
+use crate::results::Tally;
+use crate::schedule::Window;
+use crate::wire::{Link, Received};
+
+/// What the server does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Event {
+    /// Says the bytes to a peer.
+    Says(PeerId, Vec<u8>),
+    /// Its connection ends.
+    Leaves(PeerId, bool),
+    /// Only time passes.
+    Nothing,
+}
+
+/// A plan that tests change.
+pub(super) fn plan(kind: Kind) -> Plan {
+    Plan {
+        kind,
+        over: Over::Sealed,
+        peers: 64,
+        publishers: 1,
+        size: 64,
+        depth: 1,
+        rate: None,
+        arrival: Arrival::Constant,
+        duration: Duration::from_secs(2),
+        warmup: Duration::from_millis(500),
+        timeout: Duration::from_secs(1),
+        threads: 1,
+        sources: Vec::new(),
+        seed: 1,
+    }
+}
+
+pub(super) fn steady(rate: f64) -> Option<Rate> {
+    Some(Rate {
+        from: rate,
+        to: rate,
+    })
+}
+
+pub(super) fn peer(index: usize) -> PeerId {
+    PeerId::from_u64(index as u64)
+}
+
+/// Sends to nobody, but notes it.
+struct Sent {
+    now: Time,
+    pattern: Pattern,
+    sent: Vec<(PeerId, Range<usize>)>,
+    finished: Vec<PeerId>,
+}
+
+impl Link for Sent {
+    fn now(&self) -> Time {
+        self.now
+    }
+
+    fn send(&mut self, peer: PeerId, part: Range<usize>) -> bool {
+        self.sent.push((peer, part));
+        true
+    }
+
+    fn waiting(&self, _: PeerId) -> usize {
+        0
+    }
+
+    fn finish(&mut self, peer: PeerId) {
+        self.finished.push(peer);
+    }
+}
+
+/// A workload, and the server that it loads.
+pub(super) struct Simulation<S> {
+    pub(super) workload: Box<dyn Workload>,
+    pub(super) window: Window,
+    plan: Plan,
+    link: Sent,
+    /// What happens next; in the order of time, then of arrival.
+    events: BinaryHeap<Reverse<(Time, u64)>>,
+    known: Vec<Event>,
+    /// What the server does about a message: when, and what.
+    server: S,
+}
+
+impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
+    /// The peers of `plan` have joined at the beginning.
+    pub(super) fn new(plan: &Plan, server: S) -> Self {
+        let pattern = Pattern::new(plan.size);
+        let part = Part {
+            thread: 0,
+            first: 0,
+            peers: plan.all_peers(),
+        };
+        let mut simulation = Self {
+            workload: super::new(plan, &pattern, part),
+            window: Window::new(plan, Time::from_nanos(1000)),
+            plan: plan.clone(),
+            link: Sent {
+                now: Time::ZERO,
+                pattern,
+                sent: Vec::new(),
+                finished: Vec::new(),
+            },
+            events: BinaryHeap::new(),
+            known: Vec::new(),
+            server,
+        };
+        if plan.kind != Kind::Churn {
+            for index in 0..plan.all_peers() {
+                simulation
+                    .workload
+                    .joined(&mut simulation.link, peer(index));
+            }
+        }
+        simulation.workload.begin(simulation.window);
+        simulation
+    }
+
+    /// Has something happen.
+    pub(super) fn at(&mut self, time: Time, event: Event) {
+        let number = self.known.len() as u64;
+        self.known.push(event);
+        self.events.push(Reverse((time, number)));
+    }
+
+    /// Runs to the end, and says what was measured.
+    pub(super) fn run(mut self) -> Tally {
+        let late = self.window.end + self.plan.timeout;
+        loop {
+            self.workload.turn(&mut self.link);
+            self.deliver();
+            let next = self.events.peek().map(|Reverse((time, _))| *time);
+            let due = self.workload.next_due();
+            let Some(time) = [next, due].into_iter().flatten().min() else {
+                break;
+            };
+            if time >= late {
+                break;
+            }
+            // Time does not go back, and what is due at once takes a moment.
+            self.link.now = time.max(self.link.now + Duration::from_nanos(1));
+            while let Some(&Reverse((time, number))) = self.events.peek()
+                && time <= self.link.now
+            {
+                self.events.pop();
+                self.happen(self.known[number as usize].clone());
+            }
+        }
+        let now = self.link.now.max(late);
+        self.workload.stop(now, false);
+        for peer in std::mem::take(&mut self.link.finished) {
+            self.workload.left(now, peer, true);
+        }
+        self.workload.tally()
+    }
+
+    /// Hands the server what was sent.
+    fn deliver(&mut self) {
+        for (peer, part) in std::mem::take(&mut self.link.sent) {
+            let bytes = self.link.pattern.bytes()[part].to_vec();
+            for (time, event) in (self.server)(self.link.now, peer, &bytes) {
+                self.at(time, event);
+            }
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        let now = self.link.now;
+        match event {
+            Event::Says(peer, bytes) => {
+                self.workload.message(now, peer, Received(&[&bytes]));
+                self.workload.go_on(&mut self.link, peer);
+            }
+            Event::Leaves(peer, complete) => self.workload.left(now, peer, complete),
+            Event::Nothing => {}
+        }
+        self.deliver();
+    }
+}

@@ -1,0 +1,265 @@
+//! Workloads on a made-up clock: what they measure is what the server did.
+#![allow(clippy::unwrap_used)]
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use sealwire::endpoint::transport::PeerId;
+use sealwire::time::Time;
+
+use super::simulation::{Event, Simulation, peer, plan, steady};
+use crate::plan::{Arrival, Kind, Plan, Rate};
+
+const MS: Duration = Duration::from_millis(1);
+
+fn echo(now: Time, after: Duration, peer: PeerId, bytes: &[u8]) -> Vec<(Time, Event)> {
+    vec![(now + after, Event::Says(peer, bytes.to_vec()))]
+}
+
+/// How many of `times` are above `bound`.
+fn above(times: &hdrhistogram::Histogram<u64>, bound: Duration) -> u64 {
+    times.len() - times.count_between(0, bound.as_nanos() as u64)
+}
+
+/// Goal: a server that answers after a fixed time is measured to take that time, in
+/// both loops. Method: quantiles and mean within 2 %, by which histograms and
+/// clocks may differ.
+#[test]
+fn a_fixed_delay() {
+    for rate in [None, steady(6400.0)] {
+        let plan = Plan {
+            rate,
+            ..plan(Kind::Echo)
+        };
+        let tally = Simulation::new(&plan, |now, peer, bytes| echo(now, 3 * MS, peer, bytes)).run();
+        for times in [&tally.response, &tally.service] {
+            let values = [
+                times.value_at_quantile(0.01),
+                times.value_at_quantile(0.999),
+            ];
+            for value in values
+                .map(|nanos| nanos as f64)
+                .into_iter()
+                .chain([times.mean()])
+            {
+                assert!((value / 3e6 - 1.0).abs() < 0.02, "{value}");
+            }
+        }
+        assert!(tally.account.holds());
+        assert_eq!(tally.account.completed, tally.account.scheduled);
+        let most = if rate.is_some() {
+            6400 * 2
+        } else {
+            64 * 2000 / 3
+        };
+        assert!(
+            tally.account.completed.abs_diff(most) < 130,
+            "{:?}",
+            tally.account
+        );
+        // Little's law, to which nothing here is an exception.
+        let under_way = tally.under_way as f64 / 2e9;
+        let wanted = tally.account.completed as f64 / 2e9 * tally.service.mean();
+        assert!(
+            (under_way / wanted - 1.0).abs() < 0.02,
+            "{under_way}, {wanted}"
+        );
+    }
+}
+
+/// Goal: a pause of the server shows as what it does to everyone who had something to
+/// say meanwhile, and not only to those it kept waiting. Method: 200 ms without an
+/// answer, one message under way per peer; the schedule says how many are late, of
+/// which `response` has to hold 90 %; `service` sees one per peer at most.
+#[test]
+fn a_pause() {
+    let rate = 6400.0;
+    for arrival in [Arrival::Constant, Arrival::Poisson] {
+        let plan = Plan {
+            rate: steady(rate),
+            arrival,
+            ..plan(Kind::Echo)
+        };
+        let pause = Time::from_nanos(1_500_000_000);
+        let end = pause + 200 * MS;
+        let tally = Simulation::new(&plan, |now, peer, bytes| {
+            let answered = if now >= pause { now.max(end) } else { now };
+            echo(answered, MS, peer, bytes)
+        })
+        .run();
+        // Those due until 10 ms before its end are 10 ms late, and more.
+        let implied = rate * 0.190;
+        let late = above(&tally.response, 10 * MS);
+        assert!(
+            late as f64 >= 0.9 * implied,
+            "{arrival:?}: {late}, {implied}"
+        );
+        assert!(above(&tally.service, 10 * MS) <= 64);
+        assert_eq!(tally.account.completed, tally.account.scheduled);
+        // The generator was in time for all of it.
+        assert!(tally.lag.max() < 1000, "{}", tally.lag.max());
+    }
+}
+
+/// Goal: a server that is too slow for the rate is not made to look good: what was
+/// due and could not be sent is counted, and counts with its age. Method: one that
+/// answers half of what is asked for, in order.
+#[test]
+fn too_slow_a_server() {
+    let plan = Plan {
+        rate: steady(2000.0),
+        ..plan(Kind::Echo)
+    };
+    let free = RefCell::new(Time::ZERO);
+    let tally = Simulation::new(&plan, |now, peer, bytes| {
+        let mut free = free.borrow_mut();
+        *free = (*free).max(now) + MS;
+        let until = *free;
+        vec![(until, Event::Says(peer, bytes.to_vec()))]
+    })
+    .run();
+    let account = tally.account;
+    assert!(account.holds(), "{account:?}");
+    assert!(account.scheduled.abs_diff(4000) <= 1, "{account:?}");
+    assert!(account.completed < 2200, "{account:?}");
+    assert!(account.unsent > 1000, "{account:?}");
+    let p50 = Duration::from_nanos(tally.response.value_at_quantile(0.5));
+    assert!(p50 > 400 * MS, "{p50:?}");
+    let service = Duration::from_nanos(tally.service.value_at_quantile(0.99));
+    assert!(service < 70 * MS, "{service:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Goal: every message is accounted for, once, whatever a server does. Method: one
+    /// that by chance answers late, wrong, twice, never, or ends connections, cleanly or
+    /// not; all workloads that it may have, in both loops.
+    #[test]
+    fn the_account_holds(
+        seed: u64,
+        open: bool,
+        depth in 1_usize..5,
+        churns: bool,
+        poisson: bool,
+    ) {
+        let plan = Plan {
+            peers: 8,
+            depth: if churns { 1 } else { depth },
+            rate: open.then_some(Rate { from: 500.0, to: 3000.0 }),
+            arrival: if poisson { Arrival::Poisson } else { Arrival::Constant },
+            duration: Duration::from_millis(400),
+            warmup: Duration::from_millis(100),
+            timeout: Duration::from_millis(50),
+            ..plan(Kind::Echo)
+        };
+        let mut state = seed | 1;
+        let mut chance = move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            state >> 54
+        };
+        let mut last = HashMap::new();
+        let tally = Simulation::new(&plan, |now, peer, bytes| {
+            let delay = Duration::from_micros(200 + 100 * chance() % 20_000);
+            let at: &mut Time = last.entry(peer).or_insert(now);
+            *at = (*at).max(now + delay);
+            let says = |bytes: &[u8]| (*at, Event::Says(peer, bytes.to_vec()));
+            match chance() {
+                0 => vec![],
+                1 => vec![says(&bytes[1..])],
+                2 => vec![says(bytes), says(bytes)],
+                3 => vec![(*at, Event::Leaves(peer, false))],
+                4 => vec![says(bytes), (*at, Event::Leaves(peer, true))],
+                _ => vec![says(bytes)],
+            }
+        }).run();
+        prop_assert!(tally.account.holds(), "{:?}", tally.account);
+        prop_assert!(tally.account.scheduled > 0);
+        let within = tally.account.completed + tally.account.timeouts;
+        prop_assert!(tally.service.len() <= within);
+    }
+}
+
+/// Goal: what is cut short is under way, and no fault of the server. Method: stop
+/// while nothing is answered.
+#[test]
+fn cut_short() {
+    let plan = plan(Kind::Echo);
+    let mut simulation = Simulation::new(&plan, |_, _, _| Vec::new());
+    let until = simulation.window.measure;
+    simulation.at(until, Event::Nothing);
+    let tally = simulation.run();
+    assert!(tally.account.holds(), "{:?}", tally.account);
+    // Sent in the warm-up, so none of the measured.
+    assert_eq!(tally.account.scheduled, 0);
+    assert_eq!(tally.lost, 64);
+}
+
+/// Goal: losses, duplicates, and who had a message when, are told as they were.
+/// Method: three subscribers, to whom one message does not come, one comes twice, and
+/// all others come after 1, 2 and 5 ms.
+#[test]
+fn fanout() {
+    let plan = Plan {
+        peers: 3,
+        depth: 4,
+        rate: steady(100.0),
+        ..plan(Kind::Fanout)
+    };
+    let mut sent = 0;
+    let tally = Simulation::new(&plan, |now, _, bytes| {
+        sent += 1;
+        let mut all = Vec::new();
+        for (subscriber, millis) in [(1, 1), (2, 5), (3, 2)] {
+            let says = (
+                now + millis * MS,
+                Event::Says(peer(subscriber), bytes.to_vec()),
+            );
+            match (sent, subscriber) {
+                (100, 2) => {}
+                (120, 3) => all.extend([says.clone(), says]),
+                _ => all.push(says),
+            }
+        }
+        all
+    })
+    .run();
+    let account = tally.account;
+    assert!(account.holds(), "{account:?}");
+    assert_eq!((account.scheduled, account.errors), (200, 1), "{account:?}");
+    assert_eq!(account.completed, 199);
+    let (lost, wrong) = (tally.lost, tally.wrong);
+    let [duplicates, deliveries] = ["duplicates", "deliveries"].map(|name| tally.counts[name]);
+    assert_eq!((lost, duplicates, wrong), (1, 1, 0));
+    assert_eq!(deliveries, 250 * 3 - 1);
+    for (stage, millis) in [("first", 1.0), ("median", 2.0), ("last", 5.0)] {
+        let mean = tally.stages[stage].mean() / 1e6;
+        assert!((mean / millis - 1.0).abs() < 0.02, "{stage}: {mean}");
+    }
+}
+
+/// Goal: a publisher waits for no more than it may have under way, and a subscriber
+/// that leaves is waited for no longer. Method: one that never gets anything, and
+/// leaves.
+#[test]
+fn fanout_without_one() {
+    let plan = Plan {
+        peers: 3,
+        depth: 2,
+        ..plan(Kind::Fanout)
+    };
+    let mut simulation = Simulation::new(&plan, |now, _, bytes| {
+        let says = |index| (now + MS, Event::Says(peer(index), bytes.to_vec()));
+        vec![says(1), says(2)]
+    });
+    let leaves = simulation.window.measure + 500 * MS;
+    simulation.at(leaves, Event::Leaves(peer(3), false));
+    let tally = simulation.run();
+    let account = tally.account;
+    assert!(account.holds(), "{account:?}");
+    // Until then the two of the warm-up block it.
+    assert!(account.completed.abs_diff(2 * 1500) < 10, "{account:?}");
+    assert_eq!(tally.lost, 2);
+}
