@@ -90,6 +90,10 @@ pub const OUTPUT_SCRATCH: usize = 8 * SEAL_BUDGET;
 /// Most bytes read from one peer in one tick: four full records fill lanes when
 /// few peers stream, and no peer waits long for its turn.
 pub const READ_BUDGET: usize = 4 * MAX_RECORD;
+/// Bytes that the system keeps of a connection that we made, and cannot send yet:
+/// twice what the other side reads in a tick, so that it always has more to read. On
+/// loopback it is in the reader's time that what is kept beyond that is sent.
+pub const UNSENT: u32 = 2 * READ_BUDGET as u32;
 /// Most bytes sealed for one peer at a time; also what one slow socket may keep
 /// of a pooled buffer.
 pub const SEAL_BUDGET: usize = 4 * MAX_RECORD;

@@ -55,9 +55,6 @@ pub(crate) const IDLE_EVERY: Duration = Duration::from_secs(10);
 /// Publishers of a fanout: each has its own part of the pattern's places, of which
 /// some thousands must be left for what is under way.
 pub(crate) const SENDS_AT_ONCE: usize = 16;
-/// Bytes of each peer that the system keeps and cannot send yet: no more than wait
-/// for it here, so that there is always more.
-pub(crate) const UNSENT: u32 = STREAMED as u32;
 /// Pieces that one write to a socket gathers: as many small messages as fill some
 /// segments, and few enough that a list of them is made in no time.
 pub(crate) const GATHER: usize = 256;

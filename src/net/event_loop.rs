@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 use mio::{Events, Poll, Token, Waker};
 use rustix::io::Errno;
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 use super::alarm::Alarm;
 use super::clock::Clock;
@@ -29,7 +29,7 @@ use crate::endpoint::mode::Mode;
 use crate::endpoint::transport::{LocalId, PeerId};
 use crate::endpoint::{self, Cut, Endpoint};
 use crate::error::Error;
-use crate::limits::{ACCEPT_BUDGET, ACCEPT_PAUSE, EVENTS, MORE_EVENTS};
+use crate::limits::{ACCEPT_BUDGET, ACCEPT_PAUSE, EVENTS, MORE_EVENTS, UNSENT};
 use crate::time::Time;
 
 const WAKER: Token = Token(FIRST_RESERVED);
@@ -127,6 +127,7 @@ impl<M: Mode> EventLoop<M> {
             None => TcpStream::connect(address)?,
             Some(from) => connect_from(from, address)?,
         };
+        SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT)?;
         let peer = self.endpoint.dialled(self.clock.now());
         self.sockets.add(peer, socket, address)?;
         self.connecting.insert(peer);

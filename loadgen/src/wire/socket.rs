@@ -11,10 +11,8 @@ use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use sealwire::endpoint::transport::Read;
-use sealwire::limits::{KEEPALIVE_AFTER, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES};
+use sealwire::limits::{KEEPALIVE_AFTER, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES, UNSENT};
 use socket2::{Domain, SockRef, Socket as RawSocket, TcpKeepalive, Type};
-
-use crate::limits::UNSENT;
 
 /// Both directions: an idle one costs nothing, and a change costs a system call.
 const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
