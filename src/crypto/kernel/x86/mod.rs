@@ -28,6 +28,7 @@ mod text512;
 
 use std::arch::x86_64::__m128i;
 use std::cmp::Reverse;
+use std::slice;
 
 use self::aes::{IVS, Schedule, ivs};
 use self::aesni::AesNiEngine;
@@ -101,20 +102,32 @@ impl Features {
 
 /// Seals all of them.
 pub(super) fn seal(features: Features, records: &mut [Sealing<'_>]) {
+    if let [record] = records {
+        let records = prepare::<1>(features, slice::from_mut(record));
+        return run_alone(features, true, records);
+    }
     records.sort_unstable_by_key(|record| Reverse(record.body.len()));
     let count = records.len();
-    let records = records.chunks_mut(IVS).flat_map(|records| {
-        let ivs = ivs::<IVS>(features.aesni(), |i| {
-            let record = records.get(i).unwrap_or(&records[0]);
-            (&record.keys.x86().iv, record.sequence)
-        });
-        for record in &mut *records {
-            let end = record.body.len() - TAG;
-            pad(&mut record.body[..end], record.payload, record.kind);
-        }
-        records.iter_mut().zip(ivs).map(to_seal)
-    });
+    let records = records.chunks_mut(IVS);
+    let records = records.flat_map(|records| prepare::<IVS>(features, records));
     run(features, count, true, records);
+}
+
+/// Computes the IVs of up to `COUNT` records, and puts what is to be encrypted in its
+/// place.
+fn prepare<'a, const COUNT: usize>(
+    features: Features,
+    records: &'a mut [Sealing<'_>],
+) -> impl Iterator<Item = Record<'a>> {
+    let ivs = ivs::<COUNT>(features.aesni(), |i| {
+        let record = records.get(i).unwrap_or(&records[0]);
+        (&record.keys.x86().iv, record.sequence)
+    });
+    for record in &mut *records {
+        let end = record.body.len() - TAG;
+        pad(&mut record.body[..end], record.payload, record.kind);
+    }
+    records.iter_mut().zip(ivs).map(to_seal)
 }
 
 fn to_seal<'a>((record, iv): (&'a mut Sealing<'_>, __m128i)) -> Record<'a> {
@@ -155,7 +168,10 @@ pub(super) fn tags(features: Features, records: &mut [Checking<'_>]) {
         sequence: record.sequence,
         tag: &mut *record.tag,
     });
-    run(features, count, false, records);
+    match count {
+        1 => run_alone(features, false, records),
+        _ => run(features, count, false, records),
+    }
 }
 
 /// Decrypts `text`, whole blocks, in place.
@@ -178,7 +194,11 @@ fn run<'a>(
         Features::Avx512(token) if count > avx512::FEW => {
             work::<_, _, 4096>(&mut Avx512Engine::new(token), seals, records);
         }
-        _ if count > 1 => work::<_, { aesni::LANES }, 4096>(aesni, seals, records),
-        _ => work::<_, 1, 512>(aesni, seals, records),
+        _ => work::<_, { aesni::LANES }, 4096>(aesni, seals, records),
     }
+}
+
+/// A single record needs no lanes beside its own.
+fn run_alone<'a>(features: Features, seals: bool, records: impl Iterator<Item = Record<'a>>) {
+    work::<_, 1, 512>(&mut AesNiEngine(features.aesni()), seals, records);
 }
