@@ -24,7 +24,7 @@ pub(super) struct Waiting {
 
 /// What a handshake brings about.
 pub(super) struct Done {
-    pub(super) secrets: SessionSecrets,
+    pub(super) secrets: Box<SessionSecrets>,
     /// The server's hello, to be sent.
     pub(super) reply: Option<[u8; SERVER_HELLO]>,
 }

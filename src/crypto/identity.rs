@@ -10,6 +10,10 @@ use zeroize::Zeroizing;
 
 use super::dh::Private;
 use super::secret::SecretPair;
+use super::wipe::wiped;
+
+/// As deep as an agreement goes, and then some: most of it is the curve's.
+const AGREEMENT: usize = 8192;
 
 /// 32 bytes that are erased on drop.
 pub(super) type Key = Zeroizing<[u8; 32]>;
@@ -54,25 +58,28 @@ impl Identity {
     }
 
     /// The secrets of one connection; `None` when `public` is a low-order point.
-    /// `transcript` is the client's hello and the server's up to its tag.
+    /// `transcript` is the client's hello and the server's up to its tag. Boxed, so
+    /// that handing them on leaves no copies behind.
     pub fn agree(
         &self,
         private: &Private,
         public: [u8; 32],
         transcript: [&[u8]; 2],
-    ) -> Option<SessionSecrets> {
-        let shared = private.agree(public)?;
-        let master = extract(&self.prk[..], &shared[..]);
-        let hash: [u8; 32] = Sha256::new()
-            .chain_update(transcript[0])
-            .chain_update(transcript[1])
-            .finalize()
-            .into();
-        Some(SessionSecrets {
-            finished: expand_key(&master, b"sealwire/1 server finished", &hash),
-            client_to_server: expand_key(&master, b"sealwire/1 client to server", &hash),
-            server_to_client: expand_key(&master, b"sealwire/1 server to client", &hash),
-            hash,
+    ) -> Option<Box<SessionSecrets>> {
+        wiped::<AGREEMENT, _>(|| {
+            let shared = private.agree(public)?;
+            let master = extract(&self.prk[..], &shared[..]);
+            let hash: [u8; 32] = Sha256::new()
+                .chain_update(transcript[0])
+                .chain_update(transcript[1])
+                .finalize()
+                .into();
+            Some(Box::new(SessionSecrets {
+                finished: expand_key(&master, b"sealwire/1 server finished", &hash),
+                client_to_server: expand_key(&master, b"sealwire/1 client to server", &hash),
+                server_to_client: expand_key(&master, b"sealwire/1 server to client", &hash),
+                hash,
+            }))
         })
     }
 }

@@ -92,7 +92,7 @@ impl<K: RecordKeys> Entry<K> {
 
 /// As deep as keys are left on the stack when they are expanded and moved, and
 /// then some: 3.3 KiB were found in a release build.
-const STACK: usize = 4096;
+const STACK: usize = 5120;
 
 /// The keys of many connections, for one of the two directions.
 pub struct KeyStore<K> {

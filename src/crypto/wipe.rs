@@ -5,7 +5,8 @@ use zeroize::zeroize_stack;
 /// Does `work`, and overwrites what it left on the stack, down to `DEPTH` bytes
 /// below the caller's frame.
 ///
-/// How deep it goes is what a release build was seen to leave there.
+/// How deep it goes is what a release build was seen to leave there. A panic is not
+/// covered: nothing here catches one.
 pub(super) fn wiped<const DEPTH: usize, T>(work: impl FnOnce() -> T) -> T {
     let result = apart(work);
     zeroize_stack::<DEPTH>();

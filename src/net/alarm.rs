@@ -49,7 +49,6 @@ impl Alarm {
         if self.at == Some(at) {
             return Ok(());
         }
-        self.at = Some(at);
         #[cfg(target_os = "linux")]
         {
             use rustix::time::{Itimerspec, TimerfdTimerFlags, Timespec, timerfd_settime};
@@ -71,6 +70,7 @@ impl Alarm {
         }
         #[cfg(not(target_os = "linux"))]
         let _ = now;
+        self.at = Some(at);
         Ok(())
     }
 

@@ -129,7 +129,8 @@ impl<M: Mode> EventLoop<M> {
         };
         SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT)?;
         let peer = self.endpoint.dialled(self.clock.now());
-        self.sockets.add(peer, socket, address)?;
+        // Where this fails, so does the first read.
+        let _ = self.sockets.add(peer, socket, address);
         self.connecting.insert(peer);
         Ok(peer)
     }
@@ -294,7 +295,9 @@ impl<M: Mode> EventLoop<M> {
                     }
                     if event.is_writable() {
                         self.endpoint.writable(peer);
-                        if self.connecting.remove(&peer) {
+                        // A connection that was refused can be written to, as well.
+                        let there = !event.is_error() && !event.is_write_closed();
+                        if self.connecting.remove(&peer) && there {
                             self.reports.push(Report::Reached(peer, Instant::now()));
                         }
                     }

@@ -35,7 +35,7 @@ fn client_hello(service: Service, ephemeral: [u8; 32]) -> Vec<u8> {
 }
 
 /// The server's hello in answer to `client`, and the secrets it derives.
-fn server_hello(client: &[u8]) -> (Vec<u8>, SessionSecrets) {
+fn server_hello(client: &[u8]) -> (Vec<u8>, Box<SessionSecrets>) {
     let private = private("server_private");
     let fixed = hello::encode_server(&private.public());
     let public = ClientHello::parse(client.try_into().unwrap()).unwrap();

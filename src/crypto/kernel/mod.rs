@@ -57,7 +57,7 @@ impl Kernel {
     /// Seals every record. Their order may change.
     pub(super) fn seal(self, records: &mut [Sealing<'_>]) {
         match self.0 {
-            Choice::Portable => portable::seal(records),
+            Choice::Portable => wiped::<1024, _>(|| portable::seal(records)),
             Choice::X86(features) => x86::seal(features, records),
         }
     }
@@ -65,7 +65,7 @@ impl Kernel {
     /// Computes the tag of every record. Their order may change.
     pub(super) fn tags(self, records: &mut [Checking<'_>]) {
         match self.0 {
-            Choice::Portable => portable::tags(records),
+            Choice::Portable => wiped::<1024, _>(|| portable::tags(records)),
             Choice::X86(features) => x86::tags(features, records),
         }
     }
@@ -83,7 +83,8 @@ impl Kernel {
     pub(super) fn wiped(self, mut lens: impl Iterator<Item = usize>, work: impl FnOnce()) {
         match self.0 {
             Choice::Portable if lens.any(|len| len >= portable::MANY) => wiped::<6144, _>(work),
-            _ => wiped::<1024, _>(work),
+            Choice::Portable => wiped::<{ portable::STACK }, _>(work),
+            Choice::X86(_) => wiped::<1024, _>(work),
         }
     }
 

@@ -16,6 +16,9 @@ use crate::limits::{BLOCK, TAG};
 /// So many bytes are decrypted at once where there is VAES, and round keys and
 /// plaintext left deep in the stack.
 pub(super) const MANY: usize = 64 * BLOCK;
+/// As deep as anything else goes: where there is no AES unit, expanded round keys are
+/// there twice.
+pub(super) const STACK: usize = 2560;
 
 /// What one direction seals with for an epoch.
 pub(in crate::crypto) struct SealKeys {
