@@ -6,8 +6,8 @@ use super::{Checking, Material, Sealing};
 #[derive(Clone, Copy)]
 pub(super) enum Features {}
 
-/// None are made.
-pub(in crate::crypto) enum Keys {}
+/// None are made: that takes features.
+pub(in crate::crypto) struct Keys;
 
 impl Features {
     pub(super) fn detect() -> impl Iterator<Item = Self> {
