@@ -6,6 +6,7 @@
 //! [`super::batch`].
 
 use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use slab::Slab;
 use zeroize::Zeroizing;
@@ -94,12 +95,14 @@ impl<K: RecordKeys> Entry<K> {
 /// then some: 3.3 KiB were found in a release build.
 const STACK: usize = 5120;
 
+/// Of all stores, so that an id of one is none of another, even in the same slot.
+static GENERATIONS: AtomicU32 = AtomicU32::new(0);
+
 /// The keys of many connections, for one of the two directions.
 pub struct KeyStore<K> {
     /// Boxed, so that they stay where they are until they are erased there: what
     /// is moved leaves a copy behind.
     entries: Slab<Box<Entry<K>>>,
-    generation: u32,
     kernel: Kernel,
 }
 
@@ -108,7 +111,6 @@ impl<K: RecordKeys> KeyStore<K> {
     pub fn new(kernel: Kernel) -> Self {
         Self {
             entries: Slab::new(),
-            generation: 0,
             kernel,
         }
     }
@@ -116,11 +118,11 @@ impl<K: RecordKeys> KeyStore<K> {
     /// Expands the keys of a direction that stands at the start of `epoch`,
     /// whose secret this is.
     pub fn install(&mut self, secret: &[u8; 32], epoch: u64) -> Handle {
-        self.generation = self.generation.wrapping_add(1);
+        let generation = GENERATIONS.fetch_add(1, Ordering::Relaxed);
         let slot = wiped::<STACK, _>(|| {
             let (current, secret) = step(self.kernel, &Zeroizing::new(*secret));
             self.entries.insert(Box::new(Entry {
-                generation: self.generation,
+                generation,
                 epoch,
                 current,
                 next: None,
@@ -129,7 +131,7 @@ impl<K: RecordKeys> KeyStore<K> {
         });
         Handle(KeyId {
             slot: slot as u32,
-            generation: self.generation,
+            generation,
         })
     }
 
@@ -224,5 +226,21 @@ impl Keys {
             seal: KeyStore::new(kernel),
             open: KeyStore::new(kernel),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: keys of the wrong store are not used by mistake. Method: the first entry
+    /// of one, by the id of the first entry of another.
+    #[test]
+    #[should_panic(expected = "a batch outlived its keys")]
+    fn ids_of_another_store() {
+        let [mut one, mut other] = [(); 2].map(|()| KeyStore::<SealKeys>::new(Kernel::PORTABLE));
+        let _entry = one.install(&[1; 32], 0);
+        let id = other.install(&[2; 32], 0).id();
+        one.get(id, 0);
     }
 }
