@@ -54,9 +54,7 @@ impl Figure {
             }
             Self::P99 if results.tally.response.is_empty() => None,
             Self::P99 => Some(results.tally.response.value_at_quantile(0.99) as f64 / 1e3),
-            // Who comes and goes has no memory for long.
-            Self::Memory if plan.kind == Kind::Churn => None,
-            Self::Memory => results.bytes_per_peer().map(|bytes| bytes / 1024.0),
+            Self::Memory => results.bytes_per_peer(plan).map(|bytes| bytes / 1024.0),
         };
         figure.filter(|figure| figure.is_finite() && *figure > 0.0)
     }

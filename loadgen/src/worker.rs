@@ -7,6 +7,7 @@
 //! what they say, is [`crate::run`].
 
 use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
@@ -39,13 +40,17 @@ pub(crate) enum Said {
 /// How peers joined.
 pub(crate) struct Joining {
     pub(crate) attendance: Attendance,
-    pub(crate) handshakes: Histogram<u64>,
+    /// When the last one did.
     pub(crate) last: Time,
 }
 
 /// What came in an interval.
 pub(crate) struct Interval {
     pub(crate) index: usize,
+    /// When it ended, since measuring began, and how long it was: less than the
+    /// others if the run ended within it.
+    pub(crate) until: Duration,
+    pub(crate) took: Duration,
     pub(crate) responses: Histogram<u64>,
     pub(crate) done: u64,
     pub(crate) peers: u64,
@@ -59,6 +64,8 @@ pub(crate) struct Done {
     pub(crate) attendance: Attendance,
     /// The handshakes that came later, too.
     pub(crate) handshakes: Histogram<u64>,
+    /// How many intervals it told of.
+    pub(crate) intervals: usize,
     /// How long was measured.
     pub(crate) took: Duration,
     /// Processor time of this thread in the measured time.
@@ -94,6 +101,7 @@ pub(crate) struct Worker {
     begun: usize,
     sources: Vec<IpAddr>,
     done_before: u64,
+    intervals: usize,
 }
 
 impl Worker {
@@ -106,11 +114,15 @@ impl Worker {
             wire,
             begun: 0,
             done_before: 0,
+            intervals: 0,
         };
-        let said = match worker.run() {
-            Ok(Some(done)) => Said::Done(Box::new(done)),
-            Ok(None) => return,
-            Err(error) => Said::Failed(error),
+        // Nothing of a worker that panicked is looked at again; but if it said nothing,
+        // it would be waited for.
+        let said = match catch_unwind(AssertUnwindSafe(|| worker.run())) {
+            Ok(Ok(Some(done))) => Said::Done(Box::new(done)),
+            Ok(Ok(None)) => return,
+            Ok(Err(error)) => Said::Failed(error),
+            Err(_) => Said::Failed(Error::Local("a thread of the load tester panicked".into())),
         };
         // Who does not listen any more does not want to know.
         let _ = say.send(said);
@@ -133,6 +145,7 @@ impl Worker {
             tally: crew.workload().tally(),
             attendance: crew.attendance().clone(),
             handshakes: crew.handshakes().0.clone(),
+            intervals: self.intervals,
             took: crew.workload().took().unwrap_or(took),
             used,
         }))
@@ -146,9 +159,10 @@ impl Worker {
             Kind::Churn => 0,
             _ => self.share.peers,
         };
+        let at_once = (HANDSHAKES_AT_ONCE / self.share.plan.threads).max(1);
         while self.begun < wanted || self.wire.crew().connecting() > 0 {
             let waiting = self.wire.crew().connecting();
-            let most = wanted.min(self.begun + HANDSHAKES_AT_ONCE.saturating_sub(waiting));
+            let most = wanted.min(self.begun + at_once.saturating_sub(waiting));
             self.connect(most - self.begun)?;
             self.turn(None)?;
             if self.is_stopped() {
@@ -156,11 +170,9 @@ impl Worker {
             }
         }
         let crew = self.wire.crew();
-        let (handshakes, last) = crew.handshakes();
         let joining = Joining {
             attendance: crew.attendance().clone(),
-            handshakes: handshakes.clone(),
-            last,
+            last: crew.handshakes().1,
         };
         let _ = self.share.say.send(Said::Joined(joining));
         Ok(())
@@ -190,19 +202,24 @@ impl Worker {
             if until >= window.end || self.is_over() {
                 return Ok(());
             }
+            let from = until;
             until = (until + self.share.row).min(window.end);
             self.until(until)?;
+            let ended = until.min(self.wire.now());
             let now_used = sample::thread_time();
             let crew = self.wire.crew();
             let done = crew.workload().done();
             let interval = Interval {
                 index,
+                until: ended.since(window.measure),
+                took: ended.since(from),
                 responses: crew.workload().take_recent(),
                 done: done - self.done_before,
                 peers: crew.present() as u64,
                 used: now_used.saturating_sub(used),
             };
             self.done_before = done;
+            self.intervals += 1;
             used = now_used;
             let _ = self.share.say.send(Said::Interval(interval));
         }

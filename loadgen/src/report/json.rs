@@ -106,7 +106,7 @@ fn rates(report: &Report<'_>) -> Value {
         "messages_per_second": reached,
         "asked_messages_per_second": asked,
         "megabytes_per_second": results.megabytes_per_second(plan),
-        "handshakes_per_second": results.handshakes_per_second(),
+        "handshakes_per_second": results.handshakes_per_second(plan),
         "generator_busy": results.busy().collect::<Vec<_>>(),
         "interrupted": results.interrupted,
     })
@@ -155,7 +155,7 @@ fn server(report: &Report<'_>) -> Value {
         "server_cpu_us_per_message": cpu.map(|(user, system)| user + system),
         "server_user_us_per_message": cpu.map(|(user, _)| user),
         "server_system_us_per_message": cpu.map(|(_, system)| system),
-        "server_bytes_per_peer": results.bytes_per_peer(),
+        "server_bytes_per_peer": results.bytes_per_peer(plan),
         "server_voluntary_switches_per_second": switches.map(|(voluntary, _)| voluntary),
         "server_involuntary_switches_per_second": switches.map(|(_, involuntary)| involuntary),
         "server_empty": server.map(|server| usage(&server.empty)),

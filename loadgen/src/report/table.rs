@@ -171,7 +171,7 @@ fn counts(report: &Report<'_>, table: &mut Table) {
             results.joined,
             results.complete,
             results.failed,
-            results.handshakes_per_second()
+            results.handshakes_per_second(report.plan)
         ),
     );
 }
@@ -340,6 +340,7 @@ VALID
             churn.contains("rate            1000 connections/s of"),
             "{churn}"
         );
+        assert!(churn.contains(" 10.00 us per connection: "), "{churn}");
         let fanout = shown(|plan, results| {
             plan.kind = Kind::Fanout;
             plan.rate = Some(Rate {
