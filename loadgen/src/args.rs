@@ -16,7 +16,7 @@ use sealwire::limits::{Limits, MAX_PAYLOAD};
 use sealwire::net::rlimit::raise_descriptor_limit;
 
 use crate::limits::{
-    IDLE_EVERY, MAX_IN_FLIGHT, MAX_ROUNDS, MAX_THREADS, OTHER_DESCRIPTORS, SENDS_AT_ONCE,
+    IDLE_EVERY, MAX_IN_FLIGHT, MAX_PUBLISHERS, MAX_ROUNDS, MAX_THREADS, OTHER_DESCRIPTORS,
 };
 use crate::plan::{Arrival, Kind, Over, Plan, Rate};
 use crate::report::Outputs;
@@ -329,9 +329,9 @@ fn check(plan: &Plan, descriptors: u64) -> Result<(), Error> {
             limits.max_assembling
         ));
     }
-    if plan.kind == Kind::Fanout && (plan.publishers > SENDS_AT_ONCE || plan.size < 8) {
+    if plan.kind == Kind::Fanout && (plan.publishers > MAX_PUBLISHERS || plan.size < 8) {
         return usage(format!(
-            "fanout takes at most {SENDS_AT_ONCE} publishers, and messages of at least 8 bytes, by \
+            "fanout takes at most {MAX_PUBLISHERS} publishers, and messages of at least 8 bytes, by \
              which they are told apart"
         ));
     }

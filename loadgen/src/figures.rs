@@ -47,7 +47,14 @@ impl Results {
     /// How much of the measured time each of our threads ran: 1 is all of it.
     pub(crate) fn busy(&self) -> impl Iterator<Item = f64> {
         let took = seconds(self.took);
-        self.threads.iter().map(move |ran| seconds(*ran) / took)
+        self.threads.iter().map(move |one| seconds(one.ran) / took)
+    }
+
+    /// How much of it each had to wait for a processor.
+    pub(crate) fn waits(&self) -> impl Iterator<Item = f64> {
+        let took = seconds(self.took);
+        let waited = self.threads.iter().map(|one| one.waited.as_secs_f64());
+        waited.map(move |waited| waited / took)
     }
 
     /// Processor time of the server for each message: user, and system.

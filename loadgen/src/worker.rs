@@ -20,7 +20,7 @@ use sealwire::time::Time;
 use crate::crew::Attendance;
 use crate::limits::{COMPLETION, HANDSHAKES_AT_ONCE, REDRAW};
 use crate::plan::{Kind, Plan};
-use crate::results::Tally;
+use crate::results::{Tally, ThreadUse};
 use crate::sample;
 use crate::schedule::Window;
 use crate::wire::Wire;
@@ -68,8 +68,8 @@ pub(crate) struct Done {
     pub(crate) intervals: usize,
     /// How long was measured.
     pub(crate) took: Duration,
-    /// Processor time of this thread in the measured time.
-    pub(crate) used: Duration,
+    /// What this thread had in the measured time.
+    pub(crate) used: ThreadUse,
 }
 
 /// What a thread shows while it runs.
@@ -135,9 +135,9 @@ impl Worker {
         };
         self.wire.crew().workload().begin(window);
         self.until(window.measure)?;
-        let used = sample::thread_time();
+        let used = sample::thread_use();
         self.measure(window)?;
-        let used = sample::thread_time().saturating_sub(used);
+        let used = sample::thread_use().since(used);
         let took = self.wire.now().min(window.end).since(window.measure);
         self.end()?;
         let crew = self.wire.crew();
