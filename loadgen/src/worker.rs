@@ -14,6 +14,7 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use sealwire::endpoint::transport::PeerId;
 use sealwire::error::Error;
 use sealwire::time::Time;
 
@@ -24,6 +25,9 @@ use crate::results::{Tally, ThreadUse};
 use crate::sample;
 use crate::schedule::Window;
 use crate::wire::Wire;
+
+/// Who could not even begin to connect. Wires number their peers from the other end.
+const NOBODY: PeerId = PeerId::from_u64(u64::MAX);
 
 /// What a thread says.
 pub(crate) enum Said {
@@ -102,6 +106,10 @@ pub(crate) struct Worker {
     sources: Vec<IpAddr>,
     done_before: u64,
     intervals: usize,
+    /// When it is time to show how it stands, though nothing happens.
+    redraw: Time,
+    /// The load has begun.
+    loads: bool,
 }
 
 impl Worker {
@@ -115,6 +123,8 @@ impl Worker {
             begun: 0,
             done_before: 0,
             intervals: 0,
+            redraw: Time::ZERO,
+            loads: false,
         };
         // Nothing of a worker that panicked is looked at again; but if it said nothing,
         // it would be waited for.
@@ -134,6 +144,7 @@ impl Worker {
             return Ok(None);
         };
         self.wire.crew().workload().begin(window);
+        self.loads = true;
         self.until(window.measure)?;
         let used = sample::thread_use();
         self.measure(window)?;
@@ -265,7 +276,11 @@ impl Worker {
     fn turn(&mut self, at_most: Option<Time>) -> Result<(), Error> {
         let now = self.wire.now();
         let due = self.wire.crew().workload().next_due();
-        let until = [due, at_most, Some(now + REDRAW)];
+        // It stays the same for many turns, so that no timer is set anew in each.
+        if now >= self.redraw {
+            self.redraw = now + REDRAW;
+        }
+        let until = [due, at_most, Some(self.redraw)];
         let until = until.into_iter().flatten().min().unwrap_or(now);
         self.wire.turn(until)?;
         let crew = self.wire.crew();
@@ -287,11 +302,23 @@ impl Worker {
             self.begun += 1;
             let now = self.wire.now();
             let peer = self.wire.connect(source);
-            let peer = peer.map_err(|error| {
-                let from = source.map_or(String::new(), |source| format!(" from {source}"));
-                Error::Local(format!("cannot connect{from}: {error}"))
-            })?;
-            self.wire.crew().begin(now, peer);
+            let (peer, failure) = match peer {
+                Ok(peer) => (peer, None),
+                Err(error) => {
+                    let from = source.map_or(String::new(), |source| format!(" from {source}"));
+                    let why = format!("cannot connect{from}: {error}");
+                    if !self.loads {
+                        return Err(Error::Local(why));
+                    }
+                    // It is one of the load's connections, though it has no name.
+                    (NOBODY, Some(why))
+                }
+            };
+            let crew = self.wire.crew();
+            crew.begin(now, peer);
+            if let Some(why) = failure {
+                crew.left(now, peer, Err(why));
+            }
         }
         Ok(())
     }
@@ -306,3 +333,6 @@ impl Worker {
         self.is_stopped() || !churns && self.wire.crew().present() == 0
     }
 }
+
+#[cfg(test)]
+mod tests;
