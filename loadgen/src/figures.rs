@@ -30,6 +30,19 @@ impl Results {
         self.answered(plan) / seconds(self.took)
     }
 
+    /// How many more messages are under way at the end of the measured time than at its
+    /// beginning, though the server is as fast as ever: it has no warm-up that is as
+    /// long as a message takes, or the rate has risen. By the least that any took, so
+    /// that a server which falls behind is not excused by that.
+    pub(crate) fn more_under_way(&self, plan: &Plan) -> f64 {
+        let Some(rate) = plan.rate.filter(|_| !self.tally.service.is_empty()) else {
+            return 0.0;
+        };
+        let least = Duration::from_nanos(self.tally.service.min()).min(self.took);
+        let before = least.min(plan.warmup);
+        (rate.to * least.as_secs_f64() - rate.from * before.as_secs_f64()).max(0.0)
+    }
+
     /// Payload, one way.
     pub(crate) fn megabytes_per_second(&self, plan: &Plan) -> f64 {
         self.messages_per_second(plan) * plan.size as f64 / 1e6
