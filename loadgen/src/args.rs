@@ -3,6 +3,8 @@
 //! Refusals are one line in our words, name the option, and show no value: it
 //! may be a key that went astray. Opens no socket. Read next: [`crate::plan`].
 
+mod server;
+
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -16,7 +18,7 @@ use sealwire::limits::{Limits, MAX_PAYLOAD};
 use sealwire::net::rlimit::raise_descriptor_limit;
 
 use crate::limits::{
-    IDLE_EVERY, MAX_IN_FLIGHT, MAX_ROUNDS, MAX_THREADS, OTHER_DESCRIPTORS, SENDS_AT_ONCE,
+    IDLE_EVERY, MAX_IN_FLIGHT, MAX_PUBLISHERS, MAX_ROUNDS, MAX_THREADS, OTHER_DESCRIPTORS,
 };
 use crate::plan::{Arrival, Kind, Over, Plan, Rate};
 use crate::report::Outputs;
@@ -96,9 +98,9 @@ struct Args {
     #[arg(long, value_name = "PID", help_heading = "The server")]
     server_pid: Option<String>,
     /// What carries the messages: sealed, plain (TCP with no protection), tls (if
-    /// it was built with that)
-    #[arg(long, default_value = "sealed", help_heading = "The server")]
-    over: String,
+    /// it was built with that) [default: sealed]
+    #[arg(long, help_heading = "The server")]
+    over: Option<String>,
     #[command(flatten)]
     keys: KeyArgs,
     /// How many peers; for fanout, how many that receive
@@ -190,10 +192,10 @@ pub(crate) fn parse(
         _ => return usage("a word belongs to no option (see --help)"),
     };
     let plan = plan(&typed, kind, raise_descriptor_limit())?;
-    let (to, warnings) = server(&typed, env)?.unzip();
-    if compares && to.is_some() {
-        return usage("compare starts its servers itself; --to does not go with it");
+    if compares {
+        check_comparison(&typed, &plan)?;
     }
+    let (to, warnings) = server::find(&typed, env)?.unzip();
     let mut slos = Vec::new();
     for text in &typed.slo {
         slos.extend(Slo::parse(text)?);
@@ -231,7 +233,7 @@ fn kind(word: &str) -> Result<Kind, Error> {
 fn plan(typed: &Args, kind: Kind, descriptors: u64) -> Result<Plan, Error> {
     let plan = Plan {
         kind,
-        over: over(&typed.over)?,
+        over: typed.over.as_deref().map_or(Ok(Over::Sealed), over)?,
         peers: count("-c", &typed.peers)?,
         publishers: count("--publishers", &typed.publishers)?,
         size: size("-s", &typed.size, Limits::default().max_message)?,
@@ -291,6 +293,35 @@ fn sources(typed: &[String]) -> Result<Vec<IpAddr>, Error> {
         .collect()
 }
 
+/// Refuses what a comparison has no use for, and what one of its transports cannot do.
+fn check_comparison(typed: &Args, plan: &Plan) -> Result<(), Error> {
+    for (option, is_there) in [
+        ("--to", typed.to.is_some()),
+        ("--over", typed.over.is_some()),
+        ("--slo", !typed.slo.is_empty()),
+        ("--hdr", typed.hdr.is_some()),
+        ("--timeseries", typed.timeseries.is_some()),
+        ("-q", typed.quiet),
+    ] {
+        if is_there {
+            return usage(format!("{option} does not go with compare"));
+        }
+    }
+    let plain = Plan {
+        over: Over::Plain,
+        ..plan.clone()
+    };
+    check_size(&plain)
+}
+
+/// Refuses messages that nothing would tell apart.
+fn check_size(plan: &Plan) -> Result<(), Error> {
+    if plan.over != Over::Sealed && plan.size == 0 {
+        return usage("-s: an empty message is none where nothing tells messages apart");
+    }
+    Ok(())
+}
+
 /// Refuses what cannot be run, or would bring the machine down.
 fn check(plan: &Plan, descriptors: u64) -> Result<(), Error> {
     let limits = Limits::default();
@@ -306,9 +337,7 @@ fn check(plan: &Plan, descriptors: u64) -> Result<(), Error> {
     if plan.kind == Kind::Fanout && plan.threads > 1 {
         return usage("-t: fanout takes one thread: who has had a message is known to it");
     }
-    if plan.over != Over::Sealed && plan.size == 0 {
-        return usage("-s: an empty message is none where nothing tells messages apart");
-    }
+    check_size(plan)?;
     let most = descriptors.saturating_sub(OTHER_DESCRIPTORS);
     if plan.all_peers() as u64 > most {
         return usage(format!(
@@ -329,55 +358,13 @@ fn check(plan: &Plan, descriptors: u64) -> Result<(), Error> {
             limits.max_assembling
         ));
     }
-    if plan.kind == Kind::Fanout && (plan.publishers > SENDS_AT_ONCE || plan.size < 8) {
+    if plan.kind == Kind::Fanout && (plan.publishers > MAX_PUBLISHERS || plan.size < 8) {
         return usage(format!(
-            "fanout takes at most {SENDS_AT_ONCE} publishers, and messages of at least 8 bytes, by \
+            "fanout takes at most {MAX_PUBLISHERS} publishers, and messages of at least 8 bytes, by \
              which they are told apart"
         ));
     }
     Ok(())
-}
-
-/// The server that runs, if there is one, and what to tell the user about its
-/// keys.
-fn server(
-    typed: &Args,
-    env: &dyn Fn(&str) -> Option<OsString>,
-) -> Result<Option<(Server, Vec<String>)>, Error> {
-    let Some(to) = &typed.to else {
-        let keys = &typed.keys;
-        let named = keys.keys.is_some() || keys.name.is_some();
-        if named || keys.confkey.is_some() || keys.authkey.is_some() {
-            return usage("keys go with --to HOST:PORT; a server that is started gets new ones");
-        }
-        if typed.server_pid.is_some() {
-            return usage("--server-pid goes with --to HOST:PORT");
-        }
-        return Ok(None);
-    };
-    let Some((host, port)) = host_and_port(to) else {
-        return usage("--to: HOST:PORT is wanted, such as example.org:9999 or [::1]:9999");
-    };
-    let pid = typed.server_pid.as_deref();
-    let pid = pid.map(|pid| number("--server-pid", pid)).transpose()?;
-    let loaded = typed.keys.load(false, env)?;
-    let server = Server {
-        host: host.into(),
-        port,
-        identity: loaded.keys.native.expect("not classic"),
-        pid,
-        #[cfg(feature = "tls")]
-        certificate: None,
-    };
-    Ok(Some((server, loaded.warnings)))
-}
-
-/// The two parts of an address; one of IPv6 is in brackets.
-fn host_and_port(text: &str) -> Option<(&str, u16)> {
-    let (host, port) = text.rsplit_once(':')?;
-    let port = port.parse().ok().filter(|&port| port != 0)?;
-    let clear = !host.contains(':') || host.starts_with('[') && host.ends_with(']');
-    (clear && !host.is_empty()).then_some((host, port))
 }
 
 #[cfg(test)]

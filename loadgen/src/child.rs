@@ -6,6 +6,7 @@
 use std::env;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -58,6 +59,9 @@ impl OwnServer {
             .args(service.words())
             .env("SEALWIRE_CONFKEY", hex(&pair.confkey).as_str())
             .env("SEALWIRE_AUTHKEY", hex(&pair.authkey).as_str())
+            // A terminal sends its Ctrl-C to the whole group, and the server is to
+            // stay until the last reply.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

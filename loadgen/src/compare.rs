@@ -1,7 +1,7 @@
 //! The same load over every transport, in turns: what protection costs.
 //!
 //! A machine's speed changes from one minute to the next, so a round runs every
-//! transport once, ratios are taken within a round, and what is told is the median
+//! transport once, each round beginning with another one; ratios are taken within a round, and what is told is the median
 //! over rounds, with the least and the most. Each run has a server of its own.
 
 use std::collections::BTreeSet;
@@ -18,6 +18,7 @@ use crate::plan::{Kind, Over, Plan};
 use crate::report::{self, Outputs, headline, json};
 use crate::results::Results;
 use crate::run;
+use crate::times::Quantile;
 use crate::verdict::{self, Grade};
 
 /// What is compared.
@@ -52,29 +53,42 @@ impl Figure {
                 let used = results.server_us_per_message(plan);
                 used.map(|(user, system)| user + system)
             }
-            Self::P99 if results.tally.response.is_empty() => None,
-            Self::P99 => Some(results.tally.response.value_at_quantile(0.99) as f64 / 1e3),
-            // Who comes and goes has no memory for long.
-            Self::Memory if plan.kind == Kind::Churn => None,
-            Self::Memory => results.bytes_per_peer().map(|bytes| bytes / 1024.0),
+            Self::P99 => {
+                let nanos = Quantile::P99.of(&results.tally.response);
+                nanos.map(|nanos| nanos as f64 / 1e3)
+            }
+            Self::Memory => results.bytes_per_peer(plan).map(|bytes| bytes / 1024.0),
         };
-        figure.filter(|figure| figure.is_finite() && *figure > 0.0)
+        figure.filter(|figure| figure.is_finite())
     }
 }
 
 /// One run's figures, in the order of [`Figure::ALL`].
 type Run = [Option<f64>; Figure::ALL.len()];
 
-/// What came of it: for each transport, its runs, round by round.
+/// What came of a transport.
+#[derive(Debug)]
+struct Transport {
+    over: Over,
+    /// Round by round.
+    runs: Vec<Run>,
+    /// The worst of any run, and why.
+    grade: Grade,
+    reasons: BTreeSet<String>,
+    /// In some run the generator had no more to give.
+    at_least: bool,
+}
+
+/// What came of it.
 #[derive(Debug)]
 pub(crate) struct Comparison {
     plan: Plan,
-    runs: Vec<(Over, Vec<Run>)>,
-    /// Why figures may not be what they seem.
-    reasons: BTreeSet<String>,
+    rounds: usize,
+    transports: Vec<Transport>,
     /// Something was wrong or lost.
     faults: bool,
-    worst: Grade,
+    /// The user ended it before all rounds were over.
+    interrupted: bool,
 }
 
 /// Least, median, most.
@@ -84,7 +98,9 @@ impl Spread {
     fn of(mut values: Vec<f64>) -> Option<Self> {
         values.sort_unstable_by(f64::total_cmp);
         let (least, most) = (*values.first()?, *values.last()?);
-        Some(Self([least, values[values.len() / 2], most]))
+        let middle = [(values.len() - 1) / 2, values.len() / 2];
+        let median = middle.map(|at| values[at]).iter().sum::<f64>() / 2.0;
+        Some(Self([least, median, most]))
     }
 
     fn json(&self) -> Value {
@@ -100,23 +116,20 @@ pub(crate) fn compare(
     environment: &Environment,
     stop: &Arc<AtomicBool>,
 ) -> Result<Comparison, Error> {
-    let mut comparison = Comparison {
-        plan: plan.clone(),
-        runs: Over::ALL.iter().map(|&over| (over, Vec::new())).collect(),
-        reasons: BTreeSet::new(),
-        faults: false,
-        worst: Grade::Valid,
-    };
-    for round in 1..=rounds {
-        for index in 0..Over::ALL.len() {
+    let mut comparison = Comparison::new(plan, rounds);
+    for round in 0..rounds {
+        for turn in 0..Over::ALL.len() {
+            // What follows another run finds the machine as that left it.
+            let index = (round + turn) % Over::ALL.len();
             let over = Over::ALL[index];
             let plan = Plan {
                 over,
                 ..plan.clone()
             };
-            eprintln!("loadgen: round {round} of {rounds}, {}", over.name());
+            eprintln!("loadgen: round {} of {rounds}, {}", round + 1, over.name());
             let results = run::run(&plan, None, stop)?;
             if stop.load(Ordering::Relaxed) {
+                comparison.interrupted = true;
                 return Ok(comparison);
             }
             comparison.note(index, &plan, &results, environment);
@@ -125,39 +138,137 @@ pub(crate) fn compare(
     Ok(comparison)
 }
 
-impl Comparison {
-    fn note(&mut self, index: usize, plan: &Plan, results: &Results, environment: &Environment) {
-        let (over, runs) = &mut self.runs[index];
-        runs.push(Figure::ALL.map(|figure| figure.of(plan, results)));
-        self.faults |= report::found_faults(results);
-        let verdict = verdict::judge(plan, results, &[], environment);
-        self.worst = self.worst.max(verdict.grade);
-        for reason in verdict.reasons {
-            self.reasons.insert(format!("{}: {reason}", over.name()));
-        }
-    }
-
-    fn runs_of(&self, over: Over) -> &[Run] {
-        let found = self.runs.iter().find(|(one, _)| *one == over);
-        found.map_or(&[], |(_, runs)| runs)
-    }
-
-    fn figure(&self, over: Over, figure: Figure) -> Option<Spread> {
-        let values = self.runs_of(over).iter();
+impl Transport {
+    fn figure(&self, figure: Figure) -> Option<Spread> {
+        let values = self.runs.iter();
         Spread::of(values.filter_map(|run| run[figure as usize]).collect())
     }
 
-    /// Ours by another's, round by round.
-    fn ratio(&self, to: Over, figure: Figure) -> Option<Spread> {
-        let rounds = self.runs_of(Over::Sealed).iter().zip(self.runs_of(to));
-        let of =
-            |(ours, theirs): (&Run, &Run)| Some(ours[figure as usize]? / theirs[figure as usize]?);
+    /// This one's by another's, round by round.
+    fn ratio(&self, to: &Self, figure: Figure) -> Option<Spread> {
+        let rounds = self.runs.iter().zip(&to.runs);
+        let of = |(ours, theirs): (&Run, &Run)| {
+            let ratio = ours[figure as usize]? / theirs[figure as usize]?;
+            ratio.is_finite().then_some(ratio)
+        };
         Spread::of(rounds.filter_map(of).collect())
     }
 
-    fn others(&self) -> impl Iterator<Item = Over> {
-        let others = self.runs.iter().map(|(over, _)| *over);
-        others.filter(|over| *over != Over::Sealed)
+    fn row(&self) -> String {
+        let name = format!("{} ({} runs)", self.over.name(), self.runs.len());
+        let mut row = format!("{name:18}");
+        for figure in Figure::ALL {
+            let at_least = match figure {
+                Figure::Throughput if self.at_least => "at least ",
+                _ => "",
+            };
+            let cell = match self.figure(figure) {
+                Some(Spread([_, median, _])) => format!("{at_least}{}", number(median)),
+                None => "-".into(),
+            };
+            // Writing to a String does not fail.
+            let _ = write!(row, "{cell:>24}");
+        }
+        if !self.runs.is_empty() {
+            let _ = write!(row, "  {}", self.grade.name());
+        }
+        row + "\n"
+    }
+
+    fn json(&self, plan: &Plan) -> Value {
+        let mut value = named(plan, |figure| self.figure(figure));
+        value["runs"] = self.runs.len().into();
+        value["verdict"] = match self.runs.is_empty() {
+            true => Value::Null,
+            false => self.grade.name().into(),
+        };
+        value["at_least"] = self.at_least.into();
+        value
+    }
+}
+
+/// An object with the spread of every figure.
+fn named(plan: &Plan, spread: impl Fn(Figure) -> Option<Spread>) -> Value {
+    let one = |figure: Figure| {
+        let spread = spread(figure).map(|spread| spread.json());
+        (figure.names(plan).1.to_owned(), spread.into())
+    };
+    Value::Object(Figure::ALL.into_iter().map(one).collect())
+}
+
+impl Comparison {
+    fn new(plan: &Plan, rounds: usize) -> Self {
+        let transports = Over::ALL.iter().map(|&over| Transport {
+            over,
+            runs: Vec::new(),
+            grade: Grade::Valid,
+            reasons: BTreeSet::new(),
+            at_least: false,
+        });
+        Self {
+            plan: plan.clone(),
+            rounds,
+            transports: transports.collect(),
+            faults: false,
+            interrupted: false,
+        }
+    }
+
+    fn note(&mut self, index: usize, plan: &Plan, results: &Results, environment: &Environment) {
+        let verdict = verdict::judge(plan, results, &[], environment);
+        let transport = &mut self.transports[index];
+        let run = Figure::ALL.map(|figure| figure.of(plan, results));
+        transport.runs.push(run);
+        transport.grade = transport.grade.max(verdict.grade);
+        transport.reasons.extend(verdict.reasons);
+        transport.at_least |= verdict.at_least;
+        self.faults |= report::found_faults(results);
+    }
+
+    /// Ours, and each of those that it is compared with.
+    fn pairs(&self) -> impl Iterator<Item = (&Transport, &Transport)> {
+        let is_ours = |transport: &&Transport| transport.over == Over::Sealed;
+        let ours = self.transports.iter().find(is_ours);
+        let others = self.transports.iter().filter(move |one| !is_ours(one));
+        ours.into_iter()
+            .flat_map(move |ours| others.clone().map(move |other| (ours, other)))
+    }
+
+    /// The worst of all, and no more than suspect if it is not whole.
+    fn grade(&self) -> Grade {
+        let grades = self.transports.iter().map(|transport| transport.grade);
+        let whole = match self.interrupted {
+            true => Grade::Suspect,
+            false => Grade::Valid,
+        };
+        grades.fold(whole, Grade::max)
+    }
+
+    /// What there is to say about the figures, one line each.
+    fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.interrupted {
+            let least = self.transports.iter().map(|one| one.runs.len()).min();
+            notes.push(format!(
+                "it was interrupted: {} of {} rounds are whole",
+                least.unwrap_or(0),
+                self.rounds
+            ));
+        }
+        let bound = self.transports.iter().filter(|one| one.at_least);
+        let bound: Vec<_> = bound.map(|one| one.over.name()).collect();
+        if !bound.is_empty() {
+            notes.push(format!(
+                "the generator was the bound of {}: ratios of throughput with it are not the servers'",
+                bound.join(", ")
+            ));
+        }
+        for transport in &self.transports {
+            let name = transport.over.name();
+            let reasons = transport.reasons.iter();
+            notes.extend(reasons.map(|reason| format!("{name}: {reason}")));
+        }
+        notes
     }
 
     /// Tells it: on stdout, and as JSON where that is wanted.
@@ -180,7 +291,7 @@ impl Comparison {
 
     /// What the program leaves with.
     pub(crate) fn exit_code(&self, strict: bool) -> u8 {
-        match (self.faults, self.worst) {
+        match (self.faults, self.grade()) {
             (true, _) => report::FOUND_FAULTS,
             (false, Grade::Suspect | Grade::Invalid) if strict => report::NOT_VALID,
             _ => 0,
@@ -195,25 +306,14 @@ impl Comparison {
             let _ = write!(text, "{:>24}", figure.names(&self.plan).0);
         }
         text.push('\n');
-        for (over, runs) in &self.runs {
-            let _ = write!(
-                text,
-                "{:18}",
-                format!("{} ({} runs)", over.name(), runs.len())
-            );
-            for figure in Figure::ALL {
-                let cell = match self.figure(*over, figure) {
-                    Some(Spread([_, median, _])) => number(median),
-                    None => "-".into(),
-                };
-                let _ = write!(text, "{cell:>24}");
-            }
-            text.push('\n');
+        for transport in &self.transports {
+            text += &transport.row();
         }
-        for to in self.others() {
-            let _ = write!(text, "{:18}", format!("sealed / {}", to.name()));
+        for (ours, other) in self.pairs() {
+            let name = format!("{} / {}", ours.over.name(), other.over.name());
+            let _ = write!(text, "{name:18}");
             for figure in Figure::ALL {
-                let cell = match self.ratio(to, figure) {
+                let cell = match ours.ratio(other, figure) {
                     Some(Spread([least, median, most])) => {
                         format!("{median:.3} ({least:.2} to {most:.2})")
                     }
@@ -223,38 +323,30 @@ impl Comparison {
             }
             text.push('\n');
         }
-        for reason in &self.reasons {
-            let _ = writeln!(text, "note: {reason}");
+        for note in self.notes() {
+            let _ = writeln!(text, "note: {note}");
         }
+        let _ = writeln!(text, "\n{}", self.grade().name());
         text
     }
 
     fn json(&self, environment: &Environment) -> Value {
-        let named = |spread: &dyn Fn(Figure) -> Option<Spread>| -> Value {
-            let one = |figure: Figure| {
-                let spread = spread(figure).map(|spread| spread.json());
-                (figure.names(&self.plan).1.to_owned(), spread.into())
-            };
-            Value::Object(Figure::ALL.into_iter().map(one).collect())
-        };
-        let transports = self.runs.iter().map(|(over, _)| {
-            (
-                over.name().to_owned(),
-                named(&|figure| self.figure(*over, figure)),
-            )
-        });
-        let ratios = self.others().map(|to| {
-            let name = format!("sealed_by_{}", to.name());
-            (name, named(&|figure| self.ratio(to, figure)))
+        let transports = self.transports.iter();
+        let transports = transports.map(|one| (one.over.name().to_owned(), one.json(&self.plan)));
+        let ratios = self.pairs().map(|(ours, other)| {
+            let name = format!("{}_by_{}", ours.over.name(), other.over.name());
+            (name, named(&self.plan, |figure| ours.ratio(other, figure)))
         });
         json!({
             "format": json::FORMAT,
             "environment": json::of_environment(environment),
             "plan": json::of_plan(&self.plan),
-            "rounds": self.runs_of(Over::Sealed).len(),
+            "rounds": self.rounds,
+            "interrupted": self.interrupted,
+            "verdict": self.grade().name(),
             "transports": Value::Object(transports.collect()),
             "ratios": Value::Object(ratios.collect()),
-            "notes": self.reasons,
+            "notes": self.notes(),
         })
     }
 }
@@ -268,3 +360,6 @@ fn number(value: f64) -> String {
         _ => format!("{value:.0}"),
     }
 }
+
+#[cfg(test)]
+mod tests;

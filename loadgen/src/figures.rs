@@ -18,17 +18,29 @@ impl Results {
     /// Messages that were answered in the measured time, whenever they were due.
     /// What is answered later is no part of what the server can do.
     pub(crate) fn answered(&self, plan: &Plan) -> f64 {
-        let rows: Duration = self.rows.iter().map(|row| row.took).sum();
         // What is confirmed at the end is not known before.
-        if plan.kind == Kind::Sink || rows.is_zero() {
+        if plan.kind == Kind::Sink {
             return self.tally.account.completed as f64;
         }
         let answered: u64 = self.rows.iter().map(|row| row.completed).sum();
-        answered as f64 * (seconds(self.took) / seconds(rows))
+        answered as f64
     }
 
     pub(crate) fn messages_per_second(&self, plan: &Plan) -> f64 {
         self.answered(plan) / seconds(self.took)
+    }
+
+    /// How many more messages are under way at the end of the measured time than at its
+    /// beginning, though the server is as fast as ever: it has no warm-up that is as
+    /// long as a message takes, or the rate has risen. By the least that any took, so
+    /// that a server which falls behind is not excused by that.
+    pub(crate) fn more_under_way(&self, plan: &Plan) -> f64 {
+        let Some(rate) = plan.rate.filter(|_| !self.tally.service.is_empty()) else {
+            return 0.0;
+        };
+        let least = Duration::from_nanos(self.tally.service.min()).min(self.took);
+        let before = least.min(plan.warmup);
+        (rate.to * least.as_secs_f64() - rate.from * before.as_secs_f64()).max(0.0)
     }
 
     /// Payload, one way.
@@ -36,14 +48,26 @@ impl Results {
         self.messages_per_second(plan) * plan.size as f64 / 1e6
     }
 
-    pub(crate) fn handshakes_per_second(&self) -> f64 {
-        self.handshake.len() as f64 / seconds(self.handshakes_took)
+    /// As peers joined; where they come and go, of the measured time.
+    pub(crate) fn handshakes_per_second(&self, plan: &Plan) -> f64 {
+        if plan.kind != Kind::Churn {
+            return self.handshake.len() as f64 / seconds(self.handshakes_took);
+        }
+        let measured = self.tally.stages.get("handshake");
+        measured.map_or(0, |times| times.len()) as f64 / seconds(self.took)
     }
 
     /// How much of the measured time each of our threads ran: 1 is all of it.
     pub(crate) fn busy(&self) -> impl Iterator<Item = f64> {
         let took = seconds(self.took);
-        self.threads.iter().map(move |ran| seconds(*ran) / took)
+        self.threads.iter().map(move |one| seconds(one.ran) / took)
+    }
+
+    /// How much of it each had to wait for a processor.
+    pub(crate) fn waits(&self) -> impl Iterator<Item = f64> {
+        let took = seconds(self.took);
+        let waited = self.threads.iter().map(|one| one.waited.as_secs_f64());
+        waited.map(move |waited| waited / took)
     }
 
     /// Processor time of the server for each message: user, and system.
@@ -63,7 +87,8 @@ impl Results {
             Kind::Churn => return None,
             Kind::Echo | Kind::Idle => (1.0, 1.0),
             Kind::Sink => (0.0, 1.0),
-            Kind::Fanout => (plan.peers as f64, 1.0),
+            // To the other publishers, too.
+            Kind::Fanout => ((plan.peers + plan.publishers - 1) as f64, 1.0),
         };
         let cost = self.crypto?;
         let us = (seals * seconds(cost.seal) + opens * seconds(cost.open)) * 1e6;
@@ -71,9 +96,11 @@ impl Results {
         (user + system > 0.0).then(|| us / (user + system))
     }
 
-    /// What each peer takes of the server's memory, as long as it is there.
-    pub(crate) fn bytes_per_peer(&self) -> Option<f64> {
-        let server = self.server.filter(|_| self.joined > 0)?;
+    /// What each peer takes of the server's memory, as long as it is there. Who comes
+    /// and goes is not there for long.
+    pub(crate) fn bytes_per_peer(&self, plan: &Plan) -> Option<f64> {
+        let stays = plan.kind != Kind::Churn && self.joined > 0;
+        let server = self.server.filter(|_| stays)?;
         let peers = server.before.resident as f64 - server.empty.resident as f64;
         Some(peers.max(0.0) / self.joined as f64)
     }
@@ -133,13 +160,14 @@ mod tests {
         plan.kind = Kind::Sink;
         assert_eq!(results.messages_per_second(&plan), 1000.0);
         plan.kind = Kind::Echo;
-        // The last interval may be missing.
-        results.rows.truncate(19);
-        assert_eq!(results.messages_per_second(&plan).round(), 500.0);
-        results.rows.clear();
-        assert_eq!(results.messages_per_second(&plan), 1000.0);
-        results.took = SECOND * 40;
+        // Cut short in its last interval.
+        results.took = SECOND * 39 / 2;
+        results.rows[19].took = SECOND / 2;
+        results.rows[19].completed = 250;
+        assert_eq!(results.messages_per_second(&plan), 500.0);
         assert_eq!(results.megabytes_per_second(&plan), 0.05);
+        results.rows.clear();
+        assert_eq!(results.messages_per_second(&plan), 0.0);
     }
 
     /// Goal: crypto's share is that of what the server seals and opens. Method:
@@ -160,23 +188,44 @@ mod tests {
             let rounded = rounded.map(|share| (share * 1e6).round() / 1e6);
             assert_eq!(rounded, share, "{kind:?}");
         }
+        (plan.kind, plan.publishers) = (Kind::Fanout, 4);
+        let share = results.crypto_share(&plan);
+        assert_eq!(share.map(|share| (share * 100.0).round()), Some(203.0));
         plan.kind = Kind::Echo;
         plan.over = Over::Plain;
         assert_eq!(results.crypto_share(&plan), None);
     }
 
     /// Goal: a server that gave memory back since it was empty has peers of no
-    /// bytes, and without peers there is nothing to tell.
+    /// bytes, and without peers, or with those who come and go, there is nothing to
+    /// tell.
     #[test]
     fn memory_of_peers() {
-        let mut results = testing::results();
-        assert_eq!(results.bytes_per_peer(), Some(1500.0));
+        let (mut plan, mut results) = (testing::plan(), testing::results());
+        assert_eq!(results.bytes_per_peer(&plan), Some(1500.0));
         results.joined = 0;
-        assert_eq!(results.bytes_per_peer(), None);
+        assert_eq!(results.bytes_per_peer(&plan), None);
         results.joined = 64;
+        plan.kind = Kind::Churn;
+        assert_eq!(results.bytes_per_peer(&plan), None);
+        plan.kind = Kind::Echo;
         if let Some(server) = &mut results.server {
             server.before.resident = 0;
         }
-        assert_eq!(results.bytes_per_peer(), Some(0.0));
+        assert_eq!(results.bytes_per_peer(&plan), Some(0.0));
+    }
+
+    /// Goal: a rate of handshakes is of those of the time that it is taken by. Method:
+    /// peers that stay; those that come and go, with some before and behind the
+    /// measured time.
+    #[test]
+    fn handshakes() {
+        let (mut plan, mut results) = (testing::plan(), testing::results());
+        assert_eq!(results.handshakes_per_second(&plan), 128.0);
+        plan.kind = Kind::Churn;
+        let measured = results.tally.service.clone();
+        results.tally.stages.insert("handshake", measured);
+        results.handshake.saturating_record_n(400_000, 30_000);
+        assert_eq!(results.handshakes_per_second(&plan), 1000.0);
     }
 }

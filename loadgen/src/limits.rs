@@ -54,7 +54,7 @@ pub(crate) const MAX_THREADS: usize = 64;
 pub(crate) const IDLE_EVERY: Duration = Duration::from_secs(10);
 /// Publishers of a fanout: each has its own part of the pattern's places, of which
 /// some thousands must be left for what is under way.
-pub(crate) const SENDS_AT_ONCE: usize = 16;
+pub(crate) const MAX_PUBLISHERS: usize = 16;
 /// Pieces that one write to a socket gathers: as many small messages as fill some
 /// segments, and few enough that a list of them is made in no time.
 pub(crate) const GATHER: usize = 256;
@@ -81,14 +81,17 @@ pub(crate) const CHANCE: f64 = 4.0;
 /// How late the generator itself may be at its 99th percentile: what a scheduler
 /// takes now and then, even where there is a processor to spare.
 pub(crate) const LAG: Duration = Duration::from_millis(1);
-/// Or this part of the median response, where that is longer: it changes no
+/// Or this part of the median service time, where that is longer: it changes no
 /// figure that anybody would tell apart.
-pub(crate) const LAG_OF_RESPONSE: f64 = 0.1;
+pub(crate) const LAG_OF_SERVICE: f64 = 0.1;
 /// That many times later than it may be, and the times are the generator's own.
 pub(crate) const LAG_INVALID: f64 = 10.0;
-/// A thread that runs this part of the time has no more to give: the rest is what
-/// the system takes for itself.
+/// A thread that runs this part of the time, or would if it had a processor, has no
+/// more to give: the rest is what the system takes for itself.
 pub(crate) const BUSY: f64 = 0.95;
+/// How much of the time it may wait for a processor: of what is sent then, the times
+/// are the machine's.
+pub(crate) const WAITS: f64 = 0.2;
 /// How far Little's law may be missed: by what is cut off at both ends of the
 /// measured time; and by what no such end explains.
 pub(crate) const LITTLE_SUSPECT: f64 = 0.02;

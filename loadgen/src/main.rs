@@ -22,6 +22,7 @@ mod plan;
 mod progress;
 mod report;
 mod results;
+mod rows;
 mod run;
 mod sample;
 mod schedule;

@@ -1,12 +1,12 @@
 //! What the user sees while it runs: a live line on a terminal, else a line now
 //! and then, all on stderr.
 
-use std::env;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::limits::{LINE_EVERY, REDRAW};
+use crate::report::wants_colour;
 
 /// Where a run stands.
 #[derive(Debug, Clone, Copy)]
@@ -31,8 +31,7 @@ pub(crate) struct Progress {
 impl Progress {
     pub(crate) fn new() -> Self {
         let line = ProgressBar::new_spinner();
-        let colour = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        let template = if colour {
+        let template = if wants_colour() {
             "{spinner:.cyan} {elapsed} {msg}"
         } else {
             "{spinner} {elapsed} {msg}"

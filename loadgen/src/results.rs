@@ -134,6 +134,15 @@ pub(crate) struct Usage {
     pub(crate) involuntary: u64,
 }
 
+/// What a thread has had of processors.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct ThreadUse {
+    /// It ran.
+    pub(crate) ran: Duration,
+    /// It could have run, and all processors had something else to do.
+    pub(crate) waited: Duration,
+}
+
 /// The server's process around the measured time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ServerUse {
@@ -186,8 +195,8 @@ pub(crate) struct Results {
     pub(crate) took: Duration,
     pub(crate) tally: Tally,
     pub(crate) rows: Vec<Row>,
-    /// Processor time of each of our threads in the measured time.
-    pub(crate) threads: Vec<Duration>,
+    /// What each of our threads had of processors in the measured time.
+    pub(crate) threads: Vec<ThreadUse>,
     pub(crate) server: Option<ServerUse>,
     pub(crate) crypto: Option<CryptoCost>,
     /// Peers that joined; of all, those that were complete at the end and those

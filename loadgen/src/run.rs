@@ -4,7 +4,6 @@
 //! told when to begin, and put together. In between the server's process is looked
 //! at, at the same times as intervals end.
 
-use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +11,6 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
 use sealwire::crypto::kernel::Kernel;
 use sealwire::error::Error;
 use sealwire::limits::CONNECT_DEADLINE;
@@ -25,13 +23,14 @@ use crate::limits::{HEAD_START, REDRAW, ROW, SERVER_LEAVES, SHORT_ROW};
 use crate::pattern::Pattern;
 use crate::plan::{Kind, Plan};
 use crate::progress::{Progress, Standing};
-use crate::results::{CryptoCost, Results, Row, ServerUse, Tally, Usage};
+use crate::results::{CryptoCost, Results, ServerUse, Tally, Usage};
+use crate::rows::Rows;
 use crate::sample::Process;
 use crate::schedule::Window;
 use crate::server::Service;
 use crate::times;
 use crate::wire::clock::Clock;
-use crate::worker::{Done, Gauge, Interval, Joining, Said, Share, Worker};
+use crate::worker::{Done, Gauge, Said, Share, Worker};
 use crate::workload::{self, Part};
 use crate::{crypto_cost, wire};
 
@@ -72,7 +71,7 @@ pub(crate) fn run(
     let window = run.begin(address)?;
     let done = run.watch(window)?;
     let crypto = crypto_cost::measure(plan, kernel);
-    let mut results = run.results(address, kernel, window, crypto, done);
+    let mut results = run.results(address, kernel, crypto, done);
     results.own_server = own.is_some();
     if results.failed > 0
         && let Some(status) = own.as_mut().and_then(|own| own.ended(SERVER_LEAVES))
@@ -114,14 +113,14 @@ struct Run<'a> {
     empty: Option<Usage>,
     looks: Vec<Option<Usage>>,
     said: Receiver<Said>,
-    say: Sender<Said>,
+    /// Until all threads have theirs: once they are gone, nobody is waited for.
+    say: Option<Sender<Said>>,
     begin: Vec<Sender<Window>>,
     gauges: Vec<Arc<Gauge>>,
     began: Time,
     attendance: Attendance,
-    handshakes: Histogram<u64>,
     handshakes_took: Duration,
-    intervals: BTreeMap<usize, Vec<Interval>>,
+    rows: Rows,
     progress: Progress,
 }
 
@@ -136,14 +135,13 @@ impl<'a> Run<'a> {
             process,
             looks: Vec::new(),
             said,
-            say,
+            say: Some(say),
             begin: Vec::new(),
             gauges: Vec::new(),
             began: Time::ZERO,
             attendance: Attendance::default(),
-            handshakes: times::histogram(),
             handshakes_took: Duration::ZERO,
-            intervals: BTreeMap::new(),
+            rows: Rows::new(plan.threads),
             progress: Progress::new(),
         }
     }
@@ -164,6 +162,9 @@ impl<'a> Run<'a> {
         self.progress.phase("joining");
         self.began = self.clock.now();
         let pattern = Pattern::new(self.plan.size);
+        let Some(say) = self.say.take() else {
+            return Ok(());
+        };
         let mut first = 0;
         for index in 0..self.plan.threads {
             // As even as can be.
@@ -192,7 +193,7 @@ impl<'a> Run<'a> {
                 row: self.row(),
                 gauge: gauge.clone(),
                 stop: self.stop.clone(),
-                say: self.say.clone(),
+                say: say.clone(),
                 begin: heard,
             };
             self.begin.push(begin);
@@ -218,7 +219,7 @@ impl<'a> Run<'a> {
                 }
             };
             last = last.max(joining.last);
-            self.note_joining(joining);
+            self.attendance.add(joining.attendance);
         }
         self.handshakes_took = last.since(self.began);
         let failures = &self.attendance.errors;
@@ -233,11 +234,6 @@ impl<'a> Run<'a> {
             let _ = begin.send(window);
         }
         Ok(window)
-    }
-
-    fn note_joining(&mut self, joining: Joining) {
-        self.attendance.add(joining.attendance);
-        self.handshakes += &joining.handshakes;
     }
 
     /// Looks at the server now and then, until all threads are done.
@@ -263,13 +259,12 @@ impl<'a> Run<'a> {
             }
             let wait = look_at.since(now).clamp(Duration::from_micros(10), REDRAW);
             match self.listen(wait)? {
-                Some(Said::Interval(interval)) => {
-                    let row = self.intervals.entry(interval.index).or_default();
-                    row.push(interval);
+                Some(Said::Interval(interval)) => self.rows.add(&interval),
+                Some(Said::Done(one)) => {
+                    self.rows.leave(one.intervals);
+                    done.push(*one);
                 }
-                Some(Said::Done(one)) => done.push(*one),
-                Some(Said::Failed(error)) => return Err(error),
-                Some(Said::Joined(_)) | None => {}
+                Some(Said::Joined(_) | Said::Failed(_)) | None => {}
             }
         }
         // A stream is measured until it is confirmed; others may have ended early.
@@ -305,10 +300,9 @@ impl<'a> Run<'a> {
     // ---- what came of it ---------------------------------------------------
 
     fn results(
-        mut self,
+        self,
         address: SocketAddr,
         kernel: Kernel,
-        window: Window,
         crypto: Option<CryptoCost>,
         done: Vec<Done>,
     ) -> Results {
@@ -322,9 +316,6 @@ impl<'a> Run<'a> {
             handshake += &one.handshakes;
             took = took.max(one.took);
             threads.push(one.used);
-        }
-        if self.plan.kind == Kind::Churn {
-            self.handshakes_took = took;
         }
         let server = match (self.empty, self.looks.first(), self.looks.last()) {
             (Some(empty), Some(&Some(before)), Some(&Some(after))) => Some(ServerUse {
@@ -340,7 +331,7 @@ impl<'a> Run<'a> {
             kernel,
             took,
             tally,
-            rows: self.rows(window),
+            rows: self.rows.finish(&self.looks),
             threads,
             server,
             crypto,
@@ -352,35 +343,5 @@ impl<'a> Run<'a> {
             errors: attendance.errors,
             interrupted: self.stop.load(Ordering::Relaxed),
         }
-    }
-
-    fn rows(&mut self, window: Window) -> Vec<Row> {
-        let row = self.row();
-        let mut rows = Vec::new();
-        for (index, intervals) in std::mem::take(&mut self.intervals) {
-            let mut responses = times::histogram();
-            for interval in &intervals {
-                responses += &interval.responses;
-            }
-            let at = |quantile| Duration::from_nanos(responses.value_at_quantile(quantile));
-            let from = row * index as u32;
-            let until = (from + row).min(window.end.since(window.measure));
-            let used = match (self.looks.get(index), self.looks.get(index + 1)) {
-                (Some(Some(before)), Some(Some(after))) => Some(after.since(*before)),
-                _ => None,
-            };
-            rows.push(Row {
-                until,
-                took: until - from,
-                completed: intervals.iter().map(|interval| interval.done).sum(),
-                p50: at(0.5),
-                p99: at(0.99),
-                max: at(1.0),
-                peers: intervals.iter().map(|interval| interval.peers).sum(),
-                server: used,
-                generator: intervals.iter().map(|interval| interval.used).sum(),
-            });
-        }
-        rows
     }
 }

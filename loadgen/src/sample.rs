@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::results::Usage;
+use crate::results::{ThreadUse, Usage};
 
 /// A process that runs.
 #[derive(Debug, Clone)]
@@ -123,6 +123,32 @@ pub(crate) fn thread_time() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
+/// What the calling thread has had of processors until now. Where the system does not
+/// tell how long it had to wait, that is nothing.
+pub(crate) fn thread_use() -> ThreadUse {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").ok();
+    ThreadUse {
+        ran: thread_time(),
+        waited: text.as_deref().and_then(waited).unwrap_or_default(),
+    }
+}
+
+/// How long a thread had to wait, of its `schedstat`.
+fn waited(text: &str) -> Option<Duration> {
+    let nanos = text.split_whitespace().nth(1)?.parse().ok()?;
+    Some(Duration::from_nanos(nanos))
+}
+
+impl ThreadUse {
+    /// What it had since `before`.
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self {
+            ran: self.ran.saturating_sub(before.ran),
+            waited: self.waited.saturating_sub(before.waited),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -182,6 +208,9 @@ mod tests {
         assert_eq!(number(status, "VmRSS:"), Some(5432));
         assert_eq!(number(status, "voluntary_ctxt_switches:"), None);
         assert_eq!(number(status, "nonvoluntary_ctxt_switches:"), Some(3));
+
+        assert_eq!(waited("300 200 7\n"), Some(Duration::from_nanos(200)));
+        assert_eq!(waited("300"), None);
     }
 
     /// Goal: a process's work, memory and descriptors show, in the right units.

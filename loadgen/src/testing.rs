@@ -7,7 +7,7 @@ use sealwire::crypto::kernel::Kernel;
 
 use crate::environment::Environment;
 use crate::plan::{Arrival, Kind, Over, Plan, Rate};
-use crate::results::{Account, CryptoCost, Results, Row, ServerUse, Tally, Usage};
+use crate::results::{Account, CryptoCost, Results, Row, ServerUse, Tally, ThreadUse, Usage};
 use crate::times;
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
@@ -78,7 +78,12 @@ pub(crate) fn results() -> Results {
         took: SECOND * SECONDS as u32,
         tally,
         rows: (1..=SECONDS).map(row).collect(),
-        threads: vec![SECOND * 4, SECOND * 5],
+        threads: [4, 5]
+            .map(|ran| ThreadUse {
+                ran: SECOND * ran,
+                waited: SECOND / 5,
+            })
+            .into(),
         server: Some(ServerUse {
             empty: usage(0, 10 << 20),
             before: usage(0, (10 << 20) + 64 * 1500),

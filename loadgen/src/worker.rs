@@ -7,22 +7,27 @@
 //! what they say, is [`crate::run`].
 
 use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use sealwire::endpoint::transport::PeerId;
 use sealwire::error::Error;
 use sealwire::time::Time;
 
 use crate::crew::Attendance;
 use crate::limits::{COMPLETION, HANDSHAKES_AT_ONCE, REDRAW};
 use crate::plan::{Kind, Plan};
-use crate::results::Tally;
+use crate::results::{Tally, ThreadUse};
 use crate::sample;
 use crate::schedule::Window;
 use crate::wire::Wire;
+
+/// Who could not even begin to connect. Wires number their peers from the other end.
+const NOBODY: PeerId = PeerId::from_u64(u64::MAX);
 
 /// What a thread says.
 pub(crate) enum Said {
@@ -39,13 +44,17 @@ pub(crate) enum Said {
 /// How peers joined.
 pub(crate) struct Joining {
     pub(crate) attendance: Attendance,
-    pub(crate) handshakes: Histogram<u64>,
+    /// When the last one did.
     pub(crate) last: Time,
 }
 
 /// What came in an interval.
 pub(crate) struct Interval {
     pub(crate) index: usize,
+    /// When it ended, since measuring began, and how long it was: less than the
+    /// others if the run ended within it.
+    pub(crate) until: Duration,
+    pub(crate) took: Duration,
     pub(crate) responses: Histogram<u64>,
     pub(crate) done: u64,
     pub(crate) peers: u64,
@@ -59,10 +68,12 @@ pub(crate) struct Done {
     pub(crate) attendance: Attendance,
     /// The handshakes that came later, too.
     pub(crate) handshakes: Histogram<u64>,
+    /// How many intervals it told of.
+    pub(crate) intervals: usize,
     /// How long was measured.
     pub(crate) took: Duration,
-    /// Processor time of this thread in the measured time.
-    pub(crate) used: Duration,
+    /// What this thread had in the measured time.
+    pub(crate) used: ThreadUse,
 }
 
 /// What a thread shows while it runs.
@@ -94,6 +105,11 @@ pub(crate) struct Worker {
     begun: usize,
     sources: Vec<IpAddr>,
     done_before: u64,
+    intervals: usize,
+    /// When it is time to show how it stands, though nothing happens.
+    redraw: Time,
+    /// The load has begun.
+    loads: bool,
 }
 
 impl Worker {
@@ -106,11 +122,17 @@ impl Worker {
             wire,
             begun: 0,
             done_before: 0,
+            intervals: 0,
+            redraw: Time::ZERO,
+            loads: false,
         };
-        let said = match worker.run() {
-            Ok(Some(done)) => Said::Done(Box::new(done)),
-            Ok(None) => return,
-            Err(error) => Said::Failed(error),
+        // Nothing of a worker that panicked is looked at again; but if it said nothing,
+        // it would be waited for.
+        let said = match catch_unwind(AssertUnwindSafe(|| worker.run())) {
+            Ok(Ok(Some(done))) => Said::Done(Box::new(done)),
+            Ok(Ok(None)) => return,
+            Ok(Err(error)) => Said::Failed(error),
+            Err(_) => Said::Failed(Error::Local("a thread of the load tester panicked".into())),
         };
         // Who does not listen any more does not want to know.
         let _ = say.send(said);
@@ -122,10 +144,11 @@ impl Worker {
             return Ok(None);
         };
         self.wire.crew().workload().begin(window);
+        self.loads = true;
         self.until(window.measure)?;
-        let used = sample::thread_time();
+        let used = sample::thread_use();
         self.measure(window)?;
-        let used = sample::thread_time().saturating_sub(used);
+        let used = sample::thread_use().since(used);
         let took = self.wire.now().min(window.end).since(window.measure);
         self.end()?;
         let crew = self.wire.crew();
@@ -133,6 +156,7 @@ impl Worker {
             tally: crew.workload().tally(),
             attendance: crew.attendance().clone(),
             handshakes: crew.handshakes().0.clone(),
+            intervals: self.intervals,
             took: crew.workload().took().unwrap_or(took),
             used,
         }))
@@ -146,9 +170,10 @@ impl Worker {
             Kind::Churn => 0,
             _ => self.share.peers,
         };
+        let at_once = (HANDSHAKES_AT_ONCE / self.share.plan.threads).max(1);
         while self.begun < wanted || self.wire.crew().connecting() > 0 {
             let waiting = self.wire.crew().connecting();
-            let most = wanted.min(self.begun + HANDSHAKES_AT_ONCE.saturating_sub(waiting));
+            let most = wanted.min(self.begun + at_once.saturating_sub(waiting));
             self.connect(most - self.begun)?;
             self.turn(None)?;
             if self.is_stopped() {
@@ -156,11 +181,9 @@ impl Worker {
             }
         }
         let crew = self.wire.crew();
-        let (handshakes, last) = crew.handshakes();
         let joining = Joining {
             attendance: crew.attendance().clone(),
-            handshakes: handshakes.clone(),
-            last,
+            last: crew.handshakes().1,
         };
         let _ = self.share.say.send(Said::Joined(joining));
         Ok(())
@@ -190,19 +213,24 @@ impl Worker {
             if until >= window.end || self.is_over() {
                 return Ok(());
             }
+            let from = until;
             until = (until + self.share.row).min(window.end);
             self.until(until)?;
+            let ended = until.min(self.wire.now());
             let now_used = sample::thread_time();
             let crew = self.wire.crew();
             let done = crew.workload().done();
             let interval = Interval {
                 index,
+                until: ended.since(window.measure),
+                took: ended.since(from),
                 responses: crew.workload().take_recent(),
                 done: done - self.done_before,
                 peers: crew.present() as u64,
                 used: now_used.saturating_sub(used),
             };
             self.done_before = done;
+            self.intervals += 1;
             used = now_used;
             let _ = self.share.say.send(Said::Interval(interval));
         }
@@ -248,7 +276,11 @@ impl Worker {
     fn turn(&mut self, at_most: Option<Time>) -> Result<(), Error> {
         let now = self.wire.now();
         let due = self.wire.crew().workload().next_due();
-        let until = [due, at_most, Some(now + REDRAW)];
+        // It stays the same for many turns, so that no timer is set anew in each.
+        if now >= self.redraw {
+            self.redraw = now + REDRAW;
+        }
+        let until = [due, at_most, Some(self.redraw)];
         let until = until.into_iter().flatten().min().unwrap_or(now);
         self.wire.turn(until)?;
         let crew = self.wire.crew();
@@ -270,11 +302,23 @@ impl Worker {
             self.begun += 1;
             let now = self.wire.now();
             let peer = self.wire.connect(source);
-            let peer = peer.map_err(|error| {
-                let from = source.map_or(String::new(), |source| format!(" from {source}"));
-                Error::Local(format!("cannot connect{from}: {error}"))
-            })?;
-            self.wire.crew().begin(now, peer);
+            let (peer, failure) = match peer {
+                Ok(peer) => (peer, None),
+                Err(error) => {
+                    let from = source.map_or(String::new(), |source| format!(" from {source}"));
+                    let why = format!("cannot connect{from}: {error}");
+                    if !self.loads {
+                        return Err(Error::Local(why));
+                    }
+                    // It is one of the load's connections, though it has no name.
+                    (NOBODY, Some(why))
+                }
+            };
+            let crew = self.wire.crew();
+            crew.begin(now, peer);
+            if let Some(why) = failure {
+                crew.left(now, peer, Err(why));
+            }
         }
         Ok(())
     }
@@ -289,3 +333,6 @@ impl Worker {
         self.is_stopped() || !churns && self.wire.crew().present() == 0
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,13 +9,14 @@ mod common;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{KEYS, Run, Server, call, command, loadgen};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 fn number(run: &Run, names: &[&str]) -> f64 {
     let figures = run.json();
@@ -157,8 +158,10 @@ fn a_killed_server() {
     assert!(number(&run, &["account", "shed"]) > 0.0, "{run:?}");
 }
 
-/// Goal: the user who has seen enough gets a report, marked as cut short. Method:
-/// SIGINT amid a long run.
+/// Goal: the user who has seen enough gets a report, marked as cut short, with the rate
+/// of the time that it was, and of a server that was there to the end. Method: SIGINT
+/// amid a long run, to all of its group, as a terminal sends it; half a second into an
+/// interval. One message of each peer may be answered behind the end.
 #[test]
 fn interrupted() {
     let began = Instant::now();
@@ -166,19 +169,26 @@ fn interrupted() {
     let child = command("-c 4 -d 1000s -w 0 --json -")
         .env("SEALWIRE_CONFKEY", confkey)
         .env("SEALWIRE_AUTHKEY", authkey)
+        .process_group(0)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     thread::sleep(Duration::from_millis(1500));
     let pid = Pid::from_raw(child.id() as i32).unwrap();
-    kill_process(pid, Signal::INT).unwrap();
+    kill_process_group(pid, Signal::INT).unwrap();
     let output = child.wait_with_output().unwrap();
     let figures: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{figures:#}");
     assert_eq!(figures["interrupted"], true);
     assert_eq!(figures["account"]["holds"], true);
-    assert!(figures["account"]["completed"].as_u64() > Some(0));
+    assert_eq!(figures["failed_peers"], 0, "{figures:#}");
+    let completed = figures["account"]["completed"].as_f64().unwrap();
+    assert!(completed > 0.0);
+    let seconds = figures["measured_s"].as_f64().unwrap();
+    let rate = figures["messages_per_second"].as_f64().unwrap();
+    let off = (rate * seconds - completed).abs();
+    assert!(off <= 4.0, "{rate}/s in {seconds} s are not {completed}");
     assert!(began.elapsed() < Duration::from_secs(60));
 }
 

@@ -116,6 +116,21 @@ fn refusals() {
     }
     refused("--to h:1 --server-pid x", "--server-pid: a number");
     refused("--to h:1 --name x", "--name picks");
+    for option in [
+        "--to h:1",
+        "--over plain",
+        "--slo p99<1s",
+        "--hdr f",
+        "--timeseries f",
+        "-q",
+    ] {
+        let (name, _) = option.split_once(' ').unwrap_or((option, ""));
+        refused(
+            &format!("compare {option}"),
+            &format!("{name} does not go with compare"),
+        );
+    }
+    refused("compare -s 0", "-s: an empty message");
     refused("--server-pid 1", "--server-pid goes with --to");
     refused("--keys k", "keys go with --to");
     refused("--confkey k --authkey l", "keys go with --to");

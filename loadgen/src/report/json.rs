@@ -106,8 +106,9 @@ fn rates(report: &Report<'_>) -> Value {
         "messages_per_second": reached,
         "asked_messages_per_second": asked,
         "megabytes_per_second": results.megabytes_per_second(plan),
-        "handshakes_per_second": results.handshakes_per_second(),
+        "handshakes_per_second": results.handshakes_per_second(plan),
         "generator_busy": results.busy().collect::<Vec<_>>(),
+        "generator_waits": results.waits().collect::<Vec<_>>(),
         "interrupted": results.interrupted,
     })
 }
@@ -155,7 +156,7 @@ fn server(report: &Report<'_>) -> Value {
         "server_cpu_us_per_message": cpu.map(|(user, system)| user + system),
         "server_user_us_per_message": cpu.map(|(user, _)| user),
         "server_system_us_per_message": cpu.map(|(_, system)| system),
-        "server_bytes_per_peer": results.bytes_per_peer(),
+        "server_bytes_per_peer": results.bytes_per_peer(plan),
         "server_voluntary_switches_per_second": switches.map(|(voluntary, _)| voluntary),
         "server_involuntary_switches_per_second": switches.map(|(_, involuntary)| involuntary),
         "server_empty": server.map(|server| usage(&server.empty)),
@@ -280,7 +281,7 @@ mod tests {
             "rate_from_per_second": 1000.0, "arrival": "constant", "duration_s": 20.0,
             "measured_s": 20.0, "measured_messages": 20_000, "messages_per_second": 1000.0,
             "asked_messages_per_second": 1000.0, "megabytes_per_second": 0.1,
-            "handshakes_per_second": 128.0, "generator_busy": [0.2, 0.25],
+            "handshakes_per_second": 128.0, "generator_busy": [0.2, 0.25], "generator_waits": [0.01, 0.01],
             "lost_messages": 0, "wrong_messages": 0, "joined_peers": 64, "complete_peers": 64,
             "failed_peers": 0, "errors": {}, "server_cpu_us_per_message": 10.0,
             "server_user_us_per_message": 4.0, "server_bytes_per_peer": 1500.0,

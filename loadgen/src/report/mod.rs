@@ -93,8 +93,12 @@ pub(crate) fn write(file: Option<&PathBuf>, text: impl FnOnce() -> String) -> Re
 
 /// On a terminal, unless the user wants none.
 fn in_colour() -> bool {
-    let wanted = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    wanted && io::stdout().is_terminal()
+    wants_colour() && io::stdout().is_terminal()
+}
+
+/// Whether the user takes colours where there can be any.
+pub(crate) fn wants_colour() -> bool {
+    env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// What the program leaves with once it has told of a run. Lost and wrong data is

@@ -3,6 +3,7 @@
 use super::Report;
 use super::table::Table;
 use crate::figures::seconds;
+use crate::plan::Kind;
 
 /// Adds its lines: what it used, and for what.
 pub(super) fn lines(report: &Report<'_>, table: &mut Table) {
@@ -13,9 +14,13 @@ pub(super) fn lines(report: &Report<'_>, table: &mut Table) {
     };
     let share = seconds(server.user + server.system) / seconds(results.took) * 100.0;
     let share = format!("{share:.0} % of a processor");
+    let each = match plan.kind {
+        Kind::Churn => "connection",
+        _ => "message",
+    };
     let cpu = match results.server_us_per_message(plan) {
         Some((user, system)) => format!(
-            "{:.2} us per message: {user:.2} user + {system:.2} system; {share}",
+            "{:.2} us per {each}: {user:.2} user + {system:.2} system; {share}",
             user + system
         ),
         None => share,
@@ -32,7 +37,7 @@ pub(super) fn lines(report: &Report<'_>, table: &mut Table) {
         );
     }
     let resident = server.resident as f64 / 1e6;
-    let each = match results.bytes_per_peer() {
+    let each = match results.bytes_per_peer(plan) {
         Some(bytes) => format!(", {bytes:.0} bytes per peer"),
         None => String::new(),
     };

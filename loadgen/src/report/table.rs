@@ -171,7 +171,7 @@ fn counts(report: &Report<'_>, table: &mut Table) {
             results.joined,
             results.complete,
             results.failed,
-            results.handshakes_per_second()
+            results.handshakes_per_second(report.plan)
         ),
     );
 }
@@ -287,7 +287,7 @@ VALID
             |_, results| {
                 results.tally.account.errors = 3;
                 results.tally.wrong = 3;
-                results.threads[0] = results.took;
+                results.threads[0].ran = results.took;
                 results.errors.insert("reset".into(), 2);
                 results.failed = 2;
             },
@@ -340,6 +340,7 @@ VALID
             churn.contains("rate            1000 connections/s of"),
             "{churn}"
         );
+        assert!(churn.contains(" 10.00 us per connection: "), "{churn}");
         let fanout = shown(|plan, results| {
             plan.kind = Kind::Fanout;
             plan.rate = Some(Rate {
@@ -367,7 +368,7 @@ VALID
     fn one_line() {
         let good = told(|_, _| {}, "p99<5ms", line);
         assert_eq!(good, "1000 messages/s, p50 160.1 us, p99 209.0 us, VALID\n");
-        let busy = |_: &mut Plan, results: &mut Results| results.threads[0] = results.took;
+        let busy = |_: &mut Plan, results: &mut Results| results.threads[0].ran = results.took;
         let busy = told(busy, "p50<1us", line);
         let due = "at least 1000 messages/s, p50 160.1 us, p99 209.0 us, \
                    slo p50<1us missed: 160.1 us, SUSPECT\n";

@@ -1,62 +1,12 @@
 //! Whether the load was the one that was asked for.
 
-use std::time::Duration;
-
 use super::Findings;
+use super::generator::is_late;
 use crate::environment::Environment;
 use crate::figures::seconds;
-use crate::limits::{
-    ACHIEVED, AT_THE_ENDS, BUSY, CHANCE, FAILED, LAG, LAG_INVALID, LAG_OF_RESPONSE,
-};
+use crate::limits::{ACHIEVED, AT_THE_ENDS, CHANCE, FAILED};
 use crate::plan::{Arrival, Over, Plan};
 use crate::results::Results;
-use crate::times::Quantile;
-
-/// Whether the generator could make it. Says whether it had no more to give.
-pub(super) fn generator(plan: &Plan, results: &Results, findings: &mut Findings) -> bool {
-    let busiest = results.busy().fold(0.0, f64::max);
-    let at_least = busiest >= BUSY;
-    if at_least {
-        let text = format!(
-            "a thread of the generator ran {:.0} % of the time: it may be the bound, not the server",
-            busiest * 100.0
-        );
-        match plan.rate {
-            Some(_) => findings.suspect(text),
-            // That there is no more is what a closed loop is to show; of which
-            // side is said with the rate.
-            None => findings.note(text),
-        }
-    }
-    let lag = lag(results);
-    let allowed = allowed_lag(results);
-    if lag > allowed.mul_f64(LAG_INVALID) {
-        findings.invalid(late(lag, allowed, "the times are its own"));
-    } else if lag > allowed {
-        findings.suspect(late(lag, allowed, "some of the times are its own"));
-    }
-    at_least
-}
-
-fn late(lag: Duration, allowed: Duration, so: &str) -> String {
-    let millis = |time: Duration| time.as_secs_f64() * 1e3;
-    format!(
-        "the generator itself sent {:.1} ms late at p99, where {:.1} ms may be: {so}",
-        millis(lag),
-        millis(allowed)
-    )
-}
-
-/// How late the generator was at its 99th percentile.
-fn lag(results: &Results) -> Duration {
-    let lag = &results.tally.lag;
-    Duration::from_nanos(Quantile::P99.of_what_there_is(lag))
-}
-
-fn allowed_lag(results: &Results) -> Duration {
-    let response = Quantile::P50.of_what_there_is(&results.tally.response);
-    LAG.max(Duration::from_nanos(response).mul_f64(LAG_OF_RESPONSE))
-}
 
 /// Whether as much was scheduled and answered as was asked for, and if not, who
 /// was the cause.
@@ -79,7 +29,8 @@ pub(super) fn rate(plan: &Plan, results: &Results, busy: bool, findings: &mut Fi
         ));
     }
     let answered = results.answered(plan);
-    if scheduled - answered > AT_THE_ENDS.max(scheduled * (1.0 - ACHIEVED)) {
+    let missing = scheduled - answered - results.more_under_way(plan);
+    if missing > AT_THE_ENDS.max(scheduled * (1.0 - ACHIEVED)) {
         findings.invalid(format!(
             "{:.0} messages/s were answered of {:.0} that were due ({:.1} %): {}",
             answered / took,
@@ -96,7 +47,7 @@ fn cause(plan: &Plan, results: &Results, busy: bool) -> String {
     if account.shed > account.unsent + account.timeouts {
         return format!("for {} messages there was no peer any more", account.shed);
     }
-    let late = lag(results) > allowed_lag(results);
+    let late = is_late(results);
     let server = match account.unsent {
         0 => "the server did not answer in time".into(),
         unsent => format!(
@@ -166,60 +117,6 @@ mod tests {
     use super::*;
     use crate::plan::Rate;
     use crate::testing;
-    use crate::times;
-
-    /// Goal: a busy thread makes rates lower bounds; in an open loop it makes them
-    /// suspect, too. Method: a thread just under the bound, and one at it.
-    #[test]
-    fn busy_threads() {
-        for closed in [false, true] {
-            let of = |part: f64| {
-                judged(|plan, results| {
-                    if closed {
-                        plan.rate = None;
-                    }
-                    results.threads[1] = results.took.mul_f64(part);
-                })
-            };
-            let verdict = of(0.94);
-            expect(&verdict, Grade::Valid, "");
-            assert!(!verdict.at_least);
-            let verdict = of(0.96);
-            assert!(verdict.at_least);
-            if closed {
-                expect(&verdict, Grade::Valid, "");
-                assert!(verdict.notes[0].contains("ran 96 %"), "{verdict:?}");
-            } else {
-                expect(&verdict, Grade::Suspect, "ran 96 %");
-            }
-        }
-    }
-
-    /// Goal: a late generator is told, by how much it matters. Method: lags on
-    /// either side of both bounds; also where the response takes so long that more
-    /// does not show.
-    #[test]
-    fn late_generators() {
-        let of = |micros: u64, response: Option<u64>| {
-            judged(|_, results| {
-                let tally = &mut results.tally;
-                tally.lag.saturating_record_n(micros * 1000, 1000);
-                if let Some(millis) = response {
-                    let count = tally.response.len();
-                    tally.response = times::histogram();
-                    tally
-                        .response
-                        .saturating_record_n(millis * 1_000_000, count);
-                }
-            })
-        };
-        expect(&of(990, None), Grade::Valid, "");
-        expect(&of(1100, None), Grade::Suspect, "1.1 ms late at p99");
-        expect(&of(9900, None), Grade::Suspect, "late at p99");
-        expect(&of(10_100, None), Grade::Invalid, "late at p99");
-        expect(&of(3900, Some(40)), Grade::Valid, "");
-        expect(&of(4100, Some(40)), Grade::Suspect, "where 4.0 ms may be");
-    }
 
     /// Goal: a rate that was not reached is told, and whose fault it was. Method:
     /// fewer answers, just enough and too few, with each of the causes.
@@ -243,12 +140,12 @@ mod tests {
         let late = of(220, &|results| {
             results.tally.account.completed += results.tally.account.unsent;
             results.tally.account.unsent = 0;
-            results.threads[0] = results.took;
+            results.threads[0].ran = results.took;
         });
         let told = "answered of 1000 that were due (98.9 %): the generator fell behind";
         assert_eq!(late.grade, Grade::Invalid);
         assert!(late.reasons[0].ends_with(told), "{late:?}");
-        let both = of(220, &|results| results.threads[0] = results.took);
+        let both = of(220, &|results| results.threads[0].ran = results.took);
         let told = "the generator fell behind, and the server held them back";
         assert!(both.reasons[0].contains(told), "{both:?}");
         let backlog = of(220, &|results| {
@@ -269,6 +166,39 @@ mod tests {
             gone.reasons.iter().any(|why| why.contains(told)),
             "{gone:?}"
         );
+    }
+
+    /// Goal: what is answered in time, but behind the end, is no fault of a server that
+    /// takes as long as ever. Method: one that takes 500 ms, without a warm-up, with one,
+    /// and with a rate that rises; and one that is behind by more than that.
+    #[test]
+    fn long_answers() {
+        let of = |late: u64, warmup: u64, change: &dyn Fn(&mut Plan)| {
+            judged(|plan, results| {
+                plan.warmup = testing::SECOND * warmup as u32;
+                change(plan);
+                let rows = results.rows.len() as u64;
+                for row in &mut results.rows {
+                    row.completed -= late / rows;
+                }
+                let count = results.tally.service.len();
+                results.tally.service.reset();
+                let service = &mut results.tally.service;
+                service.saturating_record_n(500_000_000, count);
+            })
+        };
+        let rises = |plan: &mut Plan| {
+            plan.rate = Some(Rate {
+                from: 500.0,
+                to: 1500.0,
+            });
+        };
+        let told = "the server did not answer in time";
+        expect(&of(500, 0, &|_| {}), Grade::Valid, "");
+        expect(&of(800, 0, &|_| {}), Grade::Invalid, told);
+        expect(&of(500, 1, &|_| {}), Grade::Invalid, told);
+        expect(&of(500, 1, &rises), Grade::Valid, "");
+        expect(&of(800, 1, &rises), Grade::Invalid, told);
     }
 
     /// Goal: what was never scheduled is missed, too, but not what chance explains

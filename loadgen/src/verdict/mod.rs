@@ -1,10 +1,11 @@
 //! Whether the figures of a run can be trusted, and why not.
 //!
 //! [`judge`] asks every rule. What is asked of the load that was to be made is in
-//! [`load`], what of the figures themselves in [`figures`]; all bounds are in
-//! [`crate::limits`].
+//! [`load`], of who makes it in [`generator`], and of the figures themselves in
+//! [`figures`]; all bounds are in [`crate::limits`].
 
 mod figures;
+mod generator;
 mod load;
 
 use crate::environment::Environment;
@@ -58,7 +59,7 @@ pub(crate) fn judge(
     if !answered {
         findings.invalid("nothing was answered in the measured time");
     }
-    let at_least = load::generator(plan, results, &mut findings);
+    let at_least = generator::judge(plan, results, &mut findings);
     load::rate(plan, results, at_least, &mut findings);
     load::failures(plan, results, &mut findings);
     load::circumstances(plan, results, environment, &mut findings);

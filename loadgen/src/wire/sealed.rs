@@ -28,6 +28,8 @@ pub(crate) struct Sealed {
     events: EventLoop<Adapter>,
     address: SocketAddr,
     clock: Clock,
+    /// What the timer is set to.
+    wakes: Option<Time>,
 }
 
 /// Passes on what the endpoint tells.
@@ -75,6 +77,7 @@ impl Sealed {
             events: EventLoop::new(Endpoint::new(setup, adapter))?,
             address: context.address,
             clock: context.clock,
+            wakes: None,
         })
     }
 }
@@ -86,7 +89,8 @@ impl Wire for Sealed {
 
     fn turn(&mut self, until: Time) -> Result<(), Error> {
         let left = until.since(self.clock.now());
-        if !left.is_zero() {
+        if !left.is_zero() && self.wakes != Some(until) {
+            self.wakes = Some(until);
             let at = self.events.now() + left;
             let set = self.events.wake_at(at);
             set.map_err(|error| Error::Local(format!("cannot set a timer: {error}")))?;

@@ -1,0 +1,50 @@
+//! The server that is typed: where it is, and its keys.
+
+use std::ffi::OsString;
+
+use sealwire::error::Error;
+
+use super::{Args, Server};
+use crate::units::{number, usage};
+
+/// The server that runs, if there is one, and what to tell the user about its
+/// keys.
+pub(super) fn find(
+    typed: &Args,
+    env: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<Option<(Server, Vec<String>)>, Error> {
+    let Some(to) = &typed.to else {
+        let keys = &typed.keys;
+        let named = keys.keys.is_some() || keys.name.is_some();
+        if named || keys.confkey.is_some() || keys.authkey.is_some() {
+            return usage("keys go with --to HOST:PORT; a server that is started gets new ones");
+        }
+        if typed.server_pid.is_some() {
+            return usage("--server-pid goes with --to HOST:PORT");
+        }
+        return Ok(None);
+    };
+    let Some((host, port)) = host_and_port(to) else {
+        return usage("--to: HOST:PORT is wanted, such as example.org:9999 or [::1]:9999");
+    };
+    let pid = typed.server_pid.as_deref();
+    let pid = pid.map(|pid| number("--server-pid", pid)).transpose()?;
+    let loaded = typed.keys.load(false, env)?;
+    let server = Server {
+        host: host.into(),
+        port,
+        identity: loaded.keys.native.expect("not classic"),
+        pid,
+        #[cfg(feature = "tls")]
+        certificate: None,
+    };
+    Ok(Some((server, loaded.warnings)))
+}
+
+/// The two parts of an address; one of IPv6 is in brackets.
+fn host_and_port(text: &str) -> Option<(&str, u16)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let port = port.parse().ok().filter(|&port| port != 0)?;
+    let clear = !host.contains(':') || host.starts_with('[') && host.ends_with(']');
+    (clear && !host.is_empty()).then_some((host, port))
+}
