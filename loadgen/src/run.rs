@@ -112,9 +112,9 @@ struct Run<'a> {
     /// ended, and when all was over.
     empty: Option<Usage>,
     looks: Vec<Option<Usage>>,
-    said: Receiver<Said>,
-    /// Until all threads have theirs: once they are gone, nobody is waited for.
-    say: Option<Sender<Said>>,
+    said: Receiver<Result<Said, Error>>,
+    /// Until all threads have theirs: kept, it would have a wait for them never end.
+    say: Option<Sender<Result<Said, Error>>>,
     begin: Vec<Sender<Window>>,
     gauges: Vec<Arc<Gauge>>,
     began: Time,
@@ -264,7 +264,7 @@ impl<'a> Run<'a> {
                     self.rows.leave(one.intervals);
                     done.push(*one);
                 }
-                Some(Said::Joined(_) | Said::Failed(_)) | None => {}
+                Some(Said::Joined(_)) | None => {}
             }
         }
         // A stream is measured until it is confirmed; others may have ended early.
@@ -288,8 +288,7 @@ impl<'a> Run<'a> {
             done: total(|gauge| gauge.done.load(Ordering::Relaxed)),
         });
         match self.said.recv_timeout(at_most) {
-            Ok(Said::Failed(error)) => Err(error),
-            Ok(said) => Ok(Some(said)),
+            Ok(said) => said.map(Some),
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => {
                 Err(Error::Local("a thread of the load tester is gone".into()))

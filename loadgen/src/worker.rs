@@ -37,8 +37,6 @@ pub(crate) enum Said {
     Interval(Interval),
     /// All is over.
     Done(Box<Done>),
-    /// It cannot go on.
-    Failed(Error),
 }
 
 /// How peers joined.
@@ -94,7 +92,8 @@ pub(crate) struct Share {
     pub(crate) gauge: Arc<Gauge>,
     /// The user wants it to end.
     pub(crate) stop: Arc<AtomicBool>,
-    pub(crate) say: Sender<Said>,
+    /// What it says, or why it cannot go on.
+    pub(crate) say: Sender<Result<Said, Error>>,
     pub(crate) begin: Receiver<Window>,
 }
 
@@ -129,10 +128,10 @@ impl Worker {
         // Nothing of a worker that panicked is looked at again; but if it said nothing,
         // it would be waited for.
         let said = match catch_unwind(AssertUnwindSafe(|| worker.run())) {
-            Ok(Ok(Some(done))) => Said::Done(Box::new(done)),
+            Ok(Ok(Some(done))) => Ok(Said::Done(Box::new(done))),
             Ok(Ok(None)) => return,
-            Ok(Err(error)) => Said::Failed(error),
-            Err(_) => Said::Failed(Error::Local("a thread of the load tester panicked".into())),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(Error::Local("a thread of the load tester panicked".into())),
         };
         // Who does not listen any more does not want to know.
         let _ = say.send(said);
@@ -185,7 +184,7 @@ impl Worker {
             attendance: crew.attendance().clone(),
             last: crew.handshakes().1,
         };
-        let _ = self.share.say.send(Said::Joined(joining));
+        let _ = self.share.say.send(Ok(Said::Joined(joining)));
         Ok(())
     }
 
@@ -232,7 +231,7 @@ impl Worker {
             self.done_before = done;
             self.intervals += 1;
             used = now_used;
-            let _ = self.share.say.send(Said::Interval(interval));
+            let _ = self.share.say.send(Ok(Said::Interval(interval)));
         }
         Ok(())
     }

@@ -38,7 +38,7 @@ impl Wire for Broken {
 }
 
 /// What a thread says last that does `kind` over such a wire.
-fn said(kind: Kind, panics: bool) -> Said {
+fn said(kind: Kind, panics: bool) -> Result<Said, Error> {
     let plan = Plan {
         kind,
         threads: 1,
@@ -78,7 +78,7 @@ fn said(kind: Kind, panics: bool) -> Said {
 /// Goal: a thread that panics is not waited for. Method: its wire does.
 #[test]
 fn a_panic_is_said() {
-    let Said::Failed(error) = said(Kind::Churn, true) else {
+    let Err(error) = said(Kind::Churn, true) else {
         panic!("it says something else");
     };
     assert!(error.to_string().contains("panicked"), "{error}");
@@ -89,7 +89,7 @@ fn a_panic_is_said() {
 /// connecting, and one whose peers connect first.
 #[test]
 fn who_cannot_connect() {
-    let Said::Done(done) = said(Kind::Churn, false) else {
+    let Ok(Said::Done(done)) = said(Kind::Churn, false) else {
         panic!("it says something else");
     };
     assert!(done.tally.account.errors > 0 && done.tally.account.holds());
@@ -97,7 +97,7 @@ fn who_cannot_connect() {
     let why: Vec<_> = done.attendance.errors.keys().collect();
     assert_eq!(why, ["cannot connect: no port is left"]);
 
-    let Said::Failed(error) = said(Kind::Echo, false) else {
+    let Err(error) = said(Kind::Echo, false) else {
         panic!("it says something else");
     };
     assert!(error.to_string().contains("no port is left"), "{error}");
