@@ -48,6 +48,7 @@ struct Load {
 /// Of all messages, measured or not.
 #[derive(Debug, Clone, Copy, Default)]
 struct Counts {
+    /// Answered right, until all ended.
     answered: u64,
     /// Replies other than what was due, and those that nobody waited for.
     wrong: u64,
@@ -156,7 +157,7 @@ impl Workload for Echo {
 
     fn begin(&mut self, window: Window) {
         self.load = Some(Load {
-            meter: Meter::new(window),
+            meter: Meter::new(window, self.plan.timeout),
             due: BinaryHeap::new(),
             started: false,
         });
@@ -183,13 +184,16 @@ impl Workload for Echo {
         }
         let wanted = self.pattern.part(peer.index, peer.answered);
         peer.answered += 1;
-        self.counts.answered += 1;
-        if message.equals(&self.pattern.bytes()[wanted]) {
-            let in_time = now.since(flight.sent) <= self.plan.timeout;
-            load.meter.answered(flight, now, in_time);
-        } else {
-            self.counts.wrong += 1;
-            load.meter.failed(flight, now);
+        let right = message.equals(&self.pattern.bytes()[wanted]);
+        self.counts.wrong += u64::from(!right);
+        match right {
+            // It came too late to be measured, but it is not lost.
+            _ if self.stopped => {}
+            true => {
+                self.counts.answered += 1;
+                load.meter.answered(flight, now);
+            }
+            false => load.meter.failed(flight, now),
         }
     }
 
@@ -280,8 +284,8 @@ impl Workload for Echo {
             return;
         };
         for peer in self.peers.values_mut() {
-            self.counts.lost += peer.under_way.len() as u64;
-            for flight in peer.under_way.drain(..) {
+            // They stay: an answer that is late is still compared.
+            for &flight in &peer.under_way {
                 load.meter.unanswered(flight, now, cut_short);
             }
             peer.never_send(&mut load.meter, now, false);
@@ -292,7 +296,9 @@ impl Workload for Echo {
     fn tally(&mut self) -> Tally {
         let load = self.load.as_ref();
         let mut tally = load.map_or_else(Tally::new, |load| load.meter.tally.clone());
-        (tally.wrong, tally.lost) = (self.counts.wrong, self.counts.lost);
+        let waiting = self.peers.values().map(|peer| peer.under_way.len() as u64);
+        let lost = self.counts.lost + waiting.sum::<u64>();
+        (tally.wrong, tally.lost) = (self.counts.wrong, lost);
         tally
     }
 }

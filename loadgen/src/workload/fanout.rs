@@ -168,8 +168,7 @@ impl Fanout {
                 meter.failed(oldest.flight, now);
             } else {
                 self.done += 1;
-                let in_time = now.since(oldest.flight.sent) <= self.plan.timeout;
-                meter.answered(oldest.flight, now, in_time);
+                meter.answered(oldest.flight, now);
             }
             publisher.under_way.pop_front();
             publisher.first += 1;
@@ -215,7 +214,7 @@ impl Workload for Fanout {
     }
 
     fn begin(&mut self, window: Window) {
-        self.meter = Some(Meter::new(window));
+        self.meter = Some(Meter::new(window, self.plan.timeout));
         let schedule = Schedule::new(&self.plan, self.publishers.len(), window);
         for (index, publisher) in self.publishers.iter_mut().enumerate() {
             publisher.pace = schedule.map(|all| Pace::new(all.of(index), window.start));
@@ -234,7 +233,7 @@ impl Workload for Fanout {
         let Some(next) = self.subscribers.get_mut(&id) else {
             return;
         };
-        let known = message.start().and_then(|start| self.starts.get(start));
+        let known = message.start().and_then(|start| self.starts.get(&start));
         let Some(&(publisher, index)) = known else {
             self.counts.wrong += 1;
             return;

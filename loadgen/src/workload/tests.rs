@@ -182,19 +182,48 @@ proptest! {
     }
 }
 
-/// Goal: what is cut short is under way, and no fault of the server. Method: stop
-/// while nothing is answered.
+/// Goal: what is cut short is under way, and no fault of the server, but what had had
+/// all its time is. Method: stop while nothing is answered that was sent after 600 ms;
+/// allow an answer more time than that takes, and less.
 #[test]
 fn cut_short() {
+    for (timeout, late) in [(1000, 0), (100, 64)] {
+        let plan = Plan {
+            timeout: timeout * MS,
+            ..plan(Kind::Echo)
+        };
+        let silent = Time::from_nanos(600_000_000);
+        let simulation = Simulation::new(&plan, |now, peer, bytes| match now < silent {
+            true => echo(now, MS, peer, bytes),
+            false => Vec::new(),
+        });
+        let at = simulation.window.measure + 500 * MS;
+        let tally = simulation.cut_short(at);
+        let account = tally.account;
+        assert!(account.holds(), "{account:?}");
+        assert_eq!((account.timeouts, account.in_flight), (late, 64 - late));
+        assert_eq!(tally.service.len(), account.scheduled);
+        assert_eq!(tally.lost, 64);
+    }
+}
+
+/// Goal: an answer after all have stopped waiting is late, and neither wrong nor lost;
+/// other bytes are wrong even then. Method: one that comes after twice the timeout,
+/// right from all peers but one.
+#[test]
+fn late_answers() {
     let plan = plan(Kind::Echo);
-    let mut simulation = Simulation::new(&plan, |_, _, _| Vec::new());
-    let until = simulation.window.measure;
-    simulation.at(until, Event::Nothing);
-    let tally = simulation.run();
-    assert!(tally.account.holds(), "{:?}", tally.account);
-    // Sent in the warm-up, so none of the measured.
-    assert_eq!(tally.account.scheduled, 0);
-    assert_eq!(tally.lost, 64);
+    let stalls = Time::from_nanos(2_400_000_000);
+    let tally = Simulation::new(&plan, |now, id, bytes| match now < stalls {
+        true => echo(now, MS, id, bytes),
+        false if id == peer(3) => echo(now, 2 * plan.timeout, id, &bytes[1..]),
+        false => echo(now, 2 * plan.timeout, id, bytes),
+    })
+    .run();
+    let account = tally.account;
+    assert!(account.holds(), "{account:?}");
+    assert_eq!(account.timeouts, 64, "{account:?}");
+    assert_eq!((tally.wrong, tally.lost), (1, 0));
 }
 
 /// Goal: losses, duplicates, and who had a message when, are told as they were.
