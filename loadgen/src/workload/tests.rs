@@ -292,3 +292,35 @@ fn fanout_without_one() {
     assert!(account.completed.abs_diff(2 * 1500) < 10, "{account:?}");
     assert_eq!(tally.lost, 2);
 }
+
+/// Goal: what comes behind its followers, what comes twice, and what comes back to who
+/// sent it are told apart, and none is lost. Method: one message each; the server also
+/// answers the last ones long after the end.
+#[test]
+fn fanout_out_of_order() {
+    let plan = Plan {
+        peers: 1,
+        depth: 4,
+        rate: steady(100.0),
+        ..plan(Kind::Fanout)
+    };
+    let mut sent = 0;
+    let tally = Simulation::new(&plan, |now, publisher, bytes| {
+        sent += 1;
+        let says = |after, to| (now + after, Event::Says(to, bytes.to_vec()));
+        match sent {
+            100 => vec![says(15 * MS, peer(1))],
+            120 => vec![says(MS, peer(1)), says(MS, peer(1))],
+            130 => vec![says(MS, peer(1)), says(MS, publisher)],
+            249.. => vec![says(2 * plan.timeout, peer(1))],
+            _ => vec![says(MS, peer(1))],
+        }
+    })
+    .run();
+    let count = |name| tally.counts[name];
+    assert_eq!((count("reordered"), count("duplicates")), (1, 1));
+    assert_eq!((tally.wrong, tally.lost), (1, 0));
+    assert!(tally.account.holds(), "{:?}", tally.account);
+    assert_eq!((tally.account.errors, tally.account.timeouts), (1, 2));
+    assert_eq!(count("deliveries"), 249);
+}
