@@ -41,6 +41,8 @@ struct Load {
     meter: Meter,
     /// In an open loop, who may send and is next due when.
     due: BinaryHeap<Reverse<(Time, PeerId)>>,
+    /// Of peers that have left; what was due to them until the end is counted then.
+    departed: Vec<Pace>,
     /// The first messages have been sent.
     started: bool,
 }
@@ -133,13 +135,6 @@ impl Peer {
         load.meter.sent(flight, could);
         true
     }
-
-    /// What is left of an open loop is never sent.
-    fn never_send(&mut self, meter: &mut Meter, now: Time, gone: bool) {
-        if let Some(pace) = &mut self.pace {
-            pace.never_send(meter, now, gone);
-        }
-    }
 }
 
 impl Workload for Echo {
@@ -159,6 +154,7 @@ impl Workload for Echo {
         self.load = Some(Load {
             meter: Meter::new(window, self.plan.timeout),
             due: BinaryHeap::new(),
+            departed: Vec::new(),
             started: false,
         });
     }
@@ -226,7 +222,7 @@ impl Workload for Echo {
             for flight in peer.under_way.drain(..) {
                 load.meter.failed(flight, now);
             }
-            peer.never_send(&mut load.meter, now, true);
+            load.departed.extend(peer.pace);
         }
     }
 
@@ -288,7 +284,12 @@ impl Workload for Echo {
             for &flight in &peer.under_way {
                 load.meter.unanswered(flight, now, cut_short);
             }
-            peer.never_send(&mut load.meter, now, false);
+            if let Some(pace) = &mut peer.pace {
+                pace.never_send(&mut load.meter, now, false);
+            }
+        }
+        for mut pace in load.departed.drain(..) {
+            pace.never_send(&mut load.meter, now, true);
         }
         load.meter.move_on(now);
     }

@@ -315,9 +315,6 @@ impl Workload for Fanout {
                 publisher.first += 1;
                 meter.failed(message.flight, now);
             }
-            if let Some(pace) = &mut publisher.pace {
-                pace.never_send(meter, now, true);
-            }
         }
     }
 
@@ -338,7 +335,8 @@ impl Workload for Fanout {
         if !self.started {
             return Some(meter.window().start);
         }
-        let paces = self.publishers.iter().filter_map(|one| one.pace.as_ref());
+        let there = self.publishers.iter().filter(|one| !one.gone);
+        let paces = there.filter_map(|one| one.pace.as_ref());
         paces
             .filter(|pace| !pace.waits())
             .filter_map(Pace::next)

@@ -207,6 +207,27 @@ fn cut_short() {
     }
 }
 
+/// Goal: what was due to who has left counts until the run ends, and no longer. Method:
+/// a peer, or a publisher, leaves at once; the user ends the run after 500 ms of it.
+#[test]
+fn shed_until_the_end() {
+    for kind in [Kind::Echo, Kind::Fanout] {
+        let plan = Plan {
+            peers: 10,
+            publishers: 10,
+            rate: steady(1000.0),
+            depth: 4,
+            ..plan(kind)
+        };
+        let mut simulation = Simulation::new(&plan, |_, _, _| Vec::new());
+        let (start, measure) = (simulation.window.start, simulation.window.measure);
+        simulation.at(start + 10 * MS, Event::Leaves(peer(3), false));
+        let account = simulation.cut_short(measure + 500 * MS).account;
+        assert!(account.holds(), "{account:?}");
+        assert!(account.shed.abs_diff(50) <= 1, "{account:?}");
+    }
+}
+
 /// Goal: an answer after all have stopped waiting is late, and neither wrong nor lost;
 /// other bytes are wrong even then. Method: one that comes after twice the timeout,
 /// right from all peers but one.
