@@ -5,6 +5,7 @@
 //! [`crate::verdict`]'s.
 
 use std::mem;
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use sealwire::time::Time;
@@ -25,6 +26,8 @@ pub(crate) struct Flight {
 #[derive(Debug)]
 pub(crate) struct Meter {
     window: Window,
+    /// How long an answer may take.
+    timeout: Duration,
     pub(crate) tally: Tally,
     /// Messages under way, measured or not, and since when they are so many.
     under_way: u64,
@@ -34,9 +37,10 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    pub(crate) fn new(window: Window) -> Self {
+    pub(crate) fn new(window: Window, timeout: Duration) -> Self {
         Self {
             window,
+            timeout,
             tally: Tally::new(),
             under_way: 0,
             since: Time::ZERO,
@@ -72,14 +76,14 @@ impl Meter {
         }
     }
 
-    /// A message is answered; `in_time`, or too late to count as that.
-    pub(crate) fn answered(&mut self, flight: Flight, now: Time, in_time: bool) {
+    /// A message is answered; what took too long counts as a timeout.
+    pub(crate) fn answered(&mut self, flight: Flight, now: Time) {
         self.move_on(now);
         self.under_way -= 1;
         record(&mut self.recent, flight.due, now);
         if self.window.measures(flight.due) {
             let account = &mut self.tally.account;
-            match in_time {
+            match now.since(flight.sent) <= self.timeout {
                 true => account.completed += 1,
                 false => account.timeouts += 1,
             }
@@ -95,18 +99,19 @@ impl Meter {
         self.tally.account.errors += u64::from(self.window.measures(flight.due));
     }
 
-    /// A message was not answered before everything ended: `cut_short` by the user,
-    /// or within the time that it had.
+    /// A message was not answered before everything ended: within the time that it
+    /// had, or, `cut_short` by the user, it still had some.
     pub(crate) fn unanswered(&mut self, flight: Flight, now: Time, cut_short: bool) {
         self.move_on(now);
         self.under_way -= 1;
         if self.window.measures(flight.due) {
             let account = &mut self.tally.account;
-            match cut_short {
+            match cut_short && now.since(flight.sent) <= self.timeout {
                 true => account.in_flight += 1,
                 false => account.timeouts += 1,
             }
             record(&mut self.tally.response, flight.due, now);
+            record(&mut self.tally.service, flight.sent, now);
         }
     }
 

@@ -116,10 +116,13 @@ pub(crate) fn exit_code(report: &Report<'_>, strict: bool) -> u8 {
     }
 }
 
-/// Whether something was lost or wrong, or a peer failed.
+/// Whether something was lost or wrong, came twice or out of order, or a peer failed.
 pub(crate) fn found_faults(results: &Results) -> bool {
     let tally = &results.tally;
+    let count = |name| tally.counts.get(name).copied().unwrap_or_default();
     let faults = [
+        count("duplicates"),
+        count("reordered"),
         tally.lost,
         tally.wrong,
         tally.account.errors,
@@ -181,7 +184,13 @@ mod tests {
             assert_eq!(of(good, slos, false), 3);
             assert_eq!(of(suspect, slos, true), 3);
         }
-        let faults: [fn(&mut Results); 4] = [
+        let faults: [fn(&mut Results); 6] = [
+            |results| {
+                results.tally.counts.insert("duplicates", 1);
+            },
+            |results| {
+                results.tally.counts.insert("reordered", 1);
+            },
             |results| results.tally.wrong = 1,
             |results| results.tally.lost = 1,
             |results| results.failed = 1,

@@ -68,6 +68,14 @@ pub(super) fn failures(plan: &Plan, results: &Results, findings: &mut Findings) 
     if tally.wrong > 0 {
         findings.invalid(format!("{} answers were wrong", tally.wrong));
     }
+    for (name, told) in [
+        ("duplicates", "messages came twice"),
+        ("reordered", "messages came out of order"),
+    ] {
+        if let Some(count) = tally.counts.get(name).filter(|count| **count > 0) {
+            findings.invalid(format!("{count} {told}"));
+        }
+    }
     let account = &tally.account;
     let mut count = |failed: u64, all: u64, what: &str| {
         if failed == 0 {
@@ -256,6 +264,13 @@ mod tests {
         }
         let verdict = judged(|_, results| results.tally.wrong = 1);
         expect(&verdict, Grade::Invalid, "1 answers were wrong");
+        for (name, told) in [
+            ("duplicates", "1 messages came twice"),
+            ("reordered", "1 messages came out of order"),
+        ] {
+            let verdict = judged(|_, results| *results.tally.counts.entry(name).or_default() = 1);
+            expect(&verdict, Grade::Invalid, told);
+        }
         let verdict = judged(|_, results| results.failed = 1);
         expect(&verdict, Grade::Invalid, "1 peers failed");
         let verdict = judged(|_, results| (results.complete, results.failed) = (999, 1));

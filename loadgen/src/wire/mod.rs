@@ -102,7 +102,7 @@ pub(crate) trait Link {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Received<'a>(pub(crate) &'a [&'a [u8]]);
 
-impl<'a> Received<'a> {
+impl Received<'_> {
     /// Whether these are its bytes.
     pub(crate) fn equals(self, mut wanted: &[u8]) -> bool {
         let same = self.0.iter().all(|part| {
@@ -113,8 +113,36 @@ impl<'a> Received<'a> {
         same && wanted.is_empty()
     }
 
-    /// Its first eight bytes, if it has so many in its first piece.
-    pub(crate) fn start(self) -> Option<&'a [u8; 8]> {
-        self.0.first()?.first_chunk()
+    /// Its first eight bytes, if it has so many.
+    pub(crate) fn start(self) -> Option<[u8; 8]> {
+        let mut start = [0; 8];
+        let mut rest = &mut start[..];
+        for part in self.0 {
+            let (to, behind) = rest.split_at_mut(part.len().min(rest.len()));
+            to.copy_from_slice(&part[..to.len()]);
+            rest = behind;
+        }
+        rest.is_empty().then_some(start)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: which message it is, is told however its bytes are cut. Method: a first
+    /// piece of each length; one too short.
+    #[test]
+    fn a_start_in_pieces() {
+        let bytes = *b"0123456789";
+        for cut in 0..bytes.len() {
+            let (front, back) = bytes.split_at(cut);
+            assert_eq!(
+                Received(&[front, back]).start(),
+                Some(*b"01234567"),
+                "{cut}"
+            );
+        }
+        assert_eq!(Received(&[b"012", b"3456"]).start(), None);
     }
 }

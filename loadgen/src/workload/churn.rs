@@ -52,6 +52,15 @@ struct Peer {
     connected: Option<Time>,
     joined: Option<Time>,
     replied: Option<Time>,
+    /// Something else came.
+    wrong: bool,
+}
+
+impl Peer {
+    /// Whether anything came back.
+    fn is_answered(&self) -> bool {
+        self.wrong || self.replied.is_some()
+    }
 }
 
 impl Churn {
@@ -127,6 +136,7 @@ impl Workload for Churn {
             connected: None,
             joined: None,
             replied: None,
+            wrong: false,
         };
         self.begun += 1;
         self.peers.insert(id, peer);
@@ -153,7 +163,7 @@ impl Workload for Churn {
     fn begin(&mut self, window: Window) {
         let schedule = Schedule::new(&self.plan, self.plan.threads, window);
         self.load = Some(Load {
-            meter: Meter::new(window),
+            meter: Meter::new(window, self.plan.timeout),
             pace: schedule.map(|schedule| Pace::new(schedule.of(self.part.thread), window.start)),
             over: false,
         });
@@ -166,16 +176,15 @@ impl Workload for Churn {
     }
 
     fn message(&mut self, now: Time, id: PeerId, message: Received<'_>) {
-        let Some(peer) = self.peers.get(&id).copied() else {
+        let Some(peer) = self.peers.get_mut(&id) else {
             self.wrong += 1;
             return;
         };
-        let right = message.equals(&self.pattern.bytes()[self.message_of(&peer)]);
-        if right && peer.replied.is_none() {
-            self.peers
-                .entry(id)
-                .and_modify(|peer| peer.replied = Some(now));
+        let wanted = self.pattern.part(self.part.first, peer.index);
+        if message.equals(&self.pattern.bytes()[wanted]) && peer.replied.is_none() {
+            peer.replied = Some(now);
         } else {
+            peer.wrong = true;
             self.wrong += 1;
         }
     }
@@ -188,6 +197,7 @@ impl Workload for Churn {
         let Some(peer) = self.peers.remove(&id) else {
             return;
         };
+        self.lost += u64::from(!peer.is_answered());
         let Some(load) = self.load.as_mut().filter(|_| !self.stopped) else {
             return;
         };
@@ -198,13 +208,11 @@ impl Workload for Churn {
         }
         if complete && peer.replied.is_some() {
             self.done += 1;
-            let in_time = now.since(peer.flight.sent) <= self.plan.timeout;
-            load.meter.answered(peer.flight, now, in_time);
+            load.meter.answered(peer.flight, now);
             if load.meter.window().measures(peer.flight.due) {
                 Self::note_stages(&mut load.meter.tally, &peer, now);
             }
         } else {
-            self.lost += u64::from(peer.replied.is_none());
             load.meter.failed(peer.flight, now);
         }
     }
@@ -239,7 +247,6 @@ impl Workload for Churn {
         self.stopped = true;
         if let Some(load) = &mut self.load {
             for peer in self.peers.values() {
-                self.lost += u64::from(peer.replied.is_none());
                 load.meter.unanswered(peer.flight, now, cut_short);
             }
             if let Some(pace) = &mut load.pace {
@@ -252,7 +259,8 @@ impl Workload for Churn {
     fn tally(&mut self) -> Tally {
         let load = self.load.as_ref();
         let mut tally = load.map_or_else(Tally::new, |load| load.meter.tally.clone());
-        (tally.wrong, tally.lost) = (self.wrong, self.lost);
+        let waiting = self.peers.values().filter(|peer| !peer.is_answered());
+        (tally.wrong, tally.lost) = (self.wrong, self.lost + waiting.count() as u64);
         tally
     }
 }

@@ -41,6 +41,8 @@ struct Load {
     meter: Meter,
     /// In an open loop, who may send and is next due when.
     due: BinaryHeap<Reverse<(Time, PeerId)>>,
+    /// Of peers that have left; what was due to them until the end is counted then.
+    departed: Vec<Pace>,
     /// The first messages have been sent.
     started: bool,
 }
@@ -48,6 +50,7 @@ struct Load {
 /// Of all messages, measured or not.
 #[derive(Debug, Clone, Copy, Default)]
 struct Counts {
+    /// Answered right, until all ended.
     answered: u64,
     /// Replies other than what was due, and those that nobody waited for.
     wrong: u64,
@@ -132,13 +135,6 @@ impl Peer {
         load.meter.sent(flight, could);
         true
     }
-
-    /// What is left of an open loop is never sent.
-    fn never_send(&mut self, meter: &mut Meter, now: Time, gone: bool) {
-        if let Some(pace) = &mut self.pace {
-            pace.never_send(meter, now, gone);
-        }
-    }
 }
 
 impl Workload for Echo {
@@ -156,8 +152,9 @@ impl Workload for Echo {
 
     fn begin(&mut self, window: Window) {
         self.load = Some(Load {
-            meter: Meter::new(window),
+            meter: Meter::new(window, self.plan.timeout),
             due: BinaryHeap::new(),
+            departed: Vec::new(),
             started: false,
         });
     }
@@ -183,13 +180,16 @@ impl Workload for Echo {
         }
         let wanted = self.pattern.part(peer.index, peer.answered);
         peer.answered += 1;
-        self.counts.answered += 1;
-        if message.equals(&self.pattern.bytes()[wanted]) {
-            let in_time = now.since(flight.sent) <= self.plan.timeout;
-            load.meter.answered(flight, now, in_time);
-        } else {
-            self.counts.wrong += 1;
-            load.meter.failed(flight, now);
+        let right = message.equals(&self.pattern.bytes()[wanted]);
+        self.counts.wrong += u64::from(!right);
+        match right {
+            // It came too late to be measured, but it is not lost.
+            _ if self.stopped => {}
+            true => {
+                self.counts.answered += 1;
+                load.meter.answered(flight, now);
+            }
+            false => load.meter.failed(flight, now),
         }
     }
 
@@ -222,7 +222,7 @@ impl Workload for Echo {
             for flight in peer.under_way.drain(..) {
                 load.meter.failed(flight, now);
             }
-            peer.never_send(&mut load.meter, now, true);
+            load.departed.extend(peer.pace);
         }
     }
 
@@ -280,11 +280,16 @@ impl Workload for Echo {
             return;
         };
         for peer in self.peers.values_mut() {
-            self.counts.lost += peer.under_way.len() as u64;
-            for flight in peer.under_way.drain(..) {
+            // They stay: an answer that is late is still compared.
+            for &flight in &peer.under_way {
                 load.meter.unanswered(flight, now, cut_short);
             }
-            peer.never_send(&mut load.meter, now, false);
+            if let Some(pace) = &mut peer.pace {
+                pace.never_send(&mut load.meter, now, false);
+            }
+        }
+        for mut pace in load.departed.drain(..) {
+            pace.never_send(&mut load.meter, now, true);
         }
         load.meter.move_on(now);
     }
@@ -292,7 +297,9 @@ impl Workload for Echo {
     fn tally(&mut self) -> Tally {
         let load = self.load.as_ref();
         let mut tally = load.map_or_else(Tally::new, |load| load.meter.tally.clone());
-        (tally.wrong, tally.lost) = (self.counts.wrong, self.counts.lost);
+        let waiting = self.peers.values().map(|peer| peer.under_way.len() as u64);
+        let lost = self.counts.lost + waiting.sum::<u64>();
+        (tally.wrong, tally.lost) = (self.counts.wrong, lost);
         tally
     }
 }

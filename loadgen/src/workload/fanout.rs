@@ -2,9 +2,10 @@
 //!
 //! A message is done when every subscriber has had it. Who sent it, and which it is,
 //! its first bytes tell: each publisher has its own places of the random pattern. A
-//! gap is a loss, and what comes again or too late a duplicate.
+//! gap is a loss, unless what is missing comes behind its followers: reordered. What
+//! comes again is a duplicate.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use hdrhistogram::Histogram;
 use sealwire::endpoint::transport::PeerId;
@@ -21,6 +22,10 @@ use crate::schedule::{Schedule, Window};
 use crate::times;
 use crate::wire::{Link, Received};
 
+/// How many missing messages are remembered, for each publisher and subscriber; one
+/// that comes behind its followers is told from a second one only among them.
+const MISSING: u64 = 1024;
+
 /// Publishes, and follows what becomes of it.
 pub(crate) struct Fanout {
     plan: Plan,
@@ -28,8 +33,8 @@ pub(crate) struct Fanout {
     /// Which publisher's which message, modulo [`Self::cycle`], begins so.
     starts: HashMap<[u8; 8], (usize, u64)>,
     publishers: Vec<Publisher>,
-    /// For each publisher, the number of the message that is next.
-    subscribers: HashMap<PeerId, Vec<u64>>,
+    /// What each has had of each publisher.
+    subscribers: HashMap<PeerId, Vec<Had>>,
     meter: Option<Meter>,
     started: bool,
     over: bool,
@@ -43,7 +48,29 @@ struct Counts {
     deliveries: u64,
     lost: u64,
     duplicates: u64,
+    reordered: u64,
     wrong: u64,
+}
+
+/// What a subscriber has had of a publisher.
+#[derive(Debug, Clone, Default)]
+struct Had {
+    /// The number of the message that is next.
+    next: u64,
+    /// Those before it that have not come, no more than [`MISSING`].
+    missing: BTreeSet<u64>,
+}
+
+impl Had {
+    /// Has had `index`, and none of those since `next`.
+    fn skip_to(&mut self, index: u64) {
+        self.missing
+            .extend(self.next.max(index.saturating_sub(MISSING))..index);
+        while self.missing.len() as u64 > MISSING {
+            self.missing.pop_first();
+        }
+        self.next = index + 1;
+    }
 }
 
 struct Publisher {
@@ -168,8 +195,7 @@ impl Fanout {
                 meter.failed(oldest.flight, now);
             } else {
                 self.done += 1;
-                let in_time = now.since(oldest.flight.sent) <= self.plan.timeout;
-                meter.answered(oldest.flight, now, in_time);
+                meter.answered(oldest.flight, now);
             }
             publisher.under_way.pop_front();
             publisher.first += 1;
@@ -210,12 +236,13 @@ impl Workload for Fanout {
                 gone: false,
             });
         } else {
-            self.subscribers.insert(id, vec![0; self.plan.publishers]);
+            let had = vec![Had::default(); self.plan.publishers];
+            self.subscribers.insert(id, had);
         }
     }
 
     fn begin(&mut self, window: Window) {
-        self.meter = Some(Meter::new(window));
+        self.meter = Some(Meter::new(window, self.plan.timeout));
         let schedule = Schedule::new(&self.plan, self.publishers.len(), window);
         for (index, publisher) in self.publishers.iter_mut().enumerate() {
             publisher.pace = schedule.map(|all| Pace::new(all.of(index), window.start));
@@ -230,22 +257,33 @@ impl Workload for Fanout {
 
     fn message(&mut self, now: Time, id: PeerId, message: Received<'_>) {
         let cycle = self.cycle();
-        // Publishers have each other's messages, which are nobody's concern.
-        let Some(next) = self.subscribers.get_mut(&id) else {
+        let known = message.start().and_then(|start| self.starts.get(&start));
+        let Some(had) = self.subscribers.get_mut(&id) else {
+            // Publishers have each other's messages, which are nobody's concern, but
+            // never their own.
+            let own = known.is_some_and(|&(publisher, _)| self.publishers[publisher].id == id);
+            self.counts.wrong += u64::from(own);
             return;
         };
-        let known = message.start().and_then(|start| self.starts.get(start));
         let Some(&(publisher, index)) = known else {
             self.counts.wrong += 1;
             return;
         };
-        let expected = next[publisher];
+        let had = &mut had[publisher];
+        let expected = had.next;
         let ahead = (index + cycle - expected % cycle) % cycle;
         if ahead > cycle / 2 {
-            self.counts.duplicates += 1;
+            // Already counted as failed, for the order is a promise, too.
+            let behind = expected.checked_sub(cycle - ahead);
+            if behind.is_some_and(|number| had.missing.remove(&number)) {
+                self.counts.reordered += 1;
+                self.counts.lost -= 1;
+            } else {
+                self.counts.duplicates += 1;
+            }
             return;
         }
-        next[publisher] = expected + ahead + 1;
+        had.skip_to(expected + ahead);
         self.counts.lost += ahead;
         for missed in expected..expected + ahead {
             self.note(now, publisher, missed, false);
@@ -259,17 +297,16 @@ impl Workload for Fanout {
     }
 
     fn left(&mut self, now: Time, id: PeerId, _: bool) {
-        if self.stopped {
-            self.subscribers.remove(&id);
-            return;
-        }
-        if let Some(next) = self.subscribers.remove(&id) {
-            for (publisher, next) in next.into_iter().enumerate() {
-                for missed in next..self.publishers[publisher].next() {
+        if let Some(had) = self.subscribers.remove(&id) {
+            for (publisher, had) in had.into_iter().enumerate() {
+                for missed in had.next..self.publishers[publisher].next() {
                     self.counts.lost += 1;
                     self.note(now, publisher, missed, false);
                 }
             }
+        }
+        if self.stopped {
+            return;
         }
         let publisher = self.publishers.iter_mut().find(|one| one.id == id);
         if let (Some(publisher), Some(meter)) = (publisher, &mut self.meter) {
@@ -277,9 +314,6 @@ impl Workload for Fanout {
             for message in publisher.under_way.drain(..) {
                 publisher.first += 1;
                 meter.failed(message.flight, now);
-            }
-            if let Some(pace) = &mut publisher.pace {
-                pace.never_send(meter, now, true);
             }
         }
     }
@@ -301,7 +335,8 @@ impl Workload for Fanout {
         if !self.started {
             return Some(meter.window().start);
         }
-        let paces = self.publishers.iter().filter_map(|one| one.pace.as_ref());
+        let there = self.publishers.iter().filter(|one| !one.gone);
+        let paces = there.filter_map(|one| one.pace.as_ref());
         paces
             .filter(|pace| !pace.waits())
             .filter_map(Pace::next)
@@ -329,7 +364,6 @@ impl Workload for Fanout {
         for publisher in &mut self.publishers {
             publisher.first = publisher.next();
             for message in publisher.under_way.drain(..) {
-                self.counts.lost += message.wanted - message.had - message.missed;
                 meter.unanswered(message.flight, now, cut_short);
             }
             if let Some(pace) = &mut publisher.pace {
@@ -342,10 +376,17 @@ impl Workload for Fanout {
     fn tally(&mut self) -> Tally {
         let meter = self.meter.as_ref();
         let mut tally = meter.map_or_else(Tally::new, |meter| meter.tally.clone());
-        (tally.wrong, tally.lost) = (self.counts.wrong, self.counts.lost);
+        // What has not come by now to those who are still there.
+        let waiting = self.subscribers.values().flat_map(|had| {
+            let pairs = self.publishers.iter().zip(had);
+            pairs.map(|(publisher, had)| publisher.next().saturating_sub(had.next))
+        });
+        let lost = self.counts.lost + waiting.sum::<u64>();
+        (tally.wrong, tally.lost) = (self.counts.wrong, lost);
         tally.counts = [
             ("deliveries", self.counts.deliveries),
             ("duplicates", self.counts.duplicates),
+            ("reordered", self.counts.reordered),
         ]
         .into();
         tally

@@ -58,9 +58,10 @@ impl Pace {
         Some((due, due.max(self.free_since)))
     }
 
-    /// What is left is never sent.
+    /// What is left until the load ended is never sent.
     pub(super) fn never_send(&mut self, meter: &mut Meter, now: Time, gone: bool) {
-        while let Some((due, _)) = self.take() {
+        let end = meter.window().end;
+        while let Some((due, _)) = self.take().filter(|(due, _)| *due < end) {
             meter.never_sent(due, now, gone);
         }
     }

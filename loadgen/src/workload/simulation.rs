@@ -23,8 +23,6 @@ pub(super) enum Event {
     Says(PeerId, Vec<u8>),
     /// Its connection ends.
     Leaves(PeerId, bool),
-    /// Only time passes.
-    Nothing,
 }
 
 /// A plan that tests change.
@@ -140,8 +138,17 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
     }
 
     /// Runs to the end, and says what was measured.
-    pub(super) fn run(mut self) -> Tally {
+    pub(super) fn run(self) -> Tally {
         let late = self.window.end + self.plan.timeout;
+        self.run_until(late, false)
+    }
+
+    /// Runs until the user ends it.
+    pub(super) fn cut_short(self, at: Time) -> Tally {
+        self.run_until(at, true)
+    }
+
+    fn run_until(mut self, late: Time, cut_short: bool) -> Tally {
         loop {
             self.workload.turn(&mut self.link);
             self.deliver();
@@ -163,7 +170,14 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
             }
         }
         let now = self.link.now.max(late);
-        self.workload.stop(now, false);
+        self.workload.close(now);
+        self.workload.stop(now, cut_short);
+        // What is late comes while peers finish.
+        self.link.now = now;
+        while let Some(Reverse((time, number))) = self.events.pop() {
+            self.link.now = self.link.now.max(time);
+            self.happen(self.known[number as usize].clone());
+        }
         for peer in std::mem::take(&mut self.link.finished) {
             self.workload.left(now, peer, true);
         }
@@ -188,7 +202,6 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
                 self.workload.go_on(&mut self.link, peer);
             }
             Event::Leaves(peer, complete) => self.workload.left(now, peer, complete),
-            Event::Nothing => {}
         }
         self.deliver();
     }

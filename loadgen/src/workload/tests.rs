@@ -182,19 +182,69 @@ proptest! {
     }
 }
 
-/// Goal: what is cut short is under way, and no fault of the server. Method: stop
-/// while nothing is answered.
+/// Goal: what is cut short is under way, and no fault of the server, but what had had
+/// all its time is. Method: stop while nothing is answered that was sent after 600 ms;
+/// allow an answer more time than that takes, and less.
 #[test]
 fn cut_short() {
+    for (timeout, late) in [(1000, 0), (100, 64)] {
+        let plan = Plan {
+            timeout: timeout * MS,
+            ..plan(Kind::Echo)
+        };
+        let silent = Time::from_nanos(600_000_000);
+        let simulation = Simulation::new(&plan, |now, peer, bytes| match now < silent {
+            true => echo(now, MS, peer, bytes),
+            false => Vec::new(),
+        });
+        let at = simulation.window.measure + 500 * MS;
+        let tally = simulation.cut_short(at);
+        let account = tally.account;
+        assert!(account.holds(), "{account:?}");
+        assert_eq!((account.timeouts, account.in_flight), (late, 64 - late));
+        assert_eq!(tally.service.len(), account.scheduled);
+        assert_eq!(tally.lost, 64);
+    }
+}
+
+/// Goal: what was due to who has left counts until the run ends, and no longer. Method:
+/// a peer, or a publisher, leaves at once; the user ends the run after 500 ms of it.
+#[test]
+fn shed_until_the_end() {
+    for kind in [Kind::Echo, Kind::Fanout] {
+        let plan = Plan {
+            peers: 10,
+            publishers: 10,
+            rate: steady(1000.0),
+            depth: 4,
+            ..plan(kind)
+        };
+        let mut simulation = Simulation::new(&plan, |_, _, _| Vec::new());
+        let (start, measure) = (simulation.window.start, simulation.window.measure);
+        simulation.at(start + 10 * MS, Event::Leaves(peer(3), false));
+        let account = simulation.cut_short(measure + 500 * MS).account;
+        assert!(account.holds(), "{account:?}");
+        assert!(account.shed.abs_diff(50) <= 1, "{account:?}");
+    }
+}
+
+/// Goal: an answer after all have stopped waiting is late, and neither wrong nor lost;
+/// other bytes are wrong even then. Method: one that comes after twice the timeout,
+/// right from all peers but one.
+#[test]
+fn late_answers() {
     let plan = plan(Kind::Echo);
-    let mut simulation = Simulation::new(&plan, |_, _, _| Vec::new());
-    let until = simulation.window.measure;
-    simulation.at(until, Event::Nothing);
-    let tally = simulation.run();
-    assert!(tally.account.holds(), "{:?}", tally.account);
-    // Sent in the warm-up, so none of the measured.
-    assert_eq!(tally.account.scheduled, 0);
-    assert_eq!(tally.lost, 64);
+    let stalls = Time::from_nanos(2_400_000_000);
+    let tally = Simulation::new(&plan, |now, id, bytes| match now < stalls {
+        true => echo(now, MS, id, bytes),
+        false if id == peer(3) => echo(now, 2 * plan.timeout, id, &bytes[1..]),
+        false => echo(now, 2 * plan.timeout, id, bytes),
+    })
+    .run();
+    let account = tally.account;
+    assert!(account.holds(), "{account:?}");
+    assert_eq!(account.timeouts, 64, "{account:?}");
+    assert_eq!((tally.wrong, tally.lost), (1, 0));
 }
 
 /// Goal: losses, duplicates, and who had a message when, are told as they were.
@@ -262,4 +312,36 @@ fn fanout_without_one() {
     // Until then the two of the warm-up block it.
     assert!(account.completed.abs_diff(2 * 1500) < 10, "{account:?}");
     assert_eq!(tally.lost, 2);
+}
+
+/// Goal: what comes behind its followers, what comes twice, and what comes back to who
+/// sent it are told apart, and none is lost. Method: one message each; the server also
+/// answers the last ones long after the end.
+#[test]
+fn fanout_out_of_order() {
+    let plan = Plan {
+        peers: 1,
+        depth: 4,
+        rate: steady(100.0),
+        ..plan(Kind::Fanout)
+    };
+    let mut sent = 0;
+    let tally = Simulation::new(&plan, |now, publisher, bytes| {
+        sent += 1;
+        let says = |after, to| (now + after, Event::Says(to, bytes.to_vec()));
+        match sent {
+            100 => vec![says(15 * MS, peer(1))],
+            120 => vec![says(MS, peer(1)), says(MS, peer(1))],
+            130 => vec![says(MS, peer(1)), says(MS, publisher)],
+            249.. => vec![says(2 * plan.timeout, peer(1))],
+            _ => vec![says(MS, peer(1))],
+        }
+    })
+    .run();
+    let count = |name| tally.counts[name];
+    assert_eq!((count("reordered"), count("duplicates")), (1, 1));
+    assert_eq!((tally.wrong, tally.lost), (1, 0));
+    assert!(tally.account.holds(), "{:?}", tally.account);
+    assert_eq!((tally.account.errors, tally.account.timeouts), (1, 2));
+    assert_eq!(count("deliveries"), 249);
 }
