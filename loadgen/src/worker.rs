@@ -205,7 +205,7 @@ impl Worker {
     fn measure(&mut self, window: Window) -> Result<(), Error> {
         // What the warm-up brought is none of it.
         self.wire.crew().workload().take_recent();
-        self.done_before = self.wire.crew().workload().done();
+        self.done_before = self.wire.crew().workload().completed();
         let mut used = sample::thread_time();
         let mut until = window.measure;
         for index in 0.. {
@@ -218,7 +218,7 @@ impl Worker {
             let ended = until.min(self.wire.now());
             let now_used = sample::thread_time();
             let crew = self.wire.crew();
-            let done = crew.workload().done();
+            let done = crew.workload().completed();
             let interval = Interval {
                 index,
                 until: ended.since(window.measure),

@@ -27,6 +27,7 @@ use crate::wire::{Link, Received};
 pub(crate) struct Echo {
     plan: Plan,
     pattern: Pattern,
+    part: Part,
     /// The number of the next peer that joins, among those of all threads.
     next_index: usize,
     peers: HashMap<PeerId, Peer>,
@@ -74,6 +75,7 @@ impl Echo {
         Self {
             plan,
             pattern,
+            part,
             next_index: part.first,
             peers: HashMap::new(),
             load: None,
@@ -92,9 +94,10 @@ impl Echo {
             return;
         }
         load.started = true;
+        let start = load.meter.window().start;
         let schedule = Schedule::new(&self.plan, self.plan.peers, *load.meter.window());
         for (&id, peer) in &mut self.peers {
-            peer.pace = schedule.map(|schedule| Pace::new(schedule.of(peer.index), now));
+            peer.pace = schedule.map(|schedule| Pace::new(schedule.of(peer.index), start));
             match peer.pace.as_ref().map(Pace::next) {
                 Some(Some(at)) => load.due.push(Reverse((at, id))),
                 Some(None) => {}
@@ -104,6 +107,12 @@ impl Echo {
                     }
                 }
             }
+        }
+        // What those were to send that never joined is due, too.
+        let absent = self.next_index..self.part.first + self.part.peers;
+        if let Some(schedule) = schedule {
+            let paces = absent.map(|index| Pace::new(schedule.of(index), start));
+            load.departed.extend(paces);
         }
     }
 }

@@ -172,13 +172,17 @@ impl Fanout {
         };
         if has {
             message.had += 1;
-            let stage = match message.had {
-                1 => Some("first"),
-                had if had == message.wanted => Some("last"),
-                had if had == message.wanted.div_ceil(2) => Some("median"),
-                _ => None,
-            };
-            if let Some(stage) = stage.filter(|_| meter.window().measures(message.flight.due)) {
+            let wanted = message.wanted;
+            let stages = [
+                ("first", 1),
+                ("median", wanted.div_ceil(2)),
+                ("last", wanted),
+            ];
+            let measured = meter.window().measures(message.flight.due);
+            for (stage, _) in stages
+                .into_iter()
+                .filter(|stage| measured && stage.1 == message.had)
+            {
                 let times = &mut meter.tally.stages;
                 let times = times.entry(stage).or_insert_with(times::histogram);
                 let took = now.since(message.flight.due).as_nanos();

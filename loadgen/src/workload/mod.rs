@@ -97,6 +97,11 @@ pub(crate) trait Workload: Send {
     /// Messages done so far, measured or not, to be shown.
     fn done(&self) -> u64;
 
+    /// Of those, the ones that are known to have arrived.
+    fn completed(&self) -> u64 {
+        self.done()
+    }
+
     /// Response times of what was done since this was called last.
     fn take_recent(&mut self) -> Histogram<u64>;
 

@@ -16,11 +16,16 @@ use crate::results::Tally;
 use crate::schedule::Window;
 use crate::wire::{Link, Received};
 
+/// How long a connection takes to be there, and to be gone.
+pub(super) const CONNECTS: Duration = Duration::from_micros(100);
+
 /// What the server does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Event {
     /// Says the bytes to a peer.
     Says(PeerId, Vec<u8>),
+    /// It can be sent to.
+    Joins(PeerId),
     /// Its connection ends.
     Leaves(PeerId, bool),
 }
@@ -99,6 +104,11 @@ pub(super) struct Simulation<S> {
 impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
     /// The peers of `plan` have joined at the beginning.
     pub(super) fn new(plan: &Plan, server: S) -> Self {
+        Self::with(plan, plan.all_peers(), server)
+    }
+
+    /// Only some of them have.
+    pub(super) fn with(plan: &Plan, joined: usize, server: S) -> Self {
         let pattern = Pattern::new(plan.size);
         let part = Part {
             thread: 0,
@@ -120,7 +130,7 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
             server,
         };
         if plan.kind != Kind::Churn {
-            for index in 0..plan.all_peers() {
+            for index in 0..joined {
                 simulation
                     .workload
                     .joined(&mut simulation.link, peer(index));
@@ -149,7 +159,14 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
     }
 
     fn run_until(mut self, late: Time, cut_short: bool) -> Tally {
+        let mut begun = 0;
         loop {
+            let now = self.link.now;
+            for _ in 0..self.workload.wanted(now) {
+                self.workload.connecting(now, peer(begun));
+                self.at(now + CONNECTS, Event::Joins(peer(begun)));
+                begun += 1;
+            }
             self.workload.turn(&mut self.link);
             self.deliver();
             let next = self.events.peek().map(|Reverse((time, _))| *time);
@@ -186,6 +203,11 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
 
     /// Hands the server what was sent.
     fn deliver(&mut self) {
+        if self.plan.kind == Kind::Churn {
+            for peer in std::mem::take(&mut self.link.finished) {
+                self.at(self.link.now + CONNECTS, Event::Leaves(peer, true));
+            }
+        }
         for (peer, part) in std::mem::take(&mut self.link.sent) {
             let bytes = self.link.pattern.bytes()[part].to_vec();
             for (time, event) in (self.server)(self.link.now, peer, &bytes) {
@@ -200,6 +222,10 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
             Event::Says(peer, bytes) => {
                 self.workload.message(now, peer, Received(&[&bytes]));
                 self.workload.go_on(&mut self.link, peer);
+            }
+            Event::Joins(peer) => {
+                self.workload.connected(now, peer);
+                self.workload.joined(&mut self.link, peer);
             }
             Event::Leaves(peer, complete) => self.workload.left(now, peer, complete),
         }

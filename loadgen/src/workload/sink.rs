@@ -137,6 +137,10 @@ impl Workload for Sink {
         self.tally.account.scheduled
     }
 
+    fn completed(&self) -> u64 {
+        self.tally.account.completed
+    }
+
     fn take_recent(&mut self) -> Histogram<u64> {
         times::histogram()
     }

@@ -142,18 +142,19 @@ proptest! {
         seed: u64,
         open: bool,
         depth in 1_usize..5,
-        churns: bool,
+        kind in prop::sample::select(vec![Kind::Echo, Kind::Churn, Kind::Fanout]),
         poisson: bool,
     ) {
         let plan = Plan {
             peers: 8,
-            depth: if churns { 1 } else { depth },
+            depth,
             rate: open.then_some(Rate { from: 500.0, to: 3000.0 }),
             arrival: if poisson { Arrival::Poisson } else { Arrival::Constant },
             duration: Duration::from_millis(400),
             warmup: Duration::from_millis(100),
             timeout: Duration::from_millis(50),
-            ..plan(Kind::Echo)
+            publishers: 2,
+            ..plan(kind)
         };
         let mut state = seed | 1;
         let mut chance = move || {
@@ -161,7 +162,7 @@ proptest! {
             state >> 54
         };
         let mut last = HashMap::new();
-        let tally = Simulation::new(&plan, |now, peer, bytes| {
+        let mut happens = |now: Time, peer: PeerId, bytes: &[u8]| {
             let delay = Duration::from_micros(200 + 100 * chance() % 20_000);
             let at: &mut Time = last.entry(peer).or_insert(now);
             *at = (*at).max(now + delay);
@@ -174,12 +175,71 @@ proptest! {
                 4 => vec![says(bytes), (*at, Event::Leaves(peer, true))],
                 _ => vec![says(bytes)],
             }
+        };
+        let tally = Simulation::new(&plan, |now, sender, bytes| match kind {
+            Kind::Fanout => (2..10).flat_map(|one| happens(now, peer(one), bytes)).collect(),
+            _ => happens(now, sender, bytes),
         }).run();
         prop_assert!(tally.account.holds(), "{:?}", tally.account);
         prop_assert!(tally.account.scheduled > 0);
         let within = tally.account.completed + tally.account.timeouts;
         prop_assert!(tally.service.len() <= within);
     }
+}
+
+/// Goal: the stages of a connection are told as they were, and add up; what those send
+/// that never joined is told as shed. Method: a server that takes a millisecond, in both
+/// loops.
+#[test]
+fn churn() {
+    for rate in [None, steady(400.0)] {
+        let plan = Plan {
+            peers: 4,
+            rate,
+            ..plan(Kind::Churn)
+        };
+        let tally = Simulation::new(&plan, |now, peer, bytes| echo(now, MS, peer, bytes)).run();
+        let account = tally.account;
+        assert!(account.holds() && account.completed == account.scheduled);
+        assert!(
+            account
+                .completed
+                .abs_diff(if rate.is_some() { 800 } else { 6666 })
+                < 20
+        );
+        let mean = |times: &hdrhistogram::Histogram<u64>| times.mean() / 1e3;
+        for (stage, micros) in [
+            ("connect", 100.0),
+            ("first reply", 1000.0),
+            ("complete", 100.0),
+        ] {
+            let told = mean(&tally.stages[stage]);
+            assert!((told / micros - 1.0).abs() < 0.02, "{stage}: {told}");
+        }
+        assert!((mean(&tally.service) / 1200.0 - 1.0).abs() < 0.02);
+    }
+}
+
+/// Goal: what peers were to send that never joined is due, and shed. Method: an open
+/// loop of ten, of which seven come.
+#[test]
+fn absent_peers() {
+    let plan = Plan {
+        peers: 7,
+        rate: steady(1000.0),
+        ..plan(Kind::Echo)
+    };
+    let ten = Plan {
+        peers: 10,
+        ..plan.clone()
+    };
+    let account = Simulation::with(&ten, plan.peers, |now, peer, bytes| {
+        echo(now, MS, peer, bytes)
+    })
+    .run()
+    .account;
+    assert!(account.holds(), "{account:?}");
+    assert_eq!((account.scheduled, account.shed), (2000, 600));
 }
 
 /// Goal: what is cut short is under way, and no fault of the server, but what had had
