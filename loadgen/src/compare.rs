@@ -4,7 +4,7 @@
 //! transport once, each round beginning with another one; ratios are taken within a round, and what is told is the median
 //! over rounds, with the least and the most. Each run has a server of its own.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -74,7 +74,7 @@ struct Transport {
     runs: Vec<Run>,
     /// The worst of any run, and why.
     grade: Grade,
-    reasons: BTreeSet<String>,
+    reasons: BTreeMap<String, usize>,
     /// In some run the generator had no more to give.
     at_least: bool,
 }
@@ -202,7 +202,7 @@ impl Comparison {
             over,
             runs: Vec::new(),
             grade: Grade::Valid,
-            reasons: BTreeSet::new(),
+            reasons: BTreeMap::new(),
             at_least: false,
         });
         Self {
@@ -220,7 +220,12 @@ impl Comparison {
         let run = Figure::ALL.map(|figure| figure.of(plan, results));
         transport.runs.push(run);
         transport.grade = transport.grade.max(verdict.grade);
-        transport.reasons.extend(verdict.reasons);
+        for reason in verdict.reasons {
+            // Its figures are those of one run.
+            let figures = reason.find(|c: char| c.is_ascii_digit() || "+-".contains(c));
+            let kind = reason[..figures.unwrap_or(reason.len())].trim_end_matches(" by ");
+            *transport.reasons.entry(kind.trim_end().into()).or_default() += 1;
+        }
         transport.at_least |= verdict.at_least;
         self.faults |= report::found_faults(results);
     }
@@ -266,7 +271,7 @@ impl Comparison {
         for transport in &self.transports {
             let name = transport.over.name();
             let reasons = transport.reasons.iter();
-            notes.extend(reasons.map(|reason| format!("{name}: {reason}")));
+            notes.extend(reasons.map(|(why, runs)| format!("{name}, {runs} runs: {why}")));
         }
         notes
     }

@@ -7,6 +7,8 @@
 mod churn;
 mod echo;
 mod fanout;
+#[cfg(test)]
+mod fanout_tests;
 mod pace;
 #[cfg(test)]
 mod simulation;
