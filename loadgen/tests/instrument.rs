@@ -7,16 +7,50 @@
 mod common;
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{KEYS, Run, Server, call, command, loadgen};
+use common::{KEYS, Run, call, command, loadgen};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
+/// A server of our own with [`KEYS`], until this is dropped.
+#[derive(Debug)]
+struct Server {
+    child: Child,
+    port: u16,
+}
+
+impl Server {
+    /// One that serves as `flags` say: transport, mode, bytes of messages.
+    fn start(flags: &str) -> Self {
+        let [confkey, authkey] = KEYS;
+        let mut child = command(&format!("serve {flags}"))
+            .env("SEALWIRE_CONFKEY", confkey)
+            .env("SEALWIRE_AUTHKEY", authkey)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        stdout.read_line(&mut line).unwrap();
+        let port = line.trim_end().parse().unwrap();
+        Self { child, port }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
 
 fn number(run: &Run, names: &[&str]) -> f64 {
     let figures = run.json();
@@ -121,6 +155,8 @@ fn a_delay() {
 fn a_rate() {
     let run = loadgen("-c 8 -r 2000 -d 2s -w 200ms --json -", None);
     assert_eq!(run.code, 0, "{run:?}");
+    // How it goes is told meanwhile, and not on stdout.
+    assert!(run.stderr.contains("messages/s"), "{run:?}");
     let rate = number(&run, &["messages_per_second"]);
     assert!((1900.0..2100.0).contains(&rate), "{rate}");
     assert_eq!(number(&run, &["account", "scheduled"]), 4000.0);

@@ -1,8 +1,6 @@
-//! Runs the program. Not every test needs all of this.
-#![allow(dead_code)]
+//! Runs the program.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 /// Both secrets of the servers that tests start.
 pub(crate) const KEYS: [&str; 2] = [
@@ -51,39 +49,5 @@ pub(crate) fn call(mut command: Command) -> Run {
         code: output.status.code().unwrap(),
         stdout: text(output.stdout),
         stderr: text(output.stderr),
-    }
-}
-
-/// A server of our own with [`KEYS`], until this is dropped.
-#[derive(Debug)]
-pub(crate) struct Server {
-    pub(crate) child: Child,
-    pub(crate) port: u16,
-}
-
-impl Server {
-    /// One that serves as `flags` say: transport, mode, bytes of messages.
-    pub(crate) fn start(flags: &str) -> Self {
-        let [confkey, authkey] = KEYS;
-        let mut child = command(&format!("serve {flags}"))
-            .env("SEALWIRE_CONFKEY", confkey)
-            .env("SEALWIRE_AUTHKEY", authkey)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        stdout.read_line(&mut line).unwrap();
-        let port = line.trim_end().parse().unwrap();
-        Self { child, port }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may be gone already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
