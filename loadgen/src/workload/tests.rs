@@ -181,7 +181,9 @@ proptest! {
             _ => happens(now, sender, bytes),
         }).run();
         prop_assert!(tally.account.holds(), "{:?}", tally.account);
-        prop_assert!(tally.account.scheduled > 0);
+        // In a closed loop, messages without an answer may be all that there are, and
+        // they may have been sent before measuring began.
+        prop_assert!(!open || tally.account.scheduled > 0);
         let within = tally.account.completed + tally.account.timeouts;
         prop_assert!(tally.service.len() <= within);
     }
