@@ -13,11 +13,9 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mio::net::TcpStream;
 use mio::{Events, Poll, Token, Waker};
-use rustix::io::Errno;
-use socket2::{Domain, SockRef, Socket, Type};
 
+use super::accept::Acceptor;
 use super::alarm::Alarm;
 use super::clock::Clock;
 use super::dial::{Dial, Progress};
@@ -25,11 +23,12 @@ use super::listen::Listener;
 use super::local::{Input, Output};
 use super::signals::{Signal, Signals};
 use super::sockets::{FIRST_RESERVED, Sockets};
+use super::stream;
 use crate::endpoint::mode::Mode;
 use crate::endpoint::transport::{LocalId, PeerId};
 use crate::endpoint::{self, Cut, Endpoint};
 use crate::error::Error;
-use crate::limits::{ACCEPT_BUDGET, ACCEPT_PAUSE, EVENTS, MORE_EVENTS, UNSENT};
+use crate::limits::{EVENTS, MORE_EVENTS};
 use crate::time::Time;
 
 const WAKER: Token = Token(FIRST_RESERVED);
@@ -55,16 +54,6 @@ pub enum Report {
     CannotAccept(io::Error),
 }
 
-/// Accepting.
-#[derive(Debug)]
-struct Accepting {
-    listener: Listener,
-    /// There may be more than was accepted.
-    ready: bool,
-    /// Not before this: there was no room for another connection.
-    paused: Option<Time>,
-}
-
 /// The loop, and all it drives.
 pub struct EventLoop<M> {
     poll: Poll,
@@ -73,7 +62,7 @@ pub struct EventLoop<M> {
     clock: Clock,
     endpoint: Endpoint<M>,
     sockets: Sockets,
-    accepting: Option<Accepting>,
+    acceptor: Option<Acceptor>,
     dial: Option<Dial>,
     signals: Option<Signals>,
     alarm: Option<Alarm>,
@@ -95,7 +84,7 @@ impl<M: Mode> EventLoop<M> {
             clock: Clock::start(),
             endpoint,
             sockets,
-            accepting: None,
+            acceptor: None,
             dial: None,
             signals: None,
             alarm: None,
@@ -105,13 +94,8 @@ impl<M: Mode> EventLoop<M> {
     }
 
     /// Accepts what comes to `listener`.
-    pub fn listen(&mut self, mut listener: Listener) -> io::Result<()> {
-        listener.register(self.poll.registry(), LISTENER)?;
-        self.accepting = Some(Accepting {
-            listener,
-            ready: true,
-            paused: None,
-        });
+    pub fn listen(&mut self, listener: Listener) -> io::Result<()> {
+        self.acceptor = Some(Acceptor::new(listener, self.poll.registry(), LISTENER)?);
         Ok(())
     }
 
@@ -123,11 +107,7 @@ impl<M: Mode> EventLoop<M> {
 
     /// Begins to connect to an address, from the address `from` if one is given.
     pub fn connect(&mut self, address: SocketAddr, from: Option<IpAddr>) -> io::Result<PeerId> {
-        let socket = match from {
-            None => TcpStream::connect(address)?,
-            Some(from) => connect_from(from, address)?,
-        };
-        SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT)?;
+        let socket = stream::connect(address, from)?;
         let peer = self.endpoint.dialled(self.clock.now());
         // Where this fails, so does the first read.
         let _ = self.sockets.add(peer, socket, address);
@@ -198,7 +178,7 @@ impl<M: Mode> EventLoop<M> {
         self.note_events();
         self.take_all_events()?;
         if !self.endpoint.is_accepting() {
-            self.accepting = None;
+            self.acceptor = None;
             self.dial = None;
         }
         let now = self.clock.now();
@@ -241,8 +221,7 @@ impl<M: Mode> EventLoop<M> {
 
     /// How long to wait at most.
     fn timeout(&mut self) -> Option<Duration> {
-        let accepting = self.accepting.as_ref().filter(|accepting| accepting.ready);
-        let accept = accepting.map(|accepting| accepting.paused.unwrap_or(Time::ZERO));
+        let accept = self.acceptor.as_ref().and_then(Acceptor::next_due);
         let dial = self.dial.as_ref().map(Dial::next_timeout);
         let now = self.clock.now();
         let alarm = self.alarm.as_mut().and_then(|alarm| alarm.at(now));
@@ -274,8 +253,8 @@ impl<M: Mode> EventLoop<M> {
                     self.endpoint.local_writable(LocalId::FIRST);
                 }
                 LISTENER => {
-                    if let Some(accepting) = &mut self.accepting {
-                        accepting.ready = true;
+                    if let Some(acceptor) = &mut self.acceptor {
+                        acceptor.note_ready();
                     }
                 }
                 DIAL | ALARM => {}
@@ -308,30 +287,17 @@ impl<M: Mode> EventLoop<M> {
 
     /// Accepts who waits, within the budget.
     fn accept(&mut self, now: Time) {
-        let Some(accepting) = &mut self.accepting else {
+        let Some(acceptor) = &mut self.acceptor else {
             return;
         };
-        if !accepting.ready || accepting.paused.is_some_and(|until| now < until) {
-            return;
-        }
-        accepting.paused = None;
-        for _ in 0..ACCEPT_BUDGET {
-            match accepting.listener.accept() {
-                Ok(Some((socket, address))) => {
-                    let peer = self.endpoint.accepted(now);
-                    // Where this fails, so does the first read.
-                    let _ = self.sockets.add(peer, socket, address);
-                }
-                Ok(None) => {
-                    accepting.ready = false;
-                    return;
-                }
-                Err(error) => {
-                    accepting.paused = Some(now + ACCEPT_PAUSE);
-                    self.reports.push(Report::CannotAccept(error));
-                    return;
-                }
-            }
+        let accepted = acceptor.accept(now, |socket, address| {
+            let peer = self.endpoint.accepted(now);
+            // Where this fails, so does the first read.
+            let _ = self.sockets.add(peer, socket, address);
+            Ok(())
+        });
+        if let Err(error) = accepted {
+            self.reports.push(Report::CannotAccept(error));
         }
     }
 
@@ -353,17 +319,6 @@ impl<M: Mode> EventLoop<M> {
         }
         self.dial = None;
         Ok(())
-    }
-}
-
-/// A socket that is connecting to `address` from `from`.
-fn connect_from(from: IpAddr, address: SocketAddr) -> io::Result<TcpStream> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&SocketAddr::new(from, 0).into())?;
-    match socket.connect(&address.into()) {
-        Err(error) if Errno::from_io_error(&error) != Some(Errno::INPROGRESS) => Err(error),
-        _ => Ok(TcpStream::from_std(socket.into())),
     }
 }
 

@@ -1,7 +1,7 @@
 //! A server's listening socket.
 //!
-//! Finds the address, binds it and accepts. How many are accepted in one turn,
-//! and how long to rest when descriptors have run out, is the event loop's.
+//! Finds the address, binds it and takes connections, one at a time;
+//! [`accept`](super::accept) does so within a loop.
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
@@ -48,7 +48,7 @@ impl Listener {
     }
 
     /// Registers for connections to come.
-    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         registry.register(&mut self.socket, token, Interest::READABLE)
     }
 
@@ -59,7 +59,7 @@ impl Listener {
     ///
     /// Those of this machine, such as having no more descriptors. A connection
     /// that broke while it waited is passed over.
-    pub fn accept(&mut self) -> io::Result<Option<(TcpStream, SocketAddr)>> {
+    pub(super) fn accept(&mut self) -> io::Result<Option<(TcpStream, SocketAddr)>> {
         loop {
             match self.socket.accept() {
                 Ok((socket, from)) => return Ok(Some((socket, canonical(from)))),

@@ -2,17 +2,19 @@
 //! system.
 //!
 //! [`event_loop`] drives an endpoint over `sockets`. Below it each file knows one
-//! thing: `clock`; `signals`; waking to the microsecond ([`alarm`]); the descriptor limit ([`rlimit`]); a connected
-//! `stream`; a server's socket ([`listen`]); a client's way to a connection
-//! (`dial`); stdin and stdout (`local`, over `descriptor` and `helper`). None
-//! of those knows peers, keys or messages, and none blocks the thread that calls
-//! it, but for the binding of a listener, which is done before anything is
-//! served.
+//! thing: `clock`; `signals`; waking to the microsecond ([`alarm`]); the descriptor
+//! limit ([`rlimit`]); one connection ([`stream`]); a server's socket ([`listen`])
+//! and taking who comes to it ([`accept`]); a client's way to a connection (`dial`);
+//! stdin and stdout (`local`, over `descriptor` and `helper`). None of those knows
+//! peers, keys or messages, and none blocks the thread that calls it, but for the
+//! binding of a listener, which is done before anything is served. The load tester
+//! uses some of them for what it compares us with.
 //!
 //! Readiness is edge-triggered throughout: after an event, go on until
 //! `WouldBlock`, or until a [`Read`](crate::endpoint::transport::Read) says
 //! that nothing more is there.
 
+pub mod accept;
 pub mod alarm;
 mod clock;
 mod descriptor;
@@ -24,6 +26,6 @@ mod local;
 pub mod rlimit;
 mod signals;
 mod sockets;
-mod stream;
+pub mod stream;
 #[cfg(test)]
 mod testing;

@@ -1,20 +1,21 @@
-//! One connected TCP socket.
+//! One TCP socket: connecting it, and what is done with it then.
 //!
 //! Reads say whether they emptied the socket, so that no call is spent on
 //! hearing `WouldBlock`. Writes of the classic format wait until nothing is
 //! unsent. What the bytes mean is known to [`crate::endpoint`].
 
-use std::io::{self, ErrorKind, IoSliceMut, Read as _, Write as _};
-use std::net::Shutdown;
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read as _, Write as _};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use rustix::event::{PollFd, PollFlags, Timespec};
-use socket2::{SockRef, TcpKeepalive};
+use rustix::io::Errno;
+use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::endpoint::transport::Read;
-use crate::limits::{KEEPALIVE_AFTER, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES};
+use crate::limits::{KEEPALIVE_AFTER, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES, UNSENT};
 
 /// Both directions: an idle direction costs nothing, and a change of interest
 /// costs a system call.
@@ -24,9 +25,33 @@ const AT_ONCE: Timespec = Timespec {
     tv_nsec: 0,
 };
 
-/// A connected socket that is registered with a poll under one token.
+/// Begins to connect to `address`, from the address `from` if one is given.
+///
+/// Of what is written, little waits in the system ([`UNSENT`]): there it would leave
+/// when the other side's reading makes room, and as its work.
+pub fn connect(address: SocketAddr, from: Option<IpAddr>) -> io::Result<TcpStream> {
+    let socket = match from {
+        None => TcpStream::connect(address)?,
+        Some(from) => connect_from(from, address)?,
+    };
+    SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT)?;
+    Ok(socket)
+}
+
+fn connect_from(from: IpAddr, address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SocketAddr::new(from, 0).into())?;
+    match socket.connect(&address.into()) {
+        Err(error) if Errno::from_io_error(&error) != Some(Errno::INPROGRESS) => Err(error),
+        _ => Ok(TcpStream::from_std(socket.into())),
+    }
+}
+
+/// A socket, connected or about to be, that is registered with a poll under one
+/// token.
 #[derive(Debug)]
-pub(super) struct Stream {
+pub struct Stream {
     socket: TcpStream,
     token: Token,
     /// The poll has told the end of the other's bytes, or an error. It tells it
@@ -37,13 +62,9 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    /// Takes over a connected `socket`, sends without delay, has TCP watch for
+    /// Takes over `socket`, sends without delay, has TCP watch for
     /// a dead machine at the other end, and registers it under `token`.
-    pub(super) fn new(
-        mut socket: TcpStream,
-        registry: &Registry,
-        token: Token,
-    ) -> io::Result<Self> {
+    pub fn new(mut socket: TcpStream, registry: &Registry, token: Token) -> io::Result<Self> {
         let keepalive = TcpKeepalive::new()
             .with_time(KEEPALIVE_AFTER)
             .with_interval(KEEPALIVE_INTERVAL)
@@ -61,18 +82,26 @@ impl Stream {
 
     /// Takes note of an `event` of this socket; to be called before acting on
     /// it.
-    pub(super) fn note(&mut self, event: &Event) {
+    pub fn note(&mut self, event: &Event) {
         self.end_told |= event.is_read_closed() || event.is_error();
+    }
+
+    /// What went wrong with connecting, if something did.
+    pub fn error(&self) -> io::Result<()> {
+        self.socket.take_error()?.map_or(Ok(()), Err)
     }
 
     /// Reads into `into`, which has room, filling the first slice first.
     ///
     /// A read that fills less than the room has emptied the socket
     /// ([`Read::drained`]) unless its end was told with the same event.
-    pub(super) fn read(&mut self, into: &mut [IoSliceMut<'_>]) -> io::Result<Read> {
+    pub fn read(&mut self, into: &mut [IoSliceMut<'_>]) -> io::Result<Read> {
         let room: usize = into.iter().map(|slice| slice.len()).sum();
         debug_assert!(room > 0, "a read without room looks like the end");
-        let bytes = uninterrupted(|| self.socket.read_vectored(into))?;
+        let bytes = uninterrupted(|| match into {
+            [into] => self.socket.read(into),
+            _ => self.socket.read_vectored(into),
+        })?;
         Ok(Read {
             bytes,
             drained: bytes == 0 || bytes < room && !self.end_told,
@@ -80,8 +109,13 @@ impl Stream {
     }
 
     /// Writes a first part of `bytes`; says how much the system took.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         uninterrupted(|| self.socket.write(bytes))
+    }
+
+    /// Writes a first part of `parts`; says how much the system took.
+    pub fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        uninterrupted(|| self.socket.write_vectored(parts))
     }
 
     /// Writes a classic frame, and only when nothing written before is unsent,
@@ -89,7 +123,7 @@ impl Stream {
     ///
     /// Otherwise says `WouldBlock`, and the socket becomes writable when all is
     /// sent. What is written with this is not to be mixed with [`write`](Self::write).
-    pub(super) fn write_frame(&mut self, registry: &Registry, frame: &[u8]) -> io::Result<usize> {
+    pub fn write_frame(&mut self, registry: &Registry, frame: &[u8]) -> io::Result<usize> {
         if !self.frames {
             SockRef::from(&self.socket).set_tcp_notsent_lowat(1)?;
             self.frames = true;
@@ -117,12 +151,12 @@ impl Stream {
     /// Tells the other side that nothing more will be written.
     ///
     /// Fails silently: a socket that is gone tells so when it is read.
-    pub(super) fn shut_down(&mut self) {
+    pub fn shut_down(&mut self) {
         let _ = self.socket.shutdown(Shutdown::Write);
     }
 
     /// Closes the connection.
-    pub(super) fn close(mut self, registry: &Registry) {
+    pub fn close(mut self, registry: &Registry) {
         // Closing takes it out of the poll, too.
         let _ = registry.deregister(&mut self.socket);
     }

@@ -1,9 +1,9 @@
 //! What protects a stream of bytes, or does not: the seam between the loop and
 //! [`plain`](super::plain) or TLS.
 
-use std::io::{self, IoSlice};
+use std::io::{self, ErrorKind, IoSlice};
 
-use super::socket::Socket;
+use sealwire::net::stream::Stream;
 
 /// One side of one connection: bytes in, bytes out, over its socket.
 pub(crate) trait Codec: Sized {
@@ -27,7 +27,7 @@ pub(crate) trait Codec: Sized {
     /// `WouldBlock`, if nothing has come; all others end the connection.
     fn receive(
         &mut self,
-        socket: &mut Socket,
+        socket: &mut Stream,
         into: &mut [u8],
         room: &mut Self::Room,
     ) -> io::Result<Came>;
@@ -37,7 +37,7 @@ pub(crate) trait Codec: Sized {
     /// socket takes no more for now.
     fn send(
         &mut self,
-        socket: &mut Socket,
+        socket: &mut Stream,
         parts: &[IoSlice<'_>],
         room: &mut Self::Room,
     ) -> io::Result<usize>;
@@ -59,4 +59,17 @@ pub(crate) struct Came {
     pub(crate) drained: bool,
     /// The other side has said, as the format wants it, that nothing follows.
     pub(crate) ended: bool,
+}
+
+/// Writes a first part of `parts` to `socket`; says how much it took, which is
+/// nothing if it has no room.
+pub(super) fn write(socket: &mut Stream, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+    let wrote = match parts {
+        [part] => socket.write(part),
+        _ => socket.write_vectored(parts),
+    };
+    match wrote {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
+        result => result,
+    }
 }

@@ -13,7 +13,6 @@ pub(crate) mod cutting;
 pub(crate) mod peers;
 pub(crate) mod plain;
 mod sealed;
-mod socket;
 mod streams;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -9,10 +9,10 @@ use std::io::{self, IoSlice};
 use mio::net::TcpStream;
 use mio::{Registry, Token};
 use sealwire::endpoint::transport::PeerId;
+use sealwire::net::stream::Stream;
 use slab::Slab;
 
 use super::codec::Codec;
-use super::socket::Socket;
 
 /// How far a connection has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub(super) enum Finish {
 #[derive(Debug)]
 pub(crate) struct Slot<C, P> {
     pub(super) id: PeerId,
-    pub(super) socket: Socket,
+    pub(super) socket: Stream,
     pub(super) codec: C,
     pub(super) stage: Stage,
     pub(super) finish: Finish,
@@ -113,7 +113,7 @@ impl<C: Codec, P: Default> Peers<C, P> {
         let entry = self.slots.vacant_entry();
         let number = u64::from(self.generation) << 32 | entry.key() as u64;
         let id = PeerId::from_u64(number);
-        let socket = Socket::new(stream, &self.registry, Token(number as usize))?;
+        let socket = Stream::new(stream, &self.registry, Token(number as usize))?;
         entry.insert(Slot {
             id,
             socket,

@@ -2,10 +2,11 @@
 //!
 //! Bytes are read to where they are used, and written from where they lie.
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 
-use super::codec::{Came, Codec};
-use super::socket::Socket;
+use sealwire::net::stream::Stream;
+
+use super::codec::{self, Came, Codec};
 
 /// Bytes as they are.
 #[derive(Debug)]
@@ -23,8 +24,8 @@ impl Codec for Plain {
         true
     }
 
-    fn receive(&mut self, socket: &mut Socket, into: &mut [u8], (): &mut ()) -> io::Result<Came> {
-        let read = socket.read(into)?;
+    fn receive(&mut self, socket: &mut Stream, into: &mut [u8], (): &mut ()) -> io::Result<Came> {
+        let read = socket.read(&mut [IoSliceMut::new(into)])?;
         Ok(Came {
             bytes: read.bytes,
             drained: read.drained,
@@ -34,13 +35,13 @@ impl Codec for Plain {
 
     fn send(
         &mut self,
-        socket: &mut Socket,
+        socket: &mut Stream,
         parts: &[IoSlice<'_>],
         (): &mut (),
     ) -> io::Result<usize> {
         match parts {
             [] => Ok(0),
-            _ => socket.write(parts),
+            _ => codec::write(socket, parts),
         }
     }
 

@@ -5,7 +5,7 @@
 //! keeps only a record that has not come whole, and what its socket did not take.
 //! What one peer is sent at once goes in records as large as can be.
 
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::sync::Arc;
 
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
@@ -14,10 +14,10 @@ use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, UnbufferedStatus};
 use rustls::{ClientConfig, ServerConfig};
 use sealwire::limits::{MAX_PAYLOAD, READ_BUDGET, SEAL_BUDGET};
+use sealwire::net::stream::Stream;
 
 use super::certificate::SERVER_NAME;
-use super::codec::{Came, Codec};
-use super::socket::Socket;
+use super::codec::{self, Came, Codec};
 
 /// Most that is sealed at a time: full records, which the room has space for.
 const SEALED: usize = SEAL_BUDGET / MAX_PAYLOAD * MAX_PAYLOAD;
@@ -152,9 +152,9 @@ impl<S: Side> Tls<S> {
     }
 
     /// Writes what is unsent; says whether nothing is left of it.
-    fn write_unsent(&mut self, socket: &mut Socket) -> io::Result<bool> {
+    fn write_unsent(&mut self, socket: &mut Stream) -> io::Result<bool> {
         if self.unsent() > 0 {
-            self.sent += socket.write(&[IoSlice::new(&self.unsent[self.sent..])])?;
+            self.sent += codec::write(socket, &[IoSlice::new(&self.unsent[self.sent..])])?;
         }
         let done = self.unsent() == 0;
         if done {
@@ -233,14 +233,14 @@ impl<S: Side> Codec for Tls<S> {
 
     fn receive(
         &mut self,
-        socket: &mut Socket,
+        socket: &mut Stream,
         into: &mut [u8],
         room: &mut Room,
     ) -> io::Result<Came> {
         let kept = self.partial.len();
         // What is said is no longer than what came.
         let input = &mut room.input[..into.len()];
-        let read = socket.read(&mut input[kept..])?;
+        let read = socket.read(&mut [IoSliceMut::new(&mut input[kept..])])?;
         if read.bytes == 0 {
             return Err(failed("it was cut off"));
         }
@@ -262,7 +262,7 @@ impl<S: Side> Codec for Tls<S> {
 
     fn send(
         &mut self,
-        socket: &mut Socket,
+        socket: &mut Stream,
         parts: &[IoSlice<'_>],
         room: &mut Room,
     ) -> io::Result<usize> {
@@ -280,7 +280,7 @@ impl<S: Side> Codec for Tls<S> {
                 self.unsent.extend_from_slice(&room.output[..sealed]);
                 break;
             }
-            let wrote = socket.write(&[IoSlice::new(&room.output[..sealed])])?;
+            let wrote = codec::write(socket, &[IoSlice::new(&room.output[..sealed])])?;
             if wrote < sealed {
                 self.unsent.extend_from_slice(&room.output[wrote..sealed]);
                 break;

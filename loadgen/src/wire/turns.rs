@@ -12,32 +12,21 @@ use std::time::Duration;
 use mio::event::Event;
 use mio::{Events, Poll, Token};
 use sealwire::endpoint::transport::PeerId;
-use sealwire::limits::{
-    ACCEPT_BUDGET, ACCEPT_PAUSE, EVENTS, INPUT_SCRATCH, MAX_RECORD, MORE_EVENTS, READ_BUDGET,
-};
+use sealwire::limits::{EVENTS, INPUT_SCRATCH, MAX_RECORD, MORE_EVENTS, READ_BUDGET};
+use sealwire::net::accept::Acceptor;
 use sealwire::net::alarm::Alarm;
 use sealwire::net::listen::Listener;
+use sealwire::net::stream;
 use sealwire::time::Time;
 
 use super::clock::Clock;
 use super::codec::Codec;
 use super::peers::{Finish, Peers, Slot, Stage, describe};
-use super::socket;
 use super::user::User;
 
 /// Poll tokens of peers are their numbers; these are never one.
 const ALARM: Token = Token(usize::MAX);
 const LISTENER: Token = Token(usize::MAX - 1);
-
-/// Takes connections.
-#[derive(Debug)]
-struct Accepting {
-    listener: Listener,
-    /// There may be more than was accepted.
-    ready: bool,
-    /// Not before this: there was no room for another connection.
-    paused: Option<Time>,
-}
 
 /// The loop, and all it drives.
 pub(crate) struct Turns<C: Codec, U: User<C>> {
@@ -46,7 +35,7 @@ pub(crate) struct Turns<C: Codec, U: User<C>> {
     alarm: Alarm,
     clock: Clock,
     setup: C::Setup,
-    accepting: Option<Accepting>,
+    acceptor: Option<Acceptor>,
     peers: Peers<C, U::Peer>,
     /// What is read in a turn, and how much of it is taken.
     bytes: Box<[u8]>,
@@ -66,7 +55,7 @@ impl<C: Codec, U: User<C>> Turns<C, U> {
             alarm,
             clock,
             setup,
-            accepting: None,
+            acceptor: None,
             peers,
             bytes: vec![0; INPUT_SCRATCH].into_boxed_slice(),
             used: 0,
@@ -88,13 +77,8 @@ impl<C: Codec, U: User<C>> Turns<C, U> {
     }
 
     /// Takes all connections that come to `listener`.
-    pub(crate) fn listen(&mut self, mut listener: Listener) -> io::Result<()> {
-        listener.register(self.poll.registry(), LISTENER)?;
-        self.accepting = Some(Accepting {
-            listener,
-            ready: true,
-            paused: None,
-        });
+    pub(crate) fn listen(&mut self, listener: Listener) -> io::Result<()> {
+        self.acceptor = Some(Acceptor::new(listener, self.poll.registry(), LISTENER)?);
         Ok(())
     }
 
@@ -104,7 +88,7 @@ impl<C: Codec, U: User<C>> Turns<C, U> {
         address: SocketAddr,
         from: Option<IpAddr>,
     ) -> io::Result<PeerId> {
-        let stream = socket::connect(address, from)?;
+        let stream = stream::connect(address, from)?;
         let codec = C::new(&self.setup)?;
         self.peers.add(stream, codec, Stage::Connecting)
     }
@@ -136,8 +120,7 @@ impl<C: Codec, U: User<C>> Turns<C, U> {
         if !self.peers.ready.is_empty() || !self.peers.dirty.is_empty() {
             return Ok(Some(Duration::ZERO));
         }
-        let accepting = self.accepting.as_ref().filter(|accepting| accepting.ready);
-        let accept = accepting.map(|accepting| accepting.paused.unwrap_or(Time::ZERO));
+        let accept = self.acceptor.as_ref().and_then(Acceptor::next_due);
         let Some(until) = until.into_iter().chain(accept).min() else {
             return Ok(None);
         };
@@ -170,8 +153,8 @@ impl<C: Codec, U: User<C>> Turns<C, U> {
             match event.token() {
                 ALARM => {}
                 LISTENER => {
-                    if let Some(accepting) = &mut self.accepting {
-                        accepting.ready = true;
+                    if let Some(acceptor) = &mut self.acceptor {
+                        acceptor.note_ready();
                     }
                 }
                 Token(number) => {
@@ -185,35 +168,18 @@ impl<C: Codec, U: User<C>> Turns<C, U> {
     /// Accepts who waits, within the budget.
     fn accept(&mut self) {
         let now = self.clock.now();
-        let Some(accepting) = &mut self.accepting else {
+        let Some(acceptor) = &mut self.acceptor else {
             return;
         };
-        if !accepting.ready || accepting.paused.is_some_and(|until| now < until) {
-            return;
-        }
-        accepting.paused = None;
-        for _ in 0..ACCEPT_BUDGET {
-            let added = match accepting.listener.accept() {
-                Ok(Some((stream, _))) => C::new(&self.setup)
-                    .and_then(|codec| self.peers.add(stream, codec, Stage::Greeting)),
-                Ok(None) => {
-                    accepting.ready = false;
-                    return;
-                }
-                Err(error) => Err(error),
-            };
-            match added {
-                Ok(id) => {
-                    greet(&mut self.peers, &mut self.user, id);
-                    // It may have spoken already.
-                    self.peers.ready(id);
-                }
-                Err(_) => {
-                    accepting.paused = Some(now + ACCEPT_PAUSE);
-                    return;
-                }
-            }
-        }
+        // Whatever there was no room for: there will be, after a pause.
+        let _ = acceptor.accept(now, |stream, _| {
+            let codec = C::new(&self.setup)?;
+            let id = self.peers.add(stream, codec, Stage::Greeting)?;
+            greet(&mut self.peers, &mut self.user, id);
+            // It may have spoken already.
+            self.peers.ready(id);
+            Ok(())
+        });
     }
 
     // ---- reading -----------------------------------------------------------
