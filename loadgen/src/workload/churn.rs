@@ -6,11 +6,10 @@
 
 use std::collections::HashMap;
 
-use hdrhistogram::Histogram;
 use sealwire::endpoint::transport::PeerId;
 use sealwire::time::Time;
 
-use super::pace::Pace;
+use super::pace::{Pace, leave};
 use super::{Part, Workload};
 use crate::meter::{Flight, Meter};
 use crate::pattern::Pattern;
@@ -124,15 +123,9 @@ impl Workload for Churn {
         let Some(load) = &mut self.load else {
             return;
         };
-        let (due, could) = match load.pace.as_mut().and_then(Pace::take) {
-            Some((due, could)) => (due, Some(could)),
-            None => (now, None),
-        };
-        let flight = Flight { due, sent: now };
-        load.meter.sent(flight, could);
         let peer = Peer {
             index: self.begun,
-            flight,
+            flight: leave(&mut load.pace, &mut load.meter, now),
             connected: None,
             joined: None,
             replied: None,
@@ -169,10 +162,8 @@ impl Workload for Churn {
         });
     }
 
-    fn close(&mut self, now: Time) {
-        if let Some(load) = &mut self.load {
-            load.meter.close(now);
-        }
+    fn meter(&mut self) -> Option<&mut Meter> {
+        self.load.as_mut().map(|load| &mut load.meter)
     }
 
     fn message(&mut self, now: Time, id: PeerId, message: Received<'_>) {
@@ -230,17 +221,8 @@ impl Workload for Churn {
         }
     }
 
-    fn under_way(&self) -> u64 {
-        self.load.as_ref().map_or(0, |load| load.meter.under_way())
-    }
-
     fn done(&self) -> u64 {
         self.done
-    }
-
-    fn take_recent(&mut self) -> Histogram<u64> {
-        let load = self.load.as_mut();
-        load.map_or_else(times::histogram, |load| load.meter.take_recent())
     }
 
     fn stop(&mut self, now: Time, cut_short: bool) {
@@ -257,8 +239,7 @@ impl Workload for Churn {
     }
 
     fn tally(&mut self) -> Tally {
-        let load = self.load.as_ref();
-        let mut tally = load.map_or_else(Tally::new, |load| load.meter.tally.clone());
+        let mut tally = self.measured();
         let waiting = self.peers.values().filter(|peer| !peer.is_answered());
         (tally.wrong, tally.lost) = (self.wrong, self.lost + waiting.count() as u64);
         tally

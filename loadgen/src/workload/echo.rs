@@ -9,18 +9,16 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 
-use hdrhistogram::Histogram;
 use sealwire::endpoint::transport::PeerId;
 use sealwire::time::Time;
 
-use super::pace::Pace;
+use super::pace::{Pace, leave};
 use super::{Part, Workload};
 use crate::meter::{Flight, Meter};
 use crate::pattern::Pattern;
 use crate::plan::Plan;
 use crate::results::Tally;
 use crate::schedule::{Schedule, Window};
-use crate::times;
 use crate::wire::{Link, Received};
 
 /// Sends, compares, counts.
@@ -134,14 +132,9 @@ impl Peer {
         if !link.send(id, part) {
             return false;
         }
-        let (due, could) = match self.pace.as_mut().and_then(Pace::take) {
-            Some((due, could)) => (due, Some(could)),
-            None => (now, None),
-        };
-        let flight = Flight { due, sent: now };
         self.sent += 1;
+        let flight = leave(&mut self.pace, &mut load.meter, now);
         self.under_way.push_back(flight);
-        load.meter.sent(flight, could);
         true
     }
 }
@@ -168,10 +161,8 @@ impl Workload for Echo {
         });
     }
 
-    fn close(&mut self, now: Time) {
-        if let Some(load) = &mut self.load {
-            load.meter.close(now);
-        }
+    fn meter(&mut self) -> Option<&mut Meter> {
+        self.load.as_mut().map(|load| &mut load.meter)
     }
 
     fn message(&mut self, now: Time, id: PeerId, message: Received<'_>) {
@@ -270,17 +261,8 @@ impl Workload for Echo {
         load.due.peek().map(|Reverse((at, _))| *at)
     }
 
-    fn under_way(&self) -> u64 {
-        self.load.as_ref().map_or(0, |load| load.meter.under_way())
-    }
-
     fn done(&self) -> u64 {
         self.counts.answered
-    }
-
-    fn take_recent(&mut self) -> Histogram<u64> {
-        let load = self.load.as_mut();
-        load.map_or_else(times::histogram, |load| load.meter.take_recent())
     }
 
     fn stop(&mut self, now: Time, cut_short: bool) {
@@ -304,8 +286,7 @@ impl Workload for Echo {
     }
 
     fn tally(&mut self) -> Tally {
-        let load = self.load.as_ref();
-        let mut tally = load.map_or_else(Tally::new, |load| load.meter.tally.clone());
+        let mut tally = self.measured();
         let waiting = self.peers.values().map(|peer| peer.under_way.len() as u64);
         let lost = self.counts.lost + waiting.sum::<u64>();
         (tally.wrong, tally.lost) = (self.counts.wrong, lost);

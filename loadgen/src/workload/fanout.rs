@@ -7,12 +7,11 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
-use hdrhistogram::Histogram;
 use sealwire::endpoint::transport::PeerId;
 use sealwire::time::Time;
 
 use super::Workload;
-use super::pace::Pace;
+use super::pace::{Pace, leave};
 use crate::limits::PLACES;
 use crate::meter::{Flight, Meter};
 use crate::pattern::Pattern;
@@ -33,6 +32,8 @@ pub(crate) struct Fanout {
     /// Which publisher's which message, modulo [`Self::cycle`], begins so.
     starts: HashMap<[u8; 8], (usize, u64)>,
     publishers: Vec<Publisher>,
+    /// Of those that never joined; what was due to them is counted at the end.
+    absent: Vec<Pace>,
     /// What each has had of each publisher.
     subscribers: HashMap<PeerId, Vec<Had>>,
     meter: Option<Meter>,
@@ -105,6 +106,7 @@ impl Fanout {
             pattern,
             starts: HashMap::new(),
             publishers: Vec::new(),
+            absent: Vec::new(),
             subscribers: HashMap::new(),
             meter: None,
             started: false,
@@ -144,14 +146,8 @@ impl Fanout {
         if now >= meter.window().end || !link.send(publisher.id, part) {
             return false;
         }
-        let (due, could) = match publisher.pace.as_mut().and_then(Pace::take) {
-            Some((due, could)) => (due, Some(could)),
-            None => (now, None),
-        };
-        let flight = Flight { due, sent: now };
-        meter.sent(flight, could);
         publisher.under_way.push_back(Message {
-            flight,
+            flight: leave(&mut publisher.pace, meter, now),
             wanted: self.subscribers.len() as u64,
             had: 0,
             missed: 0,
@@ -247,16 +243,21 @@ impl Workload for Fanout {
 
     fn begin(&mut self, window: Window) {
         self.meter = Some(Meter::new(window, self.plan.timeout));
-        let schedule = Schedule::new(&self.plan, self.publishers.len(), window);
-        for (index, publisher) in self.publishers.iter_mut().enumerate() {
-            publisher.pace = schedule.map(|all| Pace::new(all.of(index), window.start));
+        let Some(schedule) = Schedule::new(&self.plan, self.plan.publishers, window) else {
+            return;
+        };
+        let mut paces = (0..self.plan.publishers).map(|index| {
+            let dues = schedule.of(index);
+            Pace::new(dues, window.start)
+        });
+        for (publisher, pace) in self.publishers.iter_mut().zip(&mut paces) {
+            publisher.pace = Some(pace);
         }
+        self.absent = paces.collect();
     }
 
-    fn close(&mut self, now: Time) {
-        if let Some(meter) = &mut self.meter {
-            meter.close(now);
-        }
+    fn meter(&mut self) -> Option<&mut Meter> {
+        self.meter.as_mut()
     }
 
     fn message(&mut self, now: Time, id: PeerId, message: Received<'_>) {
@@ -347,17 +348,8 @@ impl Workload for Fanout {
             .min()
     }
 
-    fn under_way(&self) -> u64 {
-        self.meter.as_ref().map_or(0, Meter::under_way)
-    }
-
     fn done(&self) -> u64 {
         self.done
-    }
-
-    fn take_recent(&mut self) -> Histogram<u64> {
-        let meter = self.meter.as_mut();
-        meter.map_or_else(times::histogram, Meter::take_recent)
     }
 
     fn stop(&mut self, now: Time, cut_short: bool) {
@@ -374,12 +366,14 @@ impl Workload for Fanout {
                 pace.never_send(meter, now, publisher.gone);
             }
         }
+        for mut pace in self.absent.drain(..) {
+            pace.never_send(meter, now, true);
+        }
         meter.move_on(now);
     }
 
     fn tally(&mut self) -> Tally {
-        let meter = self.meter.as_ref();
-        let mut tally = meter.map_or_else(Tally::new, |meter| meter.tally.clone());
+        let mut tally = self.measured();
         // What has not come by now to those who are still there.
         let waiting = self.subscribers.values().flat_map(|had| {
             let pairs = self.publishers.iter().zip(had);

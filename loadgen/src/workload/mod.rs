@@ -22,10 +22,12 @@ use hdrhistogram::Histogram;
 use sealwire::endpoint::transport::PeerId;
 use sealwire::time::Time;
 
+use crate::meter::Meter;
 use crate::pattern::Pattern;
 use crate::plan::{Kind, Plan};
 use crate::results::Tally;
 use crate::schedule::Window;
+use crate::times;
 use crate::wire::{Link, Received};
 
 /// Which peers are a thread's.
@@ -68,8 +70,15 @@ pub(crate) trait Workload: Send {
     /// Says when the load begins and ends.
     fn begin(&mut self, window: Window);
 
+    /// What it measures with, once the load has begun.
+    fn meter(&mut self) -> Option<&mut Meter>;
+
     /// The load ends `now`, if it has not ended before.
-    fn close(&mut self, now: Time);
+    fn close(&mut self, now: Time) {
+        if let Some(meter) = self.meter() {
+            meter.close(now);
+        }
+    }
 
     /// `peer` said `message`; [`go_on`](Self::go_on) is called next, because what
     /// sends also owns what came.
@@ -89,7 +98,9 @@ pub(crate) trait Workload: Send {
     fn next_due(&mut self) -> Option<Time>;
 
     /// Messages that wait for their answer.
-    fn under_way(&self) -> u64;
+    fn under_way(&mut self) -> u64 {
+        self.meter().map_or(0, |meter| meter.under_way())
+    }
 
     /// How long the measured time was, where that is not as planned.
     fn took(&self) -> Option<Duration> {
@@ -105,7 +116,16 @@ pub(crate) trait Workload: Send {
     }
 
     /// Response times of what was done since this was called last.
-    fn take_recent(&mut self) -> Histogram<u64>;
+    fn take_recent(&mut self) -> Histogram<u64> {
+        self.meter()
+            .map_or_else(times::histogram, Meter::take_recent)
+    }
+
+    /// What was measured so far.
+    fn measured(&mut self) -> Tally {
+        self.meter()
+            .map_or_else(Tally::new, |meter| meter.tally.clone())
+    }
 
     /// No answer is waited for any more, `now`: `cut_short` by the user, or because all
     /// time that they had is over. Peers are told next that nothing follows.

@@ -3,8 +3,18 @@
 
 use sealwire::time::Time;
 
-use crate::meter::Meter;
+use crate::meter::{Flight, Meter};
 use crate::schedule::Dues;
+
+/// A message leaves `now`: the one that is next at `pace` or, in a closed loop, one
+/// that nothing held up.
+pub(super) fn leave(pace: &mut Option<Pace>, meter: &mut Meter, now: Time) -> Flight {
+    let taken = pace.as_mut().and_then(Pace::take);
+    let due = taken.map_or(now, |(due, _)| due);
+    let flight = Flight { due, sent: now };
+    meter.sent(flight, taken.map(|(_, could)| could));
+    flight
+}
 
 /// A sender in an open loop.
 #[derive(Debug)]
@@ -52,7 +62,7 @@ impl Pace {
 
     /// Takes the message that is next: when it is due, and when it could have been
     /// sent.
-    pub(super) fn take(&mut self) -> Option<(Time, Time)> {
+    fn take(&mut self) -> Option<(Time, Time)> {
         let due = self.next?;
         self.next = self.dues.next();
         Some((due, due.max(self.free_since)))

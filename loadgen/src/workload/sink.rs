@@ -7,17 +7,16 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
 use sealwire::endpoint::transport::PeerId;
 use sealwire::time::Time;
 
 use super::{Part, Workload};
 use crate::limits::STREAMED;
+use crate::meter::Meter;
 use crate::pattern::Pattern;
 use crate::plan::Plan;
-use crate::results::Tally;
+use crate::results::{Account, Tally};
 use crate::schedule::Window;
-use crate::times;
 use crate::wire::{Link, Received};
 
 /// Streams.
@@ -26,12 +25,10 @@ pub(crate) struct Sink {
     pattern: Pattern,
     next_index: usize,
     peers: HashMap<PeerId, Peer>,
-    window: Option<Window>,
+    meter: Option<Meter>,
     /// Every queue is as full as it should be, so that an event will come.
     full: bool,
-    tally: Tally,
     wrong: u64,
-    cut_short: bool,
     /// When the last peer was confirmed.
     confirmed: Time,
 }
@@ -49,13 +46,16 @@ impl Sink {
             pattern,
             next_index: part.first,
             peers: HashMap::new(),
-            window: None,
+            meter: None,
             full: false,
-            tally: Tally::new(),
             wrong: 0,
-            cut_short: false,
             confirmed: Time::ZERO,
         }
+    }
+
+    fn account(&self) -> Account {
+        let meter = self.meter.as_ref();
+        meter.map_or_else(Account::default, |meter| meter.tally.account)
     }
 }
 
@@ -70,13 +70,11 @@ impl Workload for Sink {
     }
 
     fn begin(&mut self, window: Window) {
-        self.window = Some(window);
+        self.meter = Some(Meter::new(window, self.plan.timeout));
     }
 
-    fn close(&mut self, now: Time) {
-        if let Some(window) = &mut self.window {
-            window.end = window.end.min(now);
-        }
+    fn meter(&mut self) -> Option<&mut Meter> {
+        self.meter.as_mut()
     }
 
     fn message(&mut self, _: Time, _: PeerId, _: Received<'_>) {
@@ -84,10 +82,10 @@ impl Workload for Sink {
     }
 
     fn left(&mut self, now: Time, id: PeerId, complete: bool) {
-        let Some(peer) = self.peers.remove(&id) else {
+        let (Some(peer), Some(meter)) = (self.peers.remove(&id), &mut self.meter) else {
             return;
         };
-        let account = &mut self.tally.account;
+        let account = &mut meter.tally.account;
         if complete {
             account.completed += peer.sent;
             self.confirmed = now;
@@ -98,11 +96,12 @@ impl Workload for Sink {
 
     fn turn(&mut self, link: &mut dyn Link) {
         let now = link.now();
-        let Some(window) = self.window.filter(|window| now >= window.start) else {
+        let begun = self.meter.as_mut();
+        let Some(meter) = begun.filter(|meter| now >= meter.window().start) else {
             return;
         };
         self.full = true;
-        if now >= window.end {
+        if now >= meter.window().end {
             return;
         }
         let cost = self.plan.size.max(1);
@@ -114,50 +113,37 @@ impl Workload for Sink {
                     break;
                 }
                 peer.sent += 1;
-                self.tally.account.scheduled += 1;
+                meter.tally.account.scheduled += 1;
             }
         }
     }
 
     fn next_due(&mut self) -> Option<Time> {
-        let window = self.window?;
+        let start = self.meter.as_ref()?.window().start;
         // Until the end there is always more to be sent.
-        (!self.full).then_some(window.start)
-    }
-
-    fn under_way(&self) -> u64 {
-        0
+        (!self.full).then_some(start)
     }
 
     fn took(&self) -> Option<Duration> {
-        Some(self.confirmed.since(self.window?.start))
+        let start = self.meter.as_ref()?.window().start;
+        Some(self.confirmed.since(start))
     }
 
     fn done(&self) -> u64 {
-        self.tally.account.scheduled
+        self.account().scheduled
     }
 
     fn completed(&self) -> u64 {
-        self.tally.account.completed
+        self.account().completed
     }
 
-    fn take_recent(&mut self) -> Histogram<u64> {
-        times::histogram()
-    }
-
-    /// What has been sent may still be confirmed.
-    fn stop(&mut self, _: Time, cut_short: bool) {
-        self.cut_short = cut_short;
-    }
+    /// What has been sent may still be confirmed; peers that leave otherwise say what
+    /// was not.
+    fn stop(&mut self, _: Time, _: bool) {}
 
     fn tally(&mut self) -> Tally {
-        let rest: u64 = self.peers.drain().map(|(_, peer)| peer.sent).sum();
-        let account = &mut self.tally.account;
-        match self.cut_short {
-            true => account.in_flight += rest,
-            false => account.errors += rest,
-        }
-        (self.tally.wrong, self.tally.lost) = (self.wrong, account.errors);
-        self.tally.clone()
+        let mut tally = self.measured();
+        (tally.wrong, tally.lost) = (self.wrong, tally.account.errors);
+        tally
     }
 }

@@ -222,26 +222,23 @@ fn churn() {
     }
 }
 
-/// Goal: what peers were to send that never joined is due, and shed. Method: an open
-/// loop of ten, of which seven come.
+/// Goal: what peers, or publishers, were to send that never joined is due, and shed.
+/// Method: an open loop of ten, of which seven come.
 #[test]
 fn absent_peers() {
-    let plan = Plan {
-        peers: 7,
-        rate: steady(1000.0),
-        ..plan(Kind::Echo)
-    };
-    let ten = Plan {
-        peers: 10,
-        ..plan.clone()
-    };
-    let account = Simulation::with(&ten, plan.peers, |now, peer, bytes| {
-        echo(now, MS, peer, bytes)
-    })
-    .run()
-    .account;
-    assert!(account.holds(), "{account:?}");
-    assert_eq!((account.scheduled, account.shed), (2000, 600));
+    for kind in [Kind::Echo, Kind::Fanout] {
+        let plan = Plan {
+            peers: 10,
+            publishers: 10,
+            rate: steady(1000.0),
+            ..plan(kind)
+        };
+        let account = Simulation::with(&plan, 7, |now, peer, bytes| echo(now, MS, peer, bytes))
+            .run()
+            .account;
+        assert!(account.holds(), "{account:?}");
+        assert_eq!((account.scheduled, account.shed), (2000, 600));
+    }
 }
 
 /// Goal: what is cut short is under way, and no fault of the server, but what had had

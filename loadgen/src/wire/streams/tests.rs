@@ -5,9 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
-
 use super::*;
+use crate::meter::Meter;
 use crate::results::Tally;
 use crate::schedule::Window;
 use crate::server::Mode;
@@ -49,9 +48,11 @@ impl Workload for Talk {
         self.seen.lock().unwrap().joined.push(peer);
     }
 
-    fn close(&mut self, _: Time) {}
-
     fn begin(&mut self, _: Window) {}
+
+    fn meter(&mut self) -> Option<&mut Meter> {
+        None
+    }
 
     fn message(&mut self, _: Time, peer: PeerId, message: Received<'_>) {
         let mut seen = self.seen.lock().unwrap();
@@ -92,16 +93,8 @@ impl Workload for Talk {
         None
     }
 
-    fn under_way(&self) -> u64 {
-        0
-    }
-
     fn done(&self) -> u64 {
         0
-    }
-
-    fn take_recent(&mut self) -> Histogram<u64> {
-        crate::times::histogram()
     }
 
     fn stop(&mut self, _: Time, _: bool) {}
