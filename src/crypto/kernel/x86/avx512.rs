@@ -1,7 +1,7 @@
 //! AVX-512 and VAES: 32 lanes, each a word of the registers that hash and a
 //! quarter of those that encrypt ([`super::text512`]). What is done with text there
-//! is in [`super::stitch512`]. Half the lanes or fewer are faster in
-//! [`super::aesni`].
+//! is in [`super::stitch512`]. Of two sets of lanes, one rests if it is not needed;
+//! a quarter of the lanes or fewer are faster in [`super::aesni`].
 
 use std::arch::x86_64::*;
 use std::mem;
@@ -10,12 +10,12 @@ use super::aes::{ROUNDS, Schedule};
 use super::aesni::AesNiEngine;
 use super::front::{Columns, Engine, Front, STEP_BLOCKS, erase};
 use super::sha::OUTER_BITS;
-use super::stitch512::{Blocks, Keys, States, Words, encrypt, hash, hash_and_encrypt};
+use super::stitch512::{Blocks, Keys, States, Words, one, two};
 use super::text512::{GROUPS, LANES, SET, lane, load_text, place, store_text, to_words};
 use crate::crypto::cpu::Avx512;
 
 /// So few active lanes are faster there.
-pub(super) const FEW: usize = 16;
+pub(super) const FEW: usize = 8;
 
 /// In so few steps, what is done for one beside the other is not worth the code
 /// that has to be fetched for it.
@@ -69,10 +69,10 @@ impl Engine<LANES> for Avx512Engine {
     unsafe fn seal(&mut self, front: &mut Front<'_, LANES>, active: usize, steps: usize) {
         // SAFETY: the token proves the features; the rest is the caller's promise.
         unsafe {
-            if active <= FEW {
-                AesNiEngine(self.token.aesni()).seal(front, active, steps);
-            } else {
-                self.seal_all(front, steps);
+            match active {
+                few if few <= FEW => AesNiEngine(self.token.aesni()).seal(front, few, steps),
+                ..=SET => self.seal_sets::<1>(front, active, steps),
+                _ => self.seal_sets::<2>(front, active, steps),
             }
         }
     }
@@ -80,10 +80,10 @@ impl Engine<LANES> for Avx512Engine {
     unsafe fn hash(&mut self, front: &mut Front<'_, LANES>, active: usize, steps: usize) {
         // SAFETY: as above.
         unsafe {
-            if active <= FEW {
-                AesNiEngine(self.token.aesni()).hash(front, active, steps);
-            } else {
-                self.hash_all(front, steps);
+            match active {
+                few if few <= FEW => AesNiEngine(self.token.aesni()).hash(front, few, steps),
+                ..=SET => self.hash_sets::<1>(front, steps),
+                _ => self.hash_sets::<2>(front, steps),
             }
         }
     }
@@ -94,39 +94,58 @@ impl Avx512Engine {
     ///
     /// As of [`Engine::seal`].
     #[target_feature(enable = "avx512f,avx512bw,vaes")]
-    unsafe fn seal_all(&mut self, front: &mut Front<'_, LANES>, steps: usize) {
-        load_states(front, &mut self.states);
+    unsafe fn seal_sets<const SETS: usize>(
+        &mut self,
+        front: &mut Front<'_, LANES>,
+        active: usize,
+        steps: usize,
+    ) {
+        // What becomes of the text of idle lanes does not matter.
+        let idle = u32::MAX.checked_shl(active as u32).unwrap_or(0);
+        load_states::<SETS>(front, &mut self.states);
         load_chains(front, &mut self.chains);
         for step in 0..steps {
             if step > 0 {
-                to_words(&self.sealed, &mut self.words);
+                to_words::<SETS>(&self.sealed, &mut self.words);
             }
             // SAFETY: the caller promises `STEP` bytes for each step.
-            unsafe { load_text(front, &mut self.plain) };
+            unsafe { load_text::<SETS>(front, &mut self.plain) };
             let masks = masks(front, step);
             if step > 0 && steps > FEW_STEPS {
-                self.hash_and_encrypt();
+                self.hash_and_encrypt::<SETS>();
             } else {
                 if step > 0 {
-                    hash(&mut self.states, &mut self.words);
+                    self.hash_words::<SETS>();
                 }
-                self.encrypt(&masks);
+                self.encrypt::<SETS>(&masks);
             }
-            restore_plain(&self.plain, &masks, &mut self.sealed);
+            restore_plain::<SETS>(&self.plain, &masks, idle, &mut self.sealed);
             // SAFETY: as above.
-            unsafe { store_text(front, &self.sealed) };
+            unsafe { store_text::<SETS>(front, &self.sealed) };
             front.advance::<LANES>(0);
         }
-        to_words(&self.sealed, &mut self.words);
-        put_outer(front, &mut self.words);
-        hash(&mut self.states, &mut self.words);
-        store_states(front, &self.states);
+        to_words::<SETS>(&self.sealed, &mut self.words);
+        put_outer::<SETS>(front, &mut self.words);
+        self.hash_words::<SETS>();
+        store_states::<SETS>(front, &self.states);
         store_chains(front, &self.chains);
+    }
+
+    #[target_feature(enable = "avx512f")]
+    fn hash_words<const SETS: usize>(&mut self) {
+        match SETS {
+            1 => one::hash(&mut self.states, &mut self.words),
+            _ => two::hash(&mut self.states, &mut self.words),
+        }
     }
 
     /// Hashes the step before, and encrypts this one.
     #[target_feature(enable = "avx512f,vaes")]
-    fn hash_and_encrypt(&mut self) {
+    fn hash_and_encrypt<const SETS: usize>(&mut self) {
+        let hash_and_encrypt = match SETS {
+            1 => one::hash_and_encrypt,
+            _ => two::hash_and_encrypt,
+        };
         hash_and_encrypt(
             &mut self.states,
             &mut self.words,
@@ -139,7 +158,11 @@ impl Avx512Engine {
 
     /// Encrypts as many blocks of this step as any lane wants.
     #[target_feature(enable = "avx512f,vaes")]
-    fn encrypt(&mut self, masks: &Masks) {
+    fn encrypt<const SETS: usize>(&mut self, masks: &Masks) {
+        let encrypt = match SETS {
+            1 => one::encrypt,
+            _ => two::encrypt,
+        };
         let blocks = masks.iter().filter(|&&lanes| lanes != 0).count();
         if blocks > 0 {
             encrypt(
@@ -156,17 +179,17 @@ impl Avx512Engine {
     ///
     /// As of [`Engine::hash`].
     #[target_feature(enable = "avx512f,avx512bw")]
-    unsafe fn hash_all(&mut self, front: &mut Front<'_, LANES>, steps: usize) {
-        load_states(front, &mut self.states);
+    unsafe fn hash_sets<const SETS: usize>(&mut self, front: &mut Front<'_, LANES>, steps: usize) {
+        load_states::<SETS>(front, &mut self.states);
         for _ in 0..steps {
             // SAFETY: the caller promises `STEP` bytes for each step.
-            unsafe { load_text(front, &mut self.plain) };
+            unsafe { load_text::<SETS>(front, &mut self.plain) };
             front.advance::<LANES>(0);
-            to_words(&self.plain, &mut self.words);
-            put_outer(front, &mut self.words);
-            hash(&mut self.states, &mut self.words);
+            to_words::<SETS>(&self.plain, &mut self.words);
+            put_outer::<SETS>(front, &mut self.words);
+            self.hash_words::<SETS>();
         }
-        store_states(front, &self.states);
+        store_states::<SETS>(front, &self.states);
     }
 }
 
@@ -183,8 +206,8 @@ fn put_keys(keys: &mut Keys, lane: usize, cipher: &Schedule) {
 /// The states to begin with.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn load_states(front: &Front<'_, LANES>, states: &mut States) {
-    for (set, states) in states.iter_mut().enumerate() {
+fn load_states<const SETS: usize>(front: &Front<'_, LANES>, states: &mut States) {
+    for (set, states) in states[..SETS].iter_mut().enumerate() {
         let inner = (front.inner >> (set * SET)) as u16;
         let outer = (front.outer >> (set * SET)) as u16;
         for (word, state) in states.iter_mut().enumerate() {
@@ -206,8 +229,8 @@ fn column(columns: &Columns<LANES>, word: usize, set: usize) -> __m512i {
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn store_states(front: &mut Front<'_, LANES>, states: &States) {
-    for (set, states) in states.iter().enumerate() {
+fn store_states<const SETS: usize>(front: &mut Front<'_, LANES>, states: &States) {
+    for (set, states) in states[..SETS].iter().enumerate() {
         for (lanes, state) in front.state.iter_mut().zip(states) {
             let lanes = &mut lanes[set * SET..][..SET];
             // SAFETY: `SET` words are there.
@@ -256,12 +279,17 @@ fn masks(front: &Front<'_, LANES>, step: usize) -> Masks {
 /// Takes the plaintext back of what should not have been encrypted.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn restore_plain(plain: &[Blocks; STEP_BLOCKS], masks: &Masks, sealed: &mut [Blocks; STEP_BLOCKS]) {
+fn restore_plain<const SETS: usize>(
+    plain: &[Blocks; STEP_BLOCKS],
+    masks: &Masks,
+    idle: u32,
+    sealed: &mut [Blocks; STEP_BLOCKS],
+) {
     for (sealed, (plain, mask)) in sealed.iter_mut().zip(plain.iter().zip(masks)) {
-        if *mask == u32::MAX {
+        if mask | idle == u32::MAX {
             continue;
         }
-        for register in 0..2 * GROUPS {
+        for register in 0..SETS * GROUPS {
             // A bit for each quarter, and then four: one for each word.
             let quarters = mask >> lane(register, 0) & 0x1111;
             let words = (quarters * 0b1111) as u16;
@@ -274,11 +302,11 @@ fn restore_plain(plain: &[Blocks; STEP_BLOCKS], masks: &Masks, sealed: &mut [Blo
 /// Replaces the words of lanes that hash their state, with its padding.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn put_outer(front: &Front<'_, LANES>, words: &mut Words) {
+fn put_outer<const SETS: usize>(front: &Front<'_, LANES>, words: &mut Words) {
     if front.outer == 0 {
         return;
     }
-    for (set, words) in words.iter_mut().enumerate() {
+    for (set, words) in words[..SETS].iter_mut().enumerate() {
         let outer = (front.outer >> (set * SET)) as u16;
         for (i, word) in words.iter_mut().enumerate() {
             let padded = match i {

@@ -67,33 +67,39 @@ macro_rules! combine {
 }
 
 macro_rules! states {
-    ($make:ident $arguments:tt) => {
+    (one $make:ident $arguments:tt) => {
+        each!($make $arguments 0 1 2 3 4 5 6 7)
+    };
+    (two $make:ident $arguments:tt) => {
         each!($make $arguments 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)
     };
 }
 
 macro_rules! chains {
-    ($make:ident $arguments:tt) => {
+    (one $make:ident $arguments:tt) => {
+        each!($make $arguments 16 17 18 19)
+    };
+    (two $make:ident $arguments:tt) => {
         each!($make $arguments 16 17 18 19 20 21 22 23)
     };
 }
 
 /// A sixteenth of encrypting a block of every lane (CBC).
 macro_rules! aes {
-    (0) => {
-        chains!(combine("vpxorq", "{plain}", 16))
+    ($sets:ident 0) => {
+        chains!($sets combine("vpxorq", "{plain}", 16))
     };
-    (1) => {
-        chains!(combine("vpxorq", "{keys}", 16))
+    ($sets:ident 1) => {
+        chains!($sets combine("vpxorq", "{keys}", 16))
     };
-    (15) => {
+    ($sets:ident 15) => {
         concat!(
-            chains!(combine("vaesenclast", "{keys} + 14*512", 16)),
-            chains!(store("{sealed}", 16))
+            chains!($sets combine("vaesenclast", "{keys} + 14*512", 16)),
+            chains!($sets store("{sealed}", 16))
         )
     };
-    ($n:literal) => {
-        chains!(combine(
+    ($sets:ident $n:literal) => {
+        chains!($sets combine(
             "vaesenc",
             concat!("{keys} + ", $n, "*512 - 512"),
             16
@@ -164,13 +170,25 @@ macro_rules! schedule {
     };
 }
 
-/// Rounds of both sets. Instead of the words of the states, their names move.
+/// Rounds of one set or of two. Instead of the words of the states, their names move.
 macro_rules! rounds {
-    ($schedule:ident $aes:ident $first:tt $second:tt) => {
+    ($sets:ident $schedule:ident $aes:ident $first:tt $second:tt) => {
         ""
     };
     (
-        $schedule:ident $aes:ident
+        one $schedule:ident $aes:ident
+        [$a:literal $b:literal $c:literal $d:literal $e:literal $f:literal $g:literal $h:literal]
+        $second:tt ($i:tt $i1:tt $i9:tt $i14:tt) $($more:tt)*
+    ) => {
+        concat!(
+            round!([$a $b $c $d $e $f $g $h] ["zmm24" "zmm25" "zmm26"] 0 $i),
+            $schedule!(["zmm30" "zmm27" "zmm28" "zmm29"] 0 $i $i1 $i9 $i14),
+            $aes!(one $i),
+            rounds!(one $schedule $aes [$h $a $b $c $d $e $f $g] $second $($more)*)
+        )
+    };
+    (
+        two $schedule:ident $aes:ident
         [$a:literal $b:literal $c:literal $d:literal $e:literal $f:literal $g:literal $h:literal]
         [$m:literal $n:literal $o:literal $p:literal $q:literal $r:literal $s:literal $t:literal]
         ($i:tt $i1:tt $i9:tt $i14:tt) $($more:tt)*
@@ -178,19 +196,19 @@ macro_rules! rounds {
         concat!(
             round!([$a $b $c $d $e $f $g $h] ["zmm24" "zmm25" "zmm26"] 0 $i),
             $schedule!(["zmm30" "zmm24" "zmm25" "zmm26"] 0 $i $i1 $i9 $i14),
-            $aes!($i),
+            $aes!(two $i),
             round!([$m $n $o $p $q $r $s $t] ["zmm27" "zmm28" "zmm29"] 1 $i),
             $schedule!(["zmm31" "zmm27" "zmm28" "zmm29"] 1 $i $i1 $i9 $i14),
-            rounds!($schedule $aes [$h $a $b $c $d $e $f $g] [$t $m $n $o $p $q $r $s] $($more)*)
+            rounds!(two $schedule $aes [$h $a $b $c $d $e $f $g] [$t $m $n $o $p $q $r $s] $($more)*)
         )
     };
 }
 
 /// Sixteen rounds; and which words the schedule needs in each.
 macro_rules! sixteen {
-    ($schedule:ident $aes:ident) => {
+    ($sets:ident $schedule:ident $aes:ident) => {
         rounds!(
-            $schedule $aes
+            $sets $schedule $aes
             ["zmm0" "zmm1" "zmm2" "zmm3" "zmm4" "zmm5" "zmm6" "zmm7"]
             ["zmm8" "zmm9" "zmm10" "zmm11" "zmm12" "zmm13" "zmm14" "zmm15"]
             (0 1 9 14) (1 2 10 15) (2 3 11 0) (3 4 12 1) (4 5 13 2) (5 6 14 3) (6 7 15 4)
@@ -216,100 +234,121 @@ macro_rules! asm_with_registers {
     };
 }
 
-/// Hashes a step. The words are lost.
-#[inline(never)]
-#[target_feature(enable = "avx512f")]
-pub(super) fn hash(states: &mut States, words: &mut Words) {
-    // SAFETY: it reads K and reads and writes what it is given, all of it within
-    // the bounds of the types, and says which registers it changes.
-    unsafe {
-        asm_with_registers!(
-            states!(load("{states}", 0)),
-            "mov {left:e}, 3",
-            "2:",
-            sixteen!(schedule nothing),
-            "add {constants}, 64",
-            "dec {left:e}",
-            "jnz 2b",
-            sixteen!(nothing nothing),
-            states!(combine("vpaddd", "{states}", 0)),
-            states!(store("{states}", 0)),
-            left = out(reg) _,
-            states = in(reg) states.as_mut_ptr(),
-            words = in(reg) words.as_mut_ptr(),
-            constants = inout(reg) K.0.as_ptr() => _,
-        );
-    }
+/// The functions for one set or two.
+macro_rules! functions {
+    ($sets:ident) => {
+        /// Hashes a step. The words are lost.
+        #[inline(never)]
+        #[target_feature(enable = "avx512f")]
+        pub(in super::super) fn hash(states: &mut States, words: &mut Words) {
+            // SAFETY: it reads K and reads and writes what it is given, all of it
+            // within the bounds of the types, and says which registers it changes.
+            unsafe {
+                asm_with_registers!(
+                    states!($sets load("{states}", 0)),
+                    "mov {left:e}, 3",
+                    "2:",
+                    sixteen!($sets schedule nothing),
+                    "add {constants}, 64",
+                    "dec {left:e}",
+                    "jnz 2b",
+                    sixteen!($sets nothing nothing),
+                    states!($sets combine("vpaddd", "{states}", 0)),
+                    states!($sets store("{states}", 0)),
+                    left = out(reg) _,
+                    states = in(reg) states.as_mut_ptr(),
+                    words = in(reg) words.as_mut_ptr(),
+                    constants = inout(reg) K.0.as_ptr() => _,
+                );
+            }
+        }
+
+        /// Hashes a step, and encrypts another. The words are lost.
+        #[inline(never)]
+        #[target_feature(enable = "avx512f,vaes")]
+        pub(in super::super) fn hash_and_encrypt(
+            states: &mut States,
+            words: &mut Words,
+            keys: &Keys,
+            chains: &mut Blocks,
+            plain: &[Blocks; STEP_BLOCKS],
+            sealed: &mut [Blocks; STEP_BLOCKS],
+        ) {
+            // SAFETY: as in the function that hashes only.
+            unsafe {
+                asm_with_registers!(
+                    states!($sets load("{states}", 0)),
+                    chains!($sets load("{chains}", 16)),
+                    "mov {left:e}, 3",
+                    "2:",
+                    sixteen!($sets schedule aes),
+                    "add {constants}, 64",
+                    "add {plain}, 512",
+                    "add {sealed}, 512",
+                    "dec {left:e}",
+                    "jnz 2b",
+                    sixteen!($sets nothing aes),
+                    states!($sets combine("vpaddd", "{states}", 0)),
+                    states!($sets store("{states}", 0)),
+                    chains!($sets store("{chains}", 16)),
+                    left = out(reg) _,
+                    states = in(reg) states.as_mut_ptr(),
+                    words = in(reg) words.as_mut_ptr(),
+                    constants = inout(reg) K.0.as_ptr() => _,
+                    keys = in(reg) keys.as_ptr(),
+                    chains = in(reg) chains.as_mut_ptr(),
+                    plain = inout(reg) plain.as_ptr() => _,
+                    sealed = inout(reg) sealed.as_mut_ptr() => _,
+                );
+            }
+        }
+
+        /// Encrypts the first blocks of a step, at least one.
+        #[inline(never)]
+        #[target_feature(enable = "avx512f,vaes")]
+        pub(in super::super) fn encrypt(
+            blocks: usize,
+            keys: &Keys,
+            chains: &mut Blocks,
+            plain: &[Blocks; STEP_BLOCKS],
+            sealed: &mut [Blocks; STEP_BLOCKS],
+        ) {
+            assert!((1..=STEP_BLOCKS).contains(&blocks));
+            // SAFETY: as in the function that hashes only.
+            unsafe {
+                asm_with_registers!(
+                    chains!($sets load("{chains}", 16)),
+                    "2:",
+                    aes!($sets 0), aes!($sets 1), aes!($sets 2), aes!($sets 3),
+                    aes!($sets 4), aes!($sets 5), aes!($sets 6), aes!($sets 7),
+                    aes!($sets 8), aes!($sets 9), aes!($sets 10), aes!($sets 11),
+                    aes!($sets 12), aes!($sets 13), aes!($sets 14), aes!($sets 15),
+                    "add {plain}, 512",
+                    "add {sealed}, 512",
+                    "dec {left:e}",
+                    "jnz 2b",
+                    chains!($sets store("{chains}", 16)),
+                    left = inout(reg) blocks => _,
+                    keys = in(reg) keys.as_ptr(),
+                    chains = in(reg) chains.as_mut_ptr(),
+                    plain = inout(reg) plain.as_ptr() => _,
+                    sealed = inout(reg) sealed.as_mut_ptr() => _,
+                );
+            }
+        }
+    };
 }
 
-/// Hashes a step, and encrypts another. The words are lost.
-#[inline(never)]
-#[target_feature(enable = "avx512f,vaes")]
-pub(super) fn hash_and_encrypt(
-    states: &mut States,
-    words: &mut Words,
-    keys: &Keys,
-    chains: &mut Blocks,
-    plain: &[Blocks; STEP_BLOCKS],
-    sealed: &mut [Blocks; STEP_BLOCKS],
-) {
-    // SAFETY: as in `hash`.
-    unsafe {
-        asm_with_registers!(
-            states!(load("{states}", 0)),
-            chains!(load("{chains}", 16)),
-            "mov {left:e}, 3",
-            "2:",
-            sixteen!(schedule aes),
-            "add {constants}, 64",
-            "add {plain}, 512",
-            "add {sealed}, 512",
-            "dec {left:e}",
-            "jnz 2b",
-            sixteen!(nothing aes),
-            states!(combine("vpaddd", "{states}", 0)),
-            states!(store("{states}", 0)),
-            chains!(store("{chains}", 16)),
-            left = out(reg) _,
-            states = in(reg) states.as_mut_ptr(),
-            words = in(reg) words.as_mut_ptr(),
-            constants = inout(reg) K.0.as_ptr() => _,
-            keys = in(reg) keys.as_ptr(),
-            chains = in(reg) chains.as_mut_ptr(),
-            plain = inout(reg) plain.as_ptr() => _,
-            sealed = inout(reg) sealed.as_mut_ptr() => _,
-        );
-    }
+/// One set: 16 lanes.
+pub(super) mod one {
+    use super::*;
+
+    functions!(one);
 }
 
-/// Encrypts the first blocks of a step, at least one.
-#[inline(never)]
-#[target_feature(enable = "avx512f,vaes")]
-pub(super) fn encrypt(
-    blocks: usize,
-    keys: &Keys,
-    chains: &mut Blocks,
-    plain: &[Blocks; STEP_BLOCKS],
-    sealed: &mut [Blocks; STEP_BLOCKS],
-) {
-    assert!((1..=STEP_BLOCKS).contains(&blocks));
-    // SAFETY: as in `hash`.
-    unsafe {
-        asm_with_registers!(
-            chains!(load("{chains}", 16)),
-            "2:",
-            aes!(0), aes!(1), aes!(2), aes!(3), aes!(4), aes!(5), aes!(6), aes!(7),
-            aes!(8), aes!(9), aes!(10), aes!(11), aes!(12), aes!(13), aes!(14), aes!(15),
-            "add {plain}, 512",
-            "add {sealed}, 512",
-            "dec {left:e}",
-            "jnz 2b",
-            chains!(store("{chains}", 16)),
-            left = inout(reg) blocks => _,
-            keys = in(reg) keys.as_ptr(),
-            chains = in(reg) chains.as_mut_ptr(),
-            plain = inout(reg) plain.as_ptr() => _,
-            sealed = inout(reg) sealed.as_mut_ptr() => _,
-        );
-    }
+/// Two sets: 32 lanes, in a fifth more time.
+pub(super) mod two {
+    use super::*;
+
+    functions!(two);
 }

@@ -28,15 +28,18 @@ pub(super) fn lane(register: usize, quarter: usize) -> usize {
     register / GROUPS * SET + quarter * GROUPS + register % GROUPS
 }
 
-/// Every lane's step, block by block.
+/// Every lane's step, of so many sets, block by block.
 ///
 /// # Safety
 ///
 /// There are `STEP` bytes.
 #[inline(never)]
 #[target_feature(enable = "avx512f")]
-pub(super) unsafe fn load_text(front: &Front<'_, LANES>, text: &mut [Blocks; STEP_BLOCKS]) {
-    for register in 0..2 * GROUPS {
+pub(super) unsafe fn load_text<const SETS: usize>(
+    front: &Front<'_, LANES>,
+    text: &mut [Blocks; STEP_BLOCKS],
+) {
+    for register in 0..SETS * GROUPS {
         let mut lines = [_mm512_setzero_si512(); QUARTERS];
         for (quarter, line) in lines.iter_mut().enumerate() {
             let text = front.text[lane(register, quarter)];
@@ -49,15 +52,18 @@ pub(super) unsafe fn load_text(front: &Front<'_, LANES>, text: &mut [Blocks; STE
     }
 }
 
-/// Puts every lane's step to its place.
+/// Puts every lane's step, of so many sets, to its place.
 ///
 /// # Safety
 ///
 /// There are `STEP` bytes, to which nothing else refers.
 #[inline]
 #[target_feature(enable = "avx512f")]
-pub(super) unsafe fn store_text(front: &Front<'_, LANES>, text: &[Blocks; STEP_BLOCKS]) {
-    for register in 0..2 * GROUPS {
+pub(super) unsafe fn store_text<const SETS: usize>(
+    front: &Front<'_, LANES>,
+    text: &[Blocks; STEP_BLOCKS],
+) {
+    for register in 0..SETS * GROUPS {
         let [a, b, c, d] = text;
         let lines = transpose_blocks([a[register], b[register], c[register], d[register]]);
         for (quarter, line) in lines.into_iter().enumerate() {
@@ -84,11 +90,11 @@ fn transpose_blocks([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
     ]
 }
 
-/// Every lane's text as the words that are hashed.
+/// Every lane's text, of so many sets, as the words that are hashed.
 #[inline(never)]
 #[target_feature(enable = "avx512f,avx512bw")]
-pub(super) fn to_words(text: &[Blocks; STEP_BLOCKS], words: &mut Words) {
-    for (set, words) in words.iter_mut().enumerate() {
+pub(super) fn to_words<const SETS: usize>(text: &[Blocks; STEP_BLOCKS], words: &mut Words) {
+    for (set, words) in words[..SETS].iter_mut().enumerate() {
         for (words, text) in words.as_chunks_mut().0.iter_mut().zip(text) {
             let [a, b, c, d] = *text[set * GROUPS..].first_chunk().expect("a set");
             *words = transpose_words(a, b, c, d);
