@@ -138,6 +138,8 @@ pub const EVENTS: usize = 1024;
 /// Polls that follow one which brought all it could, before anything is done:
 /// enough for every descriptor that a process may have.
 pub const MORE_EVENTS: usize = 64;
+/// Longest tick that is told from longer ones.
+pub const LONGEST_TICK: Duration = Duration::from_secs(60);
 /// Silent or unproved connections that may hold a classic slot at once
 /// (`PROTOCOL.md` §2).
 pub const MAX_CLASSIC_UNPROVED: usize = 64;
@@ -150,6 +152,13 @@ pub const MAX_KEY_FILE: usize = 1 << 20;
 /// Largest message limit that a user may set: offsets into one message and what
 /// is read behind it still fit 32 bits.
 pub const MAX_MESSAGE: usize = 1 << 30;
+
+/// Most proved peers that a user may allow, and the default: more than this machine has
+/// descriptors for.
+pub const MAX_PEERS: usize = 1 << 20;
+/// Largest bound on memory that a user may set: no machine has more, and sums of a few
+/// of them still fit 64 bits.
+pub const MAX_MEMORY: usize = 1 << 40;
 
 /// What a user may set.
 #[derive(Debug, Clone)]
@@ -177,14 +186,30 @@ impl Limits {
     /// whole one, in its buffers, is raised where it would not.
     pub fn for_messages(max_message: usize) -> Self {
         let usual = Self::default();
-        let chunks = max_message.div_ceil(MAX_PAYLOAD);
-        let whole = chunks * (MAX_RECORD + QUEUED_ITEM);
+        let whole = Self::whole(max_message);
         Self {
             max_message,
             max_assembling: usual.max_assembling.max(whole),
             max_queue: usual.max_queue.max(whole),
             max_queued: usual.max_queued.max(2 * whole),
             ..usual
+        }
+    }
+
+    /// The memory that a whole message of `max_message` bytes takes: what
+    /// [`max_assembling`](Self::max_assembling) and [`max_queue`](Self::max_queue)
+    /// are at least.
+    pub fn whole(max_message: usize) -> usize {
+        max_message.div_ceil(MAX_PAYLOAD) * (MAX_RECORD + QUEUED_ITEM)
+    }
+
+    /// These, with `max_queue` for one receiver, and for all of them no less than
+    /// two.
+    pub fn with_queue(self, max_queue: usize) -> Self {
+        Self {
+            max_queue,
+            max_queued: self.max_queued.max(2 * max_queue),
+            ..self
         }
     }
 }
@@ -196,7 +221,7 @@ impl Default for Limits {
             max_assembling: 256 << 20,
             max_queue: 16 << 20,
             max_queued: 256 << 20,
-            max_peers: 1 << 20,
+            max_peers: MAX_PEERS,
         }
     }
 }

@@ -39,6 +39,7 @@ const ROLE: &str = "Role (one of)";
 const ADDRESS: &str = "Address";
 const KEYS: &str = "Keys (or in SEALWIRE_CONFKEY and SEALWIRE_AUTHKEY)";
 const MODE: &str = "Mode of a server (default: chat)";
+const LIMITS: &str = "Limits (a SIZE is in bytes, or has k, m or g behind it)";
 
 /// Two programs that share two keys talk over TCP, encrypted and authenticated.
 #[derive(Debug, Parser)]
@@ -95,10 +96,20 @@ pub(super) struct Args {
     /// Do not read stdin; a server then keeps serving
     #[arg(long)]
     pub(super) no_input: bool,
-    /// Largest message taken from a peer, with k, m or g; at most 1g
-    /// [default: 16m]
-    #[arg(long, value_name = "SIZE")]
+    /// Largest message taken from a peer; at most 1g [default: 16m]
+    #[arg(long, value_name = "SIZE", help_heading = LIMITS)]
     pub(super) max_message: Option<String>,
+    /// Memory for unfinished messages of all peers; past it the peer with the
+    /// largest is given up [default: 256m]
+    #[arg(long, value_name = "SIZE", help_heading = LIMITS)]
+    pub(super) max_assembling: Option<String>,
+    /// Memory for what waits for one receiver; past it those who fill it are not
+    /// read [default: 16m]
+    #[arg(long, value_name = "SIZE", help_heading = LIMITS)]
+    pub(super) max_queue: Option<String>,
+    /// Peers that a server has at once; more are turned away [default: 1048576]
+    #[arg(long, value_name = "N", help_heading = LIMITS)]
+    pub(super) max_peers: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

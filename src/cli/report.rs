@@ -80,6 +80,7 @@ impl Reporter {
             Report::StatisticsWanted => {
                 let core = events.endpoint().core();
                 tracing::info!("{}", line(&core.stats(), core.proved(), core.held()));
+                tracing::info!("{}", events.ticks());
             }
             Report::CannotAccept(error) => {
                 if self.may_print(now) {
@@ -170,7 +171,7 @@ impl Reporter {
     }
 }
 
-/// The line that SIGUSR1 prints.
+/// The first line that SIGUSR1 prints.
 fn line(stats: &Stats, peers: usize, held: usize) -> String {
     format!(
         "{peers} peers now, {} joined, {} complete, {} failed, {} refused; \

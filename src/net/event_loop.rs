@@ -24,6 +24,7 @@ use super::local::{Input, Output};
 use super::signals::{Signal, Signals};
 use super::sockets::{FIRST_RESERVED, Sockets};
 use super::stream;
+use super::ticks::Ticks;
 use crate::endpoint::mode::Mode;
 use crate::endpoint::transport::{LocalId, PeerId};
 use crate::endpoint::{self, Cut, Endpoint};
@@ -48,7 +49,7 @@ pub enum Report {
     Connected(SocketAddr),
     /// So is one that was begun with [`connect`](EventLoop::connect), since then.
     Reached(PeerId, Instant),
-    /// SIGUSR1: a line of statistics is wanted.
+    /// SIGUSR1: statistics are wanted.
     StatisticsWanted,
     /// Connections wait, and this machine has no descriptors or memory for them.
     CannotAccept(io::Error),
@@ -68,6 +69,8 @@ pub struct EventLoop<M> {
     alarm: Option<Alarm>,
     /// Whose TCP connection is not there yet, of those that we connect to.
     connecting: HashSet<PeerId>,
+    /// How long turns took, without the waiting.
+    ticks: Ticks,
     reports: Vec<Report>,
 }
 
@@ -89,6 +92,7 @@ impl<M: Mode> EventLoop<M> {
             signals: None,
             alarm: None,
             connecting: HashSet::new(),
+            ticks: Ticks::default(),
             reports: Vec::new(),
         })
     }
@@ -175,6 +179,7 @@ impl<M: Mode> EventLoop<M> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             Err(error) => return Err(cannot_wait(&error)),
         }
+        let woke = self.clock.now();
         self.note_events();
         self.take_all_events()?;
         if !self.endpoint.is_accepting() {
@@ -191,6 +196,7 @@ impl<M: Mode> EventLoop<M> {
             }
             self.reports.push(Report::Endpoint(event));
         }
+        self.ticks.note(self.clock.now().since(woke));
         Ok(())
     }
 
@@ -212,6 +218,11 @@ impl<M: Mode> EventLoop<M> {
     /// What is driven, to change its mode between turns.
     pub fn endpoint_mut(&mut self) -> &mut Endpoint<M> {
         &mut self.endpoint
+    }
+
+    /// How long what was done between two waits took.
+    pub fn ticks(&self) -> &Ticks {
+        &self.ticks
     }
 
     /// The time of the loop's clock.

@@ -3,7 +3,7 @@
 //!
 //! [`event_loop`] drives an endpoint over `sockets`. Below it each file knows one
 //! thing: `clock`; `signals`; waking to the microsecond ([`alarm`]); the descriptor
-//! limit ([`rlimit`]); one connection ([`stream`]); a server's socket ([`listen`])
+//! limit ([`rlimit`]); how long ticks take ([`ticks`]); one connection ([`stream`]); a server's socket ([`listen`])
 //! and taking who comes to it ([`accept`]); a client's way to a connection (`dial`);
 //! stdin and stdout (`local`, over `descriptor` and `helper`). None of those knows
 //! peers, keys or messages, and none blocks the thread that calls it, but for the
@@ -29,3 +29,4 @@ mod sockets;
 pub mod stream;
 #[cfg(test)]
 mod testing;
+pub mod ticks;

@@ -194,7 +194,8 @@ fn nobody_reads_stderr() {
     server.stop();
 }
 
-/// Goal: SIGUSR1 asks for one line of statistics and changes nothing.
+/// Goal: SIGUSR1 asks for statistics, the times of ticks among them, and changes
+/// nothing.
 #[test]
 fn statistics() {
     let server = Launch::server("--echo").start();
@@ -209,6 +210,11 @@ fn statistics() {
     ] {
         assert!(line.contains(part), "{line}");
     }
+    let line = server.line(" ticks, us: p50 ");
+    assert!(
+        line.contains(", longest ") && line.contains("; <2 "),
+        "{line}"
+    );
     client.end_input();
     client.ends_with(0);
     server.stop();

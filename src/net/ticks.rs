@@ -1,0 +1,91 @@
+//! How long ticks take: for as long as one does, nobody else is served.
+
+use std::fmt;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use crate::limits::LONGEST_TICK;
+
+/// The times of all ticks so far, to two digits, in microseconds.
+#[derive(Debug, Clone)]
+pub struct Ticks(Histogram<u64>);
+
+impl Default for Ticks {
+    fn default() -> Self {
+        let longest = LONGEST_TICK.as_micros() as u64;
+        Self(Histogram::new_with_max(longest, 2).expect("bounds that are in order"))
+    }
+}
+
+impl Ticks {
+    /// Takes note of one.
+    pub fn note(&mut self, took: Duration) {
+        self.0.saturating_record(took.as_micros() as u64);
+    }
+
+    /// How many there were.
+    pub fn count(&self) -> u64 {
+        self.0.len()
+    }
+
+    /// What a part of them did not exceed, such as 0.99 of them.
+    pub fn at(&self, part: f64) -> Duration {
+        Duration::from_micros(self.0.value_at_quantile(part))
+    }
+}
+
+/// Everything on one line: quantiles, then how many took less than each power of two.
+impl fmt::Display for Ticks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let us = |part| self.0.value_at_quantile(part);
+        write!(
+            f,
+            "{} ticks, us: p50 {}, p90 {}, p99 {}, p99.9 {}, longest {};",
+            self.count(),
+            us(0.5),
+            us(0.9),
+            us(0.99),
+            us(0.999),
+            self.0.max()
+        )?;
+        let most = self.0.max().max(1).ilog2();
+        for power in 0..=most {
+            let from = if power == 0 { 0 } else { 1 << power };
+            let below = 2 << power;
+            write!(f, " <{below} {}", self.0.count_between(from, below - 1))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: every tick is in one place of the line, and quantiles are theirs. Method:
+    /// a hundred of 3 us, one of 900, one longer than any.
+    #[test]
+    fn every_tick_is_told() {
+        let mut ticks = Ticks::default();
+        for _ in 0..100 {
+            ticks.note(Duration::from_nanos(3999));
+        }
+        ticks.note(Duration::from_micros(900));
+        ticks.note(2 * LONGEST_TICK);
+        let line = ticks.to_string();
+        assert!(
+            line.starts_with("102 ticks, us: p50 3, p90 3, p99 90"),
+            "{line}"
+        );
+        let counts = line.split(" <").skip(1);
+        let counts = counts.map(|word| word.split_once(' ').map(|(_, count)| count));
+        let sum: u64 = counts.flatten().flat_map(str::parse::<u64>).sum();
+        assert_eq!(sum, 102, "{line}");
+        assert!(
+            line.contains(" <4 100 ") && line.contains(" <1024 1 "),
+            "{line}"
+        );
+        assert_eq!(Ticks::default().to_string().matches('<').count(), 1);
+    }
+}
