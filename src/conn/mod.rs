@@ -75,6 +75,15 @@ struct Handles {
     open: Handle,
 }
 
+/// What a handshake brings: the first secret of each direction.
+#[derive(Clone, Copy)]
+pub struct FirstSecrets<'a> {
+    /// Of what the other side says.
+    pub to_us: &'a [u8; 32],
+    /// Of what we say.
+    pub from_us: &'a [u8; 32],
+}
+
 /// One native connection.
 ///
 /// Invariant: `handles` is there from the handshake until
@@ -110,9 +119,29 @@ impl Connection {
         Self::new(waiting, Some(Box::new(hello)), now)
     }
 
+    /// A connection whose handshake was done elsewhere: open, with nothing said yet
+    /// under the first secrets of both directions (`PROTOCOL.md` §1.4). So tests and
+    /// benches have many without the cost of the curve.
+    pub fn open_already(keys: &mut Keys, first: FirstSecrets<'_>, now: Time) -> Self {
+        let handles = Handles {
+            seal: keys.seal.install(first.from_us, 0),
+            open: keys.open.install(first.to_us, 0),
+        };
+        let mut open = Self {
+            handles: Some(handles),
+            ..Self::in_state(State::Open, None, now)
+        };
+        open.timers.open(now);
+        open
+    }
+
     fn new(waiting: Waiting, hello: Option<Box<[u8]>>, now: Time) -> Self {
+        Self::in_state(State::Handshake(waiting), hello, now)
+    }
+
+    fn in_state(state: State, hello: Option<Box<[u8]>>, now: Time) -> Self {
         Self {
-            state: State::Handshake(waiting),
+            state,
             handles: None,
             outcome: None,
             behind: None,

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::iter::Peekable;
 
-use crate::conn::{Connection, Next, Outcome, Outgoing, Received, StreamEnd};
+use crate::conn::{Connection, FirstSecrets, Next, Outcome, Outgoing, Received, StreamEnd};
 use crate::crypto::batch::{OpenBatch, SealBatch};
 use crate::crypto::kernel::Kernel;
 use crate::crypto::keys::Keys;
@@ -69,6 +69,21 @@ impl Session {
             events: VecDeque::new(),
             was_open: false,
             told_over: false,
+        }
+    }
+
+    /// Drives a connection that is [open already](Connection::open_already).
+    pub fn open_already(
+        first: FirstSecrets<'_>,
+        kernel: Kernel,
+        max_message: usize,
+        now: Time,
+    ) -> Self {
+        let mut keys = Keys::new(kernel);
+        let connection = Connection::open_already(&mut keys, first, now);
+        Self {
+            keys,
+            ..Self::new(connection, kernel, max_message)
         }
     }
 

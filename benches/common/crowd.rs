@@ -1,0 +1,179 @@
+//! Many peers of one endpoint, in memory: no socket, no handshake, no clients.
+//!
+//! All peers hold the same secrets and say the same messages in the same order. So the
+//! bytes that they send are the same, sealed once before; each peer is a place in them.
+
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sealwire::conn::FirstSecrets;
+use sealwire::conn::session::Session;
+use sealwire::crypto::kernel::Kernel;
+use sealwire::crypto::keys::Identity;
+use sealwire::crypto::secret::{Secret, SecretPair};
+use sealwire::endpoint::mode::Mode;
+use sealwire::endpoint::transport::{LocalId, PeerId, Read, Transport};
+use sealwire::endpoint::{Endpoint, Leaves, Setup};
+use sealwire::limits::Limits;
+use sealwire::time::Time;
+
+use rand::SeedableRng as _;
+
+const UP: [u8; 32] = [1; 32];
+const DOWN: [u8; 32] = [2; 32];
+
+/// How far the clock goes on in a tick.
+const TICK: Duration = Duration::from_micros(10);
+
+/// Messages of one length, sealed by a client.
+pub(crate) struct Stream {
+    pub(crate) bytes: Vec<u8>,
+    /// Bytes of each message.
+    pub(crate) message: usize,
+}
+
+impl Stream {
+    /// So many messages of `len` bytes.
+    pub(crate) fn new(kernel: Kernel, len: usize, count: usize) -> Self {
+        let secrets = FirstSecrets {
+            to_us: &DOWN,
+            from_us: &UP,
+        };
+        let mut client = Session::open_already(secrets, kernel, len, Time::ZERO);
+        let (mut bytes, mut one) = (Vec::new(), Vec::new());
+        for _ in 0..count {
+            one.clear();
+            assert!(client.send(Time::ZERO, &vec![0x5a; len], &mut one));
+            bytes.extend_from_slice(&one);
+        }
+        let message = one.len();
+        Self { bytes, message }
+    }
+}
+
+/// What peers send, and how far they have come.
+pub(crate) struct Wire {
+    pub(crate) stream: Stream,
+    /// By slot: what has been read of the stream, and what may be.
+    pub(crate) places: Vec<(usize, usize)>,
+    /// Bytes that peers were sent.
+    pub(crate) written: usize,
+}
+
+/// An endpoint and its peers.
+pub(crate) struct Crowd<M> {
+    pub(crate) endpoint: Endpoint<M>,
+    pub(crate) wire: Wire,
+    pub(crate) peers: Vec<PeerId>,
+    now: Time,
+}
+
+impl<M: Mode> Crowd<M> {
+    /// `count` peers of a server that does `mode`, who have `stream` to say.
+    pub(crate) fn new(kernel: Kernel, mode: M, count: usize, stream: Stream) -> Self {
+        let setup = Setup {
+            // Nobody comes who would need it.
+            identity: identity(),
+            classic: None,
+            kernel,
+            limits: Limits::default(),
+            leaves: Leaves::WhenStopped,
+            rng: rand::rngs::StdRng::seed_from_u64(1),
+        };
+        let mut endpoint = Endpoint::new(setup, mode);
+        let secrets = FirstSecrets {
+            to_us: &UP,
+            from_us: &DOWN,
+        };
+        let peers = (0..count).map(|_| endpoint.adopt(Time::ZERO, secrets));
+        let peers = peers.collect();
+        let wire = Wire {
+            stream,
+            places: vec![(0, 0); count],
+            written: 0,
+        };
+        let mut crowd = Self {
+            endpoint,
+            wire,
+            peers,
+            now: Time::ZERO,
+        };
+        crowd.tick();
+        crowd
+    }
+
+    /// Has a peer's next `bytes` arrive.
+    pub(crate) fn arrive(&mut self, peer: usize, bytes: usize) {
+        let id = self.peers[peer];
+        let place = &mut self.wire.places[slot(id)];
+        place.1 += bytes;
+        assert!(
+            place.1 <= self.wire.stream.bytes.len(),
+            "more than was sealed"
+        );
+        self.endpoint.readable(id);
+    }
+
+    /// Has a peer's next message arrive.
+    pub(crate) fn say(&mut self, peer: usize) {
+        self.arrive(peer, self.wire.stream.message);
+    }
+
+    /// One tick of the endpoint.
+    pub(crate) fn tick(&mut self) {
+        self.now = self.now + TICK;
+        self.endpoint.tick(self.now, &mut self.wire);
+        while self.endpoint.poll_event().is_some() {}
+    }
+}
+
+fn identity() -> Option<Arc<Identity>> {
+    let [confkey, authkey] = [UP, DOWN].map(|key| Secret::new(key.to_vec()));
+    Identity::new(&SecretPair { confkey, authkey }).map(Arc::new)
+}
+
+fn slot(id: PeerId) -> usize {
+    id.as_u64() as u32 as usize
+}
+
+impl Transport for Wire {
+    fn read(&mut self, peer: PeerId, into: &mut [IoSliceMut<'_>]) -> io::Result<Read> {
+        let (at, until) = &mut self.places[slot(peer)];
+        let mut bytes = 0;
+        for slice in into {
+            let count = slice.len().min(*until - *at);
+            slice[..count].copy_from_slice(&self.stream.bytes[*at..][..count]);
+            *at += count;
+            bytes += count;
+        }
+        match bytes {
+            0 => Err(ErrorKind::WouldBlock.into()),
+            _ => Ok(Read {
+                bytes,
+                drained: at == until,
+            }),
+        }
+    }
+
+    fn write(&mut self, _: PeerId, bytes: &[u8]) -> io::Result<usize> {
+        self.written += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn write_frame(&mut self, _: PeerId, _: &[u8]) -> io::Result<usize> {
+        unreachable!("nobody speaks classic")
+    }
+
+    fn shut_down(&mut self, _: PeerId) {}
+
+    fn close(&mut self, _: PeerId) {}
+
+    fn read_local(&mut self, _: LocalId, _: &mut [u8]) -> io::Result<Read> {
+        unreachable!("there is none")
+    }
+
+    fn write_local(&mut self, _: LocalId, _: &[IoSlice<'_>]) -> io::Result<usize> {
+        unreachable!("there is none")
+    }
+}

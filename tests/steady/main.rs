@@ -1,0 +1,149 @@
+//! The steady state: what a message costs besides sealing and opening it is nothing that
+//! an allocator or a copy of bytes would show.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../../benches/common/crowd.rs"]
+mod crowd;
+
+use sealwire::crypto::kernel::Kernel;
+use sealwire::endpoint::mode::Mode;
+use sealwire::limits::MAX_PAYLOAD;
+use sealwire::modes::echo::Echo;
+use sealwire::modes::relay::Relay;
+use sealwire::modes::sink::Sink;
+
+use crowd::{Crowd, Stream};
+
+fn crowd<M: Mode>(mode: M, peers: usize, len: usize, count: usize) -> Crowd<M> {
+    let kernel = Kernel::chosen().unwrap();
+    Crowd::new(kernel, mode, peers, Stream::new(kernel, len, count))
+}
+
+/// What `work` has the allocator do: allocations, and bytes that are left.
+fn allocations(work: impl FnOnce()) -> (u64, i64) {
+    let info = allocation_counter::measure(work);
+    (info.count_total, info.bytes_current)
+}
+
+/// Goal: a message that is echoed costs no allocation, and no byte of it is copied but
+/// by the sockets. Method: a million of 64 bytes, a few at a time and many, after all
+/// that grows has grown; nobody holds a buffer then.
+#[test]
+fn a_million_messages() {
+    const PEERS: usize = 64;
+    let mut crowd = crowd(Echo, PEERS, 64, 1_010_000 / PEERS);
+    let turn = |crowd: &mut Crowd<Echo>, ready: usize, first: usize| {
+        for peer in 0..ready {
+            crowd.say((first + peer) % PEERS);
+        }
+        crowd.tick();
+        ready
+    };
+    let mut done = 0;
+    for ready in 1..=PEERS {
+        done += turn(&mut crowd, ready, done);
+    }
+    let (before, mut count) = (crowd.endpoint.core().stats().messages, 0);
+    let allocated = allocations(|| {
+        for ready in (1..=PEERS).cycle() {
+            if count + ready > 1_000_000 {
+                break;
+            }
+            count += turn(&mut crowd, ready, done + count);
+        }
+    });
+    assert_eq!(allocated, (0, 0));
+    let core = crowd.endpoint.core();
+    assert_eq!(core.stats().messages - before, count as u64);
+    assert!(count > 999_900, "{count}");
+    assert_eq!((core.copied(), core.held(), core.queued()), (0, 0, 0));
+}
+
+/// Goal: allocations are counted where there are some. Method: one.
+#[test]
+fn the_counter_counts() {
+    assert_eq!(allocations(|| drop(std::hint::black_box(vec![1]))), (1, 0));
+}
+
+/// Goal: of a stream only the first part of a record whose rest has not come is copied,
+/// once, and nothing is allocated for it. Method: full records that arrive in pieces
+/// that are no multiple of theirs, read by a sink and returned by an echo.
+#[test]
+fn streams_copy_tails() {
+    fn tails<M: Mode>(mode: M) {
+        const PIECE: usize = 10_007;
+        let mut crowd = crowd(mode, 8, MAX_PAYLOAD, 64);
+        let turn = |crowd: &mut Crowd<M>| {
+            for peer in 0..8 {
+                crowd.arrive(peer, PIECE);
+            }
+            crowd.tick();
+        };
+        for _ in 0..8 {
+            turn(&mut crowd);
+        }
+        let allocated = allocations(|| (8..88).for_each(|_| turn(&mut crowd)));
+        assert_eq!(allocated.0, 0);
+        // Of each piece, the first part of the record that begins in it and does not
+        // end; what follows in the next pieces is read to behind it.
+        let record = crowd.wire.stream.message;
+        let tails = (1..=88).map(|piece| {
+            let tail = piece * PIECE % record;
+            if tail <= PIECE { tail } else { 0 }
+        });
+        let core = crowd.endpoint.core();
+        assert_eq!(core.copied(), 8 * tails.sum::<usize>() as u64);
+        assert_eq!(core.stats().messages, 8 * (88 * PIECE / record) as u64);
+    }
+    tails(Sink);
+    tails(Echo);
+}
+
+/// Goal: who has nothing under way holds no buffer, and who sends large messages gives
+/// back what they took. Method: messages of several records, cut anywhere; then whole.
+#[test]
+fn the_idle_hold_nothing() {
+    let mut crowd = crowd(Echo, 4, 3 * MAX_PAYLOAD + 5, 20);
+    let (all, message) = (crowd.wire.stream.bytes.len(), crowd.wire.stream.message);
+    let mut arrived = 0;
+    while arrived < all {
+        let piece = (message / 4).min(all - arrived);
+        for peer in 0..4 {
+            crowd.arrive(peer, piece);
+        }
+        arrived += piece;
+        for _ in 0..3 {
+            crowd.tick();
+        }
+        let held = crowd.endpoint.core().held();
+        assert_eq!(held == 0, arrived % message == 0, "{arrived}: {held}");
+    }
+    let core = crowd.endpoint.core();
+    assert_eq!((core.held(), core.queued()), (0, 0));
+    assert_eq!(core.stats().messages, 80);
+}
+
+/// Goal: one message to many is one plaintext. Method: a peer says one to 999 others;
+/// nothing of it is copied, and nothing allocated, once all has grown.
+#[test]
+fn a_relay_shares_the_text() {
+    let mut crowd = crowd(Relay, 1000, 64, 40);
+    for _ in 0..10 {
+        crowd.say(0);
+        crowd.tick();
+    }
+    let before = crowd.wire.written;
+    let allocated = allocations(|| {
+        for _ in 0..30 {
+            crowd.say(0);
+            crowd.tick();
+        }
+    });
+    assert_eq!(allocated, (0, 0));
+    assert_eq!(crowd.endpoint.core().copied(), 0);
+    assert_eq!(
+        crowd.wire.written - before,
+        30 * 999 * crowd.wire.stream.message
+    );
+}
