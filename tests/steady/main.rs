@@ -5,6 +5,7 @@
 
 #[path = "../../benches/common/crowd.rs"]
 mod crowd;
+mod many;
 
 use sealwire::crypto::kernel::Kernel;
 use sealwire::endpoint::mode::Mode;

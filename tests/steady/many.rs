@@ -1,0 +1,181 @@
+//! As many real connections as a process has descriptors for.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use sealwire::conn::Outcome;
+use sealwire::crypto::kernel::Kernel;
+use sealwire::crypto::keys::Identity;
+use sealwire::crypto::secret::{Secret, SecretPair};
+use sealwire::endpoint::mode::{HandedOn, Message, Mode, Receivers};
+use sealwire::endpoint::transport::PeerId;
+use sealwire::endpoint::{Core, Endpoint, Leaves, Setup, Stats};
+use sealwire::limits::{Limits, MAX_UNPROVED};
+use sealwire::modes::echo::Echo;
+use sealwire::net::event_loop::EventLoop;
+use sealwire::net::listen::Listener;
+use sealwire::net::rlimit::raise_descriptor_limit;
+use sealwire::span::Span;
+
+const PEERS: usize = 9000;
+/// Both ends of each are in this process; and what else is open.
+const DESCRIPTORS: u64 = 2 * PEERS as u64 + 200;
+/// Messages of each of those that talk.
+const ROUNDS: usize = 10;
+const MESSAGE: &[u8] = b"one of thousands";
+const PATIENCE: Duration = Duration::from_secs(240);
+
+fn events<M: Mode>(mode: M) -> EventLoop<M> {
+    let [confkey, authkey] = [1, 2].map(|byte| Secret::new(vec![byte; 32]));
+    let setup = Setup {
+        identity: Identity::new(&SecretPair { confkey, authkey }).map(Arc::new),
+        classic: None,
+        kernel: Kernel::chosen().unwrap(),
+        limits: Limits::default(),
+        leaves: Leaves::WhenStopped,
+        rng: rand::make_rng(),
+    };
+    EventLoop::new(Endpoint::new(setup, mode)).unwrap()
+}
+
+/// Peers of which every other one talks.
+#[derive(Default)]
+struct Talk {
+    joined: usize,
+    replies: usize,
+    complete: usize,
+    failed: usize,
+    /// All has been said.
+    finish: bool,
+    text: Option<Span>,
+}
+
+impl Talk {
+    fn say(&mut self, core: &mut Core, peer: PeerId) {
+        let span = *self.text.get_or_insert_with(|| core.pin(MESSAGE));
+        assert!(core.send_pinned(peer, span));
+    }
+}
+
+impl Mode for Talk {
+    fn receivers(&self) -> Receivers {
+        Receivers::Sender
+    }
+
+    fn joined(&mut self, core: &mut Core, peer: PeerId) {
+        if self.joined.is_multiple_of(2) {
+            self.say(core, peer);
+        }
+        self.joined += 1;
+    }
+
+    fn message(&mut self, core: &mut Core, peer: PeerId, message: Message<'_>) {
+        let bytes: Vec<_> = message
+            .spans()
+            .iter()
+            .map(|&span| core.bytes(span))
+            .collect();
+        assert_eq!(bytes.concat(), MESSAGE);
+        self.replies += 1;
+        if self.replies <= PEERS / 2 * (ROUNDS - 1) {
+            self.say(core, peer);
+        }
+    }
+
+    fn fin(&mut self, _: &mut Core, _: PeerId) -> HandedOn {
+        HandedOn::Now
+    }
+
+    fn left(&mut self, _: &mut Core, _: PeerId, outcome: &Outcome) {
+        match outcome {
+            Ok(()) => self.complete += 1,
+            Err(_) => self.failed += 1,
+        }
+    }
+
+    fn turn(&mut self, core: &mut Core) {
+        if std::mem::take(&mut self.finish) {
+            core.finish_all();
+        }
+    }
+}
+
+/// What a server says of itself when all have gone.
+struct Server {
+    stats: Stats,
+    held: usize,
+    keyed: usize,
+}
+
+fn serve(said: &mpsc::Sender<SocketAddr>, stop: &AtomicBool) -> Server {
+    let mut events = events(Echo);
+    let listener = Listener::bind(Some("127.0.0.1"), 0).unwrap();
+    said.send(listener.local_addr()).unwrap();
+    events.listen(listener).unwrap();
+    while !stop.load(Ordering::Relaxed) || events.endpoint().core().connections() > 0 {
+        events.turn(Some(Duration::from_millis(50))).unwrap();
+        events.take_reports();
+    }
+    let core = events.endpoint().core();
+    Server {
+        stats: core.stats(),
+        held: core.held(),
+        keyed: core.keyed(),
+    }
+}
+
+/// Goal: thousands of peers are served by one thread, talking and silent ones, and leave
+/// nothing behind. Method: 9,000 connections over loopback, both ends of which are in
+/// this process; every other peer has ten messages echoed, one at a time.
+#[test]
+fn nine_thousand_peers() {
+    let descriptors = raise_descriptor_limit();
+    if descriptors < DESCRIPTORS {
+        eprintln!("skipped: {DESCRIPTORS} descriptors are needed, and {descriptors} allowed");
+        return;
+    }
+    let (said, hears) = mpsc::channel();
+    let stop = Arc::new(AtomicBool::new(false));
+    let server = thread::spawn({
+        let stop = Arc::clone(&stop);
+        move || serve(&said, &stop)
+    });
+    let address = hears.recv().unwrap();
+    let mut events = events(Talk::default());
+    let start = Instant::now();
+    let turn = |events: &mut EventLoop<Talk>| {
+        events.turn(Some(Duration::from_millis(50))).unwrap();
+        events.take_reports();
+        assert!(start.elapsed() < PATIENCE, "it takes too long");
+    };
+    let mut begun = 0;
+    while events.endpoint().mode().joined < PEERS {
+        let waiting = begun - events.endpoint().mode().joined;
+        for _ in waiting..(MAX_UNPROVED / 4).min(waiting + PEERS - begun) {
+            events.connect(address, None).unwrap();
+            begun += 1;
+        }
+        turn(&mut events);
+        assert_eq!(events.endpoint().mode().failed, 0);
+    }
+    while events.endpoint().mode().replies < PEERS / 2 * ROUNDS {
+        turn(&mut events);
+    }
+    assert_eq!(events.endpoint().core().proved(), PEERS);
+    events.endpoint_mut().mode_mut().finish = true;
+    while events.endpoint().core().connections() > 0 {
+        turn(&mut events);
+    }
+    let talk = events.endpoint().mode();
+    assert_eq!((talk.complete, talk.failed), (PEERS, 0));
+    stop.store(true, Ordering::Relaxed);
+    let server = server.join().unwrap();
+    assert_eq!(server.stats.joined, PEERS as u64);
+    assert_eq!(server.stats.complete, PEERS as u64);
+    assert_eq!(server.stats.messages, (PEERS / 2 * ROUNDS) as u64);
+    assert_eq!((server.held, server.keyed), (0, 0));
+}
