@@ -90,15 +90,20 @@ impl<M: Mode> Endpoint<M> {
 
     /// Tells the mode about a peer that has just proved itself. Says whether the
     /// mode knows it.
+    #[inline]
     pub(super) fn note_open(&mut self, id: PeerId) -> bool {
+        self.core.peers[id].joined || self.join(id)
+    }
+
+    fn join(&mut self, id: PeerId) -> bool {
         let slot = &self.core.peers[id];
         let proved = match &slot.protocol {
             Protocol::Native(conn) => conn.is_open(),
             Protocol::Classic(conn) => conn.is_proved() || slot.standing == Standing::Proved,
             Protocol::Undecided(_) | Protocol::Ended(_) => false,
         };
-        if slot.joined || !proved || slot.is_over() {
-            return slot.joined;
+        if !proved || slot.is_over() {
+            return false;
         }
         if slot.standing != Standing::Proved {
             if self.core.proved() >= self.core.setup.limits.max_peers {

@@ -85,13 +85,23 @@ pub fn parse_blocks(bytes: &[u8]) -> Result<Option<u16>, PeerFault> {
     Ok(Some(blocks))
 }
 
+/// Where the last byte that is not zero is. A block at a time: small messages are
+/// mostly this.
+fn last_not_zero(plaintext: &[u8]) -> Option<usize> {
+    let (blocks, rest) = plaintext.as_chunks::<BLOCK>();
+    if let Some(at) = rest.iter().rposition(|&byte| byte != 0) {
+        return Some(blocks.len() * BLOCK + at);
+    }
+    let zero = |block: &[u8; BLOCK]| u128::from_le_bytes(*block) == 0;
+    let last = blocks.iter().rposition(|block| !zero(block))?;
+    let zeros = u128::from_le_bytes(blocks[last]).leading_zeros() / u8::BITS;
+    Some((last + 1) * BLOCK - 1 - zeros as usize)
+}
+
 /// Splits a decrypted record into its kind and the length of its payload, which
 /// starts at the plaintext's first byte.
 pub fn parse_plaintext(plaintext: &[u8]) -> Result<(Kind, usize), PeerFault> {
-    let len = plaintext
-        .iter()
-        .rposition(|&byte| byte != 0)
-        .ok_or(PeerFault::NoKind)?;
+    let len = last_not_zero(plaintext).ok_or(PeerFault::NoKind)?;
     if len > MAX_PAYLOAD {
         return Err(PeerFault::LongPayload(len));
     }
