@@ -250,7 +250,8 @@ impl Worker {
         // The crew hears of it in the next turn, and that is not to wait.
         self.turn(Some(Time::ZERO))?;
         let late = self.wire.now() + COMPLETION.max(self.share.plan.timeout);
-        while self.wire.crew().present() > 0 && self.wire.now() < late {
+        // Who was stopped on its way here comes yet, and leaves again.
+        while self.wire.crew().remain() > 0 && self.wire.now() < late {
             self.turn(Some(late))?;
         }
         let now = self.wire.now();

@@ -1,7 +1,9 @@
-//! A thread whose wire is at fault.
+//! A thread whose wire is made up, or at fault.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::VecDeque;
 use std::io;
+use std::ops::Range;
 use std::sync::mpsc;
 
 use super::*;
@@ -9,22 +11,100 @@ use crate::crew::Crew;
 use crate::pattern::Pattern;
 use crate::testing;
 use crate::wire::clock::Clock;
+use crate::wire::{Link, Received};
 use crate::workload::{self, Part};
 
-/// A wire that connects nobody, and panics when told to.
-struct Broken {
-    crew: Crew,
-    clock: Clock,
-    panics: bool,
+/// What is the matter with a wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    None,
+    /// It connects nobody.
+    Connects,
+    /// Its turns panic.
+    Panics,
+    /// The user ends the run when the first peer has joined, and others are on their way.
+    Stops,
+    /// All peers leave as soon as the load has begun.
+    Leaves,
 }
 
-impl Wire for Broken {
-    fn connect(&mut self, _: Option<IpAddr>) -> io::Result<PeerId> {
-        Err(io::Error::other("no port is left"))
+/// A wire to a server that answers at once.
+struct MadeUp {
+    crew: Crew,
+    clock: Clock,
+    fault: Fault,
+    stop: Arc<AtomicBool>,
+    /// Those on their way, and those that are there.
+    coming: VecDeque<PeerId>,
+    there: Vec<PeerId>,
+    begun: u64,
+    sent: Sent,
+}
+
+/// What was sent since the last turn.
+struct Sent {
+    clock: Clock,
+    pattern: Pattern,
+    messages: Vec<(PeerId, Range<usize>)>,
+    finished: Vec<PeerId>,
+}
+
+impl Link for Sent {
+    fn now(&self) -> Time {
+        self.clock.now()
     }
 
+    fn send(&mut self, peer: PeerId, part: Range<usize>) -> bool {
+        self.messages.push((peer, part));
+        true
+    }
+
+    fn waiting(&self, _: PeerId) -> usize {
+        0
+    }
+
+    fn finish(&mut self, peer: PeerId) {
+        self.finished.push(peer);
+    }
+}
+
+impl Wire for MadeUp {
+    fn connect(&mut self, _: Option<IpAddr>) -> io::Result<PeerId> {
+        if self.fault == Fault::Connects {
+            return Err(io::Error::other("no port is left"));
+        }
+        self.begun += 1;
+        let peer = PeerId::from_u64(self.begun);
+        self.coming.push_back(peer);
+        Ok(peer)
+    }
+
+    /// One peer joins in each turn.
     fn turn(&mut self, _: Time) -> Result<(), Error> {
-        assert!(!self.panics, "as it was told to");
+        assert!(self.fault != Fault::Panics, "as it was told to");
+        if let Some(peer) = self.coming.pop_front() {
+            self.there.push(peer);
+            self.crew.joined(&mut self.sent, peer);
+            if self.fault == Fault::Stops {
+                self.stop.store(true, Ordering::Relaxed);
+            }
+        }
+        let now = self.clock.now();
+        for (peer, part) in std::mem::take(&mut self.sent.messages) {
+            let bytes = self.sent.pattern.bytes()[part].to_vec();
+            self.crew.message(now, peer, Received(&[&bytes]));
+            self.crew.go_on(&mut self.sent, peer);
+        }
+        for peer in std::mem::take(&mut self.sent.finished) {
+            self.there.retain(|other| *other != peer);
+            self.crew.left(now, peer, Ok(()));
+        }
+        if self.fault == Fault::Leaves && now > START {
+            for peer in std::mem::take(&mut self.there) {
+                self.crew.left(now, peer, Err("it is gone".into()));
+            }
+        }
+        self.crew.turn(&mut self.sent);
         Ok(())
     }
 
@@ -37,48 +117,96 @@ impl Wire for Broken {
     }
 }
 
-/// What a thread says last that does `kind` over such a wire.
-fn said(kind: Kind, panics: bool) -> Result<Said, Error> {
-    let plan = Plan {
+/// When the load begins, by a clock that starts with the test.
+const START: Time = Time::from_nanos(20_000_000);
+
+fn plan(kind: Kind) -> Plan {
+    Plan {
         kind,
         threads: 1,
         peers: 2,
         warmup: Duration::ZERO,
-        duration: Duration::from_millis(20),
+        duration: Duration::from_millis(100),
         ..testing::plan()
+    }
+}
+
+/// What the threads of `plan` say last, each over a wire with a fault of its own.
+fn said(plan: &Plan, faults: &[Fault]) -> Vec<Result<Said, Error>> {
+    let plan = Plan {
+        threads: faults.len(),
+        ..plan.clone()
     };
-    let part = Part {
-        thread: 0,
-        first: 0,
-        peers: plan.peers,
-    };
-    let crew = Crew::new(workload::new(&plan, &Pattern::new(plan.size), part));
-    let clock = Clock::start();
-    let (say, said) = mpsc::channel();
-    let (begin, heard) = mpsc::channel();
-    begin.send(Window::new(&plan, clock.now())).unwrap();
-    let share = Share {
-        peers: plan.peers,
-        plan,
-        row: Duration::from_millis(10),
-        gauge: Arc::default(),
-        stop: Arc::default(),
-        say,
-        begin: heard,
-    };
-    let wire = Broken {
-        crew,
-        clock,
-        panics,
-    };
-    Worker::work(share, Box::new(wire));
-    said.iter().last().unwrap()
+    let (clock, stop) = (Clock::start(), Arc::<AtomicBool>::default());
+    let window = Window::new(&plan, START);
+    let threads: Vec<_> = faults
+        .iter()
+        .enumerate()
+        .map(|(thread, &fault)| {
+            let first = plan.peers_of(thread);
+            let part = Part {
+                thread,
+                first,
+                peers: plan.peers_of(thread + 1) - first,
+            };
+            let pattern = Pattern::new(plan.size);
+            let wire = MadeUp {
+                crew: Crew::new(workload::new(&plan, &pattern, part)),
+                clock,
+                fault,
+                stop: stop.clone(),
+                coming: VecDeque::new(),
+                there: Vec::new(),
+                begun: 0,
+                sent: Sent {
+                    clock,
+                    pattern,
+                    messages: Vec::new(),
+                    finished: Vec::new(),
+                },
+            };
+            let (say, said) = mpsc::channel();
+            let (begin, heard) = mpsc::channel();
+            begin.send(window).unwrap();
+            let share = Share {
+                peers: part.peers,
+                plan: plan.clone(),
+                row: Duration::from_millis(10),
+                gauge: Arc::default(),
+                stop: stop.clone(),
+                say,
+                begin: heard,
+            };
+            std::thread::spawn(move || {
+                Worker::work(share, Box::new(wire));
+                said.iter().last().unwrap()
+            })
+        })
+        .collect();
+    let threads = threads.into_iter();
+    threads.map(|thread| thread.join().unwrap()).collect()
+}
+
+/// What all have done together.
+#[track_caller]
+fn done(said: Vec<Result<Said, Error>>) -> (Tally, Attendance) {
+    let (mut tally, mut attendance) = (Tally::new(), Attendance::default());
+    for said in said {
+        let Ok(Said::Done(done)) = said else {
+            panic!("it says something else");
+        };
+        tally += &done.tally;
+        attendance.add(done.attendance);
+    }
+    assert!(tally.account.holds(), "{:?}", tally.account);
+    (tally, attendance)
 }
 
 /// Goal: a thread that panics is not waited for. Method: its wire does.
 #[test]
 fn a_panic_is_said() {
-    let Err(error) = said(Kind::Churn, true) else {
+    let said = said(&plan(Kind::Churn), &[Fault::Panics]);
+    let [Err(error)] = &said[..] else {
         panic!("it says something else");
     };
     assert!(error.to_string().contains("panicked"), "{error}");
@@ -89,16 +217,28 @@ fn a_panic_is_said() {
 /// connecting, and one whose peers connect first.
 #[test]
 fn who_cannot_connect() {
-    let Ok(Said::Done(done)) = said(Kind::Churn, false) else {
-        panic!("it says something else");
-    };
-    assert!(done.tally.account.errors > 0 && done.tally.account.holds());
-    assert!(done.attendance.failed >= done.tally.account.errors);
-    let why: Vec<_> = done.attendance.errors.keys().collect();
+    let (tally, attendance) = done(said(&plan(Kind::Churn), &[Fault::Connects]));
+    assert!(tally.account.errors > 0);
+    assert!(attendance.failed >= tally.account.errors);
+    let why: Vec<_> = attendance.errors.keys().collect();
     assert_eq!(why, ["cannot connect: no port is left"]);
 
-    let Err(error) = said(Kind::Echo, false) else {
+    let said = said(&plan(Kind::Echo), &[Fault::Connects]);
+    let [Err(error)] = &said[..] else {
         panic!("it says something else");
     };
     assert!(error.to_string().contains("no port is left"), "{error}");
+}
+
+/// Goal: who is on its way when the user ends the run is no failure: it joins, hears
+/// that nothing follows, and is complete. Method: three peers, of whom one is there.
+#[test]
+fn stopped_while_peers_join() {
+    let plan = Plan {
+        peers: 3,
+        ..plan(Kind::Echo)
+    };
+    let (_, attendance) = done(said(&plan, &[Fault::Stops]));
+    assert_eq!(attendance.errors.len(), 0, "{attendance:?}");
+    assert_eq!((attendance.joined, attendance.complete), (3, 3));
 }
