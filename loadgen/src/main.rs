@@ -13,6 +13,7 @@ mod child;
 mod compare;
 mod crew;
 mod crypto_cost;
+mod ending;
 mod environment;
 mod figures;
 mod limits;

@@ -19,6 +19,7 @@ use sealwire::time::Time;
 use crate::args::Server;
 use crate::child::OwnServer;
 use crate::crew::{Attendance, Crew};
+use crate::ending::Ending;
 use crate::limits::{HEAD_START, REDRAW, ROW, SERVER_LEAVES, SHORT_ROW};
 use crate::pattern::Pattern;
 use crate::plan::{Kind, Plan};
@@ -106,7 +107,7 @@ fn find(server: &Server) -> Result<SocketAddr, Error> {
 struct Run<'a> {
     plan: &'a Plan,
     clock: Clock,
-    stop: &'a Arc<AtomicBool>,
+    ending: Arc<Ending>,
     process: Option<Process>,
     /// Of the server: before any peer came; when measuring began, when each interval
     /// ended, and when all was over.
@@ -125,12 +126,12 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(plan: &'a Plan, process: Option<Process>, stop: &'a Arc<AtomicBool>) -> Self {
+    fn new(plan: &'a Plan, process: Option<Process>, stop: &Arc<AtomicBool>) -> Self {
         let (say, said) = mpsc::channel();
         Self {
             plan,
             clock: Clock::start(),
-            stop,
+            ending: Arc::new(Ending::new(plan.threads, stop)),
             empty: process.as_ref().and_then(Process::usage),
             process,
             looks: Vec::new(),
@@ -192,7 +193,7 @@ impl<'a> Run<'a> {
                 peers,
                 row: self.row(),
                 gauge: gauge.clone(),
-                stop: self.stop.clone(),
+                ending: self.ending.clone(),
                 say: say.clone(),
                 begin: heard,
             };
@@ -340,7 +341,7 @@ impl<'a> Run<'a> {
             handshakes_took: self.handshakes_took,
             handshake,
             errors: attendance.errors,
-            interrupted: self.stop.load(Ordering::Relaxed),
+            interrupted: self.ending.is_stopped(),
         }
     }
 }

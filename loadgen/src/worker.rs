@@ -9,7 +9,7 @@
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use sealwire::error::Error;
 use sealwire::time::Time;
 
 use crate::crew::Attendance;
+use crate::ending::Ending;
 use crate::limits::{COMPLETION, HANDSHAKES_AT_ONCE, REDRAW};
 use crate::plan::{Kind, Plan};
 use crate::results::{Tally, ThreadUse};
@@ -90,8 +91,8 @@ pub(crate) struct Share {
     /// How long an interval is.
     pub(crate) row: Duration,
     pub(crate) gauge: Arc<Gauge>,
-    /// The user wants it to end.
-    pub(crate) stop: Arc<AtomicBool>,
+    /// Whether the run is over before its time.
+    pub(crate) ending: Arc<Ending>,
     /// What it says, or why it cannot go on.
     pub(crate) say: Sender<Result<Said, Error>>,
     pub(crate) begin: Receiver<Window>,
@@ -109,6 +110,8 @@ pub(crate) struct Worker {
     redraw: Time,
     /// The load has begun.
     loads: bool,
+    /// All of its peers are gone, and it has said so.
+    deserted: bool,
 }
 
 impl Worker {
@@ -124,6 +127,7 @@ impl Worker {
             intervals: 0,
             redraw: Time::ZERO,
             loads: false,
+            deserted: false,
         };
         // Nothing of a worker that panicked is looked at again; but if it said nothing,
         // it would be waited for.
@@ -148,7 +152,9 @@ impl Worker {
         let used = sample::thread_use();
         self.measure(window)?;
         let used = sample::thread_use().since(used);
-        let took = self.wire.now().min(window.end).since(window.measure);
+        let now = self.wire.now();
+        let ended = self.share.ending.at(now).unwrap_or(now);
+        let took = ended.min(window.end).since(window.measure);
         self.end()?;
         let crew = self.wire.crew();
         Ok(Some(Done {
@@ -239,7 +245,9 @@ impl Worker {
     /// Waits for what is under way, then for peers to be complete.
     fn end(&mut self) -> Result<(), Error> {
         let now = self.wire.now();
-        self.wire.crew().workload().close(now);
+        if let Some(ended) = self.share.ending.at(now) {
+            self.wire.crew().workload().close(ended);
+        }
         let late = now + self.share.plan.timeout;
         while self.wire.crew().workload().under_way() > 0 && self.wire.now() < late {
             self.turn(Some(late))?;
@@ -261,7 +269,7 @@ impl Worker {
 
     // ---- turns -------------------------------------------------------------
 
-    /// Goes on until `time`, or the user wants it to end, or nobody is left.
+    /// Goes on until `time`, or until the run is over.
     fn until(&mut self, time: Time) -> Result<(), Error> {
         while self.wire.now() < time && !self.is_over() {
             let now = self.wire.now();
@@ -324,13 +332,18 @@ impl Worker {
     }
 
     fn is_stopped(&self) -> bool {
-        self.share.stop.load(Ordering::Relaxed)
+        self.share.ending.is_stopped()
     }
 
-    /// Whether nothing more is to be had from going on.
+    /// Whether nothing more is to be had from going on. Who has no peers any more goes on
+    /// while others have: what is due to those that left is due until the run is over.
     fn is_over(&mut self) -> bool {
         let churns = self.share.plan.kind == Kind::Churn;
-        self.is_stopped() || !churns && self.wire.crew().present() == 0
+        if !churns && !self.deserted && self.wire.crew().present() == 0 {
+            self.deserted = true;
+            self.share.ending.leave();
+        }
+        self.share.ending.at(self.wire.now()).is_some()
     }
 }
 

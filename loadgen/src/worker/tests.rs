@@ -4,11 +4,13 @@
 use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc;
 
 use super::*;
 use crate::crew::Crew;
 use crate::pattern::Pattern;
+use crate::plan::Rate;
 use crate::testing;
 use crate::wire::clock::Clock;
 use crate::wire::{Link, Received};
@@ -24,7 +26,7 @@ enum Fault {
     Panics,
     /// The user ends the run when the first peer has joined, and others are on their way.
     Stops,
-    /// All peers leave as soon as the load has begun.
+    /// All peers leave soon after the load has begun.
     Leaves,
 }
 
@@ -99,7 +101,7 @@ impl Wire for MadeUp {
             self.there.retain(|other| *other != peer);
             self.crew.left(now, peer, Ok(()));
         }
-        if self.fault == Fault::Leaves && now > START {
+        if self.fault == Fault::Leaves && now > START + Duration::from_millis(10) {
             for peer in std::mem::take(&mut self.there) {
                 self.crew.left(now, peer, Err("it is gone".into()));
             }
@@ -139,6 +141,7 @@ fn said(plan: &Plan, faults: &[Fault]) -> Vec<Result<Said, Error>> {
     };
     let (clock, stop) = (Clock::start(), Arc::<AtomicBool>::default());
     let window = Window::new(&plan, START);
+    let ending = Arc::new(Ending::new(plan.threads, &stop));
     let threads: Vec<_> = faults
         .iter()
         .enumerate()
@@ -173,7 +176,7 @@ fn said(plan: &Plan, faults: &[Fault]) -> Vec<Result<Said, Error>> {
                 plan: plan.clone(),
                 row: Duration::from_millis(10),
                 gauge: Arc::default(),
-                stop: stop.clone(),
+                ending: ending.clone(),
                 say,
                 begin: heard,
             };
@@ -241,4 +244,32 @@ fn stopped_while_peers_join() {
     let (_, attendance) = done(said(&plan, &[Fault::Stops]));
     assert_eq!(attendance.errors.len(), 0, "{attendance:?}");
     assert_eq!((attendance.joined, attendance.complete), (3, 3));
+}
+
+/// Goal: what is due to peers that have left is due until the run ends, whichever
+/// thread they were of; and no longer than there is a peer. Method: four peers, who
+/// have 25 messages each; those of one thread leave, of two, or of both.
+#[test]
+fn threads_without_peers() {
+    let rate = 1000.0;
+    let plan = Plan {
+        peers: 4,
+        depth: 1000,
+        rate: Some(Rate {
+            from: rate,
+            to: rate,
+        }),
+        ..plan(Kind::Echo)
+    };
+    let (stays, leaves) = (Fault::None, Fault::Leaves);
+    for (faults, shed) in [(&[stays][..], 0), (&[stays, leaves], 50)] {
+        let (tally, _) = done(said(&plan, faults));
+        let account = tally.account;
+        assert_eq!(account.scheduled, 100, "{account:?}");
+        // Some of them were answered before they left.
+        assert!(account.shed <= shed, "{account:?}");
+    }
+    let (tally, attendance) = done(said(&plan, &[leaves, leaves]));
+    assert_eq!(attendance.failed, 4);
+    assert!(tally.account.scheduled <= 100, "{:?}", tally.account);
 }
