@@ -29,6 +29,8 @@ pub(crate) struct Echo {
     /// The number of the next peer that joins, among those of all threads.
     next_index: usize,
     peers: HashMap<PeerId, Peer>,
+    /// The numbers of those that left before anything was due.
+    left_early: Vec<usize>,
     /// Since the load has begun.
     load: Option<Load>,
     counts: Counts,
@@ -76,6 +78,7 @@ impl Echo {
             part,
             next_index: part.first,
             peers: HashMap::new(),
+            left_early: Vec::new(),
             load: None,
             counts: Counts::default(),
             stopped: false,
@@ -106,8 +109,9 @@ impl Echo {
                 }
             }
         }
-        // What those were to send that never joined is due, too.
-        let absent = self.next_index..self.part.first + self.part.peers;
+        // What those were to send that never joined, or are gone, is due, too.
+        let never_joined = self.next_index..self.part.first + self.part.peers;
+        let absent = never_joined.chain(self.left_early.drain(..));
         if let Some(schedule) = schedule {
             let paces = absent.map(|index| Pace::new(schedule.of(index), start));
             load.departed.extend(paces);
@@ -218,6 +222,9 @@ impl Workload for Echo {
             return;
         };
         self.counts.lost += peer.under_way.len() as u64;
+        if self.load.as_ref().is_none_or(|load| !load.started) {
+            self.left_early.push(peer.index);
+        }
         if let Some(load) = self.load.as_mut().filter(|_| !self.stopped) {
             for flight in peer.under_way.drain(..) {
                 load.meter.failed(flight, now);

@@ -314,10 +314,11 @@ impl Workload for Fanout {
             return;
         }
         let publisher = self.publishers.iter_mut().find(|one| one.id == id);
-        if let (Some(publisher), Some(meter)) = (publisher, &mut self.meter) {
-            publisher.gone = true;
-            for message in publisher.under_way.drain(..) {
-                publisher.first += 1;
+        let Some(publisher) = publisher else { return };
+        publisher.gone = true;
+        for message in publisher.under_way.drain(..) {
+            publisher.first += 1;
+            if let Some(meter) = &mut self.meter {
                 meter.failed(message.flight, now);
             }
         }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashSet};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -67,6 +67,7 @@ struct Sent {
     pattern: Pattern,
     sent: Vec<(PeerId, Range<usize>)>,
     finished: Vec<PeerId>,
+    gone: HashSet<PeerId>,
 }
 
 impl Link for Sent {
@@ -75,8 +76,11 @@ impl Link for Sent {
     }
 
     fn send(&mut self, peer: PeerId, part: Range<usize>) -> bool {
-        self.sent.push((peer, part));
-        true
+        let there = !self.gone.contains(&peer);
+        if there {
+            self.sent.push((peer, part));
+        }
+        there
     }
 
     fn waiting(&self, _: PeerId) -> usize {
@@ -104,11 +108,11 @@ pub(super) struct Simulation<S> {
 impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
     /// The peers of `plan` have joined at the beginning.
     pub(super) fn new(plan: &Plan, server: S) -> Self {
-        Self::with(plan, plan.all_peers(), server)
+        Self::with(plan, plan.all_peers(), &[], server)
     }
 
-    /// Only some of them have.
-    pub(super) fn with(plan: &Plan, joined: usize, server: S) -> Self {
+    /// Only some of them have, and some of those have `left` again.
+    pub(super) fn with(plan: &Plan, joined: usize, left: &[usize], server: S) -> Self {
         let pattern = Pattern::new(plan.size);
         let part = Part {
             thread: 0,
@@ -124,6 +128,7 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
                 pattern,
                 sent: Vec::new(),
                 finished: Vec::new(),
+                gone: HashSet::new(),
             },
             events: BinaryHeap::new(),
             known: Vec::new(),
@@ -135,6 +140,9 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
                     .workload
                     .joined(&mut simulation.link, peer(index));
             }
+        }
+        for &index in left {
+            simulation.happen(Event::Leaves(peer(index), false));
         }
         simulation.workload.begin(simulation.window);
         simulation
@@ -159,7 +167,7 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
     }
 
     fn run_until(mut self, late: Time, cut_short: bool) -> Tally {
-        let mut begun = 0;
+        let (mut begun, mut at_once) = (0, 0);
         loop {
             let now = self.link.now;
             for _ in 0..self.workload.wanted(now) {
@@ -177,6 +185,8 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
             if time >= late {
                 break;
             }
+            at_once = if time > now { 0 } else { at_once + 1 };
+            assert!(at_once < 1000, "it spins, and time stands still");
             // Time does not go back, and what is due at once takes a moment.
             self.link.now = time.max(self.link.now + Duration::from_nanos(1));
             while let Some(&Reverse((time, number))) = self.events.peek()
@@ -227,7 +237,10 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
                 self.workload.connected(now, peer);
                 self.workload.joined(&mut self.link, peer);
             }
-            Event::Leaves(peer, complete) => self.workload.left(now, peer, complete),
+            Event::Leaves(peer, complete) => {
+                self.link.gone.insert(peer);
+                self.workload.left(now, peer, complete);
+            }
         }
         self.deliver();
     }

@@ -233,11 +233,40 @@ fn absent_peers() {
             rate: steady(1000.0),
             ..plan(kind)
         };
-        let account = Simulation::with(&plan, 7, |now, peer, bytes| echo(now, MS, peer, bytes))
-            .run()
-            .account;
+        let account =
+            Simulation::with(&plan, 7, &[], |now, peer, bytes| echo(now, MS, peer, bytes))
+                .run()
+                .account;
         assert!(account.holds(), "{account:?}");
         assert_eq!((account.scheduled, account.shed), (2000, 600));
+    }
+}
+
+/// Goal: so is what those were to send that had joined, and left before anything was due.
+/// Method: one leaves before the load begins, one behind that and before it starts.
+#[test]
+fn early_leavers() {
+    for kind in [Kind::Echo, Kind::Fanout] {
+        let plan = Plan {
+            peers: 10,
+            publishers: 10,
+            rate: steady(1000.0),
+            ..plan(kind)
+        };
+        let all = plan.all_peers();
+        let mut simulation = Simulation::with(&plan, all, &[3], |now, peer, bytes| match kind {
+            Kind::Fanout => {
+                let subscribers = (10..20).map(super::simulation::peer);
+                let each = |one| echo(now, MS, one, bytes);
+                subscribers.flat_map(each).collect()
+            }
+            _ => echo(now, MS, peer, bytes),
+        });
+        simulation.at(Time::from_nanos(500), Event::Leaves(peer(4), false));
+        let account = simulation.run().account;
+        assert!(account.holds(), "{account:?}");
+        let counts = (account.scheduled, account.completed, account.shed);
+        assert_eq!(counts, (2000, 1600, 400), "{kind:?}");
     }
 }
 
