@@ -136,6 +136,16 @@ impl Fanout {
         self.pattern.at(publisher as u64 * cycle + index % cycle)
     }
 
+    /// Which publisher's which message this is, byte for byte, modulo
+    /// [`cycle`](Self::cycle).
+    fn which(&self, message: Received<'_>) -> Option<(usize, u64)> {
+        let &(publisher, index) = self.starts.get(&message.start()?)?;
+        let wanted = self.part(publisher, index);
+        let there = publisher < self.publishers.len();
+        let right = there && message.equals(&self.pattern.bytes()[wanted]);
+        right.then_some((publisher, index))
+    }
+
     /// Sends a publisher's next message.
     fn send(&mut self, publisher: usize, link: &mut dyn Link) -> bool {
         let part = self.part(publisher, self.publishers[publisher].next());
@@ -262,15 +272,15 @@ impl Workload for Fanout {
 
     fn message(&mut self, now: Time, id: PeerId, message: Received<'_>) {
         let cycle = self.cycle();
-        let known = message.start().and_then(|start| self.starts.get(&start));
+        let known = self.which(message);
         let Some(had) = self.subscribers.get_mut(&id) else {
             // Publishers have each other's messages, which are nobody's concern, but
             // never their own.
-            let own = known.is_some_and(|&(publisher, _)| self.publishers[publisher].id == id);
+            let own = known.is_some_and(|(publisher, _)| self.publishers[publisher].id == id);
             self.counts.wrong += u64::from(own);
             return;
         };
-        let Some(&(publisher, index)) = known else {
+        let Some((publisher, index)) = known else {
             self.counts.wrong += 1;
             return;
         };
@@ -288,17 +298,18 @@ impl Workload for Fanout {
             }
             return;
         }
+        if expected + ahead >= self.publishers[publisher].next() {
+            // It has not been sent yet.
+            self.counts.wrong += 1;
+            return;
+        }
         had.skip_to(expected + ahead);
         self.counts.lost += ahead;
         for missed in expected..expected + ahead {
             self.note(now, publisher, missed, false);
         }
-        let right = message.equals(&self.pattern.bytes()[self.part(publisher, index)]);
-        match right {
-            true => self.counts.deliveries += 1,
-            false => self.counts.wrong += 1,
-        }
-        self.note(now, publisher, expected + ahead, right);
+        self.counts.deliveries += 1;
+        self.note(now, publisher, expected + ahead, true);
     }
 
     fn left(&mut self, now: Time, id: PeerId, _: bool) {

@@ -148,6 +148,11 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
         simulation
     }
 
+    /// What messages are made of.
+    pub(super) fn pattern(&self) -> Pattern {
+        self.link.pattern.clone()
+    }
+
     /// Has something happen.
     pub(super) fn at(&mut self, time: Time, event: Event) {
         let number = self.known.len() as u64;
