@@ -55,6 +55,9 @@ pub(crate) const IDLE_EVERY: Duration = Duration::from_secs(10);
 /// Publishers of a fanout: each has its own part of the pattern's places, of which
 /// some thousands must be left for what is under way.
 pub(crate) const MAX_PUBLISHERS: usize = 16;
+/// How many missing messages are remembered, for each publisher and subscriber; one
+/// that comes behind its followers is told from a second one only among them.
+pub(crate) const MISSING: u64 = 1024;
 /// Pieces that one write to a socket gathers: as many small messages as fill some
 /// segments, and few enough that a list of them is made in no time.
 pub(crate) const GATHER: usize = 256;

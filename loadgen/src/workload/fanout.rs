@@ -5,11 +5,14 @@
 //! gap is a loss, unless what is missing comes behind its followers: reordered. What
 //! comes again is a duplicate.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+mod had;
+
+use std::collections::{HashMap, VecDeque};
 
 use sealwire::endpoint::transport::PeerId;
 use sealwire::time::Time;
 
+use self::had::Had;
 use super::Workload;
 use super::pace::{Pace, leave};
 use crate::limits::PLACES;
@@ -20,10 +23,6 @@ use crate::results::Tally;
 use crate::schedule::{Schedule, Window};
 use crate::times;
 use crate::wire::{Link, Received};
-
-/// How many missing messages are remembered, for each publisher and subscriber; one
-/// that comes behind its followers is told from a second one only among them.
-const MISSING: u64 = 1024;
 
 /// Publishes, and follows what becomes of it.
 pub(crate) struct Fanout {
@@ -51,27 +50,6 @@ struct Counts {
     duplicates: u64,
     reordered: u64,
     wrong: u64,
-}
-
-/// What a subscriber has had of a publisher.
-#[derive(Debug, Clone, Default)]
-struct Had {
-    /// The number of the message that is next.
-    next: u64,
-    /// Those before it that have not come, no more than [`MISSING`].
-    missing: BTreeSet<u64>,
-}
-
-impl Had {
-    /// Has had `index`, and none of those since `next`.
-    fn skip_to(&mut self, index: u64) {
-        self.missing
-            .extend(self.next.max(index.saturating_sub(MISSING))..index);
-        while self.missing.len() as u64 > MISSING {
-            self.missing.pop_first();
-        }
-        self.next = index + 1;
-    }
 }
 
 struct Publisher {
@@ -290,7 +268,7 @@ impl Workload for Fanout {
         if ahead > cycle / 2 {
             // Already counted as failed, for the order is a promise, too.
             let behind = expected.checked_sub(cycle - ahead);
-            if behind.is_some_and(|number| had.missing.remove(&number)) {
+            if behind.is_some_and(|number| had.has_now(number)) {
                 self.counts.reordered += 1;
                 self.counts.lost -= 1;
             } else {
@@ -402,3 +380,6 @@ impl Workload for Fanout {
         tally
     }
 }
+
+#[cfg(test)]
+mod tests;

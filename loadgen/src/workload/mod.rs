@@ -7,8 +7,6 @@
 mod churn;
 mod echo;
 mod fanout;
-#[cfg(test)]
-mod fanout_tests;
 mod pace;
 #[cfg(test)]
 mod simulation;

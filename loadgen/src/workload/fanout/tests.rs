@@ -1,9 +1,11 @@
 //! Fanout on a made-up clock.
 #![allow(clippy::unwrap_used)]
 
-use super::simulation::{Event, Simulation, peer, plan, steady};
-use crate::plan::{Kind, Plan};
 use std::time::Duration;
+
+use super::super::simulation::{Event, Simulation, peer, plan, steady};
+use crate::plan::{Kind, Plan};
+
 const MS: Duration = Duration::from_millis(1);
 
 /// Goal: losses, duplicates, and who had a message when, are told as they were.
@@ -151,7 +153,7 @@ fn nobodys_message() {
         ..plan(Kind::Fanout)
     };
     let mut simulation = Simulation::with(&plan, 1, &[], |_, _, _| Vec::new());
-    let cycle = (crate::limits::PLACES / 2) as u64;
+    let cycle = (super::PLACES / 2) as u64;
     let pattern = simulation.pattern();
     let bytes = pattern.bytes()[pattern.at(cycle + 5)].to_vec();
     simulation.at(simulation.window.measure, Event::Says(peer(0), bytes));
