@@ -18,6 +18,9 @@ pub(crate) const HANDSHAKES_AT_ONCE: usize = 256;
 /// deadline for it, so that what is said is the library's reason.
 pub(crate) const COMPLETION: Duration =
     sealwire::limits::CLOSING_DEADLINE.saturating_add(Duration::from_secs(1));
+/// How long a user who ended a run waits for answers at most; those that take longer
+/// are told as in flight.
+pub(crate) const DRAIN: Duration = Duration::from_secs(1);
 /// How long the server that we started may take to leave when it is told so.
 pub(crate) const SERVER_LEAVES: Duration = Duration::from_secs(1);
 /// How many places in the pattern a message may begin at. A prime, so that every

@@ -20,7 +20,7 @@ use sealwire::time::Time;
 
 use crate::crew::Attendance;
 use crate::ending::Ending;
-use crate::limits::{COMPLETION, HANDSHAKES_AT_ONCE, REDRAW};
+use crate::limits::{COMPLETION, DRAIN, HANDSHAKES_AT_ONCE, REDRAW};
 use crate::plan::{Kind, Plan};
 use crate::results::{Tally, ThreadUse};
 use crate::sample;
@@ -248,8 +248,11 @@ impl Worker {
         if let Some(ended) = self.share.ending.at(now) {
             self.wire.crew().workload().close(ended);
         }
-        let late = now + self.share.plan.timeout;
-        while self.wire.crew().workload().under_way() > 0 && self.wire.now() < late {
+        while self.wire.crew().workload().under_way() > 0 {
+            let late = now + drain(self.share.plan.timeout, self.is_stopped());
+            if self.wire.now() >= late {
+                break;
+            }
             self.turn(Some(late))?;
         }
         let (now, stopped) = (self.wire.now(), self.is_stopped());
@@ -257,7 +260,7 @@ impl Worker {
         self.wire.crew().finish();
         // The crew hears of it in the next turn, and that is not to wait.
         self.turn(Some(Time::ZERO))?;
-        let late = self.wire.now() + COMPLETION.max(self.share.plan.timeout);
+        let late = self.wire.now() + COMPLETION.max(drain(self.share.plan.timeout, stopped));
         // Who was stopped on its way here comes yet, and leaves again.
         while self.wire.crew().remain() > 0 && self.wire.now() < late {
             self.turn(Some(late))?;
@@ -345,6 +348,12 @@ impl Worker {
         }
         self.share.ending.at(self.wire.now()).is_some()
     }
+}
+
+/// How long answers are waited for that may take `timeout`, by a user who has `stopped`
+/// the run or not.
+pub(crate) fn drain(timeout: Duration, stopped: bool) -> Duration {
+    if stopped { timeout.min(DRAIN) } else { timeout }
 }
 
 #[cfg(test)]

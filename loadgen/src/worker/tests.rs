@@ -26,6 +26,8 @@ enum Fault {
     Panics,
     /// The user ends the run when the first peer has joined, and others are on their way.
     Stops,
+    /// The user ends it when the load has begun, to which nothing is answered.
+    StopsSilent,
     /// All peers leave soon after the load has begun.
     Leaves,
 }
@@ -92,6 +94,10 @@ impl Wire for MadeUp {
             }
         }
         let now = self.clock.now();
+        if self.fault == Fault::StopsSilent && !self.sent.messages.is_empty() {
+            self.sent.messages.clear();
+            self.stop.store(true, Ordering::Relaxed);
+        }
         for (peer, part) in std::mem::take(&mut self.sent.messages) {
             let bytes = self.sent.pattern.bytes()[part].to_vec();
             self.crew.message(now, peer, Received(&[&bytes]));
@@ -272,4 +278,21 @@ fn threads_without_peers() {
     let (tally, attendance) = done(said(&plan, &[leaves, leaves]));
     assert_eq!(attendance.failed, 4);
     assert!(tally.account.scheduled <= 100, "{:?}", tally.account);
+}
+
+/// Goal: what is under way when the user ends the run is told so, as long as it might
+/// still be answered, and is not waited for as long as that. Method: a minute for each
+/// answer, and a server that gives none.
+#[test]
+fn stopped_in_flight() {
+    let plan = Plan {
+        timeout: Duration::from_secs(60),
+        rate: None,
+        depth: 3,
+        duration: Duration::from_secs(30),
+        ..plan(Kind::Echo)
+    };
+    let (tally, _) = done(said(&plan, &[Fault::StopsSilent]));
+    let account = tally.account;
+    assert_eq!((account.in_flight, account.timeouts), (6, 0), "{account:?}");
 }

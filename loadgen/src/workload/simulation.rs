@@ -15,6 +15,7 @@ use crate::plan::{Arrival, Kind, Over, Plan, Rate};
 use crate::results::Tally;
 use crate::schedule::Window;
 use crate::wire::{Link, Received};
+use crate::worker::drain;
 
 /// How long a connection takes to be there, and to be gone.
 pub(super) const CONNECTS: Duration = Duration::from_micros(100);
@@ -98,6 +99,8 @@ pub(super) struct Simulation<S> {
     pub(super) window: Window,
     plan: Plan,
     link: Sent,
+    /// How many have begun to connect.
+    begun: usize,
     /// What happens next; in the order of time, then of arrival.
     events: BinaryHeap<Reverse<(Time, u64)>>,
     known: Vec<Event>,
@@ -130,6 +133,7 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
                 finished: Vec::new(),
                 gone: HashSet::new(),
             },
+            begun: 0,
             events: BinaryHeap::new(),
             known: Vec::new(),
             server,
@@ -162,8 +166,8 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
 
     /// Runs to the end, and says what was measured.
     pub(super) fn run(self) -> Tally {
-        let late = self.window.end + self.plan.timeout;
-        self.run_until(late, false)
+        let end = self.window.end;
+        self.run_until(end, false)
     }
 
     /// Runs until the user ends it.
@@ -171,14 +175,33 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
         self.run_until(at, true)
     }
 
-    fn run_until(mut self, late: Time, cut_short: bool) -> Tally {
-        let (mut begun, mut at_once) = (0, 0);
-        loop {
+    /// As a thread does it: the load, the drain, and what comes late.
+    fn run_until(mut self, end: Time, cut_short: bool) -> Tally {
+        self.advance(end, false);
+        self.workload.close(end);
+        self.advance(end + drain(self.plan.timeout, cut_short), true);
+        let now = self.link.now;
+        self.workload.stop(now, cut_short);
+        // What is late comes while peers finish.
+        while let Some(Reverse((time, number))) = self.events.pop() {
+            self.link.now = self.link.now.max(time);
+            self.happen(self.known[number as usize].clone());
+        }
+        for peer in std::mem::take(&mut self.link.finished) {
+            self.workload.left(now, peer, true);
+        }
+        self.workload.tally()
+    }
+
+    /// Goes on until `until`; or only until nothing is under way, where it `drains`.
+    fn advance(&mut self, until: Time, drains: bool) {
+        let mut at_once = 0;
+        while !drains || self.workload.under_way() > 0 {
             let now = self.link.now;
             for _ in 0..self.workload.wanted(now) {
-                self.workload.connecting(now, peer(begun));
-                self.at(now + CONNECTS, Event::Joins(peer(begun)));
-                begun += 1;
+                self.workload.connecting(now, peer(self.begun));
+                self.at(now + CONNECTS, Event::Joins(peer(self.begun)));
+                self.begun += 1;
             }
             self.workload.turn(&mut self.link);
             self.deliver();
@@ -187,7 +210,7 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
             let Some(time) = [next, due].into_iter().flatten().min() else {
                 break;
             };
-            if time >= late {
+            if time >= until {
                 break;
             }
             at_once = if time > now { 0 } else { at_once + 1 };
@@ -201,19 +224,9 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
                 self.happen(self.known[number as usize].clone());
             }
         }
-        let now = self.link.now.max(late);
-        self.workload.close(now);
-        self.workload.stop(now, cut_short);
-        // What is late comes while peers finish.
-        self.link.now = now;
-        while let Some(Reverse((time, number))) = self.events.pop() {
-            self.link.now = self.link.now.max(time);
-            self.happen(self.known[number as usize].clone());
+        if !drains || self.workload.under_way() > 0 {
+            self.link.now = self.link.now.max(until);
         }
-        for peer in std::mem::take(&mut self.link.finished) {
-            self.workload.left(now, peer, true);
-        }
-        self.workload.tally()
     }
 
     /// Hands the server what was sent.
