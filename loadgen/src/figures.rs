@@ -57,17 +57,18 @@ impl Results {
         measured.map_or(0, |times| times.len()) as f64 / seconds(self.took)
     }
 
-    /// How much of the measured time each of our threads ran: 1 is all of it.
+    /// How much of the time of the load each of our threads ran: 1 is all of it.
     pub(crate) fn busy(&self) -> impl Iterator<Item = f64> {
-        let took = seconds(self.took);
-        self.threads.iter().map(move |one| seconds(one.ran) / took)
+        let loaded = seconds(self.loaded);
+        let ran = self.threads.iter().map(|one| one.ran.as_secs_f64());
+        ran.map(move |ran| ran / loaded)
     }
 
     /// How much of it each had to wait for a processor.
     pub(crate) fn waits(&self) -> impl Iterator<Item = f64> {
-        let took = seconds(self.took);
+        let loaded = seconds(self.loaded);
         let waited = self.threads.iter().map(|one| one.waited.as_secs_f64());
-        waited.map(move |waited| waited / took)
+        waited.map(move |waited| waited / loaded)
     }
 
     /// Processor time of the server for each message: user, and system.
@@ -168,6 +169,18 @@ mod tests {
         assert_eq!(results.megabytes_per_second(&plan), 0.05);
         results.rows.clear();
         assert_eq!(results.messages_per_second(&plan), 0.0);
+    }
+
+    /// Goal: threads are as busy as they were while there was load, however long a stream
+    /// took to be confirmed behind it. Method: as long again.
+    #[test]
+    fn busy_in_the_load() {
+        let mut results = testing::results();
+        let busy = |results: &Results| results.busy().chain(results.waits()).collect::<Vec<_>>();
+        let before = busy(&results);
+        results.took *= 2;
+        assert_eq!(busy(&results), before);
+        assert_eq!(before, [0.2, 0.25, 0.01, 0.01]);
     }
 
     /// Goal: crypto's share is that of what the server seals and opens. Method:

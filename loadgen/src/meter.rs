@@ -29,6 +29,8 @@ pub(crate) struct Meter {
     /// How long an answer may take.
     timeout: Duration,
     pub(crate) tally: Tally,
+    /// Messages that have left, measured or not.
+    pub(crate) sent_so_far: u64,
     /// Messages under way, measured or not, and since when they are so many.
     under_way: u64,
     since: Time,
@@ -42,6 +44,7 @@ impl Meter {
             window,
             timeout,
             tally: Tally::new(),
+            sent_so_far: 0,
             under_way: 0,
             since: Time::ZERO,
             recent: times::histogram(),
@@ -68,6 +71,7 @@ impl Meter {
     pub(crate) fn sent(&mut self, flight: Flight, late: Option<Time>) {
         self.move_on(flight.sent);
         self.under_way += 1;
+        self.sent_so_far += 1;
         if self.window.measures(flight.due) {
             self.tally.account.scheduled += 1;
             if let Some(could) = late {

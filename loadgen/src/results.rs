@@ -161,6 +161,8 @@ pub(crate) struct Row {
     pub(crate) until: Duration,
     /// How long it was.
     pub(crate) took: Duration,
+    /// Messages that left in it.
+    pub(crate) sent: u64,
     /// Answers that came in it, and their times from when they were due.
     pub(crate) completed: u64,
     pub(crate) p50: Duration,
@@ -193,9 +195,11 @@ pub(crate) struct Results {
     pub(crate) kernel: Kernel,
     /// The measured time.
     pub(crate) took: Duration,
+    /// How much of it was load: of a stream, not what was waited for its confirmation.
+    pub(crate) loaded: Duration,
     pub(crate) tally: Tally,
     pub(crate) rows: Vec<Row>,
-    /// What each of our threads had of processors in the measured time.
+    /// What each of our threads had of processors while there was load.
     pub(crate) threads: Vec<ThreadUse>,
     pub(crate) server: Option<ServerUse>,
     pub(crate) crypto: Option<CryptoCost>,

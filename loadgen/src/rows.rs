@@ -49,6 +49,7 @@ impl Rows {
         row.until = row.until.max(interval.until);
         row.took = row.took.max(interval.took);
         row.completed += interval.done;
+        row.sent += interval.sent;
         row.peers += interval.peers;
         row.generator += interval.used;
         self.settle();
@@ -95,6 +96,7 @@ impl Open {
                 until: Duration::ZERO,
                 took: Duration::ZERO,
                 completed: 0,
+                sent: 0,
                 p50: Duration::ZERO,
                 p99: Duration::ZERO,
                 max: Duration::ZERO,
@@ -132,6 +134,7 @@ mod tests {
             took,
             responses,
             done: 10,
+            sent: 11,
             peers: 3,
             used: SECOND / 4,
         }
@@ -158,6 +161,7 @@ mod tests {
         assert_eq!(rows[2].until, SECOND * 5 / 2);
         let done: Vec<_> = rows.iter().map(|row| row.completed).collect();
         assert_eq!(done, [20, 20, 10]);
+        assert_eq!(rows[0].sent, 22);
         assert_eq!(rows[0].p50, Duration::from_nanos(1000));
         assert!(rows[0].max >= Duration::from_nanos(9000));
     }

@@ -308,13 +308,14 @@ impl<'a> Run<'a> {
     ) -> Results {
         let mut tally = Tally::new();
         let (mut attendance, mut handshake) = (Attendance::default(), times::histogram());
-        let mut took = Duration::ZERO;
+        let (mut took, mut loaded) = (Duration::ZERO, Duration::ZERO);
         let mut threads = Vec::new();
         for one in done {
             tally += &one.tally;
             attendance.add(one.attendance);
             handshake += &one.handshakes;
             took = took.max(one.took);
+            loaded = loaded.max(one.loaded);
             threads.push(one.used);
         }
         let server = match (self.empty, self.looks.first(), self.looks.last()) {
@@ -330,6 +331,7 @@ impl<'a> Run<'a> {
             own_server: false,
             kernel,
             took,
+            loaded,
             tally,
             rows: self.rows.finish(&self.looks),
             threads,

@@ -76,6 +76,7 @@ pub(crate) fn results() -> Results {
         own_server: true,
         kernel: Kernel::PORTABLE,
         took: SECOND * SECONDS as u32,
+        loaded: SECOND * SECONDS as u32,
         tally,
         rows: (1..=SECONDS).map(row).collect(),
         threads: [4, 5]
@@ -108,6 +109,7 @@ fn row(until: u64) -> Row {
     Row {
         until: SECOND * until as u32,
         took: SECOND,
+        sent: RATE,
         completed: RATE,
         p50: Duration::from_micros(160),
         p99: Duration::from_micros(209),

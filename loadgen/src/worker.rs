@@ -56,6 +56,7 @@ pub(crate) struct Interval {
     pub(crate) took: Duration,
     pub(crate) responses: Histogram<u64>,
     pub(crate) done: u64,
+    pub(crate) sent: u64,
     pub(crate) peers: u64,
     /// Processor time of this thread.
     pub(crate) used: Duration,
@@ -71,7 +72,8 @@ pub(crate) struct Done {
     pub(crate) intervals: usize,
     /// How long was measured.
     pub(crate) took: Duration,
-    /// What this thread had in the measured time.
+    /// How much of that was load, and what this thread had in it.
+    pub(crate) loaded: Duration,
     pub(crate) used: ThreadUse,
 }
 
@@ -105,6 +107,7 @@ pub(crate) struct Worker {
     begun: usize,
     sources: Vec<IpAddr>,
     done_before: u64,
+    sent_before: u64,
     intervals: usize,
     /// When it is time to show how it stands, though nothing happens.
     redraw: Time,
@@ -124,6 +127,7 @@ impl Worker {
             wire,
             begun: 0,
             done_before: 0,
+            sent_before: 0,
             intervals: 0,
             redraw: Time::ZERO,
             loads: false,
@@ -154,15 +158,17 @@ impl Worker {
         let used = sample::thread_use().since(used);
         let now = self.wire.now();
         let ended = self.share.ending.at(now).unwrap_or(now);
-        let took = ended.min(window.end).since(window.measure);
+        let loaded = ended.min(window.end).since(window.measure);
         self.end()?;
+        let now = self.wire.now();
         let crew = self.wire.crew();
         Ok(Some(Done {
             tally: crew.workload().tally(),
             attendance: crew.attendance().clone(),
             handshakes: crew.handshakes().0.clone(),
             intervals: self.intervals,
-            took: crew.workload().took().unwrap_or(took),
+            took: crew.workload().took(now).unwrap_or(loaded),
+            loaded,
             used,
         }))
     }
@@ -212,6 +218,7 @@ impl Worker {
         // What the warm-up brought is none of it.
         self.wire.crew().workload().take_recent();
         self.done_before = self.wire.crew().workload().completed();
+        self.sent_before = self.wire.crew().workload().sent();
         let mut used = sample::thread_time();
         let mut until = window.measure;
         for index in 0.. {
@@ -225,16 +232,19 @@ impl Worker {
             let now_used = sample::thread_time();
             let crew = self.wire.crew();
             let done = crew.workload().completed();
+            let sent = crew.workload().sent();
             let interval = Interval {
                 index,
                 until: ended.since(window.measure),
                 took: ended.since(from),
                 responses: crew.workload().take_recent(),
                 done: done - self.done_before,
+                sent: sent - self.sent_before,
                 peers: crew.present() as u64,
                 used: now_used.saturating_sub(used),
             };
             self.done_before = done;
+            self.sent_before = sent;
             self.intervals += 1;
             used = now_used;
             let _ = self.share.say.send(Ok(Said::Interval(interval)));

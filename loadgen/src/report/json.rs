@@ -102,6 +102,7 @@ fn rates(report: &Report<'_>) -> Value {
     let reached = results.messages_per_second(plan);
     json!({
         "measured_s": results.took.as_secs_f64(),
+        "load_s": results.loaded.as_secs_f64(),
         "measured_messages": results.answered(plan).round() as u64,
         "messages_per_second": reached,
         "asked_messages_per_second": asked,
@@ -234,6 +235,7 @@ fn row(row: &Row) -> Value {
     json!({
         "until_s": row.until.as_secs_f64(),
         "took_s": row.took.as_secs_f64(),
+        "sent_messages": row.sent,
         "completed_messages": row.completed,
         "messages_per_second": row.messages_per_second(),
         "response_p50_ns": enough(Quantile::P50.needs(), row.p50),
@@ -279,7 +281,7 @@ mod tests {
             "kernel": "portable", "server_kernel": "portable", "shares_machine": true,
             "workload": "echo", "over": "sealed", "peers": 64, "size_bytes": 100, "depth": 4,
             "rate_from_per_second": 1000.0, "arrival": "constant", "duration_s": 20.0,
-            "measured_s": 20.0, "measured_messages": 20_000, "messages_per_second": 1000.0,
+            "measured_s": 20.0, "load_s": 20.0, "measured_messages": 20_000, "messages_per_second": 1000.0,
             "asked_messages_per_second": 1000.0, "megabytes_per_second": 0.1,
             "handshakes_per_second": 128.0, "generator_busy": [0.2, 0.25], "generator_waits": [0.01, 0.01],
             "lost_messages": 0, "wrong_messages": 0, "joined_peers": 64, "complete_peers": 64,

@@ -100,9 +100,15 @@ pub(crate) trait Workload: Send {
         self.meter().map_or(0, |meter| meter.under_way())
     }
 
-    /// How long the measured time was, where that is not as planned.
-    fn took(&self) -> Option<Duration> {
+    /// How long the measured time was, where that is not as planned, when all is over
+    /// `now`.
+    fn took(&self, _now: Time) -> Option<Duration> {
         None
+    }
+
+    /// Messages sent so far, measured or not.
+    fn sent(&mut self) -> u64 {
+        self.meter().map_or(0, |meter| meter.sent_so_far)
     }
 
     /// Messages done so far, measured or not, to be shown.

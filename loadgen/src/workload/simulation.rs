@@ -157,6 +157,12 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
         self.link.pattern.clone()
     }
 
+    /// One turn, at `now`.
+    pub(super) fn turn_at(&mut self, now: Time) {
+        self.link.now = now;
+        self.workload.turn(&mut self.link);
+    }
+
     /// Has something happen.
     pub(super) fn at(&mut self, time: Time, event: Event) {
         let number = self.known.len() as u64;

@@ -29,8 +29,8 @@ pub(crate) struct Sink {
     /// Every queue is as full as it should be, so that an event will come.
     full: bool,
     wrong: u64,
-    /// When the last peer was confirmed.
-    confirmed: Time,
+    /// When the last peer was confirmed, if any was.
+    confirmed: Option<Time>,
 }
 
 struct Peer {
@@ -49,7 +49,7 @@ impl Sink {
             meter: None,
             full: false,
             wrong: 0,
-            confirmed: Time::ZERO,
+            confirmed: None,
         }
     }
 
@@ -88,7 +88,7 @@ impl Workload for Sink {
         let account = &mut meter.tally.account;
         if complete {
             account.completed += peer.sent;
-            self.confirmed = now;
+            self.confirmed = Some(now);
         } else {
             account.errors += peer.sent;
         }
@@ -113,6 +113,7 @@ impl Workload for Sink {
                     break;
                 }
                 peer.sent += 1;
+                meter.sent_so_far += 1;
                 meter.tally.account.scheduled += 1;
             }
         }
@@ -124,9 +125,9 @@ impl Workload for Sink {
         (!self.full).then_some(start)
     }
 
-    fn took(&self) -> Option<Duration> {
+    fn took(&self, now: Time) -> Option<Duration> {
         let start = self.meter.as_ref()?.window().start;
-        Some(self.confirmed.since(start))
+        Some(self.confirmed.unwrap_or(now).since(start))
     }
 
     fn done(&self) -> u64 {

@@ -334,3 +334,25 @@ fn late_answers() {
     assert_eq!(account.timeouts, 64, "{account:?}");
     assert_eq!((tally.wrong, tally.lost), (1, 0));
 }
+
+/// Goal: a stream of which nothing was confirmed was measured until all was over, and
+/// what it sent is told. Method: peers that never end; and one that does.
+#[test]
+fn unconfirmed() {
+    let plan = Plan {
+        peers: 2,
+        ..plan(Kind::Sink)
+    };
+    for confirmed in [None, Some(700 * MS)] {
+        let mut simulation = Simulation::new(&plan, |_, _, _| Vec::new());
+        simulation.turn_at(simulation.window.start);
+        assert!(simulation.workload.sent() > 0);
+        assert_eq!(simulation.workload.completed(), 0);
+        let start = simulation.window.start;
+        if let Some(after) = confirmed {
+            simulation.workload.left(start + after, peer(0), true);
+        }
+        let took = simulation.workload.took(start + 900 * MS);
+        assert_eq!(took, Some(confirmed.unwrap_or(900 * MS)));
+    }
+}
