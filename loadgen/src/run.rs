@@ -31,8 +31,8 @@ use crate::schedule::Window;
 use crate::server::Service;
 use crate::times;
 use crate::wire::clock::Clock;
-use crate::worker::{Done, Gauge, Said, Share, Worker};
-use crate::workload::{self, Part};
+use crate::worker::{Done, Gauge, Said, Task, Worker};
+use crate::workload::{self, Share};
 use crate::{crypto_cost, wire};
 
 /// Runs `plan` against `server`, or one of its own, and says what came of it; `stop`
@@ -170,12 +170,12 @@ impl<'a> Run<'a> {
         for index in 0..self.plan.threads {
             // As even as can be.
             let peers = self.plan.peers_of(index + 1) - first;
-            let part = Part {
+            let share = Share {
                 thread: index,
                 first,
                 peers,
             };
-            let workload = workload::new(self.plan, &pattern, part);
+            let workload = workload::new(self.plan, &pattern, share);
             let crew = Crew::new(workload);
             let context = wire::Context {
                 plan: self.plan,
@@ -188,9 +188,9 @@ impl<'a> Run<'a> {
             let wire = wire::open(&context, crew)?;
             let (begin, heard) = mpsc::channel();
             let gauge = Arc::new(Gauge::default());
-            let share = Share {
+            let task = Task {
                 plan: self.plan.clone(),
-                peers,
+                share,
                 row: self.row(),
                 gauge: gauge.clone(),
                 ending: self.ending.clone(),
@@ -202,7 +202,7 @@ impl<'a> Run<'a> {
             first += peers;
             thread::Builder::new()
                 .name(format!("load {index}"))
-                .spawn(move || Worker::work(share, wire))
+                .spawn(move || Worker::work(task, wire))
                 .map_err(|error| Error::Local(format!("cannot start a thread: {error}")))?;
         }
         Ok(())

@@ -26,6 +26,7 @@ use crate::results::{Tally, ThreadUse};
 use crate::sample;
 use crate::schedule::Window;
 use crate::wire::Wire;
+use crate::workload::Share;
 
 /// Who could not even begin to connect. Wires number their peers from the other end.
 const NOBODY: PeerId = PeerId::from_u64(u64::MAX);
@@ -86,10 +87,9 @@ pub(crate) struct Gauge {
 }
 
 /// What a thread is given.
-pub(crate) struct Share {
+pub(crate) struct Task {
     pub(crate) plan: Plan,
-    /// How many of the peers are its own.
-    pub(crate) peers: usize,
+    pub(crate) share: Share,
     /// How long an interval is.
     pub(crate) row: Duration,
     pub(crate) gauge: Arc<Gauge>,
@@ -102,7 +102,7 @@ pub(crate) struct Share {
 
 /// A thread's work.
 pub(crate) struct Worker {
-    share: Share,
+    task: Task,
     wire: Box<dyn Wire + Send>,
     begun: usize,
     sources: Vec<IpAddr>,
@@ -118,12 +118,12 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Does `share` over `wire`, and says how it goes.
-    pub(crate) fn work(share: Share, wire: Box<dyn Wire + Send>) {
-        let say = share.say.clone();
+    /// Does `task` over `wire`, and says how it goes.
+    pub(crate) fn work(task: Task, wire: Box<dyn Wire + Send>) {
+        let say = task.say.clone();
         let worker = Self {
-            sources: share.plan.sources.clone(),
-            share,
+            sources: task.plan.sources.clone(),
+            task,
             wire,
             begun: 0,
             done_before: 0,
@@ -157,7 +157,7 @@ impl Worker {
         self.measure(window)?;
         let used = sample::thread_use().since(used);
         let now = self.wire.now();
-        let ended = self.share.ending.at(now).unwrap_or(now);
+        let ended = self.task.ending.at(now).unwrap_or(now);
         let loaded = ended.min(window.end).since(window.measure);
         self.end()?;
         let now = self.wire.now();
@@ -177,11 +177,11 @@ impl Worker {
 
     /// Has all peers connect and join, unless the load itself is that they do.
     fn join(&mut self) -> Result<(), Error> {
-        let wanted = match self.share.plan.kind {
+        let wanted = match self.task.plan.kind {
             Kind::Churn => 0,
-            _ => self.share.peers,
+            _ => self.task.share.peers,
         };
-        let at_once = (HANDSHAKES_AT_ONCE / self.share.plan.threads).max(1);
+        let at_once = (HANDSHAKES_AT_ONCE / self.task.plan.threads).max(1);
         while self.begun < wanted || self.wire.crew().connecting() > 0 {
             let waiting = self.wire.crew().connecting();
             let most = wanted.min(self.begun + at_once.saturating_sub(waiting));
@@ -196,14 +196,14 @@ impl Worker {
             attendance: crew.attendance().clone(),
             last: crew.handshakes().1,
         };
-        let _ = self.share.say.send(Ok(Said::Joined(joining)));
+        let _ = self.task.say.send(Ok(Said::Joined(joining)));
         Ok(())
     }
 
     /// Waits for the word to begin; without one, nobody wants to know any more.
     fn wait(&mut self) -> Result<Option<Window>, Error> {
         loop {
-            match self.share.begin.try_recv() {
+            match self.task.begin.try_recv() {
                 Ok(window) => return Ok(Some(window)),
                 Err(TryRecvError::Disconnected) => return Ok(None),
                 Err(TryRecvError::Empty) => {}
@@ -226,7 +226,7 @@ impl Worker {
                 return Ok(());
             }
             let from = until;
-            until = (until + self.share.row).min(window.end);
+            until = (until + self.task.row).min(window.end);
             self.until(until)?;
             let ended = until.min(self.wire.now());
             let now_used = sample::thread_time();
@@ -247,7 +247,7 @@ impl Worker {
             self.sent_before = sent;
             self.intervals += 1;
             used = now_used;
-            let _ = self.share.say.send(Ok(Said::Interval(interval)));
+            let _ = self.task.say.send(Ok(Said::Interval(interval)));
         }
         Ok(())
     }
@@ -255,11 +255,11 @@ impl Worker {
     /// Waits for what is under way, then for peers to be complete.
     fn end(&mut self) -> Result<(), Error> {
         let now = self.wire.now();
-        if let Some(ended) = self.share.ending.at(now) {
+        if let Some(ended) = self.task.ending.at(now) {
             self.wire.crew().workload().close(ended);
         }
         while self.wire.crew().workload().under_way() > 0 {
-            let late = now + drain(self.share.plan.timeout, self.is_stopped());
+            let late = now + drain(self.task.plan.timeout, self.is_stopped());
             if self.wire.now() >= late {
                 break;
             }
@@ -270,7 +270,7 @@ impl Worker {
         self.wire.crew().finish();
         // The crew hears of it in the next turn, and that is not to wait.
         self.turn(Some(Time::ZERO))?;
-        let late = self.wire.now() + COMPLETION.max(drain(self.share.plan.timeout, stopped));
+        let late = self.wire.now() + COMPLETION.max(drain(self.task.plan.timeout, stopped));
         // Who was stopped on its way here comes yet, and leaves again.
         while self.wire.crew().remain() > 0 && self.wire.now() < late {
             self.turn(Some(late))?;
@@ -307,9 +307,9 @@ impl Worker {
         let crew = self.wire.crew();
         let (peers, failed) = (crew.present() as u64, crew.attendance().failed);
         let done = crew.workload().done();
-        self.share.gauge.peers.store(peers, Ordering::Relaxed);
-        self.share.gauge.failed.store(failed, Ordering::Relaxed);
-        self.share.gauge.done.store(done, Ordering::Relaxed);
+        self.task.gauge.peers.store(peers, Ordering::Relaxed);
+        self.task.gauge.failed.store(failed, Ordering::Relaxed);
+        self.task.gauge.done.store(done, Ordering::Relaxed);
         Ok(())
     }
 
@@ -345,18 +345,18 @@ impl Worker {
     }
 
     fn is_stopped(&self) -> bool {
-        self.share.ending.is_stopped()
+        self.task.ending.is_stopped()
     }
 
     /// Whether nothing more is to be had from going on. Who has no peers any more goes on
     /// while others have: what is due to those that left is due until the run is over.
     fn is_over(&mut self) -> bool {
-        let churns = self.share.plan.kind == Kind::Churn;
+        let churns = self.task.plan.kind == Kind::Churn;
         if !churns && !self.deserted && self.wire.crew().present() == 0 {
             self.deserted = true;
-            self.share.ending.leave();
+            self.task.ending.leave();
         }
-        self.share.ending.at(self.wire.now()).is_some()
+        self.task.ending.at(self.wire.now()).is_some()
     }
 }
 

@@ -14,7 +14,7 @@ use crate::plan::Rate;
 use crate::testing;
 use crate::wire::clock::Clock;
 use crate::wire::{Link, Received};
-use crate::workload::{self, Part};
+use crate::workload::{self, Share};
 
 /// What is the matter with a wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,14 +153,14 @@ fn said(plan: &Plan, faults: &[Fault]) -> Vec<Result<Said, Error>> {
         .enumerate()
         .map(|(thread, &fault)| {
             let first = plan.peers_of(thread);
-            let part = Part {
+            let share = Share {
                 thread,
                 first,
                 peers: plan.peers_of(thread + 1) - first,
             };
             let pattern = Pattern::new(plan.size);
             let wire = MadeUp {
-                crew: Crew::new(workload::new(&plan, &pattern, part)),
+                crew: Crew::new(workload::new(&plan, &pattern, share)),
                 clock,
                 fault,
                 stop: stop.clone(),
@@ -177,8 +177,8 @@ fn said(plan: &Plan, faults: &[Fault]) -> Vec<Result<Said, Error>> {
             let (say, said) = mpsc::channel();
             let (begin, heard) = mpsc::channel();
             begin.send(window).unwrap();
-            let share = Share {
-                peers: part.peers,
+            let task = Task {
+                share,
                 plan: plan.clone(),
                 row: Duration::from_millis(10),
                 gauge: Arc::default(),
@@ -187,7 +187,7 @@ fn said(plan: &Plan, faults: &[Fault]) -> Vec<Result<Said, Error>> {
                 begin: heard,
             };
             std::thread::spawn(move || {
-                Worker::work(share, Box::new(wire));
+                Worker::work(task, Box::new(wire));
                 said.iter().last().unwrap()
             })
         })

@@ -10,7 +10,7 @@ use sealwire::endpoint::transport::PeerId;
 use sealwire::time::Time;
 
 use super::pace::{Pace, leave};
-use super::{Part, Workload};
+use super::{Share, Workload};
 use crate::meter::{Flight, Meter};
 use crate::pattern::Pattern;
 use crate::plan::Plan;
@@ -23,7 +23,7 @@ use crate::wire::{Link, Received};
 pub(crate) struct Churn {
     plan: Plan,
     pattern: Pattern,
-    part: Part,
+    share: Share,
     begun: u64,
     /// Those that are there, or on their way.
     peers: HashMap<PeerId, Peer>,
@@ -64,11 +64,11 @@ impl Peer {
 
 impl Churn {
     /// A thread's part of `plan`.
-    pub(crate) fn new(plan: Plan, pattern: Pattern, part: Part) -> Self {
+    pub(crate) fn new(plan: Plan, pattern: Pattern, share: Share) -> Self {
         Self {
             plan,
             pattern,
-            part,
+            share,
             begun: 0,
             peers: HashMap::new(),
             load: None,
@@ -81,7 +81,7 @@ impl Churn {
 
     /// Which message a connection sends.
     fn message_of(&self, peer: &Peer) -> std::ops::Range<usize> {
-        self.pattern.part(self.part.first, peer.index)
+        self.pattern.part(self.share.first, peer.index)
     }
 
     /// Takes the times of a connection that is complete.
@@ -103,7 +103,7 @@ impl Churn {
 
 impl Workload for Churn {
     fn wanted(&mut self, now: Time) -> usize {
-        let room = self.part.peers.saturating_sub(self.peers.len());
+        let room = self.share.peers.saturating_sub(self.peers.len());
         match &self.load {
             Some(load) if now >= load.meter.window().start && now < load.meter.window().end => {
                 match &load.pace {
@@ -134,7 +134,7 @@ impl Workload for Churn {
         self.begun += 1;
         self.peers.insert(id, peer);
         if let Some(pace) = &mut load.pace {
-            pace.set_full(self.peers.len() >= self.part.peers);
+            pace.set_full(self.peers.len() >= self.share.peers);
         }
     }
 
@@ -157,7 +157,7 @@ impl Workload for Churn {
         let schedule = Schedule::new(&self.plan, self.plan.threads, window);
         self.load = Some(Load {
             meter: Meter::new(window, self.plan.timeout),
-            pace: schedule.map(|schedule| Pace::new(schedule.of(self.part.thread), window.start)),
+            pace: schedule.map(|schedule| Pace::new(schedule.of(self.share.thread), window.start)),
             over: false,
         });
     }
@@ -171,7 +171,7 @@ impl Workload for Churn {
             self.wrong += 1;
             return;
         };
-        let wanted = self.pattern.part(self.part.first, peer.index);
+        let wanted = self.pattern.part(self.share.first, peer.index);
         if message.equals(&self.pattern.bytes()[wanted]) && peer.replied.is_none() {
             peer.replied = Some(now);
         } else {
@@ -212,7 +212,7 @@ impl Workload for Churn {
 
     fn next_due(&mut self) -> Option<Time> {
         let load = self.load.as_ref().filter(|load| !load.over)?;
-        if self.peers.len() >= self.part.peers {
+        if self.peers.len() >= self.share.peers {
             return None;
         }
         match &load.pace {

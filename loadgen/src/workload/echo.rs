@@ -13,7 +13,7 @@ use sealwire::endpoint::transport::PeerId;
 use sealwire::time::Time;
 
 use super::pace::{Pace, leave};
-use super::{Part, Workload};
+use super::{Share, Workload};
 use crate::meter::{Flight, Meter};
 use crate::pattern::Pattern;
 use crate::plan::Plan;
@@ -25,7 +25,7 @@ use crate::wire::{Link, Received};
 pub(crate) struct Echo {
     plan: Plan,
     pattern: Pattern,
-    part: Part,
+    share: Share,
     /// The number of the next peer that joins, among those of all threads.
     next_index: usize,
     peers: HashMap<PeerId, Peer>,
@@ -71,12 +71,12 @@ struct Peer {
 
 impl Echo {
     /// A thread's part of `plan`.
-    pub(crate) fn new(plan: Plan, pattern: Pattern, part: Part) -> Self {
+    pub(crate) fn new(plan: Plan, pattern: Pattern, share: Share) -> Self {
         Self {
             plan,
             pattern,
-            part,
-            next_index: part.first,
+            share,
+            next_index: share.first,
             peers: HashMap::new(),
             left_early: Vec::new(),
             load: None,
@@ -110,7 +110,7 @@ impl Echo {
             }
         }
         // What those were to send that never joined, or are gone, is due, too.
-        let never_joined = self.next_index..self.part.first + self.part.peers;
+        let never_joined = self.next_index..self.share.first + self.share.peers;
         let absent = never_joined.chain(self.left_early.drain(..));
         if let Some(schedule) = schedule {
             let paces = absent.map(|index| Pace::new(schedule.of(index), start));

@@ -30,7 +30,7 @@ use crate::wire::{Link, Received};
 
 /// Which peers are a thread's.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Part {
+pub(crate) struct Share {
     /// The number of the thread.
     pub(crate) thread: usize,
     /// The number of its first peer, among those of all threads.
@@ -38,14 +38,14 @@ pub(crate) struct Part {
     pub(crate) peers: usize,
 }
 
-/// What the peers of `part` do in `plan`.
-pub(crate) fn new(plan: &Plan, pattern: &Pattern, part: Part) -> Box<dyn Workload> {
+/// What the peers of `share` do in `plan`.
+pub(crate) fn new(plan: &Plan, pattern: &Pattern, share: Share) -> Box<dyn Workload> {
     let (plan, pattern) = (plan.clone(), pattern.clone());
     match plan.kind {
-        Kind::Echo | Kind::Idle => Box::new(echo::Echo::new(plan, pattern, part)),
-        Kind::Sink => Box::new(sink::Sink::new(plan, pattern, part)),
+        Kind::Echo | Kind::Idle => Box::new(echo::Echo::new(plan, pattern, share)),
+        Kind::Sink => Box::new(sink::Sink::new(plan, pattern, share)),
         Kind::Fanout => Box::new(fanout::Fanout::new(plan, pattern)),
-        Kind::Churn => Box::new(churn::Churn::new(plan, pattern, part)),
+        Kind::Churn => Box::new(churn::Churn::new(plan, pattern, share)),
     }
 }
 

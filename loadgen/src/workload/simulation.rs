@@ -9,7 +9,7 @@ use std::time::Duration;
 use sealwire::endpoint::transport::PeerId;
 use sealwire::time::Time;
 
-use super::{Part, Workload};
+use super::{Share, Workload};
 use crate::pattern::Pattern;
 use crate::plan::{Arrival, Kind, Over, Plan, Rate};
 use crate::results::Tally;
@@ -117,13 +117,13 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
     /// Only some of them have, and some of those have `left` again.
     pub(super) fn with(plan: &Plan, joined: usize, left: &[usize], server: S) -> Self {
         let pattern = Pattern::new(plan.size);
-        let part = Part {
+        let share = Share {
             thread: 0,
             first: 0,
             peers: plan.all_peers(),
         };
         let mut simulation = Self {
-            workload: super::new(plan, &pattern, part),
+            workload: super::new(plan, &pattern, share),
             window: Window::new(plan, Time::from_nanos(1000)),
             plan: plan.clone(),
             link: Sent {

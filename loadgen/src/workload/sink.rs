@@ -10,7 +10,7 @@ use std::time::Duration;
 use sealwire::endpoint::transport::PeerId;
 use sealwire::time::Time;
 
-use super::{Part, Workload};
+use super::{Share, Workload};
 use crate::limits::STREAMED;
 use crate::meter::Meter;
 use crate::pattern::Pattern;
@@ -40,11 +40,11 @@ struct Peer {
 
 impl Sink {
     /// A thread's part of `plan`.
-    pub(crate) fn new(plan: Plan, pattern: Pattern, part: Part) -> Self {
+    pub(crate) fn new(plan: Plan, pattern: Pattern, share: Share) -> Self {
         Self {
             plan,
             pattern,
-            next_index: part.first,
+            next_index: share.first,
             peers: HashMap::new(),
             meter: None,
             full: false,
