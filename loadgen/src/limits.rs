@@ -1,5 +1,6 @@
 //! Every bound of the load tester, each with its reason.
 
+use std::ops::Range;
 use std::time::Duration;
 
 /// Longest warm-up and longest measurement: nobody waits longer by mistake, and
@@ -64,6 +65,15 @@ pub(crate) const MISSING: u64 = 1024;
 /// Pieces that one write to a socket gathers: as many small messages as fill some
 /// segments, and few enough that a list of them is made in no time.
 pub(crate) const GATHER: usize = 256;
+/// Ports of a given source address: as many as Linux chooses from, and none of those.
+/// What ends there keeps its port from everybody who lets the system choose, for a minute,
+/// whatever their address.
+pub(crate) const PORTS: Range<u16> = 4096..32_768;
+/// Ports that are tried for a connection: more than others are likely to have taken in
+/// a row, and few enough that running out of them is told at once.
+pub(crate) const PORT_TRIES: usize = 256;
+/// How long none is begun behind a connection that this machine would not even begin.
+pub(crate) const CONNECT_PAUSE: Duration = Duration::from_millis(10);
 /// How often a server looks whether receivers that hold others up have become too
 /// slow.
 pub(crate) const LOOK_AT_SLOW: Duration = Duration::from_millis(100);

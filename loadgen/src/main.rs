@@ -29,6 +29,7 @@ mod sample;
 mod schedule;
 mod server;
 mod slo;
+mod sources;
 #[cfg(test)]
 mod testing;
 mod times;

@@ -6,7 +6,6 @@
 //! [`Workload`](crate::workload::Workload)'s; who starts threads and puts together
 //! what they say, is [`crate::run`].
 
-use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,11 +19,12 @@ use sealwire::time::Time;
 
 use crate::crew::Attendance;
 use crate::ending::Ending;
-use crate::limits::{COMPLETION, DRAIN, HANDSHAKES_AT_ONCE, REDRAW};
+use crate::limits::{COMPLETION, CONNECT_PAUSE, DRAIN, HANDSHAKES_AT_ONCE, REDRAW};
 use crate::plan::{Kind, Plan};
 use crate::results::{Tally, ThreadUse};
 use crate::sample;
 use crate::schedule::Window;
+use crate::sources::Sources;
 use crate::wire::Wire;
 use crate::workload::Share;
 
@@ -105,12 +105,14 @@ pub(crate) struct Worker {
     task: Task,
     wire: Box<dyn Wire + Send>,
     begun: usize,
-    sources: Vec<IpAddr>,
+    sources: Sources,
     done_before: u64,
     sent_before: u64,
     intervals: usize,
     /// When it is time to show how it stands, though nothing happens.
     redraw: Time,
+    /// No connection is begun before.
+    paused: Time,
     /// The load has begun.
     loads: bool,
     /// All of its peers are gone, and it has said so.
@@ -122,7 +124,7 @@ impl Worker {
     pub(crate) fn work(task: Task, wire: Box<dyn Wire + Send>) {
         let say = task.say.clone();
         let worker = Self {
-            sources: task.plan.sources.clone(),
+            sources: Sources::new(&task.plan.sources, task.share.thread, task.plan.threads),
             task,
             wire,
             begun: 0,
@@ -130,6 +132,7 @@ impl Worker {
             sent_before: 0,
             intervals: 0,
             redraw: Time::ZERO,
+            paused: Time::ZERO,
             loads: false,
             deserted: false,
         };
@@ -286,8 +289,10 @@ impl Worker {
     fn until(&mut self, time: Time) -> Result<(), Error> {
         while self.wire.now() < time && !self.is_over() {
             let now = self.wire.now();
-            let wanted = self.wire.crew().workload().wanted(now);
-            self.connect(wanted)?;
+            if now >= self.paused {
+                let wanted = self.wire.crew().workload().wanted(now);
+                self.connect(wanted)?;
+            }
             self.turn(Some(time))?;
         }
         Ok(())
@@ -297,6 +302,7 @@ impl Worker {
     fn turn(&mut self, at_most: Option<Time>) -> Result<(), Error> {
         let now = self.wire.now();
         let due = self.wire.crew().workload().next_due();
+        let due = due.map(|due| due.max(self.paused));
         // It stays the same for many turns, so that no timer is set anew in each.
         if now >= self.redraw {
             self.redraw = now + REDRAW;
@@ -316,22 +322,15 @@ impl Worker {
     /// Has `count` more peers connect.
     fn connect(&mut self, count: usize) -> Result<(), Error> {
         for _ in 0..count {
-            let source = match &self.sources[..] {
-                [] => None,
-                sources => Some(sources[self.begun % sources.len()]),
-            };
             self.begun += 1;
             let now = self.wire.now();
-            let peer = self.wire.connect(source);
-            let (peer, failure) = match peer {
+            let (peer, failure) = match self.sources.connect(|from| self.wire.connect(from)) {
                 Ok(peer) => (peer, None),
-                Err(error) => {
-                    let from = source.map_or(String::new(), |source| format!(" from {source}"));
-                    let why = format!("cannot connect{from}: {error}");
-                    if !self.loads {
-                        return Err(Error::Local(why));
-                    }
-                    // It is one of the load's connections, though it has no name.
+                Err(why) if !self.loads => return Err(Error::Local(why)),
+                // It is one of the load's connections, though it has no name. The next
+                // would fare no better, and fail at once.
+                Err(why) => {
+                    self.paused = now + CONNECT_PAUSE;
                     (NOBODY, Some(why))
                 }
             };
@@ -339,6 +338,7 @@ impl Worker {
             crew.begin(now, peer);
             if let Some(why) = failure {
                 crew.left(now, peer, Err(why));
+                break;
             }
         }
         Ok(())

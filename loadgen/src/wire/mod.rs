@@ -22,7 +22,7 @@ pub(crate) mod turns;
 pub(crate) mod user;
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::Range;
 
 use sealwire::crypto::kernel::Kernel;
@@ -67,8 +67,8 @@ pub(crate) fn open(context: &Context<'_>, crew: Crew) -> Result<Box<dyn Wire + S
 
 /// Moves the messages of many peers.
 pub(crate) trait Wire {
-    /// Begins to connect another peer, from the address `from` if one is given.
-    fn connect(&mut self, from: Option<IpAddr>) -> io::Result<PeerId>;
+    /// Begins to connect another peer, from `from` if that is given.
+    fn connect(&mut self, from: Option<SocketAddr>) -> io::Result<PeerId>;
 
     /// Waits until something happens, at most until `until`, which is kept to some
     /// microseconds, and does all that follows from it. Calls the crew.

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,7 +83,7 @@ impl Sealed {
 }
 
 impl Wire for Sealed {
-    fn connect(&mut self, from: Option<IpAddr>) -> io::Result<PeerId> {
+    fn connect(&mut self, from: Option<SocketAddr>) -> io::Result<PeerId> {
         self.events.connect(self.address, from)
     }
 

@@ -6,7 +6,7 @@
 //! [`User`] says what is done with what is said.
 
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use mio::event::Event;
@@ -82,11 +82,11 @@ impl<C: Codec, U: User<C>> Turns<C, U> {
         Ok(())
     }
 
-    /// Begins to connect to `address`, from the address `from` if one is given.
+    /// Begins to connect to `address`, from `from` if that is given.
     pub(crate) fn connect(
         &mut self,
         address: SocketAddr,
-        from: Option<IpAddr>,
+        from: Option<SocketAddr>,
     ) -> io::Result<PeerId> {
         let stream = stream::connect(address, from)?;
         let codec = C::new(&self.setup)?;

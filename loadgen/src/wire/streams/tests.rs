@@ -317,18 +317,20 @@ fn a_stranger_is_not_trusted() {
     assert!(bench.seen.lock().unwrap().joined.is_empty());
 }
 
-/// Goal: a peer connects from the address that it is to. Method: one of the many of
-/// loopback, seen from the other side; only Linux has them without being told.
+/// Goal: a peer connects from the address that it is to, and the port where one
+/// is named. Method: some of the many of loopback, seen from the other side; only Linux has them without being told.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_source_address_is_used() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mut bench = Bench::<PlainPair>::new(Mode::Echo, 64, 0, 0, 0, 1);
     bench.wire.address = listener.local_addr().unwrap();
-    for from in ["127.0.0.1", "127.0.0.7", "127.3.2.1"] {
-        bench.wire.connect(Some(from.parse().unwrap())).unwrap();
+    for from in ["127.0.0.1:0", "127.0.0.7:0", "127.3.2.1:23456"] {
+        let from: SocketAddr = from.parse().unwrap();
+        bench.wire.connect(Some(from)).unwrap();
         let (_, seen) = listener.accept().unwrap();
-        assert_eq!(seen.ip().to_string(), from);
+        assert_eq!(seen.ip(), from.ip());
+        assert!(from.port() == 0 || from == seen, "{seen}");
     }
     bench.until(|seen| seen.joined.len() == 3);
 }
