@@ -44,6 +44,11 @@ impl Ending {
             now.min(Time::from_nanos(before))
         })
     }
+
+    /// Whether it was over before `end` because all peers were gone.
+    pub(crate) fn was_early(&self, end: Time) -> bool {
+        !self.is_stopped() && self.at.load(Ordering::Relaxed) < end.as_nanos()
+    }
 }
 
 #[cfg(test)]
@@ -63,10 +68,12 @@ mod tests {
         assert_eq!(ending.at(at(7)), Some(at(7)));
         assert_eq!(ending.at(at(9)), Some(at(7)));
         assert!(!ending.is_stopped());
+        assert!(ending.was_early(at(8)) && !ending.was_early(at(7)));
 
         let ending = Ending::new(2, &stop);
         stop.store(true, Ordering::Relaxed);
         assert_eq!(ending.at(at(3)), Some(at(3)));
         assert_eq!(ending.at(at(4)), Some(at(3)));
+        assert!(!ending.was_early(at(8)));
     }
 }

@@ -215,4 +215,6 @@ pub(crate) struct Results {
     pub(crate) errors: BTreeMap<String, u64>,
     /// It was cut short by the user.
     pub(crate) interrupted: bool,
+    /// It ended before its time, because all peers were gone.
+    pub(crate) ended_early: bool,
 }

@@ -72,7 +72,7 @@ pub(crate) fn run(
     let window = run.begin(address)?;
     let done = run.watch(window)?;
     let crypto = crypto_cost::measure(plan, kernel);
-    let mut results = run.results(address, kernel, crypto, done);
+    let mut results = run.results(address, kernel, crypto, window, done);
     results.own_server = own.is_some();
     if results.failed > 0
         && let Some(status) = own.as_mut().and_then(|own| own.ended(SERVER_LEAVES))
@@ -304,6 +304,7 @@ impl<'a> Run<'a> {
         address: SocketAddr,
         kernel: Kernel,
         crypto: Option<CryptoCost>,
+        window: Window,
         done: Vec<Done>,
     ) -> Results {
         let mut tally = Tally::new();
@@ -344,6 +345,7 @@ impl<'a> Run<'a> {
             handshake,
             errors: attendance.errors,
             interrupted: self.ending.is_stopped(),
+            ended_early: self.ending.was_early(window.end),
         }
     }
 }

@@ -101,6 +101,7 @@ pub(crate) fn results() -> Results {
         handshake,
         errors: BTreeMap::new(),
         interrupted: false,
+        ended_early: false,
     }
 }
 
