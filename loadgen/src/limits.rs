@@ -72,6 +72,9 @@ pub(crate) const PORTS: Range<u16> = 4096..32_768;
 /// Ports that are tried for a connection: more than others are likely to have taken in
 /// a row, and few enough that running out of them is told at once.
 pub(crate) const PORT_TRIES: usize = 256;
+/// In how many parts the messages are counted that a peer was never sent: as many as
+/// make each of their ages right to a thousandth of the time.
+pub(crate) const NEVER_SENT: u64 = 1024;
 /// How long none is begun behind a connection that this machine would not even begin.
 pub(crate) const CONNECT_PAUSE: Duration = Duration::from_millis(10);
 /// How often a server looks whether receivers that hold others up have become too

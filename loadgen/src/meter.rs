@@ -119,19 +119,20 @@ impl Meter {
         }
     }
 
-    /// A message that was due was never sent: its peer was `gone`, or as many were
-    /// under way as may be.
-    pub(crate) fn never_sent(&mut self, due: Time, now: Time, gone: bool) {
+    /// `count` messages that were due about then were never sent: their peer was `gone`,
+    /// or as many were under way as may be.
+    pub(crate) fn never_sent(&mut self, due: Time, count: u64, now: Time, gone: bool) {
         if !self.window.measures(due) {
             return;
         }
         let account = &mut self.tally.account;
-        account.scheduled += 1;
+        account.scheduled += count;
         match gone {
-            true => account.shed += 1,
+            true => account.shed += count,
             false => {
-                account.unsent += 1;
-                record(&mut self.tally.response, due, now);
+                account.unsent += count;
+                let age = now.since(due).as_nanos() as u64;
+                self.tally.response.saturating_record_n(age, count);
             }
         }
     }

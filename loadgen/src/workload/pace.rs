@@ -3,6 +3,7 @@
 
 use sealwire::time::Time;
 
+use crate::limits::NEVER_SENT;
 use crate::meter::{Flight, Meter};
 use crate::schedule::Dues;
 
@@ -68,11 +69,23 @@ impl Pace {
         Some((due, due.max(self.free_since)))
     }
 
-    /// What is left until the load ended is never sent.
+    /// What is left until the load ended is never sent. There may be billions, of which
+    /// many are counted at once.
     pub(super) fn never_send(&mut self, meter: &mut Meter, now: Time, gone: bool) {
         let end = meter.window().end;
-        while let Some((due, _)) = self.take().filter(|(due, _)| *due < end) {
-            meter.never_sent(due, now, gone);
+        let Some(due) = self.next.take().filter(|due| *due < end) else {
+            return;
+        };
+        meter.never_sent(due, 1, now, gone);
+        let at_once = self.dues.left(end) as u64 / NEVER_SENT;
+        while at_once > 1 && self.dues.left(end) >= at_once as f64 {
+            let Some(due) = self.dues.take_many(at_once) else {
+                break;
+            };
+            meter.never_sent(due, at_once, now, gone);
+        }
+        while let Some(due) = self.dues.next().filter(|due| *due < end) {
+            meter.never_sent(due, 1, now, gone);
         }
     }
 }

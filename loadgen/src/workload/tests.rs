@@ -356,3 +356,31 @@ fn unconfirmed() {
         assert_eq!(took, Some(confirmed.unwrap_or(900 * MS)));
     }
 }
+
+/// Goal: what is never sent is counted, and told with its age, though it be billions.
+/// Method: a server that answers nothing, for ten minutes, at the highest rate, whatever
+/// the arrivals, and falling to nothing.
+#[test]
+fn billions_unsent() {
+    for (arrival, to, wanted) in [
+        (Arrival::Constant, 1e8, 6e10),
+        (Arrival::Poisson, 1e8, 6e10),
+        (Arrival::Constant, 0.0, 3e10),
+    ] {
+        let plan = Plan {
+            arrival,
+            rate: Some(Rate { from: 1e8, to }),
+            duration: Duration::from_secs(600),
+            ..plan(Kind::Echo)
+        };
+        let tally = Simulation::new(&plan, |_, _, _| Vec::new()).run();
+        let account = tally.account;
+        assert!(account.holds(), "{account:?}");
+        let scheduled = account.scheduled as f64 / wanted;
+        assert!((scheduled - 1.0).abs() < 0.001, "{account:?}");
+        // One second is waited for answers.
+        let median = tally.response.value_at_quantile(0.5) as f64 / 1e9 - 1.0;
+        let of_all = if to == 0.0 { 0.5_f64.sqrt() } else { 0.5 } * 600.0;
+        assert!((median / of_all - 1.0).abs() < 0.005, "{median}");
+    }
+}
