@@ -100,6 +100,12 @@ impl Crew {
         self.present.len() + self.connecting.len()
     }
 
+    /// Forgets those that have left.
+    pub(crate) fn forget(&mut self) {
+        self.attendance = Attendance::default();
+        self.handshakes.reset();
+    }
+
     /// `peer` begins to connect.
     pub(crate) fn begin(&mut self, now: Time, peer: PeerId) {
         self.connecting.insert(peer, now);

@@ -178,10 +178,11 @@ impl Worker {
 
     // ---- phases ------------------------------------------------------------
 
-    /// Has all peers connect and join, unless the load itself is that they do.
+    /// Has all peers connect and join. Where that itself is the load, only one, to see
+    /// whether they can; it leaves again, and is none of those that are told of.
     fn join(&mut self) -> Result<(), Error> {
         let wanted = match self.task.plan.kind {
-            Kind::Churn => 0,
+            Kind::Churn => 1,
             _ => self.task.share.peers,
         };
         let at_once = (HANDSHAKES_AT_ONCE / self.task.plan.threads).max(1);
@@ -194,11 +195,22 @@ impl Worker {
                 break;
             }
         }
+        let churns = self.task.plan.kind == Kind::Churn;
+        let late = self.wire.now() + COMPLETION;
+        while churns && self.wire.crew().remain() > 0 && !self.is_stopped() {
+            if self.wire.now() >= late {
+                break;
+            }
+            self.turn(Some(late))?;
+        }
         let crew = self.wire.crew();
         let joining = Joining {
             attendance: crew.attendance().clone(),
             last: crew.handshakes().1,
         };
+        if churns {
+            crew.forget();
+        }
         let _ = self.task.say.send(Ok(Said::Joined(joining)));
         Ok(())
     }

@@ -21,10 +21,12 @@ use crate::workload::{self, Share};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
     None,
-    /// It connects nobody.
+    /// It connects only one.
     Connects,
     /// Its turns panic.
     Panics,
+    /// Connections fail.
+    Refuses,
     /// The user ends the run when the first peer has joined, and others are on their way.
     Stops,
     /// The user ends it when the load has begun, to which nothing is answered.
@@ -73,9 +75,23 @@ impl Link for Sent {
     }
 }
 
+impl MadeUp {
+    fn join(&mut self, peer: PeerId) {
+        if self.fault == Fault::Refuses {
+            let why = Err("it is refused".into());
+            return self.crew.left(self.clock.now(), peer, why);
+        }
+        self.there.push(peer);
+        self.crew.joined(&mut self.sent, peer);
+        if self.fault == Fault::Stops {
+            self.stop.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
 impl Wire for MadeUp {
     fn connect(&mut self, _: Option<SocketAddr>) -> io::Result<PeerId> {
-        if self.fault == Fault::Connects {
+        if self.fault == Fault::Connects && self.begun > 0 {
             return Err(io::Error::other("no port is left"));
         }
         self.begun += 1;
@@ -88,11 +104,7 @@ impl Wire for MadeUp {
     fn turn(&mut self, _: Time) -> Result<(), Error> {
         assert!(self.fault != Fault::Panics, "as it was told to");
         if let Some(peer) = self.coming.pop_front() {
-            self.there.push(peer);
-            self.crew.joined(&mut self.sent, peer);
-            if self.fault == Fault::Stops {
-                self.stop.store(true, Ordering::Relaxed);
-            }
+            self.join(peer);
         }
         let now = self.clock.now();
         if self.fault == Fault::StopsSilent && !self.sent.messages.is_empty() {
@@ -142,6 +154,12 @@ fn plan(kind: Kind) -> Plan {
 
 /// What the threads of `plan` say last, each over a wire with a fault of its own.
 fn said(plan: &Plan, faults: &[Fault]) -> Vec<Result<Said, Error>> {
+    let all = all_said(plan, faults).into_iter();
+    all.map(|mut said| said.pop().unwrap()).collect()
+}
+
+/// All that they say.
+fn all_said(plan: &Plan, faults: &[Fault]) -> Vec<Vec<Result<Said, Error>>> {
     let plan = Plan {
         threads: faults.len(),
         ..plan.clone()
@@ -189,7 +207,7 @@ fn said(plan: &Plan, faults: &[Fault]) -> Vec<Result<Said, Error>> {
             };
             std::thread::spawn(move || {
                 Worker::work(task, Box::new(wire));
-                said.iter().last().unwrap()
+                said.iter().collect()
             })
         })
         .collect();
@@ -241,6 +259,29 @@ fn who_cannot_connect() {
         panic!("it says something else");
     };
     assert!(error.to_string().contains("no port is left"), "{error}");
+}
+
+/// Goal: where the load is that peers connect, it is told before it begins whether they
+/// can, and those who tried are none of the load. Method: a server that refuses them, and
+/// one that does not.
+#[test]
+fn who_tries_before_a_churn() {
+    for (fault, joined) in [(Fault::Refuses, 0), (Fault::None, 1)] {
+        let mut said = all_said(&plan(Kind::Churn), &[fault]).remove(0);
+        let Ok(Said::Joined(joining)) = said.remove(0) else {
+            panic!("it says something else first");
+        };
+        let Attendance {
+            joined: came,
+            failed,
+            ..
+        } = joining.attendance;
+        assert_eq!((came, failed), (joined, 1 - joined));
+        let (tally, attendance) = done(vec![said.pop().unwrap()]);
+        let account = tally.account;
+        let (done, failed) = (attendance.complete, attendance.failed);
+        assert_eq!((done, failed), (account.completed, account.errors));
+    }
 }
 
 /// Goal: who is on its way when the user ends the run is no failure: it joins, hears

@@ -150,6 +150,9 @@ impl Workload for Churn {
             peer.joined = Some(link.now());
             let peer = *peer;
             link.send(id, self.message_of(&peer));
+        } else {
+            // It came before the load, to see whether it can.
+            link.finish(id);
         }
     }
 
