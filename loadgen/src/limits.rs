@@ -15,6 +15,10 @@ pub(crate) const OTHER_DESCRIPTORS: u64 = 32;
 /// Handshakes under way at once: enough to keep both ends busy, and less than
 /// any server keeps waiting or unproved.
 pub(crate) const HANDSHAKES_AT_ONCE: usize = 256;
+/// How long a connection over a stream may take to be one, and its handshake: both of
+/// what the library allows for each.
+pub(crate) const JOINING: Duration =
+    sealwire::limits::CONNECT_DEADLINE.saturating_add(sealwire::limits::HANDSHAKE_DEADLINE);
 /// How long peers may take to be complete: a second more than the library's own
 /// deadline for it, so that what is said is the library's reason.
 pub(crate) const COMPLETION: Duration =
