@@ -10,7 +10,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use sealwire::time::Time;
 
-use crate::results::Tally;
+use crate::results::{Account, Tally};
 use crate::schedule::Window;
 use crate::times;
 
@@ -82,41 +82,49 @@ impl Meter {
 
     /// A message is answered; what took too long counts as a timeout.
     pub(crate) fn answered(&mut self, flight: Flight, now: Time) {
-        self.move_on(now);
-        self.under_way -= 1;
         record(&mut self.recent, flight.due, now);
-        if self.window.measures(flight.due) {
-            let account = &mut self.tally.account;
-            match now.since(flight.sent) <= self.timeout {
+        let in_time = now.since(flight.sent) <= self.timeout;
+        if let Some(account) = self.landed(flight, now) {
+            match in_time {
                 true => account.completed += 1,
                 false => account.timeouts += 1,
             }
-            record(&mut self.tally.response, flight.due, now);
-            record(&mut self.tally.service, flight.sent, now);
+            self.time(flight, now);
         }
     }
 
     /// A message was answered wrong, or cannot be answered any more.
     pub(crate) fn failed(&mut self, flight: Flight, now: Time) {
-        self.move_on(now);
-        self.under_way -= 1;
-        self.tally.account.errors += u64::from(self.window.measures(flight.due));
+        if let Some(account) = self.landed(flight, now) {
+            account.errors += 1;
+        }
     }
 
     /// A message was not answered before everything ended: within the time that it
     /// had, or, `cut_short` by the user, it still had some.
     pub(crate) fn unanswered(&mut self, flight: Flight, now: Time, cut_short: bool) {
-        self.move_on(now);
-        self.under_way -= 1;
-        if self.window.measures(flight.due) {
-            let account = &mut self.tally.account;
-            match cut_short && now.since(flight.sent) <= self.timeout {
+        let has_time = cut_short && now.since(flight.sent) <= self.timeout;
+        if let Some(account) = self.landed(flight, now) {
+            match has_time {
                 true => account.in_flight += 1,
                 false => account.timeouts += 1,
             }
-            record(&mut self.tally.response, flight.due, now);
-            record(&mut self.tally.service, flight.sent, now);
+            self.time(flight, now);
         }
+    }
+
+    /// A message is under way no longer; says where it is accounted for, if it is.
+    fn landed(&mut self, flight: Flight, now: Time) -> Option<&mut Account> {
+        self.move_on(now);
+        self.under_way -= 1;
+        let measured = self.window.measures(flight.due);
+        measured.then_some(&mut self.tally.account)
+    }
+
+    /// Takes the times of a message.
+    fn time(&mut self, flight: Flight, now: Time) {
+        record(&mut self.tally.response, flight.due, now);
+        record(&mut self.tally.service, flight.sent, now);
     }
 
     /// `count` messages that were due about then were never sent: their peer was `gone`,

@@ -198,7 +198,6 @@ impl Workload for Churn {
         load.over |= now >= load.meter.window().end;
         if let Some(pace) = &mut load.pace {
             pace.has_room(now);
-            pace.set_full(false);
         }
         if complete && peer.replied.is_some() {
             self.done += 1;

@@ -179,8 +179,11 @@ impl Workload for Echo {
             self.counts.wrong += 1;
             return;
         };
-        if let Some(pace) = &mut peer.pace {
-            pace.has_room(now);
+        // It had to wait if as many were under way as may be.
+        if let Some(pace) = &mut peer.pace
+            && pace.has_room(now)
+        {
+            load.due.extend(pace.next().map(|at| Reverse((at, id))));
         }
         let wanted = self.pattern.part(peer.index, peer.answered);
         peer.answered += 1;
@@ -202,19 +205,11 @@ impl Workload for Echo {
         let (Some(peer), Some(load)) = (peer, &mut self.load) else {
             return;
         };
-        match &mut peer.pace {
-            None => {
-                while peer.under_way.len() < self.plan.depth
-                    && peer.send(id, &self.pattern, load, link)
-                {}
-            }
-            // It had to wait if as many were under way as may be.
-            Some(pace) if pace.waits() => {
-                pace.set_full(false);
-                load.due.extend(pace.next().map(|at| Reverse((at, id))));
-            }
-            Some(_) => {}
-        }
+        // Who has a pace sends when it is due.
+        while peer.pace.is_none()
+            && peer.under_way.len() < self.plan.depth
+            && peer.send(id, &self.pattern, load, link)
+        {}
     }
 
     fn left(&mut self, now: Time, id: PeerId, _: bool) {

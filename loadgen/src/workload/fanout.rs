@@ -189,7 +189,6 @@ impl Fanout {
             publisher.first += 1;
             if let Some(pace) = &mut publisher.pace {
                 pace.has_room(now);
-                pace.set_full(false);
             }
         }
     }

@@ -1,6 +1,8 @@
 //! The pace of an open loop: when a sender's next message is due, and since when it
 //! could have been sent.
 
+use std::mem;
+
 use sealwire::time::Time;
 
 use crate::limits::NEVER_SENT;
@@ -54,11 +56,14 @@ impl Pace {
         self.full = full;
     }
 
-    /// One less is under way; what was held up by that could be sent from now on.
-    pub(super) fn has_room(&mut self, now: Time) {
-        if self.full {
+    /// One less is under way; what was held up by that could be sent from now on. Says
+    /// whether anything may have been.
+    pub(super) fn has_room(&mut self, now: Time) -> bool {
+        let was_full = mem::take(&mut self.full);
+        if was_full {
             self.free_since = now;
         }
+        was_full
     }
 
     /// Takes the message that is next: when it is due, and when it could have been
