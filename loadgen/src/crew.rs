@@ -7,6 +7,7 @@ use hdrhistogram::Histogram;
 use sealwire::endpoint::transport::PeerId;
 use sealwire::time::Time;
 
+use crate::meter::Meter;
 use crate::times;
 use crate::wire::{Link, Received};
 use crate::workload::Workload;
@@ -78,6 +79,11 @@ impl Crew {
     /// What they do.
     pub(crate) fn workload(&mut self) -> &mut dyn Workload {
         &mut *self.workload
+    }
+
+    /// What they measure with.
+    pub(crate) fn meter(&mut self) -> &mut Meter {
+        self.workload.meter()
     }
 
     /// What has come of them so far.

@@ -29,8 +29,9 @@ pub(crate) struct Meter {
     /// How long an answer may take.
     timeout: Duration,
     pub(crate) tally: Tally,
-    /// Messages that have left, measured or not.
+    /// Messages that have left, and those that were answered, measured or not.
     pub(crate) sent_so_far: u64,
+    pub(crate) answered_so_far: u64,
     /// Messages under way, measured or not, and since when they are so many.
     under_way: u64,
     since: Time,
@@ -39,19 +40,26 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    pub(crate) fn new(window: Window, timeout: Duration) -> Self {
+    /// One that measures nothing until the load [begins](Self::begin).
+    pub(crate) fn new(timeout: Duration) -> Self {
         Self {
-            window,
+            window: Window::NEVER,
             timeout,
             tally: Tally::new(),
             sent_so_far: 0,
+            answered_so_far: 0,
             under_way: 0,
             since: Time::ZERO,
             recent: times::histogram(),
         }
     }
 
-    /// When the run is what it is.
+    /// When the load begins and ends.
+    pub(crate) fn begin(&mut self, window: Window) {
+        self.window = window;
+    }
+
+    /// When it does.
     pub(crate) fn window(&self) -> &Window {
         &self.window
     }
@@ -82,6 +90,7 @@ impl Meter {
 
     /// A message is answered; what took too long counts as a timeout.
     pub(crate) fn answered(&mut self, flight: Flight, now: Time) {
+        self.answered_so_far += 1;
         record(&mut self.recent, flight.due, now);
         let in_time = now.since(flight.sent) <= self.timeout;
         if let Some(account) = self.landed(flight, now) {

@@ -34,6 +34,26 @@ impl Window {
         }
     }
 
+    /// One that does not come.
+    pub(crate) const NEVER: Self = {
+        let never = Time::from_nanos(u64::MAX);
+        Self {
+            start: never,
+            measure: never,
+            end: never,
+        }
+    };
+
+    /// Whether the load has begun `now`.
+    pub(crate) fn has_begun(&self, now: Time) -> bool {
+        now >= self.start
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn is_over(&self, now: Time) -> bool {
+        now >= self.end
+    }
+
     /// Whether what happens at `time` is measured.
     pub(crate) fn measures(&self, time: Time) -> bool {
         (self.measure..self.end).contains(&time)

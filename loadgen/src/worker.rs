@@ -231,9 +231,9 @@ impl Worker {
     /// Measures, interval by interval.
     fn measure(&mut self, window: Window) -> Result<(), Error> {
         // What the warm-up brought is none of it.
-        self.wire.crew().workload().take_recent();
-        self.done_before = self.wire.crew().workload().completed();
-        self.sent_before = self.wire.crew().workload().sent();
+        self.wire.crew().meter().take_recent();
+        self.done_before = self.wire.crew().meter().answered_so_far;
+        self.sent_before = self.wire.crew().meter().sent_so_far;
         let mut used = sample::thread_time();
         let mut until = window.measure;
         for index in 0.. {
@@ -246,13 +246,13 @@ impl Worker {
             let ended = until.min(self.wire.now());
             let now_used = sample::thread_time();
             let crew = self.wire.crew();
-            let done = crew.workload().completed();
-            let sent = crew.workload().sent();
+            let done = crew.meter().answered_so_far;
+            let sent = crew.meter().sent_so_far;
             let interval = Interval {
                 index,
                 until: ended.since(window.measure),
                 took: ended.since(from),
-                responses: crew.workload().take_recent(),
+                responses: crew.meter().take_recent(),
                 done: done - self.done_before,
                 sent: sent - self.sent_before,
                 peers: crew.present() as u64,
@@ -271,9 +271,9 @@ impl Worker {
     fn end(&mut self) -> Result<(), Error> {
         let now = self.wire.now();
         if let Some(ended) = self.task.ending.at(now) {
-            self.wire.crew().workload().close(ended);
+            self.wire.crew().meter().close(ended);
         }
-        while self.wire.crew().workload().under_way() > 0 {
+        while self.wire.crew().meter().under_way() > 0 {
             let late = now + drain(self.task.plan.timeout, self.is_stopped());
             if self.wire.now() >= late {
                 break;
@@ -324,7 +324,11 @@ impl Worker {
         self.wire.turn(until)?;
         let crew = self.wire.crew();
         let (peers, failed) = (crew.present() as u64, crew.attendance().failed);
-        let done = crew.workload().done();
+        let done = match self.task.plan.kind {
+            // What is confirmed at the end is not known before.
+            Kind::Sink => crew.meter().sent_so_far,
+            _ => crew.meter().answered_so_far,
+        };
         self.task.gauge.peers.store(peers, Ordering::Relaxed);
         self.task.gauge.failed.store(failed, Ordering::Relaxed);
         self.task.gauge.done.store(done, Ordering::Relaxed);

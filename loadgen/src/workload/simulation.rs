@@ -184,7 +184,7 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
     /// As a thread does it: the load, the drain, and what comes late.
     fn run_until(mut self, end: Time, cut_short: bool) -> Tally {
         self.advance(end, false);
-        self.workload.close(end);
+        self.workload.meter().close(end);
         self.advance(end + drain(self.plan.timeout, cut_short), true);
         let now = self.link.now;
         self.workload.stop(now, cut_short);
@@ -196,13 +196,17 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
         for peer in std::mem::take(&mut self.link.finished) {
             self.workload.left(now, peer, true);
         }
+        // Who is still there is given up.
+        for index in 0..self.begun.max(self.plan.all_peers()) {
+            self.workload.left(self.link.now, peer(index), false);
+        }
         self.workload.tally()
     }
 
     /// Goes on until `until`; or only until nothing is under way, where it `drains`.
     fn advance(&mut self, until: Time, drains: bool) {
         let mut at_once = 0;
-        while !drains || self.workload.under_way() > 0 {
+        while !drains || self.workload.meter().under_way() > 0 {
             let now = self.link.now;
             for _ in 0..self.workload.wanted(now) {
                 self.workload.connecting(now, peer(self.begun));
@@ -230,7 +234,7 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
                 self.happen(self.known[number as usize].clone());
             }
         }
-        if !drains || self.workload.under_way() > 0 {
+        if !drains || self.workload.meter().under_way() > 0 {
             self.link.now = self.link.now.max(until);
         }
     }

@@ -346,8 +346,8 @@ fn unconfirmed() {
     for confirmed in [None, Some(700 * MS)] {
         let mut simulation = Simulation::new(&plan, |_, _, _| Vec::new());
         simulation.turn_at(simulation.window.start);
-        assert!(simulation.workload.sent() > 0);
-        assert_eq!(simulation.workload.completed(), 0);
+        assert!(simulation.workload.meter().sent_so_far > 0);
+        assert_eq!(simulation.workload.meter().answered_so_far, 0);
         let start = simulation.window.start;
         if let Some(after) = confirmed {
             simulation.workload.left(start + after, peer(0), true);

@@ -7,8 +7,6 @@ use std::time::Duration;
 
 use super::*;
 use crate::meter::Meter;
-use crate::results::Tally;
-use crate::schedule::Window;
 use crate::server::Mode;
 #[cfg(feature = "tls")]
 use crate::wire::testing::TlsPair;
@@ -34,6 +32,7 @@ struct Talk {
     count: u64,
     wanted: usize,
     begun: bool,
+    meter: Meter,
     seen: Arc<Mutex<Seen>>,
     /// How many are there on the server's side.
     open: Arc<AtomicUsize>,
@@ -48,10 +47,8 @@ impl Workload for Talk {
         self.seen.lock().unwrap().joined.push(peer);
     }
 
-    fn begin(&mut self, _: Window) {}
-
-    fn meter(&mut self) -> Option<&mut Meter> {
-        None
+    fn meter(&mut self) -> &mut Meter {
+        &mut self.meter
     }
 
     fn message(&mut self, _: Time, peer: PeerId, message: Received<'_>) {
@@ -93,15 +90,7 @@ impl Workload for Talk {
         None
     }
 
-    fn done(&self) -> u64 {
-        0
-    }
-
     fn stop(&mut self, _: Time, _: bool) {}
-
-    fn tally(&mut self) -> Tally {
-        Tally::new()
-    }
 }
 
 /// Clients of a server, and what they do.
@@ -134,6 +123,7 @@ impl<P: Pair> Bench<P> {
             count,
             wanted: wanted as usize * size,
             begun: false,
+            meter: Meter::new(PATIENCE),
             seen: Arc::clone(&seen),
             open: server.open.clone(),
         };
