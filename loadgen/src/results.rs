@@ -155,7 +155,7 @@ pub(crate) struct ServerUse {
 }
 
 /// An interval of the measured time.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Row {
     /// Since measuring began.
     pub(crate) until: Duration,

@@ -15,7 +15,8 @@ use crate::worker::Interval;
 pub(crate) struct Rows {
     threads: usize,
     open: BTreeMap<usize, Open>,
-    whole: BTreeMap<usize, Row>,
+    /// In their order.
+    whole: Vec<Row>,
     /// How many each thread has told of that tells of no more.
     left: Vec<usize>,
 }
@@ -34,7 +35,7 @@ impl Rows {
         Self {
             threads,
             open: BTreeMap::new(),
-            whole: BTreeMap::new(),
+            whole: Vec::new(),
             left: Vec::new(),
         }
     }
@@ -68,42 +69,26 @@ impl Rows {
             if open.get().told + gone.count() < self.threads {
                 return;
             }
-            let (index, open) = open.remove_entry();
-            self.whole.insert(index, open.row());
+            self.whole.push(open.remove().row());
         }
     }
 
-    /// All of them; `looks` are at the server, when the first began and each ended.
-    pub(crate) fn finish(self, looks: &[Option<Usage>]) -> Vec<Row> {
-        let open = self.open.into_iter();
-        let rest = open.map(|(index, open)| (index, open.row()));
-        let rows = self.whole.into_iter().chain(rest);
-        rows.map(|(index, row)| {
-            let server = match (looks.get(index), looks.get(index + 1)) {
-                (Some(Some(before)), Some(Some(after))) => Some(after.since(*before)),
-                _ => None,
-            };
-            Row { server, ..row }
-        })
-        .collect()
+    /// All of them, when every thread has left; `looks` are at the server, when the first
+    /// began and each ended.
+    pub(crate) fn finish(mut self, looks: &[Option<Usage>]) -> Vec<Row> {
+        for (row, looks) in self.whole.iter_mut().zip(looks.windows(2)) {
+            if let [Some(before), Some(after)] = looks {
+                row.server = Some(after.since(*before));
+            }
+        }
+        self.whole
     }
 }
 
 impl Open {
     fn new() -> Self {
         Self {
-            row: Row {
-                until: Duration::ZERO,
-                took: Duration::ZERO,
-                completed: 0,
-                sent: 0,
-                p50: Duration::ZERO,
-                p99: Duration::ZERO,
-                max: Duration::ZERO,
-                peers: 0,
-                server: None,
-                generator: Duration::ZERO,
-            },
+            row: Row::default(),
             responses: times::histogram(),
             told: 0,
         }

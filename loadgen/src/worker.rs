@@ -100,15 +100,19 @@ pub(crate) struct Task {
     pub(crate) begin: Receiver<Window>,
 }
 
+/// What a thread has answered, sent and used since it began.
+struct SoFar {
+    answered: u64,
+    sent: u64,
+    used: Duration,
+}
+
 /// A thread's work.
 pub(crate) struct Worker {
     task: Task,
     wire: Box<dyn Wire + Send>,
     begun: usize,
     sources: Sources,
-    done_before: u64,
-    sent_before: u64,
-    intervals: usize,
     /// When it is time to show how it stands, though nothing happens.
     redraw: Time,
     /// No connection is begun before.
@@ -128,9 +132,6 @@ impl Worker {
             task,
             wire,
             begun: 0,
-            done_before: 0,
-            sent_before: 0,
-            intervals: 0,
             redraw: Time::ZERO,
             paused: Time::ZERO,
             loads: false,
@@ -157,7 +158,7 @@ impl Worker {
         self.loads = true;
         self.until(window.measure)?;
         let used = sample::thread_use();
-        self.measure(window)?;
+        let intervals = self.measure(window)?;
         let used = sample::thread_use().since(used);
         let now = self.wire.now();
         let ended = self.task.ending.at(now).unwrap_or(now);
@@ -169,7 +170,7 @@ impl Worker {
             tally: crew.workload().tally(),
             attendance: crew.attendance().clone(),
             handshakes: crew.handshakes().0.clone(),
-            intervals: self.intervals,
+            intervals,
             took: crew.workload().took(now).unwrap_or(loaded),
             loaded,
             used,
@@ -228,43 +229,43 @@ impl Worker {
         }
     }
 
-    /// Measures, interval by interval.
-    fn measure(&mut self, window: Window) -> Result<(), Error> {
+    /// Measures, interval by interval; says how many there were.
+    fn measure(&mut self, window: Window) -> Result<usize, Error> {
         // What the warm-up brought is none of it.
         self.wire.crew().meter().take_recent();
-        self.done_before = self.wire.crew().meter().answered_so_far;
-        self.sent_before = self.wire.crew().meter().sent_so_far;
-        let mut used = sample::thread_time();
-        let mut until = window.measure;
-        for index in 0.. {
-            if until >= window.end || self.is_over() {
-                return Ok(());
-            }
+        let mut before = self.so_far();
+        let (mut index, mut until) = (0, window.measure);
+        while until < window.end && !self.is_over() {
             let from = until;
             until = (until + self.task.row).min(window.end);
             self.until(until)?;
             let ended = until.min(self.wire.now());
-            let now_used = sample::thread_time();
+            let now = self.so_far();
             let crew = self.wire.crew();
-            let done = crew.meter().answered_so_far;
-            let sent = crew.meter().sent_so_far;
             let interval = Interval {
                 index,
                 until: ended.since(window.measure),
                 took: ended.since(from),
                 responses: crew.meter().take_recent(),
-                done: done - self.done_before,
-                sent: sent - self.sent_before,
+                done: now.answered - before.answered,
+                sent: now.sent - before.sent,
                 peers: crew.present() as u64,
-                used: now_used.saturating_sub(used),
+                used: now.used.saturating_sub(before.used),
             };
-            self.done_before = done;
-            self.sent_before = sent;
-            self.intervals += 1;
-            used = now_used;
+            before = now;
+            index += 1;
             let _ = self.task.say.send(Ok(Said::Interval(interval)));
         }
-        Ok(())
+        Ok(index)
+    }
+
+    fn so_far(&mut self) -> SoFar {
+        let meter = self.wire.crew().meter();
+        SoFar {
+            answered: meter.answered_so_far,
+            sent: meter.sent_so_far,
+            used: sample::thread_time(),
+        }
     }
 
     /// Waits for what is under way, then for peers to be complete.
