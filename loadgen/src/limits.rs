@@ -42,8 +42,14 @@ pub(crate) const LINE_EVERY: Duration = Duration::from_secs(1);
 pub(crate) const STREAMED: usize = 2 * sealwire::limits::READ_BUDGET;
 /// Rows of a time series: one a second, and in a short run about ten.
 pub(crate) const ROW: Duration = Duration::from_secs(1);
+/// How many that is.
+pub(crate) const ROWS: u32 = 10;
 /// The shortest row.
 pub(crate) const SHORT_ROW: Duration = Duration::from_millis(100);
+/// How long a wait for what threads say is at least.
+pub(crate) const LISTEN: Duration = Duration::from_micros(10);
+/// How often a thread looks whether it is to begin.
+pub(crate) const LOOK_TO_BEGIN: Duration = Duration::from_millis(1);
 /// Between the word to begin and the beginning, so that all threads are there.
 pub(crate) const HEAD_START: Duration = Duration::from_millis(20);
 /// Messages of a batch when the cost of sealing is measured, as many as lanes twice

@@ -4,6 +4,7 @@
 //! told when to begin, and put together. In between the server's process is looked
 //! at, at the same times as intervals end.
 
+use std::iter;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +21,7 @@ use crate::args::Server;
 use crate::child::OwnServer;
 use crate::crew::{Attendance, Crew};
 use crate::ending::Ending;
-use crate::limits::{HEAD_START, REDRAW, ROW, SERVER_LEAVES, SHORT_ROW};
+use crate::limits::{HEAD_START, LISTEN, REDRAW, ROW, ROWS, SERVER_LEAVES, SHORT_ROW};
 use crate::pattern::Pattern;
 use crate::plan::{Kind, Plan};
 use crate::progress::{Progress, Standing};
@@ -67,8 +68,16 @@ pub(crate) fn run(
         return Err(Error::Local(text));
     }
     let address = find(server)?;
-    let mut run = Run::new(plan, process, stop);
-    run.start_threads(server, address, kernel)?;
+    let pattern = Pattern::new(plan.size);
+    let context = wire::Context {
+        plan,
+        server,
+        address,
+        kernel,
+        pattern,
+        clock: Clock::start(),
+    };
+    let mut run = Run::start(&context, process, stop)?;
     let window = run.begin(address)?;
     let done = run.watch(window)?;
     let crypto = crypto_cost::measure(plan, kernel);
@@ -103,6 +112,11 @@ fn find(server: &Server) -> Result<SocketAddr, Error> {
     Err(Error::Local(told))
 }
 
+/// How long an interval is.
+fn row(plan: &Plan) -> Duration {
+    (plan.duration / ROWS).clamp(SHORT_ROW, ROW)
+}
+
 /// A run under way.
 struct Run<'a> {
     plan: &'a Plan,
@@ -114,8 +128,6 @@ struct Run<'a> {
     empty: Option<Usage>,
     looks: Vec<Option<Usage>>,
     said: Receiver<Result<Said, Error>>,
-    /// Until all threads have theirs: kept, it would have a wait for them never end.
-    say: Option<Sender<Result<Said, Error>>>,
     begin: Vec<Sender<Window>>,
     gauges: Vec<Arc<Gauge>>,
     began: Time,
@@ -126,87 +138,62 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(plan: &'a Plan, process: Option<Process>, stop: &Arc<AtomicBool>) -> Self {
+    /// Starts the threads, whose peers begin to connect.
+    fn start(
+        context: &wire::Context<'a>,
+        process: Option<Process>,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<Self, Error> {
+        let (plan, clock) = (context.plan, context.clock);
+        let ending = Arc::new(Ending::new(plan.threads, stop));
+        let mut progress = Progress::new();
+        progress.phase("joining");
+        let empty = process.as_ref().and_then(Process::usage);
+        let began = clock.now();
+        // Only threads keep one to say with: else a wait for them would never end.
         let (say, said) = mpsc::channel();
-        Self {
-            plan,
-            clock: Clock::start(),
-            ending: Arc::new(Ending::new(plan.threads, stop)),
-            empty: process.as_ref().and_then(Process::usage),
-            process,
-            looks: Vec::new(),
-            said,
-            say: Some(say),
-            begin: Vec::new(),
-            gauges: Vec::new(),
-            began: Time::ZERO,
-            attendance: Attendance::default(),
-            handshakes_took: Duration::ZERO,
-            rows: Rows::new(plan.threads),
-            progress: Progress::new(),
-        }
-    }
-
-    /// How long an interval is.
-    fn row(&self) -> Duration {
-        (self.plan.duration / 10).clamp(SHORT_ROW, ROW)
-    }
-
-    // ---- phases ------------------------------------------------------------
-
-    fn start_threads(
-        &mut self,
-        server: &Server,
-        address: SocketAddr,
-        kernel: Kernel,
-    ) -> Result<(), Error> {
-        self.progress.phase("joining");
-        self.began = self.clock.now();
-        let pattern = Pattern::new(self.plan.size);
-        let Some(say) = self.say.take() else {
-            return Ok(());
-        };
-        let mut first = 0;
-        for index in 0..self.plan.threads {
-            // As even as can be.
-            let peers = self.plan.peers_of(index + 1) - first;
-            let share = Share {
-                thread: index,
-                first,
-                peers,
-            };
-            let workload = workload::new(self.plan, &pattern, share);
-            let crew = Crew::new(workload);
-            let context = wire::Context {
-                plan: self.plan,
-                server,
-                address,
-                kernel,
-                pattern: pattern.clone(),
-                clock: self.clock,
-            };
-            let wire = wire::open(&context, crew)?;
-            let (begin, heard) = mpsc::channel();
+        let (mut begin, mut gauges) = (Vec::new(), Vec::new());
+        for thread in 0..plan.threads {
+            let share = Share::new(plan, thread);
+            let workload = workload::new(plan, &context.pattern, share);
+            let wire = wire::open(context, Crew::new(workload))?;
+            let (to_begin, heard) = mpsc::channel();
             let gauge = Arc::new(Gauge::default());
             let task = Task {
-                plan: self.plan.clone(),
+                plan: plan.clone(),
                 share,
-                row: self.row(),
+                row: row(plan),
                 gauge: gauge.clone(),
-                ending: self.ending.clone(),
+                ending: ending.clone(),
                 say: say.clone(),
                 begin: heard,
             };
-            self.begin.push(begin);
-            self.gauges.push(gauge);
-            first += peers;
+            begin.push(to_begin);
+            gauges.push(gauge);
             thread::Builder::new()
-                .name(format!("load {index}"))
+                .name(format!("load {thread}"))
                 .spawn(move || Worker::work(task, wire))
                 .map_err(|error| Error::Local(format!("cannot start a thread: {error}")))?;
         }
-        Ok(())
+        Ok(Self {
+            plan,
+            clock,
+            ending,
+            process,
+            empty,
+            looks: Vec::new(),
+            said,
+            begin,
+            gauges,
+            began,
+            attendance: Attendance::default(),
+            handshakes_took: Duration::ZERO,
+            rows: Rows::new(plan.threads),
+            progress,
+        })
     }
+
+    // ---- phases ------------------------------------------------------------
 
     /// Waits for all threads' peers, and has them begin.
     fn begin(&mut self, address: SocketAddr) -> Result<Window, Error> {
@@ -240,25 +227,23 @@ impl<'a> Run<'a> {
     /// Looks at the server now and then, until all threads are done.
     fn watch(&mut self, window: Window) -> Result<Vec<Done>, Error> {
         self.progress.phase("warming up");
-        let mut look_at = window.measure;
+        let row = row(self.plan);
+        // When measuring begins, when each interval ends, and when the load does.
+        let next = |at: &Time| (*at < window.end).then(|| (*at + row).min(window.end));
+        let mut looks = iter::successors(Some(window.measure), next).peekable();
         let mut done = Vec::new();
         while done.len() < self.plan.threads {
             let now = self.clock.now();
-            if now >= look_at && look_at <= window.end {
+            if let Some(at) = looks.next_if(|at| *at <= now) {
                 self.look();
-                let phase = if look_at < window.end {
+                self.progress.phase(if at < window.end {
                     "measuring"
                 } else {
                     "waiting for the last replies"
-                };
-                self.progress.phase(phase);
-                look_at = if look_at == window.end {
-                    window.end + Duration::from_nanos(1)
-                } else {
-                    (look_at + self.row()).min(window.end)
-                };
+                });
             }
-            let wait = look_at.since(now).clamp(Duration::from_micros(10), REDRAW);
+            let next = looks.peek().map_or(REDRAW, |at| at.since(now));
+            let wait = next.clamp(LISTEN, REDRAW);
             match self.listen(wait)? {
                 Some(Said::Interval(interval)) => self.rows.add(&interval),
                 Some(Said::Done(one)) => {
@@ -269,7 +254,7 @@ impl<'a> Run<'a> {
             }
         }
         // A stream is measured until it is confirmed; others may have ended early.
-        if self.plan.kind == Kind::Sink || look_at <= window.end {
+        if self.plan.kind == Kind::Sink || looks.peek().is_some() {
             self.look();
         }
         Ok(done)

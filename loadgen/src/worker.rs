@@ -19,7 +19,7 @@ use sealwire::time::Time;
 
 use crate::crew::Attendance;
 use crate::ending::Ending;
-use crate::limits::{COMPLETION, CONNECT_PAUSE, DRAIN, HANDSHAKES_AT_ONCE, REDRAW};
+use crate::limits::{COMPLETION, CONNECT_PAUSE, DRAIN, HANDSHAKES_AT_ONCE, LOOK_TO_BEGIN, REDRAW};
 use crate::plan::{Kind, Plan};
 use crate::results::{Tally, ThreadUse};
 use crate::sample;
@@ -224,7 +224,7 @@ impl Worker {
                 Err(TryRecvError::Disconnected) => return Ok(None),
                 Err(TryRecvError::Empty) => {}
             }
-            let soon = self.wire.now() + Duration::from_millis(1);
+            let soon = self.wire.now() + LOOK_TO_BEGIN;
             self.turn(Some(soon))?;
         }
     }

@@ -171,12 +171,7 @@ fn all_said(plan: &Plan, faults: &[Fault]) -> Vec<Vec<Result<Said, Error>>> {
         .iter()
         .enumerate()
         .map(|(thread, &fault)| {
-            let first = plan.peers_of(thread);
-            let share = Share {
-                thread,
-                first,
-                peers: plan.peers_of(thread + 1) - first,
-            };
+            let share = Share::new(&plan, thread);
             let pattern = Pattern::new(plan.size);
             let wire = MadeUp {
                 crew: Crew::new(workload::new(&plan, &pattern, share)),

@@ -36,6 +36,18 @@ pub(crate) struct Share {
     pub(crate) peers: usize,
 }
 
+impl Share {
+    /// That of a thread of `plan`: as even as can be.
+    pub(crate) fn new(plan: &Plan, thread: usize) -> Self {
+        let first = plan.peers_of(thread);
+        Self {
+            thread,
+            first,
+            peers: plan.peers_of(thread + 1) - first,
+        }
+    }
+}
+
 /// What the peers of `share` do in `plan`.
 pub(crate) fn new(plan: &Plan, pattern: &Pattern, share: Share) -> Box<dyn Workload> {
     let (plan, pattern) = (plan.clone(), pattern.clone());

@@ -117,11 +117,7 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
     /// Only some of them have, and some of those have `left` again.
     pub(super) fn with(plan: &Plan, joined: usize, left: &[usize], server: S) -> Self {
         let pattern = Pattern::new(plan.size);
-        let share = Share {
-            thread: 0,
-            first: 0,
-            peers: plan.all_peers(),
-        };
+        let share = Share::new(plan, 0);
         let mut simulation = Self {
             workload: super::new(plan, &pattern, share),
             window: Window::new(plan, Time::from_nanos(1000)),
