@@ -72,6 +72,19 @@ pub(crate) const MAX_PUBLISHERS: usize = 16;
 /// How many missing messages are remembered, for each publisher and subscriber; one
 /// that comes behind its followers is told from a second one only among them.
 pub(crate) const MISSING: u64 = 1024;
+/// Bytes by which a message is told from all others: so many that no two places of a
+/// random pattern begin alike.
+pub(crate) const START: usize = 8;
+/// Buffers for the first parts of messages that nobody has, to be used again: as many
+/// as peers are likely to be within a message at the same time.
+pub(crate) const KEPT: usize = 64;
+/// Most that TLS seals at a time: full records, which the room has space for.
+#[cfg(feature = "tls")]
+pub(crate) const SEALED: usize =
+    sealwire::limits::SEAL_BUDGET / sealwire::limits::MAX_PAYLOAD * sealwire::limits::MAX_PAYLOAD;
+/// Bytes of room for the record by which TLS says that nothing follows; it takes 24.
+#[cfg(feature = "tls")]
+pub(crate) const ALERT: usize = 64;
 /// Pieces that one write to a socket gathers: as many small messages as fill some
 /// segments, and few enough that a list of them is made in no time.
 pub(crate) const GATHER: usize = 256;

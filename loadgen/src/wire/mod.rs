@@ -1,9 +1,14 @@
 //! What carries messages, and what is carried.
 //!
-//! A [`Crew`] with its workload says what is sent and judges what comes back; it sees peers by
-//! name, a clock, and a [`Link`] to send through, and no socket. A [`Wire`] owns
-//! the sockets and drives it: [`sealed`] with the library itself; [`plain`] and
-//! [`tls`](self), which are there to be compared with, over [`streams`].
+//! A [`Crew`] with its workload says what is sent and judges what comes back; it sees
+//! peers by name, a clock, and a [`Link`] to send through, and no socket. A [`Wire`] owns
+//! the sockets and drives it: [`sealed`] with the library itself; [`streams`] with what
+//! that is compared with.
+//!
+//! Of streams there are two, [`plain`] and `tls`, behind one seam, [`codec`]. [`turns`] is
+//! the loop over their connections, which are in [`peers`]; whoever uses it is its
+//! [`user`]: here the crew, in [`crate::server`] what serves. [`cutting`] makes messages of
+//! the bytes that come.
 
 #[cfg(feature = "tls")]
 pub(crate) mod certificate;
@@ -38,6 +43,7 @@ use self::streams::Streams;
 use self::tls::TlsClient;
 use crate::args::Server;
 use crate::crew::Crew;
+use crate::limits::START;
 use crate::pattern::Pattern;
 use crate::plan::{Over, Plan};
 
@@ -112,9 +118,9 @@ impl Received<'_> {
         same && wanted.is_empty()
     }
 
-    /// Its first eight bytes, if it has so many.
-    pub(crate) fn start(self) -> Option<[u8; 8]> {
-        let mut start = [0; 8];
+    /// The bytes that it is told by, if it has so many.
+    pub(crate) fn start(self) -> Option<[u8; START]> {
+        let mut start = [0; START];
         let mut rest = &mut start[..];
         for part in self.0 {
             let (to, behind) = rest.split_at_mut(part.len().min(rest.len()));
