@@ -187,7 +187,6 @@ impl Workload for Churn {
         if self.stopped {
             return;
         }
-        self.over |= meter.window().is_over(now);
         if let Some(pace) = &mut self.pace {
             pace.has_room(now);
         }
@@ -201,7 +200,9 @@ impl Workload for Churn {
         }
     }
 
-    fn turn(&mut self, _: &mut dyn Link) {}
+    fn turn(&mut self, link: &mut dyn Link) {
+        self.over = self.meter.window().is_over(link.now());
+    }
 
     fn next_due(&mut self) -> Option<Time> {
         if self.over || self.peers.len() >= self.share.peers {
