@@ -18,7 +18,7 @@ use sealwire::limits::{Limits, MAX_PAYLOAD};
 use sealwire::net::rlimit::raise_descriptor_limit;
 
 use crate::limits::{
-    IDLE_EVERY, MAX_IN_FLIGHT, MAX_PUBLISHERS, MAX_ROUNDS, MAX_THREADS, OTHER_DESCRIPTORS, START,
+    IDLE_EVERY, MAX_IN_FLIGHT, MAX_PUBLISHERS, MAX_ROUNDS, MAX_THREADS, OTHER_DESCRIPTORS,
 };
 use crate::plan::{Arrival, Kind, Over, Plan, Rate};
 use crate::report::Outputs;
@@ -358,9 +358,9 @@ fn check(plan: &Plan, descriptors: u64) -> Result<(), Error> {
             limits.max_assembling
         ));
     }
-    if plan.kind == Kind::Fanout && (plan.publishers > MAX_PUBLISHERS || plan.size < START) {
+    if plan.kind == Kind::Fanout && (plan.publishers > MAX_PUBLISHERS || plan.size < 8) {
         return usage(format!(
-            "fanout takes at most {MAX_PUBLISHERS} publishers, and messages of at least {START} bytes, by \
+            "fanout takes at most {MAX_PUBLISHERS} publishers, and messages of at least 8 bytes, by \
              which they are told apart"
         ));
     }

@@ -72,9 +72,6 @@ pub(crate) const MAX_PUBLISHERS: usize = 16;
 /// How many missing messages are remembered, for each publisher and subscriber; one
 /// that comes behind its followers is told from a second one only among them.
 pub(crate) const MISSING: u64 = 1024;
-/// Bytes by which a message is told from all others: so many that no two places of a
-/// random pattern begin alike.
-pub(crate) const START: usize = 8;
 /// Buffers for the first parts of messages that nobody has, to be used again: as many
 /// as peers are likely to be within a message at the same time.
 pub(crate) const KEPT: usize = 64;

@@ -15,7 +15,7 @@ use sealwire::time::Time;
 use self::had::Had;
 use super::Workload;
 use super::pace::{Pace, leave};
-use crate::limits::{PLACES, START};
+use crate::limits::PLACES;
 use crate::meter::{Flight, Meter};
 use crate::pattern::Pattern;
 use crate::plan::Plan;
@@ -29,7 +29,7 @@ pub(crate) struct Fanout {
     plan: Plan,
     pattern: Pattern,
     /// Which publisher's which message, modulo [`Self::cycle`], begins so.
-    starts: HashMap<[u8; START], (usize, u64)>,
+    starts: HashMap<[u8; 8], (usize, u64)>,
     publishers: Vec<Publisher>,
     /// Of those that never joined; what was due to them is counted at the end.
     absent: Vec<Pace>,
