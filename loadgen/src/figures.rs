@@ -105,6 +105,21 @@ impl Results {
         Some(peers.max(0.0) / self.joined as f64)
     }
 
+    /// Whether something was lost or wrong, came twice or out of order, or a peer failed.
+    pub(crate) fn found_faults(&self) -> bool {
+        let tally = &self.tally;
+        let count = |name| tally.counts.get(name).copied().unwrap_or_default();
+        let faults = [
+            count("duplicates"),
+            count("reordered"),
+            tally.lost,
+            tally.wrong,
+            tally.account.errors,
+            self.failed,
+        ];
+        faults.into_iter().any(|count| count > 0)
+    }
+
     /// How often the server waited, and how often it was made to, each second.
     pub(crate) fn switches_per_second(&self) -> Option<(f64, f64)> {
         let server = self.server?.measured();

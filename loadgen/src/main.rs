@@ -97,8 +97,8 @@ fn run_once(config: &Config) -> Result<u8, Error> {
 fn run_in_turns(config: &Config, rounds: usize) -> Result<u8, Error> {
     let environment = Environment::here();
     let comparison = compare::compare(&config.plan, rounds, &environment, &until_interrupted()?)?;
-    comparison.emit(&environment, &config.outputs)?;
-    Ok(comparison.exit_code(config.strict))
+    report::comparison::emit(&comparison, &environment, &config.outputs)?;
+    Ok(report::comparison::exit_code(&comparison, config.strict))
 }
 
 /// Set by the first SIGINT or SIGTERM, so that a report is written; the second ends

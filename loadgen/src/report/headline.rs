@@ -63,7 +63,7 @@ fn machine(here: &Environment) -> String {
 }
 
 /// Those of a comparison.
-pub(crate) fn of_comparison(plan: &Plan, here: &Environment) -> String {
+pub(super) fn of_comparison(plan: &Plan, here: &Environment, kernel: Kernel) -> String {
     let lines = [
         what(plan, here, "every transport"),
         load(plan),
@@ -71,7 +71,7 @@ pub(crate) fn of_comparison(plan: &Plan, here: &Environment) -> String {
         machine(here),
         format!(
             "kernel {} where it is sealed; both ends on this machine",
-            Kernel::chosen().map_or("none", Kernel::name)
+            kernel.name()
         ),
     ];
     lines.map(|line| line + "\n").concat()
@@ -81,7 +81,7 @@ pub(crate) fn of_comparison(plan: &Plan, here: &Environment) -> String {
 pub(super) fn comments(report: &Report<'_>) -> String {
     let verdict = report.verdict;
     let grade = verdict.grade.name().to_owned();
-    let reasons = verdict.reasons.iter().map(|why| format!("  {why}"));
+    let reasons = verdict.reasons.iter().map(|why| format!("  {}", why.text));
     let lines = lines(report).into_iter().chain([grade]).chain(reasons);
     lines.map(|line| format!("# {line}\n")).collect()
 }

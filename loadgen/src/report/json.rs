@@ -16,19 +16,23 @@ use crate::slo::{Judged, Outcome};
 use crate::times::Quantile;
 
 /// Another one whenever a program that reads it would have to know.
-pub(crate) const FORMAT: u32 = 2;
+pub(super) const FORMAT: u32 = 2;
 
 /// With a line's end.
 pub(super) fn text(report: &Report<'_>) -> String {
-    let parts = [
+    format!("{:#}\n", value(report))
+}
+
+/// All that is told of a run.
+pub(crate) fn value(report: &Report<'_>) -> Value {
+    merged([
         environment(report),
         of_plan(report.plan),
         rates(report),
         messages(report),
         server(report),
         rest(report),
-    ];
-    format!("{:#}\n", merged(parts))
+    ])
 }
 
 fn environment(report: &Report<'_>) -> Value {
@@ -47,7 +51,7 @@ fn environment(report: &Report<'_>) -> Value {
 }
 
 /// Where it ran.
-pub(crate) fn of_environment(here: &Environment) -> Value {
+pub(super) fn of_environment(here: &Environment) -> Value {
     json!({
         "version": here.version,
         "commit": here.commit,
@@ -72,7 +76,7 @@ fn merged(parts: impl IntoIterator<Item = Value>) -> Value {
 }
 
 /// What was asked for.
-pub(crate) fn of_plan(plan: &Plan) -> Value {
+pub(super) fn of_plan(plan: &Plan) -> Value {
     let arrival = match plan.arrival {
         Arrival::Constant => "constant",
         Arrival::Poisson => "poisson",
@@ -173,7 +177,8 @@ fn rest(report: &Report<'_>) -> Value {
     json!({
         "slos": report.slos.iter().map(slo).collect::<Vec<_>>(),
         "verdict": verdict.grade.name(),
-        "reasons": verdict.reasons,
+        "reasons": verdict.reasons.iter().map(|reason| &reason.text).collect::<Vec<_>>(),
+        "rules": verdict.reasons.iter().map(|reason| reason.rule).collect::<Vec<_>>(),
         "notes": verdict.notes,
         "at_least": verdict.at_least,
         "rows": report.results.rows.iter().map(row).collect::<Vec<_>>(),

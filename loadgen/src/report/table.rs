@@ -193,7 +193,10 @@ fn verdict(verdict: &Verdict, colour: bool) -> String {
         (true, Grade::Suspect) => format!("\x1b[33m{name}\x1b[0m"),
         (true, Grade::Invalid) => format!("\x1b[31m{name}\x1b[0m"),
     };
-    let reasons = verdict.reasons.iter().map(|why| format!("  {why}\n"));
+    let reasons = verdict
+        .reasons
+        .iter()
+        .map(|why| format!("  {}\n", why.text));
     let notes = verdict.notes.iter().map(|what| format!("  note: {what}\n"));
     format!("\n{name}\n{}", reasons.chain(notes).collect::<String>())
 }

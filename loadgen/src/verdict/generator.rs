@@ -8,6 +8,9 @@ use crate::plan::Plan;
 use crate::results::Results;
 use crate::times::Quantile;
 
+const BOUND: &str = "the load tester may be the bound";
+const LATE: &str = "the load tester sent late";
+
 /// Whether the generator could make it. Says whether it had no more to give.
 pub(super) fn judge(plan: &Plan, results: &Results, findings: &mut Findings) -> bool {
     let wanted = results.busy().zip(results.waits());
@@ -23,7 +26,7 @@ pub(super) fn judge(plan: &Plan, results: &Results, findings: &mut Findings) -> 
             waited * 100.0
         );
         match plan.rate {
-            Some(_) => findings.suspect(text),
+            Some(_) => findings.suspect(BOUND, text),
             // That there is no more is what a closed loop is to show; of which
             // side is said with the rate.
             None => findings.note(text),
@@ -31,18 +34,21 @@ pub(super) fn judge(plan: &Plan, results: &Results, findings: &mut Findings) -> 
     }
     let longest = results.waits().fold(0.0, f64::max);
     if longest > WAITS {
-        findings.suspect(format!(
-            "the generator had to wait for a processor {:.0} % of the time: some of the times \
+        findings.suspect(
+            "the load tester waited for a processor",
+            format!(
+                "the generator had to wait for a processor {:.0} % of the time: some of the times \
              are the machine's",
-            longest * 100.0
-        ));
+                longest * 100.0
+            ),
+        );
     }
     let lag = lag(results);
     let allowed = allowed_lag(results);
     if lag > allowed.mul_f64(LAG_INVALID) {
-        findings.invalid(late(lag, allowed, "the times are its own"));
+        findings.invalid(LATE, late(lag, allowed, "the times are its own"));
     } else if lag > allowed {
-        findings.suspect(late(lag, allowed, "some of the times are its own"));
+        findings.suspect(LATE, late(lag, allowed, "some of the times are its own"));
     }
     at_least
 }

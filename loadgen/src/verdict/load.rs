@@ -22,22 +22,28 @@ pub(super) fn rate(plan: &Plan, results: &Results, busy: bool, findings: &mut Fi
     // Cut short, it is a ramp's beginning that was scheduled.
     let is_ramp_cut = results.interrupted && rate.from != rate.to;
     if !is_ramp_cut && asked - scheduled > by_chance.max(asked * (1.0 - ACHIEVED)) {
-        findings.invalid(format!(
-            "{:.0} messages/s were scheduled of {:.0} asked for: the generator fell behind",
-            scheduled / took,
-            rate.mean()
-        ));
+        findings.invalid(
+            "fewer were scheduled than asked for",
+            format!(
+                "{:.0} messages/s were scheduled of {:.0} asked for: the generator fell behind",
+                scheduled / took,
+                rate.mean()
+            ),
+        );
     }
     let answered = results.answered(plan);
     let missing = scheduled - answered - results.more_under_way(plan);
     if missing > AT_THE_ENDS.max(scheduled * (1.0 - ACHIEVED)) {
-        findings.invalid(format!(
-            "{:.0} messages/s were answered of {:.0} that were due ({:.1} %): {}",
-            answered / took,
-            scheduled / took,
-            answered / scheduled * 100.0,
-            cause(plan, results, busy)
-        ));
+        findings.invalid(
+            "fewer were answered than due",
+            format!(
+                "{:.0} messages/s were answered of {:.0} that were due ({:.1} %): {}",
+                answered / took,
+                scheduled / took,
+                answered / scheduled * 100.0,
+                cause(plan, results, busy)
+            ),
+        );
     }
 }
 
@@ -66,26 +72,27 @@ fn cause(plan: &Plan, results: &Results, busy: bool) -> String {
 pub(super) fn failures(plan: &Plan, results: &Results, findings: &mut Findings) {
     let tally = &results.tally;
     if tally.wrong > 0 {
-        findings.invalid(format!("{} answers were wrong", tally.wrong));
+        let text = format!("{} answers were wrong", tally.wrong);
+        findings.invalid("answers were wrong", text);
     }
     for (name, told) in [
         ("duplicates", "messages came twice"),
         ("reordered", "messages came out of order"),
     ] {
         if let Some(count) = tally.counts.get(name).filter(|count| **count > 0) {
-            findings.invalid(format!("{count} {told}"));
+            findings.invalid(told, format!("{count} {told}"));
         }
     }
     let account = &tally.account;
-    let mut count = |failed: u64, all: u64, what: &str| {
+    let mut count = |failed: u64, all: u64, what: &'static str| {
         if failed == 0 {
             return;
         }
         let text = format!("{failed} {what}");
         if failed as f64 > all as f64 * FAILED {
-            findings.invalid(text);
+            findings.invalid(what, text);
         } else {
-            findings.suspect(text);
+            findings.suspect(what, text);
         }
     };
     count(account.errors, account.scheduled, "messages failed");
@@ -104,10 +111,13 @@ pub(super) fn circumstances(
     findings: &mut Findings,
 ) {
     if results.interrupted {
-        findings.suspect("it was interrupted");
+        findings.suspect("it was interrupted", "it was interrupted");
     }
     if !here.is_optimised() {
-        findings.suspect("this is a debug build: cargo run --release is the one to measure");
+        findings.suspect(
+            "this is a debug build",
+            "this is a debug build: cargo run --release is the one to measure",
+        );
     }
     let (used, fastest) = (results.kernel.name(), here.fastest.name());
     if plan.over == Over::Sealed && used != fastest {
@@ -152,10 +162,10 @@ mod tests {
         });
         let told = "answered of 1000 that were due (98.9 %): the generator fell behind";
         assert_eq!(late.grade, Grade::Invalid);
-        assert!(late.reasons[0].ends_with(told), "{late:?}");
+        assert!(late.reasons[0].text.ends_with(told), "{late:?}");
         let both = of(220, &|results| results.threads[0].ran = results.took);
         let told = "the generator fell behind, and the server held them back";
-        assert!(both.reasons[0].contains(told), "{both:?}");
+        assert!(both.reasons[0].text.contains(told), "{both:?}");
         let backlog = of(220, &|results| {
             results.tally.account.completed += results.tally.account.unsent;
             results.tally.account.unsent = 0;
@@ -171,7 +181,7 @@ mod tests {
         });
         let told = "for 220 messages there was no peer";
         assert!(
-            gone.reasons.iter().any(|why| why.contains(told)),
+            gone.reasons.iter().any(|why| why.text.contains(told)),
             "{gone:?}"
         );
     }

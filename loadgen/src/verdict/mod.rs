@@ -8,6 +8,8 @@ mod figures;
 mod generator;
 mod load;
 
+use std::cmp::Reverse;
+
 use crate::environment::Environment;
 use crate::plan::Plan;
 use crate::results::Results;
@@ -35,12 +37,22 @@ impl Grade {
     }
 }
 
+/// Why a run is not valid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reason {
+    pub(crate) grade: Grade,
+    /// Which rule it broke: the same words in every run.
+    pub(crate) rule: &'static str,
+    /// By how much, in this run.
+    pub(crate) text: String,
+}
+
 /// What there is to say about a run's figures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Verdict {
     pub(crate) grade: Grade,
     /// Why it is not valid; none if it is. The worst first.
-    pub(crate) reasons: Vec<String>,
+    pub(crate) reasons: Vec<Reason>,
     /// What else the reader should know: what was not asked, and why.
     pub(crate) notes: Vec<String>,
     /// The generator had no more to give: the server may do more than is told.
@@ -57,7 +69,10 @@ pub(crate) fn judge(
     let mut findings = Findings::default();
     let answered = results.answered(plan) > 0.0;
     if !answered {
-        findings.invalid("nothing was answered in the measured time");
+        findings.invalid(
+            "nothing was answered",
+            "nothing was answered in the measured time",
+        );
     }
     let at_least = generator::judge(plan, results, &mut findings);
     load::rate(plan, results, at_least, &mut findings);
@@ -75,17 +90,21 @@ pub(crate) fn judge(
 /// What rules have found so far.
 #[derive(Debug, Default)]
 struct Findings {
-    all: Vec<(Grade, String)>,
+    all: Vec<Reason>,
     notes: Vec<String>,
 }
 
 impl Findings {
-    fn suspect(&mut self, why: impl Into<String>) {
-        self.all.push((Grade::Suspect, why.into()));
+    fn suspect(&mut self, rule: &'static str, why: impl Into<String>) {
+        self.found(Grade::Suspect, rule, why.into());
     }
 
-    fn invalid(&mut self, why: impl Into<String>) {
-        self.all.push((Grade::Invalid, why.into()));
+    fn invalid(&mut self, rule: &'static str, why: impl Into<String>) {
+        self.found(Grade::Invalid, rule, why.into());
+    }
+
+    fn found(&mut self, grade: Grade, rule: &'static str, text: String) {
+        self.all.push(Reason { grade, rule, text });
     }
 
     fn note(&mut self, what: impl Into<String>) {
@@ -93,10 +112,10 @@ impl Findings {
     }
 
     fn verdict(mut self, at_least: bool) -> Verdict {
-        self.all.sort_by(|(one, _), (other, _)| other.cmp(one));
+        self.all.sort_by_key(|reason| Reverse(reason.grade));
         Verdict {
-            grade: self.all.first().map_or(Grade::Valid, |(grade, _)| *grade),
-            reasons: self.all.into_iter().map(|(_, why)| why).collect(),
+            grade: self.all.first().map_or(Grade::Valid, |worst| worst.grade),
+            reasons: self.all,
             notes: self.notes,
             at_least,
         }
@@ -121,7 +140,7 @@ fn expect(verdict: &Verdict, grade: Grade, reason: &str) {
         assert!(verdict.reasons.is_empty(), "{verdict:?}");
     } else {
         assert_eq!(verdict.reasons.len(), 1, "{verdict:?}");
-        assert!(verdict.reasons[0].contains(reason), "{verdict:?}");
+        assert!(verdict.reasons[0].text.contains(reason), "{verdict:?}");
     }
 }
 
@@ -150,7 +169,7 @@ mod tests {
         });
         assert_eq!(verdict.grade, Grade::Invalid);
         assert_eq!(verdict.reasons.len(), 2, "{verdict:?}");
-        assert!(verdict.reasons[0].contains("account"), "{verdict:?}");
+        assert!(verdict.reasons[0].text.contains("account"), "{verdict:?}");
     }
 
     /// Goal: without an answer there is nothing to trust, and no rule fails over
@@ -163,7 +182,7 @@ mod tests {
             results.rows.iter_mut().for_each(|row| row.completed = 0);
         });
         assert_eq!(verdict.grade, Grade::Invalid);
-        assert!(verdict.reasons[0].contains("nothing was answered"));
+        assert!(verdict.reasons[0].text.contains("nothing was answered"));
         let verdict = judged(|_, results| {
             results.tally = crate::results::Tally::new();
             results.rows.clear();
