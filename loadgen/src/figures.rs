@@ -74,7 +74,7 @@ impl Results {
     pub(crate) fn server_us_per_message(&self, plan: &Plan) -> Option<(f64, f64)> {
         let answered = self.answered(plan);
         let server = self.server.filter(|_| answered > 0.0)?.measured();
-        let us = |time: Duration| seconds(time) * 1e6 / answered;
+        let us = |time: Duration| time.as_secs_f64() * 1e6 / answered;
         Some((us(server.user), us(server.system)))
     }
 
@@ -133,19 +133,6 @@ impl ServerUse {
     /// at the end of it.
     pub(crate) fn measured(&self) -> Usage {
         self.after.since(self.before)
-    }
-}
-
-impl Usage {
-    /// What was used since `before`; what it has, is as it is.
-    pub(crate) fn since(self, before: Self) -> Self {
-        Self {
-            user: self.user.saturating_sub(before.user),
-            system: self.system.saturating_sub(before.system),
-            voluntary: self.voluntary.saturating_sub(before.voluntary),
-            involuntary: self.involuntary.saturating_sub(before.involuntary),
-            ..self
-        }
     }
 }
 

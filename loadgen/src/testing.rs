@@ -123,6 +123,7 @@ fn row(until: u64) -> Row {
 fn usage(seconds: u64, resident: u64) -> Usage {
     let messages = RATE * seconds;
     Usage {
+        ran: Duration::from_micros(10 * messages),
         user: Duration::from_micros(4 * messages),
         system: Duration::from_micros(6 * messages),
         resident,

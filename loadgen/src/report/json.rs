@@ -211,6 +211,7 @@ fn hdr_v2(times: &Histogram<u64>) -> String {
 
 fn usage(usage: &Usage) -> Value {
     json!({
+        "cpu_us": usage.ran.as_nanos() as f64 / 1e3,
         "user_us": usage.user.as_nanos() as f64 / 1e3,
         "system_us": usage.system.as_nanos() as f64 / 1e3,
         "resident_bytes": usage.resident,

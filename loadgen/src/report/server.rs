@@ -12,7 +12,7 @@ pub(super) fn lines(report: &Report<'_>, table: &mut Table) {
         table.line("server CPU", "n/a");
         return;
     };
-    let share = seconds(server.user + server.system) / seconds(results.took) * 100.0;
+    let share = seconds(server.ran) / seconds(results.took) * 100.0;
     let share = format!("{share:.0} % of a processor");
     let each = match plan.kind {
         Kind::Churn => "connection",
