@@ -225,7 +225,10 @@ pub(crate) fn parse(
 fn kind(word: &str) -> Result<Kind, Error> {
     let found = Kind::ALL.into_iter().find(|kind| kind.name() == word);
     found.map_or_else(
-        || usage("no such workload; there are echo, sink, fanout, churn, idle and compare"),
+        || {
+            let names = Kind::ALL.map(Kind::name).join(", ");
+            usage(format!("no such workload; there are {names} and {COMPARE}"))
+        },
         Ok,
     )
 }
@@ -239,11 +242,7 @@ fn plan(typed: &Args, kind: Kind, descriptors: u64) -> Result<Plan, Error> {
         size: size("-s", &typed.size, Limits::default().max_message)?,
         depth: count("-p", &typed.depth)?,
         rate: pace(typed, kind)?,
-        arrival: match typed.arrival.as_str() {
-            "constant" => Arrival::Constant,
-            "poisson" => Arrival::Poisson,
-            _ => return usage("--arrival: constant or poisson"),
-        },
+        arrival: arrival(&typed.arrival)?,
         duration: time("-d", &typed.duration)?,
         warmup: match kind {
             // What is confirmed at the end is confirmed from the beginning.
@@ -257,6 +256,17 @@ fn plan(typed: &Args, kind: Kind, descriptors: u64) -> Result<Plan, Error> {
     };
     check(&plan, descriptors)?;
     Ok(plan)
+}
+
+fn arrival(word: &str) -> Result<Arrival, Error> {
+    let found = Arrival::ALL.into_iter().find(|one| one.name() == word);
+    found.map_or_else(
+        || {
+            let names = Arrival::ALL.map(Arrival::name).join(", ");
+            usage(format!("--arrival: one of {names} is wanted"))
+        },
+        Ok,
+    )
 }
 
 fn over(word: &str) -> Result<Over, Error> {
@@ -277,7 +287,7 @@ fn pace(typed: &Args, kind: Kind) -> Result<Option<Rate>, Error> {
         (Some(text), _) => rate("-r", text).map(Some),
         (None, Kind::Idle) => {
             let all = count("-c", &typed.peers)? as f64 / IDLE_EVERY.as_secs_f64();
-            Ok(Some(Rate { from: all, to: all }))
+            Ok(Some(Rate::steady(all)))
         }
         (None, _) => Ok(None),
     }

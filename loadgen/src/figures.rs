@@ -4,15 +4,8 @@
 
 use std::time::Duration;
 
-use crate::plan::{Kind, Over, Plan, Rate};
+use crate::plan::{Kind, Over, Plan};
 use crate::results::{Results, Row, ServerUse, Usage};
-
-impl Rate {
-    /// Over the measured time, in which it changes evenly.
-    pub(crate) fn mean(self) -> f64 {
-        (self.from + self.to) / 2.0
-    }
-}
 
 impl Results {
     /// Messages that were answered in the measured time, whenever they were due.
@@ -24,6 +17,17 @@ impl Results {
         }
         let answered: u64 = self.rows.iter().map(|row| row.completed).sum();
         answered as f64
+    }
+
+    /// The rate that was asked for, on average over the measured time.
+    pub(crate) fn asked_per_second(&self, plan: &Plan) -> Option<f64> {
+        let part = seconds(self.took) / seconds(plan.duration);
+        plan.rate.map(|rate| rate.mean_until(part.min(1.0)))
+    }
+
+    /// It ended before its time, and the user did not want it to.
+    pub(crate) fn ended_early(&self, plan: &Plan) -> bool {
+        !self.interrupted && self.took < plan.duration
     }
 
     pub(crate) fn messages_per_second(&self, plan: &Plan) -> f64 {

@@ -19,7 +19,6 @@ const MESSAGES: u64 = RATE * SECONDS;
 
 /// An echo, in an open loop.
 pub(crate) fn plan() -> Plan {
-    let rate = RATE as f64;
     Plan {
         kind: Kind::Echo,
         over: Over::Sealed,
@@ -27,10 +26,7 @@ pub(crate) fn plan() -> Plan {
         publishers: 1,
         size: 100,
         depth: 4,
-        rate: Some(Rate {
-            from: rate,
-            to: rate,
-        }),
+        rate: Some(Rate::steady(RATE as f64)),
         arrival: Arrival::Constant,
         duration: SECOND * SECONDS as u32,
         warmup: SECOND,

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::Report;
 use crate::environment::{Environment, shares_machine};
 use crate::figures::seconds;
-use crate::plan::{Arrival, Over, Plan};
+use crate::plan::{Over, Plan};
 use crate::results::{Row, Usage};
 use crate::slo::{Judged, Outcome};
 use crate::times::Quantile;
@@ -77,10 +77,6 @@ fn merged(parts: impl IntoIterator<Item = Value>) -> Value {
 
 /// What was asked for.
 pub(super) fn of_plan(plan: &Plan) -> Value {
-    let arrival = match plan.arrival {
-        Arrival::Constant => "constant",
-        Arrival::Poisson => "poisson",
-    };
     json!({
         "workload": plan.kind.name(),
         "over": plan.over.name(),
@@ -90,7 +86,7 @@ pub(super) fn of_plan(plan: &Plan) -> Value {
         "depth": plan.depth,
         "rate_from_per_second": plan.rate.map(|rate| rate.from),
         "rate_to_per_second": plan.rate.map(|rate| rate.to),
-        "arrival": arrival,
+        "arrival": plan.arrival.name(),
         "duration_s": plan.duration.as_secs_f64(),
         "warmup_s": plan.warmup.as_secs_f64(),
         "timeout_s": plan.timeout.as_secs_f64(),
@@ -102,7 +98,7 @@ pub(super) fn of_plan(plan: &Plan) -> Value {
 
 fn rates(report: &Report<'_>) -> Value {
     let (plan, results) = (report.plan, report.results);
-    let asked = plan.rate.map(|rate| rate.mean());
+    let asked = results.asked_per_second(plan);
     let reached = results.messages_per_second(plan);
     json!({
         "measured_s": results.took.as_secs_f64(),
@@ -114,6 +110,7 @@ fn rates(report: &Report<'_>) -> Value {
         "generator_busy": results.busy().collect::<Vec<_>>(),
         "generator_waits": results.waits().collect::<Vec<_>>(),
         "interrupted": results.interrupted,
+        "ended_early": results.ended_early(plan),
     })
 }
 

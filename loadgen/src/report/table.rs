@@ -104,11 +104,13 @@ fn rate(report: &Report<'_>) -> String {
 
 fn rates(report: &Report<'_>, table: &mut Table) {
     let Report { plan, results, .. } = report;
-    let of_target = plan.rate.map_or(String::new(), |asked| {
-        let asked = asked.mean();
-        let share = results.messages_per_second(plan) / asked * 100.0;
-        format!(" of {asked:.0} asked for ({share:.1} %)")
-    });
+    let of_target = match results.asked_per_second(plan) {
+        Some(asked) => {
+            let share = results.messages_per_second(plan) / asked * 100.0;
+            format!(" of {asked:.0} asked for ({share:.1} %)")
+        }
+        None => String::new(),
+    };
     table.line("rate", rate(report) + &of_target);
     let bytes = results.megabytes_per_second(plan);
     table.line("payload", format!("{bytes:.2} MB/s one way"));
@@ -389,6 +391,14 @@ VALID
             line,
         );
         assert!(none.starts_with("0 messages/s, p50 - us, p99 - us, INVALID; "));
+    }
+
+    /// Goal: a run that ends before its time says how long it was.
+    #[test]
+    fn ended_early() {
+        let shown = shown(|_, results| results.took = Duration::from_millis(370));
+        let line = "\nopen loop, 1000 messages/s evenly, 20 s after 1 s; it ended after 0.37 s\n";
+        assert!(shown.contains(line), "{shown}");
     }
 
     /// Goal: only the verdict has a colour, and only if there is to be one.

@@ -11,23 +11,27 @@ use crate::results::Results;
 /// Whether as much was scheduled and answered as was asked for, and if not, who
 /// was the cause.
 pub(super) fn rate(plan: &Plan, results: &Results, busy: bool, findings: &mut Findings) {
-    let Some(rate) = plan.rate else { return };
+    let Some(rate) = results.asked_per_second(plan) else {
+        return;
+    };
     let took = seconds(results.took);
-    let asked = rate.mean() * took;
+    let asked = rate * took;
     let scheduled = results.tally.account.scheduled as f64;
     let by_chance = match plan.arrival {
         Arrival::Constant => AT_THE_ENDS,
         Arrival::Poisson => AT_THE_ENDS.max(CHANCE * asked.sqrt()),
     };
-    // Cut short, it is a ramp's beginning that was scheduled.
-    let is_ramp_cut = results.interrupted && rate.from != rate.to;
-    if !is_ramp_cut && asked - scheduled > by_chance.max(asked * (1.0 - ACHIEVED)) {
+    if asked - scheduled > by_chance.max(asked * (1.0 - ACHIEVED)) {
+        let why = match results.failed {
+            0 => "the load tester fell behind".into(),
+            // Theirs is not scheduled any more once they all have left.
+            failed => format!("{failed} peers had failed"),
+        };
         findings.invalid(
             "fewer were scheduled than asked for",
             format!(
-                "{:.0} messages/s were scheduled of {:.0} asked for: the generator fell behind",
+                "{:.0} messages/s were scheduled of {rate:.0} asked for: {why}",
                 scheduled / took,
-                rate.mean()
             ),
         );
     }
@@ -63,8 +67,8 @@ fn cause(plan: &Plan, results: &Results, busy: bool) -> String {
     };
     match (late || busy, account.unsent + account.timeouts > 0) {
         (false, _) => server,
-        (true, false) => "the generator fell behind".into(),
-        (true, true) => format!("the generator fell behind, and {server}"),
+        (true, false) => "the load tester fell behind".into(),
+        (true, true) => format!("the load tester fell behind, and {server}"),
     }
 }
 
@@ -113,6 +117,11 @@ pub(super) fn circumstances(
     if results.interrupted {
         findings.suspect("it was interrupted", "it was interrupted");
     }
+    if results.ended_early(plan) {
+        let (took, planned) = (results.took.as_secs_f64(), plan.duration.as_secs_f64());
+        let text = format!("it ended after {took:.2} s of {planned} s: no peer was left");
+        findings.suspect("it ended early", text);
+    }
     if !here.is_optimised() {
         findings.suspect(
             "this is a debug build",
@@ -160,11 +169,11 @@ mod tests {
             results.tally.account.unsent = 0;
             results.threads[0].ran = results.took;
         });
-        let told = "answered of 1000 that were due (98.9 %): the generator fell behind";
+        let told = "answered of 1000 that were due (98.9 %): the load tester fell behind";
         assert_eq!(late.grade, Grade::Invalid);
         assert!(late.reasons[0].text.ends_with(told), "{late:?}");
         let both = of(220, &|results| results.threads[0].ran = results.took);
-        let told = "the generator fell behind, and the server held them back";
+        let told = "the load tester fell behind, and the server held them back";
         assert!(both.reasons[0].text.contains(told), "{both:?}");
         let backlog = of(220, &|results| {
             results.tally.account.completed += results.tally.account.unsent;
@@ -225,10 +234,7 @@ mod tests {
     fn the_schedule_is_kept() {
         let of = |asked: f64, arrival| {
             judged(|plan, _| {
-                plan.rate = Some(Rate {
-                    from: asked,
-                    to: asked,
-                });
+                plan.rate = Some(Rate::steady(asked));
                 plan.arrival = arrival;
             })
         };
@@ -242,6 +248,71 @@ mod tests {
             "scheduled of",
         );
         expect(&judged(|plan, _| plan.rate = None), Grade::Valid, "");
+    }
+
+    /// Goal: what was not scheduled because peers were gone is not the load tester's
+    /// fault. Method: half of a schedule, without failures and with one.
+    #[test]
+    fn peers_had_left() {
+        let of = |failed: u64| {
+            let verdict = judged(|plan, results| {
+                plan.rate = Some(Rate::steady(2000.0));
+                results.failed = failed;
+            });
+            let mut reasons = verdict.reasons.into_iter();
+            let one = reasons.find(|reason| reason.rule == "fewer were scheduled than asked for");
+            one.map_or(String::new(), |reason| reason.text)
+        };
+        assert!(
+            of(0).ends_with("asked for: the load tester fell behind"),
+            "{}",
+            of(0)
+        );
+        assert!(
+            of(1).ends_with("asked for: 1 peers had failed"),
+            "{}",
+            of(1)
+        );
+    }
+
+    /// Goal: a run that ends before its time says so, and is not blamed for what was
+    /// not yet due. Method: half of a run, steady and of a rate that rises from nothing
+    /// to twice; not if the user ended it.
+    #[test]
+    fn ends_early() {
+        let of = |rate, messages: u64, interrupted| {
+            judged(|plan, results| {
+                plan.rate = Some(rate);
+                results.took = plan.duration / 2;
+                results.rows.truncate(10);
+                let each = messages / results.rows.len() as u64;
+                results.rows.iter_mut().for_each(|row| row.completed = each);
+                let account = &mut results.tally.account;
+                (account.scheduled, account.completed) = (messages, messages);
+                let tally = &mut results.tally;
+                for times in [&mut tally.service, &mut tally.response, &mut tally.lag] {
+                    times.reset();
+                    times.saturating_record_n(100_000, messages);
+                }
+                tally.under_way = u128::from(messages) * 100_000;
+                results.interrupted = interrupted;
+            })
+        };
+        let ramp = Rate {
+            from: 0.0,
+            to: 2000.0,
+        };
+        let told = "it ended after 10.00 s of 20 s";
+        let steady = Rate::steady(1000.0);
+        expect(&of(steady, 10_000, false), Grade::Suspect, told);
+        expect(&of(ramp, 5000, false), Grade::Suspect, told);
+        expect(&of(steady, 10_000, true), Grade::Suspect, "interrupted");
+        let verdict = of(ramp, 4000, false);
+        assert!(
+            verdict.reasons[0]
+                .text
+                .contains("400 messages/s were scheduled of 500")
+        );
     }
 
     /// Goal: one failure makes a run suspect, and more than one in a hundred makes
