@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::plan::{Kind, Over, Plan};
-use crate::results::{Results, Row, ServerUse, Usage};
+use crate::results::{CryptoCost, Results, Row, ServerUse, Usage};
 
 impl Results {
     /// Messages that were answered in the measured time, whenever they were due.
@@ -82,20 +82,35 @@ impl Results {
         Some((us(server.user), us(server.system)))
     }
 
+    /// How many messages the server seals and how many it opens for each that it
+    /// answers; `None` where that is not what it mostly does.
+    fn seals_and_opens(&self, plan: &Plan) -> Option<(f64, f64)> {
+        match plan.kind {
+            _ if plan.over != Over::Sealed => None,
+            // Handshakes.
+            Kind::Churn => None,
+            Kind::Echo | Kind::Idle => Some((1.0, 1.0)),
+            Kind::Sink => Some((0.0, 1.0)),
+            // To the other publishers, too.
+            Kind::Fanout => Some(((plan.peers + plan.publishers - 1) as f64, 1.0)),
+        }
+    }
+
+    /// About how many it seals and how many it opens at once: those that have come each
+    /// time that it had nothing to do any more.
+    pub(crate) fn batches(&self, plan: &Plan) -> Option<(f64, f64)> {
+        let (seals, opens) = self.seals_and_opens(plan)?;
+        let waits = self.server?.measured().voluntary.max(1);
+        let messages = self.answered(plan) / waits as f64;
+        Some((messages * seals, messages * opens))
+    }
+
     /// What sealing and opening its messages takes of the server's processor time:
     /// 1 is all of it.
     pub(crate) fn crypto_share(&self, plan: &Plan) -> Option<f64> {
-        let (seals, opens) = match plan.kind {
-            _ if plan.over != Over::Sealed => return None,
-            // What it mostly does are handshakes.
-            Kind::Churn => return None,
-            Kind::Echo | Kind::Idle => (1.0, 1.0),
-            Kind::Sink => (0.0, 1.0),
-            // To the other publishers, too.
-            Kind::Fanout => ((plan.peers + plan.publishers - 1) as f64, 1.0),
-        };
-        let cost = self.crypto?;
-        let us = (seals * seconds(cost.seal) + opens * seconds(cost.open)) * 1e6;
+        let (seals, opens) = self.seals_and_opens(plan)?;
+        let CryptoCost { seal, open } = self.crypto?;
+        let us = (seals * seconds(seal.took) + opens * seconds(open.took)) * 1e6;
         let (user, system) = self.server_us_per_message(plan)?;
         (user + system > 0.0).then(|| us / (user + system))
     }
@@ -200,6 +215,23 @@ mod tests {
         plan.kind = Kind::Echo;
         plan.over = Over::Plain;
         assert_eq!(results.crypto_share(&plan), None);
+    }
+
+    /// Goal: how many messages the server has at once is what it answers each time that
+    /// it has waited. Method: 1000 messages and 500 waits a second, in each workload.
+    #[test]
+    fn messages_at_once() {
+        let (mut plan, mut results) = (testing::plan(), testing::results());
+        assert_eq!(results.batches(&plan), Some((2.0, 2.0)));
+        plan.kind = Kind::Sink;
+        assert_eq!(results.batches(&plan), Some((0.0, 2.0)));
+        plan.kind = Kind::Fanout;
+        assert_eq!(results.batches(&plan), Some((128.0, 2.0)));
+        plan.kind = Kind::Churn;
+        assert_eq!(results.batches(&plan), None);
+        plan.kind = Kind::Echo;
+        results.server = None;
+        assert_eq!(results.batches(&plan), None);
     }
 
     /// Goal: a server that gave memory back since it was empty has peers of no

@@ -38,8 +38,9 @@ pub(crate) const ROW: Duration = Duration::from_secs(1);
 pub(crate) const SHORT_ROW: Duration = Duration::from_millis(100);
 /// Between the word to begin and the beginning, so that all threads are there.
 pub(crate) const HEAD_START: Duration = Duration::from_millis(20);
-/// Messages of a batch when the cost of sealing is measured, as many as lanes twice
-/// over, and of large ones as many as fit the second-level cache.
+/// The most messages of a batch when the cost of sealing is measured: as many as lanes
+/// twice over, behind which it does not change, and of large ones as many as fit the
+/// second-level cache.
 pub(crate) const COST_BATCH: usize = 64;
 /// Bytes of those.
 pub(crate) const COST_BYTES: usize = 1 << 20;

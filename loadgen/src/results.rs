@@ -213,12 +213,19 @@ pub(crate) struct Row {
     pub(crate) generator: Duration,
 }
 
-/// What it costs to seal and to open a message of the run's size, many at a time,
-/// on this machine.
+/// What it costs to seal and to open a message of the run's size on this machine, as
+/// many at once as the server has.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CryptoCost {
-    pub(crate) seal: Duration,
-    pub(crate) open: Duration,
+    pub(crate) seal: Cost,
+    pub(crate) open: Cost,
+}
+
+/// What a message takes, and how many it is one of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cost {
+    pub(crate) took: Duration,
+    pub(crate) batch: usize,
 }
 
 /// All that a run comes to.

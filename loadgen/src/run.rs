@@ -23,7 +23,7 @@ use crate::limits::{HEAD_START, REDRAW, ROW, SERVER_LEAVES, SHORT_ROW};
 use crate::pattern::Pattern;
 use crate::plan::{Kind, Plan};
 use crate::progress::{Progress, Standing};
-use crate::results::{CryptoCost, Results, ServerUse, Tally, Usage};
+use crate::results::{Results, ServerUse, Tally, Usage};
 use crate::rows::Rows;
 use crate::sample::Process;
 use crate::schedule::Window;
@@ -70,8 +70,8 @@ pub(crate) fn run(
     run.start_threads(server, address, kernel)?;
     let window = run.begin(address)?;
     let done = run.watch(window)?;
-    let crypto = crypto_cost::measure(plan, kernel);
-    let mut results = run.results(address, kernel, crypto, done);
+    let mut results = run.results(address, kernel, done);
+    results.crypto = crypto_cost::measure(plan, &results);
     results.own_server = own.is_some();
     if results.failed > 0
         && let Some(status) = own.as_mut().and_then(|own| own.ended(SERVER_LEAVES))
@@ -298,13 +298,7 @@ impl<'a> Run<'a> {
 
     // ---- what came of it ---------------------------------------------------
 
-    fn results(
-        self,
-        address: SocketAddr,
-        kernel: Kernel,
-        crypto: Option<CryptoCost>,
-        done: Vec<Done>,
-    ) -> Results {
+    fn results(self, address: SocketAddr, kernel: Kernel, done: Vec<Done>) -> Results {
         let mut tally = Tally::new();
         let (mut attendance, mut handshake) = (Attendance::default(), times::histogram());
         let mut took = Duration::ZERO;
@@ -333,7 +327,7 @@ impl<'a> Run<'a> {
             rows: self.rows.finish(&self.looks),
             threads,
             server,
-            crypto,
+            crypto: None,
             joined: attendance.joined,
             complete: attendance.complete,
             failed: attendance.failed,

@@ -7,7 +7,7 @@ use sealwire::crypto::kernel::Kernel;
 
 use crate::environment::Environment;
 use crate::plan::{Arrival, Kind, Over, Plan, Rate};
-use crate::results::{Account, CryptoCost, Results, Row, ServerUse, Tally, ThreadUse, Usage};
+use crate::results::{Account, Cost, CryptoCost, Results, Row, ServerUse, Tally, ThreadUse, Usage};
 use crate::times;
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
@@ -86,8 +86,8 @@ pub(crate) fn results() -> Results {
             after: usage(SECONDS, (10 << 20) + 64 * 1500),
         }),
         crypto: Some(CryptoCost {
-            seal: Duration::from_nanos(300),
-            open: Duration::from_nanos(200),
+            seal: cost(300),
+            open: cost(200),
         }),
         joined: 64,
         complete: 64,
@@ -96,6 +96,13 @@ pub(crate) fn results() -> Results {
         handshake,
         errors: BTreeMap::new(),
         interrupted: false,
+    }
+}
+
+fn cost(nanos: u64) -> Cost {
+    Cost {
+        took: Duration::from_nanos(nanos),
+        batch: 2,
     }
 }
 

@@ -163,8 +163,10 @@ fn server(report: &Report<'_>) -> Value {
         "server_empty": server.map(|server| usage(&server.empty)),
         "server_before": server.map(|server| usage(&server.before)),
         "server_after": server.map(|server| usage(&server.after)),
-        "seal_ns": crypto.map(|cost| seconds(cost.seal) * 1e9),
-        "open_ns": crypto.map(|cost| seconds(cost.open) * 1e9),
+        "seal_ns": crypto.map(|cost| seconds(cost.seal.took) * 1e9),
+        "seal_batch": crypto.map(|cost| cost.seal.batch),
+        "open_ns": crypto.map(|cost| seconds(cost.open.took) * 1e9),
+        "open_batch": crypto.map(|cost| cost.open.batch),
         "crypto_share_of_server_cpu": results.crypto_share(plan),
     })
 }
