@@ -75,18 +75,21 @@ pub(crate) const SAMPLES_ABOVE: u64 = 10;
 pub(crate) const ACHIEVED: f64 = 0.99;
 /// By how many messages a schedule of so few that one is more than that may miss:
 /// one at either end of the measured time.
-pub(crate) const AT_THE_ENDS: f64 = 2.0;
+pub(crate) const SLACK_AT_ENDS: f64 = 2.0;
 /// By how many standard deviations chance may explain a difference. Four come
 /// about once in 16,000 runs.
 pub(crate) const CHANCE: f64 = 4.0;
 /// How late the generator itself may be at its 99th percentile: what a scheduler
 /// takes now and then, even where there is a processor to spare.
-pub(crate) const LAG: Duration = Duration::from_millis(1);
+pub(crate) const LAG_ALLOWED: Duration = Duration::from_millis(1);
 /// Or this part of the median service time, where that is longer: it changes no
 /// figure that anybody would tell apart.
 pub(crate) const LAG_OF_SERVICE: f64 = 0.1;
 /// That many times later than it may be, and the times are the generator's own.
 pub(crate) const LAG_INVALID: f64 = 10.0;
+/// What part of the response time at the same percentile may be the load tester's own
+/// lag, however short that is: with more, it is the greater part of what is told.
+pub(crate) const LAG_OF_RESPONSE: f64 = 0.5;
 /// A thread that runs this part of the time, or would if it had a processor, has no
 /// more to give: the rest is what the system takes for itself.
 pub(crate) const BUSY: f64 = 0.95;

@@ -4,7 +4,7 @@ use super::Findings;
 use super::generator::is_late;
 use crate::environment::Environment;
 use crate::figures::seconds;
-use crate::limits::{ACHIEVED, AT_THE_ENDS, CHANCE, FAILED};
+use crate::limits::{ACHIEVED, CHANCE, FAILED, SLACK_AT_ENDS};
 use crate::plan::{Arrival, Over, Plan};
 use crate::results::Results;
 
@@ -18,8 +18,8 @@ pub(super) fn rate(plan: &Plan, results: &Results, busy: bool, findings: &mut Fi
     let asked = rate * took;
     let scheduled = results.tally.account.scheduled as f64;
     let by_chance = match plan.arrival {
-        Arrival::Constant => AT_THE_ENDS,
-        Arrival::Poisson => AT_THE_ENDS.max(CHANCE * asked.sqrt()),
+        Arrival::Constant => SLACK_AT_ENDS,
+        Arrival::Poisson => SLACK_AT_ENDS.max(CHANCE * asked.sqrt()),
     };
     if asked - scheduled > by_chance.max(asked * (1.0 - ACHIEVED)) {
         let why = match results.failed {
@@ -37,7 +37,7 @@ pub(super) fn rate(plan: &Plan, results: &Results, busy: bool, findings: &mut Fi
     }
     let answered = results.answered(plan);
     let missing = scheduled - answered - results.more_under_way(plan);
-    if missing > AT_THE_ENDS.max(scheduled * (1.0 - ACHIEVED)) {
+    if missing > SLACK_AT_ENDS.max(scheduled * (1.0 - ACHIEVED)) {
         findings.invalid(
             "fewer were answered than due",
             format!(
@@ -290,7 +290,8 @@ mod tests {
                 let account = &mut results.tally.account;
                 (account.scheduled, account.completed) = (messages, messages);
                 let tally = &mut results.tally;
-                for times in [&mut tally.service, &mut tally.response, &mut tally.lag] {
+                tally.lag.reset();
+                for times in [&mut tally.service, &mut tally.response] {
                     times.reset();
                     times.saturating_record_n(100_000, messages);
                 }
