@@ -3,6 +3,7 @@
 //! Refusals are one line in our words, name the option, and show no value: it
 //! may be a key that went astray. Opens no socket. Read next: [`crate::plan`].
 
+mod check;
 mod server;
 
 use std::ffi::OsString;
@@ -14,12 +15,10 @@ use clap::Parser;
 use sealwire::cli::args::{ENVIRONMENT, KeyArgs, usage_error};
 use sealwire::crypto::keys::Identity;
 use sealwire::error::Error;
-use sealwire::limits::{Limits, MAX_PAYLOAD};
+use sealwire::limits::Limits;
 use sealwire::net::rlimit::raise_descriptor_limit;
 
-use crate::limits::{
-    IDLE_EVERY, MAX_IN_FLIGHT, MAX_PUBLISHERS, MAX_ROUNDS, MAX_THREADS, OTHER_DESCRIPTORS,
-};
+use crate::limits::{IDLE_EVERY, MAX_ROUNDS};
 use crate::plan::{Arrival, Kind, Over, Plan, Rate};
 use crate::report::Outputs;
 use crate::server::Service;
@@ -30,6 +29,10 @@ use crate::units::{count, number, rate, size, time, usage};
 pub(crate) const SERVE: &str = "serve";
 /// The workload that runs another one over every transport.
 const COMPARE: &str = "compare";
+
+/// What is not typed: the rounds of a comparison; how long to load before measuring.
+const ROUNDS: usize = 7;
+const WARMUP: Duration = Duration::from_secs(1);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -74,7 +77,8 @@ pub(crate) struct Config {
 pub(crate) struct Server {
     pub(crate) host: String,
     pub(crate) port: u16,
-    pub(crate) identity: Identity,
+    /// Its keys, if it seals.
+    pub(crate) identity: Option<Identity>,
     /// Its process, if it is on this machine and is to be looked at.
     pub(crate) pid: Option<u32>,
     /// Its certificate, if it speaks TLS.
@@ -106,9 +110,9 @@ struct Args {
     /// How many peers; for fanout, how many that receive
     #[arg(short = 'c', long, default_value = "64", help_heading = "The load")]
     peers: String,
-    /// Peers that send, for fanout
-    #[arg(long, default_value = "1", help_heading = "The load")]
-    publishers: String,
+    /// Peers that send, for fanout [default: 1]
+    #[arg(long, help_heading = "The load")]
+    publishers: Option<String>,
     /// Bytes of each message, with k or m
     #[arg(short = 's', long, default_value = "64", help_heading = "The load")]
     size: String,
@@ -119,9 +123,9 @@ struct Args {
     /// from A to B [default: the next message as soon as one is answered]
     #[arg(short = 'r', long, help_heading = "The load")]
     rate: Option<String>,
-    /// How those are spread in time: constant or poisson
-    #[arg(long, default_value = "constant", help_heading = "The load")]
-    arrival: String,
+    /// How those are spread in time: constant or poisson [default: constant]
+    #[arg(long, help_heading = "The load")]
+    arrival: Option<String>,
     /// Where random times start
     #[arg(long, default_value = "1", help_heading = "The load")]
     seed: String,
@@ -131,18 +135,18 @@ struct Args {
     /// How long to measure, in s or ms
     #[arg(short = 'd', long, default_value = "5s", help_heading = "The load")]
     duration: String,
-    /// How long to load before that, in s or ms
-    #[arg(short = 'w', long, default_value = "1s", help_heading = "The load")]
-    warmup: String,
+    /// How long to load before that, in s or ms; a sink has no such time [default: 1s]
+    #[arg(short = 'w', long, help_heading = "The load")]
+    warmup: Option<String>,
     /// Threads that load
     #[arg(short = 't', long, default_value = "1", help_heading = "The load")]
     threads: String,
     /// Address to connect from; repeat it for more than 28,000 peers
     #[arg(long, value_name = "IP", help_heading = "The load")]
     source_ip: Vec<String>,
-    /// Times that each transport is run, for compare
-    #[arg(long, default_value = "7", help_heading = "The load")]
-    rounds: String,
+    /// Times that each transport is run, for compare [default: 7]
+    #[arg(long, help_heading = "The load")]
+    rounds: Option<String>,
     /// What response times must be, such as 'p99<5ms'
     #[arg(long, value_name = "BOUND", help_heading = "The report")]
     slo: Vec<String>,
@@ -191,11 +195,12 @@ pub(crate) fn parse(
         [word] => (kind(word)?, false),
         _ => return usage("a word belongs to no option (see --help)"),
     };
+    check::fits(&typed, kind, compares)?;
     let plan = plan(&typed, kind, raise_descriptor_limit())?;
     if compares {
-        check_comparison(&typed, &plan)?;
+        check::comparison(&typed, &plan)?;
     }
-    let (to, warnings) = server::find(&typed, env)?.unzip();
+    let (to, warnings) = server::find(&typed, plan.over, env)?.unzip();
     let mut slos = Vec::new();
     for text in &typed.slo {
         slos.extend(Slo::parse(text)?);
@@ -216,7 +221,7 @@ pub(crate) fn parse(
     if !compares {
         return Ok(Command::Run(config));
     }
-    match count("--rounds", &typed.rounds)? {
+    match or("--rounds", typed.rounds.as_deref(), ROUNDS, count)? {
         rounds if rounds <= MAX_ROUNDS => Ok(Command::Compare(config, rounds)),
         _ => usage(format!("--rounds: at most {MAX_ROUNDS}")),
     }
@@ -238,32 +243,47 @@ fn plan(typed: &Args, kind: Kind, descriptors: u64) -> Result<Plan, Error> {
         kind,
         over: typed.over.as_deref().map_or(Ok(Over::Sealed), over)?,
         peers: count("-c", &typed.peers)?,
-        publishers: count("--publishers", &typed.publishers)?,
+        publishers: or("--publishers", typed.publishers.as_deref(), 1, count)?,
         size: size("-s", &typed.size, Limits::default().max_message)?,
         depth: count("-p", &typed.depth)?,
         rate: pace(typed, kind)?,
-        arrival: arrival(&typed.arrival)?,
+        arrival: or(
+            "--arrival",
+            typed.arrival.as_deref(),
+            Arrival::Constant,
+            arrival,
+        )?,
         duration: time("-d", &typed.duration)?,
         warmup: match kind {
             // What is confirmed at the end is confirmed from the beginning.
             Kind::Sink => Duration::ZERO,
-            _ => time("-w", &typed.warmup)?,
+            _ => or("-w", typed.warmup.as_deref(), WARMUP, time)?,
         },
         timeout: time("--timeout", &typed.timeout)?,
         threads: count("-t", &typed.threads)?,
         sources: sources(&typed.source_ip)?,
         seed: number("--seed", &typed.seed)?,
     };
-    check(&plan, descriptors)?;
+    check::bounds(&plan, descriptors)?;
     Ok(plan)
 }
 
-fn arrival(word: &str) -> Result<Arrival, Error> {
+/// What was typed for an option, as `read` makes it out, or `default`.
+fn or<T>(
+    option: &str,
+    typed: Option<&str>,
+    default: T,
+    read: impl Fn(&str, &str) -> Result<T, Error>,
+) -> Result<T, Error> {
+    typed.map_or(Ok(default), |typed| read(option, typed))
+}
+
+fn arrival(option: &str, word: &str) -> Result<Arrival, Error> {
     let found = Arrival::ALL.into_iter().find(|one| one.name() == word);
     found.map_or_else(
         || {
             let names = Arrival::ALL.map(Arrival::name).join(", ");
-            usage(format!("--arrival: one of {names} is wanted"))
+            usage(format!("{option}: one of {names} is wanted"))
         },
         Ok,
     )
@@ -283,7 +303,6 @@ fn over(word: &str) -> Result<Over, Error> {
 /// The rate that was asked for, or that idle peers have.
 fn pace(typed: &Args, kind: Kind) -> Result<Option<Rate>, Error> {
     match (&typed.rate, kind) {
-        (Some(_), Kind::Sink) => usage("-r: a sink takes what it can; it has no rate"),
         (Some(text), _) => rate("-r", text).map(Some),
         (None, Kind::Idle) => {
             let all = count("-c", &typed.peers)? as f64 / IDLE_EVERY.as_secs_f64();
@@ -301,80 +320,6 @@ fn sources(typed: &[String]) -> Result<Vec<IpAddr>, Error> {
                 .or_else(|_| usage("--source-ip: an IP address is wanted"))
         })
         .collect()
-}
-
-/// Refuses what a comparison has no use for, and what one of its transports cannot do.
-fn check_comparison(typed: &Args, plan: &Plan) -> Result<(), Error> {
-    for (option, is_there) in [
-        ("--to", typed.to.is_some()),
-        ("--over", typed.over.is_some()),
-        ("--slo", !typed.slo.is_empty()),
-        ("--hdr", typed.hdr.is_some()),
-        ("--timeseries", typed.timeseries.is_some()),
-        ("-q", typed.quiet),
-    ] {
-        if is_there {
-            return usage(format!("{option} does not go with compare"));
-        }
-    }
-    let plain = Plan {
-        over: Over::Plain,
-        ..plan.clone()
-    };
-    check_size(&plain)
-}
-
-/// Refuses messages that nothing would tell apart.
-fn check_size(plan: &Plan) -> Result<(), Error> {
-    if plan.over != Over::Sealed && plan.size == 0 {
-        return usage("-s: an empty message is none where nothing tells messages apart");
-    }
-    Ok(())
-}
-
-/// Refuses what cannot be run, or would bring the machine down.
-fn check(plan: &Plan, descriptors: u64) -> Result<(), Error> {
-    let limits = Limits::default();
-    if plan.duration.is_zero() {
-        return usage("-d: there is nothing to measure in no time");
-    }
-    if plan.timeout.is_zero() {
-        return usage("--timeout: nothing is answered in no time");
-    }
-    if plan.threads > MAX_THREADS.min(plan.peers) {
-        return usage(format!("-t: at most {MAX_THREADS}, and no more than peers"));
-    }
-    if plan.kind == Kind::Fanout && plan.threads > 1 {
-        return usage("-t: fanout takes one thread: who has had a message is known to it");
-    }
-    check_size(plan)?;
-    let most = descriptors.saturating_sub(OTHER_DESCRIPTORS);
-    if plan.all_peers() as u64 > most {
-        return usage(format!(
-            "-c: at most {most} peers, as this process may open {descriptors} descriptors; \
-             ulimit -Hn is that limit"
-        ));
-    }
-    let chunks = plan.size.div_ceil(MAX_PAYLOAD).max(1);
-    let in_flight = plan.peers.saturating_mul(plan.depth);
-    if in_flight.saturating_mul(chunks) > MAX_IN_FLIGHT {
-        return usage(format!(
-            "-c times -p: at most {MAX_IN_FLIGHT} messages, or 16 KiB of them, under way at once"
-        ));
-    }
-    if plan.senders().saturating_mul(plan.size) > limits.max_assembling {
-        return usage(format!(
-            "-c times -s: at most {} bytes, the most that a server keeps of unfinished messages",
-            limits.max_assembling
-        ));
-    }
-    if plan.kind == Kind::Fanout && (plan.publishers > MAX_PUBLISHERS || plan.size < 8) {
-        return usage(format!(
-            "fanout takes at most {MAX_PUBLISHERS} publishers, and messages of at least 8 bytes, by \
-             which they are told apart"
-        ));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

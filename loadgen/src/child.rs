@@ -19,15 +19,12 @@ use sealwire::error::Error;
 use zeroize::Zeroizing;
 
 use crate::args::{SERVE, Server};
-use crate::limits::SERVER_LEAVES;
+use crate::limits::{LOOK_EVERY, SERVER_LEAVES};
 #[cfg(feature = "tls")]
 use crate::server::CERTIFICATE;
 use crate::server::{LOOPBACK, Service};
 #[cfg(feature = "tls")]
 use crate::wire::certificate::Certificate;
-
-/// How often to look whether a process has ended.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// A server that leaves when this is dropped, and is waited for.
 #[derive(Debug)]
@@ -70,7 +67,7 @@ impl OwnServer {
         let server = Server {
             host: LOOPBACK.into(),
             port: own.read_port()?,
-            identity: Identity::new(&pair).expect("both are 32 bytes"),
+            identity: Some(Identity::new(&pair).expect("both are 32 bytes")),
             pid: Some(own.0.id()),
             #[cfg(feature = "tls")]
             certificate: certificate.map(|certificate| certificate.public),

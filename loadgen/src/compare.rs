@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use crate::environment::Environment;
 use crate::plan::{Kind, Over, Plan};
+use crate::progress::Progress;
 use crate::report::{Report, json};
 use crate::results::Results;
 use crate::run;
@@ -141,8 +142,8 @@ pub(crate) fn compare(
                 over,
                 ..plan.clone()
             };
-            eprintln!("loadgen: round {} of {rounds}, {}", round + 1, over.name());
-            let outcome = run::run(&plan, None, stop);
+            let title = format!("round {} of {rounds}, {}, ", round + 1, over.name());
+            let outcome = run::run(&plan, None, stop, Progress::new(title, false));
             if stop.load(Ordering::Relaxed) {
                 comparison.interrupted = true;
                 return Ok(comparison);

@@ -20,6 +20,8 @@ pub(crate) const COMPLETION: Duration =
     sealwire::limits::CLOSING_DEADLINE.saturating_add(Duration::from_secs(1));
 /// How long the server that we started may take to leave when it is told so.
 pub(crate) const SERVER_LEAVES: Duration = Duration::from_secs(1);
+/// How often it is looked whether that has ended.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// How many places in the pattern a message may begin at. A prime, so that every
 /// stride visits all of them; small, so that the pattern stays in cache.
 pub(crate) const PLACES: usize = 65_521;
@@ -27,8 +29,6 @@ pub(crate) const PLACES: usize = 65_521;
 pub(crate) const DIGITS: u8 = 3;
 /// How often a terminal's line is drawn anew.
 pub(crate) const REDRAW: Duration = Duration::from_millis(100);
-/// How often a line is printed where there is no terminal.
-pub(crate) const LINE_EVERY: Duration = Duration::from_secs(1);
 /// Bytes that wait for each peer of a stream: twice what a server reads of a peer
 /// in a tick, so that there is always more.
 pub(crate) const STREAMED: usize = 2 * sealwire::limits::READ_BUDGET;

@@ -44,6 +44,7 @@ use std::sync::atomic::AtomicBool;
 
 use args::{Command, Config};
 use environment::Environment;
+use progress::Progress;
 use report::Report;
 use sealwire::error::Error;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -78,7 +79,8 @@ fn run_once(config: &Config) -> Result<u8, Error> {
         eprintln!("loadgen: {warning}");
     }
     let plan = &config.plan;
-    let results = run::run(plan, config.to.as_ref(), &until_interrupted()?)?;
+    let progress = Progress::new(String::new(), config.outputs.quiet);
+    let results = run::run(plan, config.to.as_ref(), &until_interrupted()?, progress)?;
     let environment = Environment::here();
     let slos = config.slos.iter().cloned();
     let slos: Vec<_> = slos.map(|slo| slo.judge(&results.tally.response)).collect();

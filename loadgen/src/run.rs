@@ -45,6 +45,7 @@ pub(crate) fn run(
     plan: &Plan,
     server: Option<&Server>,
     stop: &Arc<AtomicBool>,
+    progress: Progress,
 ) -> Result<Results, Error> {
     // Before a server is started, which could only say the same.
     let kernel = Kernel::chosen()?;
@@ -66,7 +67,7 @@ pub(crate) fn run(
         return Err(Error::Local(text));
     }
     let address = find(server)?;
-    let mut run = Run::new(plan, process, stop);
+    let mut run = Run::new(plan, process, stop, progress);
     run.start_threads(server, address, kernel)?;
     let window = run.begin(address)?;
     let done = run.watch(window)?;
@@ -125,7 +126,12 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(plan: &'a Plan, process: Option<Process>, stop: &'a Arc<AtomicBool>) -> Self {
+    fn new(
+        plan: &'a Plan,
+        process: Option<Process>,
+        stop: &'a Arc<AtomicBool>,
+        progress: Progress,
+    ) -> Self {
         let (say, said) = mpsc::channel();
         Self {
             plan,
@@ -142,7 +148,7 @@ impl<'a> Run<'a> {
             attendance: Attendance::default(),
             handshakes_took: Duration::ZERO,
             rows: Rows::new(plan.threads),
-            progress: Progress::new(),
+            progress,
         }
     }
 
