@@ -4,7 +4,7 @@
 //! may be a key that went astray. Opens no socket. Read next: [`crate::plan`].
 
 mod check;
-mod server;
+mod target;
 
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -64,7 +64,7 @@ pub(crate) enum Command {
 pub(crate) struct Config {
     pub(crate) plan: Plan,
     /// The server; without one we start our own.
-    pub(crate) to: Option<Server>,
+    pub(crate) to: Option<Target>,
     pub(crate) slos: Vec<Slo>,
     /// Figures that are not valid are an error.
     pub(crate) strict: bool,
@@ -74,7 +74,7 @@ pub(crate) struct Config {
 }
 
 /// A server that runs.
-pub(crate) struct Server {
+pub(crate) struct Target {
     pub(crate) host: String,
     pub(crate) port: u16,
     /// Its keys, if it seals.
@@ -200,7 +200,7 @@ pub(crate) fn parse(
     if compares {
         check::comparison(&typed, &plan)?;
     }
-    let (to, warnings) = server::find(&typed, plan.over, env)?.unzip();
+    let (to, warnings) = target::find(&typed, plan.over, env)?.unzip();
     let mut slos = Vec::new();
     for text in &typed.slo {
         slos.extend(Slo::parse(text)?);

@@ -18,7 +18,7 @@ use sealwire::crypto::secret::{Secret, SecretPair};
 use sealwire::error::Error;
 use zeroize::Zeroizing;
 
-use crate::args::{SERVE, Server};
+use crate::args::{SERVE, Target};
 use crate::limits::{LOOK_EVERY, SERVER_LEAVES};
 #[cfg(feature = "tls")]
 use crate::server::CERTIFICATE;
@@ -33,7 +33,7 @@ pub(crate) struct OwnServer(Child);
 impl OwnServer {
     /// Starts a server on loopback that serves as `service` says, and says where it
     /// is; it serves when this returns.
-    pub(crate) fn start(service: Service) -> Result<(Self, Server), Error> {
+    pub(crate) fn start(service: Service) -> Result<(Self, Target), Error> {
         let pair = SecretPair {
             confkey: random()?,
             authkey: random()?,
@@ -64,7 +64,7 @@ impl OwnServer {
             .spawn()
             .map_err(|error| failed(&error))?;
         let mut own = Self(child);
-        let server = Server {
+        let server = Target {
             host: LOOPBACK.into(),
             port: own.read_port()?,
             identity: Some(Identity::new(&pair).expect("both are 32 bytes")),

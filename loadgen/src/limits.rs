@@ -27,6 +27,9 @@ pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(5);
 pub(crate) const PLACES: usize = 65_521;
 /// Decimal digits that the histograms keep.
 pub(crate) const DIGITS: u8 = 3;
+/// Lines for each halving of what is above a percentile, where plotters read them: as
+/// many as others of that form have.
+pub(crate) const HDR_STEPS: u32 = 5;
 /// How often a terminal's line is drawn anew.
 pub(crate) const REDRAW: Duration = Duration::from_millis(100);
 /// Bytes that wait for each peer of a stream: twice what a server reads of a peer
@@ -79,13 +82,13 @@ pub(crate) const SLACK_AT_ENDS: f64 = 2.0;
 /// By how many standard deviations chance may explain a difference. Four come
 /// about once in 16,000 runs.
 pub(crate) const CHANCE: f64 = 4.0;
-/// How late the generator itself may be at its 99th percentile: what a scheduler
+/// How late the load tester itself may be at its 99th percentile: what a scheduler
 /// takes now and then, even where there is a processor to spare.
 pub(crate) const LAG_ALLOWED: Duration = Duration::from_millis(1);
 /// Or this part of the median service time, where that is longer: it changes no
 /// figure that anybody would tell apart.
 pub(crate) const LAG_OF_SERVICE: f64 = 0.1;
-/// That many times later than it may be, and the times are the generator's own.
+/// That many times later than it may be, and the times are its own.
 pub(crate) const LAG_INVALID: f64 = 10.0;
 /// What part of the response time at the same percentile may be the load tester's own
 /// lag, however short that is: with more, it is the greater part of what is told.

@@ -72,7 +72,7 @@ pub(crate) struct Tally {
     /// From when it was sent.
     pub(crate) service: Histogram<u64>,
     /// From when it was due, and could have been sent, until it was: how late the
-    /// generator itself is. Empty in a closed loop.
+    /// load tester itself is. Empty in a closed loop.
     pub(crate) lag: Histogram<u64>,
     /// The sum over the measured time of how many messages were under way:
     /// messages times nanoseconds, for Little's law.

@@ -16,7 +16,7 @@ use sealwire::error::Error;
 use sealwire::limits::CONNECT_DEADLINE;
 use sealwire::time::Time;
 
-use crate::args::Server;
+use crate::args::Target;
 use crate::child::OwnServer;
 use crate::crew::{Attendance, Crew};
 use crate::limits::{HEAD_START, REDRAW, ROW, SERVER_LEAVES, SHORT_ROW};
@@ -43,7 +43,7 @@ use crate::{crypto_cost, wire};
 /// goes wrong once peers have joined is in the results.
 pub(crate) fn run(
     plan: &Plan,
-    server: Option<&Server>,
+    server: Option<&Target>,
     stop: &Arc<AtomicBool>,
     progress: Progress,
 ) -> Result<Results, Error> {
@@ -84,8 +84,8 @@ pub(crate) fn run(
 }
 
 /// The first address of the server that takes a connection.
-fn find(server: &Server) -> Result<SocketAddr, Error> {
-    let Server { host, port, .. } = server;
+fn find(server: &Target) -> Result<SocketAddr, Error> {
+    let Target { host, port, .. } = server;
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let addresses = (bare, *port)
         .to_socket_addrs()
@@ -161,7 +161,7 @@ impl<'a> Run<'a> {
 
     fn start_threads(
         &mut self,
-        server: &Server,
+        server: &Target,
         address: SocketAddr,
         kernel: Kernel,
     ) -> Result<(), Error> {

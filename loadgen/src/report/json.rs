@@ -110,7 +110,6 @@ fn rates(report: &Report<'_>) -> Value {
         "generator_busy": results.busy().collect::<Vec<_>>(),
         "generator_waits": results.waits().collect::<Vec<_>>(),
         "interrupted": results.interrupted,
-        "ended_early": results.ended_early(plan),
     })
 }
 

@@ -35,7 +35,7 @@ pub(super) fn table(report: &Report<'_>, colour: bool) -> String {
         .map(|busy| format!("{:.0} %", busy * 100.0))
         .collect();
     table.line(
-        "generator CPU",
+        "load tester CPU",
         format!("{} of each thread", threads.join(", ")),
     );
     for (what, count) in &report.results.errors {
@@ -124,7 +124,7 @@ fn times(report: &Report<'_>, table: &mut Table) {
     table.times("response", &tally.response);
     table.times("service", &tally.service);
     if report.plan.rate.is_some() {
-        table.times("generator lag", &tally.lag);
+        table.times("load tester lag", &tally.lag);
     }
     let place = |name: &str| STAGES.iter().position(|stage| *stage == name);
     let mut stages: Vec<_> = tally.stages.iter().collect();

@@ -1,4 +1,4 @@
-//! Whether the generator could make the load, and measure it.
+//! Whether the load tester could make the load, and measure it.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::times::Quantile;
 const BOUND: &str = "the load tester may be the bound";
 const LATE: &str = "the load tester sent late";
 
-/// Whether the generator could make it. Says whether it had no more to give.
+/// Whether the load tester could make it. Says whether it had no more to give.
 pub(super) fn judge(plan: &Plan, results: &Results, findings: &mut Findings) -> bool {
     let wanted = results.busy().zip(results.waits());
     let busiest =
@@ -70,7 +70,7 @@ fn late(lag: Duration, allowed: Duration, so: &str) -> String {
     )
 }
 
-/// How late the generator was at its 99th percentile.
+/// How late the load tester was at its 99th percentile.
 fn lag(results: &Results) -> Duration {
     let lag = &results.tally.lag;
     Duration::from_nanos(Quantile::P99.of_what_there_is(lag))
@@ -125,7 +125,7 @@ mod tests {
         }
     }
 
-    /// Goal: a generator that waits for a processor is told, in a closed loop, too.
+    /// Goal: a load tester that waits for a processor is told, in a closed loop, too.
     /// Method: just as much as may be, and more.
     #[test]
     fn waits_for_a_processor() {
@@ -139,7 +139,7 @@ mod tests {
         expect(&of(0.3), Grade::Suspect, "wait for a processor 30 %");
     }
 
-    /// Goal: a late generator is told, by how much it matters. Method: lags on
+    /// Goal: a late load tester is told, by how much it matters. Method: lags on
     /// either side of both bounds; also where the service takes so long that more
     /// does not show; a response that is long because of the lag is no excuse.
     #[test]

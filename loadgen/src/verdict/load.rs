@@ -2,10 +2,9 @@
 
 use super::Findings;
 use super::generator::is_late;
-use crate::environment::Environment;
 use crate::figures::seconds;
 use crate::limits::{ACHIEVED, CHANCE, FAILED, SLACK_AT_ENDS};
-use crate::plan::{Arrival, Over, Plan};
+use crate::plan::{Arrival, Plan};
 use crate::results::Results;
 
 /// Whether as much was scheduled and answered as was asked for, and if not, who
@@ -107,40 +106,9 @@ pub(super) fn failures(plan: &Plan, results: &Results, findings: &mut Findings) 
     count(results.failed, peers, "peers failed");
 }
 
-/// What the figures are of, other than what was asked for.
-pub(super) fn circumstances(
-    plan: &Plan,
-    results: &Results,
-    here: &Environment,
-    findings: &mut Findings,
-) {
-    if results.interrupted {
-        findings.suspect("it was interrupted", "it was interrupted");
-    }
-    if results.ended_early(plan) {
-        let (took, planned) = (results.took.as_secs_f64(), plan.duration.as_secs_f64());
-        let text = format!("it ended after {took:.2} s of {planned} s: no peer was left");
-        findings.suspect("it ended early", text);
-    }
-    if !here.is_optimised() {
-        findings.suspect(
-            "this is a debug build",
-            "this is a debug build: cargo run --release is the one to measure",
-        );
-    }
-    let (used, fastest) = (results.kernel.name(), here.fastest.name());
-    if plan.over == Over::Sealed && used != fastest {
-        findings.note(format!(
-            "kernel {used} was used; this processor has {fastest}, too"
-        ));
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use sealwire::crypto::kernel::Kernel;
-
-    use super::super::{Grade, expect, judge, judged};
+    use super::super::{Grade, expect, judged};
     use super::*;
     use crate::plan::Rate;
     use crate::testing;
@@ -357,36 +325,5 @@ mod tests {
         expect(&verdict, Grade::Invalid, "1 peers failed");
         let verdict = judged(|_, results| (results.complete, results.failed) = (999, 1));
         expect(&verdict, Grade::Suspect, "1 peers failed");
-    }
-
-    /// Goal: an interrupted run and one of a debug build are suspect.
-    #[test]
-    fn circumstances_are_told() {
-        let verdict = judged(|_, results| results.interrupted = true);
-        expect(&verdict, Grade::Suspect, "interrupted");
-        let mut environment = testing::environment();
-        environment.profile = "debug";
-        let (plan, results) = (testing::plan(), testing::results());
-        let verdict = judge(&plan, &results, &[], &environment);
-        expect(&verdict, Grade::Suspect, "debug build");
-    }
-
-    /// Goal: a kernel that is not the fastest is named, and no more. Method: this
-    /// processor's fastest, for a run with its slowest.
-    #[test]
-    fn kernels_are_named() {
-        let mut environment = testing::environment();
-        let results = testing::results();
-        for fastest in Kernel::all() {
-            environment.fastest = fastest;
-            let mut plan = testing::plan();
-            let verdict = judge(&plan, &results, &[], &environment);
-            expect(&verdict, Grade::Valid, "");
-            let other = fastest.name() != results.kernel.name();
-            assert_eq!(verdict.notes.len(), usize::from(other), "{verdict:?}");
-            plan.over = Over::Plain;
-            let verdict = judge(&plan, &results, &[], &environment);
-            assert_eq!(verdict.notes, [""; 0]);
-        }
     }
 }

@@ -22,7 +22,7 @@ fn compared(change: impl Fn(Over, &mut Results)) -> Comparison {
 }
 
 /// Goal: a comparison says how far it can be trusted, for each transport and in
-/// all. Method: a good one; one where the generator was the bound of one; one
+/// all. Method: a good one; one where the load tester was the bound of one; one
 /// with a doubt; one that the user ended.
 #[test]
 fn how_far_it_can_be_trusted() {

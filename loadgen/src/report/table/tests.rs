@@ -28,7 +28,7 @@ payload         0.10 MB/s one way
 us                      p50        p90        p99      p99.9        max       mean
 response              160.1      200.1      209.0      210.0      210.0      160.5
 service               150.0      190.1      199.0      200.1      200.1      150.5
-generator lag          10.0       10.0       10.0       10.0       10.0       10.0
+load tester lag        10.0       10.0       10.0       10.0       10.0       10.0
 handshake             400.1          -          -          -      400.1      400.0
 account         20000 scheduled = 20000 completed + 0 errors + 0 timeouts + 0 shed + 0 unsent + 0 in flight
 answers         0 wrong, 0 lost, with the warm-up
@@ -37,7 +37,7 @@ server CPU      10.00 us per message: 4.00 user + 6.00 system; 1 % of a processo
 of it crypto    5 %, at 0.30 us to seal (2 at once) and 0.20 us to open (2 at once)
 server memory   10.6 MB, 1500 bytes per peer
 server          70 descriptors; waits 500 times a second, made to 20 times
-generator CPU   20 %, 25 % of each thread
+load tester CPU 20 %, 25 % of each thread
 slo             p99<5ms met: 209.0 us
 
 VALID

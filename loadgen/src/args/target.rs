@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use sealwire::error::Error;
 
-use super::{Args, Server};
+use super::{Args, Target};
 use crate::plan::Over;
 use crate::units::{number, usage};
 
@@ -14,7 +14,7 @@ pub(super) fn find(
     typed: &Args,
     over: Over,
     env: &dyn Fn(&str) -> Option<OsString>,
-) -> Result<Option<(Server, Vec<String>)>, Error> {
+) -> Result<Option<(Target, Vec<String>)>, Error> {
     let keys = &typed.keys;
     let named = keys.keys.is_some() || keys.name.is_some();
     let named = named || keys.confkey.is_some() || keys.authkey.is_some();
@@ -40,7 +40,7 @@ pub(super) fn find(
     } else {
         (None, Vec::new())
     };
-    let server = Server {
+    let server = Target {
         host: host.into(),
         port,
         identity,
