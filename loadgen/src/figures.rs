@@ -10,13 +10,12 @@ use crate::results::{CryptoCost, Results, Row, ServerUse, Usage};
 impl Results {
     /// Messages that were answered in the measured time, whenever they were due.
     /// What is answered later is no part of what the server can do.
-    pub(crate) fn answered(&self, plan: &Plan) -> f64 {
+    pub(crate) fn answered(&self, plan: &Plan) -> u64 {
         // What is confirmed at the end is not known before.
         if plan.kind == Kind::Sink {
-            return self.tally.account.completed as f64;
+            return self.tally.account.completed;
         }
-        let answered: u64 = self.rows.iter().map(|row| row.completed).sum();
-        answered as f64
+        self.rows.iter().map(|row| row.completed).sum()
     }
 
     /// The rate that was asked for, on average over the measured time.
@@ -31,7 +30,7 @@ impl Results {
     }
 
     pub(crate) fn messages_per_second(&self, plan: &Plan) -> f64 {
-        self.answered(plan) / seconds(self.took)
+        self.answered(plan) as f64 / seconds(self.took)
     }
 
     /// How many more messages are under way at the end of the measured time than at its
@@ -76,7 +75,7 @@ impl Results {
 
     /// Processor time of the server for each message: user, and system.
     pub(crate) fn server_us_per_message(&self, plan: &Plan) -> Option<(f64, f64)> {
-        let answered = self.answered(plan);
+        let answered = self.answered(plan) as f64;
         let server = self.server.filter(|_| answered > 0.0)?.measured();
         let us = |time: Duration| time.as_secs_f64() * 1e6 / answered;
         Some((us(server.user), us(server.system)))
@@ -101,7 +100,7 @@ impl Results {
     pub(crate) fn batches(&self, plan: &Plan) -> Option<(f64, f64)> {
         let (seals, opens) = self.seals_and_opens(plan)?;
         let waits = self.server?.measured().voluntary.max(1);
-        let messages = self.answered(plan) / waits as f64;
+        let messages = self.answered(plan) as f64 / waits as f64;
         Some((messages * seals, messages * opens))
     }
 

@@ -59,6 +59,8 @@ pub(crate) const IDLE_EVERY: Duration = Duration::from_secs(10);
 /// Publishers of a fanout: each has its own part of the pattern's places, of which
 /// some thousands must be left for what is under way.
 pub(crate) const MAX_PUBLISHERS: usize = 16;
+/// Bytes at the beginning of a message by which messages of a fanout are told apart.
+pub(crate) const START: usize = 8;
 /// Pieces that one write to a socket gathers: as many small messages as fill some
 /// segments, and few enough that a list of them is made in no time.
 pub(crate) const GATHER: usize = 256;

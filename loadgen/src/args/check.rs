@@ -4,7 +4,7 @@ use sealwire::error::Error;
 use sealwire::limits::{Limits, MAX_PAYLOAD};
 
 use super::Args;
-use crate::limits::{MAX_IN_FLIGHT, MAX_PUBLISHERS, MAX_THREADS, OTHER_DESCRIPTORS};
+use crate::limits::{MAX_IN_FLIGHT, MAX_PUBLISHERS, MAX_THREADS, OTHER_DESCRIPTORS, START};
 use crate::plan::{Kind, Over, Plan};
 use crate::units::usage;
 
@@ -105,9 +105,9 @@ pub(super) fn bounds(plan: &Plan, descriptors: u64) -> Result<(), Error> {
             limits.max_assembling
         ));
     }
-    if plan.kind == Kind::Fanout && (plan.publishers > MAX_PUBLISHERS || plan.size < 8) {
+    if plan.kind == Kind::Fanout && (plan.publishers > MAX_PUBLISHERS || plan.size < START) {
         return usage(format!(
-            "fanout takes at most {MAX_PUBLISHERS} publishers, and messages of at least 8 bytes, by \
+            "fanout takes at most {MAX_PUBLISHERS} publishers, and messages of at least {START} bytes, by \
              which they are told apart"
         ));
     }

@@ -102,7 +102,7 @@ fn rates(report: &Report<'_>) -> Value {
     let reached = results.messages_per_second(plan);
     json!({
         "measured_s": results.took.as_secs_f64(),
-        "measured_messages": results.answered(plan).round() as u64,
+        "measured_messages": results.answered(plan),
         "messages_per_second": reached,
         "asked_messages_per_second": asked,
         "megabytes_per_second": results.megabytes_per_second(plan),

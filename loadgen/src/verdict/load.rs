@@ -34,7 +34,7 @@ pub(super) fn rate(plan: &Plan, results: &Results, busy: bool, findings: &mut Fi
             ),
         );
     }
-    let answered = results.answered(plan);
+    let answered = results.answered(plan) as f64;
     let missing = scheduled - answered - results.more_under_way(plan);
     if missing > SLACK_AT_ENDS.max(scheduled * (1.0 - ACHIEVED)) {
         findings.invalid(

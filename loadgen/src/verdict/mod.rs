@@ -67,7 +67,7 @@ pub(crate) fn judge(
     environment: &Environment,
 ) -> Verdict {
     let mut findings = Findings::default();
-    let answered = results.answered(plan) > 0.0;
+    let answered = results.answered(plan) > 0;
     if !answered {
         findings.invalid(
             "nothing was answered",
