@@ -25,6 +25,8 @@ pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// How many places in the pattern a message may begin at. A prime, so that every
 /// stride visits all of them; small, so that the pattern stays in cache.
 pub(crate) const PLACES: usize = 65_521;
+/// Bytes at the beginning of a message by which messages of a fanout are told apart.
+pub(crate) const START: usize = 8;
 /// Decimal digits that the histograms keep.
 pub(crate) const DIGITS: u8 = 3;
 /// Lines for each halving of what is above a percentile, where plotters read them: as
@@ -59,8 +61,6 @@ pub(crate) const IDLE_EVERY: Duration = Duration::from_secs(10);
 /// Publishers of a fanout: each has its own part of the pattern's places, of which
 /// some thousands must be left for what is under way.
 pub(crate) const MAX_PUBLISHERS: usize = 16;
-/// Bytes at the beginning of a message by which messages of a fanout are told apart.
-pub(crate) const START: usize = 8;
 /// Pieces that one write to a socket gathers: as many small messages as fill some
 /// segments, and few enough that a list of them is made in no time.
 pub(crate) const GATHER: usize = 256;
