@@ -162,7 +162,7 @@ struct Args {
     /// Write a line for each second, as CSV
     #[arg(long, value_name = "FILE", help_heading = "The report")]
     timeseries: Option<PathBuf>,
-    /// Print one line in place of the table
+    /// Print one line in place of the table, and show nothing meanwhile
     #[arg(short = 'q', long, help_heading = "The report")]
     quiet: bool,
 }
