@@ -15,10 +15,12 @@ use clap::Parser;
 use sealwire::cli::args::{ENVIRONMENT, KeyArgs, usage_error};
 use sealwire::crypto::keys::Identity;
 use sealwire::error::Error;
-use sealwire::limits::Limits;
+use sealwire::limits::{Limits, MAX_PAYLOAD};
 use sealwire::net::rlimit::raise_descriptor_limit;
 
-use crate::limits::{IDLE_EVERY, MAX_ROUNDS};
+use crate::limits::{
+    IDLE_EVERY, MAX_IN_FLIGHT, MAX_PUBLISHERS, MAX_ROUNDS, MAX_THREADS, OTHER_DESCRIPTORS,
+};
 use crate::plan::{Arrival, Kind, Over, Plan, Rate};
 use crate::report::Outputs;
 use crate::server::Service;
@@ -264,7 +266,7 @@ fn plan(typed: &Args, kind: Kind, descriptors: u64) -> Result<Plan, Error> {
         sources: sources(&typed.source_ip)?,
         seed: number("--seed", &typed.seed)?,
     };
-    check::bounds(&plan, descriptors)?;
+    check(&plan, descriptors)?;
     Ok(plan)
 }
 
@@ -320,6 +322,51 @@ fn sources(typed: &[String]) -> Result<Vec<IpAddr>, Error> {
                 .or_else(|_| usage("--source-ip: an IP address is wanted"))
         })
         .collect()
+}
+
+/// Refuses what cannot be run, or would bring the machine down.
+fn check(plan: &Plan, descriptors: u64) -> Result<(), Error> {
+    let limits = Limits::default();
+    if plan.duration.is_zero() {
+        return usage("-d: there is nothing to measure in no time");
+    }
+    if plan.timeout.is_zero() {
+        return usage("--timeout: nothing is answered in no time");
+    }
+    if plan.threads > MAX_THREADS.min(plan.peers) {
+        return usage(format!("-t: at most {MAX_THREADS}, and no more than peers"));
+    }
+    if plan.kind == Kind::Fanout && plan.threads > 1 {
+        return usage("-t: fanout takes one thread: who has had a message is known to it");
+    }
+    check::size(plan)?;
+    let most = descriptors.saturating_sub(OTHER_DESCRIPTORS);
+    if plan.all_peers() as u64 > most {
+        return usage(format!(
+            "-c: at most {most} peers, as this process may open {descriptors} descriptors; \
+             ulimit -Hn is that limit"
+        ));
+    }
+    let chunks = plan.size.div_ceil(MAX_PAYLOAD).max(1);
+    let in_flight = plan.peers.saturating_mul(plan.depth);
+    if in_flight.saturating_mul(chunks) > MAX_IN_FLIGHT {
+        return usage(format!(
+            "-c times -p: at most {MAX_IN_FLIGHT} messages, or 16 KiB of them, under way at once"
+        ));
+    }
+    if plan.senders().saturating_mul(plan.size) > limits.max_assembling {
+        return usage(format!(
+            "-c times -s: at most {} bytes, the most that a server keeps of unfinished messages",
+            limits.max_assembling
+        ));
+    }
+    if plan.kind == Kind::Fanout && (plan.publishers > MAX_PUBLISHERS || plan.size < 8) {
+        return usage(format!(
+            "fanout takes at most {MAX_PUBLISHERS} publishers, and messages of at least 8 bytes, by \
+             which they are told apart"
+        ));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

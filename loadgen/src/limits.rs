@@ -25,8 +25,6 @@ pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// How many places in the pattern a message may begin at. A prime, so that every
 /// stride visits all of them; small, so that the pattern stays in cache.
 pub(crate) const PLACES: usize = 65_521;
-/// Bytes at the beginning of a message by which messages of a fanout are told apart.
-pub(crate) const START: usize = 8;
 /// Decimal digits that the histograms keep.
 pub(crate) const DIGITS: u8 = 3;
 /// Lines for each halving of what is above a percentile, where plotters read them: as

@@ -38,7 +38,6 @@ use self::streams::Streams;
 use self::tls::TlsClient;
 use crate::args::Target;
 use crate::crew::Crew;
-use crate::limits::START;
 use crate::pattern::Pattern;
 use crate::plan::{Over, Plan};
 
@@ -113,9 +112,9 @@ impl Received<'_> {
         same && wanted.is_empty()
     }
 
-    /// Its first bytes, if it has so many.
-    pub(crate) fn start(self) -> Option<[u8; START]> {
-        let mut start = [0; START];
+    /// Its first eight bytes, if it has so many.
+    pub(crate) fn start(self) -> Option<[u8; 8]> {
+        let mut start = [0; 8];
         let mut rest = &mut start[..];
         for part in self.0 {
             let (to, behind) = rest.split_at_mut(part.len().min(rest.len()));

@@ -30,7 +30,7 @@ pub(crate) struct Fanout {
     plan: Plan,
     pattern: Pattern,
     /// Which publisher's which message, modulo [`Self::cycle`], begins so.
-    starts: HashMap<[u8; crate::limits::START], (usize, u64)>,
+    starts: HashMap<[u8; 8], (usize, u64)>,
     publishers: Vec<Publisher>,
     /// Of those that never joined; what was due to them is counted at the end.
     absent: Vec<Pace>,
