@@ -28,15 +28,18 @@ pub(crate) const COMPLETION: Duration =
 pub(crate) const DRAIN: Duration = Duration::from_secs(1);
 /// How long the server that we started may take to leave when it is told so.
 pub(crate) const SERVER_LEAVES: Duration = Duration::from_secs(1);
+/// How often it is looked whether that has ended.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// How many places in the pattern a message may begin at. A prime, so that every
 /// stride visits all of them; small, so that the pattern stays in cache.
 pub(crate) const PLACES: usize = 65_521;
 /// Decimal digits that the histograms keep.
 pub(crate) const DIGITS: u8 = 3;
+/// Lines for each halving of what is above a percentile, where plotters read them: as
+/// many as others of that form have.
+pub(crate) const HDR_STEPS: u32 = 5;
 /// How often a terminal's line is drawn anew.
 pub(crate) const REDRAW: Duration = Duration::from_millis(100);
-/// How often a line is printed where there is no terminal.
-pub(crate) const LINE_EVERY: Duration = Duration::from_secs(1);
 /// Bytes that wait for each peer of a stream: twice what a server reads of a peer
 /// in a tick, so that there is always more.
 pub(crate) const STREAMED: usize = 2 * sealwire::limits::READ_BUDGET;
@@ -52,8 +55,9 @@ pub(crate) const LISTEN: Duration = Duration::from_micros(10);
 pub(crate) const LOOK_TO_BEGIN: Duration = Duration::from_millis(1);
 /// Between the word to begin and the beginning, so that all threads are there.
 pub(crate) const HEAD_START: Duration = Duration::from_millis(20);
-/// Messages of a batch when the cost of sealing is measured, as many as lanes twice
-/// over, and of large ones as many as fit the second-level cache.
+/// The most messages of a batch when the cost of sealing is measured: as many as lanes
+/// twice over, behind which it does not change, and of large ones as many as fit the
+/// second-level cache.
 pub(crate) const COST_BATCH: usize = 64;
 /// Bytes of those.
 pub(crate) const COST_BYTES: usize = 1 << 20;
@@ -113,18 +117,21 @@ pub(crate) const SAMPLES_ABOVE: u64 = 10;
 pub(crate) const ACHIEVED: f64 = 0.99;
 /// By how many messages a schedule of so few that one is more than that may miss:
 /// one at either end of the measured time.
-pub(crate) const AT_THE_ENDS: f64 = 2.0;
+pub(crate) const SLACK_AT_ENDS: f64 = 2.0;
 /// By how many standard deviations chance may explain a difference. Four come
 /// about once in 16,000 runs.
 pub(crate) const CHANCE: f64 = 4.0;
-/// How late the generator itself may be at its 99th percentile: what a scheduler
+/// How late the load tester itself may be at its 99th percentile: what a scheduler
 /// takes now and then, even where there is a processor to spare.
-pub(crate) const LAG: Duration = Duration::from_millis(1);
+pub(crate) const LAG_ALLOWED: Duration = Duration::from_millis(1);
 /// Or this part of the median service time, where that is longer: it changes no
 /// figure that anybody would tell apart.
 pub(crate) const LAG_OF_SERVICE: f64 = 0.1;
-/// That many times later than it may be, and the times are the generator's own.
+/// That many times later than it may be, and the times are its own.
 pub(crate) const LAG_INVALID: f64 = 10.0;
+/// What part of the response time at the same percentile may be the load tester's own
+/// lag, however short that is: with more, it is the greater part of what is told.
+pub(crate) const LAG_OF_RESPONSE: f64 = 0.5;
 /// A thread that runs this part of the time, or would if it had a processor, has no
 /// more to give: the rest is what the system takes for itself.
 pub(crate) const BUSY: f64 = 0.95;

@@ -17,7 +17,7 @@ use sealwire::error::Error;
 use sealwire::limits::CONNECT_DEADLINE;
 use sealwire::time::Time;
 
-use crate::args::Server;
+use crate::args::Target;
 use crate::child::OwnServer;
 use crate::crew::{Attendance, Crew};
 use crate::ending::Ending;
@@ -25,7 +25,7 @@ use crate::limits::{HEAD_START, LISTEN, REDRAW, ROW, ROWS, SERVER_LEAVES, SHORT_
 use crate::pattern::Pattern;
 use crate::plan::{Kind, Plan};
 use crate::progress::{Progress, Standing};
-use crate::results::{CryptoCost, Results, ServerUse, Tally, Usage};
+use crate::results::{Results, ServerUse, Tally, Usage};
 use crate::rows::Rows;
 use crate::sample::Process;
 use crate::schedule::Window;
@@ -45,8 +45,9 @@ use crate::{crypto_cost, wire};
 /// goes wrong once peers have joined is in the results.
 pub(crate) fn run(
     plan: &Plan,
-    server: Option<&Server>,
+    server: Option<&Target>,
     stop: &Arc<AtomicBool>,
+    progress: Progress,
 ) -> Result<Results, Error> {
     // Before a server is started, which could only say the same.
     let kernel = Kernel::chosen()?;
@@ -77,11 +78,11 @@ pub(crate) fn run(
         pattern,
         clock: Clock::start(),
     };
-    let mut run = Run::start(&context, process, stop)?;
+    let mut run = Run::start(&context, process, stop, progress)?;
     let window = run.begin(address)?;
     let done = run.watch(window)?;
-    let crypto = crypto_cost::measure(plan, kernel);
-    let mut results = run.results(address, kernel, crypto, window, done);
+    let mut results = run.results(address, kernel, window, done);
+    results.crypto = crypto_cost::measure(plan, &results);
     results.own_server = own.is_some();
     if results.failed > 0
         && let Some(status) = own.as_mut().and_then(|own| own.ended(SERVER_LEAVES))
@@ -93,8 +94,8 @@ pub(crate) fn run(
 }
 
 /// The first address of the server that takes a connection.
-fn find(server: &Server) -> Result<SocketAddr, Error> {
-    let Server { host, port, .. } = server;
+fn find(server: &Target) -> Result<SocketAddr, Error> {
+    let Target { host, port, .. } = server;
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let addresses = (bare, *port)
         .to_socket_addrs()
@@ -143,10 +144,10 @@ impl<'a> Run<'a> {
         context: &wire::Context<'a>,
         process: Option<Process>,
         stop: &Arc<AtomicBool>,
+        mut progress: Progress,
     ) -> Result<Self, Error> {
         let (plan, clock) = (context.plan, context.clock);
         let ending = Arc::new(Ending::new(plan.threads, stop));
-        let mut progress = Progress::new();
         progress.phase("joining");
         let empty = process.as_ref().and_then(Process::usage);
         let began = clock.now();
@@ -288,7 +289,6 @@ impl<'a> Run<'a> {
         self,
         address: SocketAddr,
         kernel: Kernel,
-        crypto: Option<CryptoCost>,
         window: Window,
         done: Vec<Done>,
     ) -> Results {
@@ -322,7 +322,7 @@ impl<'a> Run<'a> {
             rows: self.rows.finish(&self.looks),
             threads,
             server,
-            crypto,
+            crypto: None,
             joined: attendance.joined,
             complete: attendance.complete,
             failed: attendance.failed,

@@ -41,7 +41,7 @@ use self::sealed::Sealed;
 use self::streams::Streams;
 #[cfg(feature = "tls")]
 use self::tls::TlsClient;
-use crate::args::Server;
+use crate::args::Target;
 use crate::crew::Crew;
 use crate::pattern::Pattern;
 use crate::plan::{Over, Plan};
@@ -49,7 +49,7 @@ use crate::plan::{Over, Plan};
 /// What a wire is made of.
 pub(crate) struct Context<'a> {
     pub(crate) plan: &'a Plan,
-    pub(crate) server: &'a Server,
+    pub(crate) server: &'a Target,
     pub(crate) address: SocketAddr,
     pub(crate) kernel: Kernel,
     pub(crate) pattern: Pattern,

@@ -58,7 +58,7 @@ impl Sealed {
     /// No connection yet.
     pub(crate) fn new(context: &Context<'_>, crew: Crew) -> io::Result<Self> {
         let setup = Setup {
-            identity: Some(Arc::new(context.server.identity.clone())),
+            identity: context.server.identity.clone().map(Arc::new),
             classic: None,
             kernel: context.kernel,
             limits: unlimited(),
