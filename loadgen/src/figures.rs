@@ -24,11 +24,6 @@ impl Results {
         plan.rate.map(|rate| rate.mean_until(part.min(1.0)))
     }
 
-    /// It ended before its time, and the user did not want it to.
-    pub(crate) fn ended_early(&self, plan: &Plan) -> bool {
-        !self.interrupted && self.took < plan.duration
-    }
-
     pub(crate) fn messages_per_second(&self, plan: &Plan) -> f64 {
         self.answered(plan) as f64 / seconds(self.took)
     }

@@ -265,6 +265,7 @@ mod tests {
                 }
                 tally.under_way = u128::from(messages) * 100_000;
                 results.interrupted = interrupted;
+                results.ended_early = !interrupted;
             })
         };
         let ramp = Rate {

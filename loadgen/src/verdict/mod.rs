@@ -92,7 +92,7 @@ fn circumstances(plan: &Plan, results: &Results, here: &Environment, findings: &
     if results.interrupted {
         findings.suspect("it was interrupted", "it was interrupted");
     }
-    if results.ended_early(plan) {
+    if results.ended_early {
         let (took, planned) = (results.took.as_secs_f64(), plan.duration.as_secs_f64());
         let text = format!("it ended after {took:.2} s of {planned} s: no peer was left");
         findings.suspect("it ended early", text);
