@@ -3,7 +3,8 @@
 //! Refusals are one line in our words, name the option, and show no value: it
 //! may be a key that went astray. Opens no socket. Read next: [`crate::plan`].
 
-mod server;
+mod check;
+mod target;
 
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -30,6 +31,10 @@ use crate::units::{count, number, rate, size, time, usage};
 pub(crate) const SERVE: &str = "serve";
 /// The workload that runs another one over every transport.
 const COMPARE: &str = "compare";
+
+/// What is not typed: the rounds of a comparison; how long to load before measuring.
+const ROUNDS: usize = 7;
+const WARMUP: Duration = Duration::from_secs(1);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -61,7 +66,7 @@ pub(crate) enum Command {
 pub(crate) struct Config {
     pub(crate) plan: Plan,
     /// The server; without one we start our own.
-    pub(crate) to: Option<Server>,
+    pub(crate) to: Option<Target>,
     pub(crate) slos: Vec<Slo>,
     /// Figures that are not valid are an error.
     pub(crate) strict: bool,
@@ -71,10 +76,11 @@ pub(crate) struct Config {
 }
 
 /// A server that runs.
-pub(crate) struct Server {
+pub(crate) struct Target {
     pub(crate) host: String,
     pub(crate) port: u16,
-    pub(crate) identity: Identity,
+    /// Its keys, if it seals.
+    pub(crate) identity: Option<Identity>,
     /// Its process, if it is on this machine and is to be looked at.
     pub(crate) pid: Option<u32>,
     /// Its certificate, if it speaks TLS.
@@ -106,9 +112,9 @@ struct Args {
     /// How many peers; for fanout, how many that receive
     #[arg(short = 'c', long, default_value = "64", help_heading = "The load")]
     peers: String,
-    /// Peers that send, for fanout
-    #[arg(long, default_value = "1", help_heading = "The load")]
-    publishers: String,
+    /// Peers that send, for fanout [default: 1]
+    #[arg(long, help_heading = "The load")]
+    publishers: Option<String>,
     /// Bytes of each message, with k or m
     #[arg(short = 's', long, default_value = "64", help_heading = "The load")]
     size: String,
@@ -119,9 +125,9 @@ struct Args {
     /// from A to B [default: the next message as soon as one is answered]
     #[arg(short = 'r', long, help_heading = "The load")]
     rate: Option<String>,
-    /// How those are spread in time: constant or poisson
-    #[arg(long, default_value = "constant", help_heading = "The load")]
-    arrival: String,
+    /// How those are spread in time: constant or poisson [default: constant]
+    #[arg(long, help_heading = "The load")]
+    arrival: Option<String>,
     /// Where random times start
     #[arg(long, default_value = "1", help_heading = "The load")]
     seed: String,
@@ -131,18 +137,18 @@ struct Args {
     /// How long to measure, in s or ms
     #[arg(short = 'd', long, default_value = "5s", help_heading = "The load")]
     duration: String,
-    /// How long to load before that, in s or ms
-    #[arg(short = 'w', long, default_value = "1s", help_heading = "The load")]
-    warmup: String,
+    /// How long to load before that, in s or ms; a sink has no such time [default: 1s]
+    #[arg(short = 'w', long, help_heading = "The load")]
+    warmup: Option<String>,
     /// Threads that load
     #[arg(short = 't', long, default_value = "1", help_heading = "The load")]
     threads: String,
     /// Address to connect from; repeat it for more than 28,000 peers
     #[arg(long, value_name = "IP", help_heading = "The load")]
     source_ip: Vec<String>,
-    /// Times that each transport is run, for compare
-    #[arg(long, default_value = "7", help_heading = "The load")]
-    rounds: String,
+    /// Times that each transport is run, for compare [default: 7]
+    #[arg(long, help_heading = "The load")]
+    rounds: Option<String>,
     /// What response times must be, such as 'p99<5ms'
     #[arg(long, value_name = "BOUND", help_heading = "The report")]
     slo: Vec<String>,
@@ -158,7 +164,7 @@ struct Args {
     /// Write a line for each second, as CSV
     #[arg(long, value_name = "FILE", help_heading = "The report")]
     timeseries: Option<PathBuf>,
-    /// Print one line in place of the table
+    /// Print one line in place of the table, and show nothing meanwhile
     #[arg(short = 'q', long, help_heading = "The report")]
     quiet: bool,
 }
@@ -191,11 +197,12 @@ pub(crate) fn parse(
         [word] => (kind(word)?, false),
         _ => return usage("a word belongs to no option (see --help)"),
     };
+    check::fits(&typed, kind, compares)?;
     let plan = plan(&typed, kind, raise_descriptor_limit())?;
     if compares {
-        check_comparison(&typed, &plan)?;
+        check::comparison(&typed, &plan)?;
     }
-    let (to, warnings) = server::find(&typed, env)?.unzip();
+    let (to, warnings) = target::find(&typed, plan.over, env)?.unzip();
     let mut slos = Vec::new();
     for text in &typed.slo {
         slos.extend(Slo::parse(text)?);
@@ -216,7 +223,7 @@ pub(crate) fn parse(
     if !compares {
         return Ok(Command::Run(config));
     }
-    match count("--rounds", &typed.rounds)? {
+    match or("--rounds", typed.rounds.as_deref(), ROUNDS, count)? {
         rounds if rounds <= MAX_ROUNDS => Ok(Command::Compare(config, rounds)),
         _ => usage(format!("--rounds: at most {MAX_ROUNDS}")),
     }
@@ -225,7 +232,10 @@ pub(crate) fn parse(
 fn kind(word: &str) -> Result<Kind, Error> {
     let found = Kind::ALL.into_iter().find(|kind| kind.name() == word);
     found.map_or_else(
-        || usage("no such workload; there are echo, sink, fanout, churn, idle and compare"),
+        || {
+            let names = Kind::ALL.map(Kind::name).join(", ");
+            usage(format!("no such workload; there are {names} and {COMPARE}"))
+        },
         Ok,
     )
 }
@@ -235,20 +245,21 @@ fn plan(typed: &Args, kind: Kind, descriptors: u64) -> Result<Plan, Error> {
         kind,
         over: typed.over.as_deref().map_or(Ok(Over::Sealed), over)?,
         peers: count("-c", &typed.peers)?,
-        publishers: count("--publishers", &typed.publishers)?,
+        publishers: or("--publishers", typed.publishers.as_deref(), 1, count)?,
         size: size("-s", &typed.size, Limits::default().max_message)?,
         depth: count("-p", &typed.depth)?,
         rate: pace(typed, kind)?,
-        arrival: match typed.arrival.as_str() {
-            "constant" => Arrival::Constant,
-            "poisson" => Arrival::Poisson,
-            _ => return usage("--arrival: constant or poisson"),
-        },
+        arrival: or(
+            "--arrival",
+            typed.arrival.as_deref(),
+            Arrival::Constant,
+            arrival,
+        )?,
         duration: time("-d", &typed.duration)?,
         warmup: match kind {
             // What is confirmed at the end is confirmed from the beginning.
             Kind::Sink => Duration::ZERO,
-            _ => time("-w", &typed.warmup)?,
+            _ => or("-w", typed.warmup.as_deref(), WARMUP, time)?,
         },
         timeout: time("--timeout", &typed.timeout)?,
         threads: count("-t", &typed.threads)?,
@@ -257,6 +268,27 @@ fn plan(typed: &Args, kind: Kind, descriptors: u64) -> Result<Plan, Error> {
     };
     check(&plan, descriptors)?;
     Ok(plan)
+}
+
+/// What was typed for an option, as `read` makes it out, or `default`.
+fn or<T>(
+    option: &str,
+    typed: Option<&str>,
+    default: T,
+    read: impl Fn(&str, &str) -> Result<T, Error>,
+) -> Result<T, Error> {
+    typed.map_or(Ok(default), |typed| read(option, typed))
+}
+
+fn arrival(option: &str, word: &str) -> Result<Arrival, Error> {
+    let found = Arrival::ALL.into_iter().find(|one| one.name() == word);
+    found.map_or_else(
+        || {
+            let names = Arrival::ALL.map(Arrival::name).join(", ");
+            usage(format!("{option}: one of {names} is wanted"))
+        },
+        Ok,
+    )
 }
 
 fn over(word: &str) -> Result<Over, Error> {
@@ -273,11 +305,10 @@ fn over(word: &str) -> Result<Over, Error> {
 /// The rate that was asked for, or that idle peers have.
 fn pace(typed: &Args, kind: Kind) -> Result<Option<Rate>, Error> {
     match (&typed.rate, kind) {
-        (Some(_), Kind::Sink) => usage("-r: a sink takes what it can; it has no rate"),
         (Some(text), _) => rate("-r", text).map(Some),
         (None, Kind::Idle) => {
             let all = count("-c", &typed.peers)? as f64 / IDLE_EVERY.as_secs_f64();
-            Ok(Some(Rate { from: all, to: all }))
+            Ok(Some(Rate::steady(all)))
         }
         (None, _) => Ok(None),
     }
@@ -291,35 +322,6 @@ fn sources(typed: &[String]) -> Result<Vec<IpAddr>, Error> {
                 .or_else(|_| usage("--source-ip: an IP address is wanted"))
         })
         .collect()
-}
-
-/// Refuses what a comparison has no use for, and what one of its transports cannot do.
-fn check_comparison(typed: &Args, plan: &Plan) -> Result<(), Error> {
-    for (option, is_there) in [
-        ("--to", typed.to.is_some()),
-        ("--over", typed.over.is_some()),
-        ("--slo", !typed.slo.is_empty()),
-        ("--hdr", typed.hdr.is_some()),
-        ("--timeseries", typed.timeseries.is_some()),
-        ("-q", typed.quiet),
-    ] {
-        if is_there {
-            return usage(format!("{option} does not go with compare"));
-        }
-    }
-    let plain = Plan {
-        over: Over::Plain,
-        ..plan.clone()
-    };
-    check_size(&plain)
-}
-
-/// Refuses messages that nothing would tell apart.
-fn check_size(plan: &Plan) -> Result<(), Error> {
-    if plan.over != Over::Sealed && plan.size == 0 {
-        return usage("-s: an empty message is none where nothing tells messages apart");
-    }
-    Ok(())
 }
 
 /// Refuses what cannot be run, or would bring the machine down.
@@ -337,7 +339,7 @@ fn check(plan: &Plan, descriptors: u64) -> Result<(), Error> {
     if plan.kind == Kind::Fanout && plan.threads > 1 {
         return usage("-t: fanout takes one thread: who has had a message is known to it");
     }
-    check_size(plan)?;
+    check::size(plan)?;
     let most = descriptors.saturating_sub(OTHER_DESCRIPTORS);
     if plan.all_peers() as u64 > most {
         return usage(format!(

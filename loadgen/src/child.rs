@@ -18,16 +18,13 @@ use sealwire::crypto::secret::{Secret, SecretPair};
 use sealwire::error::Error;
 use zeroize::Zeroizing;
 
-use crate::args::{SERVE, Server};
-use crate::limits::SERVER_LEAVES;
+use crate::args::{SERVE, Target};
+use crate::limits::{LOOK_EVERY, SERVER_LEAVES};
 #[cfg(feature = "tls")]
 use crate::server::CERTIFICATE;
 use crate::server::{LOOPBACK, Service};
 #[cfg(feature = "tls")]
 use crate::wire::certificate::Certificate;
-
-/// How often to look whether a process has ended.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// A server that leaves when this is dropped, and is waited for.
 #[derive(Debug)]
@@ -36,7 +33,7 @@ pub(crate) struct OwnServer(Child);
 impl OwnServer {
     /// Starts a server on loopback that serves as `service` says, and says where it
     /// is; it serves when this returns.
-    pub(crate) fn start(service: Service) -> Result<(Self, Server), Error> {
+    pub(crate) fn start(service: Service) -> Result<(Self, Target), Error> {
         let pair = SecretPair {
             confkey: random()?,
             authkey: random()?,
@@ -67,10 +64,10 @@ impl OwnServer {
             .spawn()
             .map_err(|error| failed(&error))?;
         let mut own = Self(child);
-        let server = Server {
+        let server = Target {
             host: LOOPBACK.into(),
             port: own.read_port()?,
-            identity: Identity::new(&pair).expect("both are 32 bytes"),
+            identity: Some(Identity::new(&pair).expect("both are 32 bytes")),
             pid: Some(own.0.id()),
             #[cfg(feature = "tls")]
             certificate: certificate.map(|certificate| certificate.public),

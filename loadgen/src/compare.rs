@@ -1,21 +1,22 @@
 //! The same load over every transport, in turns: what protection costs.
 //!
 //! A machine's speed changes from one minute to the next, so a round runs every
-//! transport once, each round beginning with another one; ratios are taken within a round, and what is told is the median
-//! over rounds, with the least and the most. Each run has a server of its own.
+//! transport once; ratios are taken within a round, and what is told is the median
+//! over rounds, with the least and the most. Each run has a server of its own. What
+//! is told of it is in [`crate::report::comparison`].
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use sealwire::crypto::kernel::Kernel;
 use sealwire::error::Error;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::environment::Environment;
 use crate::plan::{Kind, Over, Plan};
-use crate::report::{self, Outputs, headline, json};
+use crate::progress::Progress;
+use crate::report::{Report, json};
 use crate::results::Results;
 use crate::run;
 use crate::times::Quantile;
@@ -23,7 +24,7 @@ use crate::verdict::{self, Grade};
 
 /// What is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Figure {
+pub(crate) enum Figure {
     Throughput,
     ServerCpu,
     P99,
@@ -31,10 +32,10 @@ enum Figure {
 }
 
 impl Figure {
-    const ALL: [Self; 4] = [Self::Throughput, Self::ServerCpu, Self::P99, Self::Memory];
+    pub(crate) const ALL: [Self; 4] = [Self::Throughput, Self::ServerCpu, Self::P99, Self::Memory];
 
     /// In the table, and in JSON.
-    fn names(self, plan: &Plan) -> (&'static str, &'static str) {
+    pub(crate) fn names(self, plan: &Plan) -> (&'static str, &'static str) {
         match (self, plan.kind) {
             (Self::Throughput, Kind::Churn) => ("connections/s", "connections_per_second"),
             (Self::ServerCpu, Kind::Churn) => ("server us/conn", "server_cpu_us_per_connection"),
@@ -64,174 +65,203 @@ impl Figure {
 }
 
 /// One run's figures, in the order of [`Figure::ALL`].
-type Run = [Option<f64>; Figure::ALL.len()];
+type Figures = [Option<f64>; Figure::ALL.len()];
 
 /// What came of a transport.
 #[derive(Debug)]
-struct Transport {
-    over: Over,
-    /// Round by round.
-    runs: Vec<Run>,
-    /// The worst of any run, and why.
-    grade: Grade,
-    reasons: BTreeMap<String, usize>,
-    /// In some run the generator had no more to give.
-    at_least: bool,
+pub(crate) struct Transport {
+    pub(crate) over: Over,
+    /// Round by round; `None` where it could not be run.
+    runs: Vec<Option<Figures>>,
+    /// The worst of any run, and which rules were broken in how many.
+    pub(crate) grade: Grade,
+    pub(crate) rules: BTreeMap<&'static str, usize>,
+    /// What went wrong in runs, and how many times; and what kept runs from being.
+    pub(crate) errors: BTreeMap<String, u64>,
+    pub(crate) failures: BTreeMap<String, usize>,
+    /// In some run the load tester had no more to give.
+    pub(crate) at_least: bool,
 }
 
 /// What came of it.
 #[derive(Debug)]
 pub(crate) struct Comparison {
-    plan: Plan,
-    rounds: usize,
-    transports: Vec<Transport>,
+    pub(crate) plan: Plan,
+    pub(crate) rounds: usize,
+    /// What seals and opens, on both sides.
+    pub(crate) kernel: Kernel,
+    pub(crate) transports: Vec<Transport>,
+    /// All that there is to tell of each run, as JSON, in the order of time.
+    pub(crate) runs: Vec<Value>,
     /// Something was wrong or lost.
-    faults: bool,
+    pub(crate) faults: bool,
     /// The user ended it before all rounds were over.
-    interrupted: bool,
+    pub(crate) interrupted: bool,
 }
 
-/// Least, median, most.
-struct Spread([f64; 3]);
+/// Least, median, most; and of how many rounds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Spread {
+    pub(crate) least: f64,
+    pub(crate) median: f64,
+    pub(crate) most: f64,
+    pub(crate) rounds: usize,
+}
 
 impl Spread {
     fn of(mut values: Vec<f64>) -> Option<Self> {
         values.sort_unstable_by(f64::total_cmp);
         let (least, most) = (*values.first()?, *values.last()?);
         let middle = [(values.len() - 1) / 2, values.len() / 2];
-        let median = middle.map(|at| values[at]).iter().sum::<f64>() / 2.0;
-        Some(Self([least, median, most]))
-    }
-
-    fn json(&self) -> Value {
-        let [least, median, most] = self.0;
-        json!({ "least": least, "median": median, "most": most })
+        Some(Self {
+            least,
+            median: middle.map(|at| values[at]).iter().sum::<f64>() / 2.0,
+            most,
+            rounds: values.len(),
+        })
     }
 }
 
 /// Runs `plan` over every transport, `rounds` times, or until `stop`.
+///
+/// # Errors
+///
+/// What kept so many runs from being made that fewer than two of a transport are left.
 pub(crate) fn compare(
     plan: &Plan,
     rounds: usize,
     environment: &Environment,
     stop: &Arc<AtomicBool>,
 ) -> Result<Comparison, Error> {
-    let mut comparison = Comparison::new(plan, rounds);
+    // What is no kernel is refused before anything is run.
+    let mut comparison = Comparison::new(plan, rounds, Kernel::chosen()?);
     for round in 0..rounds {
-        for turn in 0..Over::ALL.len() {
-            // What follows another run finds the machine as that left it.
-            let index = (round + turn) % Over::ALL.len();
+        for index in order(round, Over::ALL.len()) {
             let over = Over::ALL[index];
             let plan = Plan {
                 over,
                 ..plan.clone()
             };
-            eprintln!("loadgen: round {} of {rounds}, {}", round + 1, over.name());
-            let results = run::run(&plan, None, stop)?;
+            let title = format!("round {} of {rounds}, {}, ", round + 1, over.name());
+            let outcome = run::run(&plan, None, stop, Progress::new(title, false));
             if stop.load(Ordering::Relaxed) {
                 comparison.interrupted = true;
                 return Ok(comparison);
             }
-            comparison.note(index, &plan, &results, environment);
+            match outcome {
+                Ok(results) => comparison.note(index, &plan, &results, environment),
+                Err(error) => comparison.failed(index, error)?,
+            }
         }
     }
     Ok(comparison)
 }
 
+/// In which order the transports are run in a round. What follows another run finds
+/// the machine as that left it, so it is not always the same one: each is first in
+/// turn, and every other round goes backwards.
+fn order(round: usize, transports: usize) -> Vec<usize> {
+    let mut order: Vec<_> = (0..transports).collect();
+    order.rotate_left(round / 2 % transports);
+    if round % 2 == 1 {
+        order.reverse();
+    }
+    order
+}
+
 impl Transport {
-    fn figure(&self, figure: Figure) -> Option<Spread> {
-        let values = self.runs.iter();
-        Spread::of(values.filter_map(|run| run[figure as usize]).collect())
+    fn new(over: Over) -> Self {
+        Self {
+            over,
+            runs: Vec::new(),
+            grade: Grade::Valid,
+            rules: BTreeMap::new(),
+            errors: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            at_least: false,
+        }
+    }
+
+    /// How many runs there are.
+    pub(crate) fn count(&self) -> usize {
+        self.runs.iter().flatten().count()
+    }
+
+    pub(crate) fn figure(&self, figure: Figure) -> Option<Spread> {
+        let runs = self.runs.iter().flatten();
+        Spread::of(runs.filter_map(|run| run[figure as usize]).collect())
     }
 
     /// This one's by another's, round by round.
-    fn ratio(&self, to: &Self, figure: Figure) -> Option<Spread> {
+    pub(crate) fn ratio(&self, to: &Self, figure: Figure) -> Option<Spread> {
         let rounds = self.runs.iter().zip(&to.runs);
-        let of = |(ours, theirs): (&Run, &Run)| {
-            let ratio = ours[figure as usize]? / theirs[figure as usize]?;
+        let of = |(ours, theirs): (&Option<Figures>, &Option<Figures>)| {
+            let ratio = (*ours)?[figure as usize]? / (*theirs)?[figure as usize]?;
             ratio.is_finite().then_some(ratio)
         };
         Spread::of(rounds.filter_map(of).collect())
     }
-
-    fn row(&self) -> String {
-        let name = format!("{} ({} runs)", self.over.name(), self.runs.len());
-        let mut row = format!("{name:18}");
-        for figure in Figure::ALL {
-            let at_least = match figure {
-                Figure::Throughput if self.at_least => "at least ",
-                _ => "",
-            };
-            let cell = match self.figure(figure) {
-                Some(Spread([_, median, _])) => format!("{at_least}{}", number(median)),
-                None => "-".into(),
-            };
-            // Writing to a String does not fail.
-            let _ = write!(row, "{cell:>24}");
-        }
-        if !self.runs.is_empty() {
-            let _ = write!(row, "  {}", self.grade.name());
-        }
-        row + "\n"
-    }
-
-    fn json(&self, plan: &Plan) -> Value {
-        let mut value = named(plan, |figure| self.figure(figure));
-        value["runs"] = self.runs.len().into();
-        value["verdict"] = match self.runs.is_empty() {
-            true => Value::Null,
-            false => self.grade.name().into(),
-        };
-        value["at_least"] = self.at_least.into();
-        value
-    }
-}
-
-/// An object with the spread of every figure.
-fn named(plan: &Plan, spread: impl Fn(Figure) -> Option<Spread>) -> Value {
-    let one = |figure: Figure| {
-        let spread = spread(figure).map(|spread| spread.json());
-        (figure.names(plan).1.to_owned(), spread.into())
-    };
-    Value::Object(Figure::ALL.into_iter().map(one).collect())
 }
 
 impl Comparison {
-    fn new(plan: &Plan, rounds: usize) -> Self {
-        let transports = Over::ALL.iter().map(|&over| Transport {
-            over,
-            runs: Vec::new(),
-            grade: Grade::Valid,
-            reasons: BTreeMap::new(),
-            at_least: false,
-        });
+    pub(crate) fn new(plan: &Plan, rounds: usize, kernel: Kernel) -> Self {
+        let transports = Over::ALL.iter().map(|&over| Transport::new(over));
         Self {
             plan: plan.clone(),
             rounds,
+            kernel,
             transports: transports.collect(),
+            runs: Vec::new(),
             faults: false,
             interrupted: false,
         }
     }
 
-    fn note(&mut self, index: usize, plan: &Plan, results: &Results, environment: &Environment) {
+    /// A run of one of the transports.
+    pub(crate) fn note(
+        &mut self,
+        index: usize,
+        plan: &Plan,
+        results: &Results,
+        environment: &Environment,
+    ) {
         let verdict = verdict::judge(plan, results, &[], environment);
         let transport = &mut self.transports[index];
-        let run = Figure::ALL.map(|figure| figure.of(plan, results));
-        transport.runs.push(run);
+        let mut run = json::value(&Report {
+            plan,
+            results,
+            environment,
+            slos: &[],
+            verdict: &verdict,
+        });
+        run["round"] = (transport.runs.len() + 1).into();
+        self.runs.push(run);
+        let figures = Figure::ALL.map(|figure| figure.of(plan, results));
+        transport.runs.push(Some(figures));
         transport.grade = transport.grade.max(verdict.grade);
         for reason in verdict.reasons {
-            // Its figures are those of one run.
-            let figures = reason.find(|c: char| c.is_ascii_digit() || "+-".contains(c));
-            let kind = reason[..figures.unwrap_or(reason.len())].trim_end_matches(" by ");
-            *transport.reasons.entry(kind.trim_end().into()).or_default() += 1;
+            *transport.rules.entry(reason.rule).or_default() += 1;
+        }
+        for (why, count) in &results.errors {
+            *transport.errors.entry(why.clone()).or_default() += count;
         }
         transport.at_least |= verdict.at_least;
-        self.faults |= report::found_faults(results);
+        self.faults |= results.found_faults();
+    }
+
+    /// A run could not be made. The others count, if enough of them are left.
+    fn failed(&mut self, index: usize, error: Error) -> Result<(), Error> {
+        let transport = &mut self.transports[index];
+        transport.runs.push(None);
+        *transport.failures.entry(error.to_string()).or_default() += 1;
+        match self.rounds - transport.failures.values().sum::<usize>() {
+            0 | 1 => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Ours, and each of those that it is compared with.
-    fn pairs(&self) -> impl Iterator<Item = (&Transport, &Transport)> {
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&Transport, &Transport)> {
         let is_ours = |transport: &&Transport| transport.over == Over::Sealed;
         let ours = self.transports.iter().find(is_ours);
         let others = self.transports.iter().filter(move |one| !is_ours(one));
@@ -240,129 +270,14 @@ impl Comparison {
     }
 
     /// The worst of all, and no more than suspect if it is not whole.
-    fn grade(&self) -> Grade {
-        let grades = self.transports.iter().map(|transport| transport.grade);
-        let whole = match self.interrupted {
+    pub(crate) fn grade(&self) -> Grade {
+        let mut all = self.transports.iter();
+        let whole = match self.interrupted || all.any(|one| !one.failures.is_empty()) {
             true => Grade::Suspect,
             false => Grade::Valid,
         };
+        let grades = self.transports.iter().map(|transport| transport.grade);
         grades.fold(whole, Grade::max)
-    }
-
-    /// What there is to say about the figures, one line each.
-    fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
-        if self.interrupted {
-            let least = self.transports.iter().map(|one| one.runs.len()).min();
-            notes.push(format!(
-                "it was interrupted: {} of {} rounds are whole",
-                least.unwrap_or(0),
-                self.rounds
-            ));
-        }
-        let bound = self.transports.iter().filter(|one| one.at_least);
-        let bound: Vec<_> = bound.map(|one| one.over.name()).collect();
-        if !bound.is_empty() {
-            notes.push(format!(
-                "the generator was the bound of {}: ratios of throughput with it are not the servers'",
-                bound.join(", ")
-            ));
-        }
-        for transport in &self.transports {
-            let name = transport.over.name();
-            let reasons = transport.reasons.iter();
-            notes.extend(reasons.map(|(why, runs)| format!("{name}, {runs} runs: {why}")));
-        }
-        notes
-    }
-
-    /// Tells it: on stdout, and as JSON where that is wanted.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Local`] if one of them cannot be written.
-    pub(crate) fn emit(&self, environment: &Environment, outputs: &Outputs) -> Result<(), Error> {
-        let json = format!("{:#}\n", self.json(environment));
-        let text = match &outputs.json {
-            Some(file) if file == Path::new("-") => json,
-            Some(file) => {
-                report::write(Some(file), || json)?;
-                self.table(environment)
-            }
-            None => self.table(environment),
-        };
-        report::write_to(&mut std::io::stdout(), &text)
-    }
-
-    /// What the program leaves with.
-    pub(crate) fn exit_code(&self, strict: bool) -> u8 {
-        match (self.faults, self.grade()) {
-            (true, _) => report::FOUND_FAULTS,
-            (false, Grade::Suspect | Grade::Invalid) if strict => report::NOT_VALID,
-            _ => 0,
-        }
-    }
-
-    fn table(&self, environment: &Environment) -> String {
-        let mut text = headline::of_comparison(&self.plan, environment);
-        let _ = write!(text, "\n{:18}", "medians");
-        for figure in Figure::ALL {
-            // Writing to a String does not fail.
-            let _ = write!(text, "{:>24}", figure.names(&self.plan).0);
-        }
-        text.push('\n');
-        for transport in &self.transports {
-            text += &transport.row();
-        }
-        for (ours, other) in self.pairs() {
-            let name = format!("{} / {}", ours.over.name(), other.over.name());
-            let _ = write!(text, "{name:18}");
-            for figure in Figure::ALL {
-                let cell = match ours.ratio(other, figure) {
-                    Some(Spread([least, median, most])) => {
-                        format!("{median:.3} ({least:.2} to {most:.2})")
-                    }
-                    None => "-".into(),
-                };
-                let _ = write!(text, "{cell:>24}");
-            }
-            text.push('\n');
-        }
-        for note in self.notes() {
-            let _ = writeln!(text, "note: {note}");
-        }
-        let _ = writeln!(text, "\n{}", self.grade().name());
-        text
-    }
-
-    fn json(&self, environment: &Environment) -> Value {
-        let transports = self.transports.iter();
-        let transports = transports.map(|one| (one.over.name().to_owned(), one.json(&self.plan)));
-        let ratios = self.pairs().map(|(ours, other)| {
-            let name = format!("{}_by_{}", ours.over.name(), other.over.name());
-            (name, named(&self.plan, |figure| ours.ratio(other, figure)))
-        });
-        json!({
-            "format": json::FORMAT,
-            "environment": json::of_environment(environment),
-            "plan": json::of_plan(&self.plan),
-            "rounds": self.rounds,
-            "interrupted": self.interrupted,
-            "verdict": self.grade().name(),
-            "transports": Value::Object(transports.collect()),
-            "ratios": Value::Object(ratios.collect()),
-            "notes": self.notes(),
-        })
-    }
-}
-
-/// With three digits that mean something, or all there are before the point.
-fn number(value: f64) -> String {
-    match value {
-        ..10.0 => format!("{value:.3}"),
-        ..100.0 => format!("{value:.2}"),
-        ..1000.0 => format!("{value:.1}"),
-        _ => format!("{value:.0}"),
     }
 }
 

@@ -7,6 +7,7 @@ use hdrhistogram::Histogram;
 use sealwire::endpoint::transport::PeerId;
 use sealwire::time::Time;
 
+use crate::meter::Meter;
 use crate::times;
 use crate::wire::{Link, Received};
 use crate::workload::Workload;
@@ -52,8 +53,10 @@ pub(crate) struct Crew {
     /// From connecting to joined, in nanoseconds; and when the last one joined.
     handshakes: Histogram<u64>,
     last_joined: Time,
-    /// The next turn tells all peers that nothing follows.
-    finishing: bool,
+    /// All peers are told that nothing follows: those that are there with the next
+    /// turn, and who joins later at once.
+    finished: bool,
+    told: bool,
 }
 
 impl Crew {
@@ -66,7 +69,8 @@ impl Crew {
             present: HashSet::new(),
             handshakes: times::histogram(),
             last_joined: Time::ZERO,
-            finishing: false,
+            finished: false,
+            told: false,
         }
     }
 
@@ -75,6 +79,11 @@ impl Crew {
     /// What they do.
     pub(crate) fn workload(&mut self) -> &mut dyn Workload {
         &mut *self.workload
+    }
+
+    /// What they measure with.
+    pub(crate) fn meter(&mut self) -> &mut Meter {
+        self.workload.meter()
     }
 
     /// What has come of them so far.
@@ -92,21 +101,34 @@ impl Crew {
         self.connecting.len()
     }
 
+    /// How many have not left.
+    pub(crate) fn remain(&self) -> usize {
+        self.present.len() + self.connecting.len()
+    }
+
+    /// Forgets those that have left.
+    pub(crate) fn forget(&mut self) {
+        self.attendance = Attendance::default();
+        self.handshakes.reset();
+    }
+
     /// `peer` begins to connect.
     pub(crate) fn begin(&mut self, now: Time, peer: PeerId) {
         self.connecting.insert(peer, now);
         self.workload.connecting(now, peer);
     }
 
-    /// Tells all peers with the next turn that nothing more follows.
+    /// Tells all peers with the next turn that nothing more follows, and all that join
+    /// from now on.
     pub(crate) fn finish(&mut self) {
-        self.finishing = true;
+        self.finished = true;
     }
 
-    /// Gives up on those that are still there.
+    /// Gives up on those that are still there, or on their way.
     pub(crate) fn give_up(&mut self, now: Time) {
-        let present: Vec<_> = self.present.iter().copied().collect();
-        for peer in present {
+        let connecting = self.connecting.keys();
+        let all: Vec<_> = self.present.iter().chain(connecting).copied().collect();
+        for peer in all {
             self.left(now, peer, Err("not complete in time".into()));
         }
     }
@@ -134,6 +156,9 @@ impl Crew {
         self.attendance.joined += 1;
         self.present.insert(peer);
         self.workload.joined(link, peer);
+        if self.told {
+            link.finish(peer);
+        }
     }
 
     /// `peer` said `message`; [`go_on`](Self::go_on) is called next.
@@ -162,7 +187,8 @@ impl Crew {
     /// Called once in every turn, behind what came in.
     pub(crate) fn turn(&mut self, link: &mut dyn Link) {
         self.workload.turn(link);
-        if std::mem::take(&mut self.finishing) {
+        if self.finished && !self.told {
+            self.told = true;
             for &peer in &self.present {
                 link.finish(peer);
             }

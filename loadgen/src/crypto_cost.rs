@@ -1,6 +1,7 @@
-//! What it costs to seal and to open a message of a run's size: measured here, with
-//! the batches that a busy server has, so that a report can say which part of the
-//! server's time that is.
+//! What it costs to seal and to open a message of a run's size: measured here, in
+//! batches such as the server had in the run, so that a report can say which part of
+//! the server's time that is. One by one they cost several times as much as many at
+//! once.
 
 use std::time::{Duration, Instant};
 
@@ -11,23 +12,18 @@ use sealwire::limits::{BLOCK, MAX_PAYLOAD, TAG};
 use sealwire::span::{Area, Span};
 
 use crate::limits::{COST_BATCH, COST_BYTES, COST_ROUNDS};
-use crate::plan::{Over, Plan};
-use crate::results::CryptoCost;
+use crate::plan::Plan;
+use crate::results::{Cost, CryptoCost, Results};
 
-/// The medians of some rounds, for `plan`'s messages; `None` if it seals nothing.
-pub(crate) fn measure(plan: &Plan, kernel: Kernel) -> Option<CryptoCost> {
-    if plan.over != Over::Sealed {
-        return None;
-    }
-    let mut bench = Bench::new(plan.size, kernel);
-    let mut rounds: Vec<_> = (0..COST_ROUNDS).map(|_| bench.round()).collect();
-    let mut median = |of: fn(&(Duration, Duration)) -> Duration| {
-        rounds.sort_unstable_by_key(of);
-        of(&rounds[COST_ROUNDS / 2]).div_f64(bench.messages as f64)
+/// That of the messages of a run, if the server does mostly that.
+pub(crate) fn measure(plan: &Plan, results: &Results) -> Option<CryptoCost> {
+    let (seals, opens) = results.batches(plan)?;
+    let cost = |batch: f64, of: fn(&(Duration, Duration)) -> Duration| {
+        Bench::new(plan.size, batch.round() as usize, results.kernel).cost(of)
     };
     Some(CryptoCost {
-        seal: median(|round| round.0),
-        open: median(|round| round.1),
+        seal: cost(seals, |round| round.0),
+        open: cost(opens, |round| round.1),
     })
 }
 
@@ -44,9 +40,10 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(size: usize, kernel: Kernel) -> Self {
+    fn new(size: usize, batch: usize, kernel: Kernel) -> Self {
         let chunks = size.div_ceil(MAX_PAYLOAD).max(1);
-        let messages = (COST_BYTES / size.max(1)).clamp(1, COST_BATCH);
+        let most = (COST_BYTES / size.max(1)).clamp(1, COST_BATCH);
+        let messages = batch.clamp(1, most);
         let records: Vec<_> = (0..messages * chunks)
             .map(|index| (size - index % chunks * MAX_PAYLOAD).min(MAX_PAYLOAD))
             .collect();
@@ -58,6 +55,16 @@ impl Bench {
             output: vec![0; records.iter().map(|&payload| sealed(payload)).sum()],
             messages,
             records,
+        }
+    }
+
+    /// What one of the two costs for each message: the median of some rounds.
+    fn cost(&mut self, of: fn(&(Duration, Duration)) -> Duration) -> Cost {
+        let mut rounds: Vec<_> = (0..COST_ROUNDS).map(|_| of(&self.round())).collect();
+        rounds.sort_unstable();
+        Cost {
+            took: rounds[COST_ROUNDS / 2].div_f64(self.messages as f64),
+            batch: self.messages,
         }
     }
 
@@ -105,4 +112,28 @@ impl Bench {
 /// Bytes of a record's body with so many of payload.
 fn sealed(payload: usize) -> usize {
     (payload / BLOCK + 1) * BLOCK + TAG
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Kind;
+    use crate::testing;
+
+    /// Goal: the cost is that of as many messages at once as the server had, and of no
+    /// more than are worth it; messages of many records are few. Method: made-up runs.
+    #[test]
+    fn as_many_at_once() {
+        let of = |kind, size| {
+            let mut plan = testing::plan();
+            (plan.kind, plan.size) = (kind, size);
+            let cost = measure(&plan, &testing::results());
+            cost.map(|CryptoCost { seal, open }| (seal.batch, open.batch))
+        };
+        assert_eq!(of(Kind::Echo, 64), Some((2, 2)));
+        assert_eq!(of(Kind::Fanout, 64), Some((COST_BATCH, 2)));
+        assert_eq!(of(Kind::Fanout, 1 << 20), Some((1, 1)));
+        assert_eq!(of(Kind::Fanout, 0), Some((COST_BATCH, 2)));
+        assert_eq!(of(Kind::Churn, 64), None);
+    }
 }

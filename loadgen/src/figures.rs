@@ -4,30 +4,28 @@
 
 use std::time::Duration;
 
-use crate::plan::{Kind, Over, Plan, Rate};
-use crate::results::{Results, Row, ServerUse, Usage};
-
-impl Rate {
-    /// Over the measured time, in which it changes evenly.
-    pub(crate) fn mean(self) -> f64 {
-        (self.from + self.to) / 2.0
-    }
-}
+use crate::plan::{Kind, Over, Plan};
+use crate::results::{CryptoCost, Results, Row, ServerUse, Usage};
 
 impl Results {
     /// Messages that were answered in the measured time, whenever they were due.
     /// What is answered later is no part of what the server can do.
-    pub(crate) fn answered(&self, plan: &Plan) -> f64 {
+    pub(crate) fn answered(&self, plan: &Plan) -> u64 {
         // What is confirmed at the end is not known before.
         if plan.kind == Kind::Sink {
-            return self.tally.account.completed as f64;
+            return self.tally.account.completed;
         }
-        let answered: u64 = self.rows.iter().map(|row| row.completed).sum();
-        answered as f64
+        self.rows.iter().map(|row| row.completed).sum()
+    }
+
+    /// The rate that was asked for, on average over the measured time.
+    pub(crate) fn asked_per_second(&self, plan: &Plan) -> Option<f64> {
+        let part = seconds(self.took) / seconds(plan.duration);
+        plan.rate.map(|rate| rate.mean_until(part.min(1.0)))
     }
 
     pub(crate) fn messages_per_second(&self, plan: &Plan) -> f64 {
-        self.answered(plan) / seconds(self.took)
+        self.answered(plan) as f64 / seconds(self.took)
     }
 
     /// How many more messages are under way at the end of the measured time than at its
@@ -57,41 +55,57 @@ impl Results {
         measured.map_or(0, |times| times.len()) as f64 / seconds(self.took)
     }
 
-    /// How much of the measured time each of our threads ran: 1 is all of it.
+    /// How much of the time of the load each of our threads ran: 1 is all of it.
     pub(crate) fn busy(&self) -> impl Iterator<Item = f64> {
-        let took = seconds(self.took);
-        self.threads.iter().map(move |one| seconds(one.ran) / took)
+        let loaded = seconds(self.loaded);
+        let ran = self.threads.iter().map(|one| one.ran.as_secs_f64());
+        ran.map(move |ran| ran / loaded)
     }
 
     /// How much of it each had to wait for a processor.
     pub(crate) fn waits(&self) -> impl Iterator<Item = f64> {
-        let took = seconds(self.took);
+        let loaded = seconds(self.loaded);
         let waited = self.threads.iter().map(|one| one.waited.as_secs_f64());
-        waited.map(move |waited| waited / took)
+        waited.map(move |waited| waited / loaded)
     }
 
     /// Processor time of the server for each message: user, and system.
     pub(crate) fn server_us_per_message(&self, plan: &Plan) -> Option<(f64, f64)> {
-        let answered = self.answered(plan);
+        let answered = self.answered(plan) as f64;
         let server = self.server.filter(|_| answered > 0.0)?.measured();
-        let us = |time: Duration| seconds(time) * 1e6 / answered;
+        let us = |time: Duration| time.as_secs_f64() * 1e6 / answered;
         Some((us(server.user), us(server.system)))
+    }
+
+    /// How many messages the server seals and how many it opens for each that it
+    /// answers; `None` where that is not what it mostly does.
+    fn seals_and_opens(&self, plan: &Plan) -> Option<(f64, f64)> {
+        match plan.kind {
+            _ if plan.over != Over::Sealed => None,
+            // Handshakes.
+            Kind::Churn => None,
+            Kind::Echo | Kind::Idle => Some((1.0, 1.0)),
+            Kind::Sink => Some((0.0, 1.0)),
+            // To the other publishers, too.
+            Kind::Fanout => Some(((plan.peers + plan.publishers - 1) as f64, 1.0)),
+        }
+    }
+
+    /// About how many it seals and how many it opens at once: those that have come each
+    /// time that it had nothing to do any more.
+    pub(crate) fn batches(&self, plan: &Plan) -> Option<(f64, f64)> {
+        let (seals, opens) = self.seals_and_opens(plan)?;
+        let waits = self.server?.measured().voluntary.max(1);
+        let messages = self.answered(plan) as f64 / waits as f64;
+        Some((messages * seals, messages * opens))
     }
 
     /// What sealing and opening its messages takes of the server's processor time:
     /// 1 is all of it.
     pub(crate) fn crypto_share(&self, plan: &Plan) -> Option<f64> {
-        let (seals, opens) = match plan.kind {
-            _ if plan.over != Over::Sealed => return None,
-            // What it mostly does are handshakes.
-            Kind::Churn => return None,
-            Kind::Echo | Kind::Idle => (1.0, 1.0),
-            Kind::Sink => (0.0, 1.0),
-            // To the other publishers, too.
-            Kind::Fanout => ((plan.peers + plan.publishers - 1) as f64, 1.0),
-        };
-        let cost = self.crypto?;
-        let us = (seals * seconds(cost.seal) + opens * seconds(cost.open)) * 1e6;
+        let (seals, opens) = self.seals_and_opens(plan)?;
+        let CryptoCost { seal, open } = self.crypto?;
+        let us = (seals * seconds(seal.took) + opens * seconds(open.took)) * 1e6;
         let (user, system) = self.server_us_per_message(plan)?;
         (user + system > 0.0).then(|| us / (user + system))
     }
@@ -103,6 +117,21 @@ impl Results {
         let server = self.server.filter(|_| stays)?;
         let peers = server.before.resident as f64 - server.empty.resident as f64;
         Some(peers.max(0.0) / self.joined as f64)
+    }
+
+    /// Whether something was lost or wrong, came twice or out of order, or a peer failed.
+    pub(crate) fn found_faults(&self) -> bool {
+        let tally = &self.tally;
+        let count = |name| tally.counts.get(name).copied().unwrap_or_default();
+        let faults = [
+            count("duplicates"),
+            count("reordered"),
+            tally.lost,
+            tally.wrong,
+            tally.account.errors,
+            self.failed,
+        ];
+        faults.into_iter().any(|count| count > 0)
     }
 
     /// How often the server waited, and how often it was made to, each second.
@@ -118,19 +147,6 @@ impl ServerUse {
     /// at the end of it.
     pub(crate) fn measured(&self) -> Usage {
         self.after.since(self.before)
-    }
-}
-
-impl Usage {
-    /// What was used since `before`; what it has, is as it is.
-    pub(crate) fn since(self, before: Self) -> Self {
-        Self {
-            user: self.user.saturating_sub(before.user),
-            system: self.system.saturating_sub(before.system),
-            voluntary: self.voluntary.saturating_sub(before.voluntary),
-            involuntary: self.involuntary.saturating_sub(before.involuntary),
-            ..self
-        }
     }
 }
 
@@ -170,6 +186,18 @@ mod tests {
         assert_eq!(results.messages_per_second(&plan), 0.0);
     }
 
+    /// Goal: threads are as busy as they were while there was load, however long a stream
+    /// took to be confirmed behind it. Method: as long again.
+    #[test]
+    fn busy_in_the_load() {
+        let mut results = testing::results();
+        let busy = |results: &Results| results.busy().chain(results.waits()).collect::<Vec<_>>();
+        let before = busy(&results);
+        results.took *= 2;
+        assert_eq!(busy(&results), before);
+        assert_eq!(before, [0.2, 0.25, 0.01, 0.01]);
+    }
+
     /// Goal: crypto's share is that of what the server seals and opens. Method:
     /// each workload; 10 us for a message, 0.3 to seal it and 0.2 to open it.
     #[test]
@@ -194,6 +222,23 @@ mod tests {
         plan.kind = Kind::Echo;
         plan.over = Over::Plain;
         assert_eq!(results.crypto_share(&plan), None);
+    }
+
+    /// Goal: how many messages the server has at once is what it answers each time that
+    /// it has waited. Method: 1000 messages and 500 waits a second, in each workload.
+    #[test]
+    fn messages_at_once() {
+        let (mut plan, mut results) = (testing::plan(), testing::results());
+        assert_eq!(results.batches(&plan), Some((2.0, 2.0)));
+        plan.kind = Kind::Sink;
+        assert_eq!(results.batches(&plan), Some((0.0, 2.0)));
+        plan.kind = Kind::Fanout;
+        assert_eq!(results.batches(&plan), Some((128.0, 2.0)));
+        plan.kind = Kind::Churn;
+        assert_eq!(results.batches(&plan), None);
+        plan.kind = Kind::Echo;
+        results.server = None;
+        assert_eq!(results.batches(&plan), None);
     }
 
     /// Goal: a server that gave memory back since it was empty has peers of no

@@ -13,6 +13,7 @@ mod child;
 mod compare;
 mod crew;
 mod crypto_cost;
+mod ending;
 mod environment;
 mod figures;
 mod limits;
@@ -28,6 +29,7 @@ mod sample;
 mod schedule;
 mod server;
 mod slo;
+mod sources;
 #[cfg(test)]
 mod testing;
 mod times;
@@ -44,6 +46,7 @@ use std::sync::atomic::AtomicBool;
 
 use args::{Command, Config};
 use environment::Environment;
+use progress::Progress;
 use report::Report;
 use sealwire::error::Error;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -78,7 +81,8 @@ fn run_once(config: &Config) -> Result<u8, Error> {
         eprintln!("loadgen: {warning}");
     }
     let plan = &config.plan;
-    let results = run::run(plan, config.to.as_ref(), &until_interrupted()?)?;
+    let progress = Progress::new(String::new(), config.outputs.quiet);
+    let results = run::run(plan, config.to.as_ref(), &until_interrupted()?, progress)?;
     let environment = Environment::here();
     let slos = config.slos.iter().cloned();
     let slos: Vec<_> = slos.map(|slo| slo.judge(&results.tally.response)).collect();
@@ -97,8 +101,8 @@ fn run_once(config: &Config) -> Result<u8, Error> {
 fn run_in_turns(config: &Config, rounds: usize) -> Result<u8, Error> {
     let environment = Environment::here();
     let comparison = compare::compare(&config.plan, rounds, &environment, &until_interrupted()?)?;
-    comparison.emit(&environment, &config.outputs)?;
-    Ok(comparison.exit_code(config.strict))
+    report::comparison::emit(&comparison, &environment, &config.outputs)?;
+    Ok(report::comparison::exit_code(&comparison, config.strict))
 }
 
 /// Set by the first SIGINT or SIGTERM, so that a report is written; the second ends

@@ -10,7 +10,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use sealwire::time::Time;
 
-use crate::results::Tally;
+use crate::results::{Account, Tally};
 use crate::schedule::Window;
 use crate::times;
 
@@ -29,6 +29,9 @@ pub(crate) struct Meter {
     /// How long an answer may take.
     timeout: Duration,
     pub(crate) tally: Tally,
+    /// Messages that have left, and those that were answered, measured or not.
+    pub(crate) sent_so_far: u64,
+    pub(crate) answered_so_far: u64,
     /// Messages under way, measured or not, and since when they are so many.
     under_way: u64,
     since: Time,
@@ -37,18 +40,26 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    pub(crate) fn new(window: Window, timeout: Duration) -> Self {
+    /// One that measures nothing until the load [begins](Self::begin).
+    pub(crate) fn new(timeout: Duration) -> Self {
         Self {
-            window,
+            window: Window::NEVER,
             timeout,
             tally: Tally::new(),
+            sent_so_far: 0,
+            answered_so_far: 0,
             under_way: 0,
             since: Time::ZERO,
             recent: times::histogram(),
         }
     }
 
-    /// When the run is what it is.
+    /// When the load begins and ends.
+    pub(crate) fn begin(&mut self, window: Window) {
+        self.window = window;
+    }
+
+    /// When it does.
     pub(crate) fn window(&self) -> &Window {
         &self.window
     }
@@ -68,6 +79,7 @@ impl Meter {
     pub(crate) fn sent(&mut self, flight: Flight, late: Option<Time>) {
         self.move_on(flight.sent);
         self.under_way += 1;
+        self.sent_so_far += 1;
         if self.window.measures(flight.due) {
             self.tally.account.scheduled += 1;
             if let Some(could) = late {
@@ -78,56 +90,66 @@ impl Meter {
 
     /// A message is answered; what took too long counts as a timeout.
     pub(crate) fn answered(&mut self, flight: Flight, now: Time) {
-        self.move_on(now);
-        self.under_way -= 1;
+        self.answered_so_far += 1;
         record(&mut self.recent, flight.due, now);
-        if self.window.measures(flight.due) {
-            let account = &mut self.tally.account;
-            match now.since(flight.sent) <= self.timeout {
+        let in_time = now.since(flight.sent) <= self.timeout;
+        if let Some(account) = self.landed(flight, now) {
+            match in_time {
                 true => account.completed += 1,
                 false => account.timeouts += 1,
             }
-            record(&mut self.tally.response, flight.due, now);
-            record(&mut self.tally.service, flight.sent, now);
+            self.time(flight, now);
         }
     }
 
     /// A message was answered wrong, or cannot be answered any more.
     pub(crate) fn failed(&mut self, flight: Flight, now: Time) {
-        self.move_on(now);
-        self.under_way -= 1;
-        self.tally.account.errors += u64::from(self.window.measures(flight.due));
+        if let Some(account) = self.landed(flight, now) {
+            account.errors += 1;
+        }
     }
 
     /// A message was not answered before everything ended: within the time that it
     /// had, or, `cut_short` by the user, it still had some.
     pub(crate) fn unanswered(&mut self, flight: Flight, now: Time, cut_short: bool) {
-        self.move_on(now);
-        self.under_way -= 1;
-        if self.window.measures(flight.due) {
-            let account = &mut self.tally.account;
-            match cut_short && now.since(flight.sent) <= self.timeout {
+        let has_time = cut_short && now.since(flight.sent) <= self.timeout;
+        if let Some(account) = self.landed(flight, now) {
+            match has_time {
                 true => account.in_flight += 1,
                 false => account.timeouts += 1,
             }
-            record(&mut self.tally.response, flight.due, now);
-            record(&mut self.tally.service, flight.sent, now);
+            self.time(flight, now);
         }
     }
 
-    /// A message that was due was never sent: its peer was `gone`, or as many were
-    /// under way as may be.
-    pub(crate) fn never_sent(&mut self, due: Time, now: Time, gone: bool) {
+    /// A message is under way no longer; says where it is accounted for, if it is.
+    fn landed(&mut self, flight: Flight, now: Time) -> Option<&mut Account> {
+        self.move_on(now);
+        self.under_way -= 1;
+        let measured = self.window.measures(flight.due);
+        measured.then_some(&mut self.tally.account)
+    }
+
+    /// Takes the times of a message.
+    fn time(&mut self, flight: Flight, now: Time) {
+        record(&mut self.tally.response, flight.due, now);
+        record(&mut self.tally.service, flight.sent, now);
+    }
+
+    /// `count` messages that were due about then were never sent: their peer was `gone`,
+    /// or as many were under way as may be.
+    pub(crate) fn never_sent(&mut self, due: Time, count: u64, now: Time, gone: bool) {
         if !self.window.measures(due) {
             return;
         }
         let account = &mut self.tally.account;
-        account.scheduled += 1;
+        account.scheduled += count;
         match gone {
-            true => account.shed += 1,
+            true => account.shed += count,
             false => {
-                account.unsent += 1;
-                record(&mut self.tally.response, due, now);
+                account.unsent += count;
+                let age = now.since(due).as_nanos() as u64;
+                self.tally.response.saturating_record_n(age, count);
             }
         }
     }

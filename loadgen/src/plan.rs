@@ -80,6 +80,24 @@ pub(crate) struct Rate {
     pub(crate) to: f64,
 }
 
+impl Rate {
+    /// One that stays the same.
+    pub(crate) fn steady(rate: f64) -> Self {
+        let (from, to) = (rate, rate);
+        Self { from, to }
+    }
+
+    pub(crate) fn is_steady(self) -> bool {
+        self.from == self.to
+    }
+
+    /// Over the first `part` of the measured time, in which it changes evenly: 1 is
+    /// all of it.
+    pub(crate) fn mean_until(self, part: f64) -> f64 {
+        self.from + (self.to - self.from) * part / 2.0
+    }
+}
+
 /// How the times at which messages are due are spread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Arrival {
@@ -87,6 +105,18 @@ pub(crate) enum Arrival {
     Constant,
     /// As if each were independent of all others.
     Poisson,
+}
+
+impl Arrival {
+    pub(crate) const ALL: [Self; 2] = [Self::Constant, Self::Poisson];
+
+    /// What it is called on the command line and in reports.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Constant => "constant",
+            Self::Poisson => "poisson",
+        }
+    }
 }
 
 /// A load.

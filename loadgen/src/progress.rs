@@ -1,11 +1,11 @@
-//! What the user sees while it runs: a live line on a terminal, else a line now
-//! and then, all on stderr.
+//! What the user sees while it runs: a live line, on a terminal alone; where there is
+//! none, nobody looks.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::limits::{LINE_EVERY, REDRAW};
+use crate::limits::REDRAW;
 use crate::report::wants_colour;
 
 /// Where a run stands.
@@ -22,15 +22,20 @@ pub(crate) struct Standing {
 pub(crate) struct Progress {
     /// Hidden where stderr is no terminal.
     line: ProgressBar,
-    every: Duration,
+    /// Which run it is.
+    title: String,
     phase: &'static str,
     last: Instant,
     done: u64,
 }
 
 impl Progress {
-    pub(crate) fn new() -> Self {
-        let line = ProgressBar::new_spinner();
+    /// Of the run that `title` tells from others; nothing is shown if it is to be `quiet`.
+    pub(crate) fn new(title: String, quiet: bool) -> Self {
+        let line = match quiet {
+            true => ProgressBar::hidden(),
+            false => ProgressBar::new_spinner(),
+        };
         let template = if wants_colour() {
             "{spinner:.cyan} {elapsed} {msg}"
         } else {
@@ -39,8 +44,8 @@ impl Progress {
         let style = ProgressStyle::with_template(template).expect("it is one");
         line.set_style(style);
         Self {
-            every: if line.is_hidden() { LINE_EVERY } else { REDRAW },
             line,
+            title,
             phase: "",
             last: Instant::now(),
             done: 0,
@@ -55,25 +60,21 @@ impl Progress {
     /// Shows `standing`, if it is time to.
     pub(crate) fn show(&mut self, standing: Standing) {
         let span = self.last.elapsed();
-        if span < self.every {
+        if span < REDRAW {
             return;
         }
         let rate = (standing.done - self.done) as f64 / span.as_secs_f64();
         self.last += span;
         self.done = standing.done;
         let mut text = format!(
-            "{}: {} peers, {rate:.0} messages/s",
-            self.phase, standing.peers
+            "{}{}: {} peers, {rate:.0} messages/s",
+            self.title, self.phase, standing.peers
         );
         if standing.failed > 0 {
             text += &format!(", {} peers failed", standing.failed);
         }
-        if self.line.is_hidden() {
-            eprintln!("loadgen: {text}");
-        } else {
-            self.line.set_message(text);
-            self.line.tick();
-        }
+        self.line.set_message(text);
+        self.line.tick();
     }
 }
 

@@ -72,7 +72,7 @@ pub(crate) struct Tally {
     /// From when it was sent.
     pub(crate) service: Histogram<u64>,
     /// From when it was due, and could have been sent, until it was: how late the
-    /// generator itself is. Empty in a closed loop.
+    /// load tester itself is. Empty in a closed loop.
     pub(crate) lag: Histogram<u64>,
     /// The sum over the measured time of how many messages were under way:
     /// messages times nanoseconds, for Little's law.
@@ -122,7 +122,10 @@ impl AddAssign<&Self> for Tally {
 /// What a process has used, or uses now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Usage {
-    /// Processor time, in all threads.
+    /// Processor time of all threads, as exactly as it is known.
+    pub(crate) ran: Duration,
+    /// Whose time it was: as coarse as the system counts it, until it is taken
+    /// [since](Self::since) another look; then both are all of `ran`.
     pub(crate) user: Duration,
     pub(crate) system: Duration,
     /// Bytes of memory that it has now.
@@ -134,6 +137,33 @@ pub(crate) struct Usage {
     pub(crate) involuntary: u64,
 }
 
+impl Usage {
+    /// What was used since `before`; what it has, is as it is.
+    pub(crate) fn since(self, before: Self) -> Self {
+        let ran = self.ran.saturating_sub(before.ran);
+        let user = self.user.saturating_sub(before.user);
+        let system = self.system.saturating_sub(before.system);
+        // In less than it takes to count, it is taken to be like all before.
+        let (of_user, of_system) = match user + system {
+            Duration::ZERO => (self.user, self.system),
+            _ => (user, system),
+        };
+        let share = match of_user + of_system {
+            Duration::ZERO => 0.0,
+            all => of_system.as_secs_f64() / all.as_secs_f64(),
+        };
+        let system = ran.mul_f64(share).min(ran);
+        Self {
+            ran,
+            user: ran - system,
+            system,
+            voluntary: self.voluntary.saturating_sub(before.voluntary),
+            involuntary: self.involuntary.saturating_sub(before.involuntary),
+            ..self
+        }
+    }
+}
+
 /// What a thread has had of processors.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct ThreadUse {
@@ -141,6 +171,16 @@ pub(crate) struct ThreadUse {
     pub(crate) ran: Duration,
     /// It could have run, and all processors had something else to do.
     pub(crate) waited: Duration,
+}
+
+impl ThreadUse {
+    /// What it had since `before`.
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self {
+            ran: self.ran.saturating_sub(before.ran),
+            waited: self.waited.saturating_sub(before.waited),
+        }
+    }
 }
 
 /// The server's process around the measured time.
@@ -155,12 +195,14 @@ pub(crate) struct ServerUse {
 }
 
 /// An interval of the measured time.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Row {
     /// Since measuring began.
     pub(crate) until: Duration,
     /// How long it was.
     pub(crate) took: Duration,
+    /// Messages that left in it.
+    pub(crate) sent: u64,
     /// Answers that came in it, and their times from when they were due.
     pub(crate) completed: u64,
     pub(crate) p50: Duration,
@@ -173,12 +215,19 @@ pub(crate) struct Row {
     pub(crate) generator: Duration,
 }
 
-/// What it costs to seal and to open a message of the run's size, many at a time,
-/// on this machine.
+/// What it costs to seal and to open a message of the run's size on this machine, as
+/// many at once as the server has.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CryptoCost {
-    pub(crate) seal: Duration,
-    pub(crate) open: Duration,
+    pub(crate) seal: Cost,
+    pub(crate) open: Cost,
+}
+
+/// What a message takes, and how many it is one of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cost {
+    pub(crate) took: Duration,
+    pub(crate) batch: usize,
 }
 
 /// All that a run comes to.
@@ -193,9 +242,11 @@ pub(crate) struct Results {
     pub(crate) kernel: Kernel,
     /// The measured time.
     pub(crate) took: Duration,
+    /// How much of it was load: of a stream, not what was waited for its confirmation.
+    pub(crate) loaded: Duration,
     pub(crate) tally: Tally,
     pub(crate) rows: Vec<Row>,
-    /// What each of our threads had of processors in the measured time.
+    /// What each of our threads had of processors while there was load.
     pub(crate) threads: Vec<ThreadUse>,
     pub(crate) server: Option<ServerUse>,
     pub(crate) crypto: Option<CryptoCost>,
@@ -211,4 +262,37 @@ pub(crate) struct Results {
     pub(crate) errors: BTreeMap<String, u64>,
     /// It was cut short by the user.
     pub(crate) interrupted: bool,
+    /// It ended before its time, because all peers were gone.
+    pub(crate) ended_early: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: no time is lost or made up when it is told whose it was. Method: looks
+    /// between which the coarse counts move by other amounts than the exact one, one
+    /// way only, and not at all.
+    #[test]
+    fn time_is_split_not_changed() {
+        let millis = Duration::from_millis;
+        let look = |ran, user, system| Usage {
+            ran: millis(ran),
+            user: millis(user),
+            system: millis(system),
+            ..Usage::default()
+        };
+        for (before, after, due) in [
+            (look(13, 10, 0), look(33, 20, 10), [20, 10, 10]),
+            (look(19, 10, 0), look(21, 10, 10), [2, 0, 2]),
+            // As in all of its time.
+            (look(40, 30, 10), look(44, 30, 10), [4, 3, 1]),
+            (look(1, 0, 0), look(4, 0, 0), [3, 3, 0]),
+            (look(5, 0, 0), look(5, 10, 0), [0, 0, 0]),
+        ] {
+            let used = after.since(before);
+            let told = [used.ran, used.user, used.system];
+            assert_eq!(told, due.map(millis), "{before:?} {after:?}");
+        }
+    }
 }

@@ -15,7 +15,8 @@ use crate::worker::Interval;
 pub(crate) struct Rows {
     threads: usize,
     open: BTreeMap<usize, Open>,
-    whole: BTreeMap<usize, Row>,
+    /// In their order.
+    whole: Vec<Row>,
     /// How many each thread has told of that tells of no more.
     left: Vec<usize>,
 }
@@ -34,7 +35,7 @@ impl Rows {
         Self {
             threads,
             open: BTreeMap::new(),
-            whole: BTreeMap::new(),
+            whole: Vec::new(),
             left: Vec::new(),
         }
     }
@@ -49,6 +50,7 @@ impl Rows {
         row.until = row.until.max(interval.until);
         row.took = row.took.max(interval.took);
         row.completed += interval.done;
+        row.sent += interval.sent;
         row.peers += interval.peers;
         row.generator += interval.used;
         self.settle();
@@ -67,41 +69,26 @@ impl Rows {
             if open.get().told + gone.count() < self.threads {
                 return;
             }
-            let (index, open) = open.remove_entry();
-            self.whole.insert(index, open.row());
+            self.whole.push(open.remove().row());
         }
     }
 
-    /// All of them; `looks` are at the server, when the first began and each ended.
-    pub(crate) fn finish(self, looks: &[Option<Usage>]) -> Vec<Row> {
-        let open = self.open.into_iter();
-        let rest = open.map(|(index, open)| (index, open.row()));
-        let rows = self.whole.into_iter().chain(rest);
-        rows.map(|(index, row)| {
-            let server = match (looks.get(index), looks.get(index + 1)) {
-                (Some(Some(before)), Some(Some(after))) => Some(after.since(*before)),
-                _ => None,
-            };
-            Row { server, ..row }
-        })
-        .collect()
+    /// All of them, when every thread has left; `looks` are at the server, when the first
+    /// began and each ended.
+    pub(crate) fn finish(mut self, looks: &[Option<Usage>]) -> Vec<Row> {
+        for (row, looks) in self.whole.iter_mut().zip(looks.windows(2)) {
+            if let [Some(before), Some(after)] = looks {
+                row.server = Some(after.since(*before));
+            }
+        }
+        self.whole
     }
 }
 
 impl Open {
     fn new() -> Self {
         Self {
-            row: Row {
-                until: Duration::ZERO,
-                took: Duration::ZERO,
-                completed: 0,
-                p50: Duration::ZERO,
-                p99: Duration::ZERO,
-                max: Duration::ZERO,
-                peers: 0,
-                server: None,
-                generator: Duration::ZERO,
-            },
+            row: Row::default(),
             responses: times::histogram(),
             told: 0,
         }
@@ -132,6 +119,7 @@ mod tests {
             took,
             responses,
             done: 10,
+            sent: 11,
             peers: 3,
             used: SECOND / 4,
         }
@@ -158,6 +146,7 @@ mod tests {
         assert_eq!(rows[2].until, SECOND * 5 / 2);
         let done: Vec<_> = rows.iter().map(|row| row.completed).collect();
         assert_eq!(done, [20, 20, 10]);
+        assert_eq!(rows[0].sent, 22);
         assert_eq!(rows[0].p50, Duration::from_nanos(1000));
         assert!(rows[0].max >= Duration::from_nanos(9000));
     }

@@ -4,6 +4,7 @@
 //! told when to begin, and put together. In between the server's process is looked
 //! at, at the same times as intervals end.
 
+use std::iter;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,22 +17,23 @@ use sealwire::error::Error;
 use sealwire::limits::CONNECT_DEADLINE;
 use sealwire::time::Time;
 
-use crate::args::Server;
+use crate::args::Target;
 use crate::child::OwnServer;
 use crate::crew::{Attendance, Crew};
-use crate::limits::{HEAD_START, REDRAW, ROW, SERVER_LEAVES, SHORT_ROW};
+use crate::ending::Ending;
+use crate::limits::{HEAD_START, LISTEN, REDRAW, ROW, ROWS, SERVER_LEAVES, SHORT_ROW};
 use crate::pattern::Pattern;
 use crate::plan::{Kind, Plan};
 use crate::progress::{Progress, Standing};
-use crate::results::{CryptoCost, Results, ServerUse, Tally, Usage};
+use crate::results::{Results, ServerUse, Tally, Usage};
 use crate::rows::Rows;
 use crate::sample::Process;
 use crate::schedule::Window;
 use crate::server::Service;
 use crate::times;
 use crate::wire::clock::Clock;
-use crate::worker::{Done, Gauge, Said, Share, Worker};
-use crate::workload::{self, Part};
+use crate::worker::{Done, Gauge, Said, Task, Worker};
+use crate::workload::{self, Share};
 use crate::{crypto_cost, wire};
 
 /// Runs `plan` against `server`, or one of its own, and says what came of it; `stop`
@@ -43,8 +45,9 @@ use crate::{crypto_cost, wire};
 /// goes wrong once peers have joined is in the results.
 pub(crate) fn run(
     plan: &Plan,
-    server: Option<&Server>,
+    server: Option<&Target>,
     stop: &Arc<AtomicBool>,
+    progress: Progress,
 ) -> Result<Results, Error> {
     // Before a server is started, which could only say the same.
     let kernel = Kernel::chosen()?;
@@ -66,12 +69,20 @@ pub(crate) fn run(
         return Err(Error::Local(text));
     }
     let address = find(server)?;
-    let mut run = Run::new(plan, process, stop);
-    run.start_threads(server, address, kernel)?;
+    let pattern = Pattern::new(plan.size);
+    let context = wire::Context {
+        plan,
+        server,
+        address,
+        kernel,
+        pattern,
+        clock: Clock::start(),
+    };
+    let mut run = Run::start(&context, process, stop, progress)?;
     let window = run.begin(address)?;
     let done = run.watch(window)?;
-    let crypto = crypto_cost::measure(plan, kernel);
-    let mut results = run.results(address, kernel, crypto, done);
+    let mut results = run.results(address, kernel, window, done);
+    results.crypto = crypto_cost::measure(plan, &results);
     results.own_server = own.is_some();
     if results.failed > 0
         && let Some(status) = own.as_mut().and_then(|own| own.ended(SERVER_LEAVES))
@@ -83,8 +94,8 @@ pub(crate) fn run(
 }
 
 /// The first address of the server that takes a connection.
-fn find(server: &Server) -> Result<SocketAddr, Error> {
-    let Server { host, port, .. } = server;
+fn find(server: &Target) -> Result<SocketAddr, Error> {
+    let Target { host, port, .. } = server;
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let addresses = (bare, *port)
         .to_socket_addrs()
@@ -102,19 +113,22 @@ fn find(server: &Server) -> Result<SocketAddr, Error> {
     Err(Error::Local(told))
 }
 
+/// How long an interval is.
+fn row(plan: &Plan) -> Duration {
+    (plan.duration / ROWS).clamp(SHORT_ROW, ROW)
+}
+
 /// A run under way.
 struct Run<'a> {
     plan: &'a Plan,
     clock: Clock,
-    stop: &'a Arc<AtomicBool>,
+    ending: Arc<Ending>,
     process: Option<Process>,
     /// Of the server: before any peer came; when measuring began, when each interval
     /// ended, and when all was over.
     empty: Option<Usage>,
     looks: Vec<Option<Usage>>,
     said: Receiver<Result<Said, Error>>,
-    /// Until all threads have theirs: kept, it would have a wait for them never end.
-    say: Option<Sender<Result<Said, Error>>>,
     begin: Vec<Sender<Window>>,
     gauges: Vec<Arc<Gauge>>,
     began: Time,
@@ -125,87 +139,62 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(plan: &'a Plan, process: Option<Process>, stop: &'a Arc<AtomicBool>) -> Self {
+    /// Starts the threads, whose peers begin to connect.
+    fn start(
+        context: &wire::Context<'a>,
+        process: Option<Process>,
+        stop: &Arc<AtomicBool>,
+        mut progress: Progress,
+    ) -> Result<Self, Error> {
+        let (plan, clock) = (context.plan, context.clock);
+        let ending = Arc::new(Ending::new(plan.threads, stop));
+        progress.phase("joining");
+        let empty = process.as_ref().and_then(Process::usage);
+        let began = clock.now();
+        // Only threads keep one to say with: else a wait for them would never end.
         let (say, said) = mpsc::channel();
-        Self {
-            plan,
-            clock: Clock::start(),
-            stop,
-            empty: process.as_ref().and_then(Process::usage),
-            process,
-            looks: Vec::new(),
-            said,
-            say: Some(say),
-            begin: Vec::new(),
-            gauges: Vec::new(),
-            began: Time::ZERO,
-            attendance: Attendance::default(),
-            handshakes_took: Duration::ZERO,
-            rows: Rows::new(plan.threads),
-            progress: Progress::new(),
-        }
-    }
-
-    /// How long an interval is.
-    fn row(&self) -> Duration {
-        (self.plan.duration / 10).clamp(SHORT_ROW, ROW)
-    }
-
-    // ---- phases ------------------------------------------------------------
-
-    fn start_threads(
-        &mut self,
-        server: &Server,
-        address: SocketAddr,
-        kernel: Kernel,
-    ) -> Result<(), Error> {
-        self.progress.phase("joining");
-        self.began = self.clock.now();
-        let pattern = Pattern::new(self.plan.size);
-        let Some(say) = self.say.take() else {
-            return Ok(());
-        };
-        let mut first = 0;
-        for index in 0..self.plan.threads {
-            // As even as can be.
-            let peers = self.plan.peers_of(index + 1) - first;
-            let part = Part {
-                thread: index,
-                first,
-                peers,
-            };
-            let workload = workload::new(self.plan, &pattern, part);
-            let crew = Crew::new(workload);
-            let context = wire::Context {
-                plan: self.plan,
-                server,
-                address,
-                kernel,
-                pattern: pattern.clone(),
-                clock: self.clock,
-            };
-            let wire = wire::open(&context, crew)?;
-            let (begin, heard) = mpsc::channel();
+        let (mut begin, mut gauges) = (Vec::new(), Vec::new());
+        for thread in 0..plan.threads {
+            let share = Share::new(plan, thread);
+            let workload = workload::new(plan, &context.pattern, share);
+            let wire = wire::open(context, Crew::new(workload))?;
+            let (to_begin, heard) = mpsc::channel();
             let gauge = Arc::new(Gauge::default());
-            let share = Share {
-                plan: self.plan.clone(),
-                peers,
-                row: self.row(),
+            let task = Task {
+                plan: plan.clone(),
+                share,
+                row: row(plan),
                 gauge: gauge.clone(),
-                stop: self.stop.clone(),
+                ending: ending.clone(),
                 say: say.clone(),
                 begin: heard,
             };
-            self.begin.push(begin);
-            self.gauges.push(gauge);
-            first += peers;
+            begin.push(to_begin);
+            gauges.push(gauge);
             thread::Builder::new()
-                .name(format!("load {index}"))
-                .spawn(move || Worker::work(share, wire))
+                .name(format!("load {thread}"))
+                .spawn(move || Worker::work(task, wire))
                 .map_err(|error| Error::Local(format!("cannot start a thread: {error}")))?;
         }
-        Ok(())
+        Ok(Self {
+            plan,
+            clock,
+            ending,
+            process,
+            empty,
+            looks: Vec::new(),
+            said,
+            begin,
+            gauges,
+            began,
+            attendance: Attendance::default(),
+            handshakes_took: Duration::ZERO,
+            rows: Rows::new(plan.threads),
+            progress,
+        })
     }
+
+    // ---- phases ------------------------------------------------------------
 
     /// Waits for all threads' peers, and has them begin.
     fn begin(&mut self, address: SocketAddr) -> Result<Window, Error> {
@@ -239,25 +228,23 @@ impl<'a> Run<'a> {
     /// Looks at the server now and then, until all threads are done.
     fn watch(&mut self, window: Window) -> Result<Vec<Done>, Error> {
         self.progress.phase("warming up");
-        let mut look_at = window.measure;
+        let row = row(self.plan);
+        // When measuring begins, when each interval ends, and when the load does.
+        let next = |at: &Time| (*at < window.end).then(|| (*at + row).min(window.end));
+        let mut looks = iter::successors(Some(window.measure), next).peekable();
         let mut done = Vec::new();
         while done.len() < self.plan.threads {
             let now = self.clock.now();
-            if now >= look_at && look_at <= window.end {
+            if let Some(at) = looks.next_if(|at| *at <= now) {
                 self.look();
-                let phase = if look_at < window.end {
+                self.progress.phase(if at < window.end {
                     "measuring"
                 } else {
                     "waiting for the last replies"
-                };
-                self.progress.phase(phase);
-                look_at = if look_at == window.end {
-                    window.end + Duration::from_nanos(1)
-                } else {
-                    (look_at + self.row()).min(window.end)
-                };
+                });
             }
-            let wait = look_at.since(now).clamp(Duration::from_micros(10), REDRAW);
+            let next = looks.peek().map_or(REDRAW, |at| at.since(now));
+            let wait = next.clamp(LISTEN, REDRAW);
             match self.listen(wait)? {
                 Some(Said::Interval(interval)) => self.rows.add(&interval),
                 Some(Said::Done(one)) => {
@@ -268,7 +255,7 @@ impl<'a> Run<'a> {
             }
         }
         // A stream is measured until it is confirmed; others may have ended early.
-        if self.plan.kind == Kind::Sink || look_at <= window.end {
+        if self.plan.kind == Kind::Sink || looks.peek().is_some() {
             self.look();
         }
         Ok(done)
@@ -302,18 +289,19 @@ impl<'a> Run<'a> {
         self,
         address: SocketAddr,
         kernel: Kernel,
-        crypto: Option<CryptoCost>,
+        window: Window,
         done: Vec<Done>,
     ) -> Results {
         let mut tally = Tally::new();
         let (mut attendance, mut handshake) = (Attendance::default(), times::histogram());
-        let mut took = Duration::ZERO;
+        let (mut took, mut loaded) = (Duration::ZERO, Duration::ZERO);
         let mut threads = Vec::new();
         for one in done {
             tally += &one.tally;
             attendance.add(one.attendance);
             handshake += &one.handshakes;
             took = took.max(one.took);
+            loaded = loaded.max(one.loaded);
             threads.push(one.used);
         }
         let server = match (self.empty, self.looks.first(), self.looks.last()) {
@@ -329,18 +317,20 @@ impl<'a> Run<'a> {
             own_server: false,
             kernel,
             took,
+            loaded,
             tally,
             rows: self.rows.finish(&self.looks),
             threads,
             server,
-            crypto,
+            crypto: None,
             joined: attendance.joined,
             complete: attendance.complete,
             failed: attendance.failed,
             handshakes_took: self.handshakes_took,
             handshake,
             errors: attendance.errors,
-            interrupted: self.stop.load(Ordering::Relaxed),
+            interrupted: self.ending.is_stopped(),
+            ended_early: self.ending.was_early(window.end),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::param::clock_ticks_per_second;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::results::{ThreadUse, Usage};
@@ -27,25 +28,18 @@ impl Process {
         process.usage().map(|_| process)
     }
 
-    /// What it has used until now; `None` once it has gone. What threads ran that
-    /// are gone is not in it.
+    /// What it has used until now; `None` once it has gone.
     pub(crate) fn usage(&self) -> Option<Usage> {
         let ticks = Ticks::read(&self.folder).filter(|ticks| ticks.began == self.began)?;
-        let mut time = Duration::ZERO;
-        let (mut voluntary, mut involuntary) = (0, 0);
         let threads = fs::read_dir(self.folder.join("task")).ok()?;
-        for thread in threads.flatten() {
-            // One that has gone meanwhile.
-            let Some((ran, status)) = thread_of(&thread.path()) else {
-                continue;
-            };
-            time += ran;
-            voluntary += number(&status, "voluntary_ctxt_switches:")?;
-            involuntary += number(&status, "nonvoluntary_ctxt_switches:")?;
-        }
-        let (user, system) = ticks.split(time);
+        // Without those that have gone meanwhile.
+        let threads = threads.flatten().filter_map(|one| thread_of(&one.path()));
+        let (exact, voluntary, involuntary) = sum(threads)?;
         let status = fs::read_to_string(self.folder.join("status")).ok()?;
+        let (user, system) = (ticks.time(ticks.user), ticks.time(ticks.system));
         Some(Usage {
+            // What threads ran that have ended is known in ticks alone.
+            ran: exact.max(user + system),
             user,
             system,
             // In units of 1024 bytes.
@@ -67,12 +61,30 @@ impl Process {
     }
 }
 
-/// How long a thread has run, and what Linux says of it.
-fn thread_of(folder: &Path) -> Option<(Duration, String)> {
-    let text = fs::read_to_string(folder.join("schedstat")).ok()?;
-    let nanos = text.split_whitespace().next()?.parse().ok()?;
+/// How long a thread has run, and how often it waited and was made to.
+type Thread = (Duration, u64, u64);
+
+fn thread_of(folder: &Path) -> Option<Thread> {
     let status = fs::read_to_string(folder.join("status")).ok()?;
-    Some((Duration::from_nanos(nanos), status))
+    // A system that keeps no such account has ticks.
+    let ran = fs::read_to_string(folder.join("schedstat")).ok();
+    let ran = ran.as_deref().and_then(|text| nanos(text, 0));
+    Some((
+        ran.unwrap_or_default(),
+        number(&status, "voluntary_ctxt_switches:")?,
+        number(&status, "nonvoluntary_ctxt_switches:")?,
+    ))
+}
+
+/// `None` if there are no threads: then nothing is known, which is not nothing.
+fn sum(threads: impl Iterator<Item = Thread>) -> Option<Thread> {
+    threads.reduce(|all, one| (all.0 + one.0, all.1 + one.1, all.2 + one.2))
+}
+
+/// A time in a `schedstat`: how long a thread ran, then how long it had to wait.
+fn nanos(schedstat: &str, field: usize) -> Option<Duration> {
+    let nanos = schedstat.split_whitespace().nth(field)?.parse().ok()?;
+    Some(Duration::from_nanos(nanos))
 }
 
 /// The number behind `name` at the beginning of a line.
@@ -107,12 +119,9 @@ impl Ticks {
         })
     }
 
-    /// `time`, which is exact, in these shares: user and system.
-    fn split(self, time: Duration) -> (Duration, Duration) {
-        let all = u128::from((self.user + self.system).max(1));
-        let system = time.as_nanos() * u128::from(self.system) / all;
-        let system = Duration::from_nanos(system as u64);
-        (time.saturating_sub(system), system)
+    /// How long so many ticks are.
+    fn time(self, ticks: u64) -> Duration {
+        Duration::from_secs_f64(ticks as f64 / clock_ticks_per_second() as f64)
     }
 }
 
@@ -129,23 +138,10 @@ pub(crate) fn thread_use() -> ThreadUse {
     let text = fs::read_to_string("/proc/thread-self/schedstat").ok();
     ThreadUse {
         ran: thread_time(),
-        waited: text.as_deref().and_then(waited).unwrap_or_default(),
-    }
-}
-
-/// How long a thread had to wait, of its `schedstat`.
-fn waited(text: &str) -> Option<Duration> {
-    let nanos = text.split_whitespace().nth(1)?.parse().ok()?;
-    Some(Duration::from_nanos(nanos))
-}
-
-impl ThreadUse {
-    /// What it had since `before`.
-    pub(crate) fn since(self, before: Self) -> Self {
-        Self {
-            ran: self.ran.saturating_sub(before.ran),
-            waited: self.waited.saturating_sub(before.waited),
-        }
+        waited: text
+            .as_deref()
+            .and_then(|text| nanos(text, 1))
+            .unwrap_or_default(),
     }
 }
 
@@ -154,6 +150,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use std::hint::black_box;
+    use std::thread;
     use std::time::Instant;
 
     use super::*;
@@ -173,7 +170,7 @@ mod tests {
     fn a_threads_work() {
         let before = thread_time();
         work_until(|| thread_time() > before + Duration::from_millis(20));
-        let other = std::thread::spawn(thread_time).join().unwrap();
+        let other = thread::spawn(thread_time).join().unwrap();
         assert!(other < thread_time(), "{other:?}");
     }
 
@@ -193,15 +190,10 @@ mod tests {
                 began
             }
         );
-        let (user, system) = ticks.split(Duration::from_nanos(4_000_001));
-        assert_eq!((user.as_nanos(), system.as_nanos()), (3_000_001, 1_000_000));
-        let none = Ticks {
-            user: 0,
-            system: 0,
-            began,
-        };
-        let (user, system) = none.split(Duration::from_nanos(9));
-        assert_eq!((user.as_nanos(), system.as_nanos()), (9, 0));
+        assert_eq!(
+            ticks.time(clock_ticks_per_second() * 3 / 2),
+            Duration::from_millis(1500)
+        );
         assert_eq!(Ticks::parse("7 (x) S 1 2"), None);
 
         let status = "VmRSS:\t    5432 kB\nnonvoluntary_ctxt_switches:\t3\n";
@@ -209,8 +201,24 @@ mod tests {
         assert_eq!(number(status, "voluntary_ctxt_switches:"), None);
         assert_eq!(number(status, "nonvoluntary_ctxt_switches:"), Some(3));
 
-        assert_eq!(waited("300 200 7\n"), Some(Duration::from_nanos(200)));
-        assert_eq!(waited("300"), None);
+        assert_eq!(nanos("300 200 7\n", 1), Some(Duration::from_nanos(200)));
+        assert_eq!(nanos("300", 1), None);
+    }
+
+    /// Goal: a process of which nothing can be told has no account of nothing, and a
+    /// thread whose time the system does not keep is one. Method: no threads; a made-up
+    /// folder of one, without its `schedstat` and with an empty one.
+    #[test]
+    fn what_linux_does_not_say() {
+        assert_eq!(sum(std::iter::empty()), None);
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(thread_of(folder.path()), None);
+        let status = "voluntary_ctxt_switches:\t5\nnonvoluntary_ctxt_switches:\t3\n";
+        fs::write(folder.path().join("status"), status).unwrap();
+        let none = Some((Duration::ZERO, 5, 3));
+        assert_eq!(thread_of(folder.path()), none);
+        fs::write(folder.path().join("schedstat"), "0 0 0\n").unwrap();
+        assert_eq!(thread_of(folder.path()), none);
     }
 
     /// Goal: a process's work, memory and descriptors show, in the right units.
@@ -220,9 +228,14 @@ mod tests {
     fn what_a_process_uses() {
         let own = Process::of(std::process::id()).unwrap();
         let before = own.usage().unwrap();
-        let time = |usage: &Usage| usage.user + usage.system;
-        let more = time(&before) + Duration::from_millis(20);
-        work_until(|| time(&own.usage().unwrap()) > more);
+        let more = before.ran + Duration::from_millis(20);
+        work_until(|| own.usage().unwrap().ran > more);
+        // What a thread ran is still there when it has ended, in ticks.
+        let before = own.usage().unwrap();
+        let work = || work_until(|| thread_time() > Duration::from_millis(100));
+        thread::spawn(work).join().unwrap();
+        let ran = own.usage().unwrap().since(before).ran;
+        assert!(ran > Duration::from_millis(50), "{ran:?}");
 
         const BYTES: usize = 64 << 20;
         let memory = black_box(vec![1_u8; BYTES]);

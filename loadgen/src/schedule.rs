@@ -34,6 +34,26 @@ impl Window {
         }
     }
 
+    /// One that does not come.
+    pub(crate) const NEVER: Self = {
+        let never = Time::from_nanos(u64::MAX);
+        Self {
+            start: never,
+            measure: never,
+            end: never,
+        }
+    };
+
+    /// Whether the load has begun `now`.
+    pub(crate) fn has_begun(&self, now: Time) -> bool {
+        now >= self.start
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn is_over(&self, now: Time) -> bool {
+        now >= self.end
+    }
+
     /// Whether what happens at `time` is measured.
     pub(crate) fn measures(&self, time: Time) -> bool {
         (self.measure..self.end).contains(&time)
@@ -81,6 +101,21 @@ impl Schedule {
         dues
     }
 
+    /// How many messages of all are due before `time`, and what part of the next: what
+    /// [`due`](Self::due) is the inverse of.
+    fn number(&self, time: Time) -> f64 {
+        let Rate { from, to } = self.rate;
+        let Window {
+            start,
+            measure,
+            end,
+        } = self.window;
+        let before = from * time.min(measure).since(start).as_secs_f64();
+        let lasts = end.since(measure).as_secs_f64();
+        let measured = time.min(end).since(measure).as_secs_f64();
+        before + measured * (from + (to - from) * measured / (2.0 * lasts))
+    }
+
     /// When message `number` of all is due; `None` once the load has ended.
     fn due(&self, number: f64) -> Option<Time> {
         let Rate { from, to } = self.rate;
@@ -114,6 +149,21 @@ pub(crate) struct Dues {
 }
 
 impl Dues {
+    /// About how many are left before `end`.
+    pub(crate) fn left(&self, end: Time) -> f64 {
+        let numbers = self.schedule.number(end) - self.number;
+        numbers.max(0.0) / self.schedule.peers as f64
+    }
+
+    /// Takes the next `count` at once, evenly spread whatever the arrivals; says when the
+    /// one in their middle is due.
+    pub(crate) fn take_many(&mut self, count: u64) -> Option<Time> {
+        let peers = self.schedule.peers as f64;
+        let middle = self.number + peers * (count - 1) as f64 / 2.0;
+        self.number += peers * count as f64;
+        self.schedule.due(middle)
+    }
+
     fn step(&mut self) {
         let peers = self.schedule.peers as f64;
         self.number += match &mut self.random {
@@ -194,6 +244,31 @@ mod tests {
                 let found = between(&all, second as u64, second as u64 + 1);
                 assert!(found.abs_diff(wanted) <= 2, "{second}: {found}, {wanted}");
             }
+        }
+    }
+
+    /// Goal: how many are left, and when those taken at once are due, is as if they were
+    /// taken one by one. Method: rates that stay, rise and fall; from the middle of the
+    /// warm-up and of the measured time, to before and behind the end.
+    #[test]
+    fn many_at_once() {
+        for (from, to) in [(1000.0, 1000.0), (1000.0, 5000.0), (4000.0, 2000.0)] {
+            let schedule = schedule(from, to, Arrival::Constant);
+            let at = |millis| schedule.window.start + Duration::from_millis(millis);
+            for (skip, end) in [(50, 700), (50, 4000), (200, 4000), (200, 9000)] {
+                let mut dues = schedule.of(3);
+                let rest: Vec<_> = dues.by_ref().skip(skip).collect();
+                let rest = rest.into_iter().filter(|due| *due < at(end)).count();
+                let mut dues = schedule.of(3);
+                assert!(dues.take_many(skip as u64).is_some());
+                let left = dues.left(at(end));
+                assert!((left - rest as f64).abs() <= 1.0, "{left}, {rest}");
+            }
+            let (mut one, mut many) = (schedule.of(5), schedule.of(5));
+            let middle = one.by_ref().nth(50).unwrap_or_default();
+            let told = many.take_many(101).unwrap_or_default();
+            assert!(told.as_nanos().abs_diff(middle.as_nanos()) <= 1);
+            assert_eq!(one.nth(50), many.next());
         }
     }
 

@@ -7,7 +7,7 @@ use sealwire::crypto::kernel::Kernel;
 
 use crate::environment::Environment;
 use crate::plan::{Arrival, Kind, Over, Plan, Rate};
-use crate::results::{Account, CryptoCost, Results, Row, ServerUse, Tally, ThreadUse, Usage};
+use crate::results::{Account, Cost, CryptoCost, Results, Row, ServerUse, Tally, ThreadUse, Usage};
 use crate::times;
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
@@ -19,7 +19,6 @@ const MESSAGES: u64 = RATE * SECONDS;
 
 /// An echo, in an open loop.
 pub(crate) fn plan() -> Plan {
-    let rate = RATE as f64;
     Plan {
         kind: Kind::Echo,
         over: Over::Sealed,
@@ -27,10 +26,7 @@ pub(crate) fn plan() -> Plan {
         publishers: 1,
         size: 100,
         depth: 4,
-        rate: Some(Rate {
-            from: rate,
-            to: rate,
-        }),
+        rate: Some(Rate::steady(RATE as f64)),
         arrival: Arrival::Constant,
         duration: SECOND * SECONDS as u32,
         warmup: SECOND,
@@ -76,6 +72,7 @@ pub(crate) fn results() -> Results {
         own_server: true,
         kernel: Kernel::PORTABLE,
         took: SECOND * SECONDS as u32,
+        loaded: SECOND * SECONDS as u32,
         tally,
         rows: (1..=SECONDS).map(row).collect(),
         threads: [4, 5]
@@ -90,8 +87,8 @@ pub(crate) fn results() -> Results {
             after: usage(SECONDS, (10 << 20) + 64 * 1500),
         }),
         crypto: Some(CryptoCost {
-            seal: Duration::from_nanos(300),
-            open: Duration::from_nanos(200),
+            seal: cost(300),
+            open: cost(200),
         }),
         joined: 64,
         complete: 64,
@@ -100,6 +97,14 @@ pub(crate) fn results() -> Results {
         handshake,
         errors: BTreeMap::new(),
         interrupted: false,
+        ended_early: false,
+    }
+}
+
+fn cost(nanos: u64) -> Cost {
+    Cost {
+        took: Duration::from_nanos(nanos),
+        batch: 2,
     }
 }
 
@@ -108,6 +113,7 @@ fn row(until: u64) -> Row {
     Row {
         until: SECOND * until as u32,
         took: SECOND,
+        sent: RATE,
         completed: RATE,
         p50: Duration::from_micros(160),
         p99: Duration::from_micros(209),
@@ -123,6 +129,7 @@ fn row(until: u64) -> Row {
 fn usage(seconds: u64, resident: u64) -> Usage {
     let messages = RATE * seconds;
     Usage {
+        ran: Duration::from_micros(10 * messages),
         user: Duration::from_micros(4 * messages),
         system: Duration::from_micros(6 * messages),
         resident,

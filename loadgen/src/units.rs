@@ -104,11 +104,7 @@ mod tests {
         assert_eq!(size("-s", "1m", 1 << 20).unwrap(), 1 << 20);
         assert_eq!(time("-d", "1500ms").unwrap(), Duration::from_millis(1500));
         assert_eq!(time("-d", "3").unwrap(), Duration::from_secs(3));
-        let steady = Rate {
-            from: 50_000.0,
-            to: 50_000.0,
-        };
-        assert_eq!(rate("-r", "50k").unwrap(), steady);
+        assert_eq!(rate("-r", "50k").unwrap(), Rate::steady(50_000.0));
         let ramp = Rate {
             from: 0.5,
             to: 2000.0,

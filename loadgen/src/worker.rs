@@ -6,10 +6,9 @@
 //! [`Workload`](crate::workload::Workload)'s; who starts threads and puts together
 //! what they say, is [`crate::run`].
 
-use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::time::Duration;
 
@@ -19,12 +18,15 @@ use sealwire::error::Error;
 use sealwire::time::Time;
 
 use crate::crew::Attendance;
-use crate::limits::{COMPLETION, HANDSHAKES_AT_ONCE, REDRAW};
+use crate::ending::Ending;
+use crate::limits::{COMPLETION, CONNECT_PAUSE, DRAIN, HANDSHAKES_AT_ONCE, LOOK_TO_BEGIN, REDRAW};
 use crate::plan::{Kind, Plan};
 use crate::results::{Tally, ThreadUse};
 use crate::sample;
 use crate::schedule::Window;
+use crate::sources::Sources;
 use crate::wire::Wire;
+use crate::workload::Share;
 
 /// Who could not even begin to connect. Wires number their peers from the other end.
 const NOBODY: PeerId = PeerId::from_u64(u64::MAX);
@@ -55,6 +57,7 @@ pub(crate) struct Interval {
     pub(crate) took: Duration,
     pub(crate) responses: Histogram<u64>,
     pub(crate) done: u64,
+    pub(crate) sent: u64,
     pub(crate) peers: u64,
     /// Processor time of this thread.
     pub(crate) used: Duration,
@@ -70,7 +73,8 @@ pub(crate) struct Done {
     pub(crate) intervals: usize,
     /// How long was measured.
     pub(crate) took: Duration,
-    /// What this thread had in the measured time.
+    /// How much of that was load, and what this thread had in it.
+    pub(crate) loaded: Duration,
     pub(crate) used: ThreadUse,
 }
 
@@ -83,47 +87,55 @@ pub(crate) struct Gauge {
 }
 
 /// What a thread is given.
-pub(crate) struct Share {
+pub(crate) struct Task {
     pub(crate) plan: Plan,
-    /// How many of the peers are its own.
-    pub(crate) peers: usize,
+    pub(crate) share: Share,
     /// How long an interval is.
     pub(crate) row: Duration,
     pub(crate) gauge: Arc<Gauge>,
-    /// The user wants it to end.
-    pub(crate) stop: Arc<AtomicBool>,
+    /// Whether the run is over before its time.
+    pub(crate) ending: Arc<Ending>,
     /// What it says, or why it cannot go on.
     pub(crate) say: Sender<Result<Said, Error>>,
     pub(crate) begin: Receiver<Window>,
 }
 
+/// What a thread has answered, sent and used since it began.
+struct SoFar {
+    answered: u64,
+    sent: u64,
+    used: Duration,
+}
+
 /// A thread's work.
 pub(crate) struct Worker {
-    share: Share,
+    task: Task,
     wire: Box<dyn Wire + Send>,
     begun: usize,
-    sources: Vec<IpAddr>,
-    done_before: u64,
-    intervals: usize,
+    sources: Sources,
     /// When it is time to show how it stands, though nothing happens.
     redraw: Time,
+    /// No connection is begun before.
+    paused: Time,
     /// The load has begun.
     loads: bool,
+    /// All of its peers are gone, and it has said so.
+    deserted: bool,
 }
 
 impl Worker {
-    /// Does `share` over `wire`, and says how it goes.
-    pub(crate) fn work(share: Share, wire: Box<dyn Wire + Send>) {
-        let say = share.say.clone();
+    /// Does `task` over `wire`, and says how it goes.
+    pub(crate) fn work(task: Task, wire: Box<dyn Wire + Send>) {
+        let say = task.say.clone();
         let worker = Self {
-            sources: share.plan.sources.clone(),
-            share,
+            sources: Sources::new(&task.plan.sources, task.share.thread, task.plan.threads),
+            task,
             wire,
             begun: 0,
-            done_before: 0,
-            intervals: 0,
             redraw: Time::ZERO,
+            paused: Time::ZERO,
             loads: false,
+            deserted: false,
         };
         // Nothing of a worker that panicked is looked at again; but if it said nothing,
         // it would be waited for.
@@ -146,30 +158,35 @@ impl Worker {
         self.loads = true;
         self.until(window.measure)?;
         let used = sample::thread_use();
-        self.measure(window)?;
+        let intervals = self.measure(window)?;
         let used = sample::thread_use().since(used);
-        let took = self.wire.now().min(window.end).since(window.measure);
+        let now = self.wire.now();
+        let ended = self.task.ending.at(now).unwrap_or(now);
+        let loaded = ended.min(window.end).since(window.measure);
         self.end()?;
+        let now = self.wire.now();
         let crew = self.wire.crew();
         Ok(Some(Done {
             tally: crew.workload().tally(),
             attendance: crew.attendance().clone(),
             handshakes: crew.handshakes().0.clone(),
-            intervals: self.intervals,
-            took: crew.workload().took().unwrap_or(took),
+            intervals,
+            took: crew.workload().took(now).unwrap_or(loaded),
+            loaded,
             used,
         }))
     }
 
     // ---- phases ------------------------------------------------------------
 
-    /// Has all peers connect and join, unless the load itself is that they do.
+    /// Has all peers connect and join. Where that itself is the load, only one, to see
+    /// whether they can; it leaves again, and is none of those that are told of.
     fn join(&mut self) -> Result<(), Error> {
-        let wanted = match self.share.plan.kind {
-            Kind::Churn => 0,
-            _ => self.share.peers,
+        let wanted = match self.task.plan.kind {
+            Kind::Churn => 1,
+            _ => self.task.share.peers,
         };
-        let at_once = (HANDSHAKES_AT_ONCE / self.share.plan.threads).max(1);
+        let at_once = (HANDSHAKES_AT_ONCE / self.task.plan.threads).max(1);
         while self.begun < wanted || self.wire.crew().connecting() > 0 {
             let waiting = self.wire.crew().connecting();
             let most = wanted.min(self.begun + at_once.saturating_sub(waiting));
@@ -179,69 +196,89 @@ impl Worker {
                 break;
             }
         }
+        let churns = self.task.plan.kind == Kind::Churn;
+        let late = self.wire.now() + COMPLETION;
+        while churns && self.wire.crew().remain() > 0 && !self.is_stopped() {
+            if self.wire.now() >= late {
+                break;
+            }
+            self.turn(Some(late))?;
+        }
         let crew = self.wire.crew();
         let joining = Joining {
             attendance: crew.attendance().clone(),
             last: crew.handshakes().1,
         };
-        let _ = self.share.say.send(Ok(Said::Joined(joining)));
+        if churns {
+            crew.forget();
+        }
+        let _ = self.task.say.send(Ok(Said::Joined(joining)));
         Ok(())
     }
 
     /// Waits for the word to begin; without one, nobody wants to know any more.
     fn wait(&mut self) -> Result<Option<Window>, Error> {
         loop {
-            match self.share.begin.try_recv() {
+            match self.task.begin.try_recv() {
                 Ok(window) => return Ok(Some(window)),
                 Err(TryRecvError::Disconnected) => return Ok(None),
                 Err(TryRecvError::Empty) => {}
             }
-            let soon = self.wire.now() + Duration::from_millis(1);
+            let soon = self.wire.now() + LOOK_TO_BEGIN;
             self.turn(Some(soon))?;
         }
     }
 
-    /// Measures, interval by interval.
-    fn measure(&mut self, window: Window) -> Result<(), Error> {
+    /// Measures, interval by interval; says how many there were.
+    fn measure(&mut self, window: Window) -> Result<usize, Error> {
         // What the warm-up brought is none of it.
-        self.wire.crew().workload().take_recent();
-        self.done_before = self.wire.crew().workload().completed();
-        let mut used = sample::thread_time();
-        let mut until = window.measure;
-        for index in 0.. {
-            if until >= window.end || self.is_over() {
-                return Ok(());
-            }
+        self.wire.crew().meter().take_recent();
+        let mut before = self.so_far();
+        let (mut index, mut until) = (0, window.measure);
+        while until < window.end && !self.is_over() {
             let from = until;
-            until = (until + self.share.row).min(window.end);
+            until = (until + self.task.row).min(window.end);
             self.until(until)?;
             let ended = until.min(self.wire.now());
-            let now_used = sample::thread_time();
+            let now = self.so_far();
             let crew = self.wire.crew();
-            let done = crew.workload().completed();
             let interval = Interval {
                 index,
                 until: ended.since(window.measure),
                 took: ended.since(from),
-                responses: crew.workload().take_recent(),
-                done: done - self.done_before,
+                responses: crew.meter().take_recent(),
+                done: now.answered - before.answered,
+                sent: now.sent - before.sent,
                 peers: crew.present() as u64,
-                used: now_used.saturating_sub(used),
+                used: now.used.saturating_sub(before.used),
             };
-            self.done_before = done;
-            self.intervals += 1;
-            used = now_used;
-            let _ = self.share.say.send(Ok(Said::Interval(interval)));
+            before = now;
+            index += 1;
+            let _ = self.task.say.send(Ok(Said::Interval(interval)));
         }
-        Ok(())
+        Ok(index)
+    }
+
+    fn so_far(&mut self) -> SoFar {
+        let meter = self.wire.crew().meter();
+        SoFar {
+            answered: meter.answered_so_far,
+            sent: meter.sent_so_far,
+            used: sample::thread_time(),
+        }
     }
 
     /// Waits for what is under way, then for peers to be complete.
     fn end(&mut self) -> Result<(), Error> {
         let now = self.wire.now();
-        self.wire.crew().workload().close(now);
-        let late = now + self.share.plan.timeout;
-        while self.wire.crew().workload().under_way() > 0 && self.wire.now() < late {
+        if let Some(ended) = self.task.ending.at(now) {
+            self.wire.crew().meter().close(ended);
+        }
+        while self.wire.crew().meter().under_way() > 0 {
+            let late = now + drain(self.task.plan.timeout, self.is_stopped());
+            if self.wire.now() >= late {
+                break;
+            }
             self.turn(Some(late))?;
         }
         let (now, stopped) = (self.wire.now(), self.is_stopped());
@@ -249,8 +286,9 @@ impl Worker {
         self.wire.crew().finish();
         // The crew hears of it in the next turn, and that is not to wait.
         self.turn(Some(Time::ZERO))?;
-        let late = self.wire.now() + COMPLETION.max(self.share.plan.timeout);
-        while self.wire.crew().present() > 0 && self.wire.now() < late {
+        let late = self.wire.now() + COMPLETION.max(drain(self.task.plan.timeout, stopped));
+        // Who was stopped on its way here comes yet, and leaves again.
+        while self.wire.crew().remain() > 0 && self.wire.now() < late {
             self.turn(Some(late))?;
         }
         let now = self.wire.now();
@@ -260,12 +298,14 @@ impl Worker {
 
     // ---- turns -------------------------------------------------------------
 
-    /// Goes on until `time`, or the user wants it to end, or nobody is left.
+    /// Goes on until `time`, or until the run is over.
     fn until(&mut self, time: Time) -> Result<(), Error> {
         while self.wire.now() < time && !self.is_over() {
             let now = self.wire.now();
-            let wanted = self.wire.crew().workload().wanted(now);
-            self.connect(wanted)?;
+            if now >= self.paused {
+                let wanted = self.wire.crew().workload().wanted(now);
+                self.connect(wanted)?;
+            }
             self.turn(Some(time))?;
         }
         Ok(())
@@ -275,6 +315,7 @@ impl Worker {
     fn turn(&mut self, at_most: Option<Time>) -> Result<(), Error> {
         let now = self.wire.now();
         let due = self.wire.crew().workload().next_due();
+        let due = due.map(|due| due.max(self.paused));
         // It stays the same for many turns, so that no timer is set anew in each.
         if now >= self.redraw {
             self.redraw = now + REDRAW;
@@ -284,32 +325,29 @@ impl Worker {
         self.wire.turn(until)?;
         let crew = self.wire.crew();
         let (peers, failed) = (crew.present() as u64, crew.attendance().failed);
-        let done = crew.workload().done();
-        self.share.gauge.peers.store(peers, Ordering::Relaxed);
-        self.share.gauge.failed.store(failed, Ordering::Relaxed);
-        self.share.gauge.done.store(done, Ordering::Relaxed);
+        let done = match self.task.plan.kind {
+            // What is confirmed at the end is not known before.
+            Kind::Sink => crew.meter().sent_so_far,
+            _ => crew.meter().answered_so_far,
+        };
+        self.task.gauge.peers.store(peers, Ordering::Relaxed);
+        self.task.gauge.failed.store(failed, Ordering::Relaxed);
+        self.task.gauge.done.store(done, Ordering::Relaxed);
         Ok(())
     }
 
     /// Has `count` more peers connect.
     fn connect(&mut self, count: usize) -> Result<(), Error> {
         for _ in 0..count {
-            let source = match &self.sources[..] {
-                [] => None,
-                sources => Some(sources[self.begun % sources.len()]),
-            };
             self.begun += 1;
             let now = self.wire.now();
-            let peer = self.wire.connect(source);
-            let (peer, failure) = match peer {
+            let (peer, failure) = match self.sources.connect(|from| self.wire.connect(from)) {
                 Ok(peer) => (peer, None),
-                Err(error) => {
-                    let from = source.map_or(String::new(), |source| format!(" from {source}"));
-                    let why = format!("cannot connect{from}: {error}");
-                    if !self.loads {
-                        return Err(Error::Local(why));
-                    }
-                    // It is one of the load's connections, though it has no name.
+                Err(why) if !self.loads => return Err(Error::Local(why)),
+                // It is one of the load's connections, though it has no name. The next
+                // would fare no better, and fail at once.
+                Err(why) => {
+                    self.paused = now + CONNECT_PAUSE;
                     (NOBODY, Some(why))
                 }
             };
@@ -317,20 +355,32 @@ impl Worker {
             crew.begin(now, peer);
             if let Some(why) = failure {
                 crew.left(now, peer, Err(why));
+                break;
             }
         }
         Ok(())
     }
 
     fn is_stopped(&self) -> bool {
-        self.share.stop.load(Ordering::Relaxed)
+        self.task.ending.is_stopped()
     }
 
-    /// Whether nothing more is to be had from going on.
+    /// Whether nothing more is to be had from going on. Who has no peers any more goes on
+    /// while others have: what is due to those that left is due until the run is over.
     fn is_over(&mut self) -> bool {
-        let churns = self.share.plan.kind == Kind::Churn;
-        self.is_stopped() || !churns && self.wire.crew().present() == 0
+        let churns = self.task.plan.kind == Kind::Churn;
+        if !churns && !self.deserted && self.wire.crew().present() == 0 {
+            self.deserted = true;
+            self.task.ending.leave();
+        }
+        self.task.ending.at(self.wire.now()).is_some()
     }
+}
+
+/// How long answers are waited for that may take `timeout`, by a user who has `stopped`
+/// the run or not.
+pub(crate) fn drain(timeout: Duration, stopped: bool) -> Duration {
+    if stopped { timeout.min(DRAIN) } else { timeout }
 }
 
 #[cfg(test)]

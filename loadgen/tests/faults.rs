@@ -11,7 +11,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use common::{KEYS, Run, loadgen};
+use common::{KEYS, Run, call, command, loadgen};
 use sealwire::cli::args::KeyArgs;
 use sealwire::crypto::kernel::Kernel;
 use sealwire::endpoint::mode::{HandedOn, Message, Mode, Receivers};
@@ -123,7 +123,7 @@ fn load(fault: Fault, flags: &str) -> Run {
         "--to 127.0.0.1:{} -d 500ms -w 0 --timeout 2s --json - {flags}",
         serve(fault)
     );
-    let run = loadgen(&flags, Some(KEYS));
+    let run = loadgen(&flags);
     let figures = run.json();
     assert_eq!(figures["account"]["holds"], true, "{run:?}");
     for unknown in ["server_cpu_us_per_message", "server_kernel"] {
@@ -150,7 +150,7 @@ fn none() {
 #[test]
 fn a_server_that_was_there() {
     let flags = format!("--to 127.0.0.1:{} -d 100ms -w 0", serve(Fault::None));
-    let run = loadgen(&flags, Some(KEYS));
+    let run = loadgen(&flags);
     let kernel = Kernel::chosen().unwrap().name();
     let line = format!("\nkernel {kernel} here; the server's is not known\n");
     assert!(run.code == 0 && run.stdout.contains(&line), "{run:?}");
@@ -213,7 +213,9 @@ fn early_end() {
 fn other_keys() {
     let port = serve(Fault::None);
     let [confkey, _] = KEYS;
-    let run = loadgen(&format!("--to 127.0.0.1:{port}"), Some([confkey, confkey]));
+    let mut program = command(&format!("--to 127.0.0.1:{port}"));
+    program.env("SEALWIRE_AUTHKEY", confkey);
+    let run = call(program);
     assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{run:?}");
     assert!(run.stderr.contains("keys or service differ"), "{run:?}");
 }

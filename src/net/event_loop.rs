@@ -8,7 +8,7 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -109,8 +109,8 @@ impl<M: Mode> EventLoop<M> {
         self.dial = Some(Dial::start(host, port, waker, self.clock.now()));
     }
 
-    /// Begins to connect to an address, from the address `from` if one is given.
-    pub fn connect(&mut self, address: SocketAddr, from: Option<IpAddr>) -> io::Result<PeerId> {
+    /// Begins to connect to an address, from `from` if that is given.
+    pub fn connect(&mut self, address: SocketAddr, from: Option<SocketAddr>) -> io::Result<PeerId> {
         let socket = stream::connect(address, from)?;
         let peer = self.endpoint.dialled(self.clock.now());
         // Where this fails, so does the first read.

@@ -5,7 +5,7 @@
 //! unsent. What the bytes mean is known to [`crate::endpoint`].
 
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read as _, Write as _};
-use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::net::{Shutdown, SocketAddr};
 
 use mio::event::Event;
 use mio::net::TcpStream;
@@ -25,11 +25,12 @@ const AT_ONCE: Timespec = Timespec {
     tv_nsec: 0,
 };
 
-/// Begins to connect to `address`, from the address `from` if one is given.
+/// Begins to connect to `address`, from `from` if that is given; its port 0 is one that
+/// the system chooses.
 ///
 /// Of what is written, little waits in the system ([`UNSENT`]): there it would leave
 /// when the other side's reading makes room, and as its work.
-pub fn connect(address: SocketAddr, from: Option<IpAddr>) -> io::Result<TcpStream> {
+pub fn connect(address: SocketAddr, from: Option<SocketAddr>) -> io::Result<TcpStream> {
     let socket = match from {
         None => TcpStream::connect(address)?,
         Some(from) => connect_from(from, address)?,
@@ -38,10 +39,14 @@ pub fn connect(address: SocketAddr, from: Option<IpAddr>) -> io::Result<TcpStrea
     Ok(socket)
 }
 
-fn connect_from(from: IpAddr, address: SocketAddr) -> io::Result<TcpStream> {
+fn connect_from(from: SocketAddr, address: SocketAddr) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
-    socket.bind(&SocketAddr::new(from, 0).into())?;
+    if from.port() != 0 {
+        // A connection that has just ended may still have it.
+        socket.set_reuse_address(true)?;
+    }
+    socket.bind(&from.into())?;
     match socket.connect(&address.into()) {
         Err(error) if Errno::from_io_error(&error) != Some(Errno::INPROGRESS) => Err(error),
         _ => Ok(TcpStream::from_std(socket.into())),

@@ -90,6 +90,57 @@ fn servers() {
     ));
 }
 
+/// Goal: only what seals needs keys. Method: a server that was there, without any in
+/// the environment.
+#[test]
+fn keys_are_for_what_seals() {
+    let parsed = |line: &str| {
+        let words = ["loadgen"].into_iter().chain(line.split_whitespace());
+        parse(words.map(OsString::from), &|_| None)
+    };
+    assert!(parsed("--to h:1").is_err());
+    for &over in Over::ALL.iter().filter(|over| **over != Over::Sealed) {
+        match parsed(&format!("--to h:1 --over {}", over.name())) {
+            Ok(Command::Run(config)) => assert!(config.to.unwrap().identity.is_none()),
+            _ => panic!("{over:?}"),
+        }
+    }
+    refused(
+        "--to h:1 --over plain --keys k",
+        "keys go with --over sealed",
+    );
+}
+
+/// Goal: what a workload has no use for is not silently ignored, and what it has one
+/// for is taken.
+#[test]
+fn misfits() {
+    refused("--rounds 3", "--rounds goes with compare");
+    refused("--publishers 2", "--publishers goes with fanout");
+    refused("compare --publishers 2", "--publishers goes with fanout");
+    refused("--arrival poisson", "--arrival goes with -r");
+    refused("sink -w 1", "-w: a sink");
+    refused("compare sink -w 1", "-w: a sink");
+    refused("sink -r 1", "-r: a sink");
+    refused(
+        "-r 1 --arrival never",
+        "--arrival: one of constant, poisson",
+    );
+    assert_eq!(
+        config("-r 1 --arrival poisson").plan.arrival,
+        Arrival::Poisson
+    );
+    assert_eq!(
+        config("idle --arrival poisson").plan.arrival,
+        Arrival::Poisson
+    );
+    assert_eq!(config("fanout --publishers 2").plan.publishers, 2);
+    assert!(matches!(
+        parsed("compare --rounds 3"),
+        Ok(Command::Compare(_, 3))
+    ));
+}
+
 /// Whatever cannot run is refused by name.
 #[test]
 fn refusals() {

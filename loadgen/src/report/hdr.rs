@@ -3,9 +3,7 @@
 
 use super::Report;
 use super::headline::comments;
-
-/// Lines for each halving of what is above a percentile.
-const STEPS: u32 = 5;
+use crate::limits::HDR_STEPS;
 
 pub(super) fn text(report: &Report<'_>) -> String {
     let times = &report.results.tally.response;
@@ -16,7 +14,7 @@ pub(super) fn text(report: &Report<'_>) -> String {
         "Value", "Percentile", "TotalCount", "1/(1-Percentile)"
     );
     let mut count = 0;
-    for step in times.iter_quantiles(STEPS) {
+    for step in times.iter_quantiles(HDR_STEPS) {
         count += step.count_since_last_iteration();
         let value = millis(step.value_iterated_to() as f64);
         let part = step.quantile_iterated_to();

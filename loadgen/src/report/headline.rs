@@ -13,7 +13,7 @@ pub(super) fn lines(report: &Report<'_>) -> Vec<String> {
     let mut lines = vec![
         what(plan, here, plan.over.name()),
         load(plan),
-        pace(plan),
+        pace(plan) + &early(report),
         machine(here),
         format!(
             "load on {} at {}, {}",
@@ -63,7 +63,7 @@ fn machine(here: &Environment) -> String {
 }
 
 /// Those of a comparison.
-pub(crate) fn of_comparison(plan: &Plan, here: &Environment) -> String {
+pub(super) fn of_comparison(plan: &Plan, here: &Environment, kernel: Kernel) -> String {
     let lines = [
         what(plan, here, "every transport"),
         load(plan),
@@ -71,7 +71,7 @@ pub(crate) fn of_comparison(plan: &Plan, here: &Environment) -> String {
         machine(here),
         format!(
             "kernel {} where it is sealed; both ends on this machine",
-            Kernel::chosen().map_or("none", Kernel::name)
+            kernel.name()
         ),
     ];
     lines.map(|line| line + "\n").concat()
@@ -81,7 +81,7 @@ pub(crate) fn of_comparison(plan: &Plan, here: &Environment) -> String {
 pub(super) fn comments(report: &Report<'_>) -> String {
     let verdict = report.verdict;
     let grade = verdict.grade.name().to_owned();
-    let reasons = verdict.reasons.iter().map(|why| format!("  {why}"));
+    let reasons = verdict.reasons.iter().map(|why| format!("  {}", why.text));
     let lines = lines(report).into_iter().chain([grade]).chain(reasons);
     lines.map(|line| format!("# {line}\n")).collect()
 }
@@ -105,7 +105,7 @@ fn pace(plan: &Plan) -> String {
                 Arrival::Constant => "evenly",
                 Arrival::Poisson => "at random",
             };
-            let rate = if rate.from == rate.to {
+            let rate = if rate.is_steady() {
                 format!("{}", rate.from)
             } else {
                 format!("{} to {}", rate.from, rate.to)
@@ -115,6 +115,15 @@ fn pace(plan: &Plan) -> String {
     };
     let (duration, warmup) = (plan.duration.as_secs_f64(), plan.warmup.as_secs_f64());
     format!("{pace}, {duration} s after {warmup} s")
+}
+
+/// How long it was, if that is less than it was to be.
+fn early(report: &Report<'_>) -> String {
+    let took = report.results.took;
+    match took < report.plan.duration {
+        true => format!("; it ended after {:.2} s", took.as_secs_f64()),
+        false => String::new(),
+    }
 }
 
 /// What a rate is of.

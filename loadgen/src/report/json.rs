@@ -10,25 +10,29 @@ use serde_json::{Map, Value, json};
 use super::Report;
 use crate::environment::{Environment, shares_machine};
 use crate::figures::seconds;
-use crate::plan::{Arrival, Over, Plan};
+use crate::plan::{Over, Plan};
 use crate::results::{Row, Usage};
 use crate::slo::{Judged, Outcome};
 use crate::times::Quantile;
 
 /// Another one whenever a program that reads it would have to know.
-pub(crate) const FORMAT: u32 = 2;
+pub(super) const FORMAT: u32 = 2;
 
 /// With a line's end.
 pub(super) fn text(report: &Report<'_>) -> String {
-    let parts = [
+    format!("{:#}\n", value(report))
+}
+
+/// All that is told of a run.
+pub(crate) fn value(report: &Report<'_>) -> Value {
+    merged([
         environment(report),
         of_plan(report.plan),
         rates(report),
         messages(report),
         server(report),
         rest(report),
-    ];
-    format!("{:#}\n", merged(parts))
+    ])
 }
 
 fn environment(report: &Report<'_>) -> Value {
@@ -47,7 +51,7 @@ fn environment(report: &Report<'_>) -> Value {
 }
 
 /// Where it ran.
-pub(crate) fn of_environment(here: &Environment) -> Value {
+pub(super) fn of_environment(here: &Environment) -> Value {
     json!({
         "version": here.version,
         "commit": here.commit,
@@ -72,11 +76,7 @@ fn merged(parts: impl IntoIterator<Item = Value>) -> Value {
 }
 
 /// What was asked for.
-pub(crate) fn of_plan(plan: &Plan) -> Value {
-    let arrival = match plan.arrival {
-        Arrival::Constant => "constant",
-        Arrival::Poisson => "poisson",
-    };
+pub(super) fn of_plan(plan: &Plan) -> Value {
     json!({
         "workload": plan.kind.name(),
         "over": plan.over.name(),
@@ -86,7 +86,7 @@ pub(crate) fn of_plan(plan: &Plan) -> Value {
         "depth": plan.depth,
         "rate_from_per_second": plan.rate.map(|rate| rate.from),
         "rate_to_per_second": plan.rate.map(|rate| rate.to),
-        "arrival": arrival,
+        "arrival": plan.arrival.name(),
         "duration_s": plan.duration.as_secs_f64(),
         "warmup_s": plan.warmup.as_secs_f64(),
         "timeout_s": plan.timeout.as_secs_f64(),
@@ -98,11 +98,12 @@ pub(crate) fn of_plan(plan: &Plan) -> Value {
 
 fn rates(report: &Report<'_>) -> Value {
     let (plan, results) = (report.plan, report.results);
-    let asked = plan.rate.map(|rate| rate.mean());
+    let asked = results.asked_per_second(plan);
     let reached = results.messages_per_second(plan);
     json!({
         "measured_s": results.took.as_secs_f64(),
-        "measured_messages": results.answered(plan).round() as u64,
+        "load_s": results.loaded.as_secs_f64(),
+        "measured_messages": results.answered(plan),
         "messages_per_second": reached,
         "asked_messages_per_second": asked,
         "megabytes_per_second": results.megabytes_per_second(plan),
@@ -110,6 +111,7 @@ fn rates(report: &Report<'_>) -> Value {
         "generator_busy": results.busy().collect::<Vec<_>>(),
         "generator_waits": results.waits().collect::<Vec<_>>(),
         "interrupted": results.interrupted,
+        "ended_early": results.ended_early,
     })
 }
 
@@ -162,8 +164,10 @@ fn server(report: &Report<'_>) -> Value {
         "server_empty": server.map(|server| usage(&server.empty)),
         "server_before": server.map(|server| usage(&server.before)),
         "server_after": server.map(|server| usage(&server.after)),
-        "seal_ns": crypto.map(|cost| seconds(cost.seal) * 1e9),
-        "open_ns": crypto.map(|cost| seconds(cost.open) * 1e9),
+        "seal_ns": crypto.map(|cost| seconds(cost.seal.took) * 1e9),
+        "seal_batch": crypto.map(|cost| cost.seal.batch),
+        "open_ns": crypto.map(|cost| seconds(cost.open.took) * 1e9),
+        "open_batch": crypto.map(|cost| cost.open.batch),
         "crypto_share_of_server_cpu": results.crypto_share(plan),
     })
 }
@@ -173,7 +177,8 @@ fn rest(report: &Report<'_>) -> Value {
     json!({
         "slos": report.slos.iter().map(slo).collect::<Vec<_>>(),
         "verdict": verdict.grade.name(),
-        "reasons": verdict.reasons,
+        "reasons": verdict.reasons.iter().map(|reason| &reason.text).collect::<Vec<_>>(),
+        "rules": verdict.reasons.iter().map(|reason| reason.rule).collect::<Vec<_>>(),
         "notes": verdict.notes,
         "at_least": verdict.at_least,
         "rows": report.results.rows.iter().map(row).collect::<Vec<_>>(),
@@ -206,6 +211,7 @@ fn hdr_v2(times: &Histogram<u64>) -> String {
 
 fn usage(usage: &Usage) -> Value {
     json!({
+        "cpu_us": usage.ran.as_nanos() as f64 / 1e3,
         "user_us": usage.user.as_nanos() as f64 / 1e3,
         "system_us": usage.system.as_nanos() as f64 / 1e3,
         "resident_bytes": usage.resident,
@@ -234,6 +240,7 @@ fn row(row: &Row) -> Value {
     json!({
         "until_s": row.until.as_secs_f64(),
         "took_s": row.took.as_secs_f64(),
+        "sent_messages": row.sent,
         "completed_messages": row.completed,
         "messages_per_second": row.messages_per_second(),
         "response_p50_ns": enough(Quantile::P50.needs(), row.p50),
@@ -279,7 +286,7 @@ mod tests {
             "kernel": "portable", "server_kernel": "portable", "shares_machine": true,
             "workload": "echo", "over": "sealed", "peers": 64, "size_bytes": 100, "depth": 4,
             "rate_from_per_second": 1000.0, "arrival": "constant", "duration_s": 20.0,
-            "measured_s": 20.0, "measured_messages": 20_000, "messages_per_second": 1000.0,
+            "measured_s": 20.0, "load_s": 20.0, "measured_messages": 20_000, "messages_per_second": 1000.0,
             "asked_messages_per_second": 1000.0, "megabytes_per_second": 0.1,
             "handshakes_per_second": 128.0, "generator_busy": [0.2, 0.25], "generator_waits": [0.01, 0.01],
             "lost_messages": 0, "wrong_messages": 0, "joined_peers": 64, "complete_peers": 64,

@@ -1,11 +1,12 @@
 //! What a run came to, as it is told: a table for people ([`table`]), JSON for
 //! programs ([`json`]), percentiles ([`hdr`]) and intervals ([`timeseries`]) for
-//! those who plot; and the exit code.
+//! those who plot; what a comparison came to ([`comparison`]); and the exit code.
 //!
 //! All of them name what ran, and where ([`headline`]).
 
+pub(crate) mod comparison;
 mod hdr;
-pub(crate) mod headline;
+mod headline;
 pub(crate) mod json;
 mod server;
 mod table;
@@ -27,9 +28,9 @@ use crate::verdict::{Grade, Verdict};
 /// A bound on response times was missed, or could not be decided.
 const SLO_MISSED: u8 = 3;
 /// The figures cannot be trusted, and that was asked for.
-pub(crate) const NOT_VALID: u8 = 5;
+const NOT_VALID: u8 = 5;
 /// Something was lost or wrong, or a peer failed.
-pub(crate) const FOUND_FAULTS: u8 = 6;
+const FOUND_FAULTS: u8 = 6;
 
 /// All that is told of a run.
 #[derive(Debug, Clone, Copy)]
@@ -52,7 +53,7 @@ pub(crate) struct Outputs {
     pub(crate) quiet: bool,
 }
 
-/// Tells it: on stdout, then in files.
+/// Tells it: in files, and on stdout.
 ///
 /// # Errors
 ///
@@ -62,30 +63,44 @@ pub(crate) fn emit(report: &Report<'_>, outputs: &Outputs) -> Result<(), Error> 
 }
 
 fn emit_to(stdout: &mut dyn Write, report: &Report<'_>, outputs: &Outputs) -> Result<(), Error> {
-    let to_stdout = outputs.json.as_deref() == Some(Path::new("-"));
-    let text = if to_stdout {
-        json::text(report)
-    } else if outputs.quiet {
-        table::line(report)
-    } else {
-        table::table(report, in_colour())
-    };
-    write_to(stdout, &text)?;
-    let json = outputs.json.as_ref().filter(|_| !to_stdout);
-    write(json, || json::text(report))?;
-    write(outputs.hdr.as_ref(), || hdr::text(report))?;
-    write(outputs.timeseries.as_ref(), || timeseries::text(report))
+    // What can be written is written, whatever else cannot be.
+    let written = [
+        write(outputs.hdr.as_ref(), || hdr::text(report)),
+        write(outputs.timeseries.as_ref(), || timeseries::text(report)),
+        write_figures(
+            stdout,
+            outputs,
+            || json::text(report),
+            || match outputs.quiet {
+                true => table::line(report),
+                false => table::table(report, in_colour()),
+            },
+        ),
+    ];
+    written.into_iter().collect()
 }
 
-/// Writes `text` to stdout, or what stands for it.
-pub(crate) fn write_to(stdout: &mut dyn Write, text: &str) -> Result<(), Error> {
-    stdout
-        .write_all(text.as_bytes())
-        .map_err(|error| Error::Local(format!("cannot write the figures: {error}")))
+/// Writes the figures: JSON to its file and the table to stdout, or JSON alone there.
+fn write_figures(
+    stdout: &mut dyn Write,
+    outputs: &Outputs,
+    json: impl FnOnce() -> String,
+    table: impl FnOnce() -> String,
+) -> Result<(), Error> {
+    let file = outputs.json.as_ref();
+    let mut print = |text: String| {
+        let printed = stdout.write_all(text.as_bytes());
+        printed.map_err(|error| Error::Local(format!("cannot write the figures: {error}")))
+    };
+    if file.is_some_and(|file| file == Path::new("-")) {
+        return print(json());
+    }
+    let written = write(file, json);
+    print(table()).and(written)
 }
 
 /// Writes a file, if it is wanted.
-pub(crate) fn write(file: Option<&PathBuf>, text: impl FnOnce() -> String) -> Result<(), Error> {
+fn write(file: Option<&PathBuf>, text: impl FnOnce() -> String) -> Result<(), Error> {
     let Some(file) = file else { return Ok(()) };
     fs::write(file, text())
         .map_err(|error| Error::Local(format!("{}: cannot write: {error}", file.display())))
@@ -101,34 +116,25 @@ pub(crate) fn wants_colour() -> bool {
     env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// What the program leaves with once it has told of a run. Lost and wrong data is
-/// worse than a missed bound, and that than figures that cannot be trusted, where
-/// they are to be.
+/// What the program leaves with once it has told of a run.
 pub(crate) fn exit_code(report: &Report<'_>, strict: bool) -> u8 {
-    if found_faults(report.results) {
+    let met = report.slos.iter().all(Judged::is_met);
+    let faults = report.results.found_faults();
+    code(faults, met, strict, report.verdict.grade)
+}
+
+/// Lost and wrong data is worse than a missed bound, and that than figures that cannot
+/// be trusted, where they are to be.
+fn code(faults: bool, slos_met: bool, strict: bool, grade: Grade) -> u8 {
+    if faults {
         FOUND_FAULTS
-    } else if !report.slos.iter().all(Judged::is_met) {
+    } else if !slos_met {
         SLO_MISSED
-    } else if strict && report.verdict.grade != Grade::Valid {
+    } else if strict && grade != Grade::Valid {
         NOT_VALID
     } else {
         0
     }
-}
-
-/// Whether something was lost or wrong, came twice or out of order, or a peer failed.
-pub(crate) fn found_faults(results: &Results) -> bool {
-    let tally = &results.tally;
-    let count = |name| tally.counts.get(name).copied().unwrap_or_default();
-    let faults = [
-        count("duplicates"),
-        count("reordered"),
-        tally.lost,
-        tally.wrong,
-        tally.account.errors,
-        results.failed,
-    ];
-    faults.into_iter().any(|count| count > 0)
 }
 
 /// For tests: what `tell` says of a made-up run after `change`.
@@ -248,6 +254,38 @@ mod tests {
                 assert!(text.contains(named), "{name} does not name {named}: {text}");
             }
         }
+    }
+
+    /// Goal: files are written though stdout takes nothing, and that is told. Method: a
+    /// writer that refuses.
+    #[test]
+    fn stdout_is_closed() {
+        struct Closed;
+        impl Write for Closed {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let names = ["json", "hgrm", "csv"].map(|name| folder.path().join(name));
+        let [json, hdr, timeseries] = names.clone().map(Some);
+        let outputs = Outputs {
+            json,
+            hdr,
+            timeseries,
+            quiet: false,
+        };
+        let told = told(
+            |_, _| {},
+            "",
+            |report| emit_to(&mut Closed, report, &outputs),
+        );
+        let error = told.unwrap_err().to_string();
+        assert!(error.starts_with("cannot write the figures"), "{error}");
+        assert!(names.iter().all(|name| name.exists()));
     }
 
     /// Goal: only what was asked for is on stdout; what cannot be written is named.

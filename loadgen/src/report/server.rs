@@ -12,7 +12,7 @@ pub(super) fn lines(report: &Report<'_>, table: &mut Table) {
         table.line("server CPU", "n/a");
         return;
     };
-    let share = seconds(server.user + server.system) / seconds(results.took) * 100.0;
+    let share = seconds(server.ran) / seconds(results.took) * 100.0;
     let share = format!("{share:.0} % of a processor");
     let each = match plan.kind {
         Kind::Churn => "connection",
@@ -27,12 +27,19 @@ pub(super) fn lines(report: &Report<'_>, table: &mut Table) {
     };
     table.line("server CPU", cpu);
     if let (Some(cost), Some(share)) = (results.crypto, results.crypto_share(plan)) {
-        let [seal, open] = [cost.seal, cost.open].map(|time| seconds(time) * 1e6);
+        let [seal, open] = [cost.seal, cost.open].map(|cost| {
+            let us = seconds(cost.took) * 1e6;
+            (format!("{us:.2} us"), format!("{} at once", cost.batch))
+        });
         table.line(
             "of it crypto",
             format!(
-                "{:.0} %, at {seal:.2} us to seal and {open:.2} us to open",
-                share * 100.0
+                "{:.0} %, at {} to seal ({}) and {} to open ({})",
+                share * 100.0,
+                seal.0,
+                seal.1,
+                open.0,
+                open.1
             ),
         );
     }

@@ -35,7 +35,7 @@ pub(super) fn table(report: &Report<'_>, colour: bool) -> String {
         .map(|busy| format!("{:.0} %", busy * 100.0))
         .collect();
     table.line(
-        "generator CPU",
+        "load tester CPU",
         format!("{} of each thread", threads.join(", ")),
     );
     for (what, count) in &report.results.errors {
@@ -104,11 +104,13 @@ fn rate(report: &Report<'_>) -> String {
 
 fn rates(report: &Report<'_>, table: &mut Table) {
     let Report { plan, results, .. } = report;
-    let of_target = plan.rate.map_or(String::new(), |asked| {
-        let asked = asked.mean();
-        let share = results.messages_per_second(plan) / asked * 100.0;
-        format!(" of {asked:.0} asked for ({share:.1} %)")
-    });
+    let of_target = match results.asked_per_second(plan) {
+        Some(asked) => {
+            let share = results.messages_per_second(plan) / asked * 100.0;
+            format!(" of {asked:.0} asked for ({share:.1} %)")
+        }
+        None => String::new(),
+    };
     table.line("rate", rate(report) + &of_target);
     let bytes = results.megabytes_per_second(plan);
     table.line("payload", format!("{bytes:.2} MB/s one way"));
@@ -122,7 +124,7 @@ fn times(report: &Report<'_>, table: &mut Table) {
     table.times("response", &tally.response);
     table.times("service", &tally.service);
     if report.plan.rate.is_some() {
-        table.times("generator lag", &tally.lag);
+        table.times("load tester lag", &tally.lag);
     }
     let place = |name: &str| STAGES.iter().position(|stage| *stage == name);
     let mut stages: Vec<_> = tally.stages.iter().collect();
@@ -193,207 +195,13 @@ fn verdict(verdict: &Verdict, colour: bool) -> String {
         (true, Grade::Suspect) => format!("\x1b[33m{name}\x1b[0m"),
         (true, Grade::Invalid) => format!("\x1b[31m{name}\x1b[0m"),
     };
-    let reasons = verdict.reasons.iter().map(|why| format!("  {why}\n"));
+    let reasons = verdict
+        .reasons
+        .iter()
+        .map(|why| format!("  {}\n", why.text));
     let notes = verdict.notes.iter().map(|what| format!("  note: {what}\n"));
     format!("\n{name}\n{}", reasons.chain(notes).collect::<String>())
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::super::told;
-    use super::*;
-    use crate::plan::{Kind, Over, Plan, Rate};
-    use crate::results::Results;
-
-    fn shown(change: impl FnOnce(&mut Plan, &mut Results)) -> String {
-        told(change, "", |report| table(report, false))
-    }
-
-    /// Goal: the whole table of a good run. Method: compare with what it is to be.
-    #[test]
-    fn a_good_run() {
-        let shown = told(|_, _| {}, "p99<5ms", |report| table(report, false));
-        let due = "\
-loadgen 1.2.3 (0123456789ab, release): echo over sealed
-64 peers, 100 B, depth 4, 2 threads
-open loop, 1000 messages/s evenly, 20 s after 1 s
-Made-up CPU @ 2 GHz, 8 processors, Linux 6.1.0
-load on a server of its own at 127.0.0.1:9999, both on this machine
-kernel portable on both sides
-
-rate            1000 messages/s of 1000 asked for (100.0 %)
-payload         0.10 MB/s one way
-us                      p50        p90        p99      p99.9        max       mean
-response              160.1      200.1      209.0      210.0      210.0      160.5
-service               150.0      190.1      199.0      200.1      200.1      150.5
-generator lag          10.0       10.0       10.0       10.0       10.0       10.0
-handshake             400.1          -          -          -      400.1      400.0
-account         20000 scheduled = 20000 completed + 0 errors + 0 timeouts + 0 shed + 0 unsent + 0 in flight
-answers         0 wrong, 0 lost, with the warm-up
-peers           64 joined, 64 complete, 0 failed; 128 handshakes/s
-server CPU      10.00 us per message: 4.00 user + 6.00 system; 1 % of a processor
-of it crypto    5 %, at 0.30 us to seal and 0.20 us to open
-server memory   10.6 MB, 1500 bytes per peer
-server          70 descriptors; waits 500 times a second, made to 20 times
-generator CPU   20 %, 25 % of each thread
-slo             p99<5ms met: 209.0 us
-
-VALID
-";
-        assert_eq!(shown, due);
-    }
-
-    /// Goal: what a run lacks is not told as if it were there. Method: a closed
-    /// loop against another's server, over plain TCP, of which nothing is known.
-    #[test]
-    fn what_is_not_known() {
-        let shown = shown(|plan, results| {
-            plan.rate = None;
-            plan.over = Over::Plain;
-            results.own_server = false;
-            results.address = "192.0.2.1:9999".parse().expect("an address");
-            results.server = None;
-        });
-        for line in [
-            "closed loop, 20 s after 1 s",
-            "load on the server at 192.0.2.1:9999, on another machine",
-            "rate            1000 messages/s",
-            "server CPU      n/a",
-        ] {
-            assert!(shown.contains(&format!("\n{line}\n")), "{line}: {shown}");
-        }
-        for none in [
-            "kernel",
-            "lag",
-            "crypto",
-            "bytes per peer",
-            "asked",
-            "descriptors",
-        ] {
-            assert!(!shown.contains(none), "{none}: {shown}");
-        }
-    }
-
-    /// Goal: what went wrong is told, and why figures are in doubt. Method: a run
-    /// with a bit of everything, an account that does not hold, and bounds that
-    /// are missed and not decided.
-    #[test]
-    fn what_went_wrong() {
-        let shown = told(
-            |_, results| {
-                results.tally.account.errors = 3;
-                results.tally.wrong = 3;
-                results.threads[0].ran = results.took;
-                results.errors.insert("reset".into(), 2);
-                results.failed = 2;
-            },
-            "p99<5us,p99.999<1s",
-            |report| table(report, false),
-        );
-        for line in [
-            "rate            at least 1000 messages/s of 1000 asked for (100.0 %)",
-            "account         20000 scheduled is not 20000 completed + 3 errors + 0 timeouts + 0 shed + 0 unsent + 0 in flight",
-            "answers         3 wrong, 0 lost, with the warm-up",
-            "error           2 reset",
-            "slo             p99<5us missed: 209.0 us",
-            "slo             p99.999<1s not decided: 20000 samples of 1000000 that it takes",
-            "INVALID",
-            "  3 answers were wrong",
-        ] {
-            assert!(shown.contains(&format!("\n{line}\n")), "{line}: {shown}");
-        }
-        assert!(shown.contains("may be the bound"), "{shown}");
-    }
-
-    /// Goal: stages come in the order in which they happen, counts with their
-    /// names, and rates in their unit. Method: runs of churn and of fanout.
-    #[test]
-    fn stages_and_counts() {
-        let stages = |results: &mut Results, names: &[&'static str]| {
-            for name in names {
-                let times = results.tally.service.clone();
-                results.tally.stages.insert(name, times);
-            }
-        };
-        let in_order = |shown: &str, names: &[&str]| {
-            let place = |name: &&str| shown.find(&format!("\n{name:<16}"));
-            let places: Vec<_> = names.iter().map(place).collect();
-            assert!(
-                places[0].is_some() && places.is_sorted(),
-                "{places:?}: {shown}"
-            );
-        };
-        let churn = shown(|plan, results| {
-            plan.kind = Kind::Churn;
-            stages(
-                results,
-                &["complete", "connect", "first reply", "handshake"],
-            );
-        });
-        in_order(&churn, &["connect", "handshake", "first reply", "complete"]);
-        assert_eq!(churn.matches("\nhandshake ").count(), 1, "{churn}");
-        assert!(
-            churn.contains("rate            1000 connections/s of"),
-            "{churn}"
-        );
-        assert!(churn.contains(" 10.00 us per connection: "), "{churn}");
-        let fanout = shown(|plan, results| {
-            plan.kind = Kind::Fanout;
-            plan.rate = Some(Rate {
-                from: 500.0,
-                to: 1500.0,
-            });
-            stages(results, &["first", "last", "median"]);
-            results.tally.counts.insert("deliveries", 1_280_000);
-        });
-        in_order(&fanout, &["first", "median", "last"]);
-        assert!(fanout.contains("\ndeliveries      1280000\n"), "{fanout}");
-        assert!(
-            fanout.contains("\n1 publishers, 64 subscribers, 100 B"),
-            "{fanout}"
-        );
-        assert!(
-            fanout.contains("\nopen loop, 500 to 1500 messages/s evenly"),
-            "{fanout}"
-        );
-    }
-
-    /// Goal: one line has what counts, and names what ran. Method: a good run; one that
-    /// is in doubt and misses its bound; one without answers.
-    #[test]
-    fn one_line() {
-        let good = told(|_, _| {}, "p99<5ms", line);
-        let figures = "1000 messages/s, p50 160.1 us, p99 209.0 us, VALID; loadgen ";
-        assert!(
-            good.starts_with(figures) && good.lines().count() == 1,
-            "{good}"
-        );
-        let busy = |_: &mut Plan, results: &mut Results| results.threads[0].ran = results.took;
-        let busy = told(busy, "p50<1us", line);
-        let due = "at least 1000 messages/s, p50 160.1 us, p99 209.0 us, \
-                   slo p50<1us missed: 160.1 us, SUSPECT; ";
-        assert!(busy.starts_with(due), "{busy}");
-        let none = told(
-            |_, results| {
-                results.tally = crate::results::Tally::new();
-                results.rows.clear();
-                results.threads.clear();
-                results.took = Duration::ZERO;
-            },
-            "",
-            line,
-        );
-        assert!(none.starts_with("0 messages/s, p50 - us, p99 - us, INVALID; "));
-    }
-
-    /// Goal: only the verdict has a colour, and only if there is to be one.
-    #[test]
-    fn colours() {
-        let plain = told(|_, _| {}, "", |report| table(report, false));
-        let coloured = told(|_, _| {}, "", |report| table(report, true));
-        assert!(!plain.contains('\x1b'));
-        assert_eq!(coloured.replace("\x1b[32mVALID\x1b[0m", "VALID"), plain);
-    }
-}
+mod tests;

@@ -11,7 +11,7 @@ use crate::times::Quantile;
 const COLUMNS: &str = "until_s,took_s,completed_messages,messages_per_second,\
     response_p50_us,response_p99_us,response_max_us,peers,generator_cpu_us,\
     server_user_us,server_system_us,server_resident_bytes,server_descriptors,\
-    server_voluntary_switches,server_involuntary_switches";
+    server_voluntary_switches,server_involuntary_switches,sent_messages";
 
 pub(super) fn text(report: &Report<'_>) -> String {
     let rows = report.results.rows.iter().map(row);
@@ -49,6 +49,7 @@ fn row(row: &Row) -> String {
         ]),
         None => cells.extend([const { String::new() }; 6]),
     }
+    cells.push(row.sent.to_string());
     cells.join(",") + "\n"
 }
 
@@ -83,13 +84,13 @@ mod tests {
             "{text}"
         );
         assert_eq!(lines.len(), 21);
-        let server = "4000,6000,11534336,70,500,20";
+        let server = "4000,6000,11534336,70,500,20,1000";
         assert_eq!(
             lines[1],
             format!("1,1,999,999.0,160,,210,64,450000,{server}")
         );
         assert_eq!(lines[2], format!("2,1,0,0.0,,,,64,450000,{server}"));
-        assert_eq!(lines[3], "3,1,1000,1000.0,160,209,210,64,450000,,,,,,");
+        assert_eq!(lines[3], "3,1,1000,1000.0,160,209,210,64,450000,,,,,,,1000");
         assert_eq!(
             lines[20],
             format!("20,1,1000,1000.0,160,209,210,64,450000,{server}")

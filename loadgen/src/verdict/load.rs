@@ -2,42 +2,51 @@
 
 use super::Findings;
 use super::generator::is_late;
-use crate::environment::Environment;
 use crate::figures::seconds;
-use crate::limits::{ACHIEVED, AT_THE_ENDS, CHANCE, FAILED};
-use crate::plan::{Arrival, Over, Plan};
+use crate::limits::{ACHIEVED, CHANCE, FAILED, SLACK_AT_ENDS};
+use crate::plan::{Arrival, Plan};
 use crate::results::Results;
 
 /// Whether as much was scheduled and answered as was asked for, and if not, who
 /// was the cause.
 pub(super) fn rate(plan: &Plan, results: &Results, busy: bool, findings: &mut Findings) {
-    let Some(rate) = plan.rate else { return };
+    let Some(rate) = results.asked_per_second(plan) else {
+        return;
+    };
     let took = seconds(results.took);
-    let asked = rate.mean() * took;
+    let asked = rate * took;
     let scheduled = results.tally.account.scheduled as f64;
     let by_chance = match plan.arrival {
-        Arrival::Constant => AT_THE_ENDS,
-        Arrival::Poisson => AT_THE_ENDS.max(CHANCE * asked.sqrt()),
+        Arrival::Constant => SLACK_AT_ENDS,
+        Arrival::Poisson => SLACK_AT_ENDS.max(CHANCE * asked.sqrt()),
     };
-    // Cut short, it is a ramp's beginning that was scheduled.
-    let is_ramp_cut = results.interrupted && rate.from != rate.to;
-    if !is_ramp_cut && asked - scheduled > by_chance.max(asked * (1.0 - ACHIEVED)) {
-        findings.invalid(format!(
-            "{:.0} messages/s were scheduled of {:.0} asked for: the generator fell behind",
-            scheduled / took,
-            rate.mean()
-        ));
+    if asked - scheduled > by_chance.max(asked * (1.0 - ACHIEVED)) {
+        let why = match results.failed {
+            0 => "the load tester fell behind".into(),
+            // Theirs is not scheduled any more once they all have left.
+            failed => format!("{failed} peers had failed"),
+        };
+        findings.invalid(
+            "fewer were scheduled than asked for",
+            format!(
+                "{:.0} messages/s were scheduled of {rate:.0} asked for: {why}",
+                scheduled / took,
+            ),
+        );
     }
-    let answered = results.answered(plan);
+    let answered = results.answered(plan) as f64;
     let missing = scheduled - answered - results.more_under_way(plan);
-    if missing > AT_THE_ENDS.max(scheduled * (1.0 - ACHIEVED)) {
-        findings.invalid(format!(
-            "{:.0} messages/s were answered of {:.0} that were due ({:.1} %): {}",
-            answered / took,
-            scheduled / took,
-            answered / scheduled * 100.0,
-            cause(plan, results, busy)
-        ));
+    if missing > SLACK_AT_ENDS.max(scheduled * (1.0 - ACHIEVED)) {
+        findings.invalid(
+            "fewer were answered than due",
+            format!(
+                "{:.0} messages/s were answered of {:.0} that were due ({:.1} %): {}",
+                answered / took,
+                scheduled / took,
+                answered / scheduled * 100.0,
+                cause(plan, results, busy)
+            ),
+        );
     }
 }
 
@@ -57,8 +66,8 @@ fn cause(plan: &Plan, results: &Results, busy: bool) -> String {
     };
     match (late || busy, account.unsent + account.timeouts > 0) {
         (false, _) => server,
-        (true, false) => "the generator fell behind".into(),
-        (true, true) => format!("the generator fell behind, and {server}"),
+        (true, false) => "the load tester fell behind".into(),
+        (true, true) => format!("the load tester fell behind, and {server}"),
     }
 }
 
@@ -66,26 +75,27 @@ fn cause(plan: &Plan, results: &Results, busy: bool) -> String {
 pub(super) fn failures(plan: &Plan, results: &Results, findings: &mut Findings) {
     let tally = &results.tally;
     if tally.wrong > 0 {
-        findings.invalid(format!("{} answers were wrong", tally.wrong));
+        let text = format!("{} answers were wrong", tally.wrong);
+        findings.invalid("answers were wrong", text);
     }
     for (name, told) in [
         ("duplicates", "messages came twice"),
         ("reordered", "messages came out of order"),
     ] {
         if let Some(count) = tally.counts.get(name).filter(|count| **count > 0) {
-            findings.invalid(format!("{count} {told}"));
+            findings.invalid(told, format!("{count} {told}"));
         }
     }
     let account = &tally.account;
-    let mut count = |failed: u64, all: u64, what: &str| {
+    let mut count = |failed: u64, all: u64, what: &'static str| {
         if failed == 0 {
             return;
         }
         let text = format!("{failed} {what}");
         if failed as f64 > all as f64 * FAILED {
-            findings.invalid(text);
+            findings.invalid(what, text);
         } else {
-            findings.suspect(text);
+            findings.suspect(what, text);
         }
     };
     count(account.errors, account.scheduled, "messages failed");
@@ -96,32 +106,9 @@ pub(super) fn failures(plan: &Plan, results: &Results, findings: &mut Findings) 
     count(results.failed, peers, "peers failed");
 }
 
-/// What the figures are of, other than what was asked for.
-pub(super) fn circumstances(
-    plan: &Plan,
-    results: &Results,
-    here: &Environment,
-    findings: &mut Findings,
-) {
-    if results.interrupted {
-        findings.suspect("it was interrupted");
-    }
-    if !here.is_optimised() {
-        findings.suspect("this is a debug build: cargo run --release is the one to measure");
-    }
-    let (used, fastest) = (results.kernel.name(), here.fastest.name());
-    if plan.over == Over::Sealed && used != fastest {
-        findings.note(format!(
-            "kernel {used} was used; this processor has {fastest}, too"
-        ));
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use sealwire::crypto::kernel::Kernel;
-
-    use super::super::{Grade, expect, judge, judged};
+    use super::super::{Grade, expect, judged};
     use super::*;
     use crate::plan::Rate;
     use crate::testing;
@@ -150,12 +137,12 @@ mod tests {
             results.tally.account.unsent = 0;
             results.threads[0].ran = results.took;
         });
-        let told = "answered of 1000 that were due (98.9 %): the generator fell behind";
+        let told = "answered of 1000 that were due (98.9 %): the load tester fell behind";
         assert_eq!(late.grade, Grade::Invalid);
-        assert!(late.reasons[0].ends_with(told), "{late:?}");
+        assert!(late.reasons[0].text.ends_with(told), "{late:?}");
         let both = of(220, &|results| results.threads[0].ran = results.took);
-        let told = "the generator fell behind, and the server held them back";
-        assert!(both.reasons[0].contains(told), "{both:?}");
+        let told = "the load tester fell behind, and the server held them back";
+        assert!(both.reasons[0].text.contains(told), "{both:?}");
         let backlog = of(220, &|results| {
             results.tally.account.completed += results.tally.account.unsent;
             results.tally.account.unsent = 0;
@@ -171,7 +158,7 @@ mod tests {
         });
         let told = "for 220 messages there was no peer";
         assert!(
-            gone.reasons.iter().any(|why| why.contains(told)),
+            gone.reasons.iter().any(|why| why.text.contains(told)),
             "{gone:?}"
         );
     }
@@ -215,10 +202,7 @@ mod tests {
     fn the_schedule_is_kept() {
         let of = |asked: f64, arrival| {
             judged(|plan, _| {
-                plan.rate = Some(Rate {
-                    from: asked,
-                    to: asked,
-                });
+                plan.rate = Some(Rate::steady(asked));
                 plan.arrival = arrival;
             })
         };
@@ -232,6 +216,73 @@ mod tests {
             "scheduled of",
         );
         expect(&judged(|plan, _| plan.rate = None), Grade::Valid, "");
+    }
+
+    /// Goal: what was not scheduled because peers were gone is not the load tester's
+    /// fault. Method: half of a schedule, without failures and with one.
+    #[test]
+    fn peers_had_left() {
+        let of = |failed: u64| {
+            let verdict = judged(|plan, results| {
+                plan.rate = Some(Rate::steady(2000.0));
+                results.failed = failed;
+            });
+            let mut reasons = verdict.reasons.into_iter();
+            let one = reasons.find(|reason| reason.rule == "fewer were scheduled than asked for");
+            one.map_or(String::new(), |reason| reason.text)
+        };
+        assert!(
+            of(0).ends_with("asked for: the load tester fell behind"),
+            "{}",
+            of(0)
+        );
+        assert!(
+            of(1).ends_with("asked for: 1 peers had failed"),
+            "{}",
+            of(1)
+        );
+    }
+
+    /// Goal: a run that ends before its time says so, and is not blamed for what was
+    /// not yet due. Method: half of a run, steady and of a rate that rises from nothing
+    /// to twice; not if the user ended it.
+    #[test]
+    fn ends_early() {
+        let of = |rate, messages: u64, interrupted| {
+            judged(|plan, results| {
+                plan.rate = Some(rate);
+                results.took = plan.duration / 2;
+                results.rows.truncate(10);
+                let each = messages / results.rows.len() as u64;
+                results.rows.iter_mut().for_each(|row| row.completed = each);
+                let account = &mut results.tally.account;
+                (account.scheduled, account.completed) = (messages, messages);
+                let tally = &mut results.tally;
+                tally.lag.reset();
+                for times in [&mut tally.service, &mut tally.response] {
+                    times.reset();
+                    times.saturating_record_n(100_000, messages);
+                }
+                tally.under_way = u128::from(messages) * 100_000;
+                results.interrupted = interrupted;
+                results.ended_early = !interrupted;
+            })
+        };
+        let ramp = Rate {
+            from: 0.0,
+            to: 2000.0,
+        };
+        let told = "it ended after 10.00 s of 20 s";
+        let steady = Rate::steady(1000.0);
+        expect(&of(steady, 10_000, false), Grade::Suspect, told);
+        expect(&of(ramp, 5000, false), Grade::Suspect, told);
+        expect(&of(steady, 10_000, true), Grade::Suspect, "interrupted");
+        let verdict = of(ramp, 4000, false);
+        assert!(
+            verdict.reasons[0]
+                .text
+                .contains("400 messages/s were scheduled of 500")
+        );
     }
 
     /// Goal: one failure makes a run suspect, and more than one in a hundred makes
@@ -275,36 +326,5 @@ mod tests {
         expect(&verdict, Grade::Invalid, "1 peers failed");
         let verdict = judged(|_, results| (results.complete, results.failed) = (999, 1));
         expect(&verdict, Grade::Suspect, "1 peers failed");
-    }
-
-    /// Goal: an interrupted run and one of a debug build are suspect.
-    #[test]
-    fn circumstances_are_told() {
-        let verdict = judged(|_, results| results.interrupted = true);
-        expect(&verdict, Grade::Suspect, "interrupted");
-        let mut environment = testing::environment();
-        environment.profile = "debug";
-        let (plan, results) = (testing::plan(), testing::results());
-        let verdict = judge(&plan, &results, &[], &environment);
-        expect(&verdict, Grade::Suspect, "debug build");
-    }
-
-    /// Goal: a kernel that is not the fastest is named, and no more. Method: this
-    /// processor's fastest, for a run with its slowest.
-    #[test]
-    fn kernels_are_named() {
-        let mut environment = testing::environment();
-        let results = testing::results();
-        for fastest in Kernel::all() {
-            environment.fastest = fastest;
-            let mut plan = testing::plan();
-            let verdict = judge(&plan, &results, &[], &environment);
-            expect(&verdict, Grade::Valid, "");
-            let other = fastest.name() != results.kernel.name();
-            assert_eq!(verdict.notes.len(), usize::from(other), "{verdict:?}");
-            plan.over = Over::Plain;
-            let verdict = judge(&plan, &results, &[], &environment);
-            assert_eq!(verdict.notes, [""; 0]);
-        }
     }
 }

@@ -3,8 +3,7 @@
 //! A message is used where it lies. Only the first part of one whose rest has not
 //! come is copied, to a buffer that its peer has until then.
 
-/// Buffers that nobody has, to be used again.
-const KEPT: usize = 64;
+use crate::limits::KEPT;
 
 /// The first part of a message; nobody's buffer if there is none.
 pub(crate) type Rest = Vec<u8>;

@@ -1,9 +1,14 @@
 //! What carries messages, and what is carried.
 //!
-//! A [`Crew`] with its workload says what is sent and judges what comes back; it sees peers by
-//! name, a clock, and a [`Link`] to send through, and no socket. A [`Wire`] owns
-//! the sockets and drives it: [`sealed`] with the library itself; [`plain`] and
-//! [`tls`](self), which are there to be compared with, over [`streams`].
+//! A [`Crew`] with its workload says what is sent and judges what comes back; it sees
+//! peers by name, a clock, and a [`Link`] to send through, and no socket. A [`Wire`] owns
+//! the sockets and drives it: [`sealed`] with the library itself; [`streams`] with what
+//! that is compared with.
+//!
+//! Of streams there are two, [`plain`] and `tls`, behind one seam, [`codec`]. [`turns`] is
+//! the loop over their connections, which are in [`peers`]; whoever uses it is its
+//! [`user`]: here the crew, in [`crate::server`] what serves. [`cutting`] makes messages of
+//! the bytes that come.
 
 #[cfg(feature = "tls")]
 pub(crate) mod certificate;
@@ -22,7 +27,7 @@ pub(crate) mod turns;
 pub(crate) mod user;
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::Range;
 
 use sealwire::crypto::kernel::Kernel;
@@ -36,7 +41,7 @@ use self::sealed::Sealed;
 use self::streams::Streams;
 #[cfg(feature = "tls")]
 use self::tls::TlsClient;
-use crate::args::Server;
+use crate::args::Target;
 use crate::crew::Crew;
 use crate::pattern::Pattern;
 use crate::plan::{Over, Plan};
@@ -44,7 +49,7 @@ use crate::plan::{Over, Plan};
 /// What a wire is made of.
 pub(crate) struct Context<'a> {
     pub(crate) plan: &'a Plan,
-    pub(crate) server: &'a Server,
+    pub(crate) server: &'a Target,
     pub(crate) address: SocketAddr,
     pub(crate) kernel: Kernel,
     pub(crate) pattern: Pattern,
@@ -67,8 +72,8 @@ pub(crate) fn open(context: &Context<'_>, crew: Crew) -> Result<Box<dyn Wire + S
 
 /// Moves the messages of many peers.
 pub(crate) trait Wire {
-    /// Begins to connect another peer, from the address `from` if one is given.
-    fn connect(&mut self, from: Option<IpAddr>) -> io::Result<PeerId>;
+    /// Begins to connect another peer, from `from` if that is given.
+    fn connect(&mut self, from: Option<SocketAddr>) -> io::Result<PeerId>;
 
     /// Waits until something happens, at most until `until`, which is kept to some
     /// microseconds, and does all that follows from it. Calls the crew.

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,7 +58,7 @@ impl Sealed {
     /// No connection yet.
     pub(crate) fn new(context: &Context<'_>, crew: Crew) -> io::Result<Self> {
         let setup = Setup {
-            identity: Some(Arc::new(context.server.identity.clone())),
+            identity: context.server.identity.clone().map(Arc::new),
             classic: None,
             kernel: context.kernel,
             limits: unlimited(),
@@ -83,7 +83,7 @@ impl Sealed {
 }
 
 impl Wire for Sealed {
-    fn connect(&mut self, from: Option<IpAddr>) -> io::Result<PeerId> {
+    fn connect(&mut self, from: Option<SocketAddr>) -> io::Result<PeerId> {
         self.events.connect(self.address, from)
     }
 

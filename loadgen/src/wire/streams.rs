@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::Range;
 
 use sealwire::endpoint::transport::PeerId;
@@ -50,7 +50,7 @@ impl<C: Codec> Streams<C> {
 }
 
 impl<C: Codec> Wire for Streams<C> {
-    fn connect(&mut self, from: Option<IpAddr>) -> io::Result<PeerId> {
+    fn connect(&mut self, from: Option<SocketAddr>) -> io::Result<PeerId> {
         self.turns.connect(self.address, from)
     }
 

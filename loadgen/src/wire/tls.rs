@@ -13,14 +13,12 @@ use rustls::pki_types::ServerName;
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, UnbufferedStatus};
 use rustls::{ClientConfig, ServerConfig};
-use sealwire::limits::{MAX_PAYLOAD, READ_BUDGET, SEAL_BUDGET};
+use sealwire::limits::READ_BUDGET;
 use sealwire::net::stream::Stream;
 
 use super::certificate::SERVER_NAME;
 use super::codec::{self, Came, Codec};
-
-/// Most that is sealed at a time: full records, which the room has space for.
-const SEALED: usize = SEAL_BUDGET / MAX_PAYLOAD * MAX_PAYLOAD;
+use crate::limits::{ALERT, SEALED};
 
 /// One of the two sides of TLS.
 pub(crate) trait Side: Sized {
@@ -294,7 +292,7 @@ impl<S: Side> Codec for Tls<S> {
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        let mut room = [0; 64];
+        let mut room = [0; ALERT];
         let status = self.side.process(&mut []);
         match status.state.map_err(failed)? {
             ConnectionState::WriteTraffic(mut write) => {

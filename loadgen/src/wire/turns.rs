@@ -5,8 +5,9 @@
 //! the library is compared with, so it must not be slower than it need be. A
 //! [`User`] says what is done with what is said.
 
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use mio::event::Event;
@@ -23,6 +24,7 @@ use super::clock::Clock;
 use super::codec::Codec;
 use super::peers::{Finish, Peers, Slot, Stage, describe};
 use super::user::User;
+use crate::limits::JOINING;
 
 /// Poll tokens of peers are their numbers; these are never one.
 const ALARM: Token = Token(usize::MAX);
@@ -37,6 +39,10 @@ pub(crate) struct Turns<C: Codec, U: User<C>> {
     setup: C::Setup,
     acceptor: Option<Acceptor>,
     peers: Peers<C, U::Peer>,
+    /// Who came when, the first first, as long as the first cannot be sent to.
+    joining: VecDeque<(Time, PeerId)>,
+    /// How long that may take.
+    pub(super) patience: Duration,
     /// What is read in a turn, and how much of it is taken.
     bytes: Box<[u8]>,
     used: usize,
@@ -57,6 +63,8 @@ impl<C: Codec, U: User<C>> Turns<C, U> {
             setup,
             acceptor: None,
             peers,
+            joining: VecDeque::new(),
+            patience: JOINING,
             bytes: vec![0; INPUT_SCRATCH].into_boxed_slice(),
             used: 0,
             user,
@@ -82,15 +90,17 @@ impl<C: Codec, U: User<C>> Turns<C, U> {
         Ok(())
     }
 
-    /// Begins to connect to `address`, from the address `from` if one is given.
+    /// Begins to connect to `address`, from `from` if that is given.
     pub(crate) fn connect(
         &mut self,
         address: SocketAddr,
-        from: Option<IpAddr>,
+        from: Option<SocketAddr>,
     ) -> io::Result<PeerId> {
         let stream = stream::connect(address, from)?;
         let codec = C::new(&self.setup)?;
-        self.peers.add(stream, codec, Stage::Connecting)
+        let id = self.peers.add(stream, codec, Stage::Connecting)?;
+        self.joining.push_back((self.clock.now(), id));
+        Ok(id)
     }
 
     /// Waits until something happens, at most until `until`, and does all that
@@ -109,6 +119,7 @@ impl<C: Codec, U: User<C>> Turns<C, U> {
         self.user.turn(&mut self.peers, &self.bytes);
         self.used = 0;
         self.write_dirty();
+        self.give_up_on_late();
         self.close_over();
         Ok(())
     }
@@ -121,7 +132,8 @@ impl<C: Codec, U: User<C>> Turns<C, U> {
             return Ok(Some(Duration::ZERO));
         }
         let accept = self.acceptor.as_ref().and_then(Acceptor::next_due);
-        let Some(until) = until.into_iter().chain(accept).min() else {
+        let late = self.joining.front().map(|&(came, _)| came + self.patience);
+        let Some(until) = [until, accept, late].into_iter().flatten().min() else {
             return Ok(None);
         };
         let now = self.clock.now();
@@ -175,6 +187,7 @@ impl<C: Codec, U: User<C>> Turns<C, U> {
         let _ = acceptor.accept(now, |stream, _| {
             let codec = C::new(&self.setup)?;
             let id = self.peers.add(stream, codec, Stage::Greeting)?;
+            self.joining.push_back((now, id));
             greet(&mut self.peers, &mut self.user, id);
             // It may have spoken already.
             self.peers.ready(id);
@@ -296,6 +309,21 @@ impl<C: Codec, U: User<C>> Turns<C, U> {
         }
     }
 
+    /// Gives up on who takes too long to join.
+    fn give_up_on_late(&mut self) {
+        let now = self.clock.now();
+        while let Some(&(came, id)) = self.joining.front() {
+            let slot = self.peers.get(id);
+            if slot.is_some_and(|slot| slot.stage != Stage::Open) {
+                if now < came + self.patience {
+                    return;
+                }
+                self.peers.fail(id, "it took too long to connect");
+            }
+            self.joining.pop_front();
+        }
+    }
+
     /// Closes those that are over.
     fn close_over(&mut self) {
         while let Some(id) = self.peers.over.pop() {
@@ -351,3 +379,6 @@ fn greet<C: Codec, U: User<C>>(peers: &mut Peers<C, U::Peer>, user: &mut U, id: 
         user.joined(peers, id);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use sealwire::endpoint::transport::PeerId;
 use sealwire::time::Time;
 
 use super::pace::{Pace, leave};
-use super::{Part, Workload};
+use super::{Share, Workload};
 use crate::meter::{Flight, Meter};
 use crate::pattern::Pattern;
 use crate::plan::Plan;
@@ -23,23 +23,16 @@ use crate::wire::{Link, Received};
 pub(crate) struct Churn {
     plan: Plan,
     pattern: Pattern,
-    part: Part,
+    share: Share,
     begun: u64,
     /// Those that are there, or on their way.
     peers: HashMap<PeerId, Peer>,
-    load: Option<Load>,
-    done: u64,
-    wrong: u64,
-    lost: u64,
-    stopped: bool,
-}
-
-struct Load {
     meter: Meter,
-    /// In an open loop, when the next is due to connect.
+    /// In an open loop, once the load has begun: when the next is due to connect.
     pace: Option<Pace>,
     /// None is to be begun any more.
     over: bool,
+    stopped: bool,
 }
 
 /// How far a connection is.
@@ -64,24 +57,23 @@ impl Peer {
 
 impl Churn {
     /// A thread's part of `plan`.
-    pub(crate) fn new(plan: Plan, pattern: Pattern, part: Part) -> Self {
+    pub(crate) fn new(plan: Plan, pattern: Pattern, share: Share) -> Self {
         Self {
+            meter: Meter::new(plan.timeout),
             plan,
             pattern,
-            part,
+            share,
             begun: 0,
             peers: HashMap::new(),
-            load: None,
-            done: 0,
-            wrong: 0,
-            lost: 0,
+            pace: None,
+            over: false,
             stopped: false,
         }
     }
 
     /// Which message a connection sends.
     fn message_of(&self, peer: &Peer) -> std::ops::Range<usize> {
-        self.pattern.part(self.part.first, peer.index)
+        self.pattern.part(self.share.first, peer.index)
     }
 
     /// Takes the times of a connection that is complete.
@@ -103,29 +95,29 @@ impl Churn {
 
 impl Workload for Churn {
     fn wanted(&mut self, now: Time) -> usize {
-        let room = self.part.peers.saturating_sub(self.peers.len());
-        match &self.load {
-            Some(load) if now >= load.meter.window().start && now < load.meter.window().end => {
-                match &load.pace {
-                    None => room,
-                    // One at a time: what is due behind it is seen to next.
-                    Some(pace) => {
-                        let due = pace.next().is_some_and(|due| due <= now);
-                        room.min(usize::from(due))
-                    }
-                }
+        let room = self.share.peers.saturating_sub(self.peers.len());
+        let window = self.meter.window();
+        if !window.has_begun(now) || window.is_over(now) {
+            return 0;
+        }
+        match &self.pace {
+            None => room,
+            // One at a time: what is due behind it is seen to next.
+            Some(pace) => {
+                let due = pace.next().is_some_and(|due| due <= now);
+                room.min(usize::from(due))
             }
-            _ => 0,
         }
     }
 
     fn connecting(&mut self, now: Time, id: PeerId) {
-        let Some(load) = &mut self.load else {
+        // Who comes before the load only sees whether it can.
+        if !self.meter.window().has_begun(now) {
             return;
-        };
+        }
         let peer = Peer {
             index: self.begun,
-            flight: leave(&mut load.pace, &mut load.meter, now),
+            flight: leave(&mut self.pace, &mut self.meter, now),
             connected: None,
             joined: None,
             replied: None,
@@ -133,8 +125,8 @@ impl Workload for Churn {
         };
         self.begun += 1;
         self.peers.insert(id, peer);
-        if let Some(pace) = &mut load.pace {
-            pace.set_full(self.peers.len() >= self.part.peers);
+        if let Some(pace) = &mut self.pace {
+            pace.set_full(self.peers.len() >= self.share.peers);
         }
     }
 
@@ -150,33 +142,35 @@ impl Workload for Churn {
             peer.joined = Some(link.now());
             let peer = *peer;
             link.send(id, self.message_of(&peer));
+        } else {
+            link.finish(id);
         }
     }
 
     fn begin(&mut self, window: Window) {
         let schedule = Schedule::new(&self.plan, self.plan.threads, window);
-        self.load = Some(Load {
-            meter: Meter::new(window, self.plan.timeout),
-            pace: schedule.map(|schedule| Pace::new(schedule.of(self.part.thread), window.start)),
-            over: false,
+        self.meter.begin(window);
+        self.pace = schedule.map(|schedule| {
+            let dues = schedule.of(self.share.thread);
+            Pace::new(dues, window.start)
         });
     }
 
-    fn meter(&mut self) -> Option<&mut Meter> {
-        self.load.as_mut().map(|load| &mut load.meter)
+    fn meter(&mut self) -> &mut Meter {
+        &mut self.meter
     }
 
     fn message(&mut self, now: Time, id: PeerId, message: Received<'_>) {
         let Some(peer) = self.peers.get_mut(&id) else {
-            self.wrong += 1;
+            self.meter.tally.wrong += 1;
             return;
         };
-        let wanted = self.pattern.part(self.part.first, peer.index);
+        let wanted = self.pattern.part(self.share.first, peer.index);
         if message.equals(&self.pattern.bytes()[wanted]) && peer.replied.is_none() {
             peer.replied = Some(now);
         } else {
             peer.wrong = true;
-            self.wrong += 1;
+            self.meter.tally.wrong += 1;
         }
     }
 
@@ -188,60 +182,46 @@ impl Workload for Churn {
         let Some(peer) = self.peers.remove(&id) else {
             return;
         };
-        self.lost += u64::from(!peer.is_answered());
-        let Some(load) = self.load.as_mut().filter(|_| !self.stopped) else {
+        let meter = &mut self.meter;
+        meter.tally.lost += u64::from(!peer.is_answered());
+        if self.stopped {
             return;
-        };
-        load.over |= now >= load.meter.window().end;
-        if let Some(pace) = &mut load.pace {
+        }
+        if let Some(pace) = &mut self.pace {
             pace.has_room(now);
-            pace.set_full(false);
         }
         if complete && peer.replied.is_some() {
-            self.done += 1;
-            load.meter.answered(peer.flight, now);
-            if load.meter.window().measures(peer.flight.due) {
-                Self::note_stages(&mut load.meter.tally, &peer, now);
+            meter.answered(peer.flight, now);
+            if meter.window().measures(peer.flight.due) {
+                Self::note_stages(&mut meter.tally, &peer, now);
             }
         } else {
-            load.meter.failed(peer.flight, now);
+            meter.failed(peer.flight, now);
         }
     }
 
-    fn turn(&mut self, _: &mut dyn Link) {}
+    fn turn(&mut self, link: &mut dyn Link) {
+        self.over = self.meter.window().is_over(link.now());
+    }
 
     fn next_due(&mut self) -> Option<Time> {
-        let load = self.load.as_ref().filter(|load| !load.over)?;
-        if self.peers.len() >= self.part.peers {
+        if self.over || self.peers.len() >= self.share.peers {
             return None;
         }
-        match &load.pace {
-            None => Some(load.meter.window().start),
+        match &self.pace {
+            None => Some(self.meter.window().start),
             Some(pace) => pace.next(),
         }
     }
 
-    fn done(&self) -> u64 {
-        self.done
-    }
-
     fn stop(&mut self, now: Time, cut_short: bool) {
         self.stopped = true;
-        if let Some(load) = &mut self.load {
-            for peer in self.peers.values() {
-                load.meter.unanswered(peer.flight, now, cut_short);
-            }
-            if let Some(pace) = &mut load.pace {
-                pace.never_send(&mut load.meter, now, false);
-            }
-            load.meter.move_on(now);
+        for peer in self.peers.values() {
+            self.meter.unanswered(peer.flight, now, cut_short);
         }
-    }
-
-    fn tally(&mut self) -> Tally {
-        let mut tally = self.measured();
-        let waiting = self.peers.values().filter(|peer| !peer.is_answered());
-        (tally.wrong, tally.lost) = (self.wrong, self.lost + waiting.count() as u64);
-        tally
+        if let Some(pace) = &mut self.pace {
+            pace.never_send(&mut self.meter, now, false);
+        }
+        self.meter.move_on(now);
     }
 }

@@ -13,25 +13,24 @@ use sealwire::endpoint::transport::PeerId;
 use sealwire::time::Time;
 
 use super::pace::{Pace, leave};
-use super::{Part, Workload};
+use super::{Share, Workload};
 use crate::meter::{Flight, Meter};
 use crate::pattern::Pattern;
 use crate::plan::Plan;
-use crate::results::Tally;
-use crate::schedule::{Schedule, Window};
+use crate::schedule::Schedule;
 use crate::wire::{Link, Received};
 
 /// Sends, compares, counts.
 pub(crate) struct Echo {
     plan: Plan,
     pattern: Pattern,
-    part: Part,
+    share: Share,
     /// The number of the next peer that joins, among those of all threads.
     next_index: usize,
     peers: HashMap<PeerId, Peer>,
-    /// Since the load has begun.
-    load: Option<Load>,
-    counts: Counts,
+    /// The numbers of those that left before anything was due.
+    left_early: Vec<usize>,
+    load: Load,
     stopped: bool,
 }
 
@@ -46,17 +45,6 @@ struct Load {
     started: bool,
 }
 
-/// Of all messages, measured or not.
-#[derive(Debug, Clone, Copy, Default)]
-struct Counts {
-    /// Answered right, until all ended.
-    answered: u64,
-    /// Replies other than what was due, and those that nobody waited for.
-    wrong: u64,
-    /// Never answered.
-    lost: u64,
-}
-
 /// What a peer is at.
 struct Peer {
     index: usize,
@@ -69,31 +57,34 @@ struct Peer {
 
 impl Echo {
     /// A thread's part of `plan`.
-    pub(crate) fn new(plan: Plan, pattern: Pattern, part: Part) -> Self {
+    pub(crate) fn new(plan: Plan, pattern: Pattern, share: Share) -> Self {
         Self {
+            load: Load {
+                meter: Meter::new(plan.timeout),
+                due: BinaryHeap::new(),
+                departed: Vec::new(),
+                started: false,
+            },
             plan,
             pattern,
-            part,
-            next_index: part.first,
+            share,
+            next_index: share.first,
             peers: HashMap::new(),
-            load: None,
-            counts: Counts::default(),
+            left_early: Vec::new(),
             stopped: false,
         }
     }
 
     /// Sends the first messages, or says when they are due.
     fn start(&mut self, link: &mut dyn Link) {
-        let Some(load) = self.load.as_mut().filter(|load| !load.started) else {
-            return;
-        };
-        let now = link.now();
-        if now < load.meter.window().start {
+        let load = &mut self.load;
+        let window = *load.meter.window();
+        if load.started || !window.has_begun(link.now()) {
             return;
         }
         load.started = true;
-        let start = load.meter.window().start;
-        let schedule = Schedule::new(&self.plan, self.plan.peers, *load.meter.window());
+        let start = window.start;
+        let schedule = Schedule::new(&self.plan, self.plan.peers, window);
         for (&id, peer) in &mut self.peers {
             peer.pace = schedule.map(|schedule| Pace::new(schedule.of(peer.index), start));
             match peer.pace.as_ref().map(Pace::next) {
@@ -106,8 +97,9 @@ impl Echo {
                 }
             }
         }
-        // What those were to send that never joined is due, too.
-        let absent = self.next_index..self.part.first + self.part.peers;
+        // What those were to send that never joined, or are gone, is due, too.
+        let never_joined = self.next_index..self.share.first + self.share.peers;
+        let absent = never_joined.chain(self.left_early.drain(..));
         if let Some(schedule) = schedule {
             let paces = absent.map(|index| Pace::new(schedule.of(index), start));
             load.departed.extend(paces);
@@ -125,7 +117,7 @@ impl Peer {
         link: &mut dyn Link,
     ) -> bool {
         let now = link.now();
-        if now >= load.meter.window().end {
+        if load.meter.window().is_over(now) {
             return false;
         }
         let part = pattern.part(self.index, self.sent);
@@ -152,73 +144,57 @@ impl Workload for Echo {
         self.peers.insert(id, peer);
     }
 
-    fn begin(&mut self, window: Window) {
-        self.load = Some(Load {
-            meter: Meter::new(window, self.plan.timeout),
-            due: BinaryHeap::new(),
-            departed: Vec::new(),
-            started: false,
-        });
-    }
-
-    fn meter(&mut self) -> Option<&mut Meter> {
-        self.load.as_mut().map(|load| &mut load.meter)
+    fn meter(&mut self) -> &mut Meter {
+        &mut self.load.meter
     }
 
     fn message(&mut self, now: Time, id: PeerId, message: Received<'_>) {
+        let load = &mut self.load;
         let peer = self.peers.get_mut(&id);
-        let (Some(peer), Some(load)) = (peer, &mut self.load) else {
-            self.counts.wrong += 1;
+        let next = peer.and_then(|peer| Some((peer.under_way.pop_front()?, peer)));
+        let Some((flight, peer)) = next else {
+            load.meter.tally.wrong += 1;
             return;
         };
-        let Some(flight) = peer.under_way.pop_front() else {
-            self.counts.wrong += 1;
-            return;
-        };
-        if let Some(pace) = &mut peer.pace {
-            pace.has_room(now);
+        // It had to wait if as many were under way as may be.
+        if let Some(pace) = &mut peer.pace
+            && pace.has_room(now)
+        {
+            load.due.extend(pace.next().map(|at| Reverse((at, id))));
         }
         let wanted = self.pattern.part(peer.index, peer.answered);
         peer.answered += 1;
         let right = message.equals(&self.pattern.bytes()[wanted]);
-        self.counts.wrong += u64::from(!right);
+        load.meter.tally.wrong += u64::from(!right);
         match right {
             // It came too late to be measured, but it is not lost.
             _ if self.stopped => {}
-            true => {
-                self.counts.answered += 1;
-                load.meter.answered(flight, now);
-            }
+            true => load.meter.answered(flight, now),
             false => load.meter.failed(flight, now),
         }
     }
 
     fn go_on(&mut self, link: &mut dyn Link, id: PeerId) {
-        let peer = self.peers.get_mut(&id);
-        let (Some(peer), Some(load)) = (peer, &mut self.load) else {
+        let Some(peer) = self.peers.get_mut(&id) else {
             return;
         };
-        match &mut peer.pace {
-            None => {
-                while peer.under_way.len() < self.plan.depth
-                    && peer.send(id, &self.pattern, load, link)
-                {}
-            }
-            // It had to wait if as many were under way as may be.
-            Some(pace) if pace.waits() => {
-                pace.set_full(false);
-                load.due.extend(pace.next().map(|at| Reverse((at, id))));
-            }
-            Some(_) => {}
-        }
+        // Who has a pace sends when it is due.
+        while peer.pace.is_none()
+            && peer.under_way.len() < self.plan.depth
+            && peer.send(id, &self.pattern, &mut self.load, link)
+        {}
     }
 
     fn left(&mut self, now: Time, id: PeerId, _: bool) {
         let Some(mut peer) = self.peers.remove(&id) else {
             return;
         };
-        self.counts.lost += peer.under_way.len() as u64;
-        if let Some(load) = self.load.as_mut().filter(|_| !self.stopped) {
+        let load = &mut self.load;
+        load.meter.tally.lost += peer.under_way.len() as u64;
+        if !load.started {
+            self.left_early.push(peer.index);
+        }
+        if !self.stopped {
             for flight in peer.under_way.drain(..) {
                 load.meter.failed(flight, now);
             }
@@ -228,9 +204,7 @@ impl Workload for Echo {
 
     fn turn(&mut self, link: &mut dyn Link) {
         self.start(link);
-        let Some(load) = &mut self.load else {
-            return;
-        };
+        let load = &mut self.load;
         while let Some(&Reverse((at, id))) = load.due.peek()
             && at <= link.now()
         {
@@ -254,22 +228,15 @@ impl Workload for Echo {
     }
 
     fn next_due(&mut self) -> Option<Time> {
-        let load = self.load.as_ref()?;
-        if !load.started {
-            return Some(load.meter.window().start);
+        if !self.load.started {
+            return Some(self.load.meter.window().start);
         }
-        load.due.peek().map(|Reverse((at, _))| *at)
-    }
-
-    fn done(&self) -> u64 {
-        self.counts.answered
+        self.load.due.peek().map(|Reverse((at, _))| *at)
     }
 
     fn stop(&mut self, now: Time, cut_short: bool) {
         self.stopped = true;
-        let Some(load) = &mut self.load else {
-            return;
-        };
+        let load = &mut self.load;
         for peer in self.peers.values_mut() {
             // They stay: an answer that is late is still compared.
             for &flight in &peer.under_way {
@@ -283,13 +250,5 @@ impl Workload for Echo {
             pace.never_send(&mut load.meter, now, true);
         }
         load.meter.move_on(now);
-    }
-
-    fn tally(&mut self) -> Tally {
-        let mut tally = self.measured();
-        let waiting = self.peers.values().map(|peer| peer.under_way.len() as u64);
-        let lost = self.counts.lost + waiting.sum::<u64>();
-        (tally.wrong, tally.lost) = (self.counts.wrong, lost);
-        tally
     }
 }

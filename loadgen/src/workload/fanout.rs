@@ -5,11 +5,14 @@
 //! gap is a loss, unless what is missing comes behind its followers: reordered. What
 //! comes again is a duplicate.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+mod had;
+
+use std::collections::{HashMap, VecDeque};
 
 use sealwire::endpoint::transport::PeerId;
 use sealwire::time::Time;
 
+use self::had::Had;
 use super::Workload;
 use super::pace::{Pace, leave};
 use crate::limits::PLACES;
@@ -20,10 +23,6 @@ use crate::results::Tally;
 use crate::schedule::{Schedule, Window};
 use crate::times;
 use crate::wire::{Link, Received};
-
-/// How many missing messages are remembered, for each publisher and subscriber; one
-/// that comes behind its followers is told from a second one only among them.
-const MISSING: u64 = 1024;
 
 /// Publishes, and follows what becomes of it.
 pub(crate) struct Fanout {
@@ -36,42 +35,19 @@ pub(crate) struct Fanout {
     absent: Vec<Pace>,
     /// What each has had of each publisher.
     subscribers: HashMap<PeerId, Vec<Had>>,
-    meter: Option<Meter>,
+    meter: Meter,
+    /// The load has begun; it has ended.
     started: bool,
     over: bool,
     stopped: bool,
-    done: u64,
     counts: Counts,
 }
 
 #[derive(Debug, Default)]
 struct Counts {
     deliveries: u64,
-    lost: u64,
     duplicates: u64,
     reordered: u64,
-    wrong: u64,
-}
-
-/// What a subscriber has had of a publisher.
-#[derive(Debug, Clone, Default)]
-struct Had {
-    /// The number of the message that is next.
-    next: u64,
-    /// Those before it that have not come, no more than [`MISSING`].
-    missing: BTreeSet<u64>,
-}
-
-impl Had {
-    /// Has had `index`, and none of those since `next`.
-    fn skip_to(&mut self, index: u64) {
-        self.missing
-            .extend(self.next.max(index.saturating_sub(MISSING))..index);
-        while self.missing.len() as u64 > MISSING {
-            self.missing.pop_first();
-        }
-        self.next = index + 1;
-    }
 }
 
 struct Publisher {
@@ -102,17 +78,16 @@ impl Fanout {
     /// All of `plan`: it has one thread.
     pub(crate) fn new(plan: Plan, pattern: Pattern) -> Self {
         let mut fanout = Self {
+            meter: Meter::new(plan.timeout),
             plan,
             pattern,
             starts: HashMap::new(),
             publishers: Vec::new(),
             absent: Vec::new(),
             subscribers: HashMap::new(),
-            meter: None,
             started: false,
             over: false,
             stopped: false,
-            done: 0,
             counts: Counts::default(),
         };
         for publisher in 0..fanout.plan.publishers {
@@ -136,14 +111,22 @@ impl Fanout {
         self.pattern.at(publisher as u64 * cycle + index % cycle)
     }
 
+    /// Which publisher's which message this is, byte for byte, modulo
+    /// [`cycle`](Self::cycle).
+    fn which(&self, message: Received<'_>) -> Option<(usize, u64)> {
+        let &(publisher, index) = self.starts.get(&message.start()?)?;
+        let wanted = self.part(publisher, index);
+        let there = publisher < self.publishers.len();
+        let right = there && message.equals(&self.pattern.bytes()[wanted]);
+        right.then_some((publisher, index))
+    }
+
     /// Sends a publisher's next message.
     fn send(&mut self, publisher: usize, link: &mut dyn Link) -> bool {
         let part = self.part(publisher, self.publishers[publisher].next());
-        let (Some(meter), now) = (&mut self.meter, link.now()) else {
-            return false;
-        };
+        let (meter, now) = (&mut self.meter, link.now());
         let publisher = &mut self.publishers[publisher];
-        if now >= meter.window().end || !link.send(publisher.id, part) {
+        if meter.window().is_over(now) || !link.send(publisher.id, part) {
             return false;
         }
         publisher.under_way.push_back(Message {
@@ -163,9 +146,8 @@ impl Fanout {
         let publisher = &mut self.publishers[publisher];
         let place = index.checked_sub(publisher.first);
         let message = place.and_then(|place| publisher.under_way.get_mut(place as usize));
-        let (Some(message), Some(meter)) = (message, &mut self.meter) else {
-            return;
-        };
+        let Some(message) = message else { return };
+        let meter = &mut self.meter;
         if has {
             message.had += 1;
             let wanted = message.wanted;
@@ -194,14 +176,12 @@ impl Fanout {
             if oldest.missed > 0 {
                 meter.failed(oldest.flight, now);
             } else {
-                self.done += 1;
                 meter.answered(oldest.flight, now);
             }
             publisher.under_way.pop_front();
             publisher.first += 1;
             if let Some(pace) = &mut publisher.pace {
                 pace.has_room(now);
-                pace.set_full(false);
             }
         }
     }
@@ -242,7 +222,7 @@ impl Workload for Fanout {
     }
 
     fn begin(&mut self, window: Window) {
-        self.meter = Some(Meter::new(window, self.plan.timeout));
+        self.meter.begin(window);
         let Some(schedule) = Schedule::new(&self.plan, self.plan.publishers, window) else {
             return;
         };
@@ -256,22 +236,22 @@ impl Workload for Fanout {
         self.absent = paces.collect();
     }
 
-    fn meter(&mut self) -> Option<&mut Meter> {
-        self.meter.as_mut()
+    fn meter(&mut self) -> &mut Meter {
+        &mut self.meter
     }
 
     fn message(&mut self, now: Time, id: PeerId, message: Received<'_>) {
         let cycle = self.cycle();
-        let known = message.start().and_then(|start| self.starts.get(&start));
+        let known = self.which(message);
         let Some(had) = self.subscribers.get_mut(&id) else {
             // Publishers have each other's messages, which are nobody's concern, but
             // never their own.
-            let own = known.is_some_and(|&(publisher, _)| self.publishers[publisher].id == id);
-            self.counts.wrong += u64::from(own);
+            let own = known.is_some_and(|(publisher, _)| self.publishers[publisher].id == id);
+            self.meter.tally.wrong += u64::from(own);
             return;
         };
-        let Some(&(publisher, index)) = known else {
-            self.counts.wrong += 1;
+        let Some((publisher, index)) = known else {
+            self.meter.tally.wrong += 1;
             return;
         };
         let had = &mut had[publisher];
@@ -280,32 +260,33 @@ impl Workload for Fanout {
         if ahead > cycle / 2 {
             // Already counted as failed, for the order is a promise, too.
             let behind = expected.checked_sub(cycle - ahead);
-            if behind.is_some_and(|number| had.missing.remove(&number)) {
+            if behind.is_some_and(|number| had.has_now(number)) {
                 self.counts.reordered += 1;
-                self.counts.lost -= 1;
+                self.meter.tally.lost -= 1;
             } else {
                 self.counts.duplicates += 1;
             }
             return;
         }
+        if expected + ahead >= self.publishers[publisher].next() {
+            // It has not been sent yet.
+            self.meter.tally.wrong += 1;
+            return;
+        }
         had.skip_to(expected + ahead);
-        self.counts.lost += ahead;
+        self.meter.tally.lost += ahead;
         for missed in expected..expected + ahead {
             self.note(now, publisher, missed, false);
         }
-        let right = message.equals(&self.pattern.bytes()[self.part(publisher, index)]);
-        match right {
-            true => self.counts.deliveries += 1,
-            false => self.counts.wrong += 1,
-        }
-        self.note(now, publisher, expected + ahead, right);
+        self.counts.deliveries += 1;
+        self.note(now, publisher, expected + ahead, true);
     }
 
     fn left(&mut self, now: Time, id: PeerId, _: bool) {
         if let Some(had) = self.subscribers.remove(&id) {
             for (publisher, had) in had.into_iter().enumerate() {
                 for missed in had.next..self.publishers[publisher].next() {
-                    self.counts.lost += 1;
+                    self.meter.tally.lost += 1;
                     self.note(now, publisher, missed, false);
                 }
             }
@@ -314,31 +295,29 @@ impl Workload for Fanout {
             return;
         }
         let publisher = self.publishers.iter_mut().find(|one| one.id == id);
-        if let (Some(publisher), Some(meter)) = (publisher, &mut self.meter) {
-            publisher.gone = true;
-            for message in publisher.under_way.drain(..) {
-                publisher.first += 1;
-                meter.failed(message.flight, now);
-            }
+        let Some(publisher) = publisher else { return };
+        publisher.gone = true;
+        for message in publisher.under_way.drain(..) {
+            publisher.first += 1;
+            self.meter.failed(message.flight, now);
         }
     }
 
     fn turn(&mut self, link: &mut dyn Link) {
-        let Some(window) = self.meter.as_ref().map(Meter::window) else {
-            return;
-        };
-        let now = link.now();
-        self.over = now >= window.end;
-        self.started |= now >= window.start;
+        let (window, now) = (self.meter.window(), link.now());
+        self.started = window.has_begun(now);
+        self.over = window.is_over(now);
         if self.started && !self.over {
             self.send_due(link);
         }
     }
 
     fn next_due(&mut self) -> Option<Time> {
-        let meter = self.meter.as_ref().filter(|_| !self.over)?;
+        if self.over {
+            return None;
+        }
         if !self.started {
-            return Some(meter.window().start);
+            return Some(self.meter.window().start);
         }
         let there = self.publishers.iter().filter(|one| !one.gone);
         let paces = there.filter_map(|one| one.pace.as_ref());
@@ -348,15 +327,9 @@ impl Workload for Fanout {
             .min()
     }
 
-    fn done(&self) -> u64 {
-        self.done
-    }
-
     fn stop(&mut self, now: Time, cut_short: bool) {
         self.stopped = true;
-        let Some(meter) = &mut self.meter else {
-            return;
-        };
+        let meter = &mut self.meter;
         for publisher in &mut self.publishers {
             publisher.first = publisher.next();
             for message in publisher.under_way.drain(..) {
@@ -373,14 +346,7 @@ impl Workload for Fanout {
     }
 
     fn tally(&mut self) -> Tally {
-        let mut tally = self.measured();
-        // What has not come by now to those who are still there.
-        let waiting = self.subscribers.values().flat_map(|had| {
-            let pairs = self.publishers.iter().zip(had);
-            pairs.map(|(publisher, had)| publisher.next().saturating_sub(had.next))
-        });
-        let lost = self.counts.lost + waiting.sum::<u64>();
-        (tally.wrong, tally.lost) = (self.counts.wrong, lost);
+        let mut tally = self.meter.tally.clone();
         tally.counts = [
             ("deliveries", self.counts.deliveries),
             ("duplicates", self.counts.duplicates),
@@ -390,3 +356,6 @@ impl Workload for Fanout {
         tally
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,8 +7,6 @@
 mod churn;
 mod echo;
 mod fanout;
-#[cfg(test)]
-mod fanout_tests;
 mod pace;
 #[cfg(test)]
 mod simulation;
@@ -18,7 +16,6 @@ mod tests;
 
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
 use sealwire::endpoint::transport::PeerId;
 use sealwire::time::Time;
 
@@ -27,12 +24,11 @@ use crate::pattern::Pattern;
 use crate::plan::{Kind, Plan};
 use crate::results::Tally;
 use crate::schedule::Window;
-use crate::times;
 use crate::wire::{Link, Received};
 
 /// Which peers are a thread's.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Part {
+pub(crate) struct Share {
     /// The number of the thread.
     pub(crate) thread: usize,
     /// The number of its first peer, among those of all threads.
@@ -40,14 +36,26 @@ pub(crate) struct Part {
     pub(crate) peers: usize,
 }
 
-/// What the peers of `part` do in `plan`.
-pub(crate) fn new(plan: &Plan, pattern: &Pattern, part: Part) -> Box<dyn Workload> {
+impl Share {
+    /// That of a thread of `plan`: as even as can be.
+    pub(crate) fn new(plan: &Plan, thread: usize) -> Self {
+        let first = plan.peers_of(thread);
+        Self {
+            thread,
+            first,
+            peers: plan.peers_of(thread + 1) - first,
+        }
+    }
+}
+
+/// What the peers of `share` do in `plan`.
+pub(crate) fn new(plan: &Plan, pattern: &Pattern, share: Share) -> Box<dyn Workload> {
     let (plan, pattern) = (plan.clone(), pattern.clone());
     match plan.kind {
-        Kind::Echo | Kind::Idle => Box::new(echo::Echo::new(plan, pattern, part)),
-        Kind::Sink => Box::new(sink::Sink::new(plan, pattern, part)),
+        Kind::Echo | Kind::Idle => Box::new(echo::Echo::new(plan, pattern, share)),
+        Kind::Sink => Box::new(sink::Sink::new(plan, pattern, share)),
         Kind::Fanout => Box::new(fanout::Fanout::new(plan, pattern)),
-        Kind::Churn => Box::new(churn::Churn::new(plan, pattern, part)),
+        Kind::Churn => Box::new(churn::Churn::new(plan, pattern, share)),
     }
 }
 
@@ -68,17 +76,12 @@ pub(crate) trait Workload: Send {
     fn joined(&mut self, link: &mut dyn Link, peer: PeerId);
 
     /// Says when the load begins and ends.
-    fn begin(&mut self, window: Window);
-
-    /// What it measures with, once the load has begun.
-    fn meter(&mut self) -> Option<&mut Meter>;
-
-    /// The load ends `now`, if it has not ended before.
-    fn close(&mut self, now: Time) {
-        if let Some(meter) = self.meter() {
-            meter.close(now);
-        }
+    fn begin(&mut self, window: Window) {
+        self.meter().begin(window);
     }
+
+    /// What it measures with.
+    fn meter(&mut self) -> &mut Meter;
 
     /// `peer` said `message`; [`go_on`](Self::go_on) is called next, because what
     /// sends also owns what came.
@@ -97,40 +100,18 @@ pub(crate) trait Workload: Send {
     /// When to be called even if nothing happens.
     fn next_due(&mut self) -> Option<Time>;
 
-    /// Messages that wait for their answer.
-    fn under_way(&mut self) -> u64 {
-        self.meter().map_or(0, |meter| meter.under_way())
-    }
-
-    /// How long the measured time was, where that is not as planned.
-    fn took(&self) -> Option<Duration> {
+    /// How long the measured time was, where that is not as planned, when all is over
+    /// `now`.
+    fn took(&mut self, _now: Time) -> Option<Duration> {
         None
-    }
-
-    /// Messages done so far, measured or not, to be shown.
-    fn done(&self) -> u64;
-
-    /// Of those, the ones that are known to have arrived.
-    fn completed(&self) -> u64 {
-        self.done()
-    }
-
-    /// Response times of what was done since this was called last.
-    fn take_recent(&mut self) -> Histogram<u64> {
-        self.meter()
-            .map_or_else(times::histogram, Meter::take_recent)
-    }
-
-    /// What was measured so far.
-    fn measured(&mut self) -> Tally {
-        self.meter()
-            .map_or_else(Tally::new, |meter| meter.tally.clone())
     }
 
     /// No answer is waited for any more, `now`: `cut_short` by the user, or because all
     /// time that they had is over. Peers are told next that nothing follows.
     fn stop(&mut self, now: Time, cut_short: bool);
 
-    /// What came of it, when all is over.
-    fn tally(&mut self) -> Tally;
+    /// What came of it, when all is over, and all peers have left.
+    fn tally(&mut self) -> Tally {
+        self.meter().tally.clone()
+    }
 }

@@ -1,8 +1,11 @@
 //! The pace of an open loop: when a sender's next message is due, and since when it
 //! could have been sent.
 
+use std::mem;
+
 use sealwire::time::Time;
 
+use crate::limits::NEVER_SENT;
 use crate::meter::{Flight, Meter};
 use crate::schedule::Dues;
 
@@ -53,11 +56,14 @@ impl Pace {
         self.full = full;
     }
 
-    /// One less is under way; what was held up by that could be sent from now on.
-    pub(super) fn has_room(&mut self, now: Time) {
-        if self.full {
+    /// One less is under way; what was held up by that could be sent from now on. Says
+    /// whether anything may have been.
+    pub(super) fn has_room(&mut self, now: Time) -> bool {
+        let was_full = mem::take(&mut self.full);
+        if was_full {
             self.free_since = now;
         }
+        was_full
     }
 
     /// Takes the message that is next: when it is due, and when it could have been
@@ -68,11 +74,23 @@ impl Pace {
         Some((due, due.max(self.free_since)))
     }
 
-    /// What is left until the load ended is never sent.
+    /// What is left until the load ended is never sent. There may be billions, of which
+    /// many are counted at once.
     pub(super) fn never_send(&mut self, meter: &mut Meter, now: Time, gone: bool) {
         let end = meter.window().end;
-        while let Some((due, _)) = self.take().filter(|(due, _)| *due < end) {
-            meter.never_sent(due, now, gone);
+        let Some(due) = self.next.take().filter(|due| *due < end) else {
+            return;
+        };
+        meter.never_sent(due, 1, now, gone);
+        let at_once = self.dues.left(end) as u64 / NEVER_SENT;
+        while at_once > 1 && self.dues.left(end) >= at_once as f64 {
+            let Some(due) = self.dues.take_many(at_once) else {
+                break;
+            };
+            meter.never_sent(due, at_once, now, gone);
+        }
+        while let Some(due) = self.dues.next().filter(|due| *due < end) {
+            meter.never_sent(due, 1, now, gone);
         }
     }
 }

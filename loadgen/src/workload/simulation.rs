@@ -2,19 +2,20 @@
 #![allow(clippy::unwrap_used)]
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashSet};
 use std::ops::Range;
 use std::time::Duration;
 
 use sealwire::endpoint::transport::PeerId;
 use sealwire::time::Time;
 
-use super::{Part, Workload};
+use super::{Share, Workload};
 use crate::pattern::Pattern;
 use crate::plan::{Arrival, Kind, Over, Plan, Rate};
 use crate::results::Tally;
 use crate::schedule::Window;
 use crate::wire::{Link, Received};
+use crate::worker::drain;
 
 /// How long a connection takes to be there, and to be gone.
 pub(super) const CONNECTS: Duration = Duration::from_micros(100);
@@ -67,6 +68,7 @@ struct Sent {
     pattern: Pattern,
     sent: Vec<(PeerId, Range<usize>)>,
     finished: Vec<PeerId>,
+    gone: HashSet<PeerId>,
 }
 
 impl Link for Sent {
@@ -75,8 +77,11 @@ impl Link for Sent {
     }
 
     fn send(&mut self, peer: PeerId, part: Range<usize>) -> bool {
-        self.sent.push((peer, part));
-        true
+        let there = !self.gone.contains(&peer);
+        if there {
+            self.sent.push((peer, part));
+        }
+        there
     }
 
     fn waiting(&self, _: PeerId) -> usize {
@@ -94,6 +99,8 @@ pub(super) struct Simulation<S> {
     pub(super) window: Window,
     plan: Plan,
     link: Sent,
+    /// How many have begun to connect.
+    begun: usize,
     /// What happens next; in the order of time, then of arrival.
     events: BinaryHeap<Reverse<(Time, u64)>>,
     known: Vec<Event>,
@@ -104,19 +111,15 @@ pub(super) struct Simulation<S> {
 impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
     /// The peers of `plan` have joined at the beginning.
     pub(super) fn new(plan: &Plan, server: S) -> Self {
-        Self::with(plan, plan.all_peers(), server)
+        Self::with(plan, plan.all_peers(), &[], server)
     }
 
-    /// Only some of them have.
-    pub(super) fn with(plan: &Plan, joined: usize, server: S) -> Self {
+    /// Only some of them have, and some of those have `left` again.
+    pub(super) fn with(plan: &Plan, joined: usize, left: &[usize], server: S) -> Self {
         let pattern = Pattern::new(plan.size);
-        let part = Part {
-            thread: 0,
-            first: 0,
-            peers: plan.all_peers(),
-        };
+        let share = Share::new(plan, 0);
         let mut simulation = Self {
-            workload: super::new(plan, &pattern, part),
+            workload: super::new(plan, &pattern, share),
             window: Window::new(plan, Time::from_nanos(1000)),
             plan: plan.clone(),
             link: Sent {
@@ -124,7 +127,9 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
                 pattern,
                 sent: Vec::new(),
                 finished: Vec::new(),
+                gone: HashSet::new(),
             },
+            begun: 0,
             events: BinaryHeap::new(),
             known: Vec::new(),
             server,
@@ -136,8 +141,22 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
                     .joined(&mut simulation.link, peer(index));
             }
         }
+        for &index in left {
+            simulation.happen(Event::Leaves(peer(index), false));
+        }
         simulation.workload.begin(simulation.window);
         simulation
+    }
+
+    /// What messages are made of.
+    pub(super) fn pattern(&self) -> Pattern {
+        self.link.pattern.clone()
+    }
+
+    /// One turn, at `now`.
+    pub(super) fn turn_at(&mut self, now: Time) {
+        self.link.now = now;
+        self.workload.turn(&mut self.link);
     }
 
     /// Has something happen.
@@ -149,8 +168,8 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
 
     /// Runs to the end, and says what was measured.
     pub(super) fn run(self) -> Tally {
-        let late = self.window.end + self.plan.timeout;
-        self.run_until(late, false)
+        let end = self.window.end;
+        self.run_until(end, false)
     }
 
     /// Runs until the user ends it.
@@ -158,14 +177,37 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
         self.run_until(at, true)
     }
 
-    fn run_until(mut self, late: Time, cut_short: bool) -> Tally {
-        let mut begun = 0;
-        loop {
+    /// As a thread does it: the load, the drain, and what comes late.
+    fn run_until(mut self, end: Time, cut_short: bool) -> Tally {
+        self.advance(end, false);
+        self.workload.meter().close(end);
+        self.advance(end + drain(self.plan.timeout, cut_short), true);
+        let now = self.link.now;
+        self.workload.stop(now, cut_short);
+        // What is late comes while peers finish.
+        while let Some(Reverse((time, number))) = self.events.pop() {
+            self.link.now = self.link.now.max(time);
+            self.happen(self.known[number as usize].clone());
+        }
+        for peer in std::mem::take(&mut self.link.finished) {
+            self.workload.left(now, peer, true);
+        }
+        // Who is still there is given up.
+        for index in 0..self.begun.max(self.plan.all_peers()) {
+            self.workload.left(self.link.now, peer(index), false);
+        }
+        self.workload.tally()
+    }
+
+    /// Goes on until `until`; or only until nothing is under way, where it `drains`.
+    fn advance(&mut self, until: Time, drains: bool) {
+        let mut at_once = 0;
+        while !drains || self.workload.meter().under_way() > 0 {
             let now = self.link.now;
             for _ in 0..self.workload.wanted(now) {
-                self.workload.connecting(now, peer(begun));
-                self.at(now + CONNECTS, Event::Joins(peer(begun)));
-                begun += 1;
+                self.workload.connecting(now, peer(self.begun));
+                self.at(now + CONNECTS, Event::Joins(peer(self.begun)));
+                self.begun += 1;
             }
             self.workload.turn(&mut self.link);
             self.deliver();
@@ -174,9 +216,11 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
             let Some(time) = [next, due].into_iter().flatten().min() else {
                 break;
             };
-            if time >= late {
+            if time >= until {
                 break;
             }
+            at_once = if time > now { 0 } else { at_once + 1 };
+            assert!(at_once < 1000, "it spins, and time stands still");
             // Time does not go back, and what is due at once takes a moment.
             self.link.now = time.max(self.link.now + Duration::from_nanos(1));
             while let Some(&Reverse((time, number))) = self.events.peek()
@@ -186,19 +230,9 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
                 self.happen(self.known[number as usize].clone());
             }
         }
-        let now = self.link.now.max(late);
-        self.workload.close(now);
-        self.workload.stop(now, cut_short);
-        // What is late comes while peers finish.
-        self.link.now = now;
-        while let Some(Reverse((time, number))) = self.events.pop() {
-            self.link.now = self.link.now.max(time);
-            self.happen(self.known[number as usize].clone());
+        if !drains || self.workload.meter().under_way() > 0 {
+            self.link.now = self.link.now.max(until);
         }
-        for peer in std::mem::take(&mut self.link.finished) {
-            self.workload.left(now, peer, true);
-        }
-        self.workload.tally()
     }
 
     /// Hands the server what was sent.
@@ -227,7 +261,10 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
                 self.workload.connected(now, peer);
                 self.workload.joined(&mut self.link, peer);
             }
-            Event::Leaves(peer, complete) => self.workload.left(now, peer, complete),
+            Event::Leaves(peer, complete) => {
+                self.link.gone.insert(peer);
+                self.workload.left(now, peer, complete);
+            }
         }
         self.deliver();
     }

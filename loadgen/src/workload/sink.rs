@@ -10,13 +10,11 @@ use std::time::Duration;
 use sealwire::endpoint::transport::PeerId;
 use sealwire::time::Time;
 
-use super::{Part, Workload};
+use super::{Share, Workload};
 use crate::limits::STREAMED;
 use crate::meter::Meter;
 use crate::pattern::Pattern;
 use crate::plan::Plan;
-use crate::results::{Account, Tally};
-use crate::schedule::Window;
 use crate::wire::{Link, Received};
 
 /// Streams.
@@ -25,12 +23,11 @@ pub(crate) struct Sink {
     pattern: Pattern,
     next_index: usize,
     peers: HashMap<PeerId, Peer>,
-    meter: Option<Meter>,
+    meter: Meter,
     /// Every queue is as full as it should be, so that an event will come.
     full: bool,
-    wrong: u64,
-    /// When the last peer was confirmed.
-    confirmed: Time,
+    /// When the last peer was confirmed, if any was.
+    confirmed: Option<Time>,
 }
 
 struct Peer {
@@ -40,22 +37,16 @@ struct Peer {
 
 impl Sink {
     /// A thread's part of `plan`.
-    pub(crate) fn new(plan: Plan, pattern: Pattern, part: Part) -> Self {
+    pub(crate) fn new(plan: Plan, pattern: Pattern, share: Share) -> Self {
         Self {
+            meter: Meter::new(plan.timeout),
             plan,
             pattern,
-            next_index: part.first,
+            next_index: share.first,
             peers: HashMap::new(),
-            meter: None,
             full: false,
-            wrong: 0,
-            confirmed: Time::ZERO,
+            confirmed: None,
         }
-    }
-
-    fn account(&self) -> Account {
-        let meter = self.meter.as_ref();
-        meter.map_or_else(Account::default, |meter| meter.tally.account)
     }
 }
 
@@ -69,39 +60,35 @@ impl Workload for Sink {
         self.peers.insert(id, peer);
     }
 
-    fn begin(&mut self, window: Window) {
-        self.meter = Some(Meter::new(window, self.plan.timeout));
-    }
-
-    fn meter(&mut self) -> Option<&mut Meter> {
-        self.meter.as_mut()
+    fn meter(&mut self) -> &mut Meter {
+        &mut self.meter
     }
 
     fn message(&mut self, _: Time, _: PeerId, _: Received<'_>) {
-        self.wrong += 1;
+        self.meter.tally.wrong += 1;
     }
 
     fn left(&mut self, now: Time, id: PeerId, complete: bool) {
-        let (Some(peer), Some(meter)) = (self.peers.remove(&id), &mut self.meter) else {
+        let Some(peer) = self.peers.remove(&id) else {
             return;
         };
-        let account = &mut meter.tally.account;
+        let tally = &mut self.meter.tally;
         if complete {
-            account.completed += peer.sent;
-            self.confirmed = now;
+            tally.account.completed += peer.sent;
+            self.confirmed = Some(now);
         } else {
-            account.errors += peer.sent;
+            tally.account.errors += peer.sent;
+            tally.lost += peer.sent;
         }
     }
 
     fn turn(&mut self, link: &mut dyn Link) {
-        let now = link.now();
-        let begun = self.meter.as_mut();
-        let Some(meter) = begun.filter(|meter| now >= meter.window().start) else {
+        let (now, window) = (link.now(), *self.meter.window());
+        if !window.has_begun(now) {
             return;
-        };
+        }
         self.full = true;
-        if now >= meter.window().end {
+        if window.is_over(now) {
             return;
         }
         let cost = self.plan.size.max(1);
@@ -113,37 +100,23 @@ impl Workload for Sink {
                     break;
                 }
                 peer.sent += 1;
-                meter.tally.account.scheduled += 1;
+                self.meter.sent_so_far += 1;
+                self.meter.tally.account.scheduled += 1;
             }
         }
     }
 
     fn next_due(&mut self) -> Option<Time> {
-        let start = self.meter.as_ref()?.window().start;
         // Until the end there is always more to be sent.
-        (!self.full).then_some(start)
+        (!self.full).then_some(self.meter.window().start)
     }
 
-    fn took(&self) -> Option<Duration> {
-        let start = self.meter.as_ref()?.window().start;
-        Some(self.confirmed.since(start))
-    }
-
-    fn done(&self) -> u64 {
-        self.account().scheduled
-    }
-
-    fn completed(&self) -> u64 {
-        self.account().completed
+    fn took(&mut self, now: Time) -> Option<Duration> {
+        let ended = self.confirmed.unwrap_or(now);
+        Some(ended.since(self.meter.window().start))
     }
 
     /// What has been sent may still be confirmed; peers that leave otherwise say what
     /// was not.
     fn stop(&mut self, _: Time, _: bool) {}
-
-    fn tally(&mut self) -> Tally {
-        let mut tally = self.measured();
-        (tally.wrong, tally.lost) = (self.wrong, tally.account.errors);
-        tally
-    }
 }

@@ -233,11 +233,40 @@ fn absent_peers() {
             rate: steady(1000.0),
             ..plan(kind)
         };
-        let account = Simulation::with(&plan, 7, |now, peer, bytes| echo(now, MS, peer, bytes))
-            .run()
-            .account;
+        let account =
+            Simulation::with(&plan, 7, &[], |now, peer, bytes| echo(now, MS, peer, bytes))
+                .run()
+                .account;
         assert!(account.holds(), "{account:?}");
         assert_eq!((account.scheduled, account.shed), (2000, 600));
+    }
+}
+
+/// Goal: so is what those were to send that had joined, and left before anything was due.
+/// Method: one leaves before the load begins, one behind that and before it starts.
+#[test]
+fn early_leavers() {
+    for kind in [Kind::Echo, Kind::Fanout] {
+        let plan = Plan {
+            peers: 10,
+            publishers: 10,
+            rate: steady(1000.0),
+            ..plan(kind)
+        };
+        let all = plan.all_peers();
+        let mut simulation = Simulation::with(&plan, all, &[3], |now, peer, bytes| match kind {
+            Kind::Fanout => {
+                let subscribers = (10..20).map(super::simulation::peer);
+                let each = |one| echo(now, MS, one, bytes);
+                subscribers.flat_map(each).collect()
+            }
+            _ => echo(now, MS, peer, bytes),
+        });
+        simulation.at(Time::from_nanos(500), Event::Leaves(peer(4), false));
+        let account = simulation.run().account;
+        assert!(account.holds(), "{account:?}");
+        let counts = (account.scheduled, account.completed, account.shed);
+        assert_eq!(counts, (2000, 1600, 400), "{kind:?}");
     }
 }
 
@@ -246,7 +275,7 @@ fn absent_peers() {
 /// allow an answer more time than that takes, and less.
 #[test]
 fn cut_short() {
-    for (timeout, late) in [(1000, 0), (100, 64)] {
+    for (timeout, late) in [(5000, 0), (100, 64)] {
         let plan = Plan {
             timeout: timeout * MS,
             ..plan(Kind::Echo)
@@ -304,4 +333,54 @@ fn late_answers() {
     assert!(account.holds(), "{account:?}");
     assert_eq!(account.timeouts, 64, "{account:?}");
     assert_eq!((tally.wrong, tally.lost), (1, 0));
+}
+
+/// Goal: a stream of which nothing was confirmed was measured until all was over, and
+/// what it sent is told. Method: peers that never end; and one that does.
+#[test]
+fn unconfirmed() {
+    let plan = Plan {
+        peers: 2,
+        ..plan(Kind::Sink)
+    };
+    for confirmed in [None, Some(700 * MS)] {
+        let mut simulation = Simulation::new(&plan, |_, _, _| Vec::new());
+        simulation.turn_at(simulation.window.start);
+        assert!(simulation.workload.meter().sent_so_far > 0);
+        assert_eq!(simulation.workload.meter().answered_so_far, 0);
+        let start = simulation.window.start;
+        if let Some(after) = confirmed {
+            simulation.workload.left(start + after, peer(0), true);
+        }
+        let took = simulation.workload.took(start + 900 * MS);
+        assert_eq!(took, Some(confirmed.unwrap_or(900 * MS)));
+    }
+}
+
+/// Goal: what is never sent is counted, and told with its age, though it be billions.
+/// Method: a server that answers nothing, for ten minutes, at the highest rate, whatever
+/// the arrivals, and falling to nothing.
+#[test]
+fn billions_unsent() {
+    for (arrival, to, wanted) in [
+        (Arrival::Constant, 1e8, 6e10),
+        (Arrival::Poisson, 1e8, 6e10),
+        (Arrival::Constant, 0.0, 3e10),
+    ] {
+        let plan = Plan {
+            arrival,
+            rate: Some(Rate { from: 1e8, to }),
+            duration: Duration::from_secs(600),
+            ..plan(Kind::Echo)
+        };
+        let tally = Simulation::new(&plan, |_, _, _| Vec::new()).run();
+        let account = tally.account;
+        assert!(account.holds(), "{account:?}");
+        let scheduled = account.scheduled as f64 / wanted;
+        assert!((scheduled - 1.0).abs() < 0.001, "{account:?}");
+        // One second is waited for answers.
+        let median = tally.response.value_at_quantile(0.5) as f64 / 1e9 - 1.0;
+        let of_all = if to == 0.0 { 0.5_f64.sqrt() } else { 0.5 } * 600.0;
+        assert!((median / of_all - 1.0).abs() < 0.005, "{median}");
+    }
 }

@@ -1,6 +1,6 @@
 //! Runs the program.
 
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 /// Both secrets of the servers that tests start.
 pub(crate) const KEYS: [&str; 2] = [
@@ -17,37 +17,39 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    /// That of a program which has ended by itself.
+    pub(crate) fn of(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Self {
+            code: output.status.code().unwrap(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
+    }
+
     /// The figures, of a call with `--json -`.
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }
 
-/// The program with `flags`, to be called.
+/// The program with `flags`, to be called; [`KEYS`] are in its environment.
 pub(crate) fn command(flags: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loadgen"));
-    command.args(flags.split_whitespace()).stdin(Stdio::null());
+    let [confkey, authkey] = KEYS;
+    command
+        .args(flags.split_whitespace())
+        .env("SEALWIRE_CONFKEY", confkey)
+        .env("SEALWIRE_AUTHKEY", authkey)
+        .stdin(Stdio::null());
     command
 }
 
-/// Calls the program with `flags`, and the two secrets in the environment.
-pub(crate) fn loadgen(flags: &str, keys: Option<[&str; 2]>) -> Run {
-    let mut command = command(flags);
-    for (index, name) in ["SEALWIRE_CONFKEY", "SEALWIRE_AUTHKEY"].iter().enumerate() {
-        match keys {
-            Some(keys) => command.env(name, keys[index]),
-            None => command.env_remove(name),
-        };
-    }
-    call(command)
+/// Calls the program with `flags`.
+pub(crate) fn loadgen(flags: &str) -> Run {
+    call(command(flags))
 }
 
 pub(crate) fn call(mut command: Command) -> Run {
-    let output = command.output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Run {
-        code: output.status.code().unwrap(),
-        stdout: text(output.stdout),
-        stderr: text(output.stderr),
-    }
+    Run::of(command.output().unwrap())
 }

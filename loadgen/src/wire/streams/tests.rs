@@ -7,8 +7,6 @@ use std::time::Duration;
 
 use super::*;
 use crate::meter::Meter;
-use crate::results::Tally;
-use crate::schedule::Window;
 use crate::server::Mode;
 #[cfg(feature = "tls")]
 use crate::wire::testing::TlsPair;
@@ -34,6 +32,7 @@ struct Talk {
     count: u64,
     wanted: usize,
     begun: bool,
+    meter: Meter,
     seen: Arc<Mutex<Seen>>,
     /// How many are there on the server's side.
     open: Arc<AtomicUsize>,
@@ -48,10 +47,8 @@ impl Workload for Talk {
         self.seen.lock().unwrap().joined.push(peer);
     }
 
-    fn begin(&mut self, _: Window) {}
-
-    fn meter(&mut self) -> Option<&mut Meter> {
-        None
+    fn meter(&mut self) -> &mut Meter {
+        &mut self.meter
     }
 
     fn message(&mut self, _: Time, peer: PeerId, message: Received<'_>) {
@@ -93,15 +90,7 @@ impl Workload for Talk {
         None
     }
 
-    fn done(&self) -> u64 {
-        0
-    }
-
     fn stop(&mut self, _: Time, _: bool) {}
-
-    fn tally(&mut self) -> Tally {
-        Tally::new()
-    }
 }
 
 /// Clients of a server, and what they do.
@@ -134,6 +123,7 @@ impl<P: Pair> Bench<P> {
             count,
             wanted: wanted as usize * size,
             begun: false,
+            meter: Meter::new(PATIENCE),
             seen: Arc::clone(&seen),
             open: server.open.clone(),
         };
@@ -317,18 +307,20 @@ fn a_stranger_is_not_trusted() {
     assert!(bench.seen.lock().unwrap().joined.is_empty());
 }
 
-/// Goal: a peer connects from the address that it is to. Method: one of the many of
-/// loopback, seen from the other side; only Linux has them without being told.
+/// Goal: a peer connects from the address that it is to, and the port where one
+/// is named. Method: some of the many of loopback, seen from the other side; only Linux has them without being told.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_source_address_is_used() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mut bench = Bench::<PlainPair>::new(Mode::Echo, 64, 0, 0, 0, 1);
     bench.wire.address = listener.local_addr().unwrap();
-    for from in ["127.0.0.1", "127.0.0.7", "127.3.2.1"] {
-        bench.wire.connect(Some(from.parse().unwrap())).unwrap();
+    for from in ["127.0.0.1:0", "127.0.0.7:0", "127.3.2.1:23456"] {
+        let from: SocketAddr = from.parse().unwrap();
+        bench.wire.connect(Some(from)).unwrap();
         let (_, seen) = listener.accept().unwrap();
-        assert_eq!(seen.ip().to_string(), from);
+        assert_eq!(seen.ip(), from.ip());
+        assert!(from.port() == 0 || from == seen, "{seen}");
     }
     bench.until(|seen| seen.joined.len() == 3);
 }

@@ -1,9 +1,11 @@
 //! Fanout on a made-up clock.
 #![allow(clippy::unwrap_used)]
 
-use super::simulation::{Event, Simulation, peer, plan, steady};
-use crate::plan::{Kind, Plan};
 use std::time::Duration;
+
+use super::super::simulation::{Event, Simulation, peer, plan, steady};
+use crate::plan::{Kind, Plan};
+
 const MS: Duration = Duration::from_millis(1);
 
 /// Goal: losses, duplicates, and who had a message when, are told as they were.
@@ -103,4 +105,59 @@ fn fanout_out_of_order() {
     assert!(tally.account.holds(), "{:?}", tally.account);
     assert_eq!((tally.account.errors, tally.account.timeouts), (1, 2));
     assert_eq!(count("deliveries"), 249);
+}
+
+/// Goal: what is not a message, or not one that was sent, is wrong, and says nothing of
+/// any other. Method: one message comes without its first byte, which is how another
+/// begins; to a subscriber, and to who published it. Then comes one that is only sent
+/// much later.
+#[test]
+fn wrong_messages() {
+    let plan = Plan {
+        peers: 3,
+        depth: 4,
+        rate: steady(100.0),
+        ..plan(Kind::Fanout)
+    };
+    let mut sent = 0;
+    let mut simulation = Simulation::new(&plan, |now, publisher, bytes| {
+        sent += 1;
+        let says = |to, bytes: &[u8]| (now + MS, Event::Says(to, bytes.to_vec()));
+        let mut all: Vec<_> = (2..4).map(|one| says(peer(one), bytes)).collect();
+        match sent {
+            100 => all.push(says(peer(1), &bytes[1..])),
+            120 => all.extend([says(peer(1), bytes), says(publisher, &bytes[1..])]),
+            _ => all.push(says(peer(1), bytes)),
+        }
+        all
+    });
+    let pattern = simulation.pattern();
+    let later = pattern.bytes()[pattern.at(10_000)].to_vec();
+    let at = simulation.window.measure + 1500 * MS;
+    simulation.at(at, Event::Says(peer(2), later));
+    let tally = simulation.run();
+    let account = tally.account;
+    assert!(account.holds(), "{account:?}");
+    assert_eq!((tally.wrong, tally.lost), (2, 1));
+    assert_eq!((account.errors, account.completed), (1, 199), "{account:?}");
+    assert_eq!(tally.counts["deliveries"], 250 * 3 - 1);
+}
+
+/// Goal: a message of a publisher that never came is no reason to fail. Method: a server
+/// that makes one up, and says it to the only publisher.
+#[test]
+fn nobodys_message() {
+    let plan = Plan {
+        publishers: 2,
+        rate: steady(100.0),
+        ..plan(Kind::Fanout)
+    };
+    let mut simulation = Simulation::with(&plan, 1, &[], |_, _, _| Vec::new());
+    let cycle = (super::PLACES / 2) as u64;
+    let pattern = simulation.pattern();
+    let bytes = pattern.bytes()[pattern.at(cycle + 5)].to_vec();
+    simulation.at(simulation.window.measure, Event::Says(peer(0), bytes));
+    let tally = simulation.run();
+    assert!(tally.account.holds());
+    assert_eq!(tally.wrong, 0);
 }

@@ -12,10 +12,15 @@ use crate::plan::{Kind, Plan};
 use crate::results::{Results, Row};
 use crate::slo::{Judged, Outcome};
 
+const LITTLE: &str = "Little's law is missed";
+
 /// Whether every message is accounted for.
 pub(super) fn account(results: &Results, findings: &mut Findings) {
     if !results.tally.account.holds() {
-        findings.invalid("the account does not hold: a message was lost track of");
+        findings.invalid(
+            "the account does not hold",
+            "the account does not hold: a message was lost track of",
+        );
     }
 }
 
@@ -47,9 +52,9 @@ pub(super) fn littles_law(plan: &Plan, results: &Results, findings: &mut Finding
         off * 100.0
     );
     if off > LITTLE_INVALID {
-        findings.invalid(text);
+        findings.invalid(LITTLE, text);
     } else if off > LITTLE_SUSPECT {
-        findings.suspect(text);
+        findings.suspect(LITTLE, text);
     }
 }
 
@@ -59,13 +64,16 @@ pub(super) fn halves(plan: &Plan, results: &Results, findings: &mut Findings) {
     if plan.kind == Kind::Sink {
         return;
     }
-    if plan.rate.is_some_and(|rate| rate.from != rate.to) {
+    if plan.rate.is_some_and(|rate| !rate.is_steady()) {
         findings.note("its halves were not compared: the rate was to change");
         return;
     }
     let rows = &results.rows;
     if rows.len() < HALVES_ROWS {
-        findings.suspect("it was too short to tell whether it was steady");
+        findings.suspect(
+            "it was too short",
+            "it was too short to tell whether it was steady",
+        );
         return;
     }
     let (first, second) = rows.split_at(rows.len() / 2);
@@ -84,7 +92,7 @@ pub(super) fn halves(plan: &Plan, results: &Results, findings: &mut Findings) {
     for (what, first, second, most) in changes {
         let change = second / first - 1.0;
         if change.abs() > most {
-            findings.suspect(format!(
+            findings.suspect("it was not steady", format!(
                 "it was not steady: {what} changed by {:+.0} % from its first half to its second",
                 change * 100.0
             ));
@@ -121,10 +129,13 @@ impl Half {
 pub(super) fn samples(slos: &[Judged], findings: &mut Findings) {
     for judged in slos {
         if let Outcome::TooFew { samples, needs } = judged.outcome {
-            findings.suspect(format!(
-                "{} cannot be told from {samples} samples: it takes {needs}",
-                judged.slo.text
-            ));
+            findings.suspect(
+                "there are too few samples for a bound",
+                format!(
+                    "{} cannot be told from {samples} samples: it takes {needs}",
+                    judged.slo.text
+                ),
+            );
         }
     }
 }

@@ -4,19 +4,22 @@ use std::ffi::OsString;
 
 use sealwire::error::Error;
 
-use super::{Args, Server};
+use super::{Args, Target};
+use crate::plan::Over;
 use crate::units::{number, usage};
 
-/// The server that runs, if there is one, and what to tell the user about its
-/// keys.
+/// The server that runs over `over`, if there is one, and what to tell the user about
+/// its keys.
 pub(super) fn find(
     typed: &Args,
+    over: Over,
     env: &dyn Fn(&str) -> Option<OsString>,
-) -> Result<Option<(Server, Vec<String>)>, Error> {
+) -> Result<Option<(Target, Vec<String>)>, Error> {
+    let keys = &typed.keys;
+    let named = keys.keys.is_some() || keys.name.is_some();
+    let named = named || keys.confkey.is_some() || keys.authkey.is_some();
     let Some(to) = &typed.to else {
-        let keys = &typed.keys;
-        let named = keys.keys.is_some() || keys.name.is_some();
-        if named || keys.confkey.is_some() || keys.authkey.is_some() {
+        if named {
             return usage("keys go with --to HOST:PORT; a server that is started gets new ones");
         }
         if typed.server_pid.is_some() {
@@ -29,16 +32,23 @@ pub(super) fn find(
     };
     let pid = typed.server_pid.as_deref();
     let pid = pid.map(|pid| number("--server-pid", pid)).transpose()?;
-    let loaded = typed.keys.load(false, env)?;
-    let server = Server {
+    let (identity, warnings) = if over == Over::Sealed {
+        let loaded = keys.load(false, env)?;
+        (loaded.keys.native, loaded.warnings)
+    } else if named {
+        return usage("keys go with --over sealed: nothing else has a use for them");
+    } else {
+        (None, Vec::new())
+    };
+    let server = Target {
         host: host.into(),
         port,
-        identity: loaded.keys.native.expect("not classic"),
+        identity,
         pid,
         #[cfg(feature = "tls")]
         certificate: None,
     };
-    Ok(Some((server, loaded.warnings)))
+    Ok(Some((server, warnings)))
 }
 
 /// The two parts of an address; one of IPv6 is in brackets.
