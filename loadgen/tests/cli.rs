@@ -168,7 +168,9 @@ fn odd_sizes() {
         assert!(run.stdout.contains("both on this machine"), "{run:?}");
         let text = fs::read_to_string(&file).unwrap();
         let figures: serde_json::Value = serde_json::from_str(&text).unwrap();
-        assert!(figures["measured_messages"].as_u64().unwrap() > 0, "{text}");
+        // The largest may take longer than is measured.
+        let completed = &figures["account"]["completed"];
+        assert!(completed.as_u64().unwrap() > 0, "{text}");
     }
 }
 
