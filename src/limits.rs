@@ -153,8 +153,8 @@ pub const MAX_KEY_FILE: usize = 1 << 20;
 /// is read behind it still fit 32 bits.
 pub const MAX_MESSAGE: usize = 1 << 30;
 
-/// Most proved peers that a user may allow, and the default: more than this machine has
-/// descriptors for.
+/// Most proved peers that a user may allow, and the default: as many as Linux lets a
+/// process have descriptors, unless it is told otherwise.
 pub const MAX_PEERS: usize = 1 << 20;
 /// Largest bound on memory that a user may set: no machine has more, and sums of a few
 /// of them still fit 64 bits.
@@ -199,7 +199,7 @@ impl Limits {
     /// The memory that a whole message of `max_message` bytes takes: what
     /// [`max_assembling`](Self::max_assembling) and [`max_queue`](Self::max_queue)
     /// are at least.
-    pub fn whole(max_message: usize) -> usize {
+    pub const fn whole(max_message: usize) -> usize {
         max_message.div_ceil(MAX_PAYLOAD) * (MAX_RECORD + QUEUED_ITEM)
     }
 
@@ -214,12 +214,17 @@ impl Limits {
     }
 }
 
+/// The largest message, unless told otherwise (`PROTOCOL.md` §1.3).
+const USUAL_MESSAGE: usize = 16 << 20;
+/// What may be queued for one receiver, unless told otherwise: such a message.
+const USUAL_QUEUE: usize = 17 << 20;
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            max_message: 16 << 20,
+            max_message: USUAL_MESSAGE,
             max_assembling: 256 << 20,
-            max_queue: 16 << 20,
+            max_queue: USUAL_QUEUE,
             max_queued: 256 << 20,
             max_peers: MAX_PEERS,
         }
@@ -244,6 +249,7 @@ const _: () = {
         "a budget below one record never makes progress"
     );
     assert!(STREAM_MESSAGE <= MAX_PAYLOAD);
+    assert!(Limits::whole(USUAL_MESSAGE) <= USUAL_QUEUE);
     assert!(
         INPUT_SCRATCH / MIN_RECORD < 1 << EPOCH_BITS,
         "a batch crosses at most one epoch"

@@ -104,7 +104,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "SIZE", help_heading = LIMITS)]
     pub(super) max_assembling: Option<String>,
     /// Memory for what waits for one receiver; past it those who fill it are not
-    /// read [default: 16m]
+    /// read [default: 17m]
     #[arg(long, value_name = "SIZE", help_heading = LIMITS)]
     pub(super) max_queue: Option<String>,
     /// Peers that a server has at once; more are turned away [default: 1048576]

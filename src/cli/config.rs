@@ -217,7 +217,7 @@ fn memory(option: &str, text: &str, limits: &Limits) -> Result<usize, Error> {
             limits.max_message
         )),
         _ => usage(format!(
-            "{option}: a size is wanted, such as 500k, 16m or 1g"
+            "{option}: a size up to 1024g is wanted, such as 500k, 17m or 1g"
         )),
     }
 }

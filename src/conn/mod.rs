@@ -76,6 +76,7 @@ struct Handles {
 }
 
 /// What a handshake brings: the first secret of each direction.
+#[doc(hidden)]
 #[derive(Clone, Copy)]
 pub struct FirstSecrets<'a> {
     /// Of what the other side says.
@@ -119,9 +120,11 @@ impl Connection {
         Self::new(waiting, Some(Box::new(hello)), now)
     }
 
-    /// A connection whose handshake was done elsewhere: open, with nothing said yet
-    /// under the first secrets of both directions (`PROTOCOL.md` §1.4). So tests and
-    /// benches have many without the cost of the curve.
+    /// A connection without a handshake: open, with nothing said yet under the first
+    /// secrets of both directions (`PROTOCOL.md` §1.4). For tests and benches alone:
+    /// nobody is proved, and two that have the same secrets give IVs away and take each
+    /// other's records.
+    #[doc(hidden)]
     pub fn open_already(keys: &mut Keys, first: FirstSecrets<'_>, now: Time) -> Self {
         let handles = Handles {
             seal: keys.seal.install(first.from_us, 0),

@@ -72,7 +72,9 @@ impl Session {
         }
     }
 
-    /// Drives a connection that is [open already](Connection::open_already).
+    /// Drives a connection that is [open already](Connection::open_already), for tests
+    /// and benches.
+    #[doc(hidden)]
     pub fn open_already(
         first: FirstSecrets<'_>,
         kernel: Kernel,

@@ -2,11 +2,13 @@
 //! function each way.
 //!
 //! Where the processor can, it is that of `graviola`: s2n-bignum's assembly, proved to
-//! compute what it should, at half the cost; elsewhere `x25519-dalek`'s. Both give the
-//! same results, in constant time.
+//! compute what it should, at half the cost; elsewhere, and with the portable kernel,
+//! `x25519-dalek`'s. Both give the same results, and both are written to take the same
+//! time whatever the key (`docs/CONSTANT_TIME.md`).
 
 use zeroize::Zeroizing;
 
+use super::kernel::Kernel;
 use super::wipe::wiped;
 
 /// As deep as a multiplication goes, and then some.
@@ -23,7 +25,7 @@ impl Private {
 
     /// The public key to send.
     pub fn public(&self) -> [u8; 32] {
-        wiped::<MULTIPLICATION, _>(|| match proved::Curve::detect() {
+        wiped::<MULTIPLICATION, _>(|| match chosen() {
             Some(curve) => curve.public(&self.0),
             None => portable::public(&self.0),
         })
@@ -32,11 +34,17 @@ impl Private {
     /// The secret shared with the holder of `public`; `None` when it is all
     /// zero, which only a low-order point brings about (RFC 7748 §6.1).
     pub fn agree(&self, public: [u8; 32]) -> Option<Zeroizing<[u8; 32]>> {
-        wiped::<MULTIPLICATION, _>(|| match proved::Curve::detect() {
+        wiped::<MULTIPLICATION, _>(|| match chosen() {
             Some(curve) => curve.agree(&self.0, public),
             None => portable::agree(&self.0, public),
         })
     }
+}
+
+/// What this processor has, unless only what every processor has is asked for.
+fn chosen() -> Option<proved::Curve> {
+    let portable = |kernel: Kernel| kernel.name() == Kernel::PORTABLE.name();
+    proved::Curve::detect().filter(|_| !Kernel::chosen().is_ok_and(portable))
 }
 
 impl std::fmt::Debug for Private {
@@ -65,21 +73,19 @@ mod portable {
 #[cfg(target_arch = "x86_64")]
 mod proved {
     use graviola::key_agreement::x25519::{PublicKey, StaticPrivateKey};
+    use graviola::util::is_cpu_supported;
     use zeroize::Zeroizing;
 
-    /// Proof of what all of graviola asks for; it panics where that is missing.
+    /// Proof of what all of graviola asks for, and of what its assembly uses; it panics
+    /// where the first is missing.
     #[derive(Clone, Copy)]
     pub(super) struct Curve(());
 
     impl Curve {
         pub(super) fn detect() -> Option<Self> {
-            let all = is_x86_feature_detected!("adx")
-                && is_x86_feature_detected!("aes")
-                && is_x86_feature_detected!("avx")
-                && is_x86_feature_detected!("avx2")
-                && is_x86_feature_detected!("bmi1")
-                && is_x86_feature_detected!("bmi2")
-                && is_x86_feature_detected!("pclmulqdq");
+            let all = is_cpu_supported()
+                && is_x86_feature_detected!("adx")
+                && is_x86_feature_detected!("bmi2");
             all.then_some(Self(()))
         }
 

@@ -69,7 +69,7 @@ pub struct EventLoop<M> {
     alarm: Option<Alarm>,
     /// Whose TCP connection is not there yet, of those that we connect to.
     connecting: HashSet<PeerId>,
-    /// How long turns took, without the waiting.
+    /// How long turns took in which there was something to do, without the waiting.
     ticks: Ticks,
     reports: Vec<Report>,
 }
@@ -180,6 +180,8 @@ impl<M: Mode> EventLoop<M> {
             Err(error) => return Err(cannot_wait(&error)),
         }
         let woke = self.clock.now();
+        let due = self.endpoint.next_timeout().is_some_and(|due| due <= woke);
+        let busy = due || !self.events.is_empty();
         self.note_events();
         self.take_all_events()?;
         if !self.endpoint.is_accepting() {
@@ -196,7 +198,9 @@ impl<M: Mode> EventLoop<M> {
             }
             self.reports.push(Report::Endpoint(event));
         }
-        self.ticks.note(self.clock.now().since(woke));
+        if busy {
+            self.ticks.note(self.clock.now().since(woke));
+        }
         Ok(())
     }
 

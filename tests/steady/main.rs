@@ -1,5 +1,4 @@
-//! The steady state: what a message costs besides sealing and opening it is nothing that
-//! an allocator or a copy of bytes would show.
+//! The steady state: a message costs no allocation, and no place in a buffer.
 
 #![allow(clippy::unwrap_used)]
 
@@ -27,8 +26,8 @@ fn allocations(work: impl FnOnce()) -> (u64, i64) {
     (info.count_total, info.bytes_current)
 }
 
-/// Goal: a message that is echoed costs no allocation, and no byte of it is copied but
-/// by the sockets. Method: a million of 64 bytes, a few at a time and many, after all
+/// Goal: a message that is echoed costs no allocation, and no byte of it is copied into
+/// a buffer. Method: a million of 64 bytes, a few at a time and many, after all
 /// that grows has grown; nobody holds a buffer then.
 #[test]
 fn a_million_messages() {
@@ -48,7 +47,7 @@ fn a_million_messages() {
     let (before, mut count) = (crowd.endpoint.core().stats().messages, 0);
     let allocated = allocations(|| {
         for ready in (1..=PEERS).cycle() {
-            if count + ready > 1_000_000 {
+            if count >= 1_000_000 {
                 break;
             }
             count += turn(&mut crowd, ready, done + count);
@@ -57,7 +56,6 @@ fn a_million_messages() {
     assert_eq!(allocated, (0, 0));
     let core = crowd.endpoint.core();
     assert_eq!(core.stats().messages - before, count as u64);
-    assert!(count > 999_900, "{count}");
     assert_eq!((core.copied(), core.held(), core.queued()), (0, 0, 0));
 }
 

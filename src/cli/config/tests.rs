@@ -169,14 +169,26 @@ fn bounds() {
     let whole = Limits::whole(16 << 20);
     for option in ["--max-queue", "--max-assembling"] {
         refused(&format!("-s {option} {}", whole - 1), option);
-        refused(&format!("-s {option} 1t"), &format!("{option}: a size"));
-        refused(&format!("-s {option} 1025g"), &format!("{option}: a size"));
+        refused(
+            &format!("-s {option} 1t"),
+            &format!("{option}: a size up to 1024g"),
+        );
+        refused(
+            &format!("-s {option} 1025g"),
+            &format!("{option}: a size up to 1024g"),
+        );
         refused(&format!("-s --max-message 17m {option} {whole}"), option);
         let error = checked(&format!("-s {option} 1m")).unwrap_err();
         assert!(error.to_string().contains(&whole.to_string()), "{error}");
     }
     let limits = |line: &str| checked(line).unwrap().limits;
     assert_eq!(limits(&format!("-s --max-queue {whole}")).max_queue, whole);
+    // What the help calls the defaults are.
+    let usual = "-s --max-message 16m --max-queue 17m --max-assembling 256m --max-peers 1048576";
+    assert_eq!(
+        format!("{:?}", limits(usual)),
+        format!("{:?}", limits("-s"))
+    );
     let large = limits("-c h --max-queue 1g --max-assembling 2g");
     assert_eq!((large.max_queue, large.max_queued), (1 << 30, 2 << 30));
     assert_eq!(large.max_assembling, 2 << 30);

@@ -11,6 +11,6 @@ pub(crate) fn by_a_branch(secret: &[u8; 32], other: &[u8; 32]) -> bool {
 
 /// What a table has for a byte, as AES once was made.
 #[inline(never)]
-pub(crate) fn by_an_address(secret: &[u8; 32], table: &[u8; 256]) -> u8 {
+pub(crate) fn by_an_address(secret: &[u8; 32], table: &[u8; 512]) -> u8 {
     black_box(table)[usize::from(secret[0])]
 }

@@ -1,5 +1,6 @@
 //! What is watched: some records are sealed and opened.
 
+use std::array;
 use std::ops::Range;
 
 use sealwire::crypto::batch::{OpenBatch, OpenJob, SealBatch, SealJob};
@@ -9,19 +10,20 @@ use sealwire::limits::{BLOCK, TAG};
 use sealwire::span::{Area, Span};
 use sha2::{Digest, Sha256};
 
-/// How many records go together: one alone, a few, and more than half of 32 lanes
-/// even when the short one is done.
-const BATCHES: [usize; 3] = [1, 3, 18];
-pub(crate) const RECORDS: usize = BATCHES[0] + BATCHES[1] + BATCHES[2];
-/// Payload bytes of most records: several steps of a lane.
-const LONG: usize = 200;
+/// How many records go together: one alone; a few; more than half of 32 lanes, even
+/// when the short one is done; and less than half of them.
+const BATCHES: [usize; 4] = [1, 3, 18, 12];
+pub(crate) const RECORDS: usize = BATCHES[0] + BATCHES[1] + BATCHES[2] + BATCHES[3];
+/// Payload bytes of most records: so many steps of a lane that more than two are taken
+/// at once, also when the short one is done.
+const LONG: usize = 330;
 
 /// What nobody may learn from the time that things take.
 pub(crate) struct Secrets {
     /// Of epoch 0, of two directions.
     pub(crate) keys: [[u8; 32]; 2],
     /// Of which every payload and every kind is a part.
-    pub(crate) text: [u8; 256],
+    pub(crate) text: [u8; 512],
     /// Where the ciphertext and the tag of every record are, which is no secret.
     bodies: Vec<Span>,
 }
@@ -30,7 +32,7 @@ impl Secrets {
     /// Others for every seed.
     pub(crate) fn new(seed: u8) -> Self {
         let bytes = |n: u8| -> [u8; 32] { Sha256::digest([seed, n]).into() };
-        let text: [[u8; 32]; 8] = [2, 3, 4, 5, 6, 7, 8, 9].map(bytes);
+        let text: [[u8; 32]; 16] = array::from_fn(|n| bytes(2 + n as u8));
         Self {
             keys: [0, 1].map(bytes),
             text: *text.as_flattened().first_chunk().unwrap(),
@@ -119,7 +121,7 @@ fn batches() -> impl Iterator<Item = Range<usize>> {
 
 /// Where the payload of record `n` is.
 fn payload(n: usize) -> Span {
-    let len = if n % 10 == 3 { 0 } else { LONG - n };
+    let len = if matches!(n, 3 | 13) { 0 } else { LONG - n };
     Span::new(Area::ONLY, n..n + len)
 }
 

@@ -11,8 +11,8 @@
 //! [`hash_and_encrypt`] a round of AES for other text: 16 rounds go with a block
 //! of every lane, and 64 with a step.
 //!
-//! Each function is there once, because the first-level cache of instructions has
-//! little more room than they need.
+//! Each function is there once for each number of sets, and no more, because the
+//! first-level cache of instructions has little more room than they need.
 //!
 //! That nothing here gives secrets away by the time it takes:
 //! `docs/CONSTANT_TIME.md`.
