@@ -81,26 +81,32 @@ impl<M: Mode> Crowd<M> {
             leaves: Leaves::WhenStopped,
             rng: rand::rngs::StdRng::seed_from_u64(1),
         };
-        let mut endpoint = Endpoint::new(setup, mode);
+        let wire = Wire {
+            stream,
+            places: Vec::new(),
+            written: 0,
+        };
+        let mut crowd = Self {
+            endpoint: Endpoint::new(setup, mode),
+            wire,
+            peers: Vec::new(),
+            now: Time::ZERO,
+        };
+        (0..count).for_each(|_| crowd.add());
+        crowd.tick();
+        crowd
+    }
+
+    /// Another peer.
+    pub(crate) fn add(&mut self) {
         let secrets = FirstSecrets {
             to_us: &UP,
             from_us: &DOWN,
         };
-        let peers = (0..count).map(|_| endpoint.adopt(Time::ZERO, secrets));
-        let peers = peers.collect();
-        let wire = Wire {
-            stream,
-            places: vec![(0, 0); count],
-            written: 0,
-        };
-        let mut crowd = Self {
-            endpoint,
-            wire,
-            peers,
-            now: Time::ZERO,
-        };
-        crowd.tick();
-        crowd
+        let id = self.endpoint.adopt(self.now, secrets);
+        assert_eq!(slot(id), self.wire.places.len(), "slots are taken in order");
+        self.peers.push(id);
+        self.wire.places.push((0, 0));
     }
 
     /// Has a peer's next `bytes` arrive.
