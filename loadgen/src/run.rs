@@ -15,6 +15,7 @@ use std::time::Duration;
 use sealwire::crypto::kernel::Kernel;
 use sealwire::error::Error;
 use sealwire::limits::CONNECT_DEADLINE;
+use sealwire::net::clock::Clock;
 use sealwire::time::Time;
 
 use crate::args::Target;
@@ -31,7 +32,6 @@ use crate::sample::Process;
 use crate::schedule::Window;
 use crate::server::Service;
 use crate::times;
-use crate::wire::clock::Clock;
 use crate::worker::{Done, Gauge, Said, Task, Worker};
 use crate::workload::{self, Share};
 use crate::{crypto_cost, wire};

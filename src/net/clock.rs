@@ -9,21 +9,26 @@ use crate::time::Time;
 /// Tells how long ago it was started; never goes back and does not follow the
 /// wall clock.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Clock {
+pub struct Clock {
     start: Instant,
 }
 
 impl Clock {
     /// A clock whose [`Time::ZERO`] is now.
-    pub(super) fn start() -> Self {
+    pub fn start() -> Self {
         Self {
             start: Instant::now(),
         }
     }
 
     /// The time now.
-    pub(super) fn now(&self) -> Time {
-        Time::ZERO + self.start.elapsed()
+    pub fn now(self) -> Time {
+        self.at(Instant::now())
+    }
+
+    /// The time that it was then; zero if that was before it was started.
+    pub fn at(self, then: Instant) -> Time {
+        Time::ZERO + then.saturating_duration_since(self.start)
     }
 }
 

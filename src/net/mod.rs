@@ -2,7 +2,7 @@
 //! system.
 //!
 //! [`event_loop`] drives an endpoint over `sockets`. Below it each file knows one
-//! thing: `clock`; `signals`; waking to the microsecond ([`alarm`]); the descriptor
+//! thing: [`clock`]; `signals`; waking to the microsecond ([`alarm`]); the descriptor
 //! limit ([`rlimit`]); how long ticks take ([`ticks`]); one connection ([`stream`]); a server's socket ([`listen`])
 //! and taking who comes to it ([`accept`]); a client's way to a connection (`dial`);
 //! stdin and stdout (`local`, over `descriptor` and `helper`). None of those knows
@@ -16,7 +16,7 @@
 
 pub mod accept;
 pub mod alarm;
-mod clock;
+pub mod clock;
 mod descriptor;
 mod dial;
 pub mod event_loop;

@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use sealwire::endpoint::transport::PeerId;
 use sealwire::limits::{Limits, TOO_SLOW};
+use sealwire::net::clock::Clock;
 use sealwire::net::listen::Listener;
 use sealwire::time::Time;
 
 use super::{Mode, Service};
 use crate::limits::{GATHER, LOOK_AT_SLOW};
-use crate::wire::clock::Clock;
 use crate::wire::codec::Codec;
 use crate::wire::cutting::{Rest, Spares};
 use crate::wire::peers::{Peers, Slot};

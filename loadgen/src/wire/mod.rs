@@ -12,7 +12,6 @@
 
 #[cfg(feature = "tls")]
 pub(crate) mod certificate;
-pub(crate) mod clock;
 pub(crate) mod codec;
 pub(crate) mod cutting;
 pub(crate) mod peers;
@@ -33,9 +32,9 @@ use std::ops::Range;
 use sealwire::crypto::kernel::Kernel;
 use sealwire::endpoint::transport::PeerId;
 use sealwire::error::Error;
+use sealwire::net::clock::Clock;
 use sealwire::time::Time;
 
-use self::clock::Clock;
 use self::plain::Plain;
 use self::sealed::Sealed;
 use self::streams::Streams;

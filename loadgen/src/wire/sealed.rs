@@ -14,11 +14,11 @@ use sealwire::endpoint::transport::PeerId;
 use sealwire::endpoint::{Core, Endpoint, Event, Leaves, Setup};
 use sealwire::error::Error;
 use sealwire::limits::Limits;
+use sealwire::net::clock::Clock;
 use sealwire::net::event_loop::{EventLoop, Report};
 use sealwire::span::Span;
 use sealwire::time::Time;
 
-use super::clock::Clock;
 use super::{Context, Link, Received, Wire};
 use crate::crew::Crew;
 use crate::pattern::Pattern;

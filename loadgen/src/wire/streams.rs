@@ -13,9 +13,9 @@ use std::ops::Range;
 use sealwire::endpoint::transport::PeerId;
 use sealwire::error::Error;
 use sealwire::limits::SEAL_BUDGET;
+use sealwire::net::clock::Clock;
 use sealwire::time::Time;
 
-use super::clock::Clock;
 use super::codec::Codec;
 use super::cutting::{Rest, Spares, cut};
 use super::peers::Peers;

@@ -16,11 +16,11 @@ use sealwire::endpoint::transport::PeerId;
 use sealwire::limits::{EVENTS, INPUT_SCRATCH, MAX_RECORD, MORE_EVENTS, READ_BUDGET};
 use sealwire::net::accept::Acceptor;
 use sealwire::net::alarm::Alarm;
+use sealwire::net::clock::Clock;
 use sealwire::net::listen::Listener;
 use sealwire::net::stream;
 use sealwire::time::Time;
 
-use super::clock::Clock;
 use super::codec::Codec;
 use super::peers::{Finish, Peers, Slot, Stage, describe};
 use super::user::User;

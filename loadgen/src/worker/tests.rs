@@ -8,12 +8,13 @@ use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc;
 
+use sealwire::net::clock::Clock;
+
 use super::*;
 use crate::crew::Crew;
 use crate::pattern::Pattern;
 use crate::plan::Rate;
 use crate::testing;
-use crate::wire::clock::Clock;
 use crate::wire::{Link, Received};
 use crate::workload::{self, Share};
 

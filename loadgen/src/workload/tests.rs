@@ -222,17 +222,22 @@ fn churn() {
     }
 }
 
+/// Ten that send, a hundred messages a second each.
+fn ten(kind: Kind) -> Plan {
+    Plan {
+        peers: 10,
+        publishers: 10,
+        rate: steady(1000.0),
+        ..plan(kind)
+    }
+}
+
 /// Goal: what peers, or publishers, were to send that never joined is due, and shed.
 /// Method: an open loop of ten, of which seven come.
 #[test]
 fn absent_peers() {
     for kind in [Kind::Echo, Kind::Fanout] {
-        let plan = Plan {
-            peers: 10,
-            publishers: 10,
-            rate: steady(1000.0),
-            ..plan(kind)
-        };
+        let plan = ten(kind);
         let account =
             Simulation::with(&plan, 7, &[], |now, peer, bytes| echo(now, MS, peer, bytes))
                 .run()
@@ -247,12 +252,7 @@ fn absent_peers() {
 #[test]
 fn early_leavers() {
     for kind in [Kind::Echo, Kind::Fanout] {
-        let plan = Plan {
-            peers: 10,
-            publishers: 10,
-            rate: steady(1000.0),
-            ..plan(kind)
-        };
+        let plan = ten(kind);
         let all = plan.all_peers();
         let mut simulation = Simulation::with(&plan, all, &[3], |now, peer, bytes| match kind {
             Kind::Fanout => {
