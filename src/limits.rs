@@ -82,23 +82,29 @@ pub const TOO_SLOW: Duration = Duration::from_secs(1);
 /// spin on a connection it cannot accept.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Room that one tick reads into. Eight peers' budgets: 32 full records fill every
-/// lane, and still fit the second-level cache.
-pub const INPUT_SCRATCH: usize = 8 * READ_BUDGET;
+/// Room that one tick reads into. 32 full records fill every lane twice, and still
+/// fit the second-level cache.
+pub const INPUT_SCRATCH: usize = 32 * MAX_RECORD;
 /// Room that one round of sealing writes into.
-pub const OUTPUT_SCRATCH: usize = 8 * SEAL_BUDGET;
-/// Most bytes read from one peer in one tick: four full records fill lanes when
-/// few peers stream, and no peer waits long for its turn.
-pub const READ_BUDGET: usize = 4 * MAX_RECORD;
+pub const OUTPUT_SCRATCH: usize = 32 * MAX_RECORD;
+/// Bytes of it that one peer has at least, however many there are: four full
+/// records, so that few calls are needed, and nobody waits long for its turn.
+pub const BUDGET: usize = 4 * MAX_RECORD;
+/// What each of `many` may take of `room`: an equal part, but no less than [`BUDGET`]
+/// while there is that much. So those who are alone fill the lanes, too.
+pub fn share(room: usize, many: usize) -> usize {
+    (room / many.max(1)).max(BUDGET).min(room)
+}
+
+/// Most bytes sealed for one peer at a time, and kept of what its socket would not
+/// take: 16 full records, which fill the lanes of any kernel.
+pub const SEAL_BUDGET: usize = 16 * MAX_RECORD;
 /// Bytes that the system keeps of a connection that we made, and cannot send yet:
-/// twice what the other side reads in a tick, so that it always has more to read. On
+/// what is sealed at a time, so that the other side has more to read meanwhile. On
 /// loopback it is in the reader's time that what is kept beyond that is sent.
-pub const UNSENT: u32 = 2 * READ_BUDGET as u32;
-/// Most bytes sealed for one peer at a time; also what one slow socket may keep
-/// of a pooled buffer.
-pub const SEAL_BUDGET: usize = 4 * MAX_RECORD;
-/// Most bytes read from one local in one tick: what a pipe holds by default.
-pub const LOCAL_BUDGET: usize = 65_536;
+pub const UNSENT: u32 = SEAL_BUDGET as u32;
+/// Most bytes read from one local in one tick: as many as are sealed at a time.
+pub const LOCAL_BUDGET: usize = 16 * STREAM_MESSAGE;
 /// Largest message made of a stream; one record each, so that nothing has to be
 /// put together at the far side.
 pub const STREAM_MESSAGE: usize = MAX_PAYLOAD;
@@ -237,15 +243,11 @@ const _: () = {
         "a kind follows every payload"
     );
     assert!(
-        INPUT_SCRATCH >= READ_BUDGET,
+        INPUT_SCRATCH >= BUDGET && OUTPUT_SCRATCH >= SEAL_BUDGET && SEAL_BUDGET >= BUDGET,
         "a tick can serve at least one peer"
     );
     assert!(
-        OUTPUT_SCRATCH >= SEAL_BUDGET,
-        "a round can seal for at least one peer"
-    );
-    assert!(
-        SEAL_BUDGET >= MAX_RECORD && READ_BUDGET >= MAX_RECORD,
+        BUDGET >= MAX_RECORD,
         "a budget below one record never makes progress"
     );
     assert!(STREAM_MESSAGE <= MAX_PAYLOAD);

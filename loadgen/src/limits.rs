@@ -40,9 +40,9 @@ pub(crate) const DIGITS: u8 = 3;
 pub(crate) const HDR_STEPS: u32 = 5;
 /// How often a terminal's line is drawn anew.
 pub(crate) const REDRAW: Duration = Duration::from_millis(100);
-/// Bytes that wait for each peer of a stream: twice what a server reads of a peer
-/// in a tick, so that there is always more.
-pub(crate) const STREAMED: usize = 2 * sealwire::limits::READ_BUDGET;
+/// Bytes that wait for each peer of a stream: twice what is sent at a time, so that
+/// there is always more.
+pub(crate) const STREAMED: usize = 2 * sealwire::limits::SEAL_BUDGET;
 /// Rows of a time series: one a second, and in a short run about ten.
 pub(crate) const ROW: Duration = Duration::from_secs(1);
 /// How many that is.

@@ -14,7 +14,7 @@ use super::queue::Item;
 use super::transport::{LocalId, PeerId, Transport};
 use super::{Core, Endpoint};
 use crate::conn::{Next, Outgoing};
-use crate::limits::{BLOCK, GATHER, OUTPUT_SCRATCH, SEAL_BUDGET};
+use crate::limits::{BLOCK, BUDGET, GATHER, OUTPUT_SCRATCH, SEAL_BUDGET, share};
 use crate::span::Span;
 use crate::wire::record;
 
@@ -31,7 +31,7 @@ pub(super) struct Round {
 impl<M: Mode> Endpoint<M> {
     /// Seals and writes for everyone who has something to be sent, once each.
     pub(super) fn flush(&mut self, io: &mut impl Transport) {
-        for _ in 0..self.core.dirty.len() {
+        for waiting in (1..=self.core.dirty.len()).rev() {
             let Some(id) = self.core.dirty.pop_front() else {
                 break;
             };
@@ -44,7 +44,7 @@ impl<M: Mode> Endpoint<M> {
                 continue;
             }
             match slot.protocol {
-                Protocol::Native(_) => self.send_native(id, io),
+                Protocol::Native(_) => self.send_native(id, waiting, io),
                 Protocol::Classic(_) => self.core.send_frames(id, io),
                 Protocol::Ended(_) => {}
                 Protocol::Undecided(_) if slot.has_output() => {
@@ -58,14 +58,16 @@ impl<M: Mode> Endpoint<M> {
         self.finish_round(io);
     }
 
-    fn send_native(&mut self, id: PeerId, io: &mut impl Transport) {
+    /// Has `id` take part in the round: one of so many that are `waiting`.
+    fn send_native(&mut self, id: PeerId, waiting: usize, io: &mut impl Transport) {
         if !self.core.send_rest(id, io) || !self.core.peers[id].has_output() {
             return;
         }
-        if OUTPUT_SCRATCH - self.round.at < SEAL_BUDGET {
+        if OUTPUT_SCRATCH - self.round.at < BUDGET {
             self.finish_round(io);
         }
-        self.core.gather_output(id, &mut self.round);
+        let room = share(OUTPUT_SCRATCH - self.round.at, waiting).min(SEAL_BUDGET);
+        self.core.gather_output(id, room, &mut self.round);
     }
 
     /// Seals and writes what the round has gathered.
@@ -95,8 +97,8 @@ impl<M: Mode> Endpoint<M> {
 }
 
 impl Core {
-    /// Puts what `id` has to say into the round.
-    fn gather_output(&mut self, id: PeerId, round: &mut Round) {
+    /// Puts what `id` has to say into the round, as far as it fits `room`.
+    fn gather_output(&mut self, id: PeerId, room: usize, round: &mut Round) {
         let slot = &mut self.peers[id];
         let Protocol::Native(conn) = &mut slot.protocol else {
             return;
@@ -107,7 +109,7 @@ impl Core {
             batch: &mut self.seals,
             bytes: &mut self.output,
             at: start,
-            end: start + SEAL_BUDGET,
+            end: start + room,
         };
         conn.seal(self.now, &mut self.keys, &mut out, |room| {
             match queue.front(nodes) {
@@ -135,7 +137,8 @@ impl Core {
             return true;
         };
         let bytes = &self.memory.pool.bytes(unsent.buffer)[unsent.from..unsent.to];
-        let count = self.wrote(id, io.write(id, bytes));
+        let given = bytes.len();
+        let count = self.wrote(id, io.write(id, bytes), given);
         unsent.from += count.unwrap_or(unsent.to - unsent.from);
         let done = unsent.from == unsent.to;
         if done {
@@ -151,7 +154,7 @@ impl Core {
     /// Writes a part of the output, and keeps what the socket would not take.
     fn write_out(&mut self, id: PeerId, range: Range<usize>, io: &mut impl Transport) {
         let result = io.write(id, &self.output[range.clone()]);
-        let Some(count) = self.wrote(id, result) else {
+        let Some(count) = self.wrote(id, result, range.len()) else {
             return;
         };
         let rest = range.start + count..range.end;
@@ -172,16 +175,20 @@ impl Core {
         });
     }
 
-    /// Looks at the result of a write: how much was taken, or nothing if writing
-    /// has failed for good.
-    fn wrote(&mut self, id: PeerId, result: io::Result<usize>) -> Option<usize> {
+    /// Looks at the result of a write of so many bytes: how many were taken, or
+    /// nothing if writing has failed for good.
+    fn wrote(&mut self, id: PeerId, result: io::Result<usize>, given: usize) -> Option<usize> {
         let slot = &mut self.peers[id];
         match result {
             Ok(count) => {
                 slot.progress = self.now;
+                slot.blocked = count < given;
                 Some(count)
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Some(0),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                slot.blocked = true;
+                Some(0)
+            }
             Err(_) => {
                 slot.protocol.write_failed();
                 self.drop_queue(id);
@@ -204,7 +211,7 @@ impl Core {
     fn send_frames(&mut self, id: PeerId, io: &mut impl Transport) {
         self.touch(id);
         let mut sent = 0;
-        while sent < SEAL_BUDGET {
+        while sent < BUDGET {
             let slot = &mut self.peers[id];
             let Protocol::Classic(conn) = &mut slot.protocol else {
                 return;
@@ -229,9 +236,10 @@ impl Core {
             let Some(frame) = conn.frame() else {
                 return;
             };
+            let given = frame.len();
             let result = io.write_frame(id, frame);
             self.measure(id);
-            match self.wrote(id, result) {
+            match self.wrote(id, result, given) {
                 None | Some(0) => return,
                 Some(count) => {
                     sent += count;

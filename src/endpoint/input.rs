@@ -11,7 +11,7 @@ use super::peer::{Partial, Peer, Protocol, Standing};
 use super::transport::{LocalId, PeerId, Read, Transport};
 use super::{Core, Cut, Endpoint};
 use crate::conn::StreamEnd;
-use crate::limits::{LOCAL_BUDGET, MAX_LINE, MAX_RECORD, READ_BUDGET, STREAM_MESSAGE};
+use crate::limits::{LOCAL_BUDGET, MAX_LINE, MAX_RECORD, STREAM_MESSAGE, share};
 use crate::span::{AreasMut, Span};
 use crate::wire::buffer::Memory;
 use crate::wire::hello::{self, FIXED};
@@ -30,8 +30,9 @@ impl<M: Mode> Endpoint<M> {
     /// Reads who is ready, for as long as there is scratch.
     pub(super) fn read_peers(&mut self, io: &mut impl Transport) {
         let room = self.core.read_room();
-        for _ in 0..self.core.ready.len() {
-            if room < self.core.used + MAX_RECORD {
+        for waiting in (1..=self.core.ready.len()).rev() {
+            let left = room - self.core.used;
+            if left < MAX_RECORD {
                 return;
             }
             let Some(id) = self.core.ready.pop_front() else {
@@ -45,7 +46,7 @@ impl<M: Mode> Endpoint<M> {
             let slot = &mut self.core.peers[id];
             slot.ready = false;
             if may_read {
-                self.read_peer(id, room, io);
+                self.read_peer(id, share(left, waiting), io);
             } else {
                 slot.set_reading(now, false);
                 self.core.paused.push(id);
@@ -53,12 +54,12 @@ impl<M: Mode> Endpoint<M> {
         }
     }
 
+    /// Reads from `id`, at most `room` bytes and the rest of a partial unit.
     fn read_peer(&mut self, id: PeerId, room: usize, io: &mut impl Transport) {
         let core = &mut self.core;
         let start = core.used;
-        let limit = (start + READ_BUDGET).min(room);
         let slot = &mut core.peers[id];
-        let read = fill(&mut core.memory, slot, id, start..limit, io);
+        let read = fill(&mut core.memory, slot, id, start..start + room, io);
         let mut work = Work {
             peer: id,
             records: core.opens.len()..core.opens.len(),

@@ -294,7 +294,10 @@ impl<M: Mode> Endpoint<M> {
 
     /// Says that writing to `peer` is worth a try.
     pub fn writable(&mut self, peer: PeerId) {
-        self.core.dirty(peer);
+        if let Some(slot) = self.core.peers.get_mut(peer) {
+            slot.blocked = false;
+            self.core.dirty(peer);
+        }
     }
 
     /// Says that reading from `local` is worth a try.
@@ -457,6 +460,7 @@ impl Core {
     fn dirty(&mut self, id: PeerId) {
         if let Some(peer) = self.peers.get_mut(id)
             && !peer.dirty
+            && !peer.blocked
         {
             peer.dirty = true;
             self.dirty.push_back(id);

@@ -71,6 +71,8 @@ pub(super) struct Peer {
     pub(super) queue: Queue,
     pub(super) partial: Option<Partial>,
     pub(super) unsent: Option<Unsent>,
+    /// Its socket takes nothing until it is said to be writable.
+    pub(super) blocked: bool,
     pub(super) assembly: Assembly,
     /// On the list of those with something to read; of those to be sent to; of
     /// those not read for now; of those to be looked at when the tick ends.
@@ -234,6 +236,7 @@ impl Peer {
             queue: Queue::default(),
             partial: None,
             unsent: None,
+            blocked: false,
             assembly: Assembly::default(),
             ready: false,
             dirty: false,

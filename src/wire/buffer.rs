@@ -10,11 +10,12 @@ use std::ops::Range;
 
 use slab::Slab;
 
-use crate::limits::{MAX_PAYLOAD, MAX_RECORD, SEAL_BUDGET, SHORT};
+use crate::limits::{BUDGET, MAX_PAYLOAD, MAX_RECORD, SEAL_BUDGET, SHORT};
 use crate::span::{Area, Areas, AreasMut, Span};
 
-/// Buffers of a size that are kept for reuse: 4 MiB of records, 16 of output.
-const KEPT: usize = 256;
+/// Sizes of buffers that are kept for reuse, and how many of each: 4 MiB of records,
+/// 16 of what sockets did not take.
+const KEPT: [(usize, usize); 3] = [(MAX_RECORD, 256), (BUDGET, 128), (SEAL_BUDGET, 32)];
 
 /// Names a buffer of a [`Pool`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,15 +27,13 @@ struct Buffer {
     bytes: Box<[u8]>,
 }
 
-/// Counted buffers, kept for reuse in the two sizes that are needed all the
-/// time.
+/// Counted buffers, kept for reuse in the sizes that are needed all the time.
 ///
 /// Invariant: `held` is the sum of the sizes of all buffers that have a holder.
 #[derive(Debug, Default)]
 pub struct Pool {
     buffers: Slab<Buffer>,
-    free_records: Vec<Box<[u8]>>,
-    free_outputs: Vec<Box<[u8]>>,
+    free: [Vec<Box<[u8]>>; KEPT.len()],
     held: usize,
     copied: u64,
 }
@@ -43,13 +42,12 @@ impl Pool {
     /// A buffer of at least `len` bytes with one holder. Its contents are
     /// whatever they were.
     pub fn take(&mut self, len: usize) -> BufferId {
-        let bytes = if len <= SHORT || len > SEAL_BUDGET {
-            vec![0; len].into_boxed_slice()
-        } else if len <= MAX_RECORD {
-            pop_or_make(&mut self.free_records, MAX_RECORD)
-        } else {
-            pop_or_make(&mut self.free_outputs, SEAL_BUDGET)
+        let kept = KEPT.iter().position(|&(size, _)| len <= size);
+        let (size, free) = match kept.filter(|_| len > SHORT) {
+            Some(index) => (KEPT[index].0, self.free[index].pop()),
+            None => (len, None),
         };
+        let bytes = free.unwrap_or_else(|| vec![0; size].into_boxed_slice());
         self.held += bytes.len();
         BufferId(self.buffers.insert(Buffer { holders: 1, bytes }) as u32)
     }
@@ -92,13 +90,11 @@ impl Pool {
         }
         let bytes = self.buffers.remove(id.0 as usize).bytes;
         self.held -= bytes.len();
-        let free = match bytes.len() {
-            MAX_RECORD => &mut self.free_records,
-            SEAL_BUDGET => &mut self.free_outputs,
-            _ => return,
-        };
-        if free.len() < KEPT {
-            free.push(bytes);
+        let kept = KEPT.iter().zip(&mut self.free);
+        for (&(size, most), free) in kept {
+            if bytes.len() == size && free.len() < most {
+                return free.push(bytes);
+            }
         }
     }
 
@@ -121,11 +117,6 @@ impl Pool {
     pub fn copied(&self) -> u64 {
         self.copied
     }
-}
-
-fn pop_or_make(free: &mut Vec<Box<[u8]>>, len: usize) -> Box<[u8]> {
-    free.pop()
-        .unwrap_or_else(|| vec![0; len].into_boxed_slice())
 }
 
 /// The input scratch and the pool: all memory that a [`Span`] of an endpoint can

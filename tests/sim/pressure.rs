@@ -76,9 +76,9 @@ fn too_slow(world: &World, server: usize, raw: &Raw) -> bool {
 /// more than they held.
 #[test]
 fn who_holds_scarce_memory_is_given_up() {
-    let (mut world, server) = pressed_from(400_000, Echo);
-    let slow: Vec<Raw> = (0..3).map(|_| deaf(&mut world, server, 200_000)).collect();
-    assert!(world.hosts[server].endpoint.core().held() > 400_000);
+    let (mut world, server) = pressed_from(1_000_000, Echo);
+    let slow: Vec<Raw> = (0..3).map(|_| deaf(&mut world, server, 500_000)).collect();
+    assert!(world.hosts[server].endpoint.core().held() > 1_000_000);
     world.run_millis(990);
     let queued = world.hosts[server].endpoint.core().queued();
     assert!(queued > 3, "all three are still there");
@@ -88,7 +88,7 @@ fn who_holds_scarce_memory_is_given_up() {
     // What was sealed goes when they are closed.
     world.run_millis(5000);
     assert!(slow.iter().all(|raw| too_slow(&world, server, raw)));
-    let plan = vec![vec![7; 2_000_000]];
+    let plan = vec![vec![7; 5_000_000]];
     let good = world.host(native(2, Leaves::WithPeers), Sender::new(plan.clone()));
     world.connect(good, server);
     world.run_millis(10);

@@ -20,7 +20,7 @@ pub(crate) trait Codec: Sized {
     fn is_open(&self) -> bool;
 
     /// Reads from `socket`, and puts what was said into `into`, which has room for
-    /// at most [`READ_BUDGET`](sealwire::limits::READ_BUDGET).
+    /// at most [`INPUT_SCRATCH`](sealwire::limits::INPUT_SCRATCH).
     ///
     /// # Errors
     ///

@@ -13,7 +13,7 @@ use rustls::pki_types::ServerName;
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, UnbufferedStatus};
 use rustls::{ClientConfig, ServerConfig};
-use sealwire::limits::READ_BUDGET;
+use sealwire::limits::{INPUT_SCRATCH, OUTPUT_SCRATCH};
 use sealwire::net::stream::Stream;
 
 use super::certificate::SERVER_NAME;
@@ -72,10 +72,10 @@ pub(crate) struct Room {
 
 impl Default for Room {
     fn default() -> Self {
-        let room = || vec![0; READ_BUDGET].into_boxed_slice();
+        let room = |len| vec![0; len].into_boxed_slice();
         Self {
-            input: room(),
-            output: room(),
+            input: room(INPUT_SCRATCH),
+            output: room(OUTPUT_SCRATCH),
         }
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use mio::event::Event;
 use mio::{Events, Poll, Token};
 use sealwire::endpoint::transport::PeerId;
-use sealwire::limits::{EVENTS, INPUT_SCRATCH, MAX_RECORD, MORE_EVENTS, READ_BUDGET};
+use sealwire::limits::{EVENTS, INPUT_SCRATCH, MAX_RECORD, MORE_EVENTS, share};
 use sealwire::net::accept::Acceptor;
 use sealwire::net::alarm::Alarm;
 use sealwire::net::clock::Clock;
@@ -199,8 +199,9 @@ impl<C: Codec, U: User<C>> Turns<C, U> {
 
     /// Reads who is ready, once each, for as long as there is room.
     fn read_ready(&mut self) {
-        for _ in 0..self.peers.ready.len() {
-            if self.bytes.len() - self.used < MAX_RECORD {
+        for waiting in (1..=self.peers.ready.len()).rev() {
+            let left = self.bytes.len() - self.used;
+            if left < MAX_RECORD {
                 return;
             }
             let Some(id) = self.peers.next_ready() else {
@@ -213,16 +214,16 @@ impl<C: Codec, U: User<C>> Turns<C, U> {
                 continue;
             }
             if self.user.may_read(slot) {
-                self.read(id);
+                self.read(id, share(left, waiting));
             } else {
                 self.peers.paused.push(id);
             }
         }
     }
 
-    fn read(&mut self, id: PeerId) {
-        let limit = self.bytes.len().min(self.used + READ_BUDGET);
-        let into = self.used..limit;
+    /// Reads from `id`, at most so much `room`.
+    fn read(&mut self, id: PeerId, room: usize) {
+        let into = self.used..self.used + room;
         let peers = &mut self.peers;
         let Some((slot, room)) = peers.with_room(id) else {
             return;
