@@ -349,8 +349,8 @@ impl Connection {
         {
             self.end(Err(fault.into()));
         }
-        if let Some(handles) = &self.handles {
-            keys.open.advance(&handles.open, self.found);
+        if let Some(handles) = &mut self.handles {
+            keys.open.advance(&mut handles.open, self.found);
         }
     }
 
@@ -409,12 +409,15 @@ impl Connection {
         }
         self.sending.put_hello(out);
         let speaks = self.is_open() || self.sending.abort == Said::Owed;
-        let Some(handles) = self.handles.as_ref().filter(|_| speaks) else {
+        let Some(handles) = self.handles.as_mut().filter(|_| speaks) else {
             return;
         };
         if self.sending.exhausted() {
             self.end(Err(Failure::Closed("all sequences are used up")));
-        } else if self.sending.put(&mut keys.seal, &handles.seal, out, next) {
+        } else if self
+            .sending
+            .put(&mut keys.seal, &mut handles.seal, out, next)
+        {
             self.timers.spoke(now);
         }
     }

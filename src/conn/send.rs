@@ -107,7 +107,7 @@ impl Sending {
     pub(super) fn put(
         &mut self,
         keys: &mut KeyStore<SealKeys>,
-        key: &Handle,
+        key: &mut Handle,
         out: &mut Outgoing<'_>,
         mut next: impl FnMut(usize) -> Next,
     ) -> bool {

@@ -48,13 +48,19 @@ impl RecordKeys for OpenKeys {
 
 /// A connection's right to one entry of a store. Not to be cloned: who holds it
 /// is the only one to move it on and to give it back.
+///
+/// It knows the entry's epoch, so that nothing has to be fetched from an entry, of
+/// which there may be a million, before a batch needs its keys.
 #[derive(Debug)]
-pub struct Handle(KeyId);
+pub struct Handle {
+    id: KeyId,
+    epoch: u64,
+}
 
 impl Handle {
     /// What a batch's records refer to the entry by.
     pub fn id(&self) -> KeyId {
-        self.0
+        self.id
     }
 }
 
@@ -129,37 +135,43 @@ impl<K: RecordKeys> KeyStore<K> {
                 secret,
             }))
         });
-        Handle(KeyId {
+        let id = KeyId {
             slot: slot as u32,
             generation,
-        })
+        };
+        Handle { id, epoch }
     }
 
     /// Makes sure that a batch finds the keys for `sequence`, which is in the
     /// current epoch or in the next.
     pub fn prepare(&mut self, handle: &Handle, sequence: u64) {
+        if epoch_of(sequence) == handle.epoch {
+            return;
+        }
         let kernel = self.kernel;
         let entry = self.entry(handle);
-        if epoch_of(sequence) != entry.epoch && entry.next.is_none() {
+        if entry.next.is_none() {
             wiped::<STACK, _>(|| entry.expand_next(kernel));
         }
     }
 
     /// Erases the keys of the epochs before that of `sequence`. No batch may
     /// still need them.
-    pub fn advance(&mut self, handle: &Handle, sequence: u64) {
+    pub fn advance(&mut self, handle: &mut Handle, sequence: u64) {
+        if epoch_of(sequence) == handle.epoch {
+            return;
+        }
         self.prepare(handle, sequence);
         let entry = self.entry(handle);
-        if epoch_of(sequence) != entry.epoch {
-            wiped::<STACK, _>(|| entry.take_next());
-            assert_eq!(entry.epoch, epoch_of(sequence), "an epoch was skipped");
-        }
+        wiped::<STACK, _>(|| entry.take_next());
+        handle.epoch = entry.epoch;
+        assert_eq!(handle.epoch, epoch_of(sequence), "an epoch was skipped");
     }
 
     /// Erases an entry.
     pub fn remove(&mut self, handle: Handle) {
         self.entry(&handle);
-        self.entries.remove(handle.0.slot as usize);
+        self.entries.remove(handle.id.slot as usize);
     }
 
     /// How many entries there are.
@@ -189,8 +201,8 @@ impl<K: RecordKeys> KeyStore<K> {
     }
 
     fn entry(&mut self, handle: &Handle) -> &mut Entry<K> {
-        let entry = &mut self.entries[handle.0.slot as usize];
-        assert_eq!(entry.generation, handle.0.generation);
+        let entry = &mut self.entries[handle.id.slot as usize];
+        assert_eq!(entry.generation, handle.id.generation);
         entry
     }
 }

@@ -37,7 +37,7 @@ impl<'a, K: RecordKeys> Keys<'a, K> {
     /// Erases the keys of the epochs before that of `record`, in its direction.
     pub(crate) fn advance(&mut self, record: &Record) {
         self.prepare(record.direction, record.sequence);
-        let handle = self.handles[record.direction].as_ref().unwrap();
+        let handle = self.handles[record.direction].as_mut().unwrap();
         self.store.advance(handle, record.sequence);
     }
 

@@ -119,12 +119,12 @@ proptest! {
     ) {
         for kernel in Kernel::all() {
             let mut store = KeyStore::<SealKeys>::new(kernel);
-            let handle = store.install(&secret, first);
+            let mut handle = store.install(&secret, first);
             let mut batch = SealBatch::default();
             let mut secret = secret;
             for (epoch, place) in (first..).zip(&places) {
                 let sequence = epoch << EPOCH_BITS | place;
-                store.advance(&handle, sequence);
+                store.advance(&mut handle, sequence);
                 batch.push(SealJob {
                     key: handle.id(),
                     sequence,
