@@ -60,7 +60,7 @@ fn table(comparison: &Comparison, environment: &Environment) -> String {
 
 /// A name, and a cell for each figure.
 fn line(name: &str, cells: [String; Figure::ALL.len()]) -> String {
-    let cells = cells.map(|cell| format!("{cell:>28}")).concat();
+    let cells = cells.map(|cell| format!("  {cell:>28}")).concat();
     format!("{name:18}{cells}\n")
 }
 
