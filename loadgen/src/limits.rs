@@ -55,6 +55,9 @@ pub(crate) const LISTEN: Duration = Duration::from_micros(10);
 pub(crate) const LOOK_TO_BEGIN: Duration = Duration::from_millis(1);
 /// Between the word to begin and the beginning, so that all threads are there.
 pub(crate) const HEAD_START: Duration = Duration::from_millis(20);
+/// How long a server may take to accept those that TCP has connected: with a backlog of
+/// thousands, and a processor that it shares.
+pub(crate) const ACCEPTED: Duration = Duration::from_secs(2);
 /// The most messages of a batch when the cost of sealing is measured: as many as lanes
 /// twice over, behind which it does not change, and of large ones as many as fit the
 /// second-level cache.

@@ -22,7 +22,9 @@ use crate::args::Target;
 use crate::child::OwnServer;
 use crate::crew::{Attendance, Crew};
 use crate::ending::Ending;
-use crate::limits::{HEAD_START, LISTEN, REDRAW, ROW, ROWS, SERVER_LEAVES, SHORT_ROW};
+use crate::limits::{
+    ACCEPTED, HEAD_START, LISTEN, LOOK_TO_BEGIN, REDRAW, ROW, ROWS, SERVER_LEAVES, SHORT_ROW,
+};
 use crate::pattern::Pattern;
 use crate::plan::{Kind, Plan};
 use crate::progress::{Progress, Standing};
@@ -68,6 +70,8 @@ pub(crate) fn run(
         let text = format!("--server-pid: the CPU time of process {pid} cannot be read");
         return Err(Error::Local(text));
     }
+    // Before any peer comes, the one that looks for an address too.
+    let empty = process.as_ref().and_then(Process::usage);
     let address = find(server)?;
     let pattern = Pattern::new(plan.size);
     let context = wire::Context {
@@ -78,7 +82,7 @@ pub(crate) fn run(
         pattern,
         clock: Clock::start(),
     };
-    let mut run = Run::start(&context, process, stop, progress)?;
+    let mut run = Run::start(&context, (process, empty), stop, progress)?;
     let window = run.begin(address)?;
     let done = run.watch(window)?;
     let mut results = run.results(address, kernel, window, done);
@@ -142,14 +146,13 @@ impl<'a> Run<'a> {
     /// Starts the threads, whose peers begin to connect.
     fn start(
         context: &wire::Context<'a>,
-        process: Option<Process>,
+        (process, empty): (Option<Process>, Option<Usage>),
         stop: &Arc<AtomicBool>,
         mut progress: Progress,
     ) -> Result<Self, Error> {
         let (plan, clock) = (context.plan, context.clock);
         let ending = Arc::new(Ending::new(plan.threads, stop));
         progress.phase("joining");
-        let empty = process.as_ref().and_then(Process::usage);
         let began = clock.now();
         // Only threads keep one to say with: else a wait for them would never end.
         let (say, said) = mpsc::channel();
@@ -217,12 +220,28 @@ impl<'a> Run<'a> {
         {
             return Err(Error::Local(format!("{address}: {why}")));
         }
+        if self.plan.kind == Kind::Fanout {
+            self.wait_for_server();
+        }
         let window = Window::new(self.plan, self.clock.now() + HEAD_START);
         for begin in &self.begin {
             // One that has failed says so itself.
             let _ = begin.send(window);
         }
         Ok(window)
+    }
+
+    /// Waits until the server has accepted all who joined, as far as its descriptors
+    /// tell: TCP connects without it, and what is published before then is not for all.
+    fn wait_for_server(&self) {
+        let late = self.clock.now() + ACCEPTED;
+        while let (Some(empty), Some(process)) = (&self.empty, &self.process)
+            && let Some(now) = process.usage()
+            && now.descriptors < empty.descriptors + self.attendance.joined
+            && self.clock.now() < late
+        {
+            thread::sleep(LOOK_TO_BEGIN);
+        }
     }
 
     /// Looks at the server now and then, until all threads are done.

@@ -97,6 +97,23 @@ fn a_stopped_server() {
     assert!(number(&run, &["service_ns", "max"]) > 150e6, "{run:?}");
 }
 
+/// Goal: nothing is published before the server has everybody whom it is for, though
+/// TCP says that they are connected. Method: more than are accepted in one turn, while
+/// it stands still.
+#[test]
+fn a_server_that_accepts_late() {
+    let server = Server::start("plain relay 64");
+    let pid = Pid::from_raw(server.child.id() as i32).unwrap();
+    kill_process(pid, Signal::STOP).unwrap();
+    let to = format!("--to 127.0.0.1:{} --server-pid {}", server.port, pid);
+    let flags = format!("fanout --over plain {to} -c 600 -d 200ms -w 0s --timeout 1s --json -");
+    let run = load_while(&flags, || {
+        thread::sleep(Duration::from_millis(500));
+        kill_process(pid, Signal::CONT).unwrap();
+    });
+    assert_eq!(run.code, 0, "{run:?}");
+}
+
 /// The value at a quantile, in nanoseconds, of the response times that were written.
 fn quantile(hgrm: &Path, quantile: f64) -> f64 {
     let text = fs::read_to_string(hgrm).unwrap();
