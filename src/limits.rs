@@ -89,20 +89,22 @@ pub const INPUT_SCRATCH: usize = 32 * MAX_RECORD;
 pub const OUTPUT_SCRATCH: usize = 32 * MAX_RECORD;
 /// Bytes of it that one peer has at least, however many there are: four full
 /// records, so that few calls are needed, and nobody waits long for its turn.
-pub const BUDGET: usize = 4 * MAX_RECORD;
-/// What each of `many` may take of `room`: an equal part, but no less than [`BUDGET`]
-/// while there is that much. So those who are alone fill the lanes, too.
+pub const LEAST_SHARE: usize = 4 * MAX_RECORD;
+/// Bytes of it that one peer has at most, however few there are; also what may be
+/// kept of what its socket did not take. 16 full records fill the lanes of any kernel.
+pub const MOST_SHARE: usize = 16 * MAX_RECORD;
+
+/// What each of `many` peers may take of so much `room`, within these bounds.
 pub fn share(room: usize, many: usize) -> usize {
-    (room / many.max(1)).max(BUDGET).min(room)
+    (room / many.max(1))
+        .clamp(LEAST_SHARE, MOST_SHARE)
+        .min(room)
 }
 
-/// Most bytes sealed for one peer at a time, and kept of what its socket would not
-/// take: 16 full records, which fill the lanes of any kernel.
-pub const SEAL_BUDGET: usize = 16 * MAX_RECORD;
 /// Bytes that the system keeps of a connection that we made, and cannot send yet:
 /// what is sealed at a time, so that the other side has more to read meanwhile. On
 /// loopback it is in the reader's time that what is kept beyond that is sent.
-pub const UNSENT: u32 = SEAL_BUDGET as u32;
+pub const UNSENT: u32 = MOST_SHARE as u32;
 /// Most bytes read from one local in one tick: as many as are sealed at a time.
 pub const LOCAL_BUDGET: usize = 16 * STREAM_MESSAGE;
 /// Largest message made of a stream; one record each, so that nothing has to be
@@ -243,12 +245,12 @@ const _: () = {
         "a kind follows every payload"
     );
     assert!(
-        INPUT_SCRATCH >= BUDGET && OUTPUT_SCRATCH >= SEAL_BUDGET && SEAL_BUDGET >= BUDGET,
+        INPUT_SCRATCH >= LEAST_SHARE && OUTPUT_SCRATCH >= MOST_SHARE && MOST_SHARE >= LEAST_SHARE,
         "a tick can serve at least one peer"
     );
     assert!(
-        BUDGET >= MAX_RECORD,
-        "a budget below one record never makes progress"
+        LEAST_SHARE >= MAX_RECORD,
+        "a share below one record never makes progress"
     );
     assert!(STREAM_MESSAGE <= MAX_PAYLOAD);
     assert!(Limits::whole(USUAL_MESSAGE) <= USUAL_QUEUE);

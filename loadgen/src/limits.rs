@@ -42,7 +42,7 @@ pub(crate) const HDR_STEPS: u32 = 5;
 pub(crate) const REDRAW: Duration = Duration::from_millis(100);
 /// Bytes that wait for each peer of a stream: twice what is sent at a time, so that
 /// there is always more.
-pub(crate) const STREAMED: usize = 2 * sealwire::limits::SEAL_BUDGET;
+pub(crate) const STREAMED: usize = 2 * sealwire::limits::MOST_SHARE;
 /// Rows of a time series: one a second, and in a short run about ten.
 pub(crate) const ROW: Duration = Duration::from_secs(1);
 /// How many that is.
@@ -85,7 +85,7 @@ pub(crate) const KEPT: usize = 64;
 /// Most that TLS seals at a time: full records, which the room has space for.
 #[cfg(feature = "tls")]
 pub(crate) const SEALED: usize =
-    sealwire::limits::SEAL_BUDGET / sealwire::limits::MAX_PAYLOAD * sealwire::limits::MAX_PAYLOAD;
+    sealwire::limits::MOST_SHARE / sealwire::limits::MAX_PAYLOAD * sealwire::limits::MAX_PAYLOAD;
 /// Bytes of room for the record by which TLS says that nothing follows; it takes 24.
 #[cfg(feature = "tls")]
 pub(crate) const ALERT: usize = 64;

@@ -14,7 +14,7 @@ use super::queue::Item;
 use super::transport::{LocalId, PeerId, Transport};
 use super::{Core, Endpoint};
 use crate::conn::{Next, Outgoing};
-use crate::limits::{BLOCK, BUDGET, GATHER, OUTPUT_SCRATCH, SEAL_BUDGET, share};
+use crate::limits::{BLOCK, GATHER, LEAST_SHARE, OUTPUT_SCRATCH, share};
 use crate::span::Span;
 use crate::wire::record;
 
@@ -63,10 +63,10 @@ impl<M: Mode> Endpoint<M> {
         if !self.core.send_rest(id, io) || !self.core.peers[id].has_output() {
             return;
         }
-        if OUTPUT_SCRATCH - self.round.at < BUDGET {
+        if OUTPUT_SCRATCH - self.round.at < LEAST_SHARE {
             self.finish_round(io);
         }
-        let room = share(OUTPUT_SCRATCH - self.round.at, waiting).min(SEAL_BUDGET);
+        let room = share(OUTPUT_SCRATCH - self.round.at, waiting);
         self.core.gather_output(id, room, &mut self.round);
     }
 
@@ -211,7 +211,7 @@ impl Core {
     fn send_frames(&mut self, id: PeerId, io: &mut impl Transport) {
         self.touch(id);
         let mut sent = 0;
-        while sent < BUDGET {
+        while sent < LEAST_SHARE {
             let slot = &mut self.peers[id];
             let Protocol::Classic(conn) = &mut slot.protocol else {
                 return;

@@ -10,12 +10,12 @@ use std::ops::Range;
 
 use slab::Slab;
 
-use crate::limits::{BUDGET, MAX_PAYLOAD, MAX_RECORD, SEAL_BUDGET, SHORT};
+use crate::limits::{LEAST_SHARE, MAX_PAYLOAD, MAX_RECORD, MOST_SHARE, SHORT};
 use crate::span::{Area, Areas, AreasMut, Span};
 
 /// Sizes of buffers that are kept for reuse, and how many of each: 4 MiB of records,
 /// 16 of what sockets did not take.
-const KEPT: [(usize, usize); 3] = [(MAX_RECORD, 256), (BUDGET, 128), (SEAL_BUDGET, 32)];
+const KEPT: [(usize, usize); 3] = [(MAX_RECORD, 256), (LEAST_SHARE, 128), (MOST_SHARE, 32)];
 
 /// Names a buffer of a [`Pool`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

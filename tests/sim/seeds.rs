@@ -14,7 +14,7 @@ use rand::{RngExt, SeedableRng};
 use sealwire::conn::Outcome;
 use sealwire::endpoint::mode::Mode;
 use sealwire::endpoint::{Cut, InputKind, Leaves, Setup};
-use sealwire::limits::{INPUT_SCRATCH, LOCAL_BUDGET, Limits, MAX_RECORD, SEAL_BUDGET};
+use sealwire::limits::{INPUT_SCRATCH, LOCAL_BUDGET, Limits, MAX_RECORD, MOST_SHARE};
 use sealwire::modes::chat::Chat;
 use sealwire::modes::echo::Echo;
 use sealwire::modes::relay::Relay;
@@ -246,7 +246,7 @@ impl Run {
     fn check(&self) {
         let server = &self.world.hosts[0];
         server.assert_empty("everybody has left");
-        let bound = self.clients.len() * (MAX_RECORD + SEAL_BUDGET)
+        let bound = self.clients.len() * (MAX_RECORD + MOST_SHARE)
             + ROUNDED * (self.clients.len() + 1) * LIMITS.max_queue
             + ROUNDED * (LIMITS.max_assembling + INPUT_SCRATCH + LOCAL_BUDGET);
         assert!(server.most_held <= bound, "it held {}", server.most_held);

@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use sealwire::endpoint::transport::PeerId;
 use sealwire::error::Error;
-use sealwire::limits::SEAL_BUDGET;
+use sealwire::limits::MOST_SHARE;
 use sealwire::net::clock::Clock;
 use sealwire::time::Time;
 
@@ -155,7 +155,7 @@ impl<C: Codec> User<C> for Client {
     }
 
     fn write(&mut self, peers: &mut Peers<C, Traffic>, id: PeerId) -> bool {
-        let mut budget = SEAL_BUDGET;
+        let mut budget = MOST_SHARE;
         while let Some(slot) = peers.get_mut(id) {
             if slot.own.queue.is_empty() {
                 return true;
@@ -207,7 +207,7 @@ impl Client {
         let mut parts = [IoSlice::new(&[]); GATHER];
         let (mut count, mut given) = (0, 0);
         for (slice, part) in parts.iter_mut().zip(queue) {
-            if given >= SEAL_BUDGET {
+            if given >= MOST_SHARE {
                 break;
             }
             *slice = IoSlice::new(&bytes[part.clone()]);
