@@ -119,6 +119,9 @@ pub(super) fn seal(features: Features, records: &mut [Sealing<'_>]) {
 
 /// Has the processor fetch the keys of all records at once: of a thousand peers they
 /// are not in the nearest caches, and one after the other they would be waited for.
+///
+/// Not inlined: what is around it, sealing 64 records of 64 B, took 7 % longer then.
+#[inline(never)]
 fn fetch<'a>(keys: impl Iterator<Item = &'a Keys>) {
     let mut before = ptr::null();
     for keys in keys {
