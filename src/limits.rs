@@ -82,23 +82,23 @@ pub const TOO_SLOW: Duration = Duration::from_secs(1);
 /// spin on a connection it cannot accept.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Room that one tick reads into. 32 full records fill every lane twice, and still
-/// fit the second-level cache.
+/// Room that one tick reads into. 32 full records fill every lane, and still fit the
+/// second-level cache.
 pub const INPUT_SCRATCH: usize = 32 * MAX_RECORD;
-/// Room that one round of sealing writes into.
+/// Room that one round of sealing writes into: as much, for the same reason.
 pub const OUTPUT_SCRATCH: usize = 32 * MAX_RECORD;
-/// Bytes of it that one peer has at least, however many there are: four full
-/// records, so that few calls are needed, and nobody waits long for its turn.
+/// Bytes of either that one peer may take at least, unless less is left, however many
+/// there are: four full records, so that few calls are needed, and nobody waits long
+/// for its turn. Of classic frames, what is sent in one tick.
 pub const LEAST_SHARE: usize = 4 * MAX_RECORD;
-/// Bytes of it that one peer has at most, however few there are; also what may be
-/// kept of what its socket did not take. 16 full records fill the lanes of any kernel.
+/// Bytes of either that one peer may take at most, however few there are: 16 full
+/// records are a whole set of lanes, which works alone in half the time. Also what may
+/// be kept of what its socket did not take.
 pub const MOST_SHARE: usize = 16 * MAX_RECORD;
 
-/// What each of `many` peers may take of so much `room`, within these bounds.
+/// What each of `many` peers, which are not none, may take of so much `room`.
 pub fn share(room: usize, many: usize) -> usize {
-    (room / many.max(1))
-        .clamp(LEAST_SHARE, MOST_SHARE)
-        .min(room)
+    (room / many).clamp(LEAST_SHARE, MOST_SHARE).min(room)
 }
 
 /// Bytes that the system keeps of a connection that we made, and cannot send yet:
@@ -106,12 +106,13 @@ pub fn share(room: usize, many: usize) -> usize {
 /// loopback it is in the reader's time that what is kept beyond that is sent.
 pub const UNSENT: u32 = MOST_SHARE as u32;
 /// Most bytes read from one local in one tick: as many as are sealed at a time.
-pub const LOCAL_BUDGET: usize = 16 * STREAM_MESSAGE;
+pub const LOCAL_BUDGET: usize = MOST_SHARE / MAX_RECORD * STREAM_MESSAGE;
 /// Largest message made of a stream; one record each, so that nothing has to be
 /// put together at the far side.
 pub const STREAM_MESSAGE: usize = MAX_PAYLOAD;
 /// A local that feeds peers is not read while one of them has this much queued:
-/// enough to keep its socket busy, little enough to stay in cache.
+/// enough to keep its socket busy, little enough, with what one more read brings, to
+/// stay in cache.
 pub const INPUT_HIGH_WATER: usize = 4 * STREAM_MESSAGE;
 /// Longest line of a terminal or of classic input that is kept as one message;
 /// a longer one is cut here.
@@ -128,6 +129,10 @@ pub const KEPT_ITEMS: usize = 1 << 16;
 /// not hold a buffer made for a long one. Pieces of a stream below it are copied
 /// together, which costs less than an item each.
 pub const SHORT: usize = 2048;
+/// Sizes of buffers that are needed all the time, for partial records and for what
+/// sockets did not take, and how many of each are kept for reuse: 4, 8 and 8 MiB.
+pub const KEPT_BUFFERS: [(usize, usize); 3] =
+    [(MAX_RECORD, 256), (LEAST_SHARE, 128), (MOST_SHARE, 32)];
 /// Slices that one write to a local gathers; Linux takes up to 1024.
 pub const GATHER: usize = 64;
 
@@ -141,11 +146,10 @@ pub const ACCEPT_BUDGET: usize = 256;
 /// lets us have (it cuts this down to its own limit), because a burst of
 /// clients that is refused only comes back.
 pub const LISTEN_BACKLOG: i32 = i32::MAX;
-/// Events that one poll brings at most.
-pub const EVENTS: usize = 1024;
-/// Polls that follow one which brought all it could, before anything is done:
-/// enough for every descriptor that a process may have.
-pub const MORE_EVENTS: usize = 64;
+/// Events that one poll brings at most: more than a process usually may have
+/// descriptors, because whoever has said something is to be known before it is asked
+/// who has not. Of the memory for them only that of those that come is touched.
+pub const EVENTS: usize = 1 << 16;
 /// Longest tick that is told from longer ones.
 pub const LONGEST_TICK: Duration = Duration::from_secs(60);
 /// Silent or unproved connections that may hold a classic slot at once
@@ -244,8 +248,9 @@ const _: () = {
         MAX_BLOCKS * BLOCK > MAX_PAYLOAD,
         "a kind follows every payload"
     );
+    assert!(LEAST_SHARE <= MOST_SHARE);
     assert!(
-        INPUT_SCRATCH >= LEAST_SHARE && OUTPUT_SCRATCH >= MOST_SHARE && MOST_SHARE >= LEAST_SHARE,
+        INPUT_SCRATCH >= LEAST_SHARE && OUTPUT_SCRATCH >= LEAST_SHARE,
         "a tick can serve at least one peer"
     );
     assert!(

@@ -51,7 +51,8 @@ pub(crate) const ROWS: u32 = 10;
 pub(crate) const SHORT_ROW: Duration = Duration::from_millis(100);
 /// How long a wait for what threads say is at least.
 pub(crate) const LISTEN: Duration = Duration::from_micros(10);
-/// How often a thread looks whether it is to begin.
+/// How often a thread looks whether it is to begin, or the server whether it has
+/// everybody.
 pub(crate) const LOOK_TO_BEGIN: Duration = Duration::from_millis(1);
 /// Between the word to begin and the beginning, so that all threads are there.
 pub(crate) const HEAD_START: Duration = Duration::from_millis(20);

@@ -233,6 +233,7 @@ impl<'a> Run<'a> {
 
     /// Waits until the server has accepted all who joined, as far as its descriptors
     /// tell: TCP connects without it, and what is published before then is not for all.
+    /// Where they cannot be seen, or it takes too long, that counts as lost.
     fn wait_for_server(&self) {
         let late = self.clock.now() + ACCEPTED;
         while let (Some(empty), Some(process)) = (&self.empty, &self.process)

@@ -66,7 +66,11 @@ impl<M: Mode> Endpoint<M> {
         if OUTPUT_SCRATCH - self.round.at < LEAST_SHARE {
             self.finish_round(io);
         }
-        let room = share(OUTPUT_SCRATCH - self.round.at, waiting);
+        let mut room = share(OUTPUT_SCRATCH - self.round.at, waiting);
+        if self.core.pressed {
+            // Sealed, it may be one of many copies of what waits once.
+            room = room.min(LEAST_SHARE);
+        }
         self.core.gather_output(id, room, &mut self.round);
     }
 

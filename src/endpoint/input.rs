@@ -29,9 +29,9 @@ pub(super) struct Work {
 impl<M: Mode> Endpoint<M> {
     /// Reads who is ready, for as long as there is scratch.
     pub(super) fn read_peers(&mut self, io: &mut impl Transport) {
-        let room = self.core.read_room();
+        let end = self.core.read_room();
         for waiting in (1..=self.core.ready.len()).rev() {
-            let left = room - self.core.used;
+            let left = end - self.core.used;
             if left < MAX_RECORD {
                 return;
             }
@@ -54,12 +54,12 @@ impl<M: Mode> Endpoint<M> {
         }
     }
 
-    /// Reads from `id`, at most `room` bytes and the rest of a partial unit.
-    fn read_peer(&mut self, id: PeerId, room: usize, io: &mut impl Transport) {
+    /// Reads from `id`, at most `len` bytes and the rest of a partial unit.
+    fn read_peer(&mut self, id: PeerId, len: usize, io: &mut impl Transport) {
         let core = &mut self.core;
         let start = core.used;
         let slot = &mut core.peers[id];
-        let read = fill(&mut core.memory, slot, id, start..start + room, io);
+        let read = fill(&mut core.memory, slot, id, start..start + len, io);
         let mut work = Work {
             peer: id,
             records: core.opens.len()..core.opens.len(),

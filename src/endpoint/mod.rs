@@ -294,8 +294,10 @@ impl<M: Mode> Endpoint<M> {
 
     /// Says that writing to `peer` is worth a try.
     pub fn writable(&mut self, peer: PeerId) {
-        if let Some(slot) = self.core.peers.get_mut(peer) {
-            slot.blocked = false;
+        // Told with whatever can be read, too: who was not blocked has nothing waiting.
+        if let Some(slot) = self.core.peers.get_mut(peer)
+            && std::mem::take(&mut slot.blocked)
+        {
             self.core.dirty(peer);
         }
     }

@@ -29,7 +29,7 @@ use crate::endpoint::mode::Mode;
 use crate::endpoint::transport::{LocalId, PeerId};
 use crate::endpoint::{self, Cut, Endpoint};
 use crate::error::Error;
-use crate::limits::{EVENTS, MORE_EVENTS};
+use crate::limits::EVENTS;
 use crate::time::Time;
 
 const WAKER: Token = Token(FIRST_RESERVED);
@@ -177,13 +177,12 @@ impl<M: Mode> EventLoop<M> {
             Ok(()) => {}
             // Whatever time it is now, what has come is to be known first.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
-            Err(error) => return Err(cannot_wait(&error)),
+            Err(error) => return Err(Error::Local(format!("cannot wait for events: {error}"))),
         }
         let woke = self.clock.now();
         let due = self.endpoint.next_timeout().is_some_and(|due| due <= woke);
         let busy = due || !self.events.is_empty();
         self.note_events();
-        self.take_all_events()?;
         if !self.endpoint.is_accepting() {
             self.acceptor = None;
             self.dial = None;
@@ -242,22 +241,6 @@ impl<M: Mode> EventLoop<M> {
         let alarm = self.alarm.as_mut().and_then(|alarm| alarm.at(now));
         let due = [self.endpoint.next_timeout(), accept, dial, alarm];
         due.into_iter().flatten().min().map(|at| at.since(now))
-    }
-
-    /// Takes what did not fit one poll: whoever has said something is to be known
-    /// before it is asked who has not.
-    fn take_all_events(&mut self) -> Result<(), Error> {
-        for _ in 0..MORE_EVENTS {
-            if self.events.iter().count() < EVENTS {
-                break;
-            }
-            match self.poll.poll(&mut self.events, Some(Duration::ZERO)) {
-                Ok(()) => self.note_events(),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(cannot_wait(&error)),
-            }
-        }
-        Ok(())
     }
 
     fn note_events(&mut self) {
@@ -335,10 +318,6 @@ impl<M: Mode> EventLoop<M> {
         self.dial = None;
         Ok(())
     }
-}
-
-fn cannot_wait(error: &io::Error) -> Error {
-    Error::Local(format!("cannot wait for events: {error}"))
 }
 
 fn note_signals<M: Mode>(

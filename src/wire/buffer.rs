@@ -10,12 +10,8 @@ use std::ops::Range;
 
 use slab::Slab;
 
-use crate::limits::{LEAST_SHARE, MAX_PAYLOAD, MAX_RECORD, MOST_SHARE, SHORT};
+use crate::limits::{KEPT_BUFFERS, MAX_PAYLOAD, MAX_RECORD, SHORT};
 use crate::span::{Area, Areas, AreasMut, Span};
-
-/// Sizes of buffers that are kept for reuse, and how many of each: 4 MiB of records,
-/// 16 of what sockets did not take.
-const KEPT: [(usize, usize); 3] = [(MAX_RECORD, 256), (LEAST_SHARE, 128), (MOST_SHARE, 32)];
 
 /// Names a buffer of a [`Pool`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +29,7 @@ struct Buffer {
 #[derive(Debug, Default)]
 pub struct Pool {
     buffers: Slab<Buffer>,
-    free: [Vec<Box<[u8]>>; KEPT.len()],
+    free: [Vec<Box<[u8]>>; KEPT_BUFFERS.len()],
     held: usize,
     copied: u64,
 }
@@ -42,9 +38,9 @@ impl Pool {
     /// A buffer of at least `len` bytes with one holder. Its contents are
     /// whatever they were.
     pub fn take(&mut self, len: usize) -> BufferId {
-        let kept = KEPT.iter().position(|&(size, _)| len <= size);
+        let kept = KEPT_BUFFERS.iter().position(|&(size, _)| len <= size);
         let (size, free) = match kept.filter(|_| len > SHORT) {
-            Some(index) => (KEPT[index].0, self.free[index].pop()),
+            Some(index) => (KEPT_BUFFERS[index].0, self.free[index].pop()),
             None => (len, None),
         };
         let bytes = free.unwrap_or_else(|| vec![0; size].into_boxed_slice());
@@ -90,7 +86,7 @@ impl Pool {
         }
         let bytes = self.buffers.remove(id.0 as usize).bytes;
         self.held -= bytes.len();
-        let kept = KEPT.iter().zip(&mut self.free);
+        let kept = KEPT_BUFFERS.iter().zip(&mut self.free);
         for (&(size, most), free) in kept {
             if bytes.len() == size && free.len() < most {
                 return free.push(bytes);

@@ -5,7 +5,7 @@ use sealwire::endpoint::mode::Mode;
 use sealwire::endpoint::{Cut, InputKind, Leaves, Setup};
 use sealwire::error::{Abort, Failure, Reason};
 use sealwire::limits::{
-    CLASSIC_FRAME, INPUT_HIGH_WATER, INPUT_SCRATCH, Limits, MAX_PAYLOAD, MOST_SHARE,
+    CLASSIC_FRAME, INPUT_HIGH_WATER, INPUT_SCRATCH, LEAST_SHARE, Limits, MAX_PAYLOAD,
 };
 use sealwire::modes::chat::Chat;
 use sealwire::modes::echo::Echo;
@@ -138,7 +138,7 @@ fn queues_have_an_absolute_bound() {
     let most = world.hosts[server].most_held;
     assert!(most >= 2 * MOST, "they do hold that much");
     // One more message, and what of the next is not whole.
-    assert!(most < 2 * MOST + 2 * MOST_SHARE, "it held {most}");
+    assert!(most < 2 * MOST + 2 * LEAST_SHARE, "it held {most}");
     world.run_millis(6000);
     assert!(too_slow(&world, server, &held[0]));
     // When they have gone, one tick reads from several at once.

@@ -1,7 +1,7 @@
 //! The loop over many streams: waits, reads, has what was said acted on, writes.
 //!
-//! As careful as the library's: the same room to read into, the same budgets, a
-//! list of those that may have more to say, no allocation for a message. It is what
+//! As careful as the library's: the same room to read into, shared as there, a list
+//! of those that may have more to say, no allocation for a message. It is what
 //! the library is compared with, so it must not be slower than it need be. A
 //! [`User`] says what is done with what is said.
 
@@ -13,7 +13,7 @@ use std::time::Duration;
 use mio::event::Event;
 use mio::{Events, Poll, Token};
 use sealwire::endpoint::transport::PeerId;
-use sealwire::limits::{EVENTS, INPUT_SCRATCH, MAX_RECORD, MORE_EVENTS, share};
+use sealwire::limits::{EVENTS, INPUT_SCRATCH, MAX_RECORD, share};
 use sealwire::net::accept::Acceptor;
 use sealwire::net::alarm::Alarm;
 use sealwire::net::clock::Clock;
@@ -113,7 +113,6 @@ impl<C: Codec, U: User<C>> Turns<C, U> {
             Err(error) => return Err(error),
         }
         self.note_events();
-        self.take_all_events()?;
         self.accept();
         self.read_ready();
         self.user.turn(&mut self.peers, &self.bytes);
@@ -143,21 +142,6 @@ impl<C: Codec, U: User<C>> Turns<C, U> {
         self.alarm.set(until, now)?;
         // The alarm is before that, where there is one.
         Ok(Some(until.since(now)))
-    }
-
-    /// Takes what did not fit one poll.
-    fn take_all_events(&mut self) -> io::Result<()> {
-        for _ in 0..MORE_EVENTS {
-            if self.events.iter().count() < EVENTS {
-                break;
-            }
-            match self.poll.poll(&mut self.events, Some(Duration::ZERO)) {
-                Ok(()) => self.note_events(),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
     }
 
     fn note_events(&mut self) {
@@ -221,9 +205,9 @@ impl<C: Codec, U: User<C>> Turns<C, U> {
         }
     }
 
-    /// Reads from `id`, at most so much `room`.
-    fn read(&mut self, id: PeerId, room: usize) {
-        let into = self.used..self.used + room;
+    /// Reads from `id`, at most `len` bytes.
+    fn read(&mut self, id: PeerId, len: usize) {
+        let into = self.used..self.used + len;
         let peers = &mut self.peers;
         let Some((slot, room)) = peers.with_room(id) else {
             return;

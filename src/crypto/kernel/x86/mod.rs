@@ -4,7 +4,7 @@
 //! - [`front`]: the seam between lanes and engines, which take the steps.
 //! - [`avx512`], an engine: 32 lanes in registers of 512 bits ([`text512`]), worked
 //!   on in [`stitch512`].
-//! - [`aesni`], the other: four lanes, worked on in [`stitch128`], or [`one`].
+//! - [`aesni`], the other: lanes in fours, worked on in [`stitch128`], or [`one`].
 //! - [`decrypt`]: record by record, without lanes.
 //! - [`aes`] and [`sha`]: what all of these are made of; [`assembly`]: what both
 //!   stitches are put together with.
