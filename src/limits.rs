@@ -96,9 +96,13 @@ pub const LEAST_SHARE: usize = 4 * MAX_RECORD;
 /// be kept of what its socket did not take.
 pub const MOST_SHARE: usize = 16 * MAX_RECORD;
 
-/// What each of `many` peers, which are not none, may take of so much `room`.
+/// What each of `many` peers, which are not none, may take of so much `room`: as many
+/// full records as come to each, so that a stream is not cut within one.
 pub fn share(room: usize, many: usize) -> usize {
-    (room / many).clamp(LEAST_SHARE, MOST_SHARE).min(room)
+    let records = room / many / MAX_RECORD;
+    (records * MAX_RECORD)
+        .clamp(LEAST_SHARE, MOST_SHARE)
+        .min(room)
 }
 
 /// Bytes that the system keeps of a connection that we made, and cannot send yet:
@@ -120,8 +124,11 @@ pub const MAX_LINE: usize = 1 << 20;
 /// What an item in a queue costs besides its bytes: its node, its buffer's entry,
 /// what the allocator adds. Counted, because short and empty messages queue, too.
 pub const QUEUED_ITEM: usize = 128;
+/// Most bytes read from one local in one tick where each line is a message: what a
+/// pipe holds by default.
+pub const LINES_BUDGET: usize = 65_536;
 /// Records that one tick of a relay may make, about: what it reads times those
-/// who get it. 40 MB of queue items, a second's work.
+/// who get it. 40 MB of queue items, a second's work. Lines of a local likewise.
 pub const FAN_OUT: usize = 1 << 20;
 /// Queue items that the store keeps room for when it is empty.
 pub const KEPT_ITEMS: usize = 1 << 16;
@@ -130,9 +137,14 @@ pub const KEPT_ITEMS: usize = 1 << 16;
 /// together, which costs less than an item each.
 pub const SHORT: usize = 2048;
 /// Sizes of buffers that are needed all the time, for partial records and for what
-/// sockets did not take, and how many of each are kept for reuse: 4, 8 and 8 MiB.
-pub const KEPT_BUFFERS: [(usize, usize); 3] =
-    [(MAX_RECORD, 256), (LEAST_SHARE, 128), (MOST_SHARE, 32)];
+/// sockets did not take; for more than how many bytes, and how many of each are kept for
+/// reuse: 4, 8 and 8 MiB.
+pub const KEPT_BUFFERS: [(usize, usize, usize); 3] = [
+    (SHORT, MAX_RECORD, 256),
+    (MAX_RECORD, LEAST_SHARE, 128),
+    // What is less than half of it is rare, and made to measure.
+    (MOST_SHARE / 2, MOST_SHARE, 32),
+];
 /// Slices that one write to a local gathers; Linux takes up to 1024.
 pub const GATHER: usize = 64;
 
@@ -260,7 +272,8 @@ const _: () = {
     assert!(STREAM_MESSAGE <= MAX_PAYLOAD);
     assert!(Limits::whole(USUAL_MESSAGE) <= USUAL_QUEUE);
     assert!(
-        INPUT_SCRATCH / MIN_RECORD < 1 << EPOCH_BITS,
+        INPUT_SCRATCH / MIN_RECORD < 1 << EPOCH_BITS
+            && OUTPUT_SCRATCH / MIN_RECORD < 1 << EPOCH_BITS,
         "a batch crosses at most one epoch"
     );
     assert!(PING_AFTER.as_secs() * 2 < SILENCE_DEADLINE.as_secs());

@@ -240,6 +240,7 @@ impl<'a> Run<'a> {
             && let Some(now) = process.usage()
             && now.descriptors < empty.descriptors + self.attendance.joined
             && self.clock.now() < late
+            && !self.ending.is_stopped()
         {
             thread::sleep(LOOK_TO_BEGIN);
         }

@@ -147,13 +147,15 @@ fn sealed(identity: Identity, mode: impl SealedMode) -> Result<u8, Error> {
 }
 
 fn streaming<C: Codec>(setup: C::Setup, service: Service) -> Result<u8, Error> {
-    let mut server = Server::<C>::new(setup, service, listener()?).map_err(local)?;
+    let mut server = Server::<C>::new(setup, service).map_err(local)?;
+    server.listen(listener()?).map_err(local)?;
     loop {
         server.turn(None).map_err(local)?;
     }
 }
 
-/// Where peers come to, once that has been said.
+/// Where peers come to, once that has been said: last of all, so that whoever hears it
+/// sees what an idle server takes.
 fn listener() -> Result<Listener, Error> {
     let listener = Listener::bind(Some(LOOPBACK), 0)?;
     let port = listener.local_addr().port();

@@ -14,7 +14,7 @@ use super::queue::Item;
 use super::transport::{LocalId, PeerId, Transport};
 use super::{Core, Endpoint};
 use crate::conn::{Next, Outgoing};
-use crate::limits::{BLOCK, GATHER, LEAST_SHARE, OUTPUT_SCRATCH, share};
+use crate::limits::{BLOCK, GATHER, LEAST_SHARE, MAX_RECORD, OUTPUT_SCRATCH, share};
 use crate::span::Span;
 use crate::wire::record;
 
@@ -67,9 +67,9 @@ impl<M: Mode> Endpoint<M> {
             self.finish_round(io);
         }
         let mut room = share(OUTPUT_SCRATCH - self.round.at, waiting);
-        if self.core.pressed {
+        if self.core.is_short() {
             // Sealed, it may be one of many copies of what waits once.
-            room = room.min(LEAST_SHARE);
+            room = room.min(MAX_RECORD);
         }
         self.core.gather_output(id, room, &mut self.round);
     }
@@ -135,7 +135,7 @@ impl Core {
     }
 
     /// Writes what an earlier round left. Says whether nothing is left now.
-    fn send_rest(&mut self, id: PeerId, io: &mut impl Transport) -> bool {
+    pub(super) fn send_rest(&mut self, id: PeerId, io: &mut impl Transport) -> bool {
         let slot = &self.peers[id];
         let Some(mut unsent) = slot.unsent else {
             return true;

@@ -11,7 +11,9 @@ use super::peer::{Partial, Peer, Protocol, Standing};
 use super::transport::{LocalId, PeerId, Read, Transport};
 use super::{Core, Cut, Endpoint};
 use crate::conn::StreamEnd;
-use crate::limits::{LOCAL_BUDGET, MAX_LINE, MAX_RECORD, STREAM_MESSAGE, share};
+use crate::limits::{
+    FAN_OUT, LINES_BUDGET, LOCAL_BUDGET, MAX_LINE, MAX_RECORD, STREAM_MESSAGE, share,
+};
 use crate::span::{AreasMut, Span};
 use crate::wire::buffer::Memory;
 use crate::wire::hello::{self, FIXED};
@@ -46,7 +48,12 @@ impl<M: Mode> Endpoint<M> {
             let slot = &mut self.core.peers[id];
             slot.ready = false;
             if may_read {
-                self.read_peer(id, share(left, waiting), io);
+                // Of who has proved nothing, one record is to be opened and no more.
+                let share = match slot.joined {
+                    true => share(left, waiting),
+                    false => MAX_RECORD,
+                };
+                self.read_peer(id, share, io);
             } else {
                 slot.set_reading(now, false);
                 self.core.paused.push(id);
@@ -183,7 +190,8 @@ impl<M: Mode> Endpoint<M> {
     fn read_local(&mut self, local: LocalId, io: &mut impl Transport) {
         let core = &mut self.core;
         let start = core.used;
-        let end = (start + LOCAL_BUDGET).min(core.memory.scratch.len());
+        let most = core.most_of_local(local);
+        let end = (start + most).min(core.memory.scratch.len());
         if start == end {
             // The locals before this one took it all; in the next tick, then.
             return;
@@ -384,6 +392,17 @@ impl Core {
                     && (input.kind.terminal && self.ends.may_stay_alone()
                         || self.somebody_listens())
             })
+    }
+
+    /// Most bytes that one tick reads from `local`: as lines, each may be a message for
+    /// everybody.
+    fn most_of_local(&self, local: LocalId) -> usize {
+        match &self.locals[local.index()].input {
+            Some(input) if input.kind.cut == Cut::Lines => {
+                (FAN_OUT / self.proved().max(1)).clamp(1, LINES_BUDGET)
+            }
+            _ => LOCAL_BUDGET,
+        }
     }
 
     /// Whether a proved peer takes messages.

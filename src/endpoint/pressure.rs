@@ -23,6 +23,11 @@ impl Core {
         self.memory.pool.held() - others + self.nodes.len() * QUEUED_ITEM
     }
 
+    /// Whether queues take more than they may, now.
+    pub(super) fn is_short(&self) -> bool {
+        self.waiting() >= self.setup.limits.max_queued
+    }
+
     /// Looks, when a tick ends, whether queues take more than they may. If that
     /// has changed, so has high water for everyone.
     pub(super) fn look_at_pressure(&mut self) {
@@ -30,7 +35,7 @@ impl Core {
         let full = waiting >= 2 * self.setup.limits.max_queued;
         self.relieved |= self.full && !full;
         self.full = full;
-        let pressed = waiting >= self.setup.limits.max_queued;
+        let pressed = self.is_short();
         if pressed == self.pressed {
             return;
         }

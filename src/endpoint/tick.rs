@@ -32,7 +32,7 @@ impl<M: Mode> Endpoint<M> {
         self.write_locals(io);
         self.read_locals(io);
         self.flush(io);
-        self.core.expire();
+        self.core.expire(io);
         self.core.nodes.keep_scratch(&mut self.core.memory);
         self.core.used = 0;
         for buffer in self.core.in_use.drain(..) {
@@ -216,24 +216,29 @@ impl<M: Mode> Endpoint<M> {
 
 impl Core {
     /// Does what is due.
-    fn expire(&mut self) {
+    fn expire(&mut self, io: &mut impl Transport) {
         while let Some((at, id)) = self.timers.pop(self.now) {
             let Some(slot) = self.peers.get_mut(id) else {
                 continue;
             };
             if slot.planned == Some(at) {
                 slot.planned = None;
-                self.handle_timeout(id);
+                self.handle_timeout(id, io);
                 self.touch(id);
             }
         }
         self.expire_ends();
     }
 
-    fn handle_timeout(&mut self, id: PeerId) {
+    fn handle_timeout(&mut self, id: PeerId, io: &mut impl Transport) {
         let slot = &mut self.peers[id];
         if slot.protocol.handle_timeout(self.now, slot.ready) {
             self.listen(id);
+        }
+        if self.may_be_too_slow(id) {
+            // That a socket is writable is told when much of its buffer is free: what
+            // its peer has taken since shows when something is written.
+            self.send_rest(id, io);
         }
         self.drop_if_too_slow(id);
         if self.peers[id].has_output() {

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use slab::Slab;
 
-use crate::limits::{KEPT_BUFFERS, MAX_PAYLOAD, MAX_RECORD, SHORT};
+use crate::limits::{KEPT_BUFFERS, MAX_PAYLOAD, MAX_RECORD};
 use crate::span::{Area, Areas, AreasMut, Span};
 
 /// Names a buffer of a [`Pool`].
@@ -38,9 +38,9 @@ impl Pool {
     /// A buffer of at least `len` bytes with one holder. Its contents are
     /// whatever they were.
     pub fn take(&mut self, len: usize) -> BufferId {
-        let kept = KEPT_BUFFERS.iter().position(|&(size, _)| len <= size);
-        let (size, free) = match kept.filter(|_| len > SHORT) {
-            Some(index) => (KEPT_BUFFERS[index].0, self.free[index].pop()),
+        let fits = |&(above, size, _): &(usize, usize, usize)| above < len && len <= size;
+        let (size, free) = match KEPT_BUFFERS.iter().position(fits) {
+            Some(index) => (KEPT_BUFFERS[index].1, self.free[index].pop()),
             None => (len, None),
         };
         let bytes = free.unwrap_or_else(|| vec![0; size].into_boxed_slice());
@@ -87,7 +87,7 @@ impl Pool {
         let bytes = self.buffers.remove(id.0 as usize).bytes;
         self.held -= bytes.len();
         let kept = KEPT_BUFFERS.iter().zip(&mut self.free);
-        for (&(size, most), free) in kept {
+        for (&(_, size, most), free) in kept {
             if bytes.len() == size && free.len() < most {
                 return free.push(bytes);
             }

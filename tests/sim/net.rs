@@ -77,8 +77,12 @@ impl Pipe {
         !self.bytes.is_empty() || at_end
     }
 
+    /// Whether a writer that waits is told: as on Linux, when a third is free.
     fn is_writable(&self) -> bool {
-        self.room() > 0 || self.deserted || self.write_error.is_some() || self.broken.is_some()
+        self.room() >= self.capacity.div_ceil(3)
+            || self.deserted
+            || self.write_error.is_some()
+            || self.broken.is_some()
     }
 }
 

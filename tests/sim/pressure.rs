@@ -5,7 +5,8 @@ use sealwire::endpoint::mode::Mode;
 use sealwire::endpoint::{Cut, InputKind, Leaves, Setup};
 use sealwire::error::{Abort, Failure, Reason};
 use sealwire::limits::{
-    CLASSIC_FRAME, INPUT_HIGH_WATER, INPUT_SCRATCH, LEAST_SHARE, Limits, MAX_PAYLOAD,
+    CLASSIC_FRAME, INPUT_HIGH_WATER, INPUT_SCRATCH, LEAST_SHARE, Limits, MAX_PAYLOAD, MAX_RECORD,
+    OUTPUT_SCRATCH,
 };
 use sealwire::modes::chat::Chat;
 use sealwire::modes::echo::Echo;
@@ -97,6 +98,25 @@ fn who_holds_scarce_memory_is_given_up() {
     world.hosts[server].assert_empty("all have left");
 }
 
+/// Goal: who takes something is not too slow, even if its socket says only later that
+/// there is room. Method: when memory is short, a client that takes much less in a
+/// second than has to be free for that.
+#[test]
+fn who_takes_a_little_is_not_too_slow() {
+    let (mut world, server) = pressed_from(400_000, Echo);
+    let mut raw = Raw::join(&mut world, server);
+    world.net.incoming(raw.end).capacity = 30_000;
+    say_long(&mut raw, &mut world, &[1; 500_000]);
+    assert!(world.hosts[server].endpoint.core().held() > 400_000);
+    for _ in 0..40 {
+        world.run_millis(250);
+        world.net.read(raw.end, &mut [0; 500]).unwrap();
+        assert!(!too_slow(&world, server, &raw));
+    }
+    world.run_millis(8000);
+    assert!(too_slow(&world, server, &raw));
+}
+
 /// Goal: what is half received is no reason to give up receivers: it has bounds
 /// of its own. Method: an echo with one slow client, and many whose records and
 /// messages are not whole, all together far over what may be queued.
@@ -149,6 +169,30 @@ fn queues_have_an_absolute_bound() {
     world.run_millis(3000);
     other.read(&mut world);
     assert_eq!(other.messages(), [b"and I?"]);
+}
+
+/// Goal: what a relay seals for many that take nothing has a bound, too, though of what
+/// waits there is only one copy. Method: a few long messages for many deaf receivers.
+#[test]
+fn copies_for_receivers_have_a_bound() {
+    const MOST: usize = 400_000;
+    const RECEIVERS: usize = 60;
+    let (mut world, server) = pressed_from(MOST, Relay);
+    let mut sender = Raw::join(&mut world, server);
+    for _ in 0..RECEIVERS {
+        let raw = Raw::join(&mut world, server);
+        world.net.incoming(raw.end).capacity = 10;
+    }
+    for _ in 0..8 {
+        let bytes = sender.seal(&world, &[1; MAX_PAYLOAD]);
+        // In the end it is not read any more.
+        let _ = world.net.write(sender.end, &bytes);
+    }
+    world.settle();
+    let most = world.hosts[server].most_held;
+    assert!(most >= MOST, "they do hold that much");
+    let sealed = OUTPUT_SCRATCH + RECEIVERS * MAX_RECORD;
+    assert!(most < 2 * MOST + sealed, "it held {most}");
 }
 
 /// Goal: a listener that has proved nothing and does not read holds up no relay,

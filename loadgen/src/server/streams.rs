@@ -30,12 +30,16 @@ pub(crate) struct Server<C: Codec> {
 }
 
 impl<C: Codec> Server<C> {
-    /// Serves those who come to `listener` as `service` says.
-    pub(crate) fn new(setup: C::Setup, service: Service, listener: Listener) -> io::Result<Self> {
+    /// Serves as `service` says.
+    pub(crate) fn new(setup: C::Setup, service: Service) -> io::Result<Self> {
         let clock = Clock::start();
-        let mut turns = Turns::new(setup, clock, Serving::new(service, clock))?;
-        turns.listen(listener)?;
+        let turns = Turns::new(setup, clock, Serving::new(service, clock))?;
         Ok(Self { turns, clock })
+    }
+
+    /// Serves those who come to `listener`.
+    pub(crate) fn listen(&mut self, listener: Listener) -> io::Result<()> {
+        self.turns.listen(listener)
     }
 
     /// How many peers can be sent to.

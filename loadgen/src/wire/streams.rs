@@ -155,6 +155,7 @@ impl<C: Codec> User<C> for Client {
     }
 
     fn write(&mut self, peers: &mut Peers<C, Traffic>, id: PeerId) -> bool {
+        // It shares no room to seal into with others.
         let mut budget = MOST_SHARE;
         while let Some(slot) = peers.get_mut(id) {
             if slot.own.queue.is_empty() {

@@ -84,7 +84,8 @@ impl Running {
         let open = Arc::new(AtomicUsize::new(0));
         let (stopped, counted) = (stop.clone(), open.clone());
         let thread = thread::spawn(move || {
-            let mut server = Server::<C>::new(setup, service, listener)?;
+            let mut server = Server::<C>::new(setup, service)?;
+            server.listen(listener)?;
             while !stopped.load(Ordering::Relaxed) {
                 server.turn(Some(Duration::from_millis(10)))?;
                 counted.store(server.open(), Ordering::Relaxed);

@@ -128,8 +128,9 @@ fn fetch<'a>(keys: impl Iterator<Item = &'a Keys>) {
         // Records of one peer lie together, and have the same.
         if !ptr::eq(keys, before) {
             before = keys;
-            for line in (0..size_of::<Keys>()).step_by(LINE) {
-                let line = before.wrapping_byte_add(line).cast();
+            let last = size_of::<Keys>() - 1;
+            for byte in (0..last).step_by(LINE).chain([last]) {
+                let line = before.wrapping_byte_add(byte).cast();
                 // SAFETY: every x86-64 processor has SSE. A prefetch is a hint, which
                 // neither reads nor faults, whatever the address.
                 unsafe { _mm_prefetch::<_MM_HINT_T0>(line) };
