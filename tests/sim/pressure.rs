@@ -5,8 +5,8 @@ use sealwire::endpoint::mode::Mode;
 use sealwire::endpoint::{Cut, InputKind, Leaves, Setup};
 use sealwire::error::{Abort, Failure, Reason};
 use sealwire::limits::{
-    CLASSIC_FRAME, INPUT_HIGH_WATER, INPUT_SCRATCH, LEAST_SHARE, Limits, MAX_PAYLOAD, MAX_RECORD,
-    OUTPUT_SCRATCH,
+    CLASSIC_FRAME, FAN_OUT, INPUT_HIGH_WATER, INPUT_SCRATCH, LEAST_SHARE, LOCAL_BUDGET, Limits,
+    MAX_PAYLOAD, MAX_RECORD, OUTPUT_SCRATCH,
 };
 use sealwire::modes::chat::Chat;
 use sealwire::modes::echo::Echo;
@@ -271,6 +271,30 @@ fn a_line_that_waits_is_copied_once() {
     let queued = world.hosts[server].endpoint.core().queued();
     assert_eq!(queued, 6 * chunks);
     assert_eq!(copied[1] - copied[0], 50_000);
+}
+
+/// Goal: lines that nobody typed do not fill memory with messages, either. Method: many
+/// empty ones for a chat's many deaf peers.
+#[test]
+fn lines_for_many_have_a_bound() {
+    let mut world = World::calm();
+    let server = world.host(native(1, Leaves::WhenStopped), Chat::new(true));
+    let lines = InputKind {
+        cut: Cut::Lines,
+        terminal: false,
+    };
+    world.local(server, Some(lines), Plain::open(b""));
+    for _ in 0..40 {
+        let raw = Raw::join(&mut world, server);
+        world.net.incoming(raw.end).capacity = 10;
+    }
+    world.hosts[server].locals[0]
+        .input
+        .extend([b'\n'; LOCAL_BUDGET]);
+    world.poke(server);
+    world.settle();
+    let queued = world.hosts[server].endpoint.core().queued();
+    assert!((40..=FAN_OUT).contains(&queued), "{queued}");
 }
 
 /// Goal: who is complete is read to its end at once, whoever is congested.
