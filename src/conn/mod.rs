@@ -14,9 +14,13 @@
 //! [`take_shutdown`](Connection::take_shutdown) and [`is_over`](Connection::is_over).
 //!
 //! [`classic`] is the same for the old program's format.
+//!
+//! Read next: `receive` for what becomes of bytes that came, `order` for what may
+//! come when, `send` for how records are made.
 
 pub mod classic;
 mod handshake;
+mod order;
 mod receive;
 mod send;
 pub mod session;
@@ -24,21 +28,17 @@ mod timer;
 
 use std::sync::Arc;
 
-use crate::crypto::batch::{OpenBatch, OpenJob};
 use crate::crypto::dh::Private;
 use crate::crypto::keys::{Handle, Identity, Keys};
 use crate::error::{Abort, Failure, PeerFault};
-use crate::limits::RECORD_HEADER;
-use crate::span::Span;
 use crate::time::Time;
-use crate::wire::record;
 
 use handshake::Waiting;
-use receive::{Order, Step};
+use order::Order;
 use send::{Said, Sending};
 use timer::{Due, Timers};
 
-pub use receive::Received;
+pub use order::Received;
 pub use send::{Next, Outgoing};
 
 /// How a connection ended.
@@ -73,6 +73,15 @@ enum State {
 struct Handles {
     seal: Handle,
     open: Handle,
+}
+
+impl Handles {
+    fn install(keys: &mut Keys, first: FirstSecrets<'_>) -> Self {
+        Self {
+            seal: keys.seal.install(first.from_us, 0),
+            open: keys.open.install(first.to_us, 0),
+        }
+    }
 }
 
 /// What a handshake brings: the first secret of each direction.
@@ -126,12 +135,8 @@ impl Connection {
     /// other's records.
     #[doc(hidden)]
     pub fn open_already(keys: &mut Keys, first: FirstSecrets<'_>, now: Time) -> Self {
-        let handles = Handles {
-            seal: keys.seal.install(first.from_us, 0),
-            open: keys.open.install(first.to_us, 0),
-        };
         let mut open = Self {
-            handles: Some(handles),
+            handles: Some(Handles::install(keys, first)),
             ..Self::in_state(State::Open, None, now)
         };
         open.timers.open(now);
@@ -172,197 +177,6 @@ impl Connection {
     /// How the connection ended, once that is known: complete, or why not.
     pub fn outcome(&self) -> Option<&Outcome> {
         self.outcome.as_ref()
-    }
-
-    // ---- receiving -------------------------------------------------------
-
-    /// How many bytes the unit that `partial` is a first part of has in all;
-    /// `None` while that is not known.
-    pub fn unit(&self, partial: &[u8]) -> Option<usize> {
-        match &self.state {
-            State::Handshake(waiting) => Some(waiting.expected()),
-            _ => match record::parse_blocks(partial) {
-                Ok(Some(blocks)) => Some(record::record_len(blocks)),
-                _ => None,
-            },
-        }
-    }
-
-    /// Says that bytes came, whether or not they make up anything whole yet.
-    pub fn heard(&mut self, now: Time) {
-        self.timers.heard(now);
-    }
-
-    /// Finds the whole records in `bytes`, which are those that `at` names, and
-    /// adds them to `batch`; handles a hello at once. Returns how many bytes were
-    /// used; the rest is to be given again with what comes behind it.
-    ///
-    /// What is wrong with the bytes shows when [`settled`](Self::settled) is
-    /// called, behind everything that was right.
-    pub fn gather(
-        &mut self,
-        now: Time,
-        keys: &mut Keys,
-        bytes: &[u8],
-        at: Span,
-        batch: &mut OpenBatch,
-    ) -> usize {
-        let mut used = 0;
-        while used < bytes.len() {
-            let rest = &bytes[used..];
-            let step = match &self.state {
-                _ if self.behind.is_some() => return bytes.len(),
-                State::Closing | State::Over => return bytes.len(),
-                State::Handshake(_) => self.shake(now, keys, rest),
-                State::Unproved | State::Open => {
-                    self.find(keys, rest, at.slice(used..bytes.len()), batch)
-                }
-            };
-            match step {
-                Ok(0) => break,
-                Ok(count) => {
-                    used += count;
-                    self.timers.partial(None);
-                }
-                Err(fault) => {
-                    self.behind = Some(fault);
-                    return bytes.len();
-                }
-            }
-        }
-        if used < bytes.len() && self.timers.partial_since().is_none() {
-            self.timers.partial(Some(now));
-        }
-        used
-    }
-
-    /// Takes the other's hello from the start of `bytes`, if it is whole.
-    fn shake(&mut self, now: Time, keys: &mut Keys, bytes: &[u8]) -> Result<usize, PeerFault> {
-        let State::Handshake(waiting) = &self.state else {
-            unreachable!("the caller looked");
-        };
-        let Some(done) = waiting.receive(bytes)? else {
-            return Ok(0);
-        };
-        let used = waiting.expected();
-        let (to_us, from_us) = match done.reply {
-            Some(_) => (
-                &done.secrets.client_to_server,
-                &done.secrets.server_to_client,
-            ),
-            None => (
-                &done.secrets.server_to_client,
-                &done.secrets.client_to_server,
-            ),
-        };
-        self.handles = Some(Handles {
-            seal: keys.seal.install(from_us, 0),
-            open: keys.open.install(to_us, 0),
-        });
-        if let Some(reply) = done.reply {
-            self.sending.hello = Some(Box::new(reply));
-            self.state = State::Unproved;
-        } else {
-            self.sending.prove = true;
-            self.open(now);
-        }
-        Ok(used)
-    }
-
-    fn open(&mut self, now: Time) {
-        self.state = State::Open;
-        self.timers.open(now);
-    }
-
-    /// Adds the record at the start of `bytes`, if it is whole.
-    fn find(
-        &mut self,
-        keys: &mut Keys,
-        bytes: &[u8],
-        at: Span,
-        batch: &mut OpenBatch,
-    ) -> Result<usize, PeerFault> {
-        let Some(blocks) = record::parse_blocks(bytes)? else {
-            return Ok(0);
-        };
-        let len = record::record_len(blocks);
-        if bytes.len() < len {
-            return Ok(0);
-        }
-        let handle = &self
-            .handles
-            .as_ref()
-            .expect("installed by the handshake")
-            .open;
-        keys.open.prepare(handle, self.found);
-        batch.push(OpenJob {
-            key: handle.id(),
-            sequence: self.found,
-            body: at.slice(RECORD_HEADER..len),
-        });
-        self.found += 1;
-        Ok(len)
-    }
-
-    /// Acts on the next record of this connection in a batch that has run:
-    /// `plaintext` if its tag held.
-    pub fn settle(&mut self, now: Time, plaintext: Option<&[u8]>) -> Received {
-        self.settled += 1;
-        if !matches!(self.state, State::Unproved | State::Open) {
-            return Received::Nothing;
-        }
-        let asked = self.sending.fin >= Said::Sealed;
-        let step = plaintext
-            .ok_or(PeerFault::Tag)
-            .and_then(|plaintext| self.order.step(plaintext, asked));
-        match step {
-            Ok(Step::Abort(abort)) => self.end(Err(Failure::Aborted(abort))),
-            Err(fault) => self.end(Err(fault.into())),
-            Ok(Step::Meant(received)) => {
-                self.prove(now);
-                return received;
-            }
-            Ok(Step::Ping) => {
-                self.prove(now);
-                self.sending.pong = true;
-            }
-            Ok(Step::Done) => {
-                self.prove(now);
-                self.complete(now);
-            }
-        }
-        Received::Nothing
-    }
-
-    /// A record in order is what proves a client.
-    fn prove(&mut self, now: Time) {
-        if matches!(self.state, State::Unproved) {
-            self.open(now);
-        }
-    }
-
-    /// Every result of this connection in the batch has been settled.
-    pub fn settled(&mut self, keys: &mut Keys) {
-        assert_eq!(self.settled, self.found, "a record was not settled");
-        if let Some(fault) = self.behind.take()
-            && !matches!(self.state, State::Closing | State::Over)
-        {
-            self.end(Err(fault.into()));
-        }
-        if let Some(handles) = &mut self.handles {
-            keys.open.advance(&mut handles.open, self.found);
-        }
-    }
-
-    /// Nothing more comes.
-    pub fn end_of_stream(&mut self, end: StreamEnd) {
-        let failure = match (&self.state, end) {
-            (State::Handshake(waiting), _) if waiting.is_client() => PeerFault::NoHandshake.into(),
-            (State::Handshake(_) | State::Unproved, _) => PeerFault::Unproved.into(),
-            (_, StreamEnd::Closed) => Failure::Truncated("the peer closed it"),
-            (_, StreamEnd::Broken(why)) => Failure::Truncated(why),
-        };
-        self.end(Err(failure));
     }
 
     // ---- sending ---------------------------------------------------------

@@ -1,0 +1,73 @@
+//! What may come in which order (`PROTOCOL.md` §1.3): the rules for the records
+//! of one direction, once they are authentic.
+
+use crate::error::{Abort, PeerFault, Reason};
+use crate::wire::record::{self, Kind};
+
+/// What a record means for whoever drives the connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Received {
+    /// The first `len` bytes of the plaintext are a chunk of a message.
+    Chunk {
+        /// Bytes of payload.
+        len: usize,
+        /// The message is whole with it.
+        last: bool,
+    },
+    /// The peer has said all. Once everything before this is handed on, it is to
+    /// be told ([`Connection::handed_on`](super::Connection::handed_on)).
+    Fin,
+    /// Nothing to act on: answered by the connection itself, or behind an end.
+    Nothing,
+}
+
+/// How far the receiving direction has come.
+#[derive(Debug, Default)]
+pub(super) struct Order {
+    inside: bool,
+    /// FIN has come.
+    pub(super) fin: bool,
+    /// DONE has come.
+    pub(super) done: bool,
+}
+
+/// A record that is in order.
+pub(super) enum Step {
+    /// For the driver.
+    Meant(Received),
+    Ping,
+    Done,
+    Abort(Abort),
+}
+
+impl Order {
+    /// Takes a decrypted record; `asked` says that our own FIN is on its way, so
+    /// that a DONE may come.
+    pub(super) fn step(&mut self, plaintext: &[u8], asked: bool) -> Result<Step, PeerFault> {
+        let (kind, len) = record::parse_plaintext(plaintext)?;
+        match kind {
+            Kind::Part | Kind::End | Kind::Fin if self.fin => Err(PeerFault::AfterFin),
+            Kind::Part | Kind::End => {
+                self.inside = kind == Kind::Part;
+                let last = kind == Kind::End;
+                Ok(Step::Meant(Received::Chunk { len, last }))
+            }
+            Kind::Fin if self.inside => Err(PeerFault::FinInside),
+            Kind::Fin => {
+                self.fin = true;
+                Ok(Step::Meant(Received::Fin))
+            }
+            Kind::Done if self.done || !asked => Err(PeerFault::DoneUnasked),
+            Kind::Done => {
+                self.done = true;
+                Ok(Step::Done)
+            }
+            Kind::Ping => Ok(Step::Ping),
+            Kind::Pong => Ok(Step::Meant(Received::Nothing)),
+            Kind::Abort => Ok(Step::Abort(Abort {
+                reason: Reason(plaintext[0]),
+                text: plaintext[1..len].to_vec(),
+            })),
+        }
+    }
+}
