@@ -7,7 +7,7 @@ use std::io::{self, IoSliceMut};
 use std::ops::Range;
 
 use super::mode::{Message, Mode};
-use super::peer::{Partial, Peer, Protocol, Standing};
+use super::peer::{Partial, Peer, Protocol};
 use super::transport::{LocalId, PeerId, Read, Transport};
 use super::{Core, Cut, Endpoint};
 use crate::conn::StreamEnd;
@@ -16,7 +16,6 @@ use crate::limits::{
 };
 use crate::span::{AreasMut, Span};
 use crate::wire::buffer::Memory;
-use crate::wire::hello::{self, FIXED};
 
 /// What one read of one peer left to be settled.
 #[derive(Debug)]
@@ -317,40 +316,6 @@ fn describe(error: &io::Error) -> &'static str {
 }
 
 impl Core {
-    /// Decides what an undecided peer speaks, if the bytes in `range` tell.
-    fn decide(&mut self, id: PeerId, range: Range<usize>) {
-        let Protocol::Undecided(undecided) = self.peers[id].protocol else {
-            return;
-        };
-        let bytes = &self.memory.scratch[range];
-        if self.setup.identity.is_none() || !hello::may_be_client(bytes) {
-            self.become_classic(id);
-        } else if bytes.len() >= FIXED {
-            let conn = self.new_server(undecided.since(self.now));
-            self.peers[id].protocol = Protocol::Native(conn);
-            // What it was to hear as a listener is not for it.
-            self.drop_queue(id);
-            if undecided.listens {
-                self.peers.set_standing(id, Standing::Unproved);
-                self.peers.may_make_room(id);
-            }
-        }
-    }
-
-    /// Makes an undecided peer a classic one.
-    pub(super) fn become_classic(&mut self, id: PeerId) {
-        let Protocol::Undecided(undecided) = self.peers[id].protocol else {
-            return;
-        };
-        if !undecided.listens {
-            self.listen(id);
-        }
-        if let Some(mut conn) = self.new_classic(self.now) {
-            conn.frame_began(undecided.first_byte);
-            self.peers[id].protocol = Protocol::Classic(conn);
-        }
-    }
-
     /// Keeps the bytes in `range` of the scratch, which are a first part of
     /// something, until the rest is there.
     fn keep_rest(&mut self, id: PeerId, range: Range<usize>) {

@@ -8,9 +8,10 @@
 //! [`tick`](Endpoint::tick), take [events](Endpoint::poll_event) until there are
 //! none, then wait no longer than [`next_timeout`](Endpoint::next_timeout).
 //!
-//! Read next: [`tick`] for what happens in which order; `output` for what modes
-//! may ask for.
+//! Read next: [`tick`] for what happens in which order; `admit` for how peers come;
+//! `output` for what modes may ask for.
 
+mod admit;
 mod ends;
 mod flush;
 mod input;
@@ -31,19 +32,13 @@ use std::io;
 use std::sync::Arc;
 
 use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
-use zeroize::Zeroizing;
 
-use crate::conn::classic::ClassicConnection;
-use crate::conn::{Connection, FirstSecrets, Outcome};
+use crate::conn::Outcome;
 use crate::crypto::batch::{OpenBatch, SealBatch};
 use crate::crypto::classic::ClassicKeys;
-use crate::crypto::dh::Private;
 use crate::crypto::kernel::Kernel;
 use crate::crypto::keys::{Identity, Keys};
-use crate::limits::{
-    INPUT_SCRATCH, LOCAL_BUDGET, Limits, MAX_CLASSIC_UNPROVED, MAX_UNPROVED, OUTPUT_SCRATCH,
-};
+use crate::limits::{INPUT_SCRATCH, LOCAL_BUDGET, Limits, OUTPUT_SCRATCH};
 use crate::span::Span;
 use crate::time::Time;
 use crate::wire::buffer::{BufferId, Memory};
@@ -51,7 +46,7 @@ use crate::wire::buffer::{BufferId, Memory};
 use ends::Ends;
 use local::{Input, Local, Output};
 use mode::{Mode, Receivers};
-use peer::{Protocol, Standing, Undecided};
+use peer::Standing;
 use peers::Peers;
 use queue::Nodes;
 use timers::Timers;
@@ -236,57 +231,6 @@ impl<M: Mode> Endpoint<M> {
         LocalId(locals.len() as u32 - 1)
     }
 
-    /// Gives a connection that was accepted a slot.
-    pub fn accepted(&mut self, now: Time) -> PeerId {
-        self.core.now = now;
-        self.core.make_room(Standing::Unproved, MAX_UNPROVED);
-        let protocol = if self.core.setup.classic.is_some() {
-            Protocol::Undecided(Undecided::new(now))
-        } else {
-            Protocol::Native(self.core.new_server(now))
-        };
-        let id = self.core.insert(protocol);
-        self.core.peers.may_make_room(id);
-        self.core.ready(id);
-        id
-    }
-
-    /// Gives a connection that we made a slot.
-    pub fn dialled(&mut self, now: Time) -> PeerId {
-        self.core.now = now;
-        let protocol = match self.core.new_classic(now) {
-            Some(conn) => Protocol::Classic(conn),
-            None => {
-                let private = self.core.ephemeral();
-                Protocol::Native(Connection::client(self.core.identity(), private, now))
-            }
-        };
-        let is_classic = matches!(protocol, Protocol::Classic(_));
-        let id = self.core.insert(protocol);
-        if is_classic {
-            // The other side may wait for us to speak first.
-            self.core.peers.set_standing(id, Standing::Proved);
-            self.note_open(id);
-        }
-        self.core.ready(id);
-        // Its hello waits.
-        self.core.dirty(id);
-        id
-    }
-
-    /// Gives a connection a slot that counts as proved though nobody has proved
-    /// anything: for tests and benches, which have many without the cost of the curve.
-    /// It is taken even if there are [`Limits::max_peers`], and counts among them.
-    #[doc(hidden)]
-    pub fn adopt(&mut self, now: Time, secrets: FirstSecrets<'_>) -> PeerId {
-        self.core.now = now;
-        let conn = Connection::open_already(&mut self.core.keys, secrets, now);
-        let id = self.core.insert(Protocol::Native(conn));
-        self.core.peers.set_standing(id, Standing::Proved);
-        self.note_open(id);
-        id
-    }
-
     /// Says that reading from `peer` is worth a try.
     pub fn readable(&mut self, peer: PeerId) {
         self.core.ready(peer);
@@ -394,56 +338,6 @@ impl Core {
     /// The bytes of a part of a message.
     pub fn bytes(&self, span: Span) -> &[u8] {
         self.memory.bytes(span)
-    }
-
-    fn identity(&self) -> Arc<Identity> {
-        self.setup.identity.clone().expect("one of the two formats")
-    }
-
-    /// A private key for one handshake. The generator is seeded anew with it:
-    /// whoever sees its state later cannot tell the keys of before.
-    fn ephemeral(&mut self) -> Private {
-        let mut bytes = Zeroizing::new([0; 32]);
-        let mut seed = Zeroizing::new([0; 32]);
-        self.setup.rng.fill_bytes(&mut bytes[..]);
-        self.setup.rng.fill_bytes(&mut seed[..]);
-        self.setup.rng = StdRng::from_seed(*seed);
-        Private::new(*bytes)
-    }
-
-    fn new_server(&mut self, since: Time) -> Connection {
-        let private = self.ephemeral();
-        Connection::server(self.identity(), private, since)
-    }
-
-    /// A classic connection, if we speak classic.
-    fn new_classic(&self, now: Time) -> Option<ClassicConnection> {
-        let keys = self.setup.classic.clone()?;
-        let limit = self.setup.limits.max_message;
-        Some(ClassicConnection::new(keys, limit, now))
-    }
-
-    // ---- slots -----------------------------------------------------------
-
-    fn insert(&mut self, protocol: Protocol) -> PeerId {
-        let id = self.peers.insert(protocol);
-        self.touch(id);
-        id
-    }
-
-    /// Closes the oldest of those that have proved nothing, if there are too many
-    /// of them: who opens connections and says nothing keeps nobody out.
-    fn make_room(&mut self, standing: Standing, most: usize) {
-        if let Some(oldest) = self.peers.oldest_of(standing, most) {
-            self.fail(oldest, "to make room for newer connections");
-        }
-    }
-
-    /// Gives a silent or classic peer a slot of its kind.
-    fn listen(&mut self, id: PeerId) {
-        self.make_room(Standing::Listening, MAX_CLASSIC_UNPROVED);
-        self.peers.set_standing(id, Standing::Listening);
-        self.peers.may_make_room(id);
     }
 
     // ---- lists -----------------------------------------------------------
