@@ -111,6 +111,9 @@ pub fn share(room: usize, many: usize) -> usize {
 pub const UNSENT: u32 = MOST_SHARE as u32;
 /// Most bytes read from one local in one tick: as many as are sealed at a time.
 pub const LOCAL_BUDGET: usize = MOST_SHARE / MAX_RECORD * STREAM_MESSAGE;
+/// Most bytes read from one local in one tick where each line is a message: what a
+/// pipe holds by default.
+pub const LINES_BUDGET: usize = 65_536;
 /// Largest message made of a stream; one record each, so that nothing has to be
 /// put together at the far side.
 pub const STREAM_MESSAGE: usize = MAX_PAYLOAD;
@@ -124,9 +127,6 @@ pub const MAX_LINE: usize = 1 << 20;
 /// What an item in a queue costs besides its bytes: its node, its buffer's entry,
 /// what the allocator adds. Counted, because short and empty messages queue, too.
 pub const QUEUED_ITEM: usize = 128;
-/// Most bytes read from one local in one tick where each line is a message: what a
-/// pipe holds by default.
-pub const LINES_BUDGET: usize = 65_536;
 /// Records that one tick of a relay may make, about: what it reads times those
 /// who get it. 40 MB of queue items, a second's work. Lines of a local likewise.
 pub const FAN_OUT: usize = 1 << 20;

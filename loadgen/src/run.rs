@@ -71,7 +71,7 @@ pub(crate) fn run(
         return Err(Error::Local(text));
     }
     // Before any peer comes, the one that looks for an address too.
-    let empty = process.as_ref().and_then(Process::usage);
+    let watched = process.and_then(Watched::new);
     let address = find(server)?;
     let pattern = Pattern::new(plan.size);
     let context = wire::Context {
@@ -82,7 +82,7 @@ pub(crate) fn run(
         pattern,
         clock: Clock::start(),
     };
-    let mut run = Run::start(&context, (process, empty), stop, progress)?;
+    let mut run = Run::start(&context, watched, stop, progress)?;
     let window = run.begin(address)?;
     let done = run.watch(window)?;
     let mut results = run.results(address, kernel, window, done);
@@ -122,15 +122,28 @@ fn row(plan: &Plan) -> Duration {
     (plan.duration / ROWS).clamp(SHORT_ROW, ROW)
 }
 
+/// A server that can be looked at.
+struct Watched {
+    process: Process,
+    /// What it had used before any peer came.
+    empty: Usage,
+}
+
+impl Watched {
+    fn new(process: Process) -> Option<Self> {
+        let empty = process.usage()?;
+        Some(Self { process, empty })
+    }
+}
+
 /// A run under way.
 struct Run<'a> {
     plan: &'a Plan,
     clock: Clock,
     ending: Arc<Ending>,
-    process: Option<Process>,
-    /// Of the server: before any peer came; when measuring began, when each interval
-    /// ended, and when all was over.
-    empty: Option<Usage>,
+    watched: Option<Watched>,
+    /// What the server had used when measuring began, when each interval ended, and when
+    /// all was over.
     looks: Vec<Option<Usage>>,
     said: Receiver<Result<Said, Error>>,
     begin: Vec<Sender<Window>>,
@@ -146,7 +159,7 @@ impl<'a> Run<'a> {
     /// Starts the threads, whose peers begin to connect.
     fn start(
         context: &wire::Context<'a>,
-        (process, empty): (Option<Process>, Option<Usage>),
+        watched: Option<Watched>,
         stop: &Arc<AtomicBool>,
         mut progress: Progress,
     ) -> Result<Self, Error> {
@@ -183,8 +196,7 @@ impl<'a> Run<'a> {
             plan,
             clock,
             ending,
-            process,
-            empty,
+            watched,
             looks: Vec::new(),
             said,
             begin,
@@ -236,7 +248,7 @@ impl<'a> Run<'a> {
     /// Where they cannot be seen, or it takes too long, that counts as lost.
     fn wait_for_server(&self) {
         let late = self.clock.now() + ACCEPTED;
-        while let (Some(empty), Some(process)) = (&self.empty, &self.process)
+        while let Some(Watched { process, empty }) = &self.watched
             && let Some(now) = process.usage()
             && now.descriptors < empty.descriptors + self.attendance.joined
             && self.clock.now() < late
@@ -283,7 +295,7 @@ impl<'a> Run<'a> {
     }
 
     fn look(&mut self) {
-        let usage = self.process.as_ref().and_then(Process::usage);
+        let usage = self.watched.as_ref().and_then(|one| one.process.usage());
         self.looks.push(usage);
     }
 
@@ -325,9 +337,9 @@ impl<'a> Run<'a> {
             loaded = loaded.max(one.loaded);
             threads.push(one.used);
         }
-        let server = match (self.empty, self.looks.first(), self.looks.last()) {
-            (Some(empty), Some(&Some(before)), Some(&Some(after))) => Some(ServerUse {
-                empty,
+        let server = match (self.watched, self.looks.first(), self.looks.last()) {
+            (Some(watched), Some(&Some(before)), Some(&Some(after))) => Some(ServerUse {
+                empty: watched.empty,
                 before,
                 after,
             }),

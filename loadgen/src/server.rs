@@ -20,6 +20,7 @@ use sealwire::limits::Limits;
 use sealwire::modes::echo::Echo;
 use sealwire::modes::relay::Relay;
 use sealwire::modes::sink::Sink;
+use sealwire::net::clock::Clock;
 use sealwire::net::event_loop::EventLoop;
 use sealwire::net::listen::Listener;
 use sealwire::net::rlimit::raise_descriptor_limit;
@@ -137,7 +138,7 @@ fn sealed(identity: Identity, mode: impl SealedMode) -> Result<u8, Error> {
         leaves: Leaves::WhenStopped,
         rng: rand::make_rng(),
     };
-    let mut events = EventLoop::new(Endpoint::new(setup, mode)).map_err(local)?;
+    let mut events = EventLoop::new(Endpoint::new(setup, mode), Clock::start()).map_err(local)?;
     events.listen(listener()?).map_err(local)?;
     loop {
         events.turn(None)?;

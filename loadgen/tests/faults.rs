@@ -19,6 +19,7 @@ use sealwire::endpoint::transport::PeerId;
 use sealwire::endpoint::{Core, Endpoint, Leaves, Setup};
 use sealwire::error::{Abort, Reason};
 use sealwire::limits::Limits;
+use sealwire::net::clock::Clock;
 use sealwire::net::event_loop::EventLoop;
 use sealwire::net::listen::Listener;
 
@@ -105,7 +106,7 @@ fn serve(fault: Fault) -> u16 {
             messages: 0,
             previous: Vec::new(),
         };
-        let mut events = EventLoop::new(Endpoint::new(setup, mode)).unwrap();
+        let mut events = EventLoop::new(Endpoint::new(setup, mode), Clock::start()).unwrap();
         let listener = Listener::bind(Some("127.0.0.1"), 0).unwrap();
         sender.send(listener.local_addr().port()).unwrap();
         events.listen(listener).unwrap();

@@ -14,6 +14,7 @@ use crate::modes::chat::Chat;
 use crate::modes::echo::Echo;
 use crate::modes::relay::Relay;
 use crate::modes::sink::Sink;
+use crate::net::clock::Clock;
 use crate::net::event_loop::EventLoop;
 use crate::net::listen::Listener;
 use crate::net::rlimit::raise_descriptor_limit;
@@ -84,7 +85,7 @@ fn build(config: &Config, kernel: Kernel, audience: Audience) -> io::Result<Even
         ModeKind::Sink => Box::new(Sink),
         ModeKind::Relay => Box::new(Relay),
     };
-    let mut events = EventLoop::new(Endpoint::new(setup, mode))?;
+    let mut events = EventLoop::new(Endpoint::new(setup, mode), Clock::start())?;
     if audience != Audience::Service {
         events.attach_stdio(!config.no_input, config.keys.classic.is_some())?;
     }

@@ -23,12 +23,7 @@ impl Clock {
 
     /// The time now.
     pub fn now(self) -> Time {
-        self.at(Instant::now())
-    }
-
-    /// The time that it was then; zero if that was before it was started.
-    pub fn at(self, then: Instant) -> Time {
-        Time::ZERO + then.saturating_duration_since(self.start)
+        Time::ZERO + self.start.elapsed()
     }
 }
 

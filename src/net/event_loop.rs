@@ -11,7 +11,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mio::{Events, Poll, Token, Waker};
 
@@ -48,7 +48,7 @@ pub enum Report {
     /// A dialled connection is there; the handshake comes next.
     Connected(SocketAddr),
     /// So is one that was begun with [`connect`](EventLoop::connect), since then.
-    Reached(PeerId, Instant),
+    Reached(PeerId, Time),
     /// SIGUSR1: statistics are wanted.
     StatisticsWanted,
     /// Connections wait, and this machine has no descriptors or memory for them.
@@ -75,8 +75,9 @@ pub struct EventLoop<M> {
 }
 
 impl<M: Mode> EventLoop<M> {
-    /// A loop around `endpoint`, with nothing to wait for yet.
-    pub fn new(endpoint: Endpoint<M>) -> io::Result<Self> {
+    /// A loop around `endpoint`, whose times are those of `clock`, with nothing to wait
+    /// for yet.
+    pub fn new(endpoint: Endpoint<M>, clock: Clock) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let sockets = Sockets::new(poll.registry().try_clone()?);
@@ -84,7 +85,7 @@ impl<M: Mode> EventLoop<M> {
             poll,
             events: Events::with_capacity(EVENTS),
             waker,
-            clock: Clock::start(),
+            clock,
             endpoint,
             sockets,
             acceptor: None,
@@ -275,7 +276,7 @@ impl<M: Mode> EventLoop<M> {
                         // A connection that was refused can be written to, as well.
                         let there = !event.is_error() && !event.is_write_closed();
                         if self.connecting.remove(&peer) && there {
-                            self.reports.push(Report::Reached(peer, Instant::now()));
+                            self.reports.push(Report::Reached(peer, self.clock.now()));
                         }
                     }
                 }

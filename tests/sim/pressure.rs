@@ -54,6 +54,27 @@ fn say_long(raw: &mut Raw, world: &mut World, message: &[u8]) {
     }
 }
 
+/// So many clients that read nothing.
+fn join_deaf(world: &mut World, server: usize, count: usize) {
+    for _ in 0..count {
+        let raw = Raw::join(world, server);
+        world.net.incoming(raw.end).capacity = 10;
+    }
+}
+
+/// A chat that is given lines, typed or not, with so many deaf peers.
+fn chat_with_deaf(count: usize, terminal: bool) -> (World, usize) {
+    let mut world = World::calm();
+    let server = world.host(native(1, Leaves::WhenStopped), Chat::new(true));
+    let lines = InputKind {
+        cut: Cut::Lines,
+        terminal,
+    };
+    world.local(server, Some(lines), Plain::open(b""));
+    join_deaf(&mut world, server, count);
+    (world, server)
+}
+
 /// A client that says `len` bytes to an echo and reads nothing of the answer.
 fn deaf(world: &mut World, server: usize, len: usize) -> Raw {
     let mut raw = Raw::join(world, server);
@@ -179,10 +200,7 @@ fn copies_for_receivers_have_a_bound() {
     const RECEIVERS: usize = 60;
     let (mut world, server) = pressed_from(MOST, Relay);
     let mut sender = Raw::join(&mut world, server);
-    for _ in 0..RECEIVERS {
-        let raw = Raw::join(&mut world, server);
-        world.net.incoming(raw.end).capacity = 10;
-    }
+    join_deaf(&mut world, server, RECEIVERS);
     for _ in 0..8 {
         let bytes = sender.seal(&world, &[1; MAX_PAYLOAD]);
         // In the end it is not read any more.
@@ -248,17 +266,7 @@ fn classic_receivers_share_their_text() {
 /// the second, of several chunks, waits for all of them.
 #[test]
 fn a_line_that_waits_is_copied_once() {
-    let mut world = World::calm();
-    let server = world.host(native(1, Leaves::WhenStopped), Chat::new(true));
-    let lines = InputKind {
-        cut: Cut::Lines,
-        terminal: true,
-    };
-    world.local(server, Some(lines), Plain::open(b""));
-    for _ in 0..6 {
-        let raw = Raw::join(&mut world, server);
-        world.net.incoming(raw.end).capacity = 10;
-    }
+    let (mut world, server) = chat_with_deaf(6, true);
     let mut copied = Vec::new();
     for len in [60_000, 50_000] {
         let line = [vec![b'a'; len - 1], vec![b'\n']].concat();
@@ -277,17 +285,7 @@ fn a_line_that_waits_is_copied_once() {
 /// empty ones for a chat's many deaf peers.
 #[test]
 fn lines_for_many_have_a_bound() {
-    let mut world = World::calm();
-    let server = world.host(native(1, Leaves::WhenStopped), Chat::new(true));
-    let lines = InputKind {
-        cut: Cut::Lines,
-        terminal: false,
-    };
-    world.local(server, Some(lines), Plain::open(b""));
-    for _ in 0..40 {
-        let raw = Raw::join(&mut world, server);
-        world.net.incoming(raw.end).capacity = 10;
-    }
+    let (mut world, server) = chat_with_deaf(40, false);
     world.hosts[server].locals[0]
         .input
         .extend([b'\n'; LOCAL_BUDGET]);

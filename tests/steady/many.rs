@@ -17,6 +17,7 @@ use sealwire::endpoint::transport::PeerId;
 use sealwire::endpoint::{Core, Endpoint, Event, Leaves, Setup, Stats};
 use sealwire::limits::Limits;
 use sealwire::modes::echo::Echo;
+use sealwire::net::clock::Clock;
 use sealwire::net::event_loop::{EventLoop, Report};
 use sealwire::net::listen::Listener;
 use sealwire::net::rlimit::raise_descriptor_limit;
@@ -42,7 +43,7 @@ fn events<M: Mode>(mode: M) -> EventLoop<M> {
         leaves: Leaves::WhenStopped,
         rng: rand::make_rng(),
     };
-    EventLoop::new(Endpoint::new(setup, mode)).unwrap()
+    EventLoop::new(Endpoint::new(setup, mode), Clock::start()).unwrap()
 }
 
 /// Peers of which every other one talks, once all have joined.

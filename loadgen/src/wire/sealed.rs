@@ -27,9 +27,6 @@ use crate::pattern::Pattern;
 pub(crate) struct Sealed {
     events: EventLoop<Adapter>,
     address: SocketAddr,
-    clock: Clock,
-    /// What the timer is set to.
-    wakes: Option<Time>,
 }
 
 /// Passes on what the endpoint tells.
@@ -74,10 +71,8 @@ impl Sealed {
             ended_early: HashSet::new(),
         };
         Ok(Self {
-            events: EventLoop::new(Endpoint::new(setup, adapter))?,
+            events: EventLoop::new(Endpoint::new(setup, adapter), context.clock)?,
             address: context.address,
-            clock: context.clock,
-            wakes: None,
         })
     }
 }
@@ -88,27 +83,16 @@ impl Wire for Sealed {
     }
 
     fn turn(&mut self, until: Time) -> Result<(), Error> {
-        let left = until.since(self.clock.now());
-        if !left.is_zero() && self.wakes != Some(until) {
-            self.wakes = Some(until);
-            let at = self.events.now() + left;
-            let set = self.events.wake_at(at);
+        let late = until <= self.now();
+        if !late {
+            let set = self.events.wake_at(until);
             set.map_err(|error| Error::Local(format!("cannot set a timer: {error}")))?;
         }
-        let at_most = if left.is_zero() {
-            Duration::ZERO
-        } else {
-            // The alarm is before that.
-            left + Duration::from_millis(1)
-        };
-        self.events.turn(Some(at_most))?;
+        self.events.turn(late.then_some(Duration::ZERO))?;
         for report in self.events.take_reports() {
-            let now = self.clock.now();
+            let now = self.now();
             match report {
-                Report::Reached(peer, at) => {
-                    let at = self.clock.at(at);
-                    self.crew().connected(at, peer);
-                }
+                Report::Reached(peer, at) => self.crew().connected(at, peer),
                 Report::Endpoint(Event::Refused(peer, outcome)) => {
                     let why = outcome.map_err(|failure| failure.to_string());
                     let ended = || Err("the server ended the connection early".into());
@@ -125,7 +109,7 @@ impl Wire for Sealed {
     }
 
     fn now(&self) -> Time {
-        self.clock.now()
+        self.events.now()
     }
 }
 
