@@ -1,6 +1,6 @@
 //! What one message costs without sockets: from the call that sends it to the event at
-//! the other side, over a pair of connections; and echoed by an endpoint, where there
-//! are few peers or a million. The allocator counts what it is asked for, here too.
+//! the other side, over a pair of connections; and by an endpoint, where a few peers
+//! stream, or where some of a million say something. The allocator counts what it is asked for, here too.
 
 mod common;
 #[path = "common/crowd.rs"]
@@ -8,7 +8,7 @@ mod crowd;
 
 use std::env;
 use std::hint::black_box;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use common::{NOW, pair};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -17,7 +17,9 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use sealwire::conn::session::Event;
 use sealwire::crypto::kernel::Kernel;
+use sealwire::endpoint::mode::Mode;
 use sealwire::modes::echo::Echo;
+use sealwire::modes::sink::Sink;
 
 fn bench(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("engine");
@@ -39,6 +41,49 @@ fn bench(criterion: &mut Criterion) {
         });
     }
     group.finish();
+}
+
+/// How many peers stream.
+const STREAMING: usize = 8;
+/// How many messages have come of each when it is their turn.
+const CAME: usize = 256;
+
+/// Ticks in which some peers stream 64 bytes at a time: counted, or echoed.
+fn stream(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("stream");
+    group.throughput(Throughput::Elements((STREAMING * CAME) as u64));
+    group.bench_function("sink", |bencher| {
+        bencher.iter_custom(|ticks| time_streams(Sink, ticks));
+    });
+    group.bench_function("echo", |bencher| {
+        bencher.iter_custom(|ticks| time_streams(Echo, ticks));
+    });
+    group.finish();
+}
+
+/// How long so many ticks take.
+fn time_streams<M: Mode + Copy>(mode: M, ticks: u64) -> Duration {
+    let kernel = Kernel::chosen().expect("a kernel");
+    let mut took = Duration::ZERO;
+    let mut left = ticks;
+    while left > 0 {
+        // As far as what was sealed goes; then others come.
+        let count = left.min((MESSAGES / CAME) as u64);
+        let stream = Stream::new(kernel, 64, count as usize * CAME);
+        let mut crowd = Crowd::new(kernel, mode, STREAMING, stream);
+        let start = Instant::now();
+        for _ in 0..count {
+            for peer in 0..STREAMING {
+                crowd.arrive(peer, CAME * crowd.wire.stream.message);
+            }
+            crowd.tick();
+        }
+        took += start.elapsed();
+        let messages = count as usize * CAME * STREAMING;
+        assert_eq!(crowd.endpoint.core().stats().messages, messages as u64);
+        left -= count;
+    }
+    took
 }
 
 /// How many peers say something in a tick.
@@ -109,5 +154,5 @@ fn gather(count: usize) -> Crowd<Echo> {
     crowd
 }
 
-criterion_group!(benches, bench, growth);
+criterion_group!(benches, bench, stream, growth);
 criterion_main!(benches);

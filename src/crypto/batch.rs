@@ -11,7 +11,7 @@ use std::{fmt, mem};
 use subtle::ConstantTimeEq;
 use zeroize::optimization_barrier;
 
-use super::kernel::{Checking, Sealing};
+use super::kernel::{Checking, Decrypting, Sealing};
 use super::keys::{KeyId, KeyStore, OpenKeys, SealKeys};
 use crate::limits::{BLOCK, MAX_BLOCKS, TAG};
 use crate::span::{Areas, AreasMut, Span};
@@ -149,6 +149,7 @@ pub struct OpenBatch {
     tags: Vec<[u8; TAG]>,
     /// What `run` uses, kept for its memory.
     records: Vec<Checking<'static>>,
+    authentic: Vec<Decrypting<'static>>,
 }
 
 impl OpenBatch {
@@ -186,20 +187,31 @@ impl OpenBatch {
     pub fn run(&mut self, keys: &KeyStore<OpenKeys>, areas: &mut impl AreasMut) {
         self.compute_tags(keys, areas);
         self.held.clear();
-        let kernel = keys.kernel();
-        let lens = self.jobs.iter().map(|job| job.text().len());
-        kernel.wiped(lens, || {
-            for (job, tag) in self.jobs.iter().zip(&self.tags) {
-                let body = &mut areas.area_mut(job.body.area)[job.body.range()];
+        let mut tags = self.tags.iter();
+        for jobs in self
+            .jobs
+            .chunk_by(|one, next| one.body.area == next.body.area)
+        {
+            let mut records = reused(mem::take(&mut self.authentic));
+            let (mut rest, mut at) = (areas.area_mut(jobs[0].body.area), 0);
+            for (job, tag) in jobs.iter().zip(&mut tags) {
+                let (_, behind) = rest.split_at_mut(job.body.range().start - at);
+                let (body, behind) = behind.split_at_mut(job.body.len());
+                (rest, at) = (behind, job.body.end());
                 let (text, theirs) = body.split_last_chunk_mut().expect("as pushed");
                 let held = holds(tag, theirs);
                 if held {
-                    let keys = keys.get(job.key, job.sequence);
-                    kernel.decrypt(&keys.0, job.sequence, text);
+                    records.push(Decrypting {
+                        keys: &keys.get(job.key, job.sequence).0,
+                        sequence: job.sequence,
+                        text,
+                    });
                 }
                 self.held.push(held);
             }
-        });
+            keys.kernel().decrypt(&mut records);
+            self.authentic = reused(records);
+        }
         // Of a forged record this would be the tag that its forger looks for.
         self.tags.fill([0; TAG]);
         optimization_barrier(&self.tags);

@@ -70,21 +70,11 @@ impl Kernel {
         }
     }
 
-    /// Decrypts the text of a record, in place. Its tag must have held.
-    pub(super) fn decrypt(self, keys: &OpenKeys, sequence: u64, text: &mut [u8]) {
+    /// Decrypts the text of every record, in place. Their tags must have held.
+    pub(super) fn decrypt(self, records: &mut [Decrypting<'_>]) {
         match self.0 {
-            Choice::Portable => keys.portable().decrypt(sequence, text),
-            Choice::X86(features) => x86::decrypt(features, keys.x86(), sequence, text),
-        }
-    }
-
-    /// Does `work`, which decrypts texts of `lens` bytes, and overwrites the round
-    /// keys and plaintext that this leaves on the stack.
-    pub(super) fn wiped(self, mut lens: impl Iterator<Item = usize>, work: impl FnOnce()) {
-        match self.0 {
-            Choice::Portable if lens.any(|len| len >= portable::MANY) => wiped::<6144, _>(work),
-            Choice::Portable => wiped::<{ portable::STACK }, _>(work),
-            Choice::X86(_) => wiped::<1024, _>(work),
+            Choice::Portable => portable::decrypt(records),
+            Choice::X86(features) => wiped::<1024, _>(|| x86::decrypt(features, records)),
         }
     }
 
@@ -158,4 +148,11 @@ pub(super) struct Checking<'a> {
     pub(super) sequence: u64,
     pub(super) text: &'a [u8],
     pub(super) tag: &'a mut [u8; TAG],
+}
+
+/// A record to decrypt in place, whose tag has held.
+pub(super) struct Decrypting<'a> {
+    pub(super) keys: &'a OpenKeys,
+    pub(super) sequence: u64,
+    pub(super) text: &'a mut [u8],
 }

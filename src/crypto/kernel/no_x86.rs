@@ -1,6 +1,6 @@
 //! In place of `x86` on other processors: nothing of it can exist.
 
-use super::{Checking, Material, Sealing};
+use super::{Checking, Decrypting, Material, Sealing};
 
 /// None are there.
 #[derive(Clone, Copy)]
@@ -37,6 +37,6 @@ pub(super) fn tags(features: Features, _: &mut [Checking<'_>]) {
     match features {}
 }
 
-pub(super) fn decrypt(features: Features, _: &Keys, _: u64, _: &mut [u8]) {
+pub(super) fn decrypt(features: Features, _: &mut [Decrypting<'_>]) {
     match features {}
 }

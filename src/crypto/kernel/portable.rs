@@ -10,15 +10,16 @@ use cbc::cipher::array::Array;
 use cbc::cipher::{BlockModeDecrypt, BlockModeEncrypt, InnerIvInit};
 
 use super::mac::MacKey;
-use super::{Checking, Material, Sealing};
+use super::{Checking, Decrypting, Material, Sealing};
+use crate::crypto::wipe::wiped;
 use crate::limits::{BLOCK, TAG};
 
 /// So many bytes are decrypted at once where there is VAES, and round keys and
 /// plaintext left deep in the stack.
-pub(super) const MANY: usize = 64 * BLOCK;
+const MANY: usize = 64 * BLOCK;
 /// As deep as anything else goes: where there is no AES unit, expanded round keys are
 /// there twice.
-pub(super) const STACK: usize = 2560;
+const STACK: usize = 2560;
 
 /// What one direction seals with for an epoch.
 pub(in crate::crypto) struct SealKeys {
@@ -78,11 +79,7 @@ impl OpenKeys {
     }
 
     /// Decrypts `text` in place.
-    ///
-    /// Never inlined: the other kernels' frames would be below this one, which is
-    /// large, and out of reach of [`Kernel::wiped`](super::Kernel::wiped).
-    #[inline(never)]
-    pub(super) fn decrypt(&self, sequence: u64, text: &mut [u8]) {
+    fn decrypt(&self, sequence: u64, text: &mut [u8]) {
         let iv = record_iv(&self.iv, sequence);
         let mut chain = cbc::Decryptor::<&Aes256Dec>::inner_iv_init(&self.cipher, &iv);
         chain.decrypt_blocks(Array::slice_as_chunks_mut(text).0);
@@ -102,6 +99,22 @@ pub(super) fn tags(records: &mut [Checking<'_>]) {
     for record in records {
         let mac = &record.keys.portable().mac;
         *record.tag = mac.tag(record.text, record.sequence);
+    }
+}
+
+/// Decrypts all of them, and overwrites the round keys and plaintext that this leaves
+/// on the stack.
+pub(super) fn decrypt(records: &mut [Decrypting<'_>]) {
+    let many = records.iter().any(|record| record.text.len() >= MANY);
+    let decrypt = || {
+        for record in records {
+            let keys = record.keys.portable();
+            keys.decrypt(record.sequence, record.text);
+        }
+    };
+    match many {
+        true => wiped::<6144, _>(decrypt),
+        false => wiped::<STACK, _>(decrypt),
     }
 }
 

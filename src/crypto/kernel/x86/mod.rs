@@ -33,9 +33,10 @@ use std::{ptr, slice};
 use self::aes::{IVS, Schedule, ivs};
 use self::aesni::AesNiEngine;
 use self::avx512::Avx512Engine;
+use self::decrypt::Chain;
 use self::lanes::{Cipher, Record, Text, work};
 use super::mac::MacKey;
-use super::{Checking, Material, Sealing};
+use super::{Checking, Decrypting, Material, Sealing};
 use crate::crypto::cpu::{AesNi, Avx512};
 use crate::limits::TAG;
 
@@ -203,12 +204,30 @@ pub(super) fn tags(features: Features, records: &mut [Checking<'_>]) {
     }
 }
 
-/// Decrypts `text`, whole blocks, in place.
-pub(super) fn decrypt(features: Features, keys: &Keys, sequence: u64, text: &mut [u8]) {
-    let [iv] = ivs(features.aesni(), |_| (&keys.iv, sequence));
+/// Decrypts all of them.
+pub(super) fn decrypt(features: Features, records: &mut [Decrypting<'_>]) {
+    for records in records.chunks_mut(IVS) {
+        match records {
+            [record] => decrypt_some::<1>(features, slice::from_mut(record)),
+            records => decrypt_some::<IVS>(features, records),
+        }
+    }
+}
+
+/// Decrypts up to `COUNT` records.
+fn decrypt_some<const COUNT: usize>(features: Features, records: &mut [Decrypting<'_>]) {
+    let ivs = ivs::<COUNT>(features.aesni(), |i| {
+        let record = records.get(i).unwrap_or(&records[0]);
+        (&record.keys.x86().iv, record.sequence)
+    });
+    let chains = records.iter_mut().zip(ivs).map(|(record, iv)| Chain {
+        cipher: &record.keys.x86().cipher,
+        iv,
+        text: &mut *record.text,
+    });
     match features {
-        Features::AesNi(token) => decrypt::aesni(token, &keys.cipher, iv, text),
-        Features::Avx512(token) => decrypt::avx512(token, &keys.cipher, iv, text),
+        Features::AesNi(token) => decrypt::aesni(token, chains),
+        Features::Avx512(token) => decrypt::avx512(token, chains),
     }
 }
 
