@@ -2,6 +2,7 @@
 //! comes and goes; what is done with it is in [`super::stitch128`].
 
 use std::arch::x86_64::*;
+use std::ops::Range;
 
 use super::aes::{self, Schedule};
 use super::front::{Engine, Front, STEP_BLOCKS};
@@ -24,11 +25,33 @@ impl<const LANES: usize> Engine<LANES> for AesNiEngine {
     }
 
     unsafe fn seal(&mut self, front: &mut Front<'_, LANES>, active: usize, steps: usize) {
-        for first in (0..active).step_by(STREAMS) {
+        // SAFETY: the caller's promise.
+        unsafe { self.seal_lanes(front, 0..active, steps) };
+    }
+
+    unsafe fn hash(&mut self, front: &mut Front<'_, LANES>, active: usize, steps: usize) {
+        // SAFETY: the caller's promise.
+        unsafe { self.hash_lanes(front, 0..active, steps) };
+    }
+}
+
+impl AesNiEngine {
+    /// Encrypts and hashes in some lanes, behind which none is active.
+    ///
+    /// # Safety
+    ///
+    /// As of [`Engine::seal`].
+    pub(super) unsafe fn seal_lanes<const LANES: usize>(
+        &self,
+        front: &mut Front<'_, LANES>,
+        lanes: Range<usize>,
+        steps: usize,
+    ) {
+        for first in lanes.clone().step_by(STREAMS) {
             // SAFETY: the token proves the features; the rest is the caller's
             // promise.
             unsafe {
-                match active - first {
+                match lanes.end - first {
                     1 => seal_one(front, first, steps),
                     _ => seal_four(front, first, steps),
                 }
@@ -36,11 +59,21 @@ impl<const LANES: usize> Engine<LANES> for AesNiEngine {
         }
     }
 
-    unsafe fn hash(&mut self, front: &mut Front<'_, LANES>, active: usize, steps: usize) {
-        for first in (0..active).step_by(STREAMS) {
+    /// Hashes only, likewise.
+    ///
+    /// # Safety
+    ///
+    /// As of [`Engine::hash`].
+    pub(super) unsafe fn hash_lanes<const LANES: usize>(
+        &self,
+        front: &mut Front<'_, LANES>,
+        lanes: Range<usize>,
+        steps: usize,
+    ) {
+        for first in lanes.clone().step_by(STREAMS) {
             // SAFETY: as above.
             unsafe {
-                match active - first {
+                match lanes.end - first {
                     1 => hash_one(front, first, steps),
                     _ => hash_four(front, first, steps),
                 }

@@ -32,7 +32,7 @@ use std::{ptr, slice};
 
 use self::aes::{IVS, Schedule, ivs};
 use self::aesni::AesNiEngine;
-use self::avx512::Avx512Engine;
+use self::avx512::{Avx512Engine, Few};
 use self::decrypt::Chain;
 use self::lanes::{Cipher, Record, Text, work};
 use super::mac::MacKey;
@@ -77,29 +77,36 @@ impl Keys {
 #[derive(Clone, Copy)]
 pub(super) enum Features {
     AesNi(AesNi),
-    Avx512(Avx512),
+    Avx512(Avx512, Few),
 }
 
 impl Features {
     /// All that this processor has, the slowest first.
     pub(super) fn detect() -> impl Iterator<Item = Self> {
         let aesni = AesNi::detect().map(Self::AesNi);
-        let avx512 = Avx512::detect().map(Self::Avx512);
+        let avx512 = Avx512::detect().map(|token| Self::Avx512(token, Few::detect()));
         aesni.into_iter().chain(avx512)
+    }
+
+    /// AVX-512, with each way to share records out between engines.
+    #[cfg(test)]
+    pub(super) fn shares() -> impl Iterator<Item = Self> {
+        let of = |token| [Few::WHOLE, Few::HALVES].map(|few| Self::Avx512(token, few));
+        Avx512::detect().into_iter().flat_map(of)
     }
 
     /// What the kernel that uses them is called.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::AesNi(_) => "aesni",
-            Self::Avx512(_) => "avx512",
+            Self::Avx512(..) => "avx512",
         }
     }
 
     fn aesni(self) -> AesNi {
         match self {
             Self::AesNi(token) => token,
-            Self::Avx512(token) => token.aesni(),
+            Self::Avx512(token, _) => token.aesni(),
         }
     }
 }
@@ -227,7 +234,7 @@ fn decrypt_some<const COUNT: usize>(features: Features, records: &mut [Decryptin
     });
     match features {
         Features::AesNi(token) => decrypt::aesni(token, chains),
-        Features::Avx512(token) => decrypt::avx512(token, chains),
+        Features::Avx512(token, _) => decrypt::avx512(token, chains),
     }
 }
 
@@ -239,8 +246,8 @@ fn run<'a>(
 ) {
     let aesni = &mut AesNiEngine(features.aesni());
     match features {
-        Features::Avx512(token) if count > avx512::FEW => {
-            work::<_, _, 4096>(&mut Avx512Engine::new(token), seals, records);
+        Features::Avx512(token, few) if count > few.alone => {
+            work::<_, _, 4096>(&mut Avx512Engine::new(token, few), seals, records);
         }
         _ => work::<_, { aesni::LANES }, 4096>(aesni, seals, records),
     }
