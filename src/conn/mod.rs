@@ -56,8 +56,8 @@ pub enum StreamEnd {
 /// Where a connection stands.
 #[derive(Debug)]
 enum State {
-    /// The other's hello is waited for.
-    Handshake(Waiting),
+    /// The other's hello is waited for. Boxed, as what follows has no use for the room.
+    Handshake(Box<Waiting>),
     /// Server: the hello was right; the first record is what proves the client.
     Unproved,
     /// Records go both ways.
@@ -102,7 +102,8 @@ pub struct FirstSecrets<'a> {
 pub struct Connection {
     state: State,
     handles: Option<Handles>,
-    outcome: Option<Outcome>,
+    /// Boxed, because there is none for as long as the connection lasts.
+    outcome: Option<Box<Outcome>>,
     /// Found while gathering; it counts when everything ahead of it is settled.
     behind: Option<PeerFault>,
     /// Sequence of the next record to be found, and to be settled.
@@ -144,7 +145,7 @@ impl Connection {
     }
 
     fn new(waiting: Waiting, hello: Option<Box<[u8]>>, now: Time) -> Self {
-        Self::in_state(State::Handshake(waiting), hello, now)
+        Self::in_state(State::Handshake(Box::new(waiting)), hello, now)
     }
 
     fn in_state(state: State, hello: Option<Box<[u8]>>, now: Time) -> Self {
@@ -176,7 +177,7 @@ impl Connection {
 
     /// How the connection ended, once that is known: complete, or why not.
     pub fn outcome(&self) -> Option<&Outcome> {
-        self.outcome.as_ref()
+        self.outcome.as_deref()
     }
 
     // ---- sending ---------------------------------------------------------
@@ -200,7 +201,7 @@ impl Connection {
     /// The payload of an ABORT that is to be sealed: what `seal` is to be given
     /// next, and nothing else.
     pub fn abort_payload(&self) -> Option<Vec<u8>> {
-        match &self.outcome {
+        match self.outcome() {
             Some(Err(Failure::Gave(abort))) if self.sending.abort == Said::Owed => {
                 Some(abort.payload())
             }
@@ -283,7 +284,7 @@ impl Connection {
             return;
         }
         let proved = self.is_open();
-        self.outcome = Some(Err(Failure::Gave(abort)));
+        self.outcome = Some(Box::new(Err(Failure::Gave(abort))));
         if proved && !self.deaf {
             self.sending.abort = Said::Owed;
             self.state = State::Closing;
@@ -340,7 +341,7 @@ impl Connection {
     fn complete(&mut self, now: Time) {
         let sent = [self.sending.fin, self.sending.done];
         if self.is_open() && self.order.fin && self.order.done && sent == [Said::Sent; 2] {
-            self.outcome = Some(Ok(()));
+            self.outcome = Some(Box::new(Ok(())));
             self.state = State::Closing;
             self.timers.close(now);
         }
@@ -348,7 +349,7 @@ impl Connection {
 
     /// Over; the first outcome stays.
     fn end(&mut self, outcome: Outcome) {
-        self.outcome.get_or_insert(outcome);
+        self.outcome.get_or_insert_with(|| Box::new(outcome));
         self.state = State::Over;
     }
 

@@ -9,7 +9,7 @@ use std::ops::Range;
 use rand::Rng;
 
 use super::mode::Mode;
-use super::peer::{Protocol, Unsent};
+use super::peer::Protocol;
 use super::queue::Item;
 use super::transport::{LocalId, PeerId, Transport};
 use super::{Core, Endpoint};
@@ -137,18 +137,17 @@ impl Core {
     /// Writes what an earlier round left. Says whether nothing is left now.
     pub(super) fn send_rest(&mut self, id: PeerId, io: &mut impl Transport) -> bool {
         let slot = &self.peers[id];
-        let Some(mut unsent) = slot.unsent else {
+        let Some(unsent) = slot.unsent else {
             return true;
         };
-        let bytes = &self.memory.pool.bytes(unsent.buffer)[unsent.from..unsent.to];
-        let given = bytes.len();
-        let count = self.wrote(id, io.write(id, bytes), given);
-        unsent.from += count.unwrap_or(unsent.to - unsent.from);
-        let done = unsent.from == unsent.to;
+        let result = io.write(id, self.memory.bytes(unsent));
+        let count = self.wrote(id, result, unsent.len());
+        let left = unsent.slice(count.unwrap_or(unsent.len())..unsent.len());
+        let done = left.is_empty();
         if done {
-            self.memory.pool.release(unsent.buffer);
+            self.memory.release(unsent);
         }
-        self.peers[id].unsent = (!done).then_some(unsent);
+        self.peers[id].unsent = (!done).then_some(left);
         if done && count.is_some() {
             self.taken(id);
         }
@@ -169,14 +168,10 @@ impl Core {
             }
             return;
         }
-        let buffer = self.memory.pool.keep(&self.output[rest.clone()]);
+        let unsent = self.memory.store(&self.output[rest]);
         let slot = &mut self.peers[id];
         slot.progress = self.now;
-        slot.unsent = Some(Unsent {
-            buffer,
-            from: 0,
-            to: rest.len(),
-        });
+        slot.unsent = Some(unsent);
     }
 
     /// Looks at the result of a write of so many bytes: how many were taken, or

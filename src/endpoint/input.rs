@@ -14,7 +14,7 @@ use crate::conn::StreamEnd;
 use crate::limits::{
     FAN_OUT, LINES_BUDGET, LOCAL_BUDGET, MAX_LINE, MAX_RECORD, STREAM_MESSAGE, share,
 };
-use crate::span::{AreasMut, Span};
+use crate::span::{Areas, AreasMut, Span};
 use crate::wire::buffer::Memory;
 
 /// What one read of one peer left to be settled.
@@ -97,29 +97,30 @@ impl<M: Mode> Endpoint<M> {
         let now = core.now;
         let slot = &mut core.peers[id];
         slot.protocol.heard(now);
-        if let Some(mut partial) = slot.partial.take() {
-            core.partial -= core.memory.pool.bytes(partial.buffer).len();
-            let Some(whole) = partial.whole else {
+        match slot.partial.take() {
+            None => {}
+            Some(partial @ Partial::Start(kept)) => {
                 // Back in front of what was read behind it.
-                let len = partial.filled;
-                let kept = core.memory.pool.bytes(partial.buffer);
-                core.memory.scratch[start..start + len].copy_from_slice(&kept[..len]);
-                core.memory.pool.release(partial.buffer);
-                return self.find(id, start..start + len + bytes);
-            };
-            let rest = bytes.min(whole - partial.filled);
-            partial.filled += rest;
-            bytes -= rest;
-            if partial.filled < whole {
-                core.partial += core.memory.pool.bytes(partial.buffer).len();
-                slot.partial = Some(partial);
-                return;
+                let (before, scratch) = core.memory.beside_scratch(kept);
+                scratch[start..start + kept.len()].copy_from_slice(before);
+                core.forget_partial(partial);
+                core.memory.release(kept);
+                bytes += kept.len();
             }
-            let span = Span::new(Memory::area_of(partial.buffer), 0..whole);
-            core.in_use.push(partial.buffer);
-            if let Protocol::Native(conn) = &mut slot.protocol {
-                let all = core.memory.bytes(span);
-                conn.gather(now, &mut core.keys, all, span, &mut core.opens);
+            Some(Partial::Unit { unit, filled }) => {
+                let rest = bytes.min(unit.len() - filled as usize);
+                bytes -= rest;
+                let filled = filled + rest as u32;
+                if filled < unit.len {
+                    slot.partial = Some(Partial::Unit { unit, filled });
+                    return;
+                }
+                core.forget_partial(Partial::Unit { unit, filled });
+                core.in_use.push(unit);
+                if let Protocol::Native(conn) = &mut core.peers[id].protocol {
+                    let all = core.memory.bytes(unit);
+                    conn.gather(now, &mut core.keys, all, unit, &mut core.opens);
+                }
             }
         }
         self.find(id, start..start + bytes);
@@ -284,23 +285,15 @@ fn fill(
 ) -> io::Result<Read> {
     match slot.partial {
         None => io.read(id, &mut [IoSliceMut::new(&mut memory.scratch[room])]),
-        Some(Partial {
-            filled,
-            whole: None,
-            ..
-        }) => {
-            let room = room.start + filled..room.end;
+        Some(Partial::Start(kept)) => {
+            let room = room.start + kept.len()..room.end;
             io.read(id, &mut [IoSliceMut::new(&mut memory.scratch[room])])
         }
-        Some(Partial {
-            buffer,
-            filled,
-            whole: Some(whole),
-        }) => {
-            let rest = &mut memory.pool.bytes_mut(buffer)[filled..whole];
+        Some(Partial::Unit { unit, filled }) => {
+            let (unit, scratch) = memory.beside_scratch(unit);
             let mut slices = [
-                IoSliceMut::new(rest),
-                IoSliceMut::new(&mut memory.scratch[room]),
+                IoSliceMut::new(&mut unit[filled as usize..]),
+                IoSliceMut::new(&mut scratch[room]),
             ];
             io.read(id, &mut slices)
         }
@@ -328,16 +321,25 @@ impl Core {
             Protocol::Native(conn) => conn.unit(bytes),
             _ => None,
         };
-        let buffer = self.memory.pool.take(whole.unwrap_or(range.len()));
+        let filled = range.len();
+        let buffer = self.memory.pool.take(whole.unwrap_or(filled));
         self.memory
             .pool
-            .copy_in(buffer, 0, &self.memory.scratch[range.clone()]);
+            .copy_in(buffer, 0, &self.memory.scratch[range]);
         self.partial += self.memory.pool.bytes(buffer).len();
-        slot.partial = Some(Partial {
-            buffer,
-            filled: range.len(),
-            whole,
+        let area = Memory::area_of(buffer);
+        slot.partial = Some(match whole {
+            Some(whole) => Partial::Unit {
+                unit: Span::new(area, 0..whole),
+                filled: filled as u32,
+            },
+            None => Partial::Start(Span::new(area, 0..filled)),
         });
+    }
+
+    /// A partial unit is none any more: it no longer counts.
+    pub(super) fn forget_partial(&mut self, partial: Partial) {
+        self.partial -= self.memory.area(partial.span().area).len();
     }
 
     /// Whether `local` has something that may be read now: somebody is there who

@@ -41,7 +41,7 @@ use crate::crypto::keys::{Identity, Keys};
 use crate::limits::{INPUT_SCRATCH, LOCAL_BUDGET, Limits, OUTPUT_SCRATCH};
 use crate::span::Span;
 use crate::time::Time;
-use crate::wire::buffer::{BufferId, Memory};
+use crate::wire::buffer::Memory;
 
 use ends::Ends;
 use local::{Input, Local, Output};
@@ -139,7 +139,7 @@ pub struct Core {
     /// How much of the scratch this tick has used.
     used: usize,
     /// Buffers that this tick's records lie in.
-    in_use: Vec<BufferId>,
+    in_use: Vec<Span>,
     /// Bytes of the buffers that unfinished messages and partial records are in.
     assembling: usize,
     partial: usize,

@@ -8,8 +8,9 @@ use crate::conn::classic::ClassicConnection;
 use crate::conn::{Connection, Outcome, StreamEnd};
 use crate::error::{Deadline, Failure};
 use crate::limits::{CLASSIC_SILENCE, HANDSHAKE_DEADLINE};
+use crate::span::Span;
 use crate::time::Time;
-use crate::wire::buffer::{Assembly, BufferId};
+use crate::wire::buffer::Assembly;
 
 /// What a peer speaks.
 #[derive(Debug)]
@@ -42,22 +43,24 @@ pub(super) enum Standing {
     Proved,
 }
 
-/// Bytes of a unit that is not whole yet.
+/// Bytes of a unit that is not whole yet, in a buffer of their own.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Partial {
-    pub(super) buffer: BufferId,
-    pub(super) filled: usize,
-    /// How many it has in all, if the rest is to be read in behind them; else
-    /// they go back in front of what is read next.
-    pub(super) whole: Option<usize>,
+pub(super) enum Partial {
+    /// So many have been filled of where the unit is; the rest is read in behind them.
+    Unit { unit: Span, filled: u32 },
+    /// How long the unit is, is not known yet: they go back in front of what is read
+    /// next.
+    Start(Span),
 }
 
-/// Sealed bytes that the socket would not take.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Unsent {
-    pub(super) buffer: BufferId,
-    pub(super) from: usize,
-    pub(super) to: usize,
+impl Partial {
+    /// Where all of it is or will be.
+    pub(super) fn span(self) -> Span {
+        match self {
+            Self::Unit { unit, .. } => unit,
+            Self::Start(start) => start,
+        }
+    }
 }
 
 /// One peer.
@@ -70,7 +73,8 @@ pub(super) struct Peer {
     pub(super) joined: bool,
     pub(super) queue: Queue,
     pub(super) partial: Option<Partial>,
-    pub(super) unsent: Option<Unsent>,
+    /// Sealed bytes that the socket would not take.
+    pub(super) unsent: Option<Span>,
     /// Its socket takes nothing until it is said to be writable.
     pub(super) blocked: bool,
     pub(super) assembly: Assembly,

@@ -35,8 +35,8 @@ impl<M: Mode> Endpoint<M> {
         self.core.expire(io);
         self.core.nodes.keep_scratch(&mut self.core.memory);
         self.core.used = 0;
-        for buffer in self.core.in_use.drain(..) {
-            self.core.memory.pool.release(buffer);
+        for unit in self.core.in_use.drain(..) {
+            self.core.memory.release(unit);
         }
         self.look(io);
         self.core.look_at_pressure();
@@ -265,11 +265,11 @@ impl Core {
     /// Gives back what a peer that has gone still held.
     fn release_buffers(&mut self, slot: &mut Peer) {
         if let Some(partial) = slot.partial.take() {
-            self.partial -= self.memory.pool.bytes(partial.buffer).len();
-            self.memory.pool.release(partial.buffer);
+            self.forget_partial(partial);
+            self.memory.release(partial.span());
         }
         if let Some(unsent) = slot.unsent.take() {
-            self.memory.pool.release(unsent.buffer);
+            self.memory.release(unsent);
         }
     }
 }

@@ -174,6 +174,13 @@ impl Memory {
         }
     }
 
+    /// The bytes that `span` names, which is not of the scratch; and the scratch.
+    pub fn beside_scratch(&mut self, span: Span) -> (&mut [u8], &mut [u8]) {
+        let id = Self::buffer(span.area).expect("it is in a buffer");
+        let bytes = &mut self.pool.bytes_mut(id)[span.range()];
+        (bytes, &mut self.scratch)
+    }
+
     /// A span with a copy of `bytes` and a holder.
     pub fn store(&mut self, bytes: &[u8]) -> Span {
         Span::new(Self::area_of(self.pool.keep(bytes)), 0..bytes.len())
