@@ -71,19 +71,27 @@ pub struct KeyId {
     generation: u32,
 }
 
-/// One direction of one connection.
-///
-/// Invariant: `secret` is the one of the epoch behind the last that is
-/// expanded; those before it are erased.
+/// One direction of one connection: what is asked for every record is beside the keys,
+/// not with them, so that a batch can name the keys of all before any are fetched.
 struct Entry<K> {
     generation: u32,
     epoch: u64,
+    /// Boxed, so that they stay where they are until they are erased there: what
+    /// is moved leaves a copy behind.
+    keys: Box<EpochKeys<K>>,
+}
+
+/// The keys of the current epoch, and while a batch needs them, of the next.
+///
+/// Invariant: `secret` is the one of the epoch behind the last that is
+/// expanded; those before it are erased.
+struct EpochKeys<K> {
     current: K,
     next: Option<Box<K>>,
     secret: Key,
 }
 
-impl<K: RecordKeys> Entry<K> {
+impl<K: RecordKeys> EpochKeys<K> {
     fn expand_next(&mut self, kernel: Kernel) {
         let (keys, secret) = step(kernel, &self.secret);
         self.next = Some(Box::new(keys));
@@ -91,7 +99,6 @@ impl<K: RecordKeys> Entry<K> {
     }
 
     fn take_next(&mut self) {
-        self.epoch += 1;
         let mut next = self.next.take().expect("prepared");
         std::mem::swap(&mut self.current, &mut *next);
     }
@@ -106,9 +113,7 @@ static GENERATIONS: AtomicU32 = AtomicU32::new(0);
 
 /// The keys of many connections, for one of the two directions.
 pub struct KeyStore<K> {
-    /// Boxed, so that they stay where they are until they are erased there: what
-    /// is moved leaves a copy behind.
-    entries: Slab<Box<Entry<K>>>,
+    entries: Slab<Entry<K>>,
     kernel: Kernel,
 }
 
@@ -127,13 +132,16 @@ impl<K: RecordKeys> KeyStore<K> {
         let generation = GENERATIONS.fetch_add(1, Ordering::Relaxed);
         let slot = wiped::<STACK, _>(|| {
             let (current, secret) = step(self.kernel, &Zeroizing::new(*secret));
-            self.entries.insert(Box::new(Entry {
-                generation,
-                epoch,
+            let keys = Box::new(EpochKeys {
                 current,
                 next: None,
                 secret,
-            }))
+            });
+            self.entries.insert(Entry {
+                generation,
+                epoch,
+                keys,
+            })
         });
         let id = KeyId {
             slot: slot as u32,
@@ -149,9 +157,9 @@ impl<K: RecordKeys> KeyStore<K> {
             return;
         }
         let kernel = self.kernel;
-        let entry = self.entry(handle);
-        if entry.next.is_none() {
-            wiped::<STACK, _>(|| entry.expand_next(kernel));
+        let keys = &mut self.entry(handle).keys;
+        if keys.next.is_none() {
+            wiped::<STACK, _>(|| keys.expand_next(kernel));
         }
     }
 
@@ -163,7 +171,8 @@ impl<K: RecordKeys> KeyStore<K> {
         }
         self.prepare(handle, sequence);
         let entry = self.entry(handle);
-        wiped::<STACK, _>(|| entry.take_next());
+        wiped::<STACK, _>(|| entry.keys.take_next());
+        entry.epoch += 1;
         handle.epoch = entry.epoch;
         assert_eq!(handle.epoch, epoch_of(sequence), "an epoch was skipped");
     }
@@ -194,10 +203,10 @@ impl<K: RecordKeys> KeyStore<K> {
         let entry = &self.entries[id.slot as usize];
         assert_eq!(entry.generation, id.generation, "a batch outlived its keys");
         if epoch_of(sequence) == entry.epoch {
-            return &entry.current;
+            return &entry.keys.current;
         }
         assert_eq!(epoch_of(sequence), entry.epoch + 1);
-        entry.next.as_ref().expect("prepared when gathered")
+        entry.keys.next.as_ref().expect("prepared when gathered")
     }
 
     fn entry(&mut self, handle: &Handle) -> &mut Entry<K> {
