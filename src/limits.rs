@@ -87,12 +87,16 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub const INPUT_SCRATCH: usize = 32 * MAX_RECORD;
 /// Room that one round of sealing writes into: as much, for the same reason.
 pub const OUTPUT_SCRATCH: usize = 32 * MAX_RECORD;
+/// Bytes that one tick seals, unless more peers than it has [`LEAST_SHARE`]s for want
+/// something: [`MOST_SHARE`] for each of eight. What leaves in one piece comes in one
+/// piece, or in few, and fills lanes there, too.
+pub const OUTPUT_TICK: usize = 8 * MOST_SHARE;
 /// Bytes of either that one peer may take at least, unless less is left, however many
 /// there are: four full records, so that few calls are needed, and nobody waits long
 /// for its turn. Of classic frames, what is sent in one tick.
 pub const LEAST_SHARE: usize = 4 * MAX_RECORD;
 /// Bytes of either that one peer may take at most, however few there are: 16 full
-/// records are a whole set of lanes, which works alone in half the time. Also what may
+/// records are a whole set of lanes, which works alone. Also what may
 /// be kept of what its socket did not take.
 pub const MOST_SHARE: usize = 16 * MAX_RECORD;
 

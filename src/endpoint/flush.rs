@@ -14,7 +14,7 @@ use super::queue::Item;
 use super::transport::{LocalId, PeerId, Transport};
 use super::{Core, Endpoint};
 use crate::conn::{Next, Outgoing};
-use crate::limits::{BLOCK, GATHER, LEAST_SHARE, MAX_RECORD, OUTPUT_SCRATCH, share};
+use crate::limits::{BLOCK, GATHER, LEAST_SHARE, MAX_RECORD, OUTPUT_SCRATCH, OUTPUT_TICK, share};
 use crate::span::Span;
 use crate::wire::record;
 
@@ -26,11 +26,14 @@ pub(super) struct Round {
     /// Payloads that have left their queues; released when they are sealed.
     spent: Vec<Span>,
     at: usize,
+    /// How much may be sealed in all rounds of this tick that are still to come.
+    left: usize,
 }
 
 impl<M: Mode> Endpoint<M> {
     /// Seals and writes for everyone who has something to be sent, once each.
     pub(super) fn flush(&mut self, io: &mut impl Transport) {
+        self.round.left = OUTPUT_TICK;
         for waiting in (1..=self.core.dirty.len()).rev() {
             let Some(id) = self.core.dirty.pop_front() else {
                 break;
@@ -66,7 +69,8 @@ impl<M: Mode> Endpoint<M> {
         if OUTPUT_SCRATCH - self.round.at < LEAST_SHARE {
             self.finish_round(io);
         }
-        let mut room = share(OUTPUT_SCRATCH - self.round.at, waiting);
+        let share = share(self.round.left, waiting).max(LEAST_SHARE);
+        let mut room = share.min(OUTPUT_SCRATCH - self.round.at);
         if self.core.is_short() {
             // Sealed, it may be one of many copies of what waits once.
             room = room.min(MAX_RECORD);
@@ -127,6 +131,7 @@ impl Core {
             }
         });
         round.at = out.at;
+        round.left = round.left.saturating_sub(round.at - start);
         if round.at > start {
             round.parts.push((id, start..round.at));
         }
