@@ -1,6 +1,7 @@
 //! What one message costs without sockets: from the call that sends it to the event at
 //! the other side, over a pair of connections; and by an endpoint, where a few peers
-//! stream, or where some of a million say something. The allocator counts what it is asked for, here too.
+//! stream, or where some of a million say something. The allocator counts what it is
+//! asked for, here too.
 
 mod common;
 #[path = "common/crowd.rs"]
@@ -21,7 +22,7 @@ use sealwire::endpoint::mode::Mode;
 use sealwire::modes::echo::Echo;
 use sealwire::modes::sink::Sink;
 
-fn bench(criterion: &mut Criterion) {
+fn messages(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("engine");
     for size in [64, 1024, 16_384, 1 << 20] {
         let (mut client, mut server) = pair();
@@ -43,6 +44,8 @@ fn bench(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// How many messages each peer has to say at most.
+const MESSAGES: usize = 1 << 17;
 /// How many peers stream.
 const STREAMING: usize = 8;
 /// How many messages have come of each when it is their turn.
@@ -88,8 +91,6 @@ fn time_streams<M: Mode + Copy>(mode: M, ticks: u64) -> Duration {
 
 /// How many peers say something in a tick.
 const READY: usize = 64;
-/// How many messages each has to say at most.
-const MESSAGES: usize = 1 << 17;
 
 /// A tick in which some of many peers, who are anywhere in memory, have 64 bytes echoed.
 fn growth(criterion: &mut Criterion) {
@@ -154,5 +155,5 @@ fn gather(count: usize) -> Crowd<Echo> {
     crowd
 }
 
-criterion_group!(benches, bench, stream, growth);
+criterion_group!(benches, messages, stream, growth);
 criterion_main!(benches);

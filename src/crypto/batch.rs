@@ -6,6 +6,7 @@
 //! can be filled while the memory it refers to is still being filled. Which
 //! bytes are a record, and what its plaintext means, is not known here.
 
+use std::ops::Range;
 use std::{fmt, mem};
 
 use subtle::ConstantTimeEq;
@@ -84,12 +85,9 @@ impl SealBatch {
     /// records does not matter; each comes out as if sealed alone.
     pub fn run(&mut self, keys: &KeyStore<SealKeys>, sources: &impl Areas, output: &mut [u8]) {
         let mut records = reused(mem::take(&mut self.records));
-        let (mut rest, mut at) = (output, 0);
+        let mut output = Pieces::of(output);
         for job in self.jobs.drain(..) {
-            let (_, behind) = rest.split_at_mut(job.body - at);
-            at = job.body_end();
-            let (body, behind) = behind.split_at_mut(at - job.body);
-            rest = behind;
+            let body = output.cut(job.body..job.body_end());
             records.push(Sealing {
                 keys: &keys.get(job.key, job.sequence).0,
                 sequence: job.sequence,
@@ -106,6 +104,26 @@ impl SealBatch {
 impl fmt::Debug for SealBatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SealBatch({} records)", self.jobs.len())
+    }
+}
+
+/// Cuts pieces out of some bytes, front to back.
+struct Pieces<'a> {
+    rest: &'a mut [u8],
+    at: usize,
+}
+
+impl<'a> Pieces<'a> {
+    fn of(bytes: &'a mut [u8]) -> Self {
+        Self { rest: bytes, at: 0 }
+    }
+
+    /// The bytes in `range`, which is behind all that were cut before.
+    fn cut(&mut self, range: Range<usize>) -> &'a mut [u8] {
+        let (_, behind) = mem::take(&mut self.rest).split_at_mut(range.start - self.at);
+        let (piece, rest) = behind.split_at_mut(range.len());
+        (self.rest, self.at) = (rest, range.end);
+        piece
     }
 }
 
@@ -139,8 +157,8 @@ impl OpenJob {
 
 /// Records to open, and after `run` which of them are authentic.
 ///
-/// Invariant: no two records share a byte; whoever gathers from a stream takes
-/// each byte once.
+/// Invariant: no two records share a byte, as whoever gathers from a stream takes each
+/// byte once; and of two neighbours in one area the later lies behind the other.
 #[derive(Default)]
 pub struct OpenBatch {
     jobs: Vec<OpenJob>,
@@ -148,8 +166,8 @@ pub struct OpenBatch {
     /// What the tags must be.
     tags: Vec<[u8; TAG]>,
     /// What `run` uses, kept for its memory.
-    records: Vec<Checking<'static>>,
-    authentic: Vec<Decrypting<'static>>,
+    checking: Vec<Checking<'static>>,
+    decrypting: Vec<Decrypting<'static>>,
 }
 
 impl OpenBatch {
@@ -188,16 +206,13 @@ impl OpenBatch {
         self.compute_tags(keys, areas);
         self.held.clear();
         let mut tags = self.tags.iter();
-        for jobs in self
-            .jobs
-            .chunk_by(|one, next| one.body.area == next.body.area)
-        {
-            let mut records = reused(mem::take(&mut self.authentic));
-            let (mut rest, mut at) = (areas.area_mut(jobs[0].body.area), 0);
+        // One area after the other: while pieces of one are out, no other can be had.
+        let of_one_area = |one: &OpenJob, next: &OpenJob| one.body.area == next.body.area;
+        for jobs in self.jobs.chunk_by(of_one_area) {
+            let mut records = reused(mem::take(&mut self.decrypting));
+            let mut area = Pieces::of(areas.area_mut(jobs[0].body.area));
             for (job, tag) in jobs.iter().zip(&mut tags) {
-                let (_, behind) = rest.split_at_mut(job.body.range().start - at);
-                let (body, behind) = behind.split_at_mut(job.body.len());
-                (rest, at) = (behind, job.body.end());
+                let body = area.cut(job.body.range());
                 let (text, theirs) = body.split_last_chunk_mut().expect("as pushed");
                 let held = holds(tag, theirs);
                 if held {
@@ -210,7 +225,7 @@ impl OpenBatch {
                 self.held.push(held);
             }
             keys.kernel().decrypt(&mut records);
-            self.authentic = reused(records);
+            self.decrypting = reused(records);
         }
         // Of a forged record this would be the tag that its forger looks for.
         self.tags.fill([0; TAG]);
@@ -220,7 +235,7 @@ impl OpenBatch {
     fn compute_tags(&mut self, keys: &KeyStore<OpenKeys>, areas: &impl Areas) {
         self.tags.clear();
         self.tags.resize(self.jobs.len(), [0; TAG]);
-        let mut records = reused(mem::take(&mut self.records));
+        let mut records = reused(mem::take(&mut self.checking));
         for (job, tag) in self.jobs.iter().zip(&mut self.tags) {
             let text = job.text();
             records.push(Checking {
@@ -231,7 +246,7 @@ impl OpenBatch {
             });
         }
         keys.kernel().tags(&mut records);
-        self.records = reused(records);
+        self.checking = reused(records);
     }
 
     /// Record `index` and whether its tag held.

@@ -78,20 +78,20 @@ struct Entry<K> {
     epoch: u64,
     /// Boxed, so that they stay where they are until they are erased there: what
     /// is moved leaves a copy behind.
-    keys: Box<EpochKeys<K>>,
+    keys: Box<Epochs<K>>,
 }
 
 /// The keys of the current epoch, and while a batch needs them, of the next.
 ///
 /// Invariant: `secret` is the one of the epoch behind the last that is
 /// expanded; those before it are erased.
-struct EpochKeys<K> {
+struct Epochs<K> {
     current: K,
     next: Option<Box<K>>,
     secret: Key,
 }
 
-impl<K: RecordKeys> EpochKeys<K> {
+impl<K: RecordKeys> Epochs<K> {
     fn expand_next(&mut self, kernel: Kernel) {
         let (keys, secret) = step(kernel, &self.secret);
         self.next = Some(Box::new(keys));
@@ -130,18 +130,18 @@ impl<K: RecordKeys> KeyStore<K> {
     /// whose secret this is.
     pub fn install(&mut self, secret: &[u8; 32], epoch: u64) -> Handle {
         let generation = GENERATIONS.fetch_add(1, Ordering::Relaxed);
-        let slot = wiped::<STACK, _>(|| {
+        let keys = wiped::<STACK, _>(|| {
             let (current, secret) = step(self.kernel, &Zeroizing::new(*secret));
-            let keys = Box::new(EpochKeys {
+            Box::new(Epochs {
                 current,
                 next: None,
                 secret,
-            });
-            self.entries.insert(Entry {
-                generation,
-                epoch,
-                keys,
             })
+        });
+        let slot = self.entries.insert(Entry {
+            generation,
+            epoch,
+            keys,
         });
         let id = KeyId {
             slot: slot as u32,

@@ -103,7 +103,7 @@ impl<M: Mode> Endpoint<M> {
                 // Back in front of what was read behind it.
                 let (before, scratch) = core.memory.beside_scratch(kept);
                 scratch[start..start + kept.len()].copy_from_slice(before);
-                core.forget_partial(partial);
+                core.uncount_partial(partial);
                 core.memory.release(kept);
                 bytes += kept.len();
             }
@@ -115,7 +115,7 @@ impl<M: Mode> Endpoint<M> {
                     slot.partial = Some(Partial::Unit { unit, filled });
                     return;
                 }
-                core.forget_partial(Partial::Unit { unit, filled });
+                core.uncount_partial(Partial::Unit { unit, filled });
                 core.in_use.push(unit);
                 if let Protocol::Native(conn) = &mut core.peers[id].protocol {
                     let all = core.memory.bytes(unit);
@@ -321,24 +321,24 @@ impl Core {
             Protocol::Native(conn) => conn.unit(bytes),
             _ => None,
         };
-        let filled = range.len();
-        let buffer = self.memory.pool.take(whole.unwrap_or(filled));
-        self.memory
-            .pool
-            .copy_in(buffer, 0, &self.memory.scratch[range]);
-        self.partial += self.memory.pool.bytes(buffer).len();
-        let area = Memory::area_of(buffer);
-        slot.partial = Some(match whole {
-            Some(whole) => Partial::Unit {
-                unit: Span::new(area, 0..whole),
-                filled: filled as u32,
-            },
-            None => Partial::Start(Span::new(area, 0..filled)),
-        });
+        let start = Span::new(Memory::SCRATCH, range);
+        let partial = match whole {
+            None => Partial::Start(self.memory.keep(start)),
+            Some(whole) => {
+                let buffer = self.memory.pool.take(whole);
+                self.memory.copy(start, buffer, 0);
+                Partial::Unit {
+                    unit: Span::new(Memory::area_of(buffer), 0..whole),
+                    filled: start.len,
+                }
+            }
+        };
+        self.partial += self.memory.area(partial.span().area).len();
+        slot.partial = Some(partial);
     }
 
-    /// A partial unit is none any more: it no longer counts.
-    pub(super) fn forget_partial(&mut self, partial: Partial) {
+    /// Takes the buffer of a partial unit out of the count.
+    pub(super) fn uncount_partial(&mut self, partial: Partial) {
         self.partial -= self.memory.area(partial.span().area).len();
     }
 

@@ -138,7 +138,7 @@ pub struct Core {
     memory: Memory,
     /// How much of the scratch this tick has used.
     used: usize,
-    /// Buffers that this tick's records lie in.
+    /// Whole units of this tick that lie in buffers, which are released when it ends.
     in_use: Vec<Span>,
     /// Bytes of the buffers that unfinished messages and partial records are in.
     assembling: usize,

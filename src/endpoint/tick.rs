@@ -265,7 +265,7 @@ impl Core {
     /// Gives back what a peer that has gone still held.
     fn release_buffers(&mut self, slot: &mut Peer) {
         if let Some(partial) = slot.partial.take() {
-            self.forget_partial(partial);
+            self.uncount_partial(partial);
             self.memory.release(partial.span());
         }
         if let Some(unsent) = slot.unsent.take() {

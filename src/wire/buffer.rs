@@ -174,7 +174,11 @@ impl Memory {
         }
     }
 
-    /// The bytes that `span` names, which is not of the scratch; and the scratch.
+    /// The bytes that `span` names, and the scratch.
+    ///
+    /// # Panics
+    ///
+    /// If it is of the scratch.
     pub fn beside_scratch(&mut self, span: Span) -> (&mut [u8], &mut [u8]) {
         let id = Self::buffer(span.area).expect("it is in a buffer");
         let bytes = &mut self.pool.bytes_mut(id)[span.range()];

@@ -14,11 +14,6 @@ impl Features {
         std::iter::empty()
     }
 
-    #[cfg(test)]
-    pub(super) fn shares() -> impl Iterator<Item = Self> {
-        std::iter::empty()
-    }
-
     pub(super) fn name(self) -> &'static str {
         match self {}
     }

@@ -11,15 +11,7 @@ use cbc::cipher::{BlockModeDecrypt, BlockModeEncrypt, InnerIvInit};
 
 use super::mac::MacKey;
 use super::{Checking, Decrypting, Material, Sealing};
-use crate::crypto::wipe::wiped;
 use crate::limits::{BLOCK, TAG};
-
-/// So many bytes are decrypted at once where there is VAES, and round keys and
-/// plaintext left deep in the stack.
-const MANY: usize = 64 * BLOCK;
-/// As deep as anything else goes: where there is no AES unit, expanded round keys are
-/// there twice.
-const STACK: usize = 2560;
 
 /// What one direction seals with for an epoch.
 pub(in crate::crypto) struct SealKeys {
@@ -102,19 +94,11 @@ pub(super) fn tags(records: &mut [Checking<'_>]) {
     }
 }
 
-/// Decrypts all of them, and overwrites the round keys and plaintext that this leaves
-/// on the stack.
+/// Decrypts all of them.
 pub(super) fn decrypt(records: &mut [Decrypting<'_>]) {
-    let many = records.iter().any(|record| record.text.len() >= MANY);
-    let decrypt = || {
-        for record in records {
-            let keys = record.keys.portable();
-            keys.decrypt(record.sequence, record.text);
-        }
-    };
-    match many {
-        true => wiped::<6144, _>(decrypt),
-        false => wiped::<STACK, _>(decrypt),
+    for record in records {
+        let keys = record.keys.portable();
+        keys.decrypt(record.sequence, record.text);
     }
 }
 

@@ -84,12 +84,15 @@ fn invert(forward: &[__m128i; ROUNDS + 1]) -> [__m128i; ROUNDS + 1] {
     keys
 }
 
-/// The IVs of some records (`PROTOCOL.md` §1.3), of which `of` tells the key and
-/// the sequence: `AES-256-ECB(key, 00×8 ‖ sequence)`.
+/// The IVs of `count` records, at most `COUNT` (`PROTOCOL.md` §1.3), of which `of` tells
+/// the key and the sequence: `AES-256-ECB(key, 00×8 ‖ sequence)`. Behind them is the
+/// first's again.
 pub(super) fn ivs<'a, const COUNT: usize>(
     _: AesNi,
+    count: usize,
     of: impl Fn(usize) -> (&'a Schedule, u64),
 ) -> [__m128i; COUNT] {
+    let of = |i| of(if i < count { i } else { 0 });
     let keys = array::from_fn(|i| of(i).0);
     // SAFETY: the token proves the features.
     unsafe { encrypt(&keys, array::from_fn(|i| sequence_block(of(i).1))) }

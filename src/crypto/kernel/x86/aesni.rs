@@ -2,7 +2,6 @@
 //! comes and goes; what is done with it is in [`super::stitch128`].
 
 use std::arch::x86_64::*;
-use std::ops::Range;
 
 use super::aes::{self, Schedule};
 use super::front::{Engine, Front, STEP_BLOCKS};
@@ -26,32 +25,34 @@ impl<const LANES: usize> Engine<LANES> for AesNiEngine {
 
     unsafe fn seal(&mut self, front: &mut Front<'_, LANES>, active: usize, steps: usize) {
         // SAFETY: the caller's promise.
-        unsafe { self.seal_lanes(front, 0..active, steps) };
+        unsafe { self.seal_from(front, 0, active, steps) };
     }
 
     unsafe fn hash(&mut self, front: &mut Front<'_, LANES>, active: usize, steps: usize) {
         // SAFETY: the caller's promise.
-        unsafe { self.hash_lanes(front, 0..active, steps) };
+        unsafe { self.hash_from(front, 0, active, steps) };
     }
 }
 
 impl AesNiEngine {
-    /// Encrypts and hashes in some lanes, behind which none is active.
+    /// Encrypts and hashes in lanes `first` to `active` - 1, as [`Engine::seal`] does
+    /// from 0 on.
     ///
     /// # Safety
     ///
-    /// As of [`Engine::seal`].
-    pub(super) unsafe fn seal_lanes<const LANES: usize>(
+    /// As there.
+    pub(super) unsafe fn seal_from<const LANES: usize>(
         &self,
         front: &mut Front<'_, LANES>,
-        lanes: Range<usize>,
+        first: usize,
+        active: usize,
         steps: usize,
     ) {
-        for first in lanes.clone().step_by(STREAMS) {
+        for first in (first..active).step_by(STREAMS) {
             // SAFETY: the token proves the features; the rest is the caller's
             // promise.
             unsafe {
-                match lanes.end - first {
+                match active - first {
                     1 => seal_one(front, first, steps),
                     _ => seal_four(front, first, steps),
                 }
@@ -64,16 +65,17 @@ impl AesNiEngine {
     /// # Safety
     ///
     /// As of [`Engine::hash`].
-    pub(super) unsafe fn hash_lanes<const LANES: usize>(
+    pub(super) unsafe fn hash_from<const LANES: usize>(
         &self,
         front: &mut Front<'_, LANES>,
-        lanes: Range<usize>,
+        first: usize,
+        active: usize,
         steps: usize,
     ) {
-        for first in lanes.clone().step_by(STREAMS) {
+        for first in (first..active).step_by(STREAMS) {
             // SAFETY: as above.
             unsafe {
-                match lanes.end - first {
+                match active - first {
                     1 => hash_one(front, first, steps),
                     _ => hash_four(front, first, steps),
                 }
@@ -101,7 +103,7 @@ unsafe fn seal_four<const LANES: usize>(front: &mut Front<'_, LANES>, first: usi
         restore_plain(&to_encrypt, step - 1, &plain, &mut text);
         // SAFETY: as above.
         unsafe { store_text(front, first, &text) };
-        front.advance::<STREAMS>(first);
+        front.advance(first, STREAMS);
         // SAFETY: as above.
         plain = unsafe { load_text(front, first) };
         let words = text;
@@ -117,7 +119,7 @@ unsafe fn seal_four<const LANES: usize>(front: &mut Front<'_, LANES>, first: usi
     restore_plain(&to_encrypt, steps - 1, &plain, &mut text);
     // SAFETY: as above.
     unsafe { store_text(front, first, &text) };
-    front.advance::<STREAMS>(first);
+    front.advance(first, STREAMS);
     put_outer(front, first, &mut text);
     hash(&mut states, text);
     store_states(front, first, &states);
@@ -135,7 +137,7 @@ unsafe fn hash_four<const LANES: usize>(front: &mut Front<'_, LANES>, first: usi
     for _ in 0..steps {
         // SAFETY: the caller promises `STEP` bytes for each step.
         let mut text = unsafe { load_text(front, first) };
-        front.advance::<STREAMS>(first);
+        front.advance(first, STREAMS);
         put_outer(front, first, &mut text);
         hash(&mut states, text);
     }

@@ -18,21 +18,21 @@ use crate::crypto::cpu::Avx512;
 #[derive(Clone, Copy)]
 pub(in crate::crypto::kernel) struct Few {
     /// Up to so many, where there are no others.
-    pub(super) alone: usize,
+    alone: usize,
     /// Up to so many, beside a full set, which leaves the other one to rest.
     beside: usize,
 }
 
 impl Few {
-    /// Where an instruction on 512 bits starts as one: two sets take not much longer
-    /// than one, which waits on its own latency, and a third of the time of as many
-    /// fours. (Zen 5, 16 KiB to seal, us: a four 25, a set 56, two 90.)
+    /// Where an instruction on 512 bits starts as one. (Zen 5, 16 KiB to seal, us: a four
+    /// 25, a set 56, two sets 90. So two fours take less than a set, and three do not; a
+    /// set and a four less than two sets, and with two fours not.)
     pub(super) const WHOLE: Self = Self {
         alone: 8,
         beside: 4,
     };
-    /// Where it starts as two halves: two sets take twice as long as one, and fours as
-    /// long as either. (Zen 4, likewise: a four 31, a set 110, two 200.)
+    /// Where it starts as two halves. (Zen 4, likewise: 31, 110, 200. So three fours take
+    /// less than a set, and a set and two fours less than two sets; one more does not.)
     pub(super) const HALVES: Self = Self {
         alone: 12,
         beside: 8,
@@ -42,17 +42,17 @@ impl Few {
     pub(super) fn detect() -> Self {
         // AMD64 Architecture Programmer's Manual, volume 3, E.4.17: its units are of 256
         // bits, and not of 512. Others do not have the leaf.
-        const LEAF: u32 = 0x8000_001a;
+        const HIGHEST: u32 = 0x8000_0000;
+        const UNITS: u32 = 0x8000_001a;
         const FP256: u32 = 1 << 2;
         const FP512: u32 = 1 << 3;
         // SAFETY: every 64-bit processor has the instruction. (Compilers later than the
         // oldest that we take know that.)
         #[allow(unused_unsafe)]
-        let units = unsafe {
-            match __cpuid(LEAF & 1 << 31).eax >= LEAF {
-                true => __cpuid(LEAF).eax,
-                false => 0,
-            }
+        let eax = |leaf| unsafe { __cpuid(leaf).eax };
+        let units = match eax(HIGHEST) >= UNITS {
+            true => eax(UNITS),
+            false => 0,
         };
         match units & (FP256 | FP512) {
             FP256 => Self::HALVES,
@@ -61,7 +61,7 @@ impl Few {
     }
 
     /// How many sets so many active lanes take; those behind them go in fours.
-    fn sets(self, active: usize) -> usize {
+    pub(super) fn sets(self, active: usize) -> usize {
         if active <= self.alone {
             0
         } else if active <= SET + self.beside {
@@ -83,8 +83,8 @@ const NO_TEXT: [Blocks; STEP_BLOCKS] = [[ZERO; 2 * GROUPS]; STEP_BLOCKS];
 
 /// Takes steps with what the token proves.
 pub(super) struct Avx512Engine {
-    token: Avx512,
     few: Few,
+    fours: AesNiEngine,
     keys: Keys,
     chains: Blocks,
     states: States,
@@ -96,8 +96,8 @@ pub(super) struct Avx512Engine {
 impl Avx512Engine {
     pub(super) fn new(token: Avx512, few: Few) -> Self {
         Self {
-            token,
             few,
+            fours: AesNiEngine(token.aesni()),
             keys: NO_KEYS,
             chains: [ZERO; 2 * GROUPS],
             states: [[ZERO; 8]; 2],
@@ -132,7 +132,7 @@ impl Engine<LANES> for Avx512Engine {
                 1 => self.seal_sets::<1>(front, active.min(SET), steps),
                 _ => self.seal_sets::<2>(front, active, steps),
             }
-            AesNiEngine(self.token.aesni()).seal_lanes(front, sets * SET..active, steps);
+            self.fours.seal_from(front, sets * SET, active, steps);
         }
     }
 
@@ -145,7 +145,7 @@ impl Engine<LANES> for Avx512Engine {
                 1 => self.hash_sets::<1>(front, steps),
                 _ => self.hash_sets::<2>(front, steps),
             }
-            AesNiEngine(self.token.aesni()).hash_lanes(front, sets * SET..active, steps);
+            self.fours.hash_from(front, sets * SET, active, steps);
         }
     }
 }
@@ -183,7 +183,7 @@ impl Avx512Engine {
             restore_plain::<SETS>(&self.plain, &masks, idle, &mut self.sealed);
             // SAFETY: as above.
             unsafe { store_text::<SETS>(front, &self.sealed) };
-            advance::<SETS>(front);
+            front.advance(0, SETS * SET);
         }
         to_words::<SETS>(&self.sealed, &mut self.words);
         put_outer::<SETS>(front, &mut self.words);
@@ -245,7 +245,7 @@ impl Avx512Engine {
         for _ in 0..steps {
             // SAFETY: the caller promises `STEP` bytes for each step.
             unsafe { load_text::<SETS>(front, &mut self.plain) };
-            advance::<SETS>(front);
+            front.advance(0, SETS * SET);
             to_words::<SETS>(&self.plain, &mut self.words);
             put_outer::<SETS>(front, &mut self.words);
             self.hash_words::<SETS>();
@@ -276,15 +276,6 @@ fn load_states<const SETS: usize>(front: &Front<'_, LANES>, states: &mut States)
             let now = _mm512_mask_mov_epi32(now, inner, column(&front.inner_state, word, set));
             *state = _mm512_mask_mov_epi32(now, outer, column(&front.outer_state, word, set));
         }
-    }
-}
-
-/// Has the lanes of so many sets go on to their next step.
-#[inline(always)]
-fn advance<const SETS: usize>(front: &mut Front<'_, LANES>) {
-    match SETS {
-        1 => front.advance::<SET>(0),
-        _ => front.advance::<LANES>(0),
     }
 }
 

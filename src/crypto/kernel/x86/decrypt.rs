@@ -7,30 +7,21 @@ use super::aes::{ROUNDS, Schedule, load, store};
 use crate::crypto::cpu::{AesNi, Avx512};
 use crate::limits::BLOCK;
 
-/// A text to decrypt in place (CBC): whole blocks, under an inverse schedule.
-pub(super) struct Chain<'a> {
-    pub(super) cipher: &'a Schedule,
-    pub(super) iv: __m128i,
-    pub(super) text: &'a mut [u8],
-}
-
-/// Decrypts all of them.
-pub(super) fn aesni<'a>(_: AesNi, chains: impl Iterator<Item = Chain<'a>>) {
-    for chain in chains {
-        // SAFETY: the token proves the features.
-        unsafe { decrypt_128(chain) };
-    }
+/// Decrypts `text`, whole blocks, in place (CBC, under an inverse schedule).
+pub(super) fn aesni(_: AesNi, cipher: &Schedule, iv: __m128i, text: &mut [u8]) {
+    // SAFETY: the token proves the features.
+    unsafe { decrypt_128(cipher, iv, text) };
 }
 
 #[target_feature(enable = "aes,avx")]
-fn decrypt_128(chain: Chain<'_>) {
-    let (chunks, rest) = chain.text.as_chunks_mut::<{ 8 * BLOCK }>();
-    let mut before = chain.iv;
+fn decrypt_128(cipher: &Schedule, iv: __m128i, text: &mut [u8]) {
+    let (chunks, rest) = text.as_chunks_mut::<{ 8 * BLOCK }>();
+    let mut before = iv;
     for chunk in chunks {
-        before = decrypt_blocks::<8>(chain.cipher, before, chunk.as_chunks_mut().0);
+        before = decrypt_blocks::<8>(cipher, before, chunk.as_chunks_mut().0);
     }
     for block in rest.as_chunks_mut::<BLOCK>().0.chunks_mut(1) {
-        before = decrypt_blocks::<1>(chain.cipher, before, block);
+        before = decrypt_blocks::<1>(cipher, before, block);
     }
 }
 
@@ -63,21 +54,19 @@ fn decrypt_blocks<const COUNT: usize>(
 }
 
 /// The same with VAES.
-pub(super) fn avx512<'a>(_: Avx512, chains: impl Iterator<Item = Chain<'a>>) {
-    for chain in chains {
-        // SAFETY: the token proves the features.
-        unsafe { decrypt_512(chain) };
-    }
+pub(super) fn avx512(_: Avx512, cipher: &Schedule, iv: __m128i, text: &mut [u8]) {
+    // SAFETY: the token proves the features.
+    unsafe { decrypt_512(cipher, iv, text) };
 }
 
 #[target_feature(enable = "avx512f,vaes")]
-fn decrypt_512(chain: Chain<'_>) {
+fn decrypt_512(cipher: &Schedule, iv: __m128i, text: &mut [u8]) {
     let mut keys = [_mm512_setzero_si512(); ROUNDS + 1];
-    for (key, one) in keys.iter_mut().zip(&chain.cipher.0) {
+    for (key, one) in keys.iter_mut().zip(&cipher.0) {
         *key = _mm512_broadcast_i32x4(*one);
     }
-    let mut before = _mm512_inserti32x4::<3>(_mm512_setzero_si512(), chain.iv);
-    let (chunks, rest) = chain.text.as_chunks_mut::<{ 8 * 64 }>();
+    let mut before = _mm512_inserti32x4::<3>(_mm512_setzero_si512(), iv);
+    let (chunks, rest) = text.as_chunks_mut::<{ 8 * 64 }>();
     for chunk in chunks {
         before = decrypt_lines::<8>(&keys, before, chunk);
     }

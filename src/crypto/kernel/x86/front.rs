@@ -96,11 +96,11 @@ impl<'a, const LANES: usize> Front<'a, LANES> {
         put(&mut self.outer_state, lane, &mac.outer);
     }
 
-    /// Has `COUNT` lanes go on to their next step.
+    /// Has `count` lanes from `first` on go on to their next step.
     #[inline(always)]
-    pub(super) fn advance<const COUNT: usize>(&mut self, first: usize) {
-        let strides = &self.stride[first..][..COUNT];
-        for (text, stride) in self.text[first..][..COUNT].iter_mut().zip(strides) {
+    pub(super) fn advance(&mut self, first: usize, count: usize) {
+        let strides = &self.stride[first..][..count];
+        for (text, stride) in self.text[first..][..count].iter_mut().zip(strides) {
             *text = text.wrapping_add(*stride);
         }
     }

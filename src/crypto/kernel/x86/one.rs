@@ -32,7 +32,7 @@ pub(super) unsafe fn seal_one<const LANES: usize>(
             // SAFETY: as above; nothing else refers to them.
             unsafe { _mm_storeu_si128(front.text[lane].add(i * BLOCK).cast(), *block) };
         }
-        front.advance::<1>(lane);
+        front.advance(lane, 1);
         put_outer(front, lane, &mut text);
         state = compress(state, text);
     }
@@ -54,7 +54,7 @@ pub(super) unsafe fn hash_one<const LANES: usize>(
     for _ in 0..steps {
         // SAFETY: the caller promises `STEP` bytes for each step.
         let mut text = unsafe { load_text(front, lane) };
-        front.advance::<1>(lane);
+        front.advance(lane, 1);
         put_outer(front, lane, &mut text);
         state = compress(state, text);
     }
