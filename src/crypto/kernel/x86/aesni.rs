@@ -25,59 +25,38 @@ impl<const LANES: usize> Engine<LANES> for AesNiEngine {
 
     unsafe fn seal(&mut self, front: &mut Front<'_, LANES>, active: usize, steps: usize) {
         // SAFETY: the caller's promise.
-        unsafe { self.seal_from(front, 0, active, steps) };
+        unsafe { self.work_from(front, 0, active, steps, true) };
     }
 
     unsafe fn hash(&mut self, front: &mut Front<'_, LANES>, active: usize, steps: usize) {
         // SAFETY: the caller's promise.
-        unsafe { self.hash_from(front, 0, active, steps) };
+        unsafe { self.work_from(front, 0, active, steps, false) };
     }
 }
 
 impl AesNiEngine {
-    /// Encrypts and hashes in lanes `first` to `active` - 1, as [`Engine::seal`] does
-    /// from 0 on.
+    /// Hashes in lanes `first` to `active` - 1, and encrypts before if it `seals`.
     ///
     /// # Safety
     ///
-    /// As there.
-    pub(super) unsafe fn seal_from<const LANES: usize>(
+    /// As of [`Engine::seal`], or of [`Engine::hash`].
+    pub(super) unsafe fn work_from<const LANES: usize>(
         &self,
         front: &mut Front<'_, LANES>,
         first: usize,
         active: usize,
         steps: usize,
+        seals: bool,
     ) {
         for first in (first..active).step_by(STREAMS) {
             // SAFETY: the token proves the features; the rest is the caller's
             // promise.
             unsafe {
-                match active - first {
-                    1 => seal_one(front, first, steps),
-                    _ => seal_four(front, first, steps),
-                }
-            }
-        }
-    }
-
-    /// Hashes only, likewise.
-    ///
-    /// # Safety
-    ///
-    /// As of [`Engine::hash`].
-    pub(super) unsafe fn hash_from<const LANES: usize>(
-        &self,
-        front: &mut Front<'_, LANES>,
-        first: usize,
-        active: usize,
-        steps: usize,
-    ) {
-        for first in (first..active).step_by(STREAMS) {
-            // SAFETY: as above.
-            unsafe {
-                match active - first {
-                    1 => hash_one(front, first, steps),
-                    _ => hash_four(front, first, steps),
+                match (active - first, seals) {
+                    (1, true) => seal_one(front, first, steps),
+                    (_, true) => seal_four(front, first, steps),
+                    (1, false) => hash_one(front, first, steps),
+                    (_, false) => hash_four(front, first, steps),
                 }
             }
         }

@@ -132,7 +132,7 @@ impl Engine<LANES> for Avx512Engine {
                 1 => self.seal_sets::<1>(front, active.min(SET), steps),
                 _ => self.seal_sets::<2>(front, active, steps),
             }
-            self.fours.seal_from(front, sets * SET, active, steps);
+            self.fours.work_from(front, sets * SET, active, steps, true);
         }
     }
 
@@ -145,7 +145,8 @@ impl Engine<LANES> for Avx512Engine {
                 1 => self.hash_sets::<1>(front, steps),
                 _ => self.hash_sets::<2>(front, steps),
             }
-            self.fours.hash_from(front, sets * SET, active, steps);
+            self.fours
+                .work_from(front, sets * SET, active, steps, false);
         }
     }
 }
