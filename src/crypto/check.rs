@@ -13,14 +13,14 @@ use super::keys::{Handle, KeyStore, OpenKeys, RecordKeys, SealKeys, epoch_of};
 use crate::limits::{BLOCK, RECORD_HEADER, TAG};
 use crate::span::{Area, Span};
 
-/// How many records go together: one alone, and enough to fill some lanes, all
+/// How many records go together: one alone, two, and enough to fill some lanes, all
 /// of them, and all and then some again, whether there are 8, 16 or 32; then some that
 /// are all of one length, so that lanes go many steps together: as many as one set of
 /// lanes takes, as two take, and as one takes with a four beside it, on every processor
 /// (`kernel/x86/avx512.rs`, `Few`).
-const BATCHES: [usize; 7] = [1, 6, 17, 45, 15, 26, 20];
-const MIXED: usize = BATCHES[0] + BATCHES[1] + BATCHES[2] + BATCHES[3];
-const RECORDS: usize = MIXED + BATCHES[4] + BATCHES[5] + BATCHES[6];
+const BATCHES: [usize; 8] = [1, 2, 4, 17, 45, 15, 26, 20];
+const MIXED: usize = BATCHES[0] + BATCHES[1] + BATCHES[2] + BATCHES[3] + BATCHES[4];
+const RECORDS: usize = MIXED + BATCHES[5] + BATCHES[6] + BATCHES[7];
 /// Payload bytes of the last of them.
 const EQUAL: usize = 300;
 /// Payload bytes of the others; record n has `LENS[n % 13]`. Around the ends of blocks of both

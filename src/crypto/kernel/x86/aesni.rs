@@ -15,6 +15,13 @@ use crate::limits::BLOCK;
 /// for the end of one record.
 pub(super) const LANES: usize = 2 * STREAMS;
 
+/// Up to so many lanes are faster one after the other: in one alone an instruction waits
+/// for the one before, but so it would with a place in four left to idle lanes.
+pub(super) const ALONE: usize = 2;
+/// Up to so many steps, that is so where they are encrypted, too: what is waited for in
+/// more is a chain of AES.
+const FEW_STEPS: usize = 2;
+
 /// Takes steps with what the token proves.
 pub(super) struct AesNiEngine(pub(super) AesNi);
 
@@ -48,15 +55,19 @@ impl AesNiEngine {
         steps: usize,
         seals: bool,
     ) {
+        let alone = match seals && steps > FEW_STEPS {
+            true => 1,
+            false => ALONE,
+        };
         for first in (first..active).step_by(STREAMS) {
-            // SAFETY: the token proves the features; the rest is the caller's
-            // promise.
+            let lanes = first..active.min(first + STREAMS);
+            // SAFETY: the token proves the features; the rest is the caller's promise.
             unsafe {
-                match (active - first, seals) {
-                    (1, true) => seal_one(front, first, steps),
-                    (_, true) => seal_four(front, first, steps),
-                    (1, false) => hash_one(front, first, steps),
-                    (_, false) => hash_four(front, first, steps),
+                match (lanes.len() > alone, seals) {
+                    (true, true) => seal_four(front, first, steps),
+                    (true, false) => hash_four(front, first, steps),
+                    (false, true) => lanes.for_each(|lane| seal_one(front, lane, steps)),
+                    (false, false) => lanes.for_each(|lane| hash_one(front, lane, steps)),
                 }
             }
         }

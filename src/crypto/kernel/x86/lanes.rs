@@ -130,14 +130,24 @@ impl<'e, 'a, E: Engine<LANES>, const LANES: usize> Lanes<'e, 'a, E, LANES> {
         }
         while self.active > 0 {
             self.run();
-            for lane in (0..self.active).rev() {
+            // Bit by bit, the lanes that are to be closed.
+            let mut ended = 0_u32;
+            for lane in 0..self.active {
                 if self.left[lane] > 0 || self.next_phase(lane) {
                     continue;
                 }
                 match records.next() {
                     Some(record) => self.start(lane, record),
-                    None => self.close(lane),
+                    None => ended |= 1 << lane,
                 }
+            }
+            if ended.count_ones() as usize == self.active {
+                return;
+            }
+            // The highest first, so that none of them is moved.
+            while let Some(lane) = ended.checked_ilog2() {
+                ended ^= 1 << lane;
+                self.close(lane as usize);
             }
         }
     }

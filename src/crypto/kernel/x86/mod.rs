@@ -31,13 +31,13 @@ use std::cmp::Reverse;
 use std::{ptr, slice};
 
 use self::aes::{IVS, Schedule, ivs};
-use self::aesni::AesNiEngine;
+use self::aesni::{ALONE, AesNiEngine};
 use self::avx512::{Avx512Engine, Few};
 use self::lanes::{Cipher, Record, Text, work};
 use super::mac::MacKey;
 use super::{Checking, Decrypting, Material, Sealing};
 use crate::crypto::cpu::{AesNi, Avx512};
-use crate::limits::TAG;
+use crate::limits::{BLOCK, TAG};
 
 /// Bytes that are fetched at once.
 const LINE: usize = 64;
@@ -107,7 +107,7 @@ impl Features {
 pub(super) fn seal(features: Features, records: &mut [Sealing<'_>]) {
     if let [record] = records {
         let records = prepare::<1>(features, slice::from_mut(record));
-        return run_alone(features, true, records);
+        return run(features, 1, true, records);
     }
     fetch(records.iter().map(|record| record.keys.x86()));
     records.sort_unstable_by_key(|record| Reverse(record.body.len()));
@@ -177,10 +177,10 @@ fn to_seal<'a>((record, iv): (&'a mut Sealing<'_>, __m128i)) -> Record<'a> {
 /// the first-level cache, which has 12 places or less. Sealing 64 such chunks from
 /// where they are took 11 % longer.
 fn pad(text: &mut [u8], payload: &[u8], kind: u8) {
-    let (start, end) = text.split_at_mut(payload.len());
-    start.copy_from_slice(payload);
-    end.fill(0);
-    end[0] = kind;
+    let blocks = text.as_chunks_mut().0;
+    blocks[payload.len() / BLOCK..].fill([0; BLOCK]);
+    text[..payload.len()].copy_from_slice(payload);
+    text[payload.len()] = kind;
 }
 
 /// Computes the tags of all of them.
@@ -196,10 +196,7 @@ pub(super) fn tags(features: Features, records: &mut [Checking<'_>]) {
         sequence: record.sequence,
         tag: &mut *record.tag,
     });
-    match count {
-        1 => run_alone(features, false, records),
-        _ => run(features, count, false, records),
-    }
+    run(features, count, false, records);
 }
 
 /// Decrypts all of them.
@@ -226,16 +223,13 @@ fn run<'a>(
 ) {
     let aesni = &mut AesNiEngine(features.aesni());
     match features {
+        // They need no lanes beside their own.
+        _ if count == 1 || count <= ALONE && !seals => work::<_, 1, 512>(aesni, seals, records),
         Features::Avx512(token, few) if few.sets(count) > 0 => {
             work::<_, _, 4096>(&mut Avx512Engine::new(token, few), seals, records);
         }
         _ => work::<_, { aesni::LANES }, 4096>(aesni, seals, records),
     }
-}
-
-/// A single record needs no lanes beside its own.
-fn run_alone<'a>(features: Features, seals: bool, records: impl Iterator<Item = Record<'a>>) {
-    work::<_, 1, 512>(&mut AesNiEngine(features.aesni()), seals, records);
 }
 
 #[cfg(test)]
