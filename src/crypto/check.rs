@@ -13,15 +13,14 @@ use super::keys::{Handle, KeyStore, OpenKeys, RecordKeys, SealKeys, epoch_of};
 use crate::limits::{BLOCK, RECORD_HEADER, TAG};
 use crate::span::{Area, Span};
 
-/// How many records go together: one alone, two, and enough to fill some lanes, all
-/// of them, and all and then some again, whether there are 8, 16 or 32; then some that
-/// are all of one length, so that lanes go many steps together: as many as one set of
-/// lanes takes, as two take, and as one takes with a four beside it, on every processor
-/// (`kernel/x86/avx512.rs`, `Few`).
-const BATCHES: [usize; 8] = [1, 2, 4, 17, 45, 15, 26, 20];
+/// How many records go together. Of many lengths: one; two; and, whether there are 8, 16
+/// or 32 lanes, enough to fill some, all, and all and then some again. Of one length, so
+/// that lanes go many steps together: as many as one set of lanes takes, as two take, and
+/// as one takes with a four beside it, on every processor (`kernel/x86/avx512.rs`, `Few`).
+const BATCHES: [usize; 8] = [1, 2, 6, 17, 43, 15, 26, 20];
 const MIXED: usize = BATCHES[0] + BATCHES[1] + BATCHES[2] + BATCHES[3] + BATCHES[4];
 const RECORDS: usize = MIXED + BATCHES[5] + BATCHES[6] + BATCHES[7];
-/// Payload bytes of the last of them.
+/// Payload bytes of those of one length.
 const EQUAL: usize = 300;
 /// Payload bytes of the others; record n has `LENS[n % 13]`. Around the ends of blocks of both
 /// the cipher and the hash, none at all, and more than any piece that a kernel
@@ -31,8 +30,8 @@ const LENS: [usize; 13] = [200, 0, 64, 1, 4500, 15, 48, 16, 63, 47, 100, 31, 32]
 /// The secrets of the first epoch that is used; record n has `n % 3`.
 type Secrets = [[u8; 32]; 3];
 const SECRETS: Secrets = [[1; 32], [2; 32], [3; 32]];
-/// The first sequence; the others count on, in the fourth batch across the end of
-/// an epoch. No two of its bytes that may differ from zero are equal.
+/// The first sequence; the others count on, in the batch of 43 across the end of an
+/// epoch. No two of its bytes that may differ from zero are equal.
 const FIRST: u64 = 0x1234_567f_ffd0;
 /// SHA-256 of all records, one behind the other as they are sent. Computed from
 /// `PROTOCOL.md` by a program in Python, over OpenSSL's AES.

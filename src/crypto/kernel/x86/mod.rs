@@ -4,7 +4,7 @@
 //! - [`front`]: the seam between lanes and engines, which take the steps.
 //! - [`avx512`], an engine: 32 lanes in registers of 512 bits ([`text512`]), worked
 //!   on in [`stitch512`].
-//! - [`aesni`], the other: lanes in fours, worked on in [`stitch128`], or [`one`].
+//! - [`aesni`], the other: lanes in fours, worked on in [`stitch128`], or one by one, in [`one`].
 //! - [`decrypt`]: record by record, without lanes.
 //! - [`aes`] and [`sha`]: what all of these are made of; [`assembly`]: what both
 //!   stitches are put together with.
@@ -31,7 +31,7 @@ use std::cmp::Reverse;
 use std::{ptr, slice};
 
 use self::aes::{IVS, Schedule, ivs};
-use self::aesni::{ALONE, AesNiEngine};
+use self::aesni::{AesNiEngine, one_by_one};
 use self::avx512::{Avx512Engine, Few};
 use self::lanes::{Cipher, Record, Text, work};
 use super::mac::MacKey;
@@ -177,7 +177,9 @@ fn to_seal<'a>((record, iv): (&'a mut Sealing<'_>, __m128i)) -> Record<'a> {
 /// the first-level cache, which has 12 places or less. Sealing 64 such chunks from
 /// where they are took 11 % longer.
 fn pad(text: &mut [u8], payload: &[u8], kind: u8) {
-    let blocks = text.as_chunks_mut().0;
+    // Zeros in whole blocks, and then the payload over the first of them: up to 15 bytes
+    // would be a call.
+    let blocks = text.as_chunks_mut::<BLOCK>().0;
     blocks[payload.len() / BLOCK..].fill([0; BLOCK]);
     text[..payload.len()].copy_from_slice(payload);
     text[payload.len()] = kind;
@@ -222,9 +224,11 @@ fn run<'a>(
     records: impl Iterator<Item = Record<'a>>,
 ) {
     let aesni = &mut AesNiEngine(features.aesni());
+    // However long they are, none needs a lane beside its own.
+    if count <= one_by_one(seals, usize::MAX) {
+        return work::<_, 1, 768>(aesni, seals, records);
+    }
     match features {
-        // They need no lanes beside their own.
-        _ if count == 1 || count <= ALONE && !seals => work::<_, 1, 512>(aesni, seals, records),
         Features::Avx512(token, few) if few.sets(count) > 0 => {
             work::<_, _, 4096>(&mut Avx512Engine::new(token, few), seals, records);
         }
