@@ -37,7 +37,7 @@ use self::lanes::{Cipher, Record, Text, work};
 use super::mac::MacKey;
 use super::{Checking, Decrypting, Material, Sealing};
 use crate::crypto::cpu::{AesNi, Avx512};
-use crate::limits::{BLOCK, TAG};
+use crate::limits::TAG;
 
 /// Bytes that are fetched at once.
 const LINE: usize = 64;
@@ -177,12 +177,10 @@ fn to_seal<'a>((record, iv): (&'a mut Sealing<'_>, __m128i)) -> Record<'a> {
 /// the first-level cache, which has 12 places or less. Sealing 64 such chunks from
 /// where they are took 11 % longer.
 fn pad(text: &mut [u8], payload: &[u8], kind: u8) {
-    // Zeros in whole blocks, and then the payload over the first of them: up to 15 bytes
-    // would be a call.
-    let blocks = text.as_chunks_mut::<BLOCK>().0;
-    blocks[payload.len() / BLOCK..].fill([0; BLOCK]);
-    text[..payload.len()].copy_from_slice(payload);
-    text[payload.len()] = kind;
+    let (start, end) = text.split_at_mut(payload.len());
+    start.copy_from_slice(payload);
+    end.fill(0);
+    end[0] = kind;
 }
 
 /// Computes the tags of all of them.
