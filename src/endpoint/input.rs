@@ -2,6 +2,10 @@
 //!
 //! Reads land in the scratch, one behind the other; only what is not whole when
 //! the read ends is kept in a buffer, and the rest of it is read in behind it.
+//!
+//! Who streams makes way: a tick that finds others, too, reads those only, so that
+//! they are answered before what may be hundreds of records is opened and sealed. The
+//! next one reads the streams first, so that nobody starves.
 
 use std::io::{self, IoSliceMut};
 use std::ops::Range;
@@ -12,7 +16,7 @@ use super::transport::{LocalId, PeerId, Read, Transport};
 use super::{Core, Cut, Endpoint};
 use crate::conn::StreamEnd;
 use crate::limits::{
-    FAN_OUT, LINES_BUDGET, LOCAL_BUDGET, MAX_LINE, MAX_RECORD, STREAM_MESSAGE, share,
+    FAN_OUT, LINES_BUDGET, LOCAL_BUDGET, MAX_LINE, MAX_RECORD, SHORT, STREAM_MESSAGE, share,
 };
 use crate::span::{Areas, AreasMut, Span};
 use crate::wire::buffer::Memory;
@@ -31,12 +35,17 @@ impl<M: Mode> Endpoint<M> {
     /// Reads who is ready, for as long as there is scratch.
     pub(super) fn read_peers(&mut self, io: &mut impl Transport) {
         let end = self.core.read_room();
-        for waiting in (1..=self.core.ready.len()).rev() {
+        let (streams, others) = (self.core.streams_to_read(), self.core.ready.len());
+        for waiting in (1..=streams + others).rev() {
             let left = end - self.core.used;
             if left < MAX_RECORD {
                 return;
             }
-            let Some(id) = self.core.ready.pop_front() else {
+            let list = match waiting > others {
+                true => &mut self.core.streams,
+                false => &mut self.core.ready,
+            };
+            let Some(id) = list.pop_front() else {
                 return;
             };
             if self.core.peers.get(id).is_none() {
@@ -76,6 +85,11 @@ impl<M: Mode> Endpoint<M> {
             Err(error) => work.end = Some(StreamEnd::Broken(describe(&error))),
             Ok(Read { bytes: 0, .. }) => work.end = Some(StreamEnd::Closed),
             Ok(read) => {
+                match read.bytes {
+                    ..SHORT => slot.streams = false,
+                    MAX_RECORD.. => slot.streams = true,
+                    _ => {}
+                }
                 self.take(id, start, read.bytes);
                 if !read.drained {
                     self.core.ready(id);
@@ -309,6 +323,14 @@ fn describe(error: &io::Error) -> &'static str {
 }
 
 impl Core {
+    /// How many of those who stream are read in this tick: all, or none where they make
+    /// way.
+    fn streams_to_read(&mut self) -> usize {
+        let met = !self.ready.is_empty() && !self.streams.is_empty();
+        self.made_way = met && !self.made_way;
+        if self.made_way { 0 } else { self.streams.len() }
+    }
+
     /// Keeps the bytes in `range` of the scratch, which are a first part of
     /// something, until the rest is there.
     fn keep_rest(&mut self, id: PeerId, range: Range<usize>) {

@@ -149,6 +149,10 @@ pub struct Core {
     opens: OpenBatch,
     seals: SealBatch,
     ready: VecDeque<PeerId>,
+    /// Those of them who stream.
+    streams: VecDeque<PeerId>,
+    /// In the last tick, streams were not read because others were.
+    made_way: bool,
     dirty: VecDeque<PeerId>,
     paused: Vec<PeerId>,
     touched: Vec<PeerId>,
@@ -203,6 +207,8 @@ impl<M: Mode> Endpoint<M> {
                 opens: OpenBatch::default(),
                 seals: SealBatch::default(),
                 ready: VecDeque::new(),
+                streams: VecDeque::new(),
+                made_way: false,
                 dirty: VecDeque::new(),
                 paused: Vec::new(),
                 touched: Vec::new(),
@@ -349,7 +355,10 @@ impl Core {
             && !peer.ended
         {
             peer.ready = true;
-            self.ready.push_back(id);
+            match peer.streams {
+                true => self.streams.push_back(id),
+                false => self.ready.push_back(id),
+            }
         }
     }
 
@@ -375,6 +384,7 @@ impl Core {
 
     fn next_timeout(&self) -> Option<Time> {
         let busy = !self.ready.is_empty()
+            || !self.streams.is_empty()
             || !self.dirty.is_empty()
             || !self.touched.is_empty()
             || self.relieved && !self.paused.is_empty()

@@ -81,6 +81,8 @@ pub(super) struct Peer {
     /// On the list of those with something to read; of those to be sent to; of
     /// those not read for now; of those to be looked at when the tick ends.
     pub(super) ready: bool,
+    /// A full record or more came at once, and nothing short since.
+    pub(super) streams: bool,
     pub(super) dirty: bool,
     pub(super) paused: bool,
     pub(super) touched: bool,
@@ -243,6 +245,7 @@ impl Peer {
             blocked: false,
             assembly: Assembly::default(),
             ready: false,
+            streams: false,
             dirty: false,
             paused: false,
             touched: false,

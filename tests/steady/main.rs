@@ -1,9 +1,11 @@
-//! The steady state: a message costs no allocation, and no place in a buffer.
+//! The steady state: a message costs no allocation, and no place in a buffer, and
+//! nobody waits for long.
 
 #![allow(clippy::unwrap_used)]
 
 #[path = "../../benches/common/crowd.rs"]
 mod crowd;
+mod fair;
 mod many;
 
 use sealwire::crypto::kernel::Kernel;
