@@ -109,6 +109,13 @@ pub fn share(room: usize, many: usize) -> usize {
         .min(room)
 }
 
+/// Who has given this much in one read streams: a full record, whose opening and
+/// sealing others would wait for longer than for their own.
+pub const STREAM_FROM: usize = MAX_RECORD;
+/// Until it gives less than this: well below, so that a read which came early is not
+/// taken for a change.
+pub const CHAT_BELOW: usize = 2048;
+
 /// Bytes that the system keeps of a connection that we made, and cannot send yet:
 /// what is sealed at a time, so that the other side has more to read meanwhile. On
 /// loopback it is in the reader's time that what is kept beyond that is sent.
@@ -273,6 +280,7 @@ const _: () = {
         LEAST_SHARE >= MAX_RECORD,
         "a share below one record never makes progress"
     );
+    assert!(CHAT_BELOW < STREAM_FROM);
     assert!(STREAM_MESSAGE <= MAX_PAYLOAD);
     assert!(Limits::whole(USUAL_MESSAGE) <= USUAL_QUEUE);
     assert!(

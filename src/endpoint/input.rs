@@ -3,9 +3,9 @@
 //! Reads land in the scratch, one behind the other; only what is not whole when
 //! the read ends is kept in a buffer, and the rest of it is read in behind it.
 //!
-//! Who streams makes way: a tick that finds others, too, reads those only, so that
-//! they are answered before what may be hundreds of records is opened and sealed. The
-//! next one reads the streams first, so that nobody starves.
+//! Who streams makes way: if others are ready, too, it goes behind them once, and is not
+//! read in this tick, so that they are answered before a scratch full of records is
+//! opened and sealed.
 
 use std::io::{self, IoSliceMut};
 use std::ops::Range;
@@ -16,7 +16,8 @@ use super::transport::{LocalId, PeerId, Read, Transport};
 use super::{Core, Cut, Endpoint};
 use crate::conn::StreamEnd;
 use crate::limits::{
-    FAN_OUT, LINES_BUDGET, LOCAL_BUDGET, MAX_LINE, MAX_RECORD, SHORT, STREAM_MESSAGE, share,
+    CHAT_BELOW, FAN_OUT, LINES_BUDGET, LOCAL_BUDGET, MAX_LINE, MAX_RECORD, STREAM_FROM,
+    STREAM_MESSAGE, share,
 };
 use crate::span::{Areas, AreasMut, Span};
 use crate::wire::buffer::Memory;
@@ -35,26 +36,28 @@ impl<M: Mode> Endpoint<M> {
     /// Reads who is ready, for as long as there is scratch.
     pub(super) fn read_peers(&mut self, io: &mut impl Transport) {
         let end = self.core.read_room();
-        let (streams, others) = (self.core.streams_to_read(), self.core.ready.len());
-        for waiting in (1..=streams + others).rev() {
+        let chats = self.core.chats_ready > 0;
+        for waiting in (1..=self.core.ready.len()).rev() {
             let left = end - self.core.used;
             if left < MAX_RECORD {
                 return;
             }
-            let list = match waiting > others {
-                true => &mut self.core.streams,
-                false => &mut self.core.ready,
-            };
-            let Some(id) = list.pop_front() else {
+            let Some(id) = self.core.ready.pop_front() else {
                 return;
             };
-            if self.core.peers.get(id).is_none() {
+            let Some(slot) = self.core.peers.get_mut(id) else {
+                continue;
+            };
+            slot.ready = false;
+            self.core.chats_ready -= usize::from(!slot.streams);
+            slot.made_way = chats && slot.streams && !slot.made_way;
+            if slot.made_way {
+                self.core.ready(id);
                 continue;
             }
             let may_read = self.core.may_read(id);
             let now = self.core.now;
             let slot = &mut self.core.peers[id];
-            slot.ready = false;
             if may_read {
                 // Of who has proved nothing, one record is to be opened and no more.
                 let share = match slot.joined {
@@ -85,11 +88,8 @@ impl<M: Mode> Endpoint<M> {
             Err(error) => work.end = Some(StreamEnd::Broken(describe(&error))),
             Ok(Read { bytes: 0, .. }) => work.end = Some(StreamEnd::Closed),
             Ok(read) => {
-                match read.bytes {
-                    ..SHORT => slot.streams = false,
-                    MAX_RECORD.. => slot.streams = true,
-                    _ => {}
-                }
+                let least = [STREAM_FROM, CHAT_BELOW][usize::from(slot.streams)];
+                slot.streams = read.bytes >= least;
                 self.take(id, start, read.bytes);
                 if !read.drained {
                     self.core.ready(id);
@@ -323,14 +323,6 @@ fn describe(error: &io::Error) -> &'static str {
 }
 
 impl Core {
-    /// How many of those who stream are read in this tick: all, or none where they make
-    /// way.
-    fn streams_to_read(&mut self) -> usize {
-        let met = !self.ready.is_empty() && !self.streams.is_empty();
-        self.made_way = met && !self.made_way;
-        if self.made_way { 0 } else { self.streams.len() }
-    }
-
     /// Keeps the bytes in `range` of the scratch, which are a first part of
     /// something, until the rest is there.
     fn keep_rest(&mut self, id: PeerId, range: Range<usize>) {

@@ -149,10 +149,8 @@ pub struct Core {
     opens: OpenBatch,
     seals: SealBatch,
     ready: VecDeque<PeerId>,
-    /// Those of them who stream.
-    streams: VecDeque<PeerId>,
-    /// In the last tick, streams were not read because others were.
-    made_way: bool,
+    /// How many of them do not stream; who has gone is not counted.
+    chats_ready: usize,
     dirty: VecDeque<PeerId>,
     paused: Vec<PeerId>,
     touched: Vec<PeerId>,
@@ -207,8 +205,7 @@ impl<M: Mode> Endpoint<M> {
                 opens: OpenBatch::default(),
                 seals: SealBatch::default(),
                 ready: VecDeque::new(),
-                streams: VecDeque::new(),
-                made_way: false,
+                chats_ready: 0,
                 dirty: VecDeque::new(),
                 paused: Vec::new(),
                 touched: Vec::new(),
@@ -355,10 +352,8 @@ impl Core {
             && !peer.ended
         {
             peer.ready = true;
-            match peer.streams {
-                true => self.streams.push_back(id),
-                false => self.ready.push_back(id),
-            }
+            self.chats_ready += usize::from(!peer.streams);
+            self.ready.push_back(id);
         }
     }
 
@@ -384,7 +379,6 @@ impl Core {
 
     fn next_timeout(&self) -> Option<Time> {
         let busy = !self.ready.is_empty()
-            || !self.streams.is_empty()
             || !self.dirty.is_empty()
             || !self.touched.is_empty()
             || self.relieved && !self.paused.is_empty()

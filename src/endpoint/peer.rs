@@ -81,11 +81,13 @@ pub(super) struct Peer {
     /// On the list of those with something to read; of those to be sent to; of
     /// those not read for now; of those to be looked at when the tick ends.
     pub(super) ready: bool,
-    /// A full record or more came at once, and nothing short since.
-    pub(super) streams: bool,
     pub(super) dirty: bool,
     pub(super) paused: bool,
     pub(super) touched: bool,
+    /// It sends much at once ([`STREAM_FROM`](crate::limits::STREAM_FROM)); and it has let those
+    /// go first who were ready with it, since it was read last.
+    pub(super) streams: bool,
+    pub(super) made_way: bool,
     /// The end of its stream was read.
     pub(super) ended: bool,
     /// Its queue is above high water, and when it last took something.
@@ -245,10 +247,11 @@ impl Peer {
             blocked: false,
             assembly: Assembly::default(),
             ready: false,
-            streams: false,
             dirty: false,
             paused: false,
             touched: false,
+            streams: false,
+            made_way: false,
             ended: false,
             congested: false,
             progress: Time::ZERO,

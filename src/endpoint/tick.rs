@@ -1,4 +1,4 @@
-//! One tick: everything that has come is read, opened, handed to the mode,
+//! One tick: what has come is read, opened, handed to the mode,
 //! answered and written.
 //!
 //! The order is fixed: who was held up and is not any more, reading, one batch
@@ -197,6 +197,7 @@ impl<M: Mode> Endpoint<M> {
         self.core.drop_queue(id);
         self.core.drop_assembly(id);
         let mut slot = self.core.peers.remove(id);
+        self.core.chats_ready -= usize::from(slot.ready && !slot.streams);
         self.core.relieved = true;
         self.core.release_buffers(&mut slot);
         self.core.forget_waiting(id);

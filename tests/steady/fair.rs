@@ -1,23 +1,24 @@
 //! Who says little does not wait for who says much, nor the other way round.
 
-use sealwire::crypto::kernel::Kernel;
-use sealwire::limits::{INPUT_SCRATCH, MAX_RECORD};
+use sealwire::limits::{CHAT_BELOW, INPUT_SCRATCH, STREAM_FROM};
 use sealwire::modes::echo::Echo;
 use sealwire::time::Time;
 
-use crate::crowd::{Crowd, Stream};
+use crate::crowd::Crowd;
 
 /// The one of them who streams.
 const STREAM: usize = 0;
+const CHAT: usize = 1;
 
 fn crowd(peers: usize) -> Crowd<Echo> {
-    let kernel = Kernel::chosen().unwrap();
-    Crowd::new(kernel, Echo, peers, Stream::new(kernel, 64, 40_000))
+    crate::crowd(Echo, peers, 64, 3000)
 }
 
-/// Has so many messages of a peer arrive.
-fn say(crowd: &mut Crowd<Echo>, peer: usize, messages: usize) {
-    crowd.arrive(peer, messages * crowd.wire.stream.message);
+/// Has as many messages of a peer arrive as `bytes` hold; says how many bytes they take.
+fn say_much(crowd: &mut Crowd<Echo>, peer: usize, bytes: usize) -> usize {
+    let message = crowd.wire.stream.message;
+    crowd.arrive(peer, bytes / message * message);
+    bytes / message * message
 }
 
 /// Bytes of a peer that have arrived and were not read.
@@ -26,56 +27,76 @@ fn waiting(crowd: &Crowd<Echo>, peer: usize) -> usize {
     arrived - read
 }
 
-/// Goal: one that chats is answered before what another streams is opened, and makes
-/// it wait for no more than that. Method: both have something in each tick; who streams
-/// is known by what it said before.
+/// Goal: one that chats is answered before what another streams is read, and has it
+/// wait for a tick at most. Method: both have something in each tick; who streams is known
+/// by what it said before.
 #[test]
 fn who_streams_makes_way_every_other_tick() {
     let mut crowd = crowd(2);
-    let much = 2 * MAX_RECORD / crowd.wire.stream.message;
-    say(&mut crowd, STREAM, much);
+    say_much(&mut crowd, STREAM, 2 * STREAM_FROM);
     crowd.tick();
     assert_eq!(waiting(&crowd, STREAM), 0, "nobody else is there");
     for tick in 0..6 {
-        say(&mut crowd, STREAM, much);
-        say(&mut crowd, 1, 1);
+        let much = say_much(&mut crowd, STREAM, STREAM_FROM - 1);
+        crowd.say(CHAT);
+        let before = crowd.wire.written;
         crowd.tick();
-        assert_eq!(waiting(&crowd, 1), 0, "in tick {tick}");
         let waits = waiting(&crowd, STREAM) > 0;
         assert_eq!(waits, tick % 2 == 0, "in tick {tick}");
-        // Nothing new need come for it to be read.
-        let due = waits.then_some(Time::ZERO);
-        assert!(due.is_none() || crowd.endpoint.next_timeout() == due);
+        // Both are sealed in as many bytes as they came in.
+        let streamed = if waits { 0 } else { 2 * much };
+        let answered = crowd.wire.written - before - crowd.wire.stream.message;
+        assert_eq!(answered, streamed, "in tick {tick}");
+        if waits {
+            assert_eq!(crowd.endpoint.next_timeout(), Some(Time::ZERO));
+        }
     }
     // What it says once it chats again is read with the others.
-    say(&mut crowd, STREAM, 1);
+    say_much(&mut crowd, STREAM, CHAT_BELOW - 1);
     crowd.tick();
     for _ in 0..4 {
-        say(&mut crowd, STREAM, 1);
-        say(&mut crowd, 1, 1);
+        crowd.say(STREAM);
+        crowd.say(CHAT);
         crowd.tick();
-        assert_eq!((waiting(&crowd, STREAM), waiting(&crowd, 1)), (0, 0));
+        assert_eq!((waiting(&crowd, STREAM), waiting(&crowd, CHAT)), (0, 0));
     }
 }
 
-/// Goal: who streams gets its share however much the others have to say. Method: others
-/// who say less than a full record at a time, but more in all than a tick can read.
+/// Goal: who streams waits for those who were ready with it, and not for who comes later.
+/// Method: others who say less than makes a stream at a time, but more in all than two ticks
+/// can read; and one of them who says something in every tick.
 #[test]
-fn many_others_do_not_starve_it() {
-    let mut crowd = crowd(100);
-    let message = crowd.wire.stream.message;
-    let (much, less) = (2 * MAX_RECORD / message, MAX_RECORD * 3 / 4 / message);
-    assert!(99 * less * message > 2 * INPUT_SCRATCH);
-    say(&mut crowd, STREAM, much);
+fn it_waits_for_those_only_who_were_ready_with_it() {
+    const PEERS: usize = 100;
+    const LESS: usize = STREAM_FROM * 3 / 4;
+    let mut crowd = crowd(PEERS);
+    say_much(&mut crowd, STREAM, 2 * STREAM_FROM);
     crowd.tick();
     for round in 0..5 {
-        say(&mut crowd, STREAM, much);
-        (1..100).for_each(|peer| say(&mut crowd, peer, less));
-        crowd.tick();
-        crowd.tick();
-        assert_eq!(waiting(&crowd, STREAM), 0, "in round {round}");
+        let others: usize = (0..PEERS)
+            .filter(|&peer| peer != STREAM && peer != CHAT)
+            .map(|peer| say_much(&mut crowd, peer, LESS))
+            .sum();
+        assert!(others > 2 * INPUT_SCRATCH);
+        say_much(&mut crowd, STREAM, 2 * STREAM_FROM);
+        for _ in 0..4 {
+            crowd.say(CHAT);
+            crowd.tick();
+        }
+        let left: usize = (0..PEERS).map(|peer| waiting(&crowd, peer)).sum();
+        assert_eq!(left, 0, "in round {round}");
     }
-    // And they get theirs.
-    (0..20).for_each(|_| crowd.tick());
-    assert!((0..100).all(|peer| waiting(&crowd, peer) == 0));
+}
+
+/// Goal: those who stream share a tick where nobody else is ready. Method: four of them.
+#[test]
+fn streams_make_way_for_no_stream() {
+    let mut crowd = crowd(4);
+    for _ in 0..4 {
+        for peer in 0..4 {
+            say_much(&mut crowd, peer, STREAM_FROM + CHAT_BELOW);
+        }
+        crowd.tick();
+        assert!((0..4).all(|peer| waiting(&crowd, peer) == 0));
+    }
 }
