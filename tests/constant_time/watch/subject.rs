@@ -11,9 +11,9 @@ use sealwire::span::{Area, Span};
 use sha2::{Digest, Sha256};
 
 /// How many records go together: one alone; two; a few; as many as two sets of 16 lanes
-/// take, as one does, and as one does with a four beside it, on every processor (`Few` in
-/// `kernel/x86/avx512.rs`) and also when the short one is done.
-const BATCHES: [usize; 6] = [1, 2, 3, 26, 15, 20];
+/// take, on every processor (`Few` in `kernel/x86/avx512.rs`) and also when the short one is
+/// done; and, where they are not too few for that, as one does, and with a four beside it.
+const BATCHES: [usize; 6] = [1, 2, 3, 30, 11, 20];
 pub(crate) const RECORDS: usize = {
     let [one, two, few, two_sets, set, with_four] = BATCHES;
     one + two + few + two_sets + set + with_four

@@ -1,31 +1,26 @@
-//! AES-NI and SHA-NI: four lanes at a time, or one in [`super::one`]. Here text
-//! comes and goes; what is done with it is in [`super::stitch128`].
+//! AES-NI and SHA-NI: up to eight lanes side by side, or one, in [`super::one`]. Here text
+//! comes and goes; what is done with it is in [`super::aes`] and [`super::pairs`].
 
 use std::arch::x86_64::*;
+use std::{array, mem};
 
+use super::Features;
 use super::aes::{self, Schedule};
 use super::front::{Engine, Front, STEP_BLOCKS};
 use super::one::{hash_one, seal_one};
+use super::pairs::{FOUR, Keys, Text, hash, hash_and_encrypt};
 use super::sha::{State, padded};
-use super::stitch128::{Blocks, STREAMS, hash, hash_and_encrypt};
-use crate::crypto::cpu::AesNi;
 use crate::limits::BLOCK;
 
-/// How many lanes it is best fed with: two times four, so that fewer of them wait
-/// for the end of one record.
-pub(super) const LANES: usize = 2 * STREAMS;
+/// How many lanes it is best fed with: as many chains of AES as take no longer than one,
+/// which waits for itself.
+pub(super) const LANES: usize = 8;
 
-/// Up to so many lanes go one by one: a four takes as long for two as for four, and two by
-/// themselves take less. Not where more than two steps are encrypted: a lane by itself
-/// then waits for its chain of AES, of which a four has four side by side. (Zen 4, two
-/// records in a four and one by one, ns: of 64 B to open 541, 391, to seal 661, 511; of
-/// 16 KiB 21132, 19739, and 29634, 44016.)
-pub(super) fn one_by_one(seals: bool, steps: usize) -> usize {
-    if seals && steps > 2 { 1 } else { 2 }
-}
+/// In so few steps there is too little to encrypt beside a hash.
+const FEW_STEPS: usize = 2;
 
-/// Takes steps with what the token proves.
-pub(super) struct AesNiEngine(pub(super) AesNi);
+/// Takes steps with what the features prove.
+pub(super) struct AesNiEngine(pub(super) Features);
 
 impl<const LANES: usize> Engine<LANES> for AesNiEngine {
     fn set_cipher(&mut self, _: usize, _: &Schedule) {
@@ -44,7 +39,8 @@ impl<const LANES: usize> Engine<LANES> for AesNiEngine {
 }
 
 impl AesNiEngine {
-    /// Hashes in lanes `first` to `active` - 1, and encrypts before if it `seals`.
+    /// Hashes in lanes `first` to `active` - 1, if there are any, and encrypts before if
+    /// it `seals`. Idle lanes make up what the others lack to two, four and so on.
     ///
     /// # Safety
     ///
@@ -57,81 +53,162 @@ impl AesNiEngine {
         steps: usize,
         seals: bool,
     ) {
-        for first in (first..active).step_by(STREAMS) {
-            let lanes = first..active.min(first + STREAMS);
-            let in_four = lanes.len() > one_by_one(seals, steps);
-            // SAFETY: the token proves the features; the rest is the caller's promise.
+        let wide = matches!(self.0, Features::Avx512(..));
+        if seals && wide && steps > FEW_STEPS && first + 1 < active {
+            for first in (first..active).step_by(FOUR) {
+                // SAFETY: they are proved; the rest is the caller's promise.
+                unsafe { seal_beside(front, first, steps) };
+            }
+            return;
+        }
+        for first in (first..active).step_by(self::LANES) {
+            // SAFETY: as above.
             unsafe {
-                match (seals, in_four) {
-                    (true, true) => seal_four(front, first, steps),
-                    (true, false) => lanes.for_each(|lane| seal_one(front, lane, steps)),
-                    (false, true) => hash_four(front, first, steps),
-                    (false, false) => lanes.for_each(|lane| hash_one(front, lane, steps)),
+                match (seals, active - first) {
+                    (true, 1) => seal_one(front, first, steps),
+                    (true, 2) => seal::<2, _>(front, first, steps),
+                    (true, 3 | 4) => seal::<4, _>(front, first, steps),
+                    (true, _) => seal::<8, _>(front, first, steps),
+                    (false, 1) => hash_one(front, first, steps),
+                    (false, 2) => hash_in_pairs::<2, _>(front, first, steps),
+                    (false, 3 | 4) => hash_in_pairs::<4, _>(front, first, steps),
+                    (false, 5 | 6) => hash_in_pairs::<6, _>(front, first, steps),
+                    (false, _) => hash_in_pairs::<8, _>(front, first, steps),
                 }
             }
         }
     }
 }
 
-/// Seals in four lanes from `first` on: each step beside the hash of the one
-/// before.
+/// Seals in `COUNT` lanes from `first` on, step by step.
 ///
 /// # Safety
 ///
 /// As of [`Engine::seal`].
 #[target_feature(enable = "aes,sha,sse4.1,avx")]
-unsafe fn seal_four<const LANES: usize>(front: &mut Front<'_, LANES>, first: usize, steps: usize) {
-    let mut states = load_states(front, first);
+unsafe fn seal<const COUNT: usize, const LANES: usize>(
+    front: &mut Front<'_, LANES>,
+    first: usize,
+    steps: usize,
+) {
+    let mut states = load_states::<COUNT, _>(front, first);
     let mut chains = Chains::new(front, first);
-    let to_encrypt = *front.to_encrypt[first..].first_chunk().expect("four lanes");
-    // SAFETY: the caller promises `STEP` bytes for each step.
-    let mut plain = unsafe { load_text(front, first) };
-    let mut text = plain;
-    chains.encrypt(to_encrypt.into_iter().fold(0, u16::max), &mut text);
-    for step in 1..steps {
-        restore_plain(&to_encrypt, step - 1, &plain, &mut text);
+    for step in 0..steps {
+        // SAFETY: the caller promises `STEP` bytes for each step.
+        let plain = unsafe { load_text::<COUNT, _>(front, first) };
+        let mut text = plain;
+        chains.encrypt(step, &mut text);
+        chains.restore_plain(step, &plain, &mut text);
         // SAFETY: as above.
-        unsafe { store_text(front, first, &text) };
-        front.advance(first, STREAMS);
-        // SAFETY: as above.
-        plain = unsafe { load_text(front, first) };
-        let words = text;
-        hash_and_encrypt(
-            &mut states,
-            words,
-            &chains.keys,
-            &mut chains.chains,
-            &plain,
-            &mut text,
-        );
+        unsafe {
+            store_text(front, first, &text);
+            hash_steps(front, first, &mut states, 1);
+        }
     }
-    restore_plain(&to_encrypt, steps - 1, &plain, &mut text);
-    // SAFETY: as above.
-    unsafe { store_text(front, first, &text) };
-    front.advance(first, STREAMS);
-    put_outer(front, first, &mut text);
-    hash(&mut states, text);
     store_states(front, first, &states);
-    front.chain[first..first + STREAMS].copy_from_slice(&chains.chains);
+    front.chain[first..][..COUNT].copy_from_slice(&chains.chains);
 }
 
-/// Hashes in four lanes from `first` on.
+/// Seals in four lanes from `first` on: each step beside the hash of the one before.
+///
+/// # Safety
+///
+/// As of [`Engine::seal`].
+#[target_feature(enable = "aes,sha,sse4.1,avx512f,avx512vl,vaes")]
+unsafe fn seal_beside<const LANES: usize>(
+    front: &mut Front<'_, LANES>,
+    first: usize,
+    steps: usize,
+) {
+    let mut states = load_states::<FOUR, _>(front, first);
+    let mut chains = Chains::<FOUR>::new(front, first);
+    let keys: Line<Keys> = Line(array::from_fn(|round| {
+        chains.keys.map(|keys| keys.0[round])
+    }));
+    // SAFETY: the caller promises `STEP` bytes for each step.
+    let mut plain = Line(unsafe { load_text(front, first) });
+    let (mut one, mut other) = (Line(plain.0), Line(plain.0));
+    let (mut text, mut next) = (&mut one.0, &mut other.0);
+    chains.encrypt(0, text);
+    for step in 1..steps {
+        chains.restore_plain(step - 1, &plain.0, text);
+        // SAFETY: as above.
+        unsafe { store_text(front, first, text) };
+        front.advance(first, FOUR);
+        // SAFETY: as above.
+        plain.0 = unsafe { load_text(front, first) };
+        hash_and_encrypt(
+            &mut states,
+            text,
+            &keys.0,
+            &mut chains.chains,
+            &plain.0,
+            next,
+        );
+        mem::swap(&mut text, &mut next);
+    }
+    chains.restore_plain(steps - 1, &plain.0, text);
+    // SAFETY: as above.
+    unsafe {
+        store_text(front, first, text);
+        hash_steps(front, first, &mut states, 1);
+    }
+    store_states(front, first, &states);
+    front.chain[first..][..FOUR].copy_from_slice(&chains.chains);
+}
+
+/// Hashes in `COUNT` lanes from `first` on.
 ///
 /// # Safety
 ///
 /// As of [`Engine::hash`].
-#[target_feature(enable = "aes,sha,sse4.1,avx")]
-unsafe fn hash_four<const LANES: usize>(front: &mut Front<'_, LANES>, first: usize, steps: usize) {
-    let mut states = load_states(front, first);
-    for _ in 0..steps {
-        // SAFETY: the caller promises `STEP` bytes for each step.
-        let mut text = unsafe { load_text(front, first) };
-        front.advance(first, STREAMS);
-        put_outer(front, first, &mut text);
-        hash(&mut states, text);
-    }
+#[target_feature(enable = "sha,sse4.1,avx")]
+unsafe fn hash_in_pairs<const COUNT: usize, const LANES: usize>(
+    front: &mut Front<'_, LANES>,
+    first: usize,
+    steps: usize,
+) {
+    let mut states = load_states::<COUNT, _>(front, first);
+    // SAFETY: the caller's promise.
+    unsafe { hash_steps(front, first, &mut states, steps) };
     store_states(front, first, &states);
 }
+
+/// Hashes so many steps of every lane from `first` on, or its state, and has them go on.
+///
+/// # Safety
+///
+/// There are `STEP` bytes for each.
+#[inline]
+#[target_feature(enable = "sha,sse4.1,avx")]
+unsafe fn hash_steps<const COUNT: usize, const LANES: usize>(
+    front: &mut Front<'_, LANES>,
+    first: usize,
+    states: &mut [State; COUNT],
+    steps: usize,
+) {
+    let mut texts = array::from_fn(|i| front.text[first + i].cast_const());
+    let strides = *front.stride[first..].first_chunk().expect("as many lanes");
+    if front.outer >> first == 0 {
+        // SAFETY: the caller's promise.
+        unsafe { hash(states, &mut texts, &strides, steps) };
+    } else {
+        let mut outer = [[_mm_setzero_si128(); STEP_BLOCKS]; COUNT];
+        for (i, outer) in outer.iter_mut().enumerate() {
+            if front.is_outer(first + i) {
+                *outer = padded(front.state(first + i));
+                texts[i] = outer.as_ptr().cast();
+            }
+        }
+        // SAFETY: the caller's promise, and what is padded is a step, of a run of one.
+        unsafe { hash(states, &mut texts, &strides, steps) };
+    }
+    (0..steps).for_each(|_| front.advance(first, COUNT));
+}
+
+/// So that no two lanes side by side are in two lines of the cache.
+#[repr(align(64))]
+struct Line<T>(T);
 
 /// Every lane's step.
 ///
@@ -140,12 +217,12 @@ unsafe fn hash_four<const LANES: usize>(front: &mut Front<'_, LANES>, first: usi
 /// There are `STEP` bytes.
 #[inline]
 #[target_feature(enable = "avx")]
-unsafe fn load_text<const LANES: usize>(
+unsafe fn load_text<const COUNT: usize, const LANES: usize>(
     front: &Front<'_, LANES>,
     first: usize,
-) -> [Blocks; STEP_BLOCKS] {
-    let mut text = [[_mm_setzero_si128(); STREAMS]; STEP_BLOCKS];
-    let sources = &front.text[first..][..STREAMS];
+) -> Text<COUNT> {
+    let mut text = [[_mm_setzero_si128(); COUNT]; STEP_BLOCKS];
+    let sources = &front.text[first..][..COUNT];
     for (i, blocks) in text.iter_mut().enumerate() {
         for (block, source) in blocks.iter_mut().zip(sources) {
             // SAFETY: the caller's promise.
@@ -162,12 +239,12 @@ unsafe fn load_text<const LANES: usize>(
 /// There are `STEP` bytes, to which nothing else refers.
 #[inline]
 #[target_feature(enable = "avx")]
-unsafe fn store_text<const LANES: usize>(
+unsafe fn store_text<const COUNT: usize, const LANES: usize>(
     front: &Front<'_, LANES>,
     first: usize,
-    text: &[Blocks; STEP_BLOCKS],
+    text: &Text<COUNT>,
 ) {
-    let targets = &front.text[first..][..STREAMS];
+    let targets = &front.text[first..][..COUNT];
     for (i, blocks) in text.iter().enumerate() {
         for (block, target) in blocks.iter().zip(targets) {
             // SAFETY: the caller's promise.
@@ -176,32 +253,36 @@ unsafe fn store_text<const LANES: usize>(
     }
 }
 
-/// Four chains of AES.
-struct Chains<'a> {
-    keys: [&'a Schedule; STREAMS],
-    chains: Blocks,
+/// Chains of AES, and how many blocks of each are encrypted.
+struct Chains<'a, const COUNT: usize> {
+    keys: [&'a Schedule; COUNT],
+    chains: [__m128i; COUNT],
+    to_encrypt: [u16; COUNT],
 }
 
-impl<'a> Chains<'a> {
+impl<'a, const COUNT: usize> Chains<'a, COUNT> {
     /// Those of the lanes from `first` on. Idle ones take the keys of the first of
     /// all lanes, which is active.
     fn new<const LANES: usize>(front: &Front<'a, LANES>, first: usize) -> Self {
         let keys = front.cipher[0].expect("an active lane has a cipher");
-        let mut chains = Self {
-            keys: [keys; STREAMS],
-            chains: [front.chain[first]; STREAMS],
-        };
-        for i in 0..STREAMS {
-            chains.keys[i] = front.cipher[first + i].unwrap_or(keys);
-            chains.chains[i] = front.chain[first + i];
+        Self {
+            keys: array::from_fn(|i| front.cipher[first + i].unwrap_or(keys)),
+            chains: array::from_fn(|i| front.chain[first + i]),
+            to_encrypt: array::from_fn(|i| front.to_encrypt[first + i]),
         }
-        chains
     }
 
-    /// Encrypts at most so many blocks of every lane.
+    /// How many blocks of each lane are left from `step` on.
+    fn left(&self, step: usize) -> [u16; COUNT] {
+        let before = (STEP_BLOCKS * step) as u16;
+        self.to_encrypt.map(|blocks| blocks.saturating_sub(before))
+    }
+
+    /// Encrypts as many blocks of every lane in `step` as any lane wants.
     #[inline]
     #[target_feature(enable = "aes,avx")]
-    fn encrypt(&mut self, most: u16, text: &mut [Blocks; STEP_BLOCKS]) {
+    fn encrypt(&mut self, step: usize, text: &mut Text<COUNT>) {
+        let most = self.left(step).into_iter().fold(0, u16::max);
         for text in text.iter_mut().take(usize::from(most)) {
             for (chain, text) in self.chains.iter_mut().zip(&*text) {
                 *chain = _mm_xor_si128(*chain, *text);
@@ -210,25 +291,19 @@ impl<'a> Chains<'a> {
             *text = self.chains;
         }
     }
-}
 
-/// Takes the plaintext back of what should not have been encrypted in `step`.
-#[inline]
-fn restore_plain(
-    to_encrypt: &[u16; STREAMS],
-    step: usize,
-    plain: &[Blocks; STEP_BLOCKS],
-    text: &mut [Blocks; STEP_BLOCKS],
-) {
-    let before = (STEP_BLOCKS * step) as u16;
-    let left = to_encrypt.map(|blocks| blocks.saturating_sub(before));
-    if left.iter().all(|&blocks| blocks >= STEP_BLOCKS as u16) {
-        return;
-    }
-    for (block, (text, plain)) in (0..).zip(text.iter_mut().zip(plain)) {
-        for ((text, plain), blocks) in text.iter_mut().zip(plain).zip(left) {
-            if block >= blocks {
-                *text = *plain;
+    /// Takes the plaintext back of what should not have been encrypted in `step`.
+    #[inline]
+    fn restore_plain(&self, step: usize, plain: &Text<COUNT>, text: &mut Text<COUNT>) {
+        let left = self.left(step);
+        if left.iter().all(|&blocks| blocks >= STEP_BLOCKS as u16) {
+            return;
+        }
+        for (block, (text, plain)) in (0..).zip(text.iter_mut().zip(plain)) {
+            for ((text, plain), blocks) in text.iter_mut().zip(plain).zip(left) {
+                if block >= blocks {
+                    *text = *plain;
+                }
             }
         }
     }
@@ -236,8 +311,11 @@ fn restore_plain(
 
 #[inline]
 #[target_feature(enable = "sse4.1,avx")]
-fn load_states<const LANES: usize>(front: &Front<'_, LANES>, first: usize) -> [State; STREAMS] {
-    let mut states = [State::new([0; 8]); STREAMS];
+fn load_states<const COUNT: usize, const LANES: usize>(
+    front: &Front<'_, LANES>,
+    first: usize,
+) -> [State; COUNT] {
+    let mut states = [State::new([0; 8]); COUNT];
     for (lane, state) in (first..).zip(&mut states) {
         *state = State::new(front.begin_state(lane));
     }
@@ -246,27 +324,8 @@ fn load_states<const LANES: usize>(front: &Front<'_, LANES>, first: usize) -> [S
 
 #[inline]
 #[target_feature(enable = "sse4.1,avx")]
-fn store_states<const LANES: usize>(
-    front: &mut Front<'_, LANES>,
-    first: usize,
-    states: &[State; STREAMS],
-) {
+fn store_states<const LANES: usize>(front: &mut Front<'_, LANES>, first: usize, states: &[State]) {
     for (lane, state) in (first..).zip(states) {
         front.set_state(lane, state.words());
-    }
-}
-
-/// Replaces the text of lanes that hash their state.
-#[inline]
-#[target_feature(enable = "sse4.1,avx")]
-fn put_outer<const LANES: usize>(
-    front: &Front<'_, LANES>,
-    first: usize,
-    text: &mut [Blocks; STEP_BLOCKS],
-) {
-    for i in (0..STREAMS).filter(|i| front.is_outer(first + i)) {
-        for (blocks, block) in text.iter_mut().zip(padded(front.state(first + i))) {
-            blocks[i] = block;
-        }
     }
 }

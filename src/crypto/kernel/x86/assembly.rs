@@ -1,4 +1,4 @@
-//! How the parts of assembly are put together, for [`super::stitch128`] and
+//! How the parts of assembly are put together, for [`super::pairs`] and
 //! [`super::stitch512`].
 
 /// One instruction.

@@ -4,7 +4,7 @@
 //! - [`front`]: the seam between lanes and engines, which take the steps.
 //! - [`avx512`], an engine: 32 lanes in registers of 512 bits ([`text512`]), worked
 //!   on in [`stitch512`].
-//! - [`aesni`], the other: lanes in fours, worked on in [`stitch128`], or one by one, in [`one`].
+//! - [`aesni`], the other: eight lanes, worked on in [`pairs`], or one, in [`one`].
 //! - [`decrypt`]: record by record, without lanes.
 //! - [`aes`] and [`sha`]: what all of these are made of; [`assembly`]: what both
 //!   stitches are put together with.
@@ -21,8 +21,8 @@ mod decrypt;
 mod front;
 mod lanes;
 mod one;
+mod pairs;
 mod sha;
-mod stitch128;
 mod stitch512;
 mod text512;
 
@@ -31,7 +31,7 @@ use std::cmp::Reverse;
 use std::{ptr, slice};
 
 use self::aes::{IVS, Schedule, ivs};
-use self::aesni::{AesNiEngine, one_by_one};
+use self::aesni::AesNiEngine;
 use self::avx512::{Avx512Engine, Few};
 use self::lanes::{Cipher, Record, Text, work};
 use super::mac::MacKey;
@@ -221,13 +221,12 @@ fn run<'a>(
     seals: bool,
     records: impl Iterator<Item = Record<'a>>,
 ) {
-    let aesni = &mut AesNiEngine(features.aesni());
-    // However long they are, none needs a lane beside its own.
-    if count <= one_by_one(seals, usize::MAX) {
+    let aesni = &mut AesNiEngine(features);
+    if count == 1 {
         return work::<_, 1, 768>(aesni, seals, records);
     }
     match features {
-        Features::Avx512(token, few) if few.sets(count) > 0 => {
+        Features::Avx512(token, few) if !few.are_few(seals, count) => {
             work::<_, _, 4096>(&mut Avx512Engine::new(token, few), seals, records);
         }
         _ => work::<_, { aesni::LANES }, 4096>(aesni, seals, records),

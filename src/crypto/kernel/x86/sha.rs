@@ -79,8 +79,16 @@ pub(super) static K: Constants = Constants([
     0xc671_78f2,
 ]);
 
+/// Where the bytes of four words are in text, for `pshufb`.
+#[repr(align(16))]
+pub(super) struct ByteOrder(pub(super) [u8; 16]);
+
+pub(super) static BYTE_ORDER: ByteOrder =
+    ByteOrder([3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12]);
+
 /// SHA-256's state as its instructions have it: words A, B, E, F and C, D, G, H.
 #[derive(Clone, Copy)]
+#[repr(C)]
 pub(super) struct State {
     pub(super) abef: __m128i,
     pub(super) cdgh: __m128i,
