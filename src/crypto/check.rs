@@ -16,9 +16,9 @@ use crate::span::{Area, Span};
 /// How many records go together. Of many lengths: one; two; and, whether there are 8, 16
 /// or 32 lanes, enough to fill some, all, and all and then some again. Of one length, so
 /// that lanes go many steps together: as two sets of lanes take on every processor, and as one
-/// takes, alone and with a four beside it, where those are not too few (`Few` in
+/// takes, alone and with four lanes beside it, where those are not too few (`Few` in
 /// `kernel/x86/avx512.rs`).
-const BATCHES: [usize; 8] = [1, 2, 6, 17, 43, 11, 30, 20];
+const BATCHES: [usize; 8] = [1, 2, 6, 17, 43, 30, 11, 20];
 const MIXED: usize = BATCHES[0] + BATCHES[1] + BATCHES[2] + BATCHES[3] + BATCHES[4];
 const RECORDS: usize = MIXED + BATCHES[5] + BATCHES[6] + BATCHES[7];
 /// Payload bytes of those of one length.

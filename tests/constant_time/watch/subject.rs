@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 /// How many records go together: one alone; two; a few; as many as two sets of 16 lanes
 /// take, on every processor (`Few` in `kernel/x86/avx512.rs`) and also when the short one is
-/// done; and, where they are not too few for that, as one does, and with a four beside it.
+/// done; and, where they are not too few for that, as one does, and with four lanes beside it.
 const BATCHES: [usize; 6] = [1, 2, 3, 30, 11, 20];
 pub(crate) const RECORDS: usize = {
     let [one, two, few, two_sets, set, with_four] = BATCHES;
@@ -22,7 +22,7 @@ pub(crate) const RECORDS: usize = {
 const SHORT: [usize; 5] = [1, 5, 15, 38, 58];
 /// Payload bytes of most records, and their number: five steps of a lane or more. The
 /// short one is done after two, and more than two are then taken at once (`FEW_STEPS` in
-/// `kernel/x86/avx512.rs`).
+/// `kernel/x86/front.rs`).
 const LONG: usize = 400;
 const _: () = assert!(LONG - RECORDS >= 5 * 64);
 

@@ -6,18 +6,15 @@ use std::{array, mem};
 
 use super::Features;
 use super::aes::{self, Schedule};
-use super::front::{Engine, Front, STEP_BLOCKS};
+use super::front::{Engine, FEW_STEPS, Front, STEP_BLOCKS};
 use super::one::{hash_one, seal_one};
-use super::pairs::{FOUR, Keys, Text, hash, hash_and_encrypt};
+use super::pairs::{BESIDE, Keys, Step, hash, hash_and_encrypt};
 use super::sha::{State, padded};
 use crate::limits::BLOCK;
 
-/// How many lanes it is best fed with: as many chains of AES as take no longer than one,
-/// which waits for itself.
+/// How many lanes it is best fed with: as many chains of AES as take no longer than one
+/// ([`aes::IVS`]).
 pub(super) const LANES: usize = 8;
-
-/// In so few steps there is too little to encrypt beside a hash.
-const FEW_STEPS: usize = 2;
 
 /// Takes steps with what the features prove.
 pub(super) struct AesNiEngine(pub(super) Features);
@@ -53,10 +50,13 @@ impl AesNiEngine {
         steps: usize,
         seals: bool,
     ) {
-        let wide = matches!(self.0, Features::Avx512(..));
-        if seals && wide && steps > FEW_STEPS && first + 1 < active {
-            for first in (first..active).step_by(FOUR) {
-                // SAFETY: they are proved; the rest is the caller's promise.
+        if let Features::Avx512(..) = self.0
+            && seals
+            && steps > FEW_STEPS
+            && first + 1 < active
+        {
+            for first in (first..active).step_by(BESIDE) {
+                // SAFETY: the token proves the features; the rest is the caller's promise.
                 unsafe { seal_beside(front, first, steps) };
             }
             return;
@@ -68,12 +68,12 @@ impl AesNiEngine {
                     (true, 1) => seal_one(front, first, steps),
                     (true, 2) => seal::<2, _>(front, first, steps),
                     (true, 3 | 4) => seal::<4, _>(front, first, steps),
-                    (true, _) => seal::<8, _>(front, first, steps),
+                    (true, _) => seal::<{ self::LANES }, _>(front, first, steps),
                     (false, 1) => hash_one(front, first, steps),
                     (false, 2) => hash_in_pairs::<2, _>(front, first, steps),
                     (false, 3 | 4) => hash_in_pairs::<4, _>(front, first, steps),
                     (false, 5 | 6) => hash_in_pairs::<6, _>(front, first, steps),
-                    (false, _) => hash_in_pairs::<8, _>(front, first, steps),
+                    (false, _) => hash_in_pairs::<{ self::LANES }, _>(front, first, steps),
                 }
             }
         }
@@ -120,8 +120,8 @@ unsafe fn seal_beside<const LANES: usize>(
     first: usize,
     steps: usize,
 ) {
-    let mut states = load_states::<FOUR, _>(front, first);
-    let mut chains = Chains::<FOUR>::new(front, first);
+    let mut states = load_states::<BESIDE, _>(front, first);
+    let mut chains = Chains::<BESIDE>::new(front, first);
     let keys: Line<Keys> = Line(array::from_fn(|round| {
         chains.keys.map(|keys| keys.0[round])
     }));
@@ -134,7 +134,7 @@ unsafe fn seal_beside<const LANES: usize>(
         chains.restore_plain(step - 1, &plain.0, text);
         // SAFETY: as above.
         unsafe { store_text(front, first, text) };
-        front.advance(first, FOUR);
+        front.advance(first, BESIDE);
         // SAFETY: as above.
         plain.0 = unsafe { load_text(front, first) };
         hash_and_encrypt(
@@ -154,7 +154,7 @@ unsafe fn seal_beside<const LANES: usize>(
         hash_steps(front, first, &mut states, 1);
     }
     store_states(front, first, &states);
-    front.chain[first..][..FOUR].copy_from_slice(&chains.chains);
+    front.chain[first..][..BESIDE].copy_from_slice(&chains.chains);
 }
 
 /// Hashes in `COUNT` lanes from `first` on.
@@ -174,11 +174,12 @@ unsafe fn hash_in_pairs<const COUNT: usize, const LANES: usize>(
     store_states(front, first, &states);
 }
 
-/// Hashes so many steps of every lane from `first` on, or its state, and has them go on.
+/// Hashes so many steps of `COUNT` lanes from `first` on, of those in `outer` their padded
+/// state, and has them go on.
 ///
 /// # Safety
 ///
-/// There are `STEP` bytes for each.
+/// As of [`Engine::hash`].
 #[inline]
 #[target_feature(enable = "sha,sse4.1,avx")]
 unsafe fn hash_steps<const COUNT: usize, const LANES: usize>(
@@ -187,26 +188,26 @@ unsafe fn hash_steps<const COUNT: usize, const LANES: usize>(
     states: &mut [State; COUNT],
     steps: usize,
 ) {
-    let mut texts = array::from_fn(|i| front.text[first + i].cast_const());
     let strides = *front.stride[first..].first_chunk().expect("as many lanes");
     if front.outer >> first == 0 {
+        let texts = front.text[first..].first_chunk_mut();
         // SAFETY: the caller's promise.
-        unsafe { hash(states, &mut texts, &strides, steps) };
-    } else {
-        let mut outer = [[_mm_setzero_si128(); STEP_BLOCKS]; COUNT];
-        for (i, outer) in outer.iter_mut().enumerate() {
-            if front.is_outer(first + i) {
-                *outer = padded(front.state(first + i));
-                texts[i] = outer.as_ptr().cast();
-            }
-        }
-        // SAFETY: the caller's promise, and what is padded is a step, of a run of one.
-        unsafe { hash(states, &mut texts, &strides, steps) };
+        return unsafe { hash(states, texts.expect("as many lanes"), &strides, steps) };
     }
-    (0..steps).for_each(|_| front.advance(first, COUNT));
+    let mut texts = *front.text[first..].first_chunk().expect("as many lanes");
+    let mut outer = [[_mm_setzero_si128(); STEP_BLOCKS]; COUNT];
+    for (i, outer) in outer.iter_mut().enumerate() {
+        if front.is_outer(first + i) {
+            *outer = padded(front.state(first + i));
+            texts[i] = outer.as_mut_ptr().cast();
+        }
+    }
+    // SAFETY: the caller's promise of a run of one step, and what is padded is one.
+    unsafe { hash(states, &mut texts, &strides, 1) };
+    front.advance(first, COUNT);
 }
 
-/// So that no two lanes side by side are in two lines of the cache.
+/// Aligned so that no two lanes that are loaded at once are in two lines of the cache.
 #[repr(align(64))]
 struct Line<T>(T);
 
@@ -220,7 +221,7 @@ struct Line<T>(T);
 unsafe fn load_text<const COUNT: usize, const LANES: usize>(
     front: &Front<'_, LANES>,
     first: usize,
-) -> Text<COUNT> {
+) -> Step<COUNT> {
     let mut text = [[_mm_setzero_si128(); COUNT]; STEP_BLOCKS];
     let sources = &front.text[first..][..COUNT];
     for (i, blocks) in text.iter_mut().enumerate() {
@@ -242,7 +243,7 @@ unsafe fn load_text<const COUNT: usize, const LANES: usize>(
 unsafe fn store_text<const COUNT: usize, const LANES: usize>(
     front: &Front<'_, LANES>,
     first: usize,
-    text: &Text<COUNT>,
+    text: &Step<COUNT>,
 ) {
     let targets = &front.text[first..][..COUNT];
     for (i, blocks) in text.iter().enumerate() {
@@ -281,7 +282,7 @@ impl<'a, const COUNT: usize> Chains<'a, COUNT> {
     /// Encrypts as many blocks of every lane in `step` as any lane wants.
     #[inline]
     #[target_feature(enable = "aes,avx")]
-    fn encrypt(&mut self, step: usize, text: &mut Text<COUNT>) {
+    fn encrypt(&mut self, step: usize, text: &mut Step<COUNT>) {
         let most = self.left(step).into_iter().fold(0, u16::max);
         for text in text.iter_mut().take(usize::from(most)) {
             for (chain, text) in self.chains.iter_mut().zip(&*text) {
@@ -294,7 +295,7 @@ impl<'a, const COUNT: usize> Chains<'a, COUNT> {
 
     /// Takes the plaintext back of what should not have been encrypted in `step`.
     #[inline]
-    fn restore_plain(&self, step: usize, plain: &Text<COUNT>, text: &mut Text<COUNT>) {
+    fn restore_plain(&self, step: usize, plain: &Step<COUNT>, text: &mut Step<COUNT>) {
         let left = self.left(step);
         if left.iter().all(|&blocks| blocks >= STEP_BLOCKS as u16) {
             return;

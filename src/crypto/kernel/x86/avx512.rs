@@ -1,7 +1,7 @@
 //! AVX-512 and VAES: 32 lanes, each a word of the registers that hash and a
 //! quarter of those that encrypt ([`super::text512`]). What is done with text there
-//! is in [`super::stitch512`]. Of two sets of lanes, one rests if it is not needed;
-//! a few lanes, alone or beside one set, are faster in [`super::aesni`].
+//! is in [`super::stitch512`]. Of two sets of lanes, one rests if it is not needed; which
+//! lanes are faster in [`super::aesni`], is known to [`Few`].
 
 use std::arch::x86_64::*;
 use std::mem;
@@ -9,7 +9,7 @@ use std::mem;
 use super::Features;
 use super::aes::{ROUNDS, Schedule};
 use super::aesni::AesNiEngine;
-use super::front::{Columns, Engine, Front, STEP_BLOCKS, erase};
+use super::front::{Columns, Engine, FEW_STEPS, Front, STEP_BLOCKS, erase};
 use super::sha::OUTER_BITS;
 use super::stitch512::{Blocks, Keys, States, Words, one, two};
 use super::text512::{GROUPS, LANES, SET, lane, load_text, place, store_text, to_words};
@@ -18,8 +18,8 @@ use crate::crypto::cpu::Avx512;
 /// How many lanes are faster in [`super::aesni`].
 #[derive(Clone, Copy)]
 pub(in crate::crypto::kernel) struct Few {
-    /// Whether this is so for any number of them that are only hashed.
-    hash: bool,
+    /// Any number, in a batch that is only hashed.
+    all_hashed: bool,
     /// Else, up to so many, where there are no others.
     alone: usize,
     /// Up to so many, beside a full set, which leaves the other one to rest.
@@ -28,17 +28,18 @@ pub(in crate::crypto::kernel) struct Few {
 
 impl Few {
     /// Where an instruction on 512 bits starts as one. (Zen 5, 16 KiB to seal, us: four
-    /// lanes of the other engine, as it was then, 25, a set 56, two sets 90.)
+    /// lanes there 25, a set 56, two sets 90; so eight lanes and not twelve, and four
+    /// beside a set. That was before there were pairs.)
     pub(super) const WHOLE: Self = Self {
-        hash: false,
+        all_hashed: false,
         alone: 8,
         beside: 4,
     };
-    /// Where it starts as two halves. (Zen 4, us for each record, there and here: 16 KiB
-    /// to open 5.19 and 5.57, to seal 6.04 and 6.22; 300 B to seal 0.253 and 0.260 of 20,
-    /// 0.240 and 0.226 of 32.)
+    /// Where it starts as two halves. (Zen 4, us a record, there and in sets: 16 KiB to
+    /// open 5.19, 5.57, to seal 6.04, 6.22; 300 B to seal, in a batch of 20 0.253, 0.260, of
+    /// 32 0.240, 0.226; in between they break even. So few as one set takes are too few.)
     pub(super) const HALVES: Self = Self {
-        hash: true,
+        all_hashed: true,
         alone: 28,
         beside: 0,
     };
@@ -77,15 +78,11 @@ impl Few {
         }
     }
 
-    /// Whether so many records are a batch for the other engine as a whole.
-    pub(super) fn are_few(self, seals: bool, records: usize) -> bool {
-        self.hash && !seals || self.sets(records) == 0
+    /// Whether any of so many records are worked on in sets.
+    pub(super) fn uses_sets(self, seals: bool, records: usize) -> bool {
+        (seals || !self.all_hashed) && self.sets(records) > 0
     }
 }
-
-/// In so few steps, what is done for one beside the other is not worth the code
-/// that has to be fetched for it.
-const FEW_STEPS: usize = 2;
 
 // SAFETY: any bits are a value.
 const ZERO: __m512i = unsafe { mem::zeroed() };
@@ -95,7 +92,7 @@ const NO_TEXT: [Blocks; STEP_BLOCKS] = [[ZERO; 2 * GROUPS]; STEP_BLOCKS];
 /// Takes steps with what the token proves.
 pub(super) struct Avx512Engine {
     few: Few,
-    others: AesNiEngine,
+    aesni: AesNiEngine,
     keys: Keys,
     chains: Blocks,
     states: States,
@@ -108,7 +105,7 @@ impl Avx512Engine {
     pub(super) fn new(token: Avx512, few: Few) -> Self {
         Self {
             few,
-            others: AesNiEngine(Features::Avx512(token, few)),
+            aesni: AesNiEngine(Features::Avx512(token, few)),
             keys: NO_KEYS,
             chains: [ZERO; 2 * GROUPS],
             states: [[ZERO; 8]; 2],
@@ -143,8 +140,7 @@ impl Engine<LANES> for Avx512Engine {
                 1 => self.seal_sets::<1>(front, active.min(SET), steps),
                 _ => self.seal_sets::<2>(front, active, steps),
             }
-            self.others
-                .work_from(front, sets * SET, active, steps, true);
+            self.aesni.work_from(front, sets * SET, active, steps, true);
         }
     }
 
@@ -157,7 +153,7 @@ impl Engine<LANES> for Avx512Engine {
                 1 => self.hash_sets::<1>(front, steps),
                 _ => self.hash_sets::<2>(front, steps),
             }
-            self.others
+            self.aesni
                 .work_from(front, sets * SET, active, steps, false);
         }
     }

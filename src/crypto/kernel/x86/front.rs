@@ -15,6 +15,10 @@ pub(super) const STEP: usize = HASH_BLOCK;
 /// Blocks of the cipher in a step.
 pub(super) const STEP_BLOCKS: usize = STEP / BLOCK;
 
+/// In so few steps, encrypting one beside the hash of another is not worth the code that
+/// has to be fetched for it.
+pub(super) const FEW_STEPS: usize = 2;
+
 /// What takes steps, in up to `LANES` lanes.
 pub(super) trait Engine<const LANES: usize> {
     /// Makes the keys of `cipher` ready for `lane`.

@@ -6,8 +6,8 @@
 //!   on in [`stitch512`].
 //! - [`aesni`], the other: eight lanes, worked on in [`pairs`], or one, in [`one`].
 //! - [`decrypt`]: record by record, without lanes.
-//! - [`aes`] and [`sha`]: what all of these are made of; [`assembly`]: what both
-//!   stitches are put together with.
+//! - [`aes`] and [`sha`]: what all of these are made of; [`assembly`]: what
+//!   [`pairs`] and [`stitch512`] are put together with.
 
 // Instructions that not every processor has, and pointers into many records.
 #![allow(unsafe_code)]
@@ -226,7 +226,7 @@ fn run<'a>(
         return work::<_, 1, 768>(aesni, seals, records);
     }
     match features {
-        Features::Avx512(token, few) if !few.are_few(seals, count) => {
+        Features::Avx512(token, few) if few.uses_sets(seals, count) => {
             work::<_, _, 4096>(&mut Avx512Engine::new(token, few), seals, records);
         }
         _ => work::<_, { aesni::LANES }, 4096>(aesni, seals, records),

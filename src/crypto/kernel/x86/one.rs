@@ -1,4 +1,4 @@
-//! AES-NI and SHA-NI in a single lane. A chain and a stream leave so much room
+//! AES-NI and SHA-NI in a single lane. A chain and a hash leave so much room
 //! that the processor finds the next step's by itself.
 
 use std::arch::x86_64::*;

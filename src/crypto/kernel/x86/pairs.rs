@@ -15,12 +15,12 @@ use super::aes::ROUNDS;
 use super::front::STEP_BLOCKS;
 use super::sha::{BYTE_ORDER, K, State};
 
-/// Lanes that [`hash_and_encrypt`] works on.
-pub(super) const FOUR: usize = 4;
+/// Lanes that AES has beside the hash.
+pub(super) const BESIDE: usize = 4;
 /// A step of so many lanes, block by block.
-pub(super) type Text<const COUNT: usize> = [[__m128i; COUNT]; STEP_BLOCKS];
+pub(super) type Step<const COUNT: usize> = [[__m128i; COUNT]; STEP_BLOCKS];
 /// The keys of each round, for four lanes.
-pub(super) type Keys = [[__m128i; FOUR]; ROUNDS + 1];
+pub(super) type Keys = [[__m128i; BESIDE]; ROUNDS + 1];
 
 /// Four words of a lane, as they are hashed.
 macro_rules! load_words {
@@ -36,7 +36,7 @@ macro_rules! load_words {
 macro_rules! four_rounds {
     (
         $schedule:ident $i:literal $abef:literal $cdgh:literal
-        [$w:literal $w1:literal $w2:literal $w3:literal] $temporary:literal
+        [$w:literal $w1:literal $w2:literal $w3:literal]
     ) => {
         concat!(
             // The instruction has its third operand in xmm0.
@@ -44,52 +44,58 @@ macro_rules! four_rounds {
             ins!("sha256rnds2" $cdgh, $abef),
             ins!("vpshufd" "xmm0", "xmm0", "0x0e"),
             ins!("sha256rnds2" $abef, $cdgh),
-            $schedule!($w $w1 $w2 $w3 $temporary)
+            $schedule!($w $w1 $w2 $w3)
         )
     };
 }
 
 macro_rules! schedule {
-    ($w:literal $w1:literal $w2:literal $w3:literal $temporary:literal) => {
+    ($w:literal $w1:literal $w2:literal $w3:literal) => {
         concat!(
             ins!("sha256msg1" $w, $w1),
-            ins!("vpalignr" $temporary, $w3, $w2, 4),
-            ins!("vpaddd" $w, $w, $temporary),
+            ins!("vpalignr" "xmm13", $w3, $w2, 4),
+            ins!("vpaddd" $w, $w, "xmm13"),
             ins!("sha256msg2" $w, $w3)
         )
     };
 }
 
-/// All rounds in both lanes, and beside every four of them what `$beside` makes.
-/// Instead of the words, their names move.
-macro_rules! rounds {
-    ($beside:ident) => {
-        rounds!(
-            $beside
-            schedule 0 ["xmm5" "xmm6" "xmm7" "xmm8"] ["xmm9" "xmm10" "xmm11" "xmm12"]
-            schedule 1 ["xmm6" "xmm7" "xmm8" "xmm5"] ["xmm10" "xmm11" "xmm12" "xmm9"]
-            schedule 2 ["xmm7" "xmm8" "xmm5" "xmm6"] ["xmm11" "xmm12" "xmm9" "xmm10"]
-            schedule 3 ["xmm8" "xmm5" "xmm6" "xmm7"] ["xmm12" "xmm9" "xmm10" "xmm11"]
-            schedule 4 ["xmm5" "xmm6" "xmm7" "xmm8"] ["xmm9" "xmm10" "xmm11" "xmm12"]
-            schedule 5 ["xmm6" "xmm7" "xmm8" "xmm5"] ["xmm10" "xmm11" "xmm12" "xmm9"]
-            schedule 6 ["xmm7" "xmm8" "xmm5" "xmm6"] ["xmm11" "xmm12" "xmm9" "xmm10"]
-            schedule 7 ["xmm8" "xmm5" "xmm6" "xmm7"] ["xmm12" "xmm9" "xmm10" "xmm11"]
-            schedule 8 ["xmm5" "xmm6" "xmm7" "xmm8"] ["xmm9" "xmm10" "xmm11" "xmm12"]
-            schedule 9 ["xmm6" "xmm7" "xmm8" "xmm5"] ["xmm10" "xmm11" "xmm12" "xmm9"]
-            schedule 10 ["xmm7" "xmm8" "xmm5" "xmm6"] ["xmm11" "xmm12" "xmm9" "xmm10"]
-            schedule 11 ["xmm8" "xmm5" "xmm6" "xmm7"] ["xmm12" "xmm9" "xmm10" "xmm11"]
-            nothing 12 ["xmm5" "xmm6" "xmm7" "xmm8"] ["xmm9" "xmm10" "xmm11" "xmm12"]
-            nothing 13 ["xmm6" "xmm7" "xmm8" "xmm5"] ["xmm10" "xmm11" "xmm12" "xmm9"]
-            nothing 14 ["xmm7" "xmm8" "xmm5" "xmm6"] ["xmm11" "xmm12" "xmm9" "xmm10"]
-            nothing 15 ["xmm8" "xmm5" "xmm6" "xmm7"] ["xmm12" "xmm9" "xmm10" "xmm11"]
+/// Four rounds in both lanes, and beside them what `$beside` makes.
+macro_rules! pair {
+    ($schedule:ident $beside:ident $i:tt $one:tt $other:tt) => {
+        concat!(
+            four_rounds!($schedule $i "xmm1" "xmm2" $one),
+            four_rounds!($schedule $i "xmm3" "xmm4" $other),
+            $beside!($i)
         )
     };
-    ($beside:ident $($schedule:ident $i:tt $one:tt $other:tt)*) => {
-        concat!($(
-            four_rounds!($schedule $i "xmm1" "xmm2" $one "xmm13"),
-            four_rounds!($schedule $i "xmm3" "xmm4" $other "xmm14"),
-            $beside!($i),
-        )*)
+}
+
+/// Sixteen rounds. Instead of the words, their names move.
+macro_rules! sixteen {
+    ($schedule:ident $beside:ident $i:tt $i1:tt $i2:tt $i3:tt) => {
+        concat!(
+            pair!($schedule $beside $i
+                ["xmm5" "xmm6" "xmm7" "xmm8"] ["xmm9" "xmm10" "xmm11" "xmm12"]),
+            pair!($schedule $beside $i1
+                ["xmm6" "xmm7" "xmm8" "xmm5"] ["xmm10" "xmm11" "xmm12" "xmm9"]),
+            pair!($schedule $beside $i2
+                ["xmm7" "xmm8" "xmm5" "xmm6"] ["xmm11" "xmm12" "xmm9" "xmm10"]),
+            pair!($schedule $beside $i3
+                ["xmm8" "xmm5" "xmm6" "xmm7"] ["xmm12" "xmm9" "xmm10" "xmm11"])
+        )
+    };
+}
+
+/// All rounds of both lanes.
+macro_rules! rounds {
+    ($beside:ident) => {
+        concat!(
+            sixteen!(schedule $beside 0 1 2 3),
+            sixteen!(schedule $beside 4 5 6 7),
+            sixteen!(schedule $beside 8 9 10 11),
+            sixteen!(nothing $beside 12 13 14 15)
+        )
     };
 }
 
@@ -120,55 +126,46 @@ macro_rules! add_state {
     };
 }
 
-/// What `$make` makes of four chains, two in a register, and what is at the same place.
+/// `$name` of four chains, two in a register, and what is at the same place.
 macro_rules! chains {
-    ($make:ident $arguments:tt $place:expr) => {
+    ($name:literal $place:expr) => {
         concat!(
-            $make!($arguments "ymm16" concat!("[", $place, "]")),
-            $make!($arguments "ymm17" concat!("[", $place, " + 32]"))
+            ins!($name "ymm16", "ymm16", concat!("[", $place, "]")),
+            ins!($name "ymm17", "ymm17", concat!("[", $place, " + 32]"))
         )
     };
 }
 
-macro_rules! load {
-    (() $register:literal $at:expr) => {
-        ins!("vmovdqu64" $register, $at)
-    };
-}
-
-macro_rules! store {
-    (() $register:literal $at:expr) => {
-        ins!("vmovdqu64" $at, $register)
-    };
-}
-
-macro_rules! combine {
-    (($name:literal) $register:literal $at:expr) => {
-        ins!($name $register, $register, $at)
+macro_rules! store_chains {
+    ($place:expr) => {
+        concat!(
+            ins!("vmovdqu64" concat!("[", $place, "]"), "ymm16"),
+            ins!("vmovdqu64" concat!("[", $place, " + 32]"), "ymm17")
+        )
     };
 }
 
 /// A sixteenth of encrypting block `$block` from here of every lane (CBC).
 macro_rules! sixteenth {
     ($block:literal 0) => {
-        chains!(combine ("vpxorq") concat!("{plain} + 64*", $block))
+        chains!("vpxorq" concat!("{plain} + 64*", $block))
     };
     ($block:literal 1) => {
-        chains!(combine ("vpxorq") "{keys}")
+        chains!("vpxorq" "{keys}")
     };
     ($block:literal 15) => {
         concat!(
-            chains!(combine ("vaesenclast") "{keys} + 64*14"),
-            chains!(store () concat!("{sealed} + 64*", $block))
+            chains!("vaesenclast" "{keys} + 64*14"),
+            store_chains!(concat!("{sealed} + 64*", $block))
         )
     };
     ($block:literal $n:literal) => {
-        chains!(combine ("vaesenc") concat!("{keys} + 64*", $n, " - 64"))
+        chains!("vaesenc" concat!("{keys} + 64*", $n, " - 64"))
     };
 }
 
-/// What is encrypted beside four rounds of a pair of four lanes: an eighth of a block, so
-/// that both pairs are hashed when four blocks are encrypted.
+/// Beside four rounds of a pair, an eighth of a block of all four lanes: so a pair takes as
+/// long as two blocks, and two pairs as long as a step.
 macro_rules! eighth {
     (0) => { eighth!(0: 0 1) };
     (1) => { eighth!(0: 2 3) };
@@ -191,8 +188,7 @@ macro_rules! eighth {
     };
 }
 
-/// Names all registers that SHA-NI can have as changed: the upper halves of all are
-/// cleared.
+/// Names all registers as changed whose upper halves are cleared.
 macro_rules! asm_with_registers {
     ($($code:tt)*) => {
         asm!(
@@ -217,7 +213,7 @@ macro_rules! asm_with_registers {
 #[target_feature(enable = "sha,sse4.1,avx")]
 pub(super) unsafe fn hash<const COUNT: usize>(
     states: &mut [State; COUNT],
-    texts: &mut [*const u8; COUNT],
+    texts: &mut [*mut u8; COUNT],
     strides: &[usize; COUNT],
     steps: usize,
 ) {
@@ -228,37 +224,38 @@ pub(super) unsafe fn hash<const COUNT: usize>(
     unsafe {
         asm_with_registers!(
             "2:",
-            "xor {pair:e}, {pair:e}",
+            // It counts bytes of pointers: a pair has 16, and four times as much of states.
+            "xor {at:e}, {at:e}",
             "3:",
-            "mov {one}, [{texts} + {pair}]",
-            "mov {other}, [{texts} + {pair} + 8]",
-            states!(load_state "{states} + 4*{pair}"),
+            "mov {one}, [{texts} + {at}]",
+            "mov {other}, [{texts} + {at} + 8]",
+            states!(load_state "{states} + 4*{at}"),
             load_words!(
                 "xmm5" "[{one}]", "xmm6" "[{one} + 16]",
                 "xmm7" "[{one} + 32]", "xmm8" "[{one} + 48]",
                 "xmm9" "[{other}]", "xmm10" "[{other} + 16]",
                 "xmm11" "[{other} + 32]", "xmm12" "[{other} + 48]"
             ),
-            "add {one}, [{strides} + {pair}]",
-            "add {other}, [{strides} + {pair} + 8]",
-            "mov [{texts} + {pair}], {one}",
-            "mov [{texts} + {pair} + 8], {other}",
+            "add {one}, [{strides} + {at}]",
+            "add {other}, [{strides} + {at} + 8]",
+            "mov [{texts} + {at}], {one}",
+            "mov [{texts} + {at} + 8], {other}",
             rounds!(nothing),
-            states!(add_state "{states} + 4*{pair}"),
-            "add {pair:e}, 16",
-            "cmp {pair:e}, {end}",
+            states!(add_state "{states} + 4*{at}"),
+            "add {at:e}, 16",
+            "cmp {at:e}, {end}",
             "jne 3b",
             "dec {left}",
             "jnz 2b",
             states = in(reg) states.as_mut_ptr(),
             texts = in(reg) texts.as_mut_ptr(),
             strides = in(reg) strides.as_ptr(),
-            pair = out(reg) _,
+            at = out(reg) _,
             one = out(reg) _,
             other = out(reg) _,
             end = const 8 * COUNT,
             left = inout(reg) steps => _,
-            order = in(reg) BYTE_ORDER.0.as_ptr(),
+            order = in(reg) &raw const BYTE_ORDER,
             constants = in(reg) K.0.as_ptr(),
         );
     }
@@ -268,18 +265,19 @@ pub(super) unsafe fn hash<const COUNT: usize>(
 #[inline(never)]
 #[target_feature(enable = "sha,sse4.1,avx512f,avx512vl,vaes")]
 pub(super) fn hash_and_encrypt(
-    states: &mut [State; FOUR],
-    text: &Text<FOUR>,
+    states: &mut [State; BESIDE],
+    text: &Step<BESIDE>,
     keys: &Keys,
-    chains: &mut [__m128i; FOUR],
-    plain: &Text<FOUR>,
-    sealed: &mut Text<FOUR>,
+    chains: &mut [__m128i; BESIDE],
+    plain: &Step<BESIDE>,
+    sealed: &mut Step<BESIDE>,
 ) {
     // SAFETY: it reads constants and reads and writes what it is given, all within the
     // bounds of the types, and says which registers it changes.
     unsafe {
         asm_with_registers!(
-            chains!(load () "{chains}"),
+            "vmovdqu64 ymm16, [{chains}]",
+            "vmovdqu64 ymm17, [{chains} + 32]",
             "mov {left:e}, 2",
             // A pair to hash, and two blocks of all to encrypt.
             "2:",
@@ -298,7 +296,7 @@ pub(super) fn hash_and_encrypt(
             "add {sealed}, 128",
             "dec {left:e}",
             "jnz 2b",
-            chains!(store () "{chains}"),
+            store_chains!("{chains}"),
             left = out(reg) _,
             states = inout(reg) states.as_mut_ptr() => _,
             text = inout(reg) text.as_ptr() => _,
@@ -306,7 +304,7 @@ pub(super) fn hash_and_encrypt(
             chains = in(reg) chains.as_mut_ptr(),
             plain = inout(reg) plain.as_ptr() => _,
             sealed = inout(reg) sealed.as_mut_ptr() => _,
-            order = in(reg) BYTE_ORDER.0.as_ptr(),
+            order = in(reg) &raw const BYTE_ORDER,
             constants = in(reg) K.0.as_ptr(),
             out("ymm16") _, out("ymm17") _,
         );

@@ -1,6 +1,7 @@
 //! What SHA-256 is made of (FIPS 180-4), and its state as SHA-NI has it.
 
 use std::arch::x86_64::*;
+use std::mem;
 
 use super::front::STEP_BLOCKS;
 
@@ -79,14 +80,13 @@ pub(super) static K: Constants = Constants([
     0xc671_78f2,
 ]);
 
-/// Where the bytes of four words are in text, for `pshufb`.
-#[repr(align(16))]
-pub(super) struct ByteOrder(pub(super) [u8; 16]);
+/// Where in text the bytes of four words are.
+// SAFETY: any bits are a value.
+pub(super) static BYTE_ORDER: __m128i =
+    unsafe { mem::transmute([3_u8, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12]) };
 
-pub(super) static BYTE_ORDER: ByteOrder =
-    ByteOrder([3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12]);
-
-/// SHA-256's state as its instructions have it: words A, B, E, F and C, D, G, H.
+/// SHA-256's state as its instructions have it: words A, B, E, F and C, D, G, H; in that order,
+/// as [`super::pairs`] reads it from memory.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub(super) struct State {
@@ -151,8 +151,7 @@ pub(super) fn padded(state: [u32; 8]) -> [__m128i; STEP_BLOCKS] {
 #[inline]
 #[target_feature(enable = "sse4.1,avx")]
 pub(super) fn swap_bytes(text: &mut [__m128i]) {
-    let order = _mm_set_epi64x(0x0c0d_0e0f_0809_0a0b, 0x0405_0607_0001_0203);
     for words in text {
-        *words = _mm_shuffle_epi8(*words, order);
+        *words = _mm_shuffle_epi8(*words, BYTE_ORDER);
     }
 }
