@@ -113,7 +113,7 @@ pub fn share(room: usize, many: usize) -> usize {
 /// sealing others would wait for longer than for their own.
 pub const STREAM_FROM: usize = MAX_RECORD;
 /// Until it gives less than this: well below, so that a read which came early is not
-/// taken for a change.
+/// taken for a change. Who stays between both is what it was.
 pub const CHAT_BELOW: usize = 2048;
 
 /// Bytes that the system keeps of a connection that we made, and cannot send yet:

@@ -3,9 +3,9 @@
 //! Reads land in the scratch, one behind the other; only what is not whole when
 //! the read ends is kept in a buffer, and the rest of it is read in behind it.
 //!
-//! Who streams makes way: if others are ready, too, it goes behind them once, and is not
-//! read in this tick, so that they are answered before a scratch full of records is
-//! opened and sealed.
+//! Who streams makes way: if others are ready who do not, it goes behind them once, and
+//! is not read in this tick, so that they are answered before a scratch full of records
+//! is opened and sealed.
 
 use std::io::{self, IoSliceMut};
 use std::ops::Range;
@@ -36,6 +36,7 @@ impl<M: Mode> Endpoint<M> {
     /// Reads who is ready, for as long as there is scratch.
     pub(super) fn read_peers(&mut self, io: &mut impl Transport) {
         let end = self.core.read_room();
+        debug_assert_eq!(self.core.chats_ready, self.core.count_chats_ready());
         let chats = self.core.chats_ready > 0;
         for waiting in (1..=self.core.ready.len()).rev() {
             let left = end - self.core.used;
@@ -88,8 +89,11 @@ impl<M: Mode> Endpoint<M> {
             Err(error) => work.end = Some(StreamEnd::Broken(describe(&error))),
             Ok(Read { bytes: 0, .. }) => work.end = Some(StreamEnd::Closed),
             Ok(read) => {
-                let least = [STREAM_FROM, CHAT_BELOW][usize::from(slot.streams)];
-                slot.streams = read.bytes >= least;
+                let from = match slot.streams {
+                    true => CHAT_BELOW,
+                    false => STREAM_FROM,
+                };
+                slot.streams = read.bytes >= from;
                 self.take(id, start, read.bytes);
                 if !read.drained {
                     self.core.ready(id);
@@ -323,6 +327,12 @@ fn describe(error: &io::Error) -> &'static str {
 }
 
 impl Core {
+    /// What `chats_ready` is to be.
+    fn count_chats_ready(&self) -> usize {
+        let live = self.ready.iter().filter_map(|&id| self.peers.get(id));
+        live.filter(|slot| !slot.streams).count()
+    }
+
     /// Keeps the bytes in `range` of the scratch, which are a first part of
     /// something, until the rest is there.
     fn keep_rest(&mut self, id: PeerId, range: Range<usize>) {

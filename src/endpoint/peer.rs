@@ -84,8 +84,8 @@ pub(super) struct Peer {
     pub(super) dirty: bool,
     pub(super) paused: bool,
     pub(super) touched: bool,
-    /// It sends much at once ([`STREAM_FROM`](crate::limits::STREAM_FROM)); and it has let those
-    /// go first who were ready with it, since it was read last.
+    /// It sends much at once ([`STREAM_FROM`](crate::limits::STREAM_FROM)); and it has let
+    /// those go first who were ready with it, since its last turn.
     pub(super) streams: bool,
     pub(super) made_way: bool,
     /// The end of its stream was read.

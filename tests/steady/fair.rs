@@ -28,7 +28,7 @@ fn waiting(crowd: &Crowd<Echo>, peer: usize) -> usize {
 }
 
 /// Goal: one that chats is answered before what another streams is read, and has it
-/// wait for a tick at most. Method: both have something in each tick; who streams is known
+/// wait for one tick. Method: both have something in each tick; who streams is known
 /// by what it said before.
 #[test]
 fn who_streams_makes_way_every_other_tick() {
