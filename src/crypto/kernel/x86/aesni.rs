@@ -20,6 +20,8 @@ pub(super) const LANES: usize = 8;
 pub(super) struct AesNiEngine(pub(super) Features);
 
 impl<const LANES: usize> Engine<LANES> for AesNiEngine {
+    const COPIES: bool = false;
+
     fn set_cipher(&mut self, _: usize, _: &Schedule) {
         // They are read from where they are.
     }
@@ -96,13 +98,14 @@ unsafe fn seal<const COUNT: usize, const LANES: usize>(
     for step in 0..steps {
         // SAFETY: the caller promises `STEP` bytes for each step.
         let plain = unsafe { load_text::<COUNT, _>(front, first) };
+        front.advance_from(first, COUNT);
         let mut text = plain;
         chains.encrypt(step, &mut text);
         chains.restore_plain(step, &plain, &mut text);
         // SAFETY: as above.
         unsafe {
             store_text(front, first, &text);
-            hash_steps(front, first, &mut states, 1);
+            hash_steps::<true, _, _>(front, first, &mut states, 1);
         }
     }
     store_states(front, first, &states);
@@ -127,6 +130,7 @@ unsafe fn seal_beside<const LANES: usize>(
     }));
     // SAFETY: the caller promises `STEP` bytes for each step.
     let mut plain = Line(unsafe { load_text(front, first) });
+    front.advance_from(first, BESIDE);
     let (mut one, mut other) = (Line(plain.0), Line(plain.0));
     let (mut text, mut next) = (&mut one.0, &mut other.0);
     chains.encrypt(0, text);
@@ -134,9 +138,10 @@ unsafe fn seal_beside<const LANES: usize>(
         chains.restore_plain(step - 1, &plain.0, text);
         // SAFETY: as above.
         unsafe { store_text(front, first, text) };
-        front.advance(first, BESIDE);
+        front.advance_to(first, BESIDE);
         // SAFETY: as above.
         plain.0 = unsafe { load_text(front, first) };
+        front.advance_from(first, BESIDE);
         hash_and_encrypt(
             &mut states,
             text,
@@ -151,7 +156,7 @@ unsafe fn seal_beside<const LANES: usize>(
     // SAFETY: as above.
     unsafe {
         store_text(front, first, text);
-        hash_steps(front, first, &mut states, 1);
+        hash_steps::<true, _, _>(front, first, &mut states, 1);
     }
     store_states(front, first, &states);
     front.chain[first..][..BESIDE].copy_from_slice(&chains.chains);
@@ -170,31 +175,35 @@ unsafe fn hash_in_pairs<const COUNT: usize, const LANES: usize>(
 ) {
     let mut states = load_states::<COUNT, _>(front, first);
     // SAFETY: the caller's promise.
-    unsafe { hash_steps(front, first, &mut states, steps) };
+    unsafe { hash_steps::<false, _, _>(front, first, &mut states, steps) };
     store_states(front, first, &states);
 }
 
-/// Hashes so many steps of `COUNT` lanes from `first` on, of those in `outer` their padded
-/// state, and has them go on.
+/// Hashes so many steps of `COUNT` lanes from `first` on, those that are `SEALED` where
+/// they are now, of lanes in `outer` their padded state; and has them go on.
 ///
 /// # Safety
 ///
-/// As of [`Engine::hash`].
+/// As of [`Engine::hash`], or of [`Engine::seal`] for steps that are sealed.
 #[inline]
 #[target_feature(enable = "sha,sse4.1,avx")]
-unsafe fn hash_steps<const COUNT: usize, const LANES: usize>(
+unsafe fn hash_steps<const SEALED: bool, const COUNT: usize, const LANES: usize>(
     front: &mut Front<'_, LANES>,
     first: usize,
     states: &mut [State; COUNT],
     steps: usize,
 ) {
     let strides = *front.stride[first..].first_chunk().expect("as many lanes");
+    let texts = match SEALED {
+        true => &mut front.to,
+        false => &mut front.from,
+    };
+    let texts = texts[first..].first_chunk_mut().expect("as many lanes");
     if front.outer >> first == 0 {
-        let texts = front.text[first..].first_chunk_mut();
         // SAFETY: the caller's promise.
-        return unsafe { hash(states, texts.expect("as many lanes"), &strides, steps) };
+        return unsafe { hash(states, texts, &strides, steps) };
     }
-    let mut texts = *front.text[first..].first_chunk().expect("as many lanes");
+    let mut texts = *texts;
     let mut outer = [[_mm_setzero_si128(); STEP_BLOCKS]; COUNT];
     for (i, outer) in outer.iter_mut().enumerate() {
         if front.is_outer(first + i) {
@@ -204,7 +213,10 @@ unsafe fn hash_steps<const COUNT: usize, const LANES: usize>(
     }
     // SAFETY: the caller's promise of a run of one step, and what is padded is one.
     unsafe { hash(states, &mut texts, &strides, 1) };
-    front.advance(first, COUNT);
+    match SEALED {
+        true => front.advance_to(first, COUNT),
+        false => front.advance_from(first, COUNT),
+    }
 }
 
 /// Aligned so that no two lanes that are loaded at once are in two lines of the cache.
@@ -223,7 +235,7 @@ unsafe fn load_text<const COUNT: usize, const LANES: usize>(
     first: usize,
 ) -> Step<COUNT> {
     let mut text = [[_mm_setzero_si128(); COUNT]; STEP_BLOCKS];
-    let sources = &front.text[first..][..COUNT];
+    let sources = &front.from[first..][..COUNT];
     for (i, blocks) in text.iter_mut().enumerate() {
         for (block, source) in blocks.iter_mut().zip(sources) {
             // SAFETY: the caller's promise.
@@ -245,7 +257,7 @@ unsafe fn store_text<const COUNT: usize, const LANES: usize>(
     first: usize,
     text: &Step<COUNT>,
 ) {
-    let targets = &front.text[first..][..COUNT];
+    let targets = &front.to[first..][..COUNT];
     for (i, blocks) in text.iter().enumerate() {
         for (block, target) in blocks.iter().zip(targets) {
             // SAFETY: the caller's promise.

@@ -21,6 +21,9 @@ pub(super) const FEW_STEPS: usize = 2;
 
 /// What takes steps, in up to `LANES` lanes.
 pub(super) trait Engine<const LANES: usize> {
+    /// Whether payloads are to be copied to where they are encrypted, and be read there.
+    const COPIES: bool;
+
     /// Makes the keys of `cipher` ready for `lane`.
     fn set_cipher(&mut self, lane: usize, cipher: &Schedule);
 
@@ -41,13 +44,17 @@ pub(super) trait Engine<const LANES: usize> {
 
 /// What an engine sees of the lanes, field by field.
 ///
-/// Invariant, for a run of some steps: at `text` every active lane has `STEP` ×
-/// steps bytes, which, if anything is encrypted, are replaced, and to which then
-/// nothing else refers. Where the stride is 0, `STEP` bytes are enough, for idle
-/// lanes too. If a lane is in `outer`, it is a run of one step.
+/// Invariant, for a run of some steps: at `from` every active lane has `STEP` × steps
+/// bytes. If anything is encrypted, it has as many at `to`, which are replaced and
+/// which nothing else refers to: not even `from` of another lane, nor its own, unless
+/// both are the same. Where the stride is 0, `STEP` bytes are enough, for idle lanes too.
+/// If a lane is in `outer`, it is a run of one step.
 pub(super) struct Front<'a, const LANES: usize> {
-    pub(super) text: [*mut u8; LANES],
-    /// How far `text` goes in a step, by the engine; 0 in idle lanes.
+    /// What is encrypted or, if nothing is, hashed. Only read.
+    pub(super) from: [*mut u8; LANES],
+    /// Where it is encrypted to, to be hashed there.
+    pub(super) to: [*mut u8; LANES],
+    /// How far both go in a step, by the engine; 0 in idle lanes.
     pub(super) stride: [usize; LANES],
     /// How many blocks are encrypted, from here on; what is behind them is not.
     pub(super) to_encrypt: [u16; LANES],
@@ -75,7 +82,8 @@ impl<'a, const LANES: usize> Front<'a, LANES> {
         // SAFETY: SSE2 is on every x86-64.
         let zero = unsafe { _mm_setzero_si128() };
         Self {
-            text: [ptr::null_mut(); LANES],
+            from: [ptr::null_mut(); LANES],
+            to: [ptr::null_mut(); LANES],
             stride: [0; LANES],
             to_encrypt: [0; LANES],
             chain: [zero; LANES],
@@ -100,12 +108,21 @@ impl<'a, const LANES: usize> Front<'a, LANES> {
         put(&mut self.outer_state, lane, &mac.outer);
     }
 
-    /// Has `count` lanes from `first` on go on to their next step.
+    /// Has `count` lanes from `first` on read their next step from now on.
     #[inline(always)]
-    pub(super) fn advance(&mut self, first: usize, count: usize) {
+    pub(super) fn advance_from(&mut self, first: usize, count: usize) {
         let strides = &self.stride[first..][..count];
-        for (text, stride) in self.text[first..][..count].iter_mut().zip(strides) {
-            *text = text.wrapping_add(*stride);
+        for (from, stride) in self.from[first..][..count].iter_mut().zip(strides) {
+            *from = from.wrapping_add(*stride);
+        }
+    }
+
+    /// Has them write their next step from now on.
+    #[inline(always)]
+    pub(super) fn advance_to(&mut self, first: usize, count: usize) {
+        let strides = &self.stride[first..][..count];
+        for (to, stride) in self.to[first..][..count].iter_mut().zip(strides) {
+            *to = to.wrapping_add(*stride);
         }
     }
 
@@ -137,7 +154,8 @@ impl<'a, const LANES: usize> Front<'a, LANES> {
 
     /// Makes lane `to` go on where lane `from` is.
     pub(super) fn copy(&mut self, from: usize, to: usize) {
-        self.text[to] = self.text[from];
+        self.from[to] = self.from[from];
+        self.to[to] = self.to[from];
         self.stride[to] = self.stride[from];
         self.to_encrypt[to] = self.to_encrypt[from];
         self.chain[to] = self.chain[from];

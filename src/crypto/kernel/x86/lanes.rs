@@ -34,14 +34,20 @@ pub(super) struct Record<'a> {
 pub(super) enum Text<'a> {
     /// To be hashed as it is.
     Check(&'a [u8]),
-    /// To be encrypted in place.
-    Seal(Cipher<'a>, &'a mut [u8]),
+    /// To be encrypted.
+    Seal(Cipher<'a>, Plain<'a>, &'a mut [u8]),
 }
 
 /// What encrypts a record.
 pub(super) struct Cipher<'a> {
     pub(super) keys: &'a Schedule,
     pub(super) iv: __m128i,
+}
+
+/// What is encrypted: the payload, its kind, and zeros to the end of the text.
+pub(super) struct Plain<'a> {
+    pub(super) payload: &'a [u8],
+    pub(super) kind: u8,
 }
 
 /// Where a lane is in its record.
@@ -93,20 +99,26 @@ struct Lanes<'e, 'a, E, const LANES: usize> {
 }
 
 /// Seals all `records`, or else checks all of them: every tag is written, and of
-/// those to seal the ciphertext. Lanes and engine erase themselves; `WIPED` bytes
-/// of the stack below them are overwritten.
+/// those to seal the ciphertext. Lanes and engine erase themselves, and overwrite what
+/// they left on the stack.
 ///
 /// # Panics
 ///
 /// If a record is of the other kind.
-pub(super) fn work<'a, E: Engine<LANES>, const LANES: usize, const WIPED: usize>(
+pub(super) fn work<'a, E: Engine<LANES>, const LANES: usize>(
     engine: &mut E,
     seals: bool,
     mut records: impl Iterator<Item = Record<'a>>,
 ) {
     let mut lanes = Lanes::new(engine, seals);
-    // Round keys, states and plaintext that did not fit the registers.
-    wiped::<WIPED, _>(|| lanes.work_off(&mut records));
+    // Round keys, states and plaintext that did not fit the registers. For few records it
+    // takes as long as a record, so no deeper than they go.
+    let work_off = || lanes.work_off(&mut records);
+    match (LANES, seals) {
+        (1, _) => wiped::<768, _>(work_off),
+        (_, false) => wiped::<2048, _>(work_off),
+        (_, true) => wiped::<4096, _>(work_off),
+    }
 }
 
 impl<'e, 'a, E: Engine<LANES>, const LANES: usize> Lanes<'e, 'a, E, LANES> {
@@ -188,7 +200,8 @@ impl<'e, 'a, E: Engine<LANES>, const LANES: usize> Lanes<'e, 'a, E, LANES> {
         for lane in 0..LANES {
             let tail = tails.wrapping_add(lane * size_of::<Tail>());
             if self.offset[lane] != IN_TEXT {
-                self.front.text[lane] = tail.wrapping_add(self.offset[lane]);
+                self.front.to[lane] = tail.wrapping_add(self.offset[lane]);
+                self.front.from[lane] = self.front.to[lane];
             }
         }
     }
@@ -201,16 +214,23 @@ impl<'e, 'a, E: Engine<LANES>, const LANES: usize> Lanes<'e, 'a, E, LANES> {
                 let (whole, rest) = text.split_at(whole_steps(text.len()));
                 self.tails[lane].begin(rest);
                 self.front.to_encrypt[lane] = 0;
-                self.front.text[lane] = whole.as_ptr().cast_mut();
+                self.front.from[lane] = whole.as_ptr().cast_mut();
                 (text.len(), whole.len(), &mut [][..])
             }
-            Text::Seal(cipher, text) => {
+            Text::Seal(cipher, plain, text) => {
                 let len = text.len();
                 let (whole, rest) = text.split_at_mut(whole_steps(len));
-                self.tails[lane].begin(rest);
+                self.front.to[lane] = whole.as_mut_ptr();
+                let copies = E::COPIES && !whole.is_empty();
+                self.front.from[lane] = if copies || plain.payload.len() < whole.len() {
+                    plain.put(whole);
+                    self.front.to[lane]
+                } else {
+                    plain.payload.as_ptr().cast_mut()
+                };
+                self.tails[lane].begin_plain(&plain, whole.len());
                 self.front.to_encrypt[lane] = (len / BLOCK) as u16;
                 self.set_cipher(lane, cipher);
-                self.front.text[lane] = whole.as_mut_ptr();
                 (len, whole.len(), rest)
             }
         };
@@ -290,13 +310,40 @@ fn whole_steps(len: usize) -> usize {
     if len > SHORT { len / STEP * STEP } else { 0 }
 }
 
+impl Plain<'_> {
+    /// Fills `text` with its beginning.
+    fn put(&self, text: &mut [u8]) {
+        let (payload, behind) = text.split_at_mut(self.payload.len().min(text.len()));
+        payload.copy_from_slice(&self.payload[..payload.len()]);
+        behind.fill(0);
+        if let Some(kind) = behind.first_mut() {
+            *kind = self.kind;
+        }
+    }
+}
+
 impl Tail {
-    /// Begins with the end of a text, in whole blocks.
+    /// Begins with the whole blocks of `text`, with zeros behind them.
     fn begin(&mut self, text: &[u8]) {
         let from = text.as_chunks::<BLOCK>().0;
         for (i, to) in self.0.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
             *to = from.get(i).copied().unwrap_or_default();
         }
+    }
+
+    /// Begins with what of `plain` is behind its first `start` bytes.
+    fn begin_plain(&mut self, plain: &Plain<'_>, start: usize) {
+        let Some(payload) = plain.payload.get(start..) else {
+            return self.begin(&[]);
+        };
+        self.begin(payload);
+        let end = payload.len();
+        match payload.last_chunk::<BLOCK>() {
+            // Of a fixed length, if over what is there: no call.
+            Some(last) => self.0[end - BLOCK..end].copy_from_slice(last),
+            None => self.0[..end].copy_from_slice(payload),
+        }
+        self.0[end] = plain.kind;
     }
 }
 

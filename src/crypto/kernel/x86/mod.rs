@@ -33,11 +33,10 @@ use std::{ptr, slice};
 use self::aes::{IVS, Schedule, ivs};
 use self::aesni::AesNiEngine;
 use self::avx512::{Avx512Engine, Few};
-use self::lanes::{Cipher, Record, Text, work};
+use self::lanes::{Cipher, Plain, Record, Text, work};
 use super::mac::MacKey;
 use super::{Checking, Decrypting, Material, Sealing};
 use crate::crypto::cpu::{AesNi, Avx512};
-use crate::limits::TAG;
 
 /// Bytes that are fetched at once.
 const LINE: usize = 64;
@@ -105,16 +104,17 @@ impl Features {
 
 /// Seals all of them.
 pub(super) fn seal(features: Features, records: &mut [Sealing<'_>]) {
+    let count = records.len();
     if let [record] = records {
         let records = prepare::<1>(features, slice::from_mut(record));
-        return run(features, 1, true, records);
+        return run(features, true, count, 0, records);
     }
     fetch(records.iter().map(|record| record.keys.x86()));
     records.sort_unstable_by_key(|record| Reverse(record.body.len()));
-    let count = records.len();
+    let longest = records.first().map_or(0, |record| record.body.len());
     let records = records.chunks_mut(IVS);
     let records = records.flat_map(|records| prepare::<IVS>(features, records));
-    run(features, count, true, records);
+    run(features, true, count, longest, records);
 }
 
 /// Has the processor fetch the keys of all records at once: of a thousand peers they
@@ -139,8 +139,7 @@ fn fetch<'a>(keys: impl Iterator<Item = &'a Keys>) {
     }
 }
 
-/// Computes the IVs of up to `COUNT` records, and puts what is to be encrypted in its
-/// place.
+/// Computes the IVs of up to `COUNT` records.
 fn prepare<'a, const COUNT: usize>(
     features: Features,
     records: &'a mut [Sealing<'_>],
@@ -148,10 +147,6 @@ fn prepare<'a, const COUNT: usize>(
     let ivs = ivs::<COUNT>(features.aesni(), records.len(), |i| {
         (&records[i].keys.x86().iv, records[i].sequence)
     });
-    for record in &mut *records {
-        let end = record.body.len() - TAG;
-        pad(&mut record.body[..end], record.payload, record.kind);
-    }
     records.iter_mut().zip(ivs).map(to_seal)
 }
 
@@ -162,25 +157,16 @@ fn to_seal<'a>((record, iv): (&'a mut Sealing<'_>, __m128i)) -> Record<'a> {
         keys: &keys.cipher,
         iv,
     };
+    let plain = Plain {
+        payload: record.payload,
+        kind: record.kind,
+    };
     Record {
-        text: Text::Seal(cipher, text),
+        text: Text::Seal(cipher, plain, text),
         mac: &keys.mac,
         sequence: record.sequence,
         tag,
     }
-}
-
-/// Puts `payload ‖ kind ‖ 00 … 00` into `text`, to be encrypted there.
-///
-/// That is a copy, and faster than none: the payloads of a long message's chunks
-/// are 16 KiB apart, so that the same step of 32 of them would be in one set of
-/// the first-level cache, which has 12 places or less. Sealing 64 such chunks from
-/// where they are took 11 % longer.
-fn pad(text: &mut [u8], payload: &[u8], kind: u8) {
-    let (start, end) = text.split_at_mut(payload.len());
-    start.copy_from_slice(payload);
-    end.fill(0);
-    end[0] = kind;
 }
 
 /// Computes the tags of all of them.
@@ -190,13 +176,14 @@ pub(super) fn tags(features: Features, records: &mut [Checking<'_>]) {
     }
     records.sort_unstable_by_key(|record| Reverse(record.text.len()));
     let count = records.len();
+    let longest = records.first().map_or(0, |record| record.text.len());
     let records = records.iter_mut().map(|record| Record {
         text: Text::Check(record.text),
         mac: &record.keys.x86().mac,
         sequence: record.sequence,
         tag: &mut *record.tag,
     });
-    run(features, count, false, records);
+    run(features, false, count, longest, records);
 }
 
 /// Decrypts all of them.
@@ -215,21 +202,24 @@ pub(super) fn decrypt(features: Features, records: &mut [Decrypting<'_>]) {
     }
 }
 
+/// Works so many records off, of which the longest has so many bytes, with what is fastest
+/// at that.
 fn run<'a>(
     features: Features,
-    count: usize,
     seals: bool,
+    count: usize,
+    longest: usize,
     records: impl Iterator<Item = Record<'a>>,
 ) {
     let aesni = &mut AesNiEngine(features);
     if count == 1 {
-        return work::<_, 1, 768>(aesni, seals, records);
+        return work::<_, 1>(aesni, seals, records);
     }
     match features {
-        Features::Avx512(token, few) if few.uses_sets(seals, count) => {
-            work::<_, _, 4096>(&mut Avx512Engine::new(token, few), seals, records);
+        Features::Avx512(token, few) if few.uses_sets(seals, count, longest) => {
+            work(&mut Avx512Engine::new(token, few), seals, records);
         }
-        _ => work::<_, { aesni::LANES }, 4096>(aesni, seals, records),
+        _ => work::<_, { aesni::LANES }>(aesni, seals, records),
     }
 }
 

@@ -26,13 +26,14 @@ pub(super) unsafe fn seal_one<const LANES: usize>(
     for step in 0..steps {
         // SAFETY: the caller promises `STEP` bytes for each step.
         let mut text = unsafe { load_text(front, lane) };
+        front.advance_from(lane, 1);
         let blocks = usize::from(front.to_encrypt[lane]).saturating_sub(step * STEP_BLOCKS);
         encrypt(front, lane, &mut text[..blocks.min(STEP_BLOCKS)]);
         for (i, block) in text.iter().enumerate() {
             // SAFETY: as above; nothing else refers to them.
-            unsafe { _mm_storeu_si128(front.text[lane].add(i * BLOCK).cast(), *block) };
+            unsafe { _mm_storeu_si128(front.to[lane].add(i * BLOCK).cast(), *block) };
         }
-        front.advance(lane, 1);
+        front.advance_to(lane, 1);
         put_outer(front, lane, &mut text);
         state = compress(state, text);
     }
@@ -54,7 +55,7 @@ pub(super) unsafe fn hash_one<const LANES: usize>(
     for _ in 0..steps {
         // SAFETY: the caller promises `STEP` bytes for each step.
         let mut text = unsafe { load_text(front, lane) };
-        front.advance(lane, 1);
+        front.advance_from(lane, 1);
         put_outer(front, lane, &mut text);
         state = compress(state, text);
     }
@@ -70,7 +71,7 @@ unsafe fn load_text<const LANES: usize>(front: &Front<'_, LANES>, lane: usize) -
     let mut text = [_mm_setzero_si128(); STEP_BLOCKS];
     for (i, block) in text.iter_mut().enumerate() {
         // SAFETY: the caller's promise.
-        *block = unsafe { _mm_loadu_si128(front.text[lane].add(i * BLOCK).cast()) };
+        *block = unsafe { _mm_loadu_si128(front.from[lane].add(i * BLOCK).cast()) };
     }
     text
 }

@@ -42,9 +42,9 @@ pub(super) unsafe fn load_text<const SETS: usize>(
     for register in 0..SETS * GROUPS {
         let mut lines = [_mm512_setzero_si512(); QUARTERS];
         for (quarter, line) in lines.iter_mut().enumerate() {
-            let text = front.text[lane(register, quarter)];
+            let from = front.from[lane(register, quarter)];
             // SAFETY: the caller's promise.
-            *line = unsafe { _mm512_loadu_si512(text.cast()) };
+            *line = unsafe { _mm512_loadu_si512(from.cast()) };
         }
         for (text, block) in text.iter_mut().zip(transpose_blocks(lines)) {
             text[register] = block;
@@ -67,9 +67,9 @@ pub(super) unsafe fn store_text<const SETS: usize>(
         let [a, b, c, d] = text;
         let lines = transpose_blocks([a[register], b[register], c[register], d[register]]);
         for (quarter, line) in lines.into_iter().enumerate() {
-            let text = front.text[lane(register, quarter)];
+            let to = front.to[lane(register, quarter)];
             // SAFETY: the caller's promise.
-            unsafe { _mm512_storeu_si512(text.cast(), line) };
+            unsafe { _mm512_storeu_si512(to.cast(), line) };
         }
     }
 }
