@@ -18,11 +18,7 @@ use crate::crypto::cpu::Avx512;
 /// How many lanes are faster in [`super::aesni`].
 #[derive(Clone, Copy)]
 pub(in crate::crypto::kernel) struct Few {
-    /// Any number, in a batch that is only hashed.
-    all_hashed: bool,
-    /// Any number, where the longest record to seal has more bytes.
-    all_above: usize,
-    /// Else, up to so many, where there are no others.
+    /// Up to so many, where there are no others.
     alone: usize,
     /// Up to so many, beside a full set, which leaves the other one to rest.
     beside: usize,
@@ -33,19 +29,13 @@ impl Few {
     /// lanes there 25, a set 56, two sets 90; so eight lanes and not twelve, and four
     /// beside a set. That was before there were pairs.)
     pub(super) const WHOLE: Self = Self {
-        all_hashed: false,
-        all_above: usize::MAX,
         alone: 8,
         beside: 4,
     };
-    /// Where it starts as two halves. (Zen 4, us a record, there and in sets: 16 KiB to
-    /// open 5.19, 5.57, to seal in a batch of 64 5.68, 6.31, of 1000 B 0.463, 0.490, of 600 B
-    /// alike, of 300 B 0.229, 0.214, and in a batch of 20 0.253, 0.260. So few as one set
-    /// takes are too few.)
+    /// Where it starts as two halves: all are. (Zen 4, a batch of 64, us a record, there and
+    /// in sets: TODO.)
     pub(super) const HALVES: Self = Self {
-        all_hashed: true,
-        all_above: 600,
-        alone: 28,
+        alone: usize::MAX,
         beside: 0,
     };
 
@@ -73,7 +63,7 @@ impl Few {
 
     /// How many sets so many active lanes take; those behind them are for the other
     /// engine.
-    fn sets(self, active: usize) -> usize {
+    pub(super) fn sets(self, active: usize) -> usize {
         if active <= self.alone {
             0
         } else if active <= SET + self.beside {
@@ -81,14 +71,6 @@ impl Few {
         } else {
             2
         }
-    }
-
-    /// Whether any of so many records, of which the longest has `len` bytes, are worked on
-    /// in sets.
-    pub(super) fn uses_sets(self, seals: bool, records: usize, len: usize) -> bool {
-        let sealed_there = seals && len > self.all_above;
-        let hashed_there = !seals && self.all_hashed;
-        !sealed_there && !hashed_there && self.sets(records) > 0
     }
 }
 

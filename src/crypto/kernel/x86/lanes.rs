@@ -17,7 +17,8 @@ use std::{array, ptr};
 
 use super::aes::Schedule;
 use super::front::{Engine, Front, STEP, STEP_BLOCKS};
-use crate::crypto::kernel::mac::{MacKey, PADDING, TAIL, TRAILER, end_tail, write_words};
+use super::tail::{Plain, SHORT, Tail};
+use crate::crypto::kernel::mac::{MacKey, write_words};
 use crate::crypto::wipe::wiped;
 use crate::limits::{BLOCK, TAG};
 
@@ -44,12 +45,6 @@ pub(super) struct Cipher<'a> {
     pub(super) iv: __m128i,
 }
 
-/// What is encrypted: the payload, its kind, and zeros to the end of the text.
-pub(super) struct Plain<'a> {
-    pub(super) payload: &'a [u8],
-    pub(super) kind: u8,
-}
-
 /// Where a lane is in its record.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -69,15 +64,6 @@ struct Walk<'a> {
     tail_steps: i16,
     tag: &'a mut [u8; TAG],
 }
-
-/// The end of what a record's MAC covers.
-#[derive(Clone, Copy)]
-#[repr(align(64))]
-struct Tail([u8; TAIL]);
-
-/// The longest text that, with trailer and SHA-256's padding, fits a tail: it is
-/// worked on there from its beginning.
-const SHORT: usize = TAIL - TRAILER - PADDING;
 
 /// In place of an offset.
 const IN_TEXT: usize = usize::MAX;
@@ -129,7 +115,7 @@ impl<'e, 'a, E: Engine<LANES>, const LANES: usize> Lanes<'e, 'a, E, LANES> {
             left: [i16::MAX; LANES],
             offset: [0; LANES],
             walks: array::from_fn(|_| None),
-            tails: [Tail([0; TAIL]); LANES],
+            tails: [Tail::EMPTY; LANES],
             active: 0,
             seals,
         }
@@ -241,7 +227,7 @@ impl<'e, 'a, E: Engine<LANES>, const LANES: usize> Lanes<'e, 'a, E, LANES> {
         self.walks[lane] = Some(Walk {
             phase: Phase::Text,
             last,
-            tail_steps: end_tail(&mut self.tails[lane].0, len - whole, len, record.sequence) as i16,
+            tail_steps: self.tails[lane].end(len - whole, len, record.sequence) as i16,
             tag: record.tag,
         });
         if whole == 0 {
@@ -269,7 +255,7 @@ impl<'e, 'a, E: Engine<LANES>, const LANES: usize> Lanes<'e, 'a, E, LANES> {
                 self.left[lane] = walk.tail_steps;
             }
             Phase::Tail => {
-                copy_blocks(&self.tails[lane].0, walk.last);
+                self.tails[lane].copy_to(walk.last);
                 walk.phase = Phase::Outer;
                 self.left[lane] = 1;
                 self.front.outer |= 1 << lane;
@@ -308,49 +294,4 @@ impl<'e, 'a, E: Engine<LANES>, const LANES: usize> Lanes<'e, 'a, E, LANES> {
 /// How much of a text of `len` bytes is worked on where it is.
 fn whole_steps(len: usize) -> usize {
     if len > SHORT { len / STEP * STEP } else { 0 }
-}
-
-impl Plain<'_> {
-    /// Fills `text` with its beginning.
-    fn put(&self, text: &mut [u8]) {
-        let (payload, behind) = text.split_at_mut(self.payload.len().min(text.len()));
-        payload.copy_from_slice(&self.payload[..payload.len()]);
-        behind.fill(0);
-        if let Some(kind) = behind.first_mut() {
-            *kind = self.kind;
-        }
-    }
-}
-
-impl Tail {
-    /// Begins with the whole blocks of `text`, with zeros behind them.
-    fn begin(&mut self, text: &[u8]) {
-        let from = text.as_chunks::<BLOCK>().0;
-        for (i, to) in self.0.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
-            *to = from.get(i).copied().unwrap_or_default();
-        }
-    }
-
-    /// Begins with what of `plain` is behind its first `start` bytes.
-    fn begin_plain(&mut self, plain: &Plain<'_>, start: usize) {
-        let Some(payload) = plain.payload.get(start..) else {
-            return self.begin(&[]);
-        };
-        self.begin(payload);
-        let end = payload.len();
-        match payload.last_chunk::<BLOCK>() {
-            // Of a fixed length, if over what is there: no call.
-            Some(last) => self.0[end - BLOCK..end].copy_from_slice(last),
-            None => self.0[..end].copy_from_slice(payload),
-        }
-        self.0[end] = plain.kind;
-    }
-}
-
-/// Copies as many blocks as both have.
-fn copy_blocks(from: &[u8], to: &mut [u8]) {
-    let (from, to) = (from.as_chunks::<BLOCK>().0, to.as_chunks_mut().0);
-    for (from, to) in from.iter().zip(to) {
-        *to = *from;
-    }
 }

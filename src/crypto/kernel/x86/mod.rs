@@ -23,7 +23,9 @@ mod lanes;
 mod one;
 mod pairs;
 mod sha;
+mod short;
 mod stitch512;
+mod tail;
 mod text512;
 
 use std::arch::x86_64::{__m128i, _MM_HINT_T0, _mm_prefetch};
@@ -33,7 +35,9 @@ use std::{ptr, slice};
 use self::aes::{IVS, Schedule, ivs};
 use self::aesni::AesNiEngine;
 use self::avx512::{Avx512Engine, Few};
-use self::lanes::{Cipher, Plain, Record, Text, work};
+use self::lanes::{Cipher, Record, Text, work};
+use self::short::Short;
+use self::tail::Plain;
 use super::mac::MacKey;
 use super::{Checking, Decrypting, Material, Sealing};
 use crate::crypto::cpu::{AesNi, Avx512};
@@ -100,21 +104,37 @@ impl Features {
             Self::Avx512(token, _) => token.aesni(),
         }
     }
+
+    /// Whether so many records are worked on in sets of lanes.
+    fn uses_sets(self, records: usize) -> bool {
+        matches!(self, Self::Avx512(_, few) if few.sets(records) > 0)
+    }
 }
 
 /// Seals all of them.
 pub(super) fn seal(features: Features, records: &mut [Sealing<'_>]) {
+    if records.len() > 1 {
+        fetch(records.iter().map(|record| record.keys.x86()));
+    }
+    records.sort_unstable_by_key(|record| Reverse(record.body.len()));
+    let records = without_short(features, records);
     let count = records.len();
     if let [record] = records {
         let records = prepare::<1>(features, slice::from_mut(record));
-        return run(features, true, count, 0, records);
+        return run(features, true, count, records);
     }
-    fetch(records.iter().map(|record| record.keys.x86()));
-    records.sort_unstable_by_key(|record| Reverse(record.body.len()));
-    let longest = records.first().map_or(0, |record| record.body.len());
     let records = records.chunks_mut(IVS);
     let records = records.flat_map(|records| prepare::<IVS>(features, records));
-    run(features, true, count, longest, records);
+    run(features, true, count, records);
+}
+
+/// Works off those of `records` that are short, unless they help to fill sets. Returns the
+/// others.
+fn without_short<R: Short>(features: Features, records: &mut [R]) -> &mut [R] {
+    match features.uses_sets(records.len()) {
+        true => records,
+        false => short::work(features.aesni(), records),
+    }
 }
 
 /// Has the processor fetch the keys of all records at once: of a thousand peers they
@@ -175,15 +195,15 @@ pub(super) fn tags(features: Features, records: &mut [Checking<'_>]) {
         fetch(records.iter().map(|record| record.keys.x86()));
     }
     records.sort_unstable_by_key(|record| Reverse(record.text.len()));
+    let records = without_short(features, records);
     let count = records.len();
-    let longest = records.first().map_or(0, |record| record.text.len());
     let records = records.iter_mut().map(|record| Record {
         text: Text::Check(record.text),
         mac: &record.keys.x86().mac,
         sequence: record.sequence,
         tag: &mut *record.tag,
     });
-    run(features, false, count, longest, records);
+    run(features, false, count, records);
 }
 
 /// Decrypts all of them.
@@ -202,21 +222,18 @@ pub(super) fn decrypt(features: Features, records: &mut [Decrypting<'_>]) {
     }
 }
 
-/// Works so many records off, of which the longest has so many bytes, with what is fastest
-/// at that.
+/// Works so many records off, with what is fastest at that.
 fn run<'a>(
     features: Features,
     seals: bool,
     count: usize,
-    longest: usize,
     records: impl Iterator<Item = Record<'a>>,
 ) {
     let aesni = &mut AesNiEngine(features);
-    if count == 1 {
-        return work::<_, 1>(aesni, seals, records);
-    }
     match features {
-        Features::Avx512(token, few) if few.uses_sets(seals, count, longest) => {
+        _ if count == 0 => {}
+        _ if count == 1 => work::<_, 1>(aesni, seals, records),
+        Features::Avx512(token, few) if features.uses_sets(count) => {
             work(&mut Avx512Engine::new(token, few), seals, records);
         }
         _ => work::<_, { aesni::LANES }>(aesni, seals, records),

@@ -100,7 +100,7 @@ fn put_outer<const LANES: usize>(front: &Front<'_, LANES>, lane: usize, text: &m
 /// A step of SHA-256.
 #[inline]
 #[target_feature(enable = "sha,sse4.1,avx")]
-fn compress(before: State, mut words: Step) -> State {
+pub(super) fn compress(before: State, mut words: Step) -> State {
     swap_bytes(&mut words);
     let mut state = before;
     // A loop would have the words in memory, which the rounds would wait for.

@@ -217,8 +217,7 @@ pub(super) unsafe fn hash<const COUNT: usize>(
     strides: &[usize; COUNT],
     steps: usize,
 ) {
-    const { assert!(COUNT > 0 && COUNT.is_multiple_of(2)) };
-    assert!(steps > 0);
+    assert!(COUNT > 0 && COUNT.is_multiple_of(2) && steps > 0);
     // SAFETY: it reads constants, and what the caller promises, and changes what it is
     // given, within the bounds of the types, and says which registers it changes.
     unsafe {

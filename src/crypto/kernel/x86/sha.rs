@@ -95,6 +95,42 @@ pub(super) struct State {
 }
 
 impl State {
+    /// What is kept word by word.
+    #[inline]
+    #[target_feature(enable = "sse4.1,avx")]
+    pub(super) fn load(words: &[u32; 8]) -> Self {
+        let (abcd, efgh) = (load_words(&words[..4]), load_words(&words[4..]));
+        let (badc, fehg) = (_mm_shuffle_epi32::<0xb1>(abcd), _mm_shuffle_epi32::<0xb1>(efgh));
+        Self {
+            abef: _mm_unpacklo_epi64(fehg, badc),
+            cdgh: _mm_unpackhi_epi64(fehg, badc),
+        }
+    }
+
+    /// The hash, when nothing more follows.
+    #[inline]
+    #[target_feature(enable = "sse4.1,avx")]
+    pub(super) fn bytes(self) -> [__m128i; 2] {
+        let order = _mm_set_epi64x(0x0809_0a0b_0c0d_0e0f, 0x0001_0203_0405_0607);
+        [
+            _mm_shuffle_epi8(_mm_unpackhi_epi64(self.abef, self.cdgh), order),
+            _mm_shuffle_epi8(_mm_unpacklo_epi64(self.abef, self.cdgh), order),
+        ]
+    }
+
+    /// The text that the outer hash covers: an inner hash, this, and its padding.
+    #[inline]
+    #[target_feature(enable = "sse4.1,avx")]
+    pub(super) fn padded(self) -> [__m128i; STEP_BLOCKS] {
+        let [first, second] = self.bytes();
+        let mut end = [
+            _mm_set_epi32(0, 0, 0, i32::MIN),
+            _mm_set_epi32(OUTER_BITS, 0, 0, 0),
+        ];
+        swap_bytes(&mut end);
+        [first, second, end[0], end[1]]
+    }
+
     #[inline]
     #[target_feature(enable = "sse4.1,avx")]
     pub(super) fn new(words: [u32; 8]) -> Self {
@@ -145,6 +181,14 @@ pub(super) fn padded(state: [u32; 8]) -> [__m128i; STEP_BLOCKS] {
     ];
     swap_bytes(&mut text);
     text
+}
+
+#[inline]
+#[target_feature(enable = "sse4.1,avx")]
+fn load_words(words: &[u32]) -> __m128i {
+    let words: &[u32; 4] = words.first_chunk().expect("four words");
+    // SAFETY: they are there.
+    unsafe { _mm_loadu_si128(words.as_ptr().cast()) }
 }
 
 /// Words to bytes, and back.
