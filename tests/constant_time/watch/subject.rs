@@ -11,20 +11,25 @@ use sealwire::span::{Area, Span};
 use sha2::{Digest, Sha256};
 
 /// How many records go together: one alone; two; a few; as many as two sets of 16 lanes
-/// take, on every processor (`Few` in `kernel/x86/avx512.rs`) and also when the short one is
-/// done; and, where they are not too few for that, as one does, and with four lanes beside it.
-const BATCHES: [usize; 6] = [1, 2, 3, 30, 11, 20];
-pub(crate) const RECORDS: usize = {
-    let [one, two, few, two_sets, set, with_four] = BATCHES;
+/// take, also when the empty one is done, and as one takes, alone and with four lanes beside
+/// it, where lanes go in sets (`Few` in `kernel/x86/avx512.rs`).
+const LONG: [usize; 6] = [1, 2, 3, 30, 11, 20];
+/// And of those that are all short: a group of each size (`kernel/x86/short.rs`).
+const SHORT: [usize; 5] = [1, 2, 4, 6, 8];
+const LONG_RECORDS: usize = {
+    let [one, two, few, two_sets, set, with_four] = LONG;
     one + two + few + two_sets + set + with_four
 };
-/// Records without a payload: the short one of each batch but the first.
-const SHORT: [usize; 5] = [1, 5, 15, 38, 58];
-/// Payload bytes of most records, and their number: five steps of a lane or more. The
-/// short one is done after two, and more than two are then taken at once (`FEW_STEPS` in
+pub(crate) const RECORDS: usize = LONG_RECORDS + 1 + 2 + 4 + 6 + 8;
+/// Records without a payload: one of each batch of long ones but the first.
+const EMPTY: [usize; 5] = [1, 5, 15, 38, 58];
+/// Payload bytes of long records, and their number: five steps of a lane or more. The
+/// empty one is done after two, and more than two are then taken at once (`FEW_STEPS` in
 /// `kernel/x86/front.rs`).
-const LONG: usize = 400;
-const _: () = assert!(LONG - RECORDS >= 5 * 64);
+const LONG_LEN: usize = 400;
+const _: () = assert!(LONG_LEN - LONG_RECORDS >= 5 * 64);
+/// And of short ones.
+const SHORT_LEN: usize = 64;
 
 /// What nobody may learn from the time that things take.
 pub(crate) struct Secrets {
@@ -121,7 +126,7 @@ fn is_spoilt(n: usize) -> bool {
 
 fn batches() -> impl Iterator<Item = Range<usize>> {
     let mut end = 0;
-    BATCHES.into_iter().map(move |count| {
+    LONG.into_iter().chain(SHORT).map(move |count| {
         end += count;
         end - count..end
     })
@@ -129,7 +134,11 @@ fn batches() -> impl Iterator<Item = Range<usize>> {
 
 /// Where the payload of record `n` is.
 fn payload(n: usize) -> Span {
-    let len = if SHORT.contains(&n) { 0 } else { LONG - n };
+    let len = match n {
+        n if EMPTY.contains(&n) => 0,
+        n if n < LONG_RECORDS => LONG_LEN - n,
+        _ => SHORT_LEN,
+    };
     Span::new(Area::ONLY, n..n + len)
 }
 

@@ -32,8 +32,9 @@ impl Few {
         alone: 8,
         beside: 4,
     };
-    /// Where it starts as two halves: all are. (Zen 4, a batch of 64, us a record, there and
-    /// in sets: TODO.)
+    /// Where it starts as two halves: all are. (Zen 4, 64 records to seal, us each, there and
+    /// in sets: of 64 B 0.085, 0.115, of 300 B 0.231, 0.214, of 1000 B 0.46, 0.49, of 16 KiB
+    /// 5.6, 6.3; to open, sets were never faster.)
     pub(super) const HALVES: Self = Self {
         alone: usize::MAX,
         beside: 0,

@@ -5,6 +5,8 @@
 //! - [`avx512`], an engine: 32 lanes in registers of 512 bits ([`text512`]), worked
 //!   on in [`stitch512`].
 //! - [`aesni`], the other: eight lanes, worked on in [`pairs`], or one, in [`one`].
+//! - [`short`]: short records, in groups without lanes; [`tail`]: the end of a record, or
+//!   all of a short one.
 //! - [`decrypt`]: record by record, without lanes.
 //! - [`aes`] and [`sha`]: what all of these are made of; [`assembly`]: what
 //!   [`pairs`] and [`stitch512`] are put together with.
@@ -242,20 +244,122 @@ fn run<'a>(
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::test_runner::TestRunner;
+
     use super::*;
+    use crate::crypto::batch::{OpenBatch, OpenJob, SealBatch, SealJob};
     use crate::crypto::check::gives_right_answers;
     use crate::crypto::kernel::{Choice, Kernel};
+    use crate::crypto::keys::{KeyStore, OpenKeys, SealKeys};
+    use crate::limits::{BLOCK, TAG};
+    use crate::span::{Area, Span};
+
+    const SECRET: &[u8; 32] = &[7; 32];
+
+    /// As all kinds of processors share records out, if this one has what that takes.
+    fn processors() -> Vec<Kernel> {
+        let Some(token) = Avx512::detect() else {
+            eprintln!("skipped: this processor lacks AVX-512");
+            return Vec::new();
+        };
+        let features = |few| Features::Avx512(token, few);
+        [Few::WHOLE, Few::HALVES]
+            .map(|few| Kernel(Choice::X86(features(few))))
+            .to_vec()
+    }
+
+    /// Payload, kind and padding of records of so many blocks.
+    fn texts(blocks: &[usize]) -> Vec<Vec<u8>> {
+        let text = |(n, &blocks): (usize, &usize)| {
+            let mut text = vec![n as u8; blocks * BLOCK];
+            *text.last_mut().expect("a block at least") = 1 + n as u8 % 7;
+            text
+        };
+        blocks.iter().enumerate().map(text).collect()
+    }
+
+    /// Where records of these texts are, behind each other.
+    fn bodies(texts: &[Vec<u8>]) -> Vec<Span> {
+        let mut end = 0;
+        let body = |text: &Vec<u8>| {
+            let start = end;
+            end += text.len() + TAG;
+            Span::new(Area::ONLY, start..end)
+        };
+        texts.iter().map(body).collect()
+    }
+
+    fn sealed(kernel: Kernel, texts: &[Vec<u8>]) -> Vec<u8> {
+        let mut keys = KeyStore::<SealKeys>::new(kernel);
+        let key = keys.install(SECRET, 0).id();
+        let bodies = bodies(texts);
+        let mut batch = SealBatch::default();
+        let (mut payloads, mut records) =
+            (vec![], vec![0; bodies.last().map_or(0, |body| body.end())]);
+        for (n, (text, body)) in texts.iter().zip(&bodies).enumerate() {
+            let start = payloads.len();
+            let (kind, payload) = text.split_last().expect("a block at least");
+            payloads.extend_from_slice(payload);
+            batch.push(SealJob {
+                key,
+                sequence: n as u64,
+                kind: *kind,
+                blocks: (text.len() / BLOCK) as u16,
+                payload: Span::new(Area::ONLY, start..payloads.len()),
+                body: body.offset as usize,
+            });
+        }
+        batch.run(&keys, &[&payloads[..]], &mut records);
+        records
+    }
+
+    /// The texts of `records`, if all tags hold.
+    fn opened(kernel: Kernel, bodies: &[Span], mut records: Vec<u8>) -> Option<Vec<Vec<u8>>> {
+        let mut keys = KeyStore::<OpenKeys>::new(kernel);
+        let key = keys.install(SECRET, 0).id();
+        let mut batch = OpenBatch::default();
+        for (n, &body) in bodies.iter().enumerate() {
+            batch.push(OpenJob {
+                key,
+                sequence: n as u64,
+                body,
+            });
+        }
+        batch.run(&keys, &mut &mut records[..]);
+        let text = |n| {
+            let (job, held) = batch.result(n);
+            held.then(|| records[job.text().range()].to_vec())
+        };
+        (0..batch.len()).map(text).collect()
+    }
 
     /// Goal: however a processor has records shared out between engines, their bytes are
     /// the same. Method: the known answers, as processors other than this one do it.
     #[test]
-    fn as_on_other_processors() {
-        let Some(token) = Avx512::detect() else {
-            return eprintln!("skipped: this processor lacks AVX-512");
-        };
-        for few in [Few::WHOLE, Few::HALVES] {
-            let features = Features::Avx512(token, few);
-            assert!(gives_right_answers(Kernel(Choice::X86(features))));
+    fn known_answers_on_other_processors() {
+        for kernel in processors() {
+            assert!(gives_right_answers(kernel));
         }
+    }
+
+    /// Goal: the same, of any records. Method: some short and some long ones, sealed as
+    /// by `portable` and opened.
+    #[test]
+    fn as_portable_on_other_processors() {
+        let processors = processors();
+        let blocks = vec(prop_oneof![1..9_usize, 1..60_usize], 1..80);
+        let same = |blocks: Vec<usize>| {
+            let texts = texts(&blocks);
+            let records = sealed(Kernel::PORTABLE, &texts);
+            for &kernel in &processors {
+                prop_assert!(sealed(kernel, &texts) == records);
+                let opened = opened(kernel, &bodies(&texts), records.clone());
+                prop_assert_eq!(opened.as_ref(), Some(&texts));
+            }
+            Ok(())
+        };
+        TestRunner::default().run(&blocks, same).expect("the same");
     }
 }

@@ -100,7 +100,10 @@ impl State {
     #[target_feature(enable = "sse4.1,avx")]
     pub(super) fn load(words: &[u32; 8]) -> Self {
         let (abcd, efgh) = (load_words(&words[..4]), load_words(&words[4..]));
-        let (badc, fehg) = (_mm_shuffle_epi32::<0xb1>(abcd), _mm_shuffle_epi32::<0xb1>(efgh));
+        let (badc, fehg) = (
+            _mm_shuffle_epi32::<0xb1>(abcd),
+            _mm_shuffle_epi32::<0xb1>(efgh),
+        );
         Self {
             abef: _mm_unpacklo_epi64(fehg, badc),
             cdgh: _mm_unpackhi_epi64(fehg, badc),

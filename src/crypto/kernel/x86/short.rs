@@ -9,7 +9,7 @@ use std::arch::x86_64::*;
 use std::array;
 
 use super::Keys;
-use super::aes::{self, ivs, load, store};
+use super::aes::{self, IVS, ivs, load, store};
 use super::front::{STEP, STEP_BLOCKS};
 use super::one::compress;
 use super::pairs::hash;
@@ -20,12 +20,15 @@ use crate::crypto::kernel::{Checking, Sealing};
 use crate::crypto::wipe::wiped;
 use crate::limits::{BLOCK, TAG};
 
-/// A record that is worked on in a group of so many, or fewer.
+/// How many go together at most: as many chains of AES as take no longer than one ([`IVS`]).
+const GROUP: usize = IVS;
+
+/// A record that may be short.
 pub(super) trait Short: Sized {
     /// Bytes of its text.
     fn len(&self) -> usize;
 
-    /// Works on a group that takes so many steps.
+    /// Works on a group, of `COUNT` or fewer, each of which takes so many steps.
     fn work<const COUNT: usize>(token: AesNi, group: &mut [Self], steps: usize);
 }
 
@@ -34,6 +37,8 @@ pub(super) trait Short: Sized {
 pub(super) fn work<R: Short>(token: AesNi, records: &mut [R]) -> &mut [R] {
     let first = records.partition_point(|record| record.len() > SHORT);
     let (others, records) = records.split_at_mut(first);
+    // As deep as so many leave round keys, states and plaintext on the stack. Overwriting
+    // 4 KiB takes longer than 64 bytes take to encrypt.
     match records.len() {
         0 => {}
         1 | 2 => wiped::<1280, _>(|| work_off(token, records)),
@@ -46,13 +51,13 @@ fn work_off<R: Short>(token: AesNi, records: &mut [R]) {
     let steps = |record: &R| steps_of_short(record.len());
     for alike in records.chunk_by_mut(|one, next| steps(one) == steps(next)) {
         let steps = steps(&alike[0]);
-        for group in alike.chunks_mut(8) {
+        for group in alike.chunks_mut(GROUP) {
             match group.len() {
                 1 => R::work::<1>(token, group, steps),
                 2 => R::work::<2>(token, group, steps),
                 3 | 4 => R::work::<4>(token, group, steps),
                 5 | 6 => R::work::<6>(token, group, steps),
-                _ => R::work::<8>(token, group, steps),
+                _ => R::work::<GROUP>(token, group, steps),
             }
         }
     }
@@ -151,11 +156,23 @@ fn tags<const COUNT: usize>(
     assert!(steps * STEP <= size_of::<Tail>());
     let mut inner = keys.map(|keys| State::load(&keys.mac.inner));
     // SAFETY: a tail has so many steps.
-    unsafe { hash_all(&mut inner, tails.each_ref().map(|tail| tail.0.as_ptr()), steps) };
+    unsafe {
+        hash_all(
+            &mut inner,
+            tails.each_ref().map(|tail| tail.0.as_ptr()),
+            steps,
+        )
+    };
     let padded: [[__m128i; STEP_BLOCKS]; COUNT] = inner.map(|state| state.padded());
     let mut outer = keys.map(|keys| State::load(&keys.mac.outer));
     // SAFETY: what is padded is a step.
-    unsafe { hash_all(&mut outer, padded.each_ref().map(|text| text.as_ptr().cast()), 1) };
+    unsafe {
+        hash_all(
+            &mut outer,
+            padded.each_ref().map(|text| text.as_ptr().cast()),
+            1,
+        )
+    };
     outer.map(|state| state.bytes()[0])
 }
 
@@ -171,10 +188,12 @@ unsafe fn hash_all<const COUNT: usize>(
     texts: [*const u8; COUNT],
     steps: usize,
 ) {
-    if COUNT == 1 {
+    if let [state] = &mut states[..] {
         for step in 0..steps {
-            let words = array::from_fn(|i| unsafe { _mm_loadu_si128(texts[0].add(step * STEP + i * BLOCK).cast()) });
-            states[0] = compress(states[0], words);
+            let block = |i| texts[0].wrapping_add(step * STEP + i * BLOCK).cast();
+            // SAFETY: the caller's promise.
+            let words = array::from_fn(|i| unsafe { _mm_loadu_si128(block(i)) });
+            *state = compress(*state, words);
         }
         return;
     }
