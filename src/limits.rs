@@ -96,8 +96,8 @@ pub const OUTPUT_TICK: usize = 8 * MOST_SHARE;
 /// for its turn. Of classic frames, what is sent in one tick.
 pub const LEAST_SHARE: usize = 4 * MAX_RECORD;
 /// Bytes of either that one peer may take at most, however few there are: 16 full
-/// records are a whole set of lanes, which works alone. Also what may
-/// be kept of what its socket did not take.
+/// records are a whole set of lanes, where they go in sets. Also what may be kept of what
+/// its socket did not take.
 pub const MOST_SHARE: usize = 16 * MAX_RECORD;
 
 /// What each of `many` peers, which are not none, may take of so much `room`: as many

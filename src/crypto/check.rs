@@ -13,11 +13,12 @@ use super::keys::{Handle, KeyStore, OpenKeys, RecordKeys, SealKeys, epoch_of};
 use crate::limits::{BLOCK, RECORD_HEADER, TAG};
 use crate::span::{Area, Span};
 
-/// How many records go together. Of many lengths: one; two; and, whether there are 8, 16
-/// or 32 lanes, enough to fill some, all, and all and then some again. Of one length, so
-/// that lanes go many steps together: as two sets of lanes take, and as one takes, alone and
-/// with four lanes beside it, where a processor has lanes in sets (`Few` in
-/// `kernel/x86/avx512.rs`). And short ones, as many as go in a group (`kernel/x86/short.rs`).
+/// How many records go together. Of many lengths, most of them short: one; two; and more, so
+/// that sets of 16 or 32 lanes are filled in part, wholly and again; where lanes do not go in
+/// sets (`Units` in `kernel/x86/avx512.rs`), short groups of every size go beside some lanes
+/// (`kernel/x86/short.rs`). Of one length, so that lanes go many steps together: as two sets
+/// of lanes take, and as one takes, alone and with four lanes beside it. And short ones, as
+/// many as go in a group.
 const BATCHES: [usize; 9] = [1, 2, 6, 17, 43, 30, 11, 20, 8];
 const MIXED: usize = BATCHES[0] + BATCHES[1] + BATCHES[2] + BATCHES[3] + BATCHES[4];
 const EQUAL: usize = BATCHES[5] + BATCHES[6] + BATCHES[7];

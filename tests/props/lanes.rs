@@ -39,8 +39,8 @@ fn check(of: &str, lengths: &[usize]) {
 }
 
 /// Goal: every length is right wherever it ends within a step, alone and side by
-/// side. Method: all that end in the first steps; one record, and as many equal
-/// ones as fill lanes in part, wholly and again; then different ones together.
+/// side. Method: all that end in the first steps; one record, and as many equal ones as
+/// fill lanes or groups in part, wholly and again; then different ones together.
 #[test]
 fn every_short_length() {
     for len in 0..=300 {
@@ -54,9 +54,10 @@ fn every_short_length() {
     }
 }
 
-/// Goal: any number of records fills the lanes, and empties them, right. Method:
+/// Goal: any number of records fills lanes and groups, and empties them, right. Method:
 /// each number of records, all equal, ever longer or shorter by a block or a step,
-/// and with one or two among them that go on when all others are over.
+/// and with one or two among them that go on when all others are over; which have lanes
+/// everywhere, or are short.
 #[test]
 fn every_number_of_records() {
     for count in 0..=RECORDS {
@@ -67,12 +68,14 @@ fn every_number_of_records() {
         check("equal", &mut repeat_n(count, count));
         check("by blocks", &mut (0..count).map(|n| n * 16));
         check("by steps, down", &mut (0..count).rev().map(|n| n * STEP));
-        let short = |count| repeat_n(20, count);
-        let half = count / 2;
-        check("one long first", &mut once(3000).chain(short(count)));
-        check("one long last", &mut short(count).chain(once(3000)));
-        let within = short(half).chain([2000, 3000]).chain(short(half));
-        check("two long within", &mut { within });
+        for len in [20, 100] {
+            let others = |count| repeat_n(len, count);
+            let half = count / 2;
+            check("one long first", &mut once(3000).chain(others(count)));
+            check("one long last", &mut others(count).chain(once(3000)));
+            let within = others(half).chain([2000, 3000]).chain(others(half));
+            check("two long within", &mut { within });
+        }
     }
 }
 

@@ -12,20 +12,17 @@ use sha2::{Digest, Sha256};
 
 /// How many records go together: one alone; two; a few; as many as two sets of 16 lanes
 /// take, also when the empty one is done, and as one takes, alone and with four lanes beside
-/// it, where lanes go in sets (`Few` in `kernel/x86/avx512.rs`).
+/// it, where lanes go in sets (`Units` in `kernel/x86/avx512.rs`).
 const LONG: [usize; 6] = [1, 2, 3, 30, 11, 20];
 /// And of those that are all short: a group of each size (`kernel/x86/short.rs`).
 const SHORT: [usize; 5] = [1, 2, 4, 6, 8];
-const LONG_RECORDS: usize = {
-    let [one, two, few, two_sets, set, with_four] = LONG;
-    one + two + few + two_sets + set + with_four
-};
-pub(crate) const RECORDS: usize = LONG_RECORDS + 1 + 2 + 4 + 6 + 8;
+const LONG_RECORDS: usize = sum(&LONG);
+pub(crate) const RECORDS: usize = LONG_RECORDS + sum(&SHORT);
 /// Records without a payload: one of each batch of long ones but the first.
 const EMPTY: [usize; 5] = [1, 5, 15, 38, 58];
-/// Payload bytes of long records, and their number: five steps of a lane or more. The
-/// empty one is done after two, and more than two are then taken at once (`FEW_STEPS` in
-/// `kernel/x86/front.rs`).
+/// Payload bytes of long records, and their number: five steps of a lane or more. Where lanes
+/// go in sets, the empty one is done after two, and then too more than two are taken at once
+/// (`FEW_STEPS` in `kernel/x86/front.rs`).
 const LONG_LEN: usize = 400;
 const _: () = assert!(LONG_LEN - LONG_RECORDS >= 5 * 64);
 /// And of short ones.
@@ -117,6 +114,13 @@ impl Secrets {
                 && end[1..].iter().all(|&byte| byte == 0);
             is_plain != is_spoilt(n) && held[n] == u8::from(is_plain)
         })
+    }
+}
+
+const fn sum(counts: &[usize]) -> usize {
+    match counts {
+        [] => 0,
+        [first, rest @ ..] => *first + sum(rest),
     }
 }
 

@@ -10,9 +10,9 @@ use crate::crypto::cpu::AesNi;
 
 /// Rounds of AES-256.
 pub(super) const ROUNDS: usize = 14;
-/// How many IVs are best computed at once: a round takes about four cycles, and two
-/// can start in each.
-pub(super) const IVS: usize = 8;
+/// How many blocks, each under its own key, are best encrypted at once: a round takes about
+/// four cycles, and two can start in each.
+pub(super) const AT_ONCE: usize = 8;
 
 /// The round keys of one direction of the cipher, in the order of their use.
 #[derive(Zeroize, ZeroizeOnDrop)]

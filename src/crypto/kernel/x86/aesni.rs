@@ -5,16 +5,15 @@ use std::arch::x86_64::*;
 use std::{array, mem};
 
 use super::Features;
-use super::aes::{self, Schedule};
+use super::aes::{self, AT_ONCE, Schedule};
 use super::front::{Engine, FEW_STEPS, Front, STEP_BLOCKS};
 use super::one::{hash_one, seal_one};
 use super::pairs::{BESIDE, Keys, Step, hash, hash_and_encrypt};
-use super::sha::{State, padded};
+use super::sha::State;
 use crate::limits::BLOCK;
 
-/// How many lanes it is best fed with: as many chains of AES as take no longer than one
-/// ([`aes::IVS`]).
-pub(super) const LANES: usize = 8;
+/// How many lanes it is best fed with.
+pub(super) const LANES: usize = AT_ONCE;
 
 /// Takes steps with what the features prove.
 pub(super) struct AesNiEngine(pub(super) Features);
@@ -52,31 +51,28 @@ impl AesNiEngine {
         steps: usize,
         seals: bool,
     ) {
-        if let Features::Avx512(..) = self.0
-            && seals
-            && steps > FEW_STEPS
-            && first + 1 < active
-        {
+        let count = active.saturating_sub(first);
+        assert!(count <= self::LANES);
+        if matches!(self.0, Features::Avx512(..)) && seals && steps > FEW_STEPS && count > 1 {
             for first in (first..active).step_by(BESIDE) {
                 // SAFETY: the token proves the features; the rest is the caller's promise.
                 unsafe { seal_beside(front, first, steps) };
             }
             return;
         }
-        for first in (first..active).step_by(self::LANES) {
-            // SAFETY: as above.
-            unsafe {
-                match (seals, active - first) {
-                    (true, 1) => seal_one(front, first, steps),
-                    (true, 2) => seal::<2, _>(front, first, steps),
-                    (true, 3 | 4) => seal::<4, _>(front, first, steps),
-                    (true, _) => seal::<{ self::LANES }, _>(front, first, steps),
-                    (false, 1) => hash_one(front, first, steps),
-                    (false, 2) => hash_in_pairs::<2, _>(front, first, steps),
-                    (false, 3 | 4) => hash_in_pairs::<4, _>(front, first, steps),
-                    (false, 5 | 6) => hash_in_pairs::<6, _>(front, first, steps),
-                    (false, _) => hash_in_pairs::<{ self::LANES }, _>(front, first, steps),
-                }
+        // SAFETY: as above.
+        unsafe {
+            match (seals, count) {
+                (_, 0) => {}
+                (true, 1) => seal_one(front, first, steps),
+                (true, 2) => seal::<2, _>(front, first, steps),
+                (true, 3 | 4) => seal::<4, _>(front, first, steps),
+                (true, _) => seal::<{ self::LANES }, _>(front, first, steps),
+                (false, 1) => hash_one(front, first, steps),
+                (false, 2) => hash_in_pairs::<2, _>(front, first, steps),
+                (false, 3 | 4) => hash_in_pairs::<4, _>(front, first, steps),
+                (false, 5 | 6) => hash_in_pairs::<6, _>(front, first, steps),
+                (false, _) => hash_in_pairs::<{ self::LANES }, _>(front, first, steps),
             }
         }
     }
@@ -98,14 +94,13 @@ unsafe fn seal<const COUNT: usize, const LANES: usize>(
     for step in 0..steps {
         // SAFETY: the caller promises `STEP` bytes for each step.
         let plain = unsafe { load_text::<COUNT, _>(front, first) };
-        front.advance_from(first, COUNT);
         let mut text = plain;
         chains.encrypt(step, &mut text);
         chains.restore_plain(step, &plain, &mut text);
         // SAFETY: as above.
         unsafe {
             store_text(front, first, &text);
-            hash_steps::<true, _, _>(front, first, &mut states, 1);
+            hash_sealed(front, first, &mut states);
         }
     }
     store_states(front, first, &states);
@@ -130,7 +125,6 @@ unsafe fn seal_beside<const LANES: usize>(
     }));
     // SAFETY: the caller promises `STEP` bytes for each step.
     let mut plain = Line(unsafe { load_text(front, first) });
-    front.advance_from(first, BESIDE);
     let (mut one, mut other) = (Line(plain.0), Line(plain.0));
     let (mut text, mut next) = (&mut one.0, &mut other.0);
     chains.encrypt(0, text);
@@ -138,10 +132,9 @@ unsafe fn seal_beside<const LANES: usize>(
         chains.restore_plain(step - 1, &plain.0, text);
         // SAFETY: as above.
         unsafe { store_text(front, first, text) };
-        front.advance_to(first, BESIDE);
+        front.advance(first, BESIDE);
         // SAFETY: as above.
         plain.0 = unsafe { load_text(front, first) };
-        front.advance_from(first, BESIDE);
         hash_and_encrypt(
             &mut states,
             text,
@@ -156,7 +149,7 @@ unsafe fn seal_beside<const LANES: usize>(
     // SAFETY: as above.
     unsafe {
         store_text(front, first, text);
-        hash_steps::<true, _, _>(front, first, &mut states, 1);
+        hash_sealed(front, first, &mut states);
     }
     store_states(front, first, &states);
     front.chain[first..][..BESIDE].copy_from_slice(&chains.chains);
@@ -174,49 +167,62 @@ unsafe fn hash_in_pairs<const COUNT: usize, const LANES: usize>(
     steps: usize,
 ) {
     let mut states = load_states::<COUNT, _>(front, first);
+    let mut texts = *front.from[first..].first_chunk().expect("as many lanes");
     // SAFETY: the caller's promise.
-    unsafe { hash_steps::<false, _, _>(front, first, &mut states, steps) };
+    unsafe { hash_steps(front, first, &mut states, &mut texts, steps) };
+    // Of a lane in `outer` this is no text: it is aimed anew before the next run.
+    front.from[first..][..COUNT].copy_from_slice(&texts);
     store_states(front, first, &states);
 }
 
-/// Hashes so many steps of `COUNT` lanes from `first` on, those that are `SEALED` where
-/// they are now, of lanes in `outer` their padded state; and has them go on.
+/// Hashes the step that has just been sealed in `COUNT` lanes from `first` on, and has them
+/// go on.
 ///
 /// # Safety
 ///
-/// As of [`Engine::hash`], or of [`Engine::seal`] for steps that are sealed.
+/// As of [`Engine::seal`].
 #[inline]
 #[target_feature(enable = "sha,sse4.1,avx")]
-unsafe fn hash_steps<const SEALED: bool, const COUNT: usize, const LANES: usize>(
+unsafe fn hash_sealed<const COUNT: usize, const LANES: usize>(
     front: &mut Front<'_, LANES>,
     first: usize,
     states: &mut [State; COUNT],
+) {
+    let mut texts = array::from_fn(|i| front.to[first + i].cast_const());
+    // SAFETY: the caller's promise.
+    unsafe { hash_steps(front, first, states, &mut texts, 1) };
+    front.advance(first, COUNT);
+}
+
+/// Hashes so many steps of `COUNT` lanes from `first` on, whose text is at `texts`, which goes
+/// on with them; of lanes in `outer` their padded state.
+///
+/// # Safety
+///
+/// As of [`Engine::hash`].
+#[inline]
+#[target_feature(enable = "sha,sse4.1,avx")]
+unsafe fn hash_steps<const COUNT: usize, const LANES: usize>(
+    front: &Front<'_, LANES>,
+    first: usize,
+    states: &mut [State; COUNT],
+    texts: &mut [*const u8; COUNT],
     steps: usize,
 ) {
-    let strides = *front.stride[first..].first_chunk().expect("as many lanes");
-    let texts = match SEALED {
-        true => &mut front.to,
-        false => &mut front.from,
-    };
-    let texts = texts[first..].first_chunk_mut().expect("as many lanes");
+    let strides = front.stride[first..].first_chunk().expect("as many lanes");
     if front.outer >> first == 0 {
         // SAFETY: the caller's promise.
-        return unsafe { hash(states, texts, &strides, steps) };
+        return unsafe { hash(states, texts, strides, steps) };
     }
-    let mut texts = *texts;
     let mut outer = [[_mm_setzero_si128(); STEP_BLOCKS]; COUNT];
     for (i, outer) in outer.iter_mut().enumerate() {
         if front.is_outer(first + i) {
-            *outer = padded(front.state(first + i));
-            texts[i] = outer.as_mut_ptr().cast();
+            *outer = State::new(&front.state(first + i)).padded();
+            texts[i] = outer.as_ptr().cast();
         }
     }
     // SAFETY: the caller's promise of a run of one step, and what is padded is one.
-    unsafe { hash(states, &mut texts, &strides, 1) };
-    match SEALED {
-        true => front.advance_to(first, COUNT),
-        false => front.advance_from(first, COUNT),
-    }
+    unsafe { hash(states, texts, strides, 1) };
 }
 
 /// Aligned so that no two lanes that are loaded at once are in two lines of the cache.
@@ -328,9 +334,9 @@ fn load_states<const COUNT: usize, const LANES: usize>(
     front: &Front<'_, LANES>,
     first: usize,
 ) -> [State; COUNT] {
-    let mut states = [State::new([0; 8]); COUNT];
+    let mut states = [State::new(&[0; 8]); COUNT];
     for (lane, state) in (first..).zip(&mut states) {
-        *state = State::new(front.begin_state(lane));
+        *state = State::new(&front.begin_state(lane));
     }
     states
 }

@@ -1,45 +1,51 @@
 //! AVX-512 and VAES: 32 lanes, each a word of the registers that hash and a
 //! quarter of those that encrypt ([`super::text512`]). What is done with text there
-//! is in [`super::stitch512`]. Of two sets of lanes, one rests if it is not needed; which
-//! lanes are faster in [`super::aesni`], is known to [`Few`].
+//! is in [`super::stitch512`]. Of two sets of lanes, one rests if it is not needed. Not every
+//! processor is faster with it, and no lanes that are few: [`Units`].
 
 use std::arch::x86_64::*;
 use std::mem;
 
 use super::Features;
 use super::aes::{ROUNDS, Schedule};
-use super::aesni::AesNiEngine;
+use super::aesni::{self, AesNiEngine};
 use super::front::{Columns, Engine, FEW_STEPS, Front, STEP_BLOCKS, erase};
 use super::sha::OUTER_BITS;
 use super::stitch512::{Blocks, Keys, States, Words, one, two};
 use super::text512::{GROUPS, LANES, SET, lane, load_text, place, store_text, to_words};
 use crate::crypto::cpu::Avx512;
 
-/// How many lanes are faster in [`super::aesni`].
+/// How an instruction on 512 bits starts.
 #[derive(Clone, Copy)]
-pub(in crate::crypto::kernel) struct Few {
-    /// Up to so many, where there are no others.
-    alone: usize,
-    /// Up to so many, beside a full set, which leaves the other one to rest.
-    beside: usize,
+pub(in crate::crypto::kernel) enum Units {
+    /// As one.
+    Whole,
+    /// As two halves: lanes never go in sets. (Zen 4, 64 records to seal, us each, in
+    /// [`super::short`] or [`super::aesni`], and in sets: of 64 B 0.085, 0.115, of 300 B 0.231,
+    /// 0.214, of 1000 B 0.46, 0.49, of 16 KiB 5.6, 6.3. At 300 B sets win, but not enough to
+    /// have them for that alone. To open, they were never faster.)
+    Halves,
 }
 
-impl Few {
-    /// Where an instruction on 512 bits starts as one. (Zen 5, 16 KiB to seal, us: four
-    /// lanes there 25, a set 56, two sets 90; so eight lanes and not twelve, and four
-    /// beside a set. That was before there were pairs.)
-    pub(super) const WHOLE: Self = Self {
-        alone: 8,
-        beside: 4,
-    };
-    /// Where it starts as two halves: all are. (Zen 4, 64 records to seal, us each, there and
-    /// in sets: of 64 B 0.085, 0.115, of 300 B 0.231, 0.214, of 1000 B 0.46, 0.49, of 16 KiB
-    /// 5.6, 6.3; to open, sets were never faster.)
-    pub(super) const HALVES: Self = Self {
-        alone: usize::MAX,
-        beside: 0,
-    };
+/// So few active lanes are faster in [`super::aesni`]. (Zen 5, 16 KiB to seal, us: four lanes
+/// there 25, a set 56, two sets 90; so eight lanes and not twelve, and four beside a set. That
+/// was before there were pairs, and groups of short records.)
+const ALONE: usize = aesni::LANES;
+/// And so few beside a full set, which leaves the other one to rest.
+const BESIDE: usize = 4;
 
+/// How many sets so many active lanes take; those behind them are for the other engine.
+fn sets(active: usize) -> usize {
+    if active <= ALONE {
+        0
+    } else if active <= SET + BESIDE {
+        1
+    } else {
+        2
+    }
+}
+
+impl Units {
     /// Of this processor.
     pub(super) fn detect() -> Self {
         // AMD64 Architecture Programmer's Manual, volume 3, E.4.17: its units are of 256
@@ -57,21 +63,14 @@ impl Few {
             false => 0,
         };
         match units & (FP256 | FP512) {
-            FP256 => Self::HALVES,
-            _ => Self::WHOLE,
+            FP256 => Self::Halves,
+            _ => Self::Whole,
         }
     }
 
-    /// How many sets so many active lanes take; those behind them are for the other
-    /// engine.
-    pub(super) fn sets(self, active: usize) -> usize {
-        if active <= self.alone {
-            0
-        } else if active <= SET + self.beside {
-            1
-        } else {
-            2
-        }
+    /// Whether so many records are worked on in sets of lanes.
+    pub(super) fn uses_sets(self, records: usize) -> bool {
+        matches!(self, Self::Whole) && sets(records) > 0
     }
 }
 
@@ -82,7 +81,6 @@ const NO_TEXT: [Blocks; STEP_BLOCKS] = [[ZERO; 2 * GROUPS]; STEP_BLOCKS];
 
 /// Takes steps with what the token proves.
 pub(super) struct Avx512Engine {
-    few: Few,
     aesni: AesNiEngine,
     keys: Keys,
     chains: Blocks,
@@ -93,10 +91,9 @@ pub(super) struct Avx512Engine {
 }
 
 impl Avx512Engine {
-    pub(super) fn new(token: Avx512, few: Few) -> Self {
+    pub(super) fn new(token: Avx512) -> Self {
         Self {
-            few,
-            aesni: AesNiEngine(Features::Avx512(token, few)),
+            aesni: AesNiEngine(Features::Avx512(token, Units::Whole)),
             keys: NO_KEYS,
             chains: [ZERO; 2 * GROUPS],
             states: [[ZERO; 8]; 2],
@@ -128,7 +125,7 @@ impl Engine<LANES> for Avx512Engine {
     }
 
     unsafe fn seal(&mut self, front: &mut Front<'_, LANES>, active: usize, steps: usize) {
-        let sets = self.few.sets(active);
+        let sets = sets(active);
         // SAFETY: the token proves the features; the rest is the caller's promise.
         unsafe {
             match sets {
@@ -141,7 +138,7 @@ impl Engine<LANES> for Avx512Engine {
     }
 
     unsafe fn hash(&mut self, front: &mut Front<'_, LANES>, active: usize, steps: usize) {
-        let sets = self.few.sets(active);
+        let sets = sets(active);
         // SAFETY: as above.
         unsafe {
             match sets {
@@ -176,7 +173,6 @@ impl Avx512Engine {
             }
             // SAFETY: the caller promises `STEP` bytes for each step.
             unsafe { load_text::<SETS>(front, &mut self.plain) };
-            front.advance_from(0, SETS * SET);
             let masks = masks(front, step);
             if step > 0 && steps > FEW_STEPS {
                 self.hash_and_encrypt::<SETS>();
@@ -189,7 +185,7 @@ impl Avx512Engine {
             restore_plain::<SETS>(&self.plain, &masks, idle, &mut self.sealed);
             // SAFETY: as above.
             unsafe { store_text::<SETS>(front, &self.sealed) };
-            front.advance_to(0, SETS * SET);
+            front.advance(0, SETS * SET);
         }
         to_words::<SETS>(&self.sealed, &mut self.words);
         put_outer::<SETS>(front, &mut self.words);
@@ -251,7 +247,7 @@ impl Avx512Engine {
         for _ in 0..steps {
             // SAFETY: the caller promises `STEP` bytes for each step.
             unsafe { load_text::<SETS>(front, &mut self.plain) };
-            front.advance_from(0, SETS * SET);
+            front.advance(0, SETS * SET);
             to_words::<SETS>(&self.plain, &mut self.words);
             put_outer::<SETS>(front, &mut self.words);
             self.hash_words::<SETS>();

@@ -21,7 +21,8 @@ pub(super) const FEW_STEPS: usize = 2;
 
 /// What takes steps, in up to `LANES` lanes.
 pub(super) trait Engine<const LANES: usize> {
-    /// Whether payloads are to be copied to where they are encrypted, and be read there.
+    /// Whether payloads are to be copied to where they are encrypted, and be read there
+    /// (its engine says why).
     const COPIES: bool;
 
     /// Makes the keys of `cipher` ready for `lane`.
@@ -50,8 +51,8 @@ pub(super) trait Engine<const LANES: usize> {
 /// both are the same. Where the stride is 0, `STEP` bytes are enough, for idle lanes too.
 /// If a lane is in `outer`, it is a run of one step.
 pub(super) struct Front<'a, const LANES: usize> {
-    /// What is encrypted or, if nothing is, hashed. Only read.
-    pub(super) from: [*mut u8; LANES],
+    /// What is encrypted or, if nothing is, hashed.
+    pub(super) from: [*const u8; LANES],
     /// Where it is encrypted to, to be hashed there.
     pub(super) to: [*mut u8; LANES],
     /// How far both go in a step, by the engine; 0 in idle lanes.
@@ -82,7 +83,7 @@ impl<'a, const LANES: usize> Front<'a, LANES> {
         // SAFETY: SSE2 is on every x86-64.
         let zero = unsafe { _mm_setzero_si128() };
         Self {
-            from: [ptr::null_mut(); LANES],
+            from: [ptr::null(); LANES],
             to: [ptr::null_mut(); LANES],
             stride: [0; LANES],
             to_encrypt: [0; LANES],
@@ -108,20 +109,15 @@ impl<'a, const LANES: usize> Front<'a, LANES> {
         put(&mut self.outer_state, lane, &mac.outer);
     }
 
-    /// Has `count` lanes from `first` on read their next step from now on.
+    /// Has `count` lanes from `first` on go on to their next step.
     #[inline(always)]
-    pub(super) fn advance_from(&mut self, first: usize, count: usize) {
-        let strides = &self.stride[first..][..count];
-        for (from, stride) in self.from[first..][..count].iter_mut().zip(strides) {
+    pub(super) fn advance(&mut self, first: usize, count: usize) {
+        let lanes = first..first + count;
+        let texts = self.from[lanes.clone()]
+            .iter_mut()
+            .zip(&mut self.to[lanes.clone()]);
+        for ((from, to), stride) in texts.zip(&self.stride[lanes]) {
             *from = from.wrapping_add(*stride);
-        }
-    }
-
-    /// Has them write their next step from now on.
-    #[inline(always)]
-    pub(super) fn advance_to(&mut self, first: usize, count: usize) {
-        let strides = &self.stride[first..][..count];
-        for (to, stride) in self.to[first..][..count].iter_mut().zip(strides) {
             *to = to.wrapping_add(*stride);
         }
     }

@@ -155,10 +155,11 @@ impl<'e, 'a, E: Engine<LANES>, const LANES: usize> Lanes<'e, 'a, E, LANES> {
         let least = self.left.iter().copied().fold(i16::MAX, i16::min);
         assert!((1..i16::MAX).contains(&least), "a lane is active");
         self.aim_at_tails();
-        // SAFETY: in its text a lane has `left` × `STEP` bytes, as `start` has set
-        // it, borrowed for 'a, and mutably if all are to be sealed. In its tail it
-        // has as many, as `end_tail` has told; an idle lane, and one in its outer
-        // hash, have a step. Nobody touches the tails until this returns.
+        // SAFETY: in its text a lane has `left` × `STEP` bytes at `from` and, to be sealed, at
+        // `to`, as `start` has set them, borrowed for 'a: `to` mutably, so that nothing else
+        // refers to it, and `from` is the same or borrowed elsewhere. In its tail, which is
+        // its own, both are there, and as many as `Tail::end` has told; an idle lane, and one
+        // in its outer hash, have a step. Nobody touches the tails until this returns.
         unsafe {
             if self.front.to_encrypt.iter().any(|&blocks| blocks > 0) {
                 self.engine
@@ -200,7 +201,7 @@ impl<'e, 'a, E: Engine<LANES>, const LANES: usize> Lanes<'e, 'a, E, LANES> {
                 let (whole, rest) = text.split_at(whole_steps(text.len()));
                 self.tails[lane].begin(rest);
                 self.front.to_encrypt[lane] = 0;
-                self.front.from[lane] = whole.as_ptr().cast_mut();
+                self.front.from[lane] = whole.as_ptr();
                 (text.len(), whole.len(), &mut [][..])
             }
             Text::Seal(cipher, plain, text) => {
@@ -210,9 +211,9 @@ impl<'e, 'a, E: Engine<LANES>, const LANES: usize> Lanes<'e, 'a, E, LANES> {
                 let copies = E::COPIES && !whole.is_empty();
                 self.front.from[lane] = if copies || plain.payload.len() < whole.len() {
                     plain.put(whole);
-                    self.front.to[lane]
+                    self.front.to[lane].cast_const()
                 } else {
-                    plain.payload.as_ptr().cast_mut()
+                    plain.payload.as_ptr()
                 };
                 self.tails[lane].begin_plain(&plain, whole.len());
                 self.front.to_encrypt[lane] = (len / BLOCK) as u16;

@@ -30,15 +30,15 @@ mod stitch512;
 mod tail;
 mod text512;
 
-use std::arch::x86_64::{__m128i, _MM_HINT_T0, _mm_prefetch};
+use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 use std::cmp::Reverse;
-use std::{ptr, slice};
+use std::ptr;
 
-use self::aes::{IVS, Schedule, ivs};
+use self::aes::{AT_ONCE, Schedule, ivs};
 use self::aesni::AesNiEngine;
-use self::avx512::{Avx512Engine, Few};
+use self::avx512::{Avx512Engine, Units};
 use self::lanes::{Cipher, Record, Text, work};
-use self::short::Short;
+use self::short::Grouped;
 use self::tail::Plain;
 use super::mac::MacKey;
 use super::{Checking, Decrypting, Material, Sealing};
@@ -81,14 +81,14 @@ impl Keys {
 #[derive(Clone, Copy)]
 pub(super) enum Features {
     AesNi(AesNi),
-    Avx512(Avx512, Few),
+    Avx512(Avx512, Units),
 }
 
 impl Features {
     /// All that this processor has, the slowest first.
     pub(super) fn detect() -> impl Iterator<Item = Self> {
         let aesni = AesNi::detect().map(Self::AesNi);
-        let avx512 = Avx512::detect().map(|token| Self::Avx512(token, Few::detect()));
+        let avx512 = Avx512::detect().map(|token| Self::Avx512(token, Units::detect()));
         aesni.into_iter().chain(avx512)
     }
 
@@ -109,33 +109,60 @@ impl Features {
 
     /// Whether so many records are worked on in sets of lanes.
     fn uses_sets(self, records: usize) -> bool {
-        matches!(self, Self::Avx512(_, few) if few.sets(records) > 0)
+        matches!(self, Self::Avx512(_, units) if units.uses_sets(records))
     }
 }
 
 /// Seals all of them.
 pub(super) fn seal(features: Features, records: &mut [Sealing<'_>]) {
-    if records.len() > 1 {
-        fetch(records.iter().map(|record| record.keys.x86()));
-    }
-    records.sort_unstable_by_key(|record| Reverse(record.body.len()));
     let records = without_short(features, records);
     let count = records.len();
-    if let [record] = records {
-        let records = prepare::<1>(features, slice::from_mut(record));
-        return run(features, true, count, records);
-    }
-    let records = records.chunks_mut(IVS);
-    let records = records.flat_map(|records| prepare::<IVS>(features, records));
+    let records = records.chunks_mut(AT_ONCE);
+    let records = records.flat_map(|records| to_seal(features, records));
     run(features, true, count, records);
 }
 
-/// Works off those of `records` that are short, unless they help to fill sets. Returns the
-/// others.
-fn without_short<R: Short>(features: Features, records: &mut [R]) -> &mut [R] {
+/// Computes the tags of all of them.
+pub(super) fn tags(features: Features, records: &mut [Checking<'_>]) {
+    let records = without_short(features, records);
+    let count = records.len();
+    let records = records.iter_mut().map(|record| Record {
+        text: Text::Check(record.text),
+        mac: &record.keys.x86().mac,
+        sequence: record.sequence,
+        tag: &mut *record.tag,
+    });
+    run(features, false, count, records);
+}
+
+/// Has the keys of all fetched, puts the longest first, and works off those that are short,
+/// unless they help to fill sets of lanes. Returns the others.
+fn without_short<R: Grouped>(features: Features, records: &mut [R]) -> &mut [R] {
+    if records.len() > 1 {
+        fetch(records.iter().map(R::keys));
+    }
+    records.sort_unstable_by_key(|record| Reverse(record.len()));
     match features.uses_sets(records.len()) {
         true => records,
         false => short::work(features.aesni(), records),
+    }
+}
+
+/// Works so many records off, with what is fastest at that.
+fn run<'a>(
+    features: Features,
+    seals: bool,
+    count: usize,
+    records: impl Iterator<Item = Record<'a>>,
+) {
+    let aesni = &mut AesNiEngine(features);
+    match (count, features) {
+        (0, _) => {}
+        (1, _) => work::<_, 1>(aesni, seals, records),
+        (_, Features::Avx512(token, units)) if units.uses_sets(count) => {
+            work(&mut Avx512Engine::new(token), seals, records);
+        }
+        _ => work::<_, { aesni::LANES }>(aesni, seals, records),
     }
 }
 
@@ -161,57 +188,38 @@ fn fetch<'a>(keys: impl Iterator<Item = &'a Keys>) {
     }
 }
 
-/// Computes the IVs of up to `COUNT` records.
-fn prepare<'a, const COUNT: usize>(
+/// Computes the IVs of up to [`AT_ONCE`] records, with which they can be sealed.
+fn to_seal<'a>(
     features: Features,
     records: &'a mut [Sealing<'_>],
 ) -> impl Iterator<Item = Record<'a>> {
-    let ivs = ivs::<COUNT>(features.aesni(), records.len(), |i| {
+    let ivs = ivs::<AT_ONCE>(features.aesni(), records.len(), |i| {
         (&records[i].keys.x86().iv, records[i].sequence)
     });
-    records.iter_mut().zip(ivs).map(to_seal)
-}
-
-fn to_seal<'a>((record, iv): (&'a mut Sealing<'_>, __m128i)) -> Record<'a> {
-    let (text, tag) = record.body.split_last_chunk_mut().expect("a tag");
-    let keys = record.keys.x86();
-    let cipher = Cipher {
-        keys: &keys.cipher,
-        iv,
-    };
-    let plain = Plain {
-        payload: record.payload,
-        kind: record.kind,
-    };
-    Record {
-        text: Text::Seal(cipher, plain, text),
-        mac: &keys.mac,
-        sequence: record.sequence,
-        tag,
-    }
-}
-
-/// Computes the tags of all of them.
-pub(super) fn tags(features: Features, records: &mut [Checking<'_>]) {
-    if records.len() > 1 {
-        fetch(records.iter().map(|record| record.keys.x86()));
-    }
-    records.sort_unstable_by_key(|record| Reverse(record.text.len()));
-    let records = without_short(features, records);
-    let count = records.len();
-    let records = records.iter_mut().map(|record| Record {
-        text: Text::Check(record.text),
-        mac: &record.keys.x86().mac,
-        sequence: record.sequence,
-        tag: &mut *record.tag,
-    });
-    run(features, false, count, records);
+    records.iter_mut().zip(ivs).map(|(record, iv)| {
+        let (text, tag) = record.body.split_last_chunk_mut().expect("a tag");
+        let keys = record.keys.x86();
+        let cipher = Cipher {
+            keys: &keys.cipher,
+            iv,
+        };
+        let plain = Plain {
+            payload: record.payload,
+            kind: record.kind,
+        };
+        Record {
+            text: Text::Seal(cipher, plain, text),
+            mac: &keys.mac,
+            sequence: record.sequence,
+            tag,
+        }
+    })
 }
 
 /// Decrypts all of them.
 pub(super) fn decrypt(features: Features, records: &mut [Decrypting<'_>]) {
-    for records in records.chunks_mut(IVS) {
-        let ivs = ivs::<IVS>(features.aesni(), records.len(), |i| {
+    for records in records.chunks_mut(AT_ONCE) {
+        let ivs = ivs::<AT_ONCE>(features.aesni(), records.len(), |i| {
             (&records[i].keys.x86().iv, records[i].sequence)
         });
         for (record, iv) in records.iter_mut().zip(ivs) {
@@ -224,142 +232,5 @@ pub(super) fn decrypt(features: Features, records: &mut [Decrypting<'_>]) {
     }
 }
 
-/// Works so many records off, with what is fastest at that.
-fn run<'a>(
-    features: Features,
-    seals: bool,
-    count: usize,
-    records: impl Iterator<Item = Record<'a>>,
-) {
-    let aesni = &mut AesNiEngine(features);
-    match features {
-        _ if count == 0 => {}
-        _ if count == 1 => work::<_, 1>(aesni, seals, records),
-        Features::Avx512(token, few) if features.uses_sets(count) => {
-            work(&mut Avx512Engine::new(token, few), seals, records);
-        }
-        _ => work::<_, { aesni::LANES }>(aesni, seals, records),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use proptest::collection::vec;
-    use proptest::prelude::*;
-    use proptest::test_runner::TestRunner;
-
-    use super::*;
-    use crate::crypto::batch::{OpenBatch, OpenJob, SealBatch, SealJob};
-    use crate::crypto::check::gives_right_answers;
-    use crate::crypto::kernel::{Choice, Kernel};
-    use crate::crypto::keys::{KeyStore, OpenKeys, SealKeys};
-    use crate::limits::{BLOCK, TAG};
-    use crate::span::{Area, Span};
-
-    const SECRET: &[u8; 32] = &[7; 32];
-
-    /// As all kinds of processors share records out, if this one has what that takes.
-    fn processors() -> Vec<Kernel> {
-        let Some(token) = Avx512::detect() else {
-            eprintln!("skipped: this processor lacks AVX-512");
-            return Vec::new();
-        };
-        let features = |few| Features::Avx512(token, few);
-        [Few::WHOLE, Few::HALVES]
-            .map(|few| Kernel(Choice::X86(features(few))))
-            .to_vec()
-    }
-
-    /// Payload, kind and padding of records of so many blocks.
-    fn texts(blocks: &[usize]) -> Vec<Vec<u8>> {
-        let text = |(n, &blocks): (usize, &usize)| {
-            let mut text = vec![n as u8; blocks * BLOCK];
-            *text.last_mut().expect("a block at least") = 1 + n as u8 % 7;
-            text
-        };
-        blocks.iter().enumerate().map(text).collect()
-    }
-
-    /// Where records of these texts are, behind each other.
-    fn bodies(texts: &[Vec<u8>]) -> Vec<Span> {
-        let mut end = 0;
-        let body = |text: &Vec<u8>| {
-            let start = end;
-            end += text.len() + TAG;
-            Span::new(Area::ONLY, start..end)
-        };
-        texts.iter().map(body).collect()
-    }
-
-    fn sealed(kernel: Kernel, texts: &[Vec<u8>]) -> Vec<u8> {
-        let mut keys = KeyStore::<SealKeys>::new(kernel);
-        let key = keys.install(SECRET, 0).id();
-        let bodies = bodies(texts);
-        let mut batch = SealBatch::default();
-        let (mut payloads, mut records) =
-            (vec![], vec![0; bodies.last().map_or(0, |body| body.end())]);
-        for (n, (text, body)) in texts.iter().zip(&bodies).enumerate() {
-            let start = payloads.len();
-            let (kind, payload) = text.split_last().expect("a block at least");
-            payloads.extend_from_slice(payload);
-            batch.push(SealJob {
-                key,
-                sequence: n as u64,
-                kind: *kind,
-                blocks: (text.len() / BLOCK) as u16,
-                payload: Span::new(Area::ONLY, start..payloads.len()),
-                body: body.offset as usize,
-            });
-        }
-        batch.run(&keys, &[&payloads[..]], &mut records);
-        records
-    }
-
-    /// The texts of `records`, if all tags hold.
-    fn opened(kernel: Kernel, bodies: &[Span], mut records: Vec<u8>) -> Option<Vec<Vec<u8>>> {
-        let mut keys = KeyStore::<OpenKeys>::new(kernel);
-        let key = keys.install(SECRET, 0).id();
-        let mut batch = OpenBatch::default();
-        for (n, &body) in bodies.iter().enumerate() {
-            batch.push(OpenJob {
-                key,
-                sequence: n as u64,
-                body,
-            });
-        }
-        batch.run(&keys, &mut &mut records[..]);
-        let text = |n| {
-            let (job, held) = batch.result(n);
-            held.then(|| records[job.text().range()].to_vec())
-        };
-        (0..batch.len()).map(text).collect()
-    }
-
-    /// Goal: however a processor has records shared out between engines, their bytes are
-    /// the same. Method: the known answers, as processors other than this one do it.
-    #[test]
-    fn known_answers_on_other_processors() {
-        for kernel in processors() {
-            assert!(gives_right_answers(kernel));
-        }
-    }
-
-    /// Goal: the same, of any records. Method: some short and some long ones, sealed as
-    /// by `portable` and opened.
-    #[test]
-    fn as_portable_on_other_processors() {
-        let processors = processors();
-        let blocks = vec(prop_oneof![1..9_usize, 1..60_usize], 1..80);
-        let same = |blocks: Vec<usize>| {
-            let texts = texts(&blocks);
-            let records = sealed(Kernel::PORTABLE, &texts);
-            for &kernel in &processors {
-                prop_assert!(sealed(kernel, &texts) == records);
-                let opened = opened(kernel, &bodies(&texts), records.clone());
-                prop_assert_eq!(opened.as_ref(), Some(&texts));
-            }
-            Ok(())
-        };
-        TestRunner::default().run(&blocks, same).expect("the same");
-    }
-}
+mod tests;

@@ -5,11 +5,8 @@ use std::arch::x86_64::*;
 
 use super::aes;
 use super::front::{Front, STEP_BLOCKS};
-use super::sha::{K, State, padded, swap_bytes};
+use super::sha::{State, Step, compress};
 use crate::limits::BLOCK;
-
-/// A step, block by block.
-type Step = [__m128i; STEP_BLOCKS];
 
 /// Seals in `lane`.
 ///
@@ -22,18 +19,17 @@ pub(super) unsafe fn seal_one<const LANES: usize>(
     lane: usize,
     steps: usize,
 ) {
-    let mut state = State::new(front.begin_state(lane));
+    let mut state = State::new(&front.begin_state(lane));
     for step in 0..steps {
         // SAFETY: the caller promises `STEP` bytes for each step.
         let mut text = unsafe { load_text(front, lane) };
-        front.advance_from(lane, 1);
         let blocks = usize::from(front.to_encrypt[lane]).saturating_sub(step * STEP_BLOCKS);
         encrypt(front, lane, &mut text[..blocks.min(STEP_BLOCKS)]);
         for (i, block) in text.iter().enumerate() {
             // SAFETY: as above; nothing else refers to them.
             unsafe { _mm_storeu_si128(front.to[lane].add(i * BLOCK).cast(), *block) };
         }
-        front.advance_to(lane, 1);
+        front.advance(lane, 1);
         put_outer(front, lane, &mut text);
         state = compress(state, text);
     }
@@ -51,11 +47,11 @@ pub(super) unsafe fn hash_one<const LANES: usize>(
     lane: usize,
     steps: usize,
 ) {
-    let mut state = State::new(front.begin_state(lane));
+    let mut state = State::new(&front.begin_state(lane));
     for _ in 0..steps {
         // SAFETY: the caller promises `STEP` bytes for each step.
         let mut text = unsafe { load_text(front, lane) };
-        front.advance_from(lane, 1);
+        front.advance(lane, 1);
         put_outer(front, lane, &mut text);
         state = compress(state, text);
     }
@@ -93,39 +89,6 @@ fn encrypt<const LANES: usize>(front: &mut Front<'_, LANES>, lane: usize, text: 
 #[target_feature(enable = "sse4.1,avx")]
 fn put_outer<const LANES: usize>(front: &Front<'_, LANES>, lane: usize, text: &mut Step) {
     if front.is_outer(lane) {
-        *text = padded(front.state(lane));
-    }
-}
-
-/// A step of SHA-256.
-#[inline]
-#[target_feature(enable = "sha,sse4.1,avx")]
-pub(super) fn compress(before: State, mut words: Step) -> State {
-    swap_bytes(&mut words);
-    let mut state = before;
-    // A loop would have the words in memory, which the rounds would wait for.
-    macro_rules! parts {
-        ($($part:literal)*) => {
-            $(four_rounds::<$part>(&mut state, &mut words);)*
-        };
-    }
-    parts!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
-    state.add(before)
-}
-
-/// Rounds 4 × `PART` to 4 × `PART` + 3, and the words for 16 rounds later.
-#[inline]
-#[target_feature(enable = "sha,sse4.1,avx")]
-fn four_rounds<const PART: usize>(state: &mut State, words: &mut Step) {
-    let [k0, k1, k2, k3] = K.0.as_chunks().0[PART].map(u32::cast_signed);
-    let low = _mm_add_epi32(words[PART % 4], _mm_set_epi32(k3, k2, k1, k0));
-    let high = _mm_shuffle_epi32::<0b1110>(low);
-    state.cdgh = _mm_sha256rnds2_epu32(state.cdgh, state.abef, low);
-    state.abef = _mm_sha256rnds2_epu32(state.abef, state.cdgh, high);
-    if PART < 12 {
-        let (third, last) = (words[(PART + 2) % 4], words[(PART + 3) % 4]);
-        let next = _mm_sha256msg1_epu32(words[PART % 4], words[(PART + 1) % 4]);
-        let next = _mm_add_epi32(next, _mm_alignr_epi8::<4>(last, third));
-        words[PART % 4] = _mm_sha256msg2_epu32(next, last);
+        *text = State::new(&front.state(lane)).padded();
     }
 }

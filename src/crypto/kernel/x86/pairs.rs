@@ -213,7 +213,7 @@ macro_rules! asm_with_registers {
 #[target_feature(enable = "sha,sse4.1,avx")]
 pub(super) unsafe fn hash<const COUNT: usize>(
     states: &mut [State; COUNT],
-    texts: &mut [*mut u8; COUNT],
+    texts: &mut [*const u8; COUNT],
     strides: &[usize; COUNT],
     steps: usize,
 ) {

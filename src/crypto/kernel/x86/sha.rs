@@ -94,26 +94,30 @@ pub(super) struct State {
     pub(super) cdgh: __m128i,
 }
 
+/// A step's text, block by block.
+pub(super) type Step = [__m128i; STEP_BLOCKS];
+
 impl State {
-    /// What is kept word by word.
+    /// From its words, A to H.
     #[inline]
     #[target_feature(enable = "sse4.1,avx")]
-    pub(super) fn load(words: &[u32; 8]) -> Self {
-        let (abcd, efgh) = (load_words(&words[..4]), load_words(&words[4..]));
-        let (badc, fehg) = (
-            _mm_shuffle_epi32::<0xb1>(abcd),
-            _mm_shuffle_epi32::<0xb1>(efgh),
-        );
+    pub(super) fn new(words: &[u32; 8]) -> Self {
+        let half = |at: usize| words[at..].as_ptr().cast();
+        // SAFETY: eight words are there.
+        let (abcd, efgh) = unsafe { (_mm_loadu_si128(half(0)), _mm_loadu_si128(half(4))) };
+        let badc = _mm_shuffle_epi32::<0b10_11_00_01>(abcd);
+        let fehg = _mm_shuffle_epi32::<0b10_11_00_01>(efgh);
         Self {
             abef: _mm_unpacklo_epi64(fehg, badc),
             cdgh: _mm_unpackhi_epi64(fehg, badc),
         }
     }
 
-    /// The hash, when nothing more follows.
+    /// The hash, if nothing more follows.
     #[inline]
     #[target_feature(enable = "sse4.1,avx")]
     pub(super) fn bytes(self) -> [__m128i; 2] {
+        // Each half has two words, the later one first, and of each the last byte first.
         let order = _mm_set_epi64x(0x0809_0a0b_0c0d_0e0f, 0x0001_0203_0405_0607);
         [
             _mm_shuffle_epi8(_mm_unpackhi_epi64(self.abef, self.cdgh), order),
@@ -121,29 +125,20 @@ impl State {
         ]
     }
 
-    /// The text that the outer hash covers: an inner hash, this, and its padding.
+    /// The text that the outer hash covers: this, as the inner hash, and its padding.
     #[inline]
     #[target_feature(enable = "sse4.1,avx")]
-    pub(super) fn padded(self) -> [__m128i; STEP_BLOCKS] {
+    pub(super) fn padded(self) -> Step {
         let [first, second] = self.bytes();
-        let mut end = [
+        let mut padding = [
             _mm_set_epi32(0, 0, 0, i32::MIN),
             _mm_set_epi32(OUTER_BITS, 0, 0, 0),
         ];
-        swap_bytes(&mut end);
-        [first, second, end[0], end[1]]
+        swap_bytes(&mut padding);
+        [first, second, padding[0], padding[1]]
     }
 
-    #[inline]
-    #[target_feature(enable = "sse4.1,avx")]
-    pub(super) fn new(words: [u32; 8]) -> Self {
-        let [a, b, c, d, e, f, g, h] = words.map(u32::cast_signed);
-        Self {
-            abef: _mm_set_epi32(a, b, e, f),
-            cdgh: _mm_set_epi32(c, d, g, h),
-        }
-    }
-
+    /// Its words, A to H.
     #[inline]
     #[target_feature(enable = "sse4.1,avx")]
     pub(super) fn words(self) -> [u32; 8] {
@@ -171,27 +166,37 @@ impl State {
     }
 }
 
-/// The text that the outer hash covers: an inner hash, and its padding.
+/// A step of SHA-256.
 #[inline]
-#[target_feature(enable = "sse4.1,avx")]
-pub(super) fn padded(state: [u32; 8]) -> [__m128i; STEP_BLOCKS] {
-    let [a, b, c, d, e, f, g, h] = state.map(u32::cast_signed);
-    let mut text = [
-        _mm_set_epi32(d, c, b, a),
-        _mm_set_epi32(h, g, f, e),
-        _mm_set_epi32(0, 0, 0, i32::MIN),
-        _mm_set_epi32(OUTER_BITS, 0, 0, 0),
-    ];
-    swap_bytes(&mut text);
-    text
+#[target_feature(enable = "sha,sse4.1,avx")]
+pub(super) fn compress(before: State, mut words: Step) -> State {
+    swap_bytes(&mut words);
+    let mut state = before;
+    // A loop would have the words in memory, which the rounds would wait for.
+    macro_rules! parts {
+        ($($part:literal)*) => {
+            $(four_rounds::<$part>(&mut state, &mut words);)*
+        };
+    }
+    parts!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+    state.add(before)
 }
 
+/// Rounds 4 × `PART` to 4 × `PART` + 3, and the words for 16 rounds later.
 #[inline]
-#[target_feature(enable = "sse4.1,avx")]
-fn load_words(words: &[u32]) -> __m128i {
-    let words: &[u32; 4] = words.first_chunk().expect("four words");
-    // SAFETY: they are there.
-    unsafe { _mm_loadu_si128(words.as_ptr().cast()) }
+#[target_feature(enable = "sha,sse4.1,avx")]
+fn four_rounds<const PART: usize>(state: &mut State, words: &mut Step) {
+    let [k0, k1, k2, k3] = K.0.as_chunks().0[PART].map(u32::cast_signed);
+    let low = _mm_add_epi32(words[PART % 4], _mm_set_epi32(k3, k2, k1, k0));
+    let high = _mm_shuffle_epi32::<0b1110>(low);
+    state.cdgh = _mm_sha256rnds2_epu32(state.cdgh, state.abef, low);
+    state.abef = _mm_sha256rnds2_epu32(state.abef, state.cdgh, high);
+    if PART < 12 {
+        let (third, last) = (words[(PART + 2) % 4], words[(PART + 3) % 4]);
+        let next = _mm_sha256msg1_epu32(words[PART % 4], words[(PART + 1) % 4]);
+        let next = _mm_add_epi32(next, _mm_alignr_epi8::<4>(last, third));
+        words[PART % 4] = _mm_sha256msg2_epu32(next, last);
+    }
 }
 
 /// Words to bytes, and back.

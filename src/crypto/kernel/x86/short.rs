@@ -9,32 +9,31 @@ use std::arch::x86_64::*;
 use std::array;
 
 use super::Keys;
-use super::aes::{self, IVS, ivs, load, store};
-use super::front::{STEP, STEP_BLOCKS};
-use super::one::compress;
+use super::aes::{self, AT_ONCE, ivs, load, store};
+use super::front::STEP;
 use super::pairs::hash;
-use super::sha::State;
-use super::tail::{Plain, SHORT, Tail, steps_of_short};
+use super::sha::{State, Step, compress};
+use super::tail::{Plain, SHORT, Tail};
 use crate::crypto::cpu::AesNi;
+use crate::crypto::kernel::mac::{PADDING, TRAILER};
 use crate::crypto::kernel::{Checking, Sealing};
 use crate::crypto::wipe::wiped;
 use crate::limits::{BLOCK, TAG};
 
-/// How many go together at most: as many chains of AES as take no longer than one ([`IVS`]).
-const GROUP: usize = IVS;
-
-/// A record that may be short.
-pub(super) trait Short: Sized {
+/// A record to seal or to check, which goes in a group if it is short.
+pub(super) trait Grouped: Sized {
     /// Bytes of its text.
     fn len(&self) -> usize;
 
-    /// Works on a group, of `COUNT` or fewer, each of which takes so many steps.
-    fn work<const COUNT: usize>(token: AesNi, group: &mut [Self], steps: usize);
+    /// Its keys.
+    fn keys(&self) -> &Keys;
+
+    /// Works on a group, of `COUNT` or fewer, all of which take as many steps.
+    fn work<const COUNT: usize>(token: AesNi, group: &mut [Self]);
 }
 
-/// Works off those of `records` that are short, which lie behind the others, and among them
-/// those of two steps in front. Returns the others.
-pub(super) fn work<R: Short>(token: AesNi, records: &mut [R]) -> &mut [R] {
+/// Works off those of `records`, the longest first, that are short. Returns the others.
+pub(super) fn work<R: Grouped>(token: AesNi, records: &mut [R]) -> &mut [R] {
     let first = records.partition_point(|record| record.len() > SHORT);
     let (others, records) = records.split_at_mut(first);
     // As deep as so many leave round keys, states and plaintext on the stack. Overwriting
@@ -47,35 +46,40 @@ pub(super) fn work<R: Short>(token: AesNi, records: &mut [R]) -> &mut [R] {
     others
 }
 
-fn work_off<R: Short>(token: AesNi, records: &mut [R]) {
-    let steps = |record: &R| steps_of_short(record.len());
+fn work_off<R: Grouped>(token: AesNi, records: &mut [R]) {
+    let steps = |record: &R| (record.len() + TRAILER + PADDING).div_ceil(STEP);
     for alike in records.chunk_by_mut(|one, next| steps(one) == steps(next)) {
-        let steps = steps(&alike[0]);
-        for group in alike.chunks_mut(GROUP) {
+        for group in alike.chunks_mut(AT_ONCE) {
             match group.len() {
-                1 => R::work::<1>(token, group, steps),
-                2 => R::work::<2>(token, group, steps),
-                3 | 4 => R::work::<4>(token, group, steps),
-                5 | 6 => R::work::<6>(token, group, steps),
-                _ => R::work::<GROUP>(token, group, steps),
+                1 => R::work::<1>(token, group),
+                2 => R::work::<2>(token, group),
+                3 | 4 => R::work::<4>(token, group),
+                5 | 6 => R::work::<6>(token, group),
+                _ => R::work::<AT_ONCE>(token, group),
             }
         }
     }
 }
 
-impl Short for Checking<'_> {
+impl Grouped for Checking<'_> {
     fn len(&self) -> usize {
         self.text.len()
     }
 
+    fn keys(&self) -> &Keys {
+        self.keys.x86()
+    }
+
+    // Not inlined, so that a small group does not go as deep as a large one.
     #[inline(never)]
-    fn work<const COUNT: usize>(_: AesNi, group: &mut [Self], steps: usize) {
+    fn work<const COUNT: usize>(_: AesNi, group: &mut [Self]) {
         let mut tails = [Tail::EMPTY; COUNT];
+        let mut steps = 0;
         for (record, tail) in group.iter().zip(&mut tails) {
             tail.begin(record.text);
-            tail.end(record.len(), record.len(), record.sequence);
+            steps = tail.end(record.len(), record.len(), record.sequence);
         }
-        let keys = array::from_fn(|i| member(group, i).keys.x86());
+        let keys = array::from_fn(|i| member(group, i).keys());
         // SAFETY: the token proves the features.
         let tags = unsafe { tags(&keys, &tails, steps) };
         for (record, tag) in group.iter_mut().zip(tags) {
@@ -84,25 +88,31 @@ impl Short for Checking<'_> {
     }
 }
 
-impl Short for Sealing<'_> {
+impl Grouped for Sealing<'_> {
     fn len(&self) -> usize {
         self.body.len() - TAG
     }
 
+    fn keys(&self) -> &Keys {
+        self.keys.x86()
+    }
+
+    // Likewise.
     #[inline(never)]
-    fn work<const COUNT: usize>(token: AesNi, group: &mut [Self], steps: usize) {
+    fn work<const COUNT: usize>(token: AesNi, group: &mut [Self]) {
         let mut tails = [Tail::EMPTY; COUNT];
         let mut blocks = [0; COUNT];
+        let mut steps = 0;
         for ((record, tail), blocks) in group.iter().zip(&mut tails).zip(&mut blocks) {
             let plain = Plain {
                 payload: record.payload,
                 kind: record.kind,
             };
             tail.begin_plain(&plain, 0);
-            tail.end(record.len(), record.len(), record.sequence);
+            steps = tail.end(record.len(), record.len(), record.sequence);
             *blocks = record.len() / BLOCK;
         }
-        let keys = array::from_fn(|i| member(group, i).keys.x86());
+        let keys = array::from_fn(|i| member(group, i).keys());
         let ivs = ivs(token, COUNT, |i| (&keys[i].iv, member(group, i).sequence));
         // SAFETY: the token proves the features.
         let tags = unsafe {
@@ -154,29 +164,19 @@ fn tags<const COUNT: usize>(
     steps: usize,
 ) -> [__m128i; COUNT] {
     assert!(steps * STEP <= size_of::<Tail>());
-    let mut inner = keys.map(|keys| State::load(&keys.mac.inner));
+    let mut inner = keys.map(|keys| State::new(&keys.mac.inner));
+    let texts = tails.each_ref().map(|tail| tail.0.as_ptr());
     // SAFETY: a tail has so many steps.
-    unsafe {
-        hash_all(
-            &mut inner,
-            tails.each_ref().map(|tail| tail.0.as_ptr()),
-            steps,
-        )
-    };
-    let padded: [[__m128i; STEP_BLOCKS]; COUNT] = inner.map(|state| state.padded());
-    let mut outer = keys.map(|keys| State::load(&keys.mac.outer));
+    unsafe { hash_all(&mut inner, texts, steps) };
+    let padded: [Step; COUNT] = inner.map(|state| state.padded());
+    let mut outer = keys.map(|keys| State::new(&keys.mac.outer));
+    let texts = padded.each_ref().map(|text| text.as_ptr().cast());
     // SAFETY: what is padded is a step.
-    unsafe {
-        hash_all(
-            &mut outer,
-            padded.each_ref().map(|text| text.as_ptr().cast()),
-            1,
-        )
-    };
+    unsafe { hash_all(&mut outer, texts, 1) };
     outer.map(|state| state.bytes()[0])
 }
 
-/// Hashes so many steps of each text.
+/// Hashes so many steps of each text. A lone one is no pair, which would take a tenth longer.
 ///
 /// # Safety
 ///
@@ -185,19 +185,17 @@ fn tags<const COUNT: usize>(
 #[target_feature(enable = "sha,sse4.1,avx")]
 unsafe fn hash_all<const COUNT: usize>(
     states: &mut [State; COUNT],
-    texts: [*const u8; COUNT],
+    mut texts: [*const u8; COUNT],
     steps: usize,
 ) {
-    if let [state] = &mut states[..] {
-        for step in 0..steps {
-            let block = |i| texts[0].wrapping_add(step * STEP + i * BLOCK).cast();
-            // SAFETY: the caller's promise.
-            let words = array::from_fn(|i| unsafe { _mm_loadu_si128(block(i)) });
-            *state = compress(*state, words);
-        }
-        return;
+    let [state] = &mut states[..] else {
+        // SAFETY: the caller's promise.
+        return unsafe { hash(states, &mut texts, &[STEP; COUNT], steps) };
+    };
+    for step in 0..steps {
+        let block = |i| texts[0].wrapping_add(step * STEP + i * BLOCK).cast();
+        // SAFETY: the caller's promise.
+        let words = array::from_fn(|i| unsafe { _mm_loadu_si128(block(i)) });
+        *state = compress(*state, words);
     }
-    let mut texts = texts.map(|text| text.cast_mut());
-    // SAFETY: the caller's promise; they are only read.
-    unsafe { hash(states, &mut texts, &[STEP; COUNT], steps) };
 }

@@ -1,7 +1,7 @@
 //! The end of what a record's MAC covers, put together where it is hashed: the end of the
-//! text, which is encrypted there, the trailer, and SHA-256's padding.
+//! text, which is encrypted there, the trailer, and SHA-256's padding. And the plaintext
+//! that it ends. Who hashes it: [`super::lanes`], [`super::short`].
 
-use super::front::STEP;
 use crate::crypto::kernel::mac::{PADDING, TAIL, TRAILER, end_tail};
 use crate::limits::BLOCK;
 
@@ -19,11 +19,6 @@ pub(super) struct Tail(pub(super) [u8; TAIL]);
 /// The longest text that, with trailer and SHA-256's padding, fits a tail: it is
 /// worked on there from its beginning.
 pub(super) const SHORT: usize = TAIL - TRAILER - PADDING;
-
-/// How many steps a short text takes, with what is behind it.
-pub(super) fn steps_of_short(len: usize) -> usize {
-    (len + TRAILER + PADDING).div_ceil(STEP)
-}
 
 impl Plain<'_> {
     /// Fills `text` with its beginning.
@@ -56,7 +51,7 @@ impl Tail {
         self.begin(payload);
         let end = payload.len();
         match payload.last_chunk::<BLOCK>() {
-            // Of a fixed length, if over what is there: no call.
+            // Over blocks that are there already: of a fixed length, it is no call of `memcpy`.
             Some(last) => self.0[end - BLOCK..end].copy_from_slice(last),
             None => self.0[..end].copy_from_slice(payload),
         }
