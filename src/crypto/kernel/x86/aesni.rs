@@ -93,16 +93,17 @@ unsafe fn seal<const COUNT: usize, const LANES: usize>(
     let mut chains = Chains::new(front, first);
     for step in 0..steps {
         // SAFETY: the caller promises `STEP` bytes for each step.
-        let plain = unsafe { load_text::<COUNT, _>(front, first) };
+        let plain = unsafe { load_text::<COUNT, _>(front, first, step) };
         let mut text = plain;
         chains.encrypt(step, &mut text);
         chains.restore_plain(step, &plain, &mut text);
         // SAFETY: as above.
         unsafe {
-            store_text(front, first, &text);
-            hash_sealed(front, first, &mut states);
+            store_text(front, first, step, &text);
+            hash_sealed(front, first, step, &mut states);
         }
     }
+    front.advance(first, COUNT, steps);
     store_states(front, first, &states);
     front.chain[first..][..COUNT].copy_from_slice(&chains.chains);
 }
@@ -124,17 +125,17 @@ unsafe fn seal_beside<const LANES: usize>(
         chains.keys.map(|keys| keys.0[round])
     }));
     // SAFETY: the caller promises `STEP` bytes for each step.
-    let mut plain = Line(unsafe { load_text(front, first) });
+    let mut plain = Line(unsafe { load_text(front, first, 0) });
     let (mut one, mut other) = (Line(plain.0), Line(plain.0));
     let (mut text, mut next) = (&mut one.0, &mut other.0);
     chains.encrypt(0, text);
     for step in 1..steps {
         chains.restore_plain(step - 1, &plain.0, text);
         // SAFETY: as above.
-        unsafe { store_text(front, first, text) };
-        front.advance(first, BESIDE);
-        // SAFETY: as above.
-        plain.0 = unsafe { load_text(front, first) };
+        unsafe {
+            store_text(front, first, step - 1, text);
+            plain.0 = load_text(front, first, step);
+        }
         hash_and_encrypt(
             &mut states,
             text,
@@ -148,9 +149,10 @@ unsafe fn seal_beside<const LANES: usize>(
     chains.restore_plain(steps - 1, &plain.0, text);
     // SAFETY: as above.
     unsafe {
-        store_text(front, first, text);
-        hash_sealed(front, first, &mut states);
+        store_text(front, first, steps - 1, text);
+        hash_sealed(front, first, steps - 1, &mut states);
     }
+    front.advance(first, BESIDE, steps);
     store_states(front, first, &states);
     front.chain[first..][..BESIDE].copy_from_slice(&chains.chains);
 }
@@ -175,23 +177,22 @@ unsafe fn hash_in_pairs<const COUNT: usize, const LANES: usize>(
     store_states(front, first, &states);
 }
 
-/// Hashes the step that has just been sealed in `COUNT` lanes from `first` on, and has them
-/// go on.
+/// Hashes a step that has been sealed, in `COUNT` lanes from `first` on.
 ///
 /// # Safety
 ///
-/// As of [`Engine::seal`].
+/// As of [`Engine::seal`], whose step it is.
 #[inline]
 #[target_feature(enable = "sha,sse4.1,avx")]
 unsafe fn hash_sealed<const COUNT: usize, const LANES: usize>(
-    front: &mut Front<'_, LANES>,
+    front: &Front<'_, LANES>,
     first: usize,
+    step: usize,
     states: &mut [State; COUNT],
 ) {
-    let mut texts = array::from_fn(|i| front.to[first + i].cast_const());
+    let mut texts = array::from_fn(|i| front.there(first + i, step).cast_const());
     // SAFETY: the caller's promise.
     unsafe { hash_steps(front, first, states, &mut texts, 1) };
-    front.advance(first, COUNT);
 }
 
 /// Hashes so many steps of `COUNT` lanes from `first` on, whose text is at `texts`, which goes
@@ -229,45 +230,47 @@ unsafe fn hash_steps<const COUNT: usize, const LANES: usize>(
 #[repr(align(64))]
 struct Line<T>(T);
 
-/// Every lane's step.
+/// A step of every lane, to be sealed.
 ///
 /// # Safety
 ///
-/// There are `STEP` bytes.
+/// It is one of [`Engine::seal`]'s.
 #[inline]
 #[target_feature(enable = "avx")]
 unsafe fn load_text<const COUNT: usize, const LANES: usize>(
     front: &Front<'_, LANES>,
     first: usize,
+    step: usize,
 ) -> Step<COUNT> {
     let mut text = [[_mm_setzero_si128(); COUNT]; STEP_BLOCKS];
-    let sources = &front.from[first..][..COUNT];
+    let from: [_; COUNT] = array::from_fn(|i| front.here(first + i, step));
     for (i, blocks) in text.iter_mut().enumerate() {
-        for (block, source) in blocks.iter_mut().zip(sources) {
+        for (block, from) in blocks.iter_mut().zip(from) {
             // SAFETY: the caller's promise.
-            *block = unsafe { _mm_loadu_si128(source.add(i * BLOCK).cast()) };
+            *block = unsafe { _mm_loadu_si128(from.add(i * BLOCK).cast()) };
         }
     }
     text
 }
 
-/// Puts every lane's step to its place.
+/// Puts it to its place.
 ///
 /// # Safety
 ///
-/// There are `STEP` bytes, to which nothing else refers.
+/// As of [`load_text`].
 #[inline]
 #[target_feature(enable = "avx")]
 unsafe fn store_text<const COUNT: usize, const LANES: usize>(
     front: &Front<'_, LANES>,
     first: usize,
+    step: usize,
     text: &Step<COUNT>,
 ) {
-    let targets = &front.to[first..][..COUNT];
+    let to: [_; COUNT] = array::from_fn(|i| front.there(first + i, step));
     for (i, blocks) in text.iter().enumerate() {
-        for (block, target) in blocks.iter().zip(targets) {
+        for (block, to) in blocks.iter().zip(to) {
             // SAFETY: the caller's promise.
-            unsafe { _mm_storeu_si128(target.add(i * BLOCK).cast(), *block) };
+            unsafe { _mm_storeu_si128(to.add(i * BLOCK).cast(), *block) };
         }
     }
 }

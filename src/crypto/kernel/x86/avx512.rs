@@ -185,7 +185,7 @@ impl Avx512Engine {
             restore_plain::<SETS>(&self.plain, &masks, idle, &mut self.sealed);
             // SAFETY: as above.
             unsafe { store_text::<SETS>(front, &self.sealed) };
-            front.advance(0, SETS * SET);
+            front.advance(0, SETS * SET, 1);
         }
         to_words::<SETS>(&self.sealed, &mut self.words);
         put_outer::<SETS>(front, &mut self.words);
@@ -247,7 +247,7 @@ impl Avx512Engine {
         for _ in 0..steps {
             // SAFETY: the caller promises `STEP` bytes for each step.
             unsafe { load_text::<SETS>(front, &mut self.plain) };
-            front.advance(0, SETS * SET);
+            front.advance(0, SETS * SET, 1);
             to_words::<SETS>(&self.plain, &mut self.words);
             put_outer::<SETS>(front, &mut self.words);
             self.hash_words::<SETS>();

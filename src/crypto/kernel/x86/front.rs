@@ -109,17 +109,29 @@ impl<'a, const LANES: usize> Front<'a, LANES> {
         put(&mut self.outer_state, lane, &mac.outer);
     }
 
-    /// Has `count` lanes from `first` on go on to their next step.
+    /// Has `count` lanes from `first` on go on by so many steps.
     #[inline(always)]
-    pub(super) fn advance(&mut self, first: usize, count: usize) {
+    pub(super) fn advance(&mut self, first: usize, count: usize, steps: usize) {
         let lanes = first..first + count;
         let texts = self.from[lanes.clone()]
             .iter_mut()
             .zip(&mut self.to[lanes.clone()]);
         for ((from, to), stride) in texts.zip(&self.stride[lanes]) {
-            *from = from.wrapping_add(*stride);
-            *to = to.wrapping_add(*stride);
+            *from = from.wrapping_add(steps * stride);
+            *to = to.wrapping_add(steps * stride);
         }
+    }
+
+    /// Where a step of `lane` is read.
+    #[inline(always)]
+    pub(super) fn here(&self, lane: usize, step: usize) -> *const u8 {
+        self.from[lane].wrapping_add(step * self.stride[lane])
+    }
+
+    /// Where it is written.
+    #[inline(always)]
+    pub(super) fn there(&self, lane: usize, step: usize) -> *mut u8 {
+        self.to[lane].wrapping_add(step * self.stride[lane])
     }
 
     /// The state that a lane begins with.

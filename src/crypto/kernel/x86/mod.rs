@@ -117,8 +117,12 @@ impl Features {
 pub(super) fn seal(features: Features, records: &mut [Sealing<'_>]) {
     let records = without_short(features, records);
     let count = records.len();
+    if count == 1 {
+        // With all of those IVs, 300 bytes would take 7 % longer.
+        return run(features, true, count, to_seal::<1>(features, records));
+    }
     let records = records.chunks_mut(AT_ONCE);
-    let records = records.flat_map(|records| to_seal(features, records));
+    let records = records.flat_map(|records| to_seal::<AT_ONCE>(features, records));
     run(features, true, count, records);
 }
 
@@ -188,12 +192,12 @@ fn fetch<'a>(keys: impl Iterator<Item = &'a Keys>) {
     }
 }
 
-/// Computes the IVs of up to [`AT_ONCE`] records, with which they can be sealed.
-fn to_seal<'a>(
+/// Computes the IVs of up to `COUNT` records, with which they can be sealed.
+fn to_seal<'a, const COUNT: usize>(
     features: Features,
     records: &'a mut [Sealing<'_>],
 ) -> impl Iterator<Item = Record<'a>> {
-    let ivs = ivs::<AT_ONCE>(features.aesni(), records.len(), |i| {
+    let ivs = ivs::<COUNT>(features.aesni(), records.len(), |i| {
         (&records[i].keys.x86().iv, records[i].sequence)
     });
     records.iter_mut().zip(ivs).map(|(record, iv)| {

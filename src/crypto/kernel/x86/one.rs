@@ -29,7 +29,7 @@ pub(super) unsafe fn seal_one<const LANES: usize>(
             // SAFETY: as above; nothing else refers to them.
             unsafe { _mm_storeu_si128(front.to[lane].add(i * BLOCK).cast(), *block) };
         }
-        front.advance(lane, 1);
+        front.advance(lane, 1, 1);
         put_outer(front, lane, &mut text);
         state = compress(state, text);
     }
@@ -51,7 +51,7 @@ pub(super) unsafe fn hash_one<const LANES: usize>(
     for _ in 0..steps {
         // SAFETY: the caller promises `STEP` bytes for each step.
         let mut text = unsafe { load_text(front, lane) };
-        front.advance(lane, 1);
+        front.advance(lane, 1, 1);
         put_outer(front, lane, &mut text);
         state = compress(state, text);
     }
