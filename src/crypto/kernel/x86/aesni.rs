@@ -172,8 +172,7 @@ unsafe fn hash_in_pairs<const COUNT: usize, const LANES: usize>(
     let mut texts = *front.from[first..].first_chunk().expect("as many lanes");
     // SAFETY: the caller's promise.
     unsafe { hash_steps(front, first, &mut states, &mut texts, steps) };
-    // Of a lane in `outer` this is no text: it is aimed anew before the next run.
-    front.from[first..][..COUNT].copy_from_slice(&texts);
+    front.advance(first, COUNT, steps);
     store_states(front, first, &states);
 }
 

@@ -207,13 +207,15 @@ impl<'e, 'a, E: Engine<LANES>, const LANES: usize> Lanes<'e, 'a, E, LANES> {
             Text::Seal(cipher, plain, text) => {
                 let len = text.len();
                 let (whole, rest) = text.split_at_mut(whole_steps(len));
-                self.front.to[lane] = whole.as_mut_ptr();
-                let copies = E::COPIES && !whole.is_empty();
-                self.front.from[lane] = if copies || plain.payload.len() < whole.len() {
+                let copies = E::COPIES && !whole.is_empty() || plain.payload.len() < whole.len();
+                if copies {
                     plain.put(whole);
-                    self.front.to[lane].cast_const()
-                } else {
-                    plain.payload.as_ptr()
+                }
+                // Only now, as whoever writes through another pointer invalidates this one.
+                self.front.to[lane] = whole.as_mut_ptr();
+                self.front.from[lane] = match copies {
+                    true => self.front.to[lane],
+                    false => plain.payload.as_ptr(),
                 };
                 self.tails[lane].begin_plain(&plain, whole.len());
                 self.front.to_encrypt[lane] = (len / BLOCK) as u16;

@@ -16,14 +16,18 @@ use crate::span::{Area, Span};
 
 const SECRET: &[u8; 32] = &[7; 32];
 
-/// The kernel as each kind of processor with AVX-512 takes it.
-fn kernels() -> Option<[Kernel; 2]> {
+/// Kernels as each kind of processor takes them.
+fn kernels() -> Option<[Kernel; 3]> {
     let Some(token) = Avx512::detect() else {
         eprintln!("skipped: this processor lacks AVX-512");
         return None;
     };
-    let kernel = |units| Kernel(Choice::X86(Features::Avx512(token, units)));
-    Some([Units::Whole, Units::Halves].map(kernel))
+    let features = [
+        Features::AesNi(token.aesni()),
+        Features::Avx512(token, Units::Whole),
+        Features::Avx512(token, Units::Halves),
+    ];
+    Some(features.map(|features| Kernel(Choice::X86(features))))
 }
 
 /// A record's text: payload, kind and zeros.
@@ -38,7 +42,8 @@ impl Text {
     /// its kind, if it has room for so many.
     fn new(n: usize, blocks: usize, zeros: usize) -> Self {
         let payload = (blocks * BLOCK - 1).saturating_sub(zeros);
-        let mut bytes = vec![n as u8; payload];
+        // Of a period that is no multiple of a block.
+        let mut bytes: Vec<_> = (0..payload).map(|at| ((n + at) % 251) as u8).collect();
         bytes.push(1 + n as u8 % 7);
         bytes.resize(blocks * BLOCK, 0);
         Self { bytes, payload }
