@@ -116,7 +116,8 @@ impl Drop for Avx512Engine {
 impl Engine<LANES> for Avx512Engine {
     /// The payloads of a long message's chunks are 16 KiB apart, so that the same step of
     /// 32 of them would be in one set of the first-level cache, which has 12 places or
-    /// less. Sealing 64 such chunks from where they are took 11 % longer.
+    /// less. (Zen 4, made to use sets of lanes: to seal 64 such chunks from where they are takes
+    /// 7 % longer, and 2 % less where they are 16,000 bytes apart.)
     const COPIES: bool = true;
 
     fn set_cipher(&mut self, lane: usize, cipher: &Schedule) {
