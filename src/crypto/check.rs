@@ -2,7 +2,7 @@
 //! processor that it is about to run on.
 //!
 //! Asked once, before the kernel is trusted ([`super::choice`]), and through the
-//! same batches and stores of keys that connections use, which takes a quarter of a
+//! same batches and stores of keys that connections use, which takes a third of a
 //! millisecond. What a kernel does with everything else is up to the tests.
 
 use sha2::{Digest, Sha256};
