@@ -8,6 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::limits;
+use crate::text::Escaped;
 
 /// What ends the program before or instead of its work.
 #[derive(Debug, thiserror::Error)]
@@ -246,32 +247,12 @@ impl Abort {
 }
 
 impl fmt::Display for Abort {
-    /// The reason, then the text with bad UTF-8 and control characters escaped.
+    /// The reason, then the text, [escaped](Escaped).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.reason)?;
         if self.text.is_empty() {
             return Ok(());
         }
-        f.write_str(": ")?;
-        for chunk in self.text.utf8_chunks() {
-            for c in chunk.valid().chars() {
-                if is_safe_to_show(c) {
-                    write!(f, "{c}")?;
-                } else {
-                    write!(f, "{}", c.escape_unicode())?;
-                }
-            }
-            for byte in chunk.invalid() {
-                write!(f, "\\x{byte:02x}")?;
-            }
-        }
-        Ok(())
+        write!(f, ": {}", Escaped(&self.text))
     }
-}
-
-/// Whether a terminal shows `c` as itself: no control character, and none of
-/// those that reorder the text around them.
-fn is_safe_to_show(c: char) -> bool {
-    !c.is_control()
-        && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }

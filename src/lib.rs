@@ -11,7 +11,7 @@
 //! endpoint       many peers and locals, no I/O: slots, the tick, bounds, timers
 //! conn           one peer, no I/O: handshake, sequences, epochs, completion
 //! wire | crypto  bytes and layouts, no keys | keys and kernels, no layouts
-//! error, limits, span, time                 serve all
+//! error, limits, span, text, time           serve all
 //! ```
 //!
 //! # For your own program
@@ -33,6 +33,7 @@ pub mod limits;
 pub mod modes;
 pub mod net;
 pub mod span;
+pub mod text;
 pub mod time;
 pub mod wire;
 

@@ -12,8 +12,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The library's modules and the height of each. One may use what is lower.
-const LAYERS: [(&str, u8); 11] = [
+const LAYERS: [(&str, u8); 12] = [
     ("error", 0),
+    ("text", 0),
     ("limits", 0),
     ("time", 0),
     ("span", 0),
