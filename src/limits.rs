@@ -186,7 +186,7 @@ pub const LOG_PIECE: usize = 4096;
 /// How long the program waits before it tries a stderr that was full again.
 pub const LOG_RETRY: Duration = Duration::from_millis(200);
 /// How long a program that ends waits for a stderr that is full.
-pub const LOG_PATIENCE: Duration = Duration::from_secs(1);
+pub const LOG_PATIENCE: Duration = Duration::from_millis(200);
 /// Refusals of unproved connections logged per second; the rest are counted.
 pub const REFUSALS_LOGGED: u32 = 5;
 /// Peers that come or leave, logged per second; the rest are counted. More scroll by

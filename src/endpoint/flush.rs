@@ -184,7 +184,7 @@ impl Core {
             }
             return;
         }
-        let unsent = self.memory.store(&self.output[rest]);
+        let unsent = self.memory.store_sealed(&self.output[rest]);
         let slot = &mut self.peers[id];
         slot.progress = self.now;
         slot.unsent = Some(unsent);

@@ -138,8 +138,12 @@ pub struct Core {
     names: HashMap<PeerId, String>,
     locals: Vec<Local>,
     memory: Memory,
-    /// How much of the scratch this tick has used.
+    /// How much of the scratch this tick has used, and how much holds what was said
+    /// since a peer left.
     used: usize,
+    stale: usize,
+    /// A peer has left in this tick.
+    left: bool,
     /// Whole units of this tick that lie in buffers, which are released when it ends.
     in_use: Vec<Span>,
     /// Bytes of the buffers that unfinished messages and partial records are in.
@@ -199,6 +203,8 @@ impl<M: Mode> Endpoint<M> {
                 locals: Vec::new(),
                 memory: Memory::new(INPUT_SCRATCH + LOCAL_BUDGET),
                 used: 0,
+                stale: 0,
+                left: false,
                 in_use: Vec::new(),
                 assembling: 0,
                 partial: 0,

@@ -35,11 +35,17 @@ impl<M: Mode> Endpoint<M> {
         self.flush(io);
         self.core.expire(io);
         self.core.nodes.keep_scratch(&mut self.core.memory);
+        self.core.stale = self.core.stale.max(self.core.used);
         self.core.used = 0;
         for unit in self.core.in_use.drain(..) {
             self.core.memory.release(unit);
         }
         self.look(io);
+        if std::mem::take(&mut self.core.left) {
+            // What a peer has said outlives it by no tick.
+            let stale = std::mem::take(&mut self.core.stale);
+            self.core.memory.erase_scratch(stale);
+        }
         self.core.look_at_pressure();
     }
 
@@ -205,6 +211,7 @@ impl<M: Mode> Endpoint<M> {
         self.core.names.remove(&id);
         self.core.chats_ready -= usize::from(slot.ready && !slot.streams);
         self.core.relieved = true;
+        self.core.left = true;
         self.core.release_buffers(&mut slot);
         self.core.forget_waiting(id);
         if let Protocol::Native(conn) = &mut slot.protocol {

@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use sealwire::endpoint::{Cut, Event, InputKind, Leaves, Notice};
 use sealwire::error::{Abort, Failure, Reason};
+use sealwire::limits::INPUT_SCRATCH;
 use sealwire::modes::chat::Chat;
 use sealwire::modes::echo::Echo;
 use sealwire::modes::sink::Sink;
+use sealwire::span::Span;
+use sealwire::wire::buffer::Memory;
 
 use crate::people::{Sender, native};
 use crate::port::Plain;
@@ -247,6 +250,27 @@ fn a_silent_peer_is_given_up() {
         raw.close(&mut world);
         assert_eq!(exit(&world, server), Some(5));
     }
+}
+
+/// Goal: what a peer has said is in no memory that others use, one tick after it has
+/// left. Method: a peer says something to a sink, another stays; the scratch is looked
+/// at before and after.
+#[test]
+fn what_was_said_is_erased() {
+    let mut world = World::calm();
+    let server = world.host(native(1, Leaves::WhenStopped), Sink);
+    let mut raw = Raw::join(&mut world, server);
+    let _stays = Raw::join(&mut world, server);
+    let said = b"nobody is to find this";
+    raw.say(&mut world, said);
+    let is_there = |world: &World| {
+        let scratch = Span::new(Memory::SCRATCH, 0..INPUT_SCRATCH);
+        let bytes = world.hosts[server].endpoint.core().bytes(scratch);
+        bytes.windows(said.len()).any(|part| part == said)
+    };
+    assert!(is_there(&world), "it is opened in place");
+    raw.close(&mut world);
+    assert!(!is_there(&world));
 }
 
 /// Goal: a one-shot server leaves with the highest code of its peers. Method:
