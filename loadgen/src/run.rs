@@ -4,9 +4,9 @@
 //! told when to begin, and put together. In between the server's process is looked
 //! at, at the same times as intervals end.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::iter;
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -19,6 +19,7 @@ use sealwire::limits::CONNECT_DEADLINE;
 use sealwire::net::address::{host_and_port, why_not_connected};
 use sealwire::net::clock::Clock;
 use sealwire::time::Time;
+use socket2::{Domain, Socket, Type};
 
 use crate::args::Target;
 use crate::child::OwnServer;
@@ -36,6 +37,7 @@ use crate::rows::Rows;
 use crate::sample::Process;
 use crate::schedule::Window;
 use crate::server::Service;
+use crate::sources::{Sources, is_taken};
 use crate::times;
 use crate::worker::{Done, Gauge, Said, Task, Worker};
 use crate::workload::{self, Share};
@@ -76,7 +78,7 @@ pub(crate) fn run(
     }
     // Before any peer comes, the one that looks for an address too.
     let watched = process.and_then(Watched::new);
-    let address = find(server)?;
+    let address = find(server, plan)?;
     let pattern = Pattern::new(plan.size);
     let context = wire::Context {
         plan,
@@ -101,28 +103,46 @@ pub(crate) fn run(
     Ok(results)
 }
 
-/// The first address of the server that takes a connection.
-fn find(server: &Target) -> Result<SocketAddr, Error> {
+/// The first address of the server that takes a connection, from where peers connect.
+fn find(server: &Target, plan: &Plan) -> Result<SocketAddr, Error> {
     let Target { host, port, .. } = server;
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let addresses = (bare, *port)
         .to_socket_addrs()
         .map_err(|error| Error::Local(format!("cannot resolve {host}: {error}")))?;
+    let mut sources = Sources::new(&plan.sources, 0, 1);
     let mut told = format!("{host} has no address");
     for address in addresses {
-        match TcpStream::connect_timeout(&address, CONNECT_DEADLINE) {
-            Ok(_) => return Ok(address),
-            Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+        // Another source, or port of it, helps against some errors alone.
+        let connected = sources.connect(|from| match connect(address, from) {
+            Err(error) if is_taken(&error) => Err(error),
+            other => Ok(other),
+        });
+        told = match connected {
+            Ok(Ok(())) => return Ok(address),
+            Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => {
                 let address = host_and_port(address);
-                told = format!("{address} refused the connection: is the server running?");
+                format!("{address} refused the connection: is the server running?")
             }
-            Err(error) => {
+            Ok(Err(error)) => {
                 let why = why_not_connected(address, &error);
-                told = format!("cannot connect to {host} port {port}: {why}");
+                format!("cannot connect to {host} port {port}: {why}")
             }
-        }
+            Err(why) => why,
+        };
     }
     Err(Error::Local(told))
+}
+
+/// Connects to `address`, and waits until that is done.
+fn connect(address: SocketAddr, from: Option<SocketAddr>) -> io::Result<()> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if let Some(from) = from {
+        // A connection that has just ended may still have it.
+        socket.set_reuse_address(true)?;
+        socket.bind(&from.into())?;
+    }
+    socket.connect_timeout(&address.into(), CONNECT_DEADLINE)
 }
 
 /// Nobody is told of it: whoever asked for it gets the report of other runs.

@@ -91,7 +91,7 @@ fn why_not(source: Option<SocketAddr>, error: &io::Error) -> String {
 }
 
 /// Whether it may be the port that is not to be had.
-fn is_taken(error: &io::Error) -> bool {
+pub(crate) fn is_taken(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable
