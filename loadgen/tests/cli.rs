@@ -77,7 +77,7 @@ fn every_workload() {
             ("churn -c 3 -r 50 -w 0", "/stages_ns/complete/count"),
             ("idle -c 100 -w 0", "/response_ns/count"),
         ] {
-            let flags = format!("{flags} --over {over} -d 1 --json -");
+            let flags = format!("{flags} --over {over} -d 300ms --json -");
             let run = loadgen(&flags);
             assert_eq!(run.code, 0, "{flags}: {run:?}");
             let figures = run.json();
