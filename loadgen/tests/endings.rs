@@ -58,14 +58,17 @@ fn id(child: &Child) -> Pid {
     Pid::from_child(child)
 }
 
-/// The processes that `parent` has started and that run: no zombies.
-fn children(parent: Pid) -> Vec<Pid> {
+/// The servers that `parent` has started and that run: no zombies, and none that is not
+/// yet another program than `parent`, which waits for that.
+fn servers(parent: Pid) -> Vec<Pid> {
     let all = fs::read_dir("/proc").unwrap();
     let ids = all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     let is_child = |id: &i32| {
         let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
         let mut words = stat.rsplit(") ").next().unwrap().split_whitespace();
-        words.next() != Some("Z") && words.next() == Some(&parent.to_string())
+        let is_child = words.next() != Some("Z") && words.next() == Some(&parent.to_string());
+        let words = fs::read_to_string(format!("/proc/{id}/cmdline")).unwrap_or_default();
+        is_child && words.split('\0').nth(1) == Some("serve")
     };
     ids.filter(is_child).filter_map(Pid::from_raw).collect()
 }
@@ -74,7 +77,7 @@ fn children(parent: Pid) -> Vec<Pid> {
 fn server_of(program: &Child, known: &[Pid]) -> Pid {
     let began = Instant::now();
     while began.elapsed() < PATIENCE {
-        let mut found = children(id(program)).into_iter();
+        let mut found = servers(id(program)).into_iter();
         if let Some(server) = found.find(|server| !known.contains(server)) {
             return server;
         }
