@@ -10,9 +10,12 @@ use std::time::Duration;
 use crate::limits;
 use crate::text::Escaped;
 
+/// Added to the number of a signal that ended us before all was complete, for the exit
+/// code (POSIX shells).
+pub const BY_SIGNAL: u8 = 128;
 /// Exit code when the reader of our output has gone and something was lost by it:
 /// what a shell tells of a program that SIGPIPE ended.
-pub const READER_GONE: u8 = 128 + 13;
+pub const READER_GONE: u8 = BY_SIGNAL + 13;
 
 /// What ends the program before or instead of its work.
 #[derive(Debug, thiserror::Error)]

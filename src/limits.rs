@@ -156,6 +156,9 @@ pub const KEPT_BUFFERS: [(usize, usize, usize); 3] = [
     // What is less than half of it is rare, and made to measure.
     (MOST_SHARE / 2, MOST_SHARE, 32),
 ];
+/// Bytes of a message that a terminal is given at a time: a screenful. Marked and
+/// escaped, that may be sixty times as much.
+pub const SCREEN_PIECE: usize = 4096;
 /// Slices that one write to a local gathers; Linux takes up to 1024.
 pub const GATHER: usize = 64;
 

@@ -175,6 +175,8 @@ impl Transport for Wire {
 
     fn close(&mut self, _: PeerId) {}
 
+    fn reset(&mut self, _: PeerId) {}
+
     fn read_local(&mut self, _: LocalId, _: &mut [u8]) -> io::Result<Read> {
         unreachable!("there is none")
     }

@@ -58,6 +58,7 @@ pub struct Reporter {
 /// Lines of one kind, so many in each [`PERIOD`].
 #[derive(Debug)]
 struct Bounded {
+    what: &'static str,
     most: u32,
     period: Time,
     printed: u32,
@@ -77,8 +78,9 @@ impl fmt::Display for Name {
 }
 
 impl Bounded {
-    fn new(most: u32) -> Self {
+    fn new(what: &'static str, most: u32) -> Self {
         Self {
+            what,
             most,
             period: Time::ZERO,
             printed: 0,
@@ -102,14 +104,14 @@ impl Bounded {
     /// A new period begins; what was hidden in the last one is told.
     fn begin(&mut self, log: &mut Log, now: Time) {
         if self.hidden > 0 {
+            let Self { hidden, what, .. } = self;
             log.warn(&format_args!(
-                "{} more like these were not shown",
-                self.hidden
+                "{hidden} more like these were not shown: {what}"
             ));
         }
         *self = Self {
             period: now,
-            ..Self::new(self.most)
+            ..Self::new(self.what, self.most)
         };
     }
 
@@ -124,9 +126,12 @@ impl Reporter {
     pub fn new(audience: Audience) -> Self {
         Self {
             audience,
-            strangers: Bounded::new(REFUSALS_LOGGED),
-            visits: Bounded::new(VISITS_LOGGED),
-            failures: Bounded::new(FAILURES_LOGGED),
+            strangers: Bounded::new("connections that proved nothing", REFUSALS_LOGGED),
+            visits: Bounded::new("peers that came or left", VISITS_LOGGED),
+            failures: Bounded::new(
+                "peers that failed, lines that were dropped",
+                FAILURES_LOGGED,
+            ),
         }
     }
 

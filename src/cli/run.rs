@@ -9,14 +9,14 @@ use super::report::{Audience, Reporter};
 use crate::crypto::kernel::Kernel;
 use crate::endpoint::mode::Mode;
 use crate::endpoint::{Endpoint, Leaves, Setup};
-use crate::error::Error;
+use crate::error::{BY_SIGNAL, Error};
 use crate::limits::LOG_RETRY;
 use crate::modes::chat::Chat;
 use crate::modes::echo::Echo;
 use crate::modes::relay::Relay;
 use crate::modes::sink::Sink;
 use crate::net::clock::Clock;
-use crate::net::event_loop::EventLoop;
+use crate::net::event_loop::{EventLoop, Report};
 use crate::net::inherited;
 use crate::net::log::Log;
 use crate::net::rlimit::raise_descriptor_limit;
@@ -59,6 +59,12 @@ fn turn_until_done<M: Mode>(
 ) -> Result<u8, Error> {
     loop {
         for report in events.take_reports() {
+            if let Report::Stopping(signal) = report
+                && events.is_looking_up()
+            {
+                // It has not served until it was stopped: it never served.
+                return Ok(BY_SIGNAL + signal as u8);
+            }
             reporter.print(log, events, report);
         }
         let now = events.now();
@@ -99,7 +105,6 @@ fn build(config: &Config, kernel: Kernel, audience: Audience) -> io::Result<Even
         Role::Client { .. } => ModeKind::Chat,
     };
     let mode: AnyMode = match kind {
-        ModeKind::Chat if io::stdout().is_terminal() => Box::new(Chat::new(open_ended).on_screen()),
         ModeKind::Chat => Box::new(Chat::new(open_ended)),
         ModeKind::Echo => Box::new(Echo),
         ModeKind::Sink => Box::new(Sink),

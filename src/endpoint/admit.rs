@@ -19,6 +19,7 @@ use crate::conn::classic::ClassicConnection;
 use crate::conn::{Connection, FirstSecrets};
 use crate::crypto::dh::Private;
 use crate::crypto::keys::Identity;
+use crate::error::{Abort, Reason};
 use crate::limits::{MAX_CLASSIC_UNPROVED, MAX_UNPROVED};
 use crate::time::Time;
 use crate::wire::hello::{self, FIXED};
@@ -96,7 +97,7 @@ impl Core {
     /// would get the rest of the input, and no word of what it missed.
     pub(super) fn listen(&mut self, id: PeerId) {
         if let Some(why) = self.too_late() {
-            return self.fail(id, why);
+            return self.abort(id, Abort::new(Reason::GOING_AWAY, why));
         }
         self.make_room(Standing::Listening, MAX_CLASSIC_UNPROVED);
         self.peers.set_standing(id, Standing::Listening);

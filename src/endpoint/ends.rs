@@ -5,11 +5,11 @@
 use std::io::{self, ErrorKind};
 
 use super::mode::Mode;
-use super::peer::Standing;
+use super::peer::{Protocol, Standing};
 use super::transport::{LocalId, PeerId};
 use super::{Core, Endpoint, Notice};
 use crate::conn::Outcome;
-use crate::error::{Abort, READER_GONE, Reason};
+use crate::error::{Abort, BY_SIGNAL, READER_GONE, Reason};
 use crate::limits::{STOP_DEADLINE, STOP_GRACE};
 use crate::time::Time;
 
@@ -29,8 +29,6 @@ const LOCAL_FAILED: u8 = 1;
 /// Exit code of a one-shot server whose input nobody has, though no peer of it
 /// failed: as if one had been cut off.
 const CUT_OFF: u8 = 4;
-/// Added to a signal's number (POSIX shells).
-const BY_SIGNAL: u8 = 128;
 
 /// Being stopped by a signal.
 #[derive(Debug)]
@@ -236,9 +234,16 @@ impl Core {
     /// A new peer is told at once that our input has ended.
     pub(super) fn greet(&mut self, id: PeerId) {
         self.ends.served = true;
-        if self.input_has_ended() {
+        if self.input_has_ended() && !self.hears_first(id) {
             self.finish(id);
         }
+    }
+
+    /// Whether `id` is to end before we do: a classic peer of a server that only
+    /// receives (`PROTOCOL.md` §2: whoever sees the other's end says no more).
+    pub(super) fn hears_first(&self, id: PeerId) -> bool {
+        let receives = self.ends.leaves == Leaves::AfterInput && self.given() == 0;
+        receives && matches!(self.peers[id].protocol, Protocol::Classic(_))
     }
 
     /// The input has ended, and the mode knows.

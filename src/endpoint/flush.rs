@@ -12,7 +12,7 @@ use super::mode::Mode;
 use super::peer::Protocol;
 use super::queue::Item;
 use super::transport::{LocalId, PeerId, Transport};
-use super::{Core, Endpoint, OutputKind};
+use super::{Core, Endpoint};
 use crate::conn::{Next, Outgoing};
 use crate::limits::{BLOCK, GATHER, LEAST_SHARE, MAX_RECORD, OUTPUT_SCRATCH, OUTPUT_TICK, share};
 use crate::span::Span;
@@ -93,12 +93,12 @@ impl<M: Mode> Endpoint<M> {
         self.round.at = 0;
     }
 
-    /// Writes what is queued for locals of this kind.
-    pub(super) fn write_locals(&mut self, kind: OutputKind, io: &mut impl Transport) {
+    /// Writes what is queued for locals that are terminals, or for those that are not.
+    pub(super) fn write_locals(&mut self, terminals: bool, io: &mut impl Transport) {
         for index in 0..self.core.locals.len() {
             let local = LocalId(index as u32);
             let output = self.core.locals[index].output.as_ref();
-            if output.is_none_or(|output| output.kind != kind) {
+            if output.is_none_or(|output| output.screen.is_some() != terminals) {
                 continue;
             }
             if let Err(error) = self.core.write_local(local, io) {
@@ -274,13 +274,25 @@ impl Core {
             && !output.blocked
             && !output.queue.is_empty()
         {
-            let mut slices = [IoSlice::new(&[]); GATHER];
-            let mut used = 0;
-            for (slice, item) in slices.iter_mut().zip(output.queue.iter(&self.nodes)) {
-                *slice = IoSlice::new(self.memory.bytes(item.span));
-                used += 1;
-            }
-            let count = match io.write_local(local, &slices[..used]) {
+            let items = output.queue.iter(&self.nodes);
+            let waiting = items.map(|item| self.memory.bytes(item.span));
+            let result = match &mut output.screen {
+                None => {
+                    let mut slices = [IoSlice::new(&[]); GATHER];
+                    let mut used = 0;
+                    for (slice, bytes) in slices.iter_mut().zip(waiting) {
+                        *slice = IoSlice::new(bytes);
+                        used += 1;
+                    }
+                    io.write_local(local, &slices[..used])
+                }
+                Some(screen) => {
+                    let piece = screen.piece(output.done, output.queued, waiting);
+                    let taken = io.write_local(local, &[IoSlice::new(piece)]);
+                    taken.map(|count| screen.took(count))
+                }
+            };
+            let count = match result {
                 Ok(count) => count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     output.blocked = true;

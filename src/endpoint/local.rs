@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 
 use super::queue::{Item, Nodes, Queue};
+use super::screen::Screen;
 use super::transport::PeerId;
 use crate::limits::{MAX_PAYLOAD, SHORT};
 use crate::span::Span;
@@ -38,8 +39,9 @@ pub struct InputKind {
 pub enum OutputKind {
     /// A pipe, a file, a socket.
     Stream,
-    /// Somebody reads along. What peers say is written in the tick after, when the
-    /// user has been told of those that came.
+    /// Somebody reads along. What peers say is marked with their
+    /// [names](super::Core::name) and made harmless, and written in the tick after,
+    /// when the user has been told of the peers that came.
     Terminal,
 }
 
@@ -75,7 +77,8 @@ impl Input {
 /// Invariant: `open` is the buffer of the queue's last item, and ours alone.
 #[derive(Debug)]
 pub(super) struct Output {
-    pub(super) kind: OutputKind,
+    /// Where it is a terminal, how what waits is shown.
+    pub(super) screen: Option<Screen>,
     pub(super) queue: Queue,
     /// Takes short pieces, behind those before it.
     open: Option<BufferId>,
@@ -91,7 +94,7 @@ pub(super) struct Output {
 impl Output {
     pub(super) fn new(kind: OutputKind) -> Self {
         Self {
-            kind,
+            screen: (kind == OutputKind::Terminal).then(Screen::default),
             queue: Queue::default(),
             open: None,
             blocked: false,
@@ -128,6 +131,11 @@ impl Output {
         self.open = Some(buffer);
     }
 
+    /// What it takes in memory for what waits.
+    pub(super) fn cost(&self) -> usize {
+        self.queue.cost() + self.screen.as_ref().map_or(0, Screen::cost)
+    }
+
     /// Takes `count` bytes off the queue: they are written.
     pub(super) fn written(&mut self, nodes: &mut Nodes, memory: &mut Memory, count: usize) {
         self.queue.consume(nodes, memory, count);
@@ -141,6 +149,9 @@ impl Output {
     pub(super) fn drop_all(&mut self, nodes: &mut Nodes, memory: &mut Memory) {
         self.queue.clear(nodes, memory);
         self.open = None;
+        if let Some(screen) = &mut self.screen {
+            screen.clear();
+        }
         self.waiting.clear();
         self.done = self.queued;
     }

@@ -22,6 +22,7 @@ mod peer;
 mod peers;
 mod pressure;
 mod queue;
+mod screen;
 pub mod tick;
 mod timers;
 pub mod transport;
@@ -135,7 +136,7 @@ pub struct Core {
     /// How many peers are above high water.
     congested: usize,
     /// What people call peers, where anybody wants to know.
-    names: HashMap<PeerId, String>,
+    names: HashMap<PeerId, Arc<str>>,
     locals: Vec<Local>,
     memory: Memory,
     /// How much of the scratch this tick has used, and how much holds what was said
@@ -243,10 +244,10 @@ impl<M: Mode> Endpoint<M> {
         LocalId(locals.len() as u32 - 1)
     }
 
-    /// Says what people call `peer`: a mode may [show](Core::name) it.
-    pub fn set_name(&mut self, peer: PeerId, name: String) {
+    /// Says what people call `peer`, for a [terminal](OutputKind::Terminal).
+    pub fn set_name(&mut self, peer: PeerId, name: &str) {
         if self.core.peers.get(peer).is_some() {
-            self.core.names.insert(peer, name);
+            self.core.names.insert(peer, name.into());
         }
     }
 
@@ -356,7 +357,7 @@ impl Core {
 
     /// What people call `peer`, if that was [said](Endpoint::set_name).
     pub fn name(&self, peer: PeerId) -> Option<&str> {
-        self.names.get(&peer).map(String::as_str)
+        self.names.get(&peer).map(|name| &**name)
     }
 
     /// The bytes of a part of a message.

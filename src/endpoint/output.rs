@@ -52,22 +52,22 @@ impl Core {
         count
     }
 
-    /// Queues `message` for `local`.
-    pub fn write(&mut self, local: LocalId, message: Message<'_>) {
+    /// Queues `message`, which `from` said, for `local`.
+    pub fn write(&mut self, local: LocalId, from: PeerId, message: Message<'_>) {
         let Some(output) = &mut self.locals[local.index()].output else {
             return;
         };
+        if message.is_empty() {
+            return;
+        }
+        if let Some(screen) = &mut output.screen {
+            let name = self.names.get(&from).cloned();
+            screen.begin(output.queued, name.unwrap_or_else(|| "a peer".into()));
+        }
         for &span in message.spans().iter().filter(|span| !span.is_empty()) {
             output.push(&mut self.nodes, &mut self.memory, span);
         }
         self.measure_local(local);
-    }
-
-    /// Queues a copy of `bytes` for `local`.
-    pub fn write_bytes(&mut self, local: LocalId, bytes: &[u8]) {
-        let span = self.memory.store(bytes);
-        self.write(local, Message::new(&[span]));
-        self.memory.release(span);
     }
 
     /// Tells `peer`, behind what is queued for it, that nothing more follows.
@@ -80,10 +80,14 @@ impl Core {
         }
     }
 
-    /// [Finishes](Self::finish) every peer that is proved.
+    /// [Finishes](Self::finish) every peer that is proved: our input has ended. A
+    /// classic peer takes our end for its own, so one that we have nothing to say to
+    /// ends first.
     pub fn finish_all(&mut self) {
         for id in self.peers.in_standing(Standing::Proved) {
-            self.finish(id);
+            if !self.hears_first(id) {
+                self.finish(id);
+            }
         }
     }
 

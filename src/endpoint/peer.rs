@@ -314,6 +314,15 @@ impl Peer {
         outcome.expect("who is over has an outcome")
     }
 
+    /// Whether we gave it up in a format that has no other way to say so.
+    pub(super) fn is_to_be_broken(&self) -> bool {
+        match &self.protocol {
+            Protocol::Undecided(_) | Protocol::Native(_) => false,
+            Protocol::Ended(failure) => matches!(failure, Failure::Gave(_)),
+            Protocol::Classic(conn) => matches!(conn.outcome(), Some(Err(Failure::Gave(_)))),
+        }
+    }
+
     pub(super) fn set_reading(&mut self, now: Time, reading: bool) {
         self.paused = !reading;
         match &mut self.protocol {

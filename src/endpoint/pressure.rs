@@ -101,7 +101,7 @@ impl Core {
     pub(super) fn measure_local(&mut self, local: LocalId) {
         let high_water = self.high_water();
         if let Some(output) = &mut self.locals[local.index()].output {
-            let congested = output.queue.cost() >= high_water;
+            let congested = output.cost() >= high_water;
             self.relieved |= output.congested && !congested;
             output.congested = congested;
         }

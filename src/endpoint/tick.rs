@@ -11,7 +11,7 @@
 use super::mode::{Message, Mode};
 use super::peer::{Peer, Protocol, Standing};
 use super::transport::{PeerId, Transport};
-use super::{Core, Endpoint, Event, OutputKind};
+use super::{Core, Endpoint, Event};
 use crate::conn::{Received, StreamEnd};
 use crate::error::{Abort, Reason};
 use crate::limits::TOO_SLOW;
@@ -22,7 +22,7 @@ impl<M: Mode> Endpoint<M> {
     /// Does everything that can be done at `now` without waiting.
     pub fn tick(&mut self, now: Time, io: &mut impl Transport) {
         self.core.now = now;
-        self.write_locals(OutputKind::Terminal, io);
+        self.write_locals(true, io);
         self.core.resume();
         self.read_peers(io);
         self.core
@@ -30,7 +30,7 @@ impl<M: Mode> Endpoint<M> {
             .run(&self.core.keys.open, &mut self.core.memory);
         self.settle();
         self.mode.turn(&mut self.core);
-        self.write_locals(OutputKind::Stream, io);
+        self.write_locals(false, io);
         self.read_locals(io);
         self.flush(io);
         self.core.expire(io);
@@ -193,8 +193,11 @@ impl<M: Mode> Endpoint<M> {
                 io.shut_down(id);
             }
             if slot.is_over() {
+                match slot.is_to_be_broken() {
+                    true => io.reset(id),
+                    false => io.close(id),
+                }
                 self.remove(id);
-                io.close(id);
             } else {
                 self.core.plan(id);
             }

@@ -76,6 +76,10 @@ pub trait Transport {
     /// Closes `peer`'s connection; its id is not used again.
     fn close(&mut self, peer: PeerId);
 
+    /// Breaks `peer`'s connection: the other side meets an error, in a format in which
+    /// a close would look like a proper end. Its id is not used again.
+    fn reset(&mut self, peer: PeerId);
+
     /// Reads from `local` into `into`.
     fn read_local(&mut self, local: LocalId, into: &mut [u8]) -> io::Result<Read>;
 

@@ -1,7 +1,6 @@
 //! Chat: what the input gives goes to every peer, what peers say goes to the
 //! output. Pipes and files are chats too.
 
-use super::screen::Screen;
 use crate::endpoint::mode::{HandedOn, Message, Mode, Receivers};
 use crate::endpoint::transport::{LocalId, PeerId};
 use crate::endpoint::{Core, Notice};
@@ -10,10 +9,9 @@ use crate::endpoint::{Core, Notice};
 const OUTPUT: LocalId = LocalId::FIRST;
 
 /// Joins the endpoint's first local with all peers.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Chat {
     answers_fin: bool,
-    screen: Option<Screen>,
 }
 
 impl Chat {
@@ -21,17 +19,7 @@ impl Chat {
     /// types, or there is no input), or none until our own input has ended (a pipe
     /// or a file).
     pub fn new(answers_fin: bool) -> Self {
-        Self {
-            answers_fin,
-            screen: None,
-        }
-    }
-
-    /// The output is a terminal: what peers say is marked with their
-    /// [names](Core::name), and harmless ([`Screen`]).
-    pub fn on_screen(self) -> Self {
-        let screen = Some(Screen::default());
-        Self { screen, ..self }
+        Self { answers_fin }
     }
 }
 
@@ -41,23 +29,10 @@ impl Mode for Chat {
     }
 
     fn message(&mut self, core: &mut Core, peer: PeerId, message: Message<'_>) {
-        let Some(screen) = &mut self.screen else {
-            return core.write(OUTPUT, message);
-        };
-        let name = core.name(peer).unwrap_or("a peer");
-        let mut shown = String::new();
-        for &span in message.spans() {
-            screen.show(peer, name, core.bytes(span), &mut shown);
-        }
-        core.write_bytes(OUTPUT, shown.as_bytes());
+        core.write(OUTPUT, peer, message);
     }
 
     fn fin(&mut self, core: &mut Core, peer: PeerId) -> HandedOn {
-        if let Some(screen) = &mut self.screen {
-            let mut rest = String::new();
-            screen.end(peer, &mut rest);
-            core.write_bytes(OUTPUT, rest.as_bytes());
-        }
         if self.answers_fin {
             core.finish(peer);
         }

@@ -6,5 +6,4 @@
 pub mod chat;
 pub mod echo;
 pub mod relay;
-pub mod screen;
 pub mod sink;

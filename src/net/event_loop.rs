@@ -236,7 +236,6 @@ impl<M: Mode> EventLoop<M> {
             // it comes to nothing.
             self.acceptor = None;
             self.dial = None;
-            self.lookup = None;
         }
         self.take_dialled(now)?;
         self.endpoint.tick(now, &mut self.sockets);
@@ -250,6 +249,12 @@ impl<M: Mode> EventLoop<M> {
             self.ticks.note(self.clock.now().since(woke));
         }
         Ok(())
+    }
+
+    /// Whether nobody can have come: the address to listen on is, or was to the end,
+    /// not known.
+    pub fn is_looking_up(&self) -> bool {
+        self.lookup.is_some()
     }
 
     /// What the last turn brought; to be taken before the next one.
@@ -340,7 +345,7 @@ impl<M: Mode> EventLoop<M> {
         let accepted = acceptor.accept(now, |socket, address| {
             let peer = self.endpoint.accepted(now);
             if self.names_peers {
-                self.endpoint.set_name(peer, address.to_string());
+                self.endpoint.set_name(peer, &address.to_string());
             }
             // Where this fails, so does the first read.
             let _ = self.sockets.add(peer, socket, address);
@@ -353,7 +358,8 @@ impl<M: Mode> EventLoop<M> {
 
     /// Listens on the address that was looked up, once it is there.
     fn take_looked_up(&mut self) -> Result<(), Error> {
-        if let Some(lookup) = &self.lookup
+        if self.endpoint.is_accepting()
+            && let Some(lookup) = &self.lookup
             && let Some(addresses) = lookup.take()?
         {
             self.lookup = None;
@@ -373,7 +379,7 @@ impl<M: Mode> EventLoop<M> {
             Progress::Connected(socket, address) => {
                 let peer = self.endpoint.dialled(now);
                 if self.names_peers {
-                    self.endpoint.set_name(peer, address.to_string());
+                    self.endpoint.set_name(peer, &address.to_string());
                 }
                 self.sockets
                     .add(peer, socket, address)

@@ -12,7 +12,7 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use rustix::fd::BorrowedFd;
-use rustix::fs::{OFlags, fcntl_getfl};
+use rustix::fs::{OFlags, fcntl_getfl, fstat, stat};
 use rustix::stdio;
 
 use crate::error::Error;
@@ -31,9 +31,9 @@ pub fn look() {
     }
 }
 
-/// Refuses a stdin that was closed.
+/// Refuses a stdin that was closed, or that is not open for reading.
 ///
-/// One that is open for writing only is let through: `nohup` gives such a one in
+/// A `/dev/null` that is open for writing only is let through: `nohup` gives it in
 /// place of a terminal, and it reads as an end.
 ///
 /// # Errors
@@ -42,6 +42,10 @@ pub fn look() {
 pub fn require_stdin() -> Result<(), Error> {
     if was_closed(0) {
         let text = "standard input is closed: open it, for instance with </dev/null";
+        return Err(Error::Local(text.into()));
+    }
+    if !goes(stdio::stdin(), OFlags::RDONLY) && !is_null(stdio::stdin()) {
+        let text = "standard input is not open for reading";
         return Err(Error::Local(text.into()));
     }
     Ok(())
@@ -55,7 +59,7 @@ pub fn require_stdin() -> Result<(), Error> {
 pub fn require_stdout() -> Result<(), Error> {
     let text = if was_closed(1) {
         "standard output is closed: open it, for instance with >/dev/null"
-    } else if !is_writable(stdio::stdout()) {
+    } else if !goes(stdio::stdout(), OFlags::WRONLY) {
         "standard output is not open for writing"
     } else {
         return Ok(());
@@ -67,6 +71,13 @@ fn was_closed(number: u8) -> bool {
     CLOSED.load(Ordering::Relaxed) & 1 << number != 0
 }
 
-fn is_writable(fd: BorrowedFd<'_>) -> bool {
-    fcntl_getfl(fd).is_ok_and(|flags| flags & OFlags::RWMODE != OFlags::RDONLY)
+/// Whether `fd` is open for `way`, or for both ways.
+fn goes(fd: BorrowedFd<'_>, way: OFlags) -> bool {
+    let mode = fcntl_getfl(fd).map(|flags| flags & OFlags::RWMODE);
+    mode.is_ok_and(|mode| mode == way || mode == OFlags::RDWR)
+}
+
+fn is_null(fd: BorrowedFd<'_>) -> bool {
+    let null = stat("/dev/null").map(|null| null.st_rdev);
+    fstat(fd).is_ok_and(|file| null == Ok(file.st_rdev))
 }

@@ -9,11 +9,10 @@
 
 use std::fmt::Display;
 use std::io::{self, Write as _, stderr};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::io::Errno;
 
 use super::descriptor::{Descriptor, Direction};
 use crate::limits::{LOG_PIECE, LOG_WAITING};
@@ -43,8 +42,11 @@ impl Level {
 /// Stderr, and the lines that it has not taken yet.
 #[derive(Debug)]
 pub struct Log {
-    /// `None` where stderr could not be opened: its lines are lost.
-    stderr: Option<Stderr>,
+    /// Our own descriptor of it; without one, that which others share is used.
+    own: Option<OwnedFd>,
+    /// Calls return at once. Else one may block, and stderr is asked first whether it
+    /// has room.
+    at_once: bool,
     waiting: Vec<u8>,
     /// Lines that found no room.
     lost: u64,
@@ -52,23 +54,21 @@ pub struct Log {
     telling: u64,
 }
 
-#[derive(Debug)]
-enum Stderr {
-    /// Calls return at once.
-    Ready(OwnedFd),
-    /// A call may block, so it is asked first whether there is room.
-    Asked(OwnedFd),
-}
-
 impl Log {
     /// Lines go to this process's stderr, which stays as it is for others.
     pub fn to_stderr() -> Self {
-        let stderr = Descriptor::open(stderr().as_fd(), Direction::Out);
+        match Descriptor::open(stderr().as_fd(), Direction::Out) {
+            Ok(Descriptor::AlwaysReady(fd) | Descriptor::Polled(fd)) => Self::to(Some(fd), true),
+            Ok(Descriptor::Blocking(fd)) => Self::to(Some(fd), false),
+            // There are no descriptors left, which is to be told.
+            Err(_) => Self::to(None, false),
+        }
+    }
+
+    fn to(own: Option<OwnedFd>, at_once: bool) -> Self {
         Self {
-            stderr: stderr.ok().map(|stderr| match stderr {
-                Descriptor::AlwaysReady(fd) | Descriptor::Polled(fd) => Stderr::Ready(fd),
-                Descriptor::Blocking(fd) => Stderr::Asked(fd),
-            }),
+            own,
+            at_once,
             waiting: Vec::new(),
             lost: 0,
             telling: 0,
@@ -140,10 +140,7 @@ impl Log {
         loop {
             self.flush();
             let left = end.saturating_duration_since(Instant::now());
-            let Some(Stderr::Ready(fd) | Stderr::Asked(fd)) = &self.stderr else {
-                return;
-            };
-            if self.waiting.is_empty() || left.is_zero() || !has_room(fd, left) {
+            if self.waiting.is_empty() || left.is_zero() || !has_room(self.fd(), left) {
                 return;
             }
         }
@@ -161,21 +158,24 @@ impl Log {
 
     fn write_piece(&self) -> io::Result<usize> {
         let piece = &self.waiting[..self.waiting.len().min(LOG_PIECE)];
-        match &self.stderr {
-            Some(Stderr::Ready(fd)) => Ok(rustix::io::write(fd, piece)?),
-            Some(Stderr::Asked(fd)) if has_room(fd, Duration::ZERO) => {
-                Ok(rustix::io::write(fd, piece)?)
-            }
-            Some(Stderr::Asked(_)) => Err(io::ErrorKind::WouldBlock.into()),
-            None => Err(Errno::BADF.into()),
+        if self.at_once || has_room(self.fd(), Duration::ZERO) {
+            Ok(rustix::io::write(self.fd(), piece)?)
+        } else {
+            Err(io::ErrorKind::WouldBlock.into())
         }
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.own
+            .as_ref()
+            .map_or(rustix::stdio::stderr(), OwnedFd::as_fd)
     }
 }
 
 /// Whether `fd` takes some bytes, or tells an error, within `at_most`.
-fn has_room(fd: &OwnedFd, at_most: Duration) -> bool {
+fn has_room(fd: BorrowedFd<'_>, at_most: Duration) -> bool {
     let at_most = Timespec::try_from(at_most).ok();
-    let mut asked = [PollFd::new(fd, PollFlags::OUT)];
+    let mut asked = [PollFd::new(&fd, PollFlags::OUT)];
     rustix::event::poll(&mut asked, at_most.as_ref()).is_ok_and(|ready| ready > 0)
 }
 
@@ -199,12 +199,7 @@ mod tests {
         else {
             panic!("a pipe can be polled");
         };
-        let log = Log {
-            stderr: Some(Stderr::Ready(fd)),
-            waiting: Vec::new(),
-            lost: 0,
-            telling: 0,
-        };
+        let log = Log::to(Some(fd), true);
         (log, reader)
     }
 

@@ -127,6 +127,13 @@ impl Transport for Sockets {
         }
     }
 
+    fn reset(&mut self, peer: PeerId) {
+        if let Ok(stream) = self.stream(peer) {
+            stream.break_when_closed();
+        }
+        self.close(peer);
+    }
+
     fn close(&mut self, peer: PeerId) {
         let place = self.slots.get_mut(peer.slot as usize);
         if let Some(slot) = place.and_then(|place| place.take_if(|slot| slot.peer == peer)) {

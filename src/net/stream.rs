@@ -6,6 +6,7 @@
 
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr};
+use std::time::Duration;
 
 use mio::event::Event;
 use mio::net::TcpStream;
@@ -160,6 +161,13 @@ impl Stream {
         let _ = self.socket.shutdown(Shutdown::Write);
     }
 
+    /// Has closing tell the other side of an error.
+    ///
+    /// Fails silently: a socket that is gone cannot be broken.
+    pub fn break_when_closed(&mut self) {
+        let _ = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
+    }
+
     /// Closes the connection.
     pub fn close(mut self, registry: &Registry) {
         // Closing takes it out of the poll, too.
@@ -183,7 +191,7 @@ mod tests {
 
     use std::net::{TcpListener, TcpStream as StdStream};
     use std::thread;
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use super::*;
     use crate::limits::CLASSIC_FRAME;

@@ -269,3 +269,57 @@ fn other_classic_keys() {
     assert!(client.stderr.contains(told), "{client}");
     assert!(server.stop().stdout.is_empty());
 }
+
+/// Goal: a server that receives once has all that a classic client sends, as it does
+/// not end before its client. Method: many lines, then a line, a pause and another.
+#[test]
+fn a_classic_file_is_received_once() {
+    let receives = || server("").stdin(Stdio::null()).start();
+    let text = "some text line\n".repeat(60_000);
+    let one = receives();
+    let mut sender = client(one.port()).start();
+    sender.say(&text);
+    sender.end_input();
+    sender.ends_with(0);
+    assert!(one.ends_with(0).stdout == text.as_bytes());
+
+    let two = receives();
+    let mut sender = client(two.port()).start();
+    sender.say("a\n");
+    two.prints("a\n");
+    std::thread::sleep(Duration::from_millis(300));
+    sender.say("b\n");
+    sender.end_input();
+    sender.ends_with(0);
+    assert_eq!(two.ends_with(0).stdout, b"a\nb\n");
+}
+
+/// Goal: a classic peer that comes when a one-shot server has begun to send is told in
+/// the one way there is: by an error where a close would pass for a proper end.
+/// Method: a native client that has the beginning; then a classic one that says
+/// something, and one that only listens.
+#[test]
+fn a_late_classic_peer() {
+    for says in [true, false] {
+        let mut server = server("").start();
+        let port = server.port();
+        let mut first = with_keys(Launch::client(port, "")).start();
+        first.say("here\n");
+        server.prints("here\n");
+        server.say("begun\n");
+        first.prints("begun\n");
+        let mut late = client(port).start();
+        if says {
+            late.say("late\n");
+            let _still_open = late.take_input();
+            late.ends_with(4);
+        } else {
+            late.ends_with(4);
+        }
+        server.line("the input has begun without you");
+        server.end_input();
+        first.end_input();
+        assert_eq!(first.ends_with(0).stdout, b"begun\n");
+        assert_eq!(server.ends_with(0).stdout, b"here\n");
+    }
+}

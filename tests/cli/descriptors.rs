@@ -36,6 +36,7 @@ fn closed_and_needed() {
         ("<&-", "", "standard input is closed"),
         ("<&- >&-", "", "standard output is closed"),
         ("1</dev/null", "", "standard output is not open for writing"),
+        ("0>>/dev/zero", "", "standard input is not open for reading"),
     ] {
         for launch in [server(redirections, args), client(port, redirections, args)] {
             let ended = launch.start().ends_with(1);
@@ -81,6 +82,7 @@ fn closed_and_not_needed() {
 fn dev_null_that_is_meant() {
     for null in [
         "</dev/null >/dev/null",
+        "0>/dev/null",
         "<>/dev/null 1<>/dev/null",
         "<>/dev/null 1<>/dev/null 2<>/dev/null",
     ] {

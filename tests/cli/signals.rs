@@ -87,7 +87,7 @@ fn a_name_that_hangs() {
         .unwrap();
     for (name, args, code) in [
         ("one-shot", "--server --port 0 --listen", 130),
-        ("serving", "--server --port 0 --echo --listen", 0),
+        ("serving", "--server --port 0 --echo --listen", 130),
         ("calling", "--port 9 --client", 130),
     ] {
         let program = unshared(&format!("{args} {name}.example")).stdin(Stdio::null());

@@ -199,8 +199,8 @@ const HOSTILE: &str =
 
 /// Goal: what a peer says reaches a terminal as marked, plain lines, behind the line
 /// that says who came. Method: a server whose stdout and stderr are one terminal, and
-/// a peer that says something hostile with its first record; then the end of a line
-/// that it had begun.
+/// a peer that says something hostile with its first record; then it leaves a line
+/// open, has a message of the program come behind it, and goes on.
 #[test]
 fn what_peers_say_is_harmless() {
     let (mut screen, slave) = terminal();
@@ -217,9 +217,12 @@ fn what_peers_say_is_harmless() {
     let mut peer = RawPeer::unproved(port);
     peer.say(Kind::End as u8, HOSTILE.as_bytes());
     until(&mut seen, &mut screen, "10.0.0.1:1 came\r\n");
-    peer.say(Kind::End as u8, b"be");
-    peer.say(Kind::End as u8, b"gun\n");
+    peer.say(Kind::End as u8, b"begun");
     until(&mut seen, &mut screen, "begun\r\n");
+    server.signal(Signal::USR1);
+    until(&mut seen, &mut screen, " ticks, us: p50 ");
+    peer.say(Kind::End as u8, b"<10.0.0.1:1> goes on\n");
+    until(&mut seen, &mut screen, "goes on\r\n");
     server.stop();
 
     let lines: Vec<_> = seen.split_inclusive("\r\n").skip(1).collect();
@@ -231,6 +234,8 @@ fn what_peers_say_is_harmless() {
     let shown = r"\u{1b}[2J\u{1b}]52;c;aGk=\u{7}\u{9b}31m\u{202e}evil\u{d}good";
     let expected = [line(shown), line(" INFO 10.0.0.1:1 came"), line("begun")];
     assert_eq!(lines[1..4], expected, "{seen:?}");
+    let goes_on = line("<10.0.0.1:1> goes on");
+    assert!(lines.contains(&&*goes_on), "{seen:?}");
 }
 
 /// Goal: a client's terminal is as safe from its server, and a pipe has what was said

@@ -92,6 +92,10 @@ impl Transport for Flood {
         unreachable!("not classic")
     }
 
+    fn reset(&mut self, _: PeerId) {
+        unreachable!("not classic")
+    }
+
     fn read_local(&mut self, _: LocalId, _: &mut [u8]) -> io::Result<Read> {
         unreachable!("no locals")
     }

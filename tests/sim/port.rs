@@ -126,6 +126,11 @@ impl Transport for Port<'_> {
         self.net.shut_down(self.end(peer));
     }
 
+    fn reset(&mut self, peer: PeerId) {
+        self.net.reset(self.end(peer).link);
+        self.close(peer);
+    }
+
     fn close(&mut self, peer: PeerId) {
         let end = self.ends.remove(&peer).expect("closed once");
         self.net.close(end);
