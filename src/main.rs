@@ -28,7 +28,9 @@ fn start() -> Result<u8, Error> {
             Ok(0)
         }
         Command::Keygen { file, name } => {
-            tell(&keygen::run(&file, &name)?);
+            for line in keygen::run(&file, &name)? {
+                tell(&line);
+            }
             Ok(0)
         }
         Command::Run(config) => {

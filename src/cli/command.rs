@@ -73,10 +73,16 @@ mod tests {
     use super::*;
 
     const MARK: &str = "deadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeef";
+    /// Another key, with the same recognisable part.
+    const OTHER: &str = "deadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbee2";
 
     fn parsed(words: &[&str]) -> Result<Command, Error> {
         let words = ["sealwire"].iter().chain(words).map(OsString::from);
-        parse(words, &|_| Some(MARK.into()))
+        let env = |name: &str| match name {
+            "SEALWIRE_CONFKEY" => Some(MARK.into()),
+            _ => Some(OTHER.into()),
+        };
+        parse(words, &env)
     }
 
     fn refusal(words: &[&str]) -> String {
@@ -231,7 +237,7 @@ mod tests {
             let shown = format!("{error} {error:?}");
             assert!(!shown.contains("deadbeef"), "{words:?}: {shown}");
         }
-        let words = ["sealwire", "-s", "--confkey", MARK, "--authkey", MARK];
+        let words = ["sealwire", "-s", "--confkey", MARK, "--authkey", OTHER];
         let typed = Args::try_parse_from(words).unwrap();
         let shown = format!("{typed:?} {:?}", parsed(&words[1..]).unwrap());
         assert!(!shown.contains("deadbeef"), "{shown}");

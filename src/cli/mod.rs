@@ -18,6 +18,7 @@ pub mod keys;
 mod private_file;
 pub mod report;
 pub mod run;
+mod shell;
 
 use crate::error::Error;
 
