@@ -5,6 +5,7 @@ use std::io::{Write, stderr, stdout};
 use std::process::ExitCode;
 
 use sealwire::cli::command::{self, Command};
+use sealwire::cli::exposure::Exposure;
 use sealwire::cli::{keygen, run};
 use sealwire::error::Error;
 
@@ -17,7 +18,11 @@ fn main() -> ExitCode {
 }
 
 fn start() -> Result<u8, Error> {
-    match command::parse(std::env::args_os(), &|name| std::env::var_os(name))? {
+    let exposure = Exposure::end();
+    let command = command::parse(std::env::args_os(), &|name| std::env::var_os(name));
+    // Whatever came of it: there is one thread yet.
+    exposure.wipe_keys();
+    match command? {
         // If stdout is closed, nothing is left to be done.
         Command::Help(text) => {
             let _ = text.print();
@@ -34,6 +39,9 @@ fn start() -> Result<u8, Error> {
             Ok(0)
         }
         Command::Run(config) => {
+            if config.allow_core_dumps {
+                exposure.allow_core_dumps();
+            }
             print_to_stderr();
             run::run(*config)
         }

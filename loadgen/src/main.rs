@@ -48,6 +48,7 @@ use args::{Command, Config};
 use environment::Environment;
 use progress::Progress;
 use report::Report;
+use sealwire::cli::exposure::Exposure;
 use sealwire::error::Error;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
@@ -64,7 +65,16 @@ fn main() -> ExitCode {
 }
 
 fn start() -> Result<u8, Error> {
-    match args::parse(std::env::args_os(), &|name| std::env::var_os(name))? {
+    let exposure = Exposure::end();
+    let command = args::parse(std::env::args_os(), &|name| std::env::var_os(name));
+    // Whatever came of it: there is one thread yet.
+    exposure.wipe_keys();
+    let command = command?;
+    if !command.hides_keys() {
+        // So that debuggers work, and the server that we start can be looked at.
+        exposure.allow_core_dumps();
+    }
+    match command {
         Command::Show(text) => {
             // Nothing is left to be done if stdout is closed.
             let _ = text.print();

@@ -50,8 +50,8 @@ pub(super) fn weakness(names: [&str; 2], keys: &SecretPair) -> Option<String> {
 }
 
 /// Whether what was typed is the key itself, not the name of its file.
-pub(super) fn is_literal(typed: &Secret) -> bool {
-    !typed.expose().starts_with(b"@") || typed.expose().starts_with(b"@@")
+pub(super) fn is_literal(typed: &[u8]) -> bool {
+    !typed.starts_with(b"@") || typed.starts_with(b"@@")
 }
 
 impl KeyText {

@@ -8,27 +8,28 @@ use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::args::KeyArgs;
 use super::key_text::{self, KeyText};
 use super::private_file::{self, Kind};
+use super::typed_keys::OPTIONS;
 use super::{key_file, usage};
 use crate::crypto::classic::ClassicKeys;
 use crate::crypto::keys::Identity;
 use crate::crypto::secret::{Secret, SecretPair};
 use crate::error::Error;
 
-/// What the options and the environment call the two secrets.
-const OPTIONS: [&str; 2] = ["--confkey", "--authkey"];
-const VARIABLES: [&str; 2] = ["SEALWIRE_CONFKEY", "SEALWIRE_AUTHKEY"];
+/// What the environment calls the two secrets.
+pub(super) const VARIABLES: [&str; 2] = ["SEALWIRE_CONFKEY", "SEALWIRE_AUTHKEY"];
 
 /// The keys of one service, for each format that may be spoken.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Keys {
     /// For the native format.
-    pub native: Option<Identity>,
+    pub native: Option<Arc<Identity>>,
     /// For the classic format.
-    pub classic: Option<ClassicKeys>,
+    pub classic: Option<Arc<ClassicKeys>>,
 }
 
 /// Keys, and what to tell the user about them.
@@ -52,7 +53,7 @@ impl KeyArgs {
     /// wrong length, or keys that protect nothing. [`Error::Local`] for a file that is
     /// missing, unreadable, open to everyone or another user's, or has a bad line.
     pub fn load(
-        &self,
+        self,
         classic: bool,
         env: &dyn Fn(&str) -> Option<OsString>,
     ) -> Result<Loaded, Error> {
@@ -64,11 +65,11 @@ impl KeyArgs {
 
     /// The confkey and the authkey, as typed.
     fn given(
-        &self,
+        self,
         env: &dyn Fn(&str) -> Option<OsString>,
         warnings: &mut Vec<String>,
     ) -> Result<[KeyText; 2], Error> {
-        let options = [&self.confkey, &self.authkey];
+        let options = [self.confkey, self.authkey];
         let typed = options.iter().any(|key| key.is_some());
         if let Some(path) = &self.keys {
             if typed {
@@ -80,7 +81,7 @@ impl KeyArgs {
             return usage("--name picks a line of a key file: give --keys FILE too");
         }
         let (sources, texts) = if typed {
-            (OPTIONS, options.map(Clone::clone))
+            (OPTIONS, options)
         } else {
             let variable = |name| env(name).map(|value| Secret::new(value.into_vec()));
             (VARIABLES, VARIABLES.map(variable))
@@ -104,13 +105,16 @@ impl KeyArgs {
         let exposed: Vec<_> = OPTIONS
             .into_iter()
             .zip([&self.confkey, &self.authkey])
-            .filter(|(_, key)| key.as_ref().is_some_and(key_text::is_literal))
+            .filter(|(_, key)| {
+                key.as_ref()
+                    .is_some_and(|key| key_text::is_literal(key.expose()))
+            })
             .map(|(option, _)| option)
             .collect();
         (!exposed.is_empty()).then(|| {
             format!(
-                "{}: other users of this machine can see what is on the command line; \
-                 use --keys FILE, or set SEALWIRE_CONFKEY and SEALWIRE_AUTHKEY",
+                "{}: other users of this machine can see what is on the command line until \
+                 it is overwritten, and your shell may keep it; use --keys FILE, or set SEALWIRE_CONFKEY and SEALWIRE_AUTHKEY",
                 exposed.join(" and ")
             )
         })
@@ -210,6 +214,17 @@ mod tests {
         Some(Secret::new(text.into()))
     }
 
+    /// The same once more: loading takes the keys.
+    fn again(args: &KeyArgs) -> KeyArgs {
+        KeyArgs {
+            confkey: args.confkey.clone(),
+            authkey: args.authkey.clone(),
+            keys: args.keys.clone(),
+            name: args.name.clone(),
+            allow_core_dumps: false,
+        }
+    }
+
     fn typed(confkey: &str, authkey: &str) -> KeyArgs {
         KeyArgs {
             confkey: key(confkey),
@@ -239,7 +254,7 @@ mod tests {
 
     /// The key id that `args` lead to, with nothing of the keys in sight.
     fn key_id(args: &KeyArgs) -> [u8; 8] {
-        let loaded = args.load(false, &no_env).unwrap();
+        let loaded = again(args).load(false, &no_env).unwrap();
         let shown = format!("{args:?} {loaded:?}");
         assert!(!shown.contains(MARK), "{shown}");
         assert!(loaded.keys.classic.is_none());
@@ -248,7 +263,7 @@ mod tests {
 
     /// The tag that classic keys give a probe: equal for equal keys alone.
     fn classic_tag(args: &KeyArgs) -> [u8; 32] {
-        let loaded = args.load(true, &no_env).unwrap();
+        let loaded = again(args).load(true, &no_env).unwrap();
         loaded.keys.classic.unwrap().tag(b"probe")
     }
 
@@ -258,7 +273,7 @@ mod tests {
 
     #[track_caller]
     fn refused(args: &KeyArgs, classic: bool, code: u8, part: &str) {
-        let error = args.load(classic, &no_env).unwrap_err();
+        let error = again(args).load(classic, &no_env).unwrap_err();
         assert_eq!(error.exit_code(), code, "{error}");
         let shown = format!("{error} {error:?}");
         assert!(shown.contains(part), "{part} in {shown}");
@@ -445,7 +460,14 @@ mod tests {
         let args = key_file(&path, None);
         assert_eq!(classic_tag(&args), expected_tag(HEX, HEX2));
 
-        let has_native = |args: &KeyArgs| args.load(true, &no_env).unwrap().keys.native.is_some();
+        let has_native = |args: &KeyArgs| {
+            again(args)
+                .load(true, &no_env)
+                .unwrap()
+                .keys
+                .native
+                .is_some()
+        };
         assert!(has_native(&args));
         assert!(has_native(&typed(HEX, TEXT)));
         assert!(!has_native(&typed(HEX, "deadbeef")));

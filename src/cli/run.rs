@@ -2,7 +2,6 @@
 //! it until there is an exit code, and prints what happens.
 
 use std::io::{self, IsTerminal};
-use std::sync::Arc;
 
 use super::config::{Config, ModeKind, Role};
 use super::report::{Audience, Reporter};
@@ -64,8 +63,8 @@ fn build(config: &Config, kernel: Kernel, audience: Audience) -> io::Result<Even
     // Where somebody types, or nothing is read, nobody waits for the input's end.
     let open_ended = config.no_input || io::stdin().is_terminal();
     let setup = Setup {
-        identity: config.keys.native.clone().map(Arc::new),
-        classic: config.keys.classic.clone().map(Arc::new),
+        identity: config.keys.native.clone(),
+        classic: config.keys.classic.clone(),
         kernel,
         limits: config.limits.clone(),
         leaves: match audience {

@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::process::geteuid;
 
 use crate::program::{AUTHKEY, CONFKEY, Ended, Launch};
 
@@ -319,10 +320,11 @@ fn the_owner_of_a_file() {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
     let path = file(folder.path(), 0o600, &format!("a {CONFKEY} {AUTHKEY}\n"));
-    if chown(&path, Some(NOBODY), None).is_err() {
+    if !geteuid().is_root() {
         eprintln!("skipped: only root can give files away");
         return;
     }
+    chown(&path, Some(NOBODY), None).unwrap();
     with_file(&path).refused(1, "belongs to user 65534");
     keygen(&path).refused(1, "run: install -m 600 ");
     let key = folder.path().join("key");

@@ -21,6 +21,7 @@ mod program;
 mod python;
 mod raw_peer;
 mod records;
+mod secrets;
 mod stopping;
 mod strangers;
 mod terminal;

@@ -13,7 +13,7 @@ fn with_key(key: &str, line: &str) -> Result<Config, Error> {
         "SEALWIRE_CONFKEY" => Some(key.into()),
         _ => Some(key.chars().rev().collect::<String>().into()),
     };
-    Config::check(&Args::try_parse_from(words).unwrap(), &env)
+    Config::check(Args::try_parse_from(words).unwrap(), &env)
 }
 
 fn checked(line: &str) -> Result<Config, Error> {
