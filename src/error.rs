@@ -10,6 +10,10 @@ use std::time::Duration;
 use crate::limits;
 use crate::text::Escaped;
 
+/// Exit code when the reader of our output has gone and something was lost by it:
+/// what a shell tells of a program that SIGPIPE ended.
+pub const READER_GONE: u8 = 128 + 13;
+
 /// What ends the program before or instead of its work.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -66,6 +70,7 @@ impl Failure {
             Self::Gave(abort) => match abort.reason {
                 Reason::TOO_LARGE => 3,
                 Reason::LOCAL_ERROR => 1,
+                Reason::TOO_SLOW => 5,
                 _ => 4,
             },
             Self::Truncated(_) | Self::Closed(_) => 4,
@@ -79,7 +84,10 @@ impl Failure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PeerFault {
     /// The server closed or reset before the handshake was done.
-    #[error("keys or service differ, or not a sealwire server (it closed before the handshake)")]
+    #[error(
+        "keys or service differ, or not a sealwire server, or one that takes no more peers \
+         (it closed before the handshake)"
+    )]
     NoHandshake,
     /// It closed or reset before its first record.
     #[error("it closed before it had proved that it holds the keys")]

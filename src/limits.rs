@@ -178,8 +178,23 @@ pub const LONGEST_TICK: Duration = Duration::from_secs(60);
 /// Silent or unproved connections that may hold a classic slot at once
 /// (`PROTOCOL.md` §2).
 pub const MAX_CLASSIC_UNPROVED: usize = 64;
+/// Bytes of lines for stderr that wait while it takes none: a screenful or two of
+/// them tells what happened, and a reader that is only late misses nothing.
+pub const LOG_WAITING: usize = 1 << 16;
+/// Bytes of them that one write hands over: what a pipe takes whole (`PIPE_BUF`).
+pub const LOG_PIECE: usize = 4096;
+/// How long the program waits before it tries a stderr that was full again.
+pub const LOG_RETRY: Duration = Duration::from_millis(200);
+/// How long a program that ends waits for a stderr that is full.
+pub const LOG_PATIENCE: Duration = Duration::from_millis(200);
 /// Refusals of unproved connections logged per second; the rest are counted.
 pub const REFUSALS_LOGGED: u32 = 5;
+/// Peers that come or leave, logged per second; the rest are counted. More scroll by
+/// faster than anybody reads.
+pub const VISITS_LOGGED: u32 = 10;
+/// Failures of proved peers, and lines of our own input, logged per second likewise:
+/// more, as each says what to look at.
+pub const FAILURES_LOGGED: u32 = 20;
 
 /// Largest key file that is read: thousands of keys, and nothing that was meant
 /// to be another file.
@@ -217,6 +232,9 @@ pub struct Limits {
     pub max_queued: usize,
     /// Most proved peers.
     pub max_peers: usize,
+    /// How long a program that ends with its peers waits for one that makes no
+    /// progress; PING and PONG are none. `None`: for ever.
+    pub max_idle: Option<Duration>,
 }
 
 impl Limits {
@@ -254,6 +272,11 @@ impl Limits {
 
 /// The largest message, unless told otherwise (`PROTOCOL.md` §1.3).
 const USUAL_MESSAGE: usize = 16 << 20;
+/// Longest time that a peer may make no progress, where there is a bound at all.
+pub const LONGEST_IDLE: Duration = Duration::from_secs(365 * 86_400);
+/// How long a peer may make no progress, unless told otherwise: longer than a backup
+/// thinks before its first byte, and still the same night.
+const USUAL_IDLE: Duration = Duration::from_secs(3600);
 /// What may be queued for one receiver, unless told otherwise: such a message.
 const USUAL_QUEUE: usize = 17 << 20;
 
@@ -265,6 +288,7 @@ impl Default for Limits {
             max_queue: USUAL_QUEUE,
             max_queued: 256 << 20,
             max_peers: MAX_PEERS,
+            max_idle: Some(USUAL_IDLE),
         }
     }
 }

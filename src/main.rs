@@ -1,40 +1,44 @@
 //! The `sealwire` program: parses, runs, and leaves with an exit code.
 
-use std::fmt::Display;
-use std::io::{Write, stderr, stdout};
+use std::io::{ErrorKind, Write, stdout};
 use std::process::ExitCode;
 
 use sealwire::cli::command::{self, Command};
 use sealwire::cli::exposure::Exposure;
 use sealwire::cli::{keygen, run};
-use sealwire::error::Error;
+use sealwire::error::{Error, READER_GONE};
+use sealwire::limits::LOG_PATIENCE;
+use sealwire::net::inherited;
+use sealwire::net::log::Log;
+
+ctor::declarative::ctor! {
+    #[ctor(unsafe)]
+    fn before_main() {
+        inherited::look();
+    }
+}
 
 fn main() -> ExitCode {
-    let code = start().unwrap_or_else(|error| {
-        tell(&error);
+    let mut log = Log::to_stderr();
+    let code = start(&mut log).unwrap_or_else(|error| {
+        log.last_words("sealwire", &error);
         error.exit_code()
     });
+    log.finish(LOG_PATIENCE);
     ExitCode::from(code)
 }
 
-fn start() -> Result<u8, Error> {
+fn start(log: &mut Log) -> Result<u8, Error> {
     let exposure = Exposure::end();
     let command = command::parse(std::env::args_os(), &|name| std::env::var_os(name));
     // Whatever came of it: there is one thread yet.
     exposure.wipe_keys();
     match command? {
-        // If stdout is closed, nothing is left to be done.
-        Command::Help(text) => {
-            let _ = text.print();
-            Ok(0)
-        }
-        Command::Version(text) => {
-            let _ = writeln!(stdout(), "{text}");
-            Ok(0)
-        }
+        Command::Help(text) => print(|| text.print()),
+        Command::Version(text) => print(|| writeln!(stdout(), "{text}")),
         Command::Keygen { file, name } => {
             for line in keygen::run(&file, &name)? {
-                tell(&line);
+                log.last_words("sealwire", &line);
             }
             Ok(0)
         }
@@ -42,25 +46,17 @@ fn start() -> Result<u8, Error> {
             if config.allow_core_dumps {
                 exposure.allow_core_dumps();
             }
-            print_to_stderr();
-            run::run(*config)
+            run::run(*config, log)
         }
     }
 }
 
-/// Prints one line on stderr; if that is closed or full, there is nobody to tell.
-fn tell(line: &dyn Display) {
-    let _ = writeln!(stderr(), "sealwire: {line}");
-}
-
-/// Has what is reported printed on stderr, one plain line each. What cannot be
-/// printed is passed over: telling of that, on stderr again, would panic.
-fn print_to_stderr() {
-    tracing_subscriber::fmt()
-        .with_writer(stderr)
-        .with_ansi(false)
-        .without_time()
-        .with_target(false)
-        .log_internal_errors(false)
-        .init();
+/// Prints what was asked for on stdout, which takes all of it or is an error.
+fn print(write: impl FnOnce() -> std::io::Result<()>) -> Result<u8, Error> {
+    inherited::require_stdout()?;
+    match write().and_then(|()| stdout().flush()) {
+        Ok(()) => Ok(0),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(READER_GONE),
+        Err(error) => Err(Error::Local(format!("writing standard output: {error}"))),
+    }
 }

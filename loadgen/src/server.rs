@@ -8,6 +8,7 @@
 pub(crate) mod streams;
 
 use std::io::{self, Write};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::{process, thread};
 
@@ -158,7 +159,7 @@ fn streaming<C: Codec>(setup: C::Setup, service: Service) -> Result<u8, Error> {
 /// Where peers come to, once that has been said: last of all, so that whoever hears it
 /// sees what an idle server takes.
 fn listener() -> Result<Listener, Error> {
-    let listener = Listener::bind(Some(LOOPBACK), 0)?;
+    let listener = Listener::on_first(&[(Ipv4Addr::LOCALHOST, 0).into()])?;
     let port = listener.local_addr().port();
     writeln!(io::stdout(), "{port}").map_err(local)?;
     Ok(listener)

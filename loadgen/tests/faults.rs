@@ -109,7 +109,7 @@ fn serve(fault: Fault) -> u16 {
             previous: Vec::new(),
         };
         let mut events = EventLoop::new(Endpoint::new(setup, mode), Clock::start()).unwrap();
-        let listener = Listener::bind(Some("127.0.0.1"), 0).unwrap();
+        let listener = Listener::on_first(&["127.0.0.1:0".parse().unwrap()]).unwrap();
         sender.send(listener.local_addr().port()).unwrap();
         events.listen(listener).unwrap();
         loop {

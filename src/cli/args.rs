@@ -26,7 +26,8 @@ Examples:
   tar c dir | sealwire -c example.org --keys keys
 
 Exit codes: 0 complete, 1 could not run, 2 usage, 3 the keys differ or the peer
-gave up, 4 cut short, 5 a deadline passed, 128 + n stopped by signal n";
+gave up, 4 cut short, 5 a deadline passed, 128 + n stopped by signal n, 141 the
+reader of stdout has gone and missed something";
 
 /// What the help says of the environment, but for the keys.
 pub const ENVIRONMENT: &str = "\
@@ -107,6 +108,11 @@ pub(super) struct Args {
     /// read [default: 17m]
     #[arg(long, value_name = "SIZE", help_heading = LIMITS)]
     pub(super) max_queue: Option<String>,
+    /// How long a one-shot server, or a client that reads a pipe or a file, waits for
+    /// a peer that makes no progress; a TIME such as 90s, 15m, 2h; 0: for ever
+    /// [default: 1h]
+    #[arg(long, value_name = "TIME", help_heading = LIMITS)]
+    pub(super) max_idle: Option<String>,
     /// Peers that a server has at once; more are turned away [default: 1048576]
     #[arg(long, value_name = "N", help_heading = LIMITS)]
     pub(super) max_peers: Option<String>,

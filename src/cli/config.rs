@@ -6,6 +6,7 @@
 
 use std::ffi::OsString;
 use std::net::Ipv6Addr;
+use std::time::Duration;
 
 use super::args::Args;
 use super::keys::{Keys, Loaded};
@@ -196,6 +197,13 @@ fn limits(typed: &Args, role: &Role) -> Result<Limits, Error> {
         let bytes = memory("--max-queue", text, &limits)?;
         limits = limits.with_queue(bytes);
     }
+    if let Some(text) = &typed.max_idle {
+        limits.max_idle = match duration(text) {
+            Some(Duration::ZERO) => None,
+            Some(idle) if idle <= limits::LONGEST_IDLE => Some(idle),
+            _ => return usage("--max-idle: a time up to 365d is wanted, such as 90s, 15m or 2h"),
+        };
+    }
     if let Some(text) = &typed.max_peers {
         if let Role::Client { .. } = role {
             return usage("--max-peers is for a server, not for --client");
@@ -236,6 +244,25 @@ fn size(text: &str) -> Option<usize> {
         .unwrap_or((&text, 0));
     let digits = digits.parse::<usize>().ok();
     digits.and_then(|n| n.checked_mul(1 << shift))
+}
+
+/// A time with ms, s, m, h or d behind it, or none of them for seconds.
+fn duration(text: &str) -> Option<Duration> {
+    let units = [
+        ("ms", 1),
+        ("s", 1000),
+        ("m", 60_000),
+        ("h", 3_600_000),
+        ("d", 86_400_000),
+    ];
+    let (digits, millis) = units
+        .iter()
+        .find_map(|&(unit, millis)| Some((text.strip_suffix(unit)?, millis)))
+        .unwrap_or((text, 1000));
+    let digits = digits.parse::<u64>().ok();
+    digits
+        .and_then(|n| n.checked_mul(millis))
+        .map(Duration::from_millis)
 }
 
 #[cfg(test)]

@@ -1,23 +1,27 @@
 //! What the user is told on stderr: who came, who left and why, and what could
-//! not be done. One line each; refusals at a bounded rate.
+//! not be done. One line each. Lines that peers or strangers cause come at a bounded
+//! rate; the rest are counted, and their number is told.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
+
+use signal_hook::low_level::signal_name;
 
 use super::config::{ModeKind, Role};
 use crate::conn::Outcome;
 use crate::endpoint::mode::Mode;
 use crate::endpoint::{Event, Notice, Stats};
 use crate::error::{Failure, Reason};
-use crate::limits::REFUSALS_LOGGED;
+use crate::limits::{FAILURES_LOGGED, REFUSALS_LOGGED, VISITS_LOGGED};
 use crate::net::event_loop::{EventLoop, Report};
+use crate::net::log::{Level, Log};
 use crate::time::Time;
 
 /// How often lines of one kind start anew.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Who reads, and therefore what they want to know.
+/// The program's role, which decides what its user wants to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audience {
     /// Of a client: what went wrong with its one peer.
@@ -43,6 +47,18 @@ impl Audience {
 #[derive(Debug)]
 pub struct Reporter {
     audience: Audience,
+    /// What connections cause that prove nothing.
+    strangers: Bounded,
+    /// Peers that come and leave.
+    visits: Bounded,
+    /// Peers that fail, and lines of our own input that do.
+    failures: Bounded,
+}
+
+/// Lines of one kind, so many in each [`PERIOD`].
+#[derive(Debug)]
+struct Bounded {
+    most: u32,
     period: Time,
     printed: u32,
     hidden: u64,
@@ -60,114 +76,169 @@ impl fmt::Display for Name {
     }
 }
 
-impl Reporter {
-    /// Prints for `audience`.
-    pub fn new(audience: Audience) -> Self {
+impl Bounded {
+    fn new(most: u32) -> Self {
         Self {
-            audience,
+            most,
             period: Time::ZERO,
             printed: 0,
             hidden: 0,
         }
     }
 
-    /// Prints what `report` has to tell.
-    pub fn print<M: Mode>(&mut self, events: &EventLoop<M>, report: Report) {
-        let now = events.now();
-        match report {
-            Report::Connected(address) => tracing::info!("connected to {address}"),
-            Report::Reached(..) => {}
-            Report::StatisticsWanted => {
-                let core = events.endpoint().core();
-                tracing::info!("{}", line(&core.stats(), core.proved(), core.held()));
-                tracing::info!("{}", events.ticks());
-            }
-            Report::CannotAccept(error) => {
-                if self.may_print(now) {
-                    tracing::warn!("cannot accept more connections for now: {error}");
-                }
-            }
-            Report::Endpoint(Event::Joined(peer)) => {
-                if self.audience == Audience::Chat {
-                    tracing::info!("{} came", Name(events.address(peer)));
-                }
-            }
-            Report::Endpoint(Event::Left(peer, outcome)) => {
-                self.left(now, &Name(events.address(peer)), &outcome);
-            }
-            Report::Endpoint(Event::Refused(peer, outcome)) => {
-                self.refused(now, &Name(events.address(peer)), &outcome);
-            }
-            Report::Endpoint(Event::Notice(notice)) => self.notice(events, notice),
+    /// Prints a line, or counts it.
+    fn line(&mut self, log: &mut Log, now: Time, level: Level, text: fmt::Arguments<'_>) {
+        if self.due().is_none_or(|due| now >= due) {
+            self.begin(log, now);
+        }
+        if self.printed < self.most {
+            self.printed += 1;
+            log.line(level, &text);
+        } else {
+            self.hidden += 1;
         }
     }
 
-    fn left(&mut self, now: Time, name: &Name, outcome: &Outcome) {
-        let chat = self.audience == Audience::Chat;
+    /// A new period begins; what was hidden in the last one is told.
+    fn begin(&mut self, log: &mut Log, now: Time) {
+        if self.hidden > 0 {
+            log.warn(&format_args!(
+                "{} more like these were not shown",
+                self.hidden
+            ));
+        }
+        *self = Self {
+            period: now,
+            ..Self::new(self.most)
+        };
+    }
+
+    /// When the period ends, if anything was printed in it.
+    fn due(&self) -> Option<Time> {
+        (self.printed > 0).then(|| self.period + PERIOD)
+    }
+}
+
+impl Reporter {
+    /// Prints for `audience`.
+    pub fn new(audience: Audience) -> Self {
+        Self {
+            audience,
+            strangers: Bounded::new(REFUSALS_LOGGED),
+            visits: Bounded::new(VISITS_LOGGED),
+            failures: Bounded::new(FAILURES_LOGGED),
+        }
+    }
+
+    /// When [`tell_hidden`](Self::tell_hidden) is to be called, if it is.
+    pub fn next_due(&self) -> Option<Time> {
+        let kinds = [&self.strangers, &self.visits, &self.failures].into_iter();
+        let hiding = kinds.filter(|kind| kind.hidden > 0);
+        hiding.filter_map(Bounded::due).min()
+    }
+
+    /// Tells how many lines were not shown, once no more may follow.
+    pub fn tell_hidden(&mut self, log: &mut Log, now: Time) {
+        for kind in [&mut self.strangers, &mut self.visits, &mut self.failures] {
+            if kind.hidden > 0 && kind.due().is_some_and(|due| now >= due) {
+                kind.begin(log, now);
+            }
+        }
+    }
+
+    /// Prints what `report` has to tell.
+    pub fn print<M: Mode>(&mut self, log: &mut Log, events: &EventLoop<M>, report: Report) {
+        let now = events.now();
+        match report {
+            Report::Connected(address) => log.info(&format_args!("connected to {address}")),
+            Report::Listening(address) => log.info(&format_args!("listening on {address}")),
+            Report::Reached(..) => {}
+            Report::Stopping(signal) => {
+                let name = signal_name(signal).unwrap_or("a signal");
+                log.info(&format_args!(
+                    "{name}: leaving; a second one leaves at once"
+                ));
+            }
+            Report::StatisticsWanted => {
+                let core = events.endpoint().core();
+                log.info(&line(&core.stats(), core.proved(), core.held()));
+                log.info(events.ticks());
+            }
+            Report::CannotAccept(error) => {
+                let text = format_args!("cannot accept more connections for now: {error}");
+                self.strangers.line(log, now, Level::Warn, text);
+            }
+            Report::Endpoint(Event::Joined(peer)) => {
+                if self.audience == Audience::Chat {
+                    let name = Name(events.address(peer));
+                    let text = format_args!("{name} came");
+                    self.visits.line(log, now, Level::Info, text);
+                }
+            }
+            Report::Endpoint(Event::Left(peer, outcome)) => {
+                self.left(log, now, &Name(events.address(peer)), &outcome);
+            }
+            Report::Endpoint(Event::Refused(peer, outcome)) => {
+                self.refused(log, now, &Name(events.address(peer)), &outcome);
+            }
+            Report::Endpoint(Event::Notice(notice)) => self.notice(log, now, notice),
+        }
+    }
+
+    fn left(&mut self, log: &mut Log, now: Time, name: &Name, outcome: &Outcome) {
         match outcome {
-            Ok(()) if chat => tracing::info!("{name} left"),
+            Ok(()) if self.audience == Audience::Chat => {
+                let text = format_args!("{name} left");
+                self.visits.line(log, now, Level::Info, text);
+            }
             Ok(()) => {}
             // A local of ours failed, which is told once, or is no failure.
             Err(Failure::Gave(abort)) if abort.reason == Reason::LOCAL_ERROR => {}
             Err(failure) => {
-                if self.audience != Audience::Service || self.may_print(now) {
-                    tracing::warn!("{name}: {failure}");
-                }
+                let text = format_args!("{name}: {failure}");
+                self.failures.line(log, now, Level::Warn, text);
             }
         }
     }
 
-    fn refused(&mut self, now: Time, name: &Name, outcome: &Outcome) {
+    fn refused(&mut self, log: &mut Log, now: Time, name: &Name, outcome: &Outcome) {
         let Err(failure) = outcome else {
             return;
         };
         if self.audience == Audience::Client {
-            tracing::error!("{name}: {failure}");
-        } else if !matches!(failure, Failure::Closed(_)) && self.may_print(now) {
-            tracing::warn!("{name} refused: {failure}");
+            log.error(&format_args!("{name}: {failure}"));
+        } else if !matches!(failure, Failure::Closed(_)) {
+            let text = format_args!("{name} refused: {failure}");
+            self.strangers.line(log, now, Level::Warn, text);
         }
     }
 
-    fn notice<M: Mode>(&mut self, events: &EventLoop<M>, notice: Notice) {
-        let now = events.now();
+    fn notice(&mut self, log: &mut Log, now: Time, notice: Notice) {
         match notice {
-            Notice::NobodyThere => tracing::warn!("nobody is there: the line was dropped"),
+            Notice::NobodyThere => {
+                let text = format_args!("nobody is there: the line was dropped");
+                self.failures.line(log, now, Level::Warn, text);
+            }
             Notice::LeavingAfterPeers => {
-                tracing::info!("input ended: leaving after these peers; --no-input keeps serving")
+                log.info(&"input ended: leaving after these peers; --no-input keeps serving");
             }
             Notice::NotText(bytes) => {
-                if self.may_print(now) {
-                    tracing::warn!(
-                        "{bytes} bytes are not UTF-8 and were left out: classic carries text only"
-                    );
-                }
+                let text = format_args!(
+                    "{bytes} bytes are not UTF-8 and were left out: classic carries text only"
+                );
+                self.failures.line(log, now, Level::Warn, text);
             }
-            Notice::CameLate(peer, given) => tracing::warn!(
-                "{} came after {given} bytes of the input: it gets only what follows",
-                Name(events.address(peer))
-            ),
-            Notice::InputFailed(error) => tracing::error!("reading standard input: {error}"),
-            Notice::OutputFailed(error) => tracing::error!("writing standard output: {error}"),
-        }
-    }
-
-    /// Whether another line of the kind that strangers cause may be printed.
-    fn may_print(&mut self, now: Time) -> bool {
-        if now.since(self.period) >= PERIOD {
-            if self.hidden > 0 {
-                tracing::warn!("{} more like these were not shown", self.hidden);
+            Notice::Abandoned(given) => log.error(&format_args!(
+                "not delivered: {given} bytes of the input were read for peers that are gone, \
+                 and nobody can get it whole any more"
+            )),
+            Notice::InputFailed(error) => {
+                log.error(&format_args!("reading standard input: {error}"));
             }
-            self.period = now;
-            self.printed = 0;
-            self.hidden = 0;
+            Notice::OutputFailed(error) => {
+                log.error(&format_args!("writing standard output: {error}"));
+            }
         }
-        let may = self.printed < REFUSALS_LOGGED;
-        if may {
-            self.printed += 1;
-        } else {
-            self.hidden += 1;
-        }
-        may
     }
 }
 

@@ -9,49 +9,66 @@ use crate::crypto::kernel::Kernel;
 use crate::endpoint::mode::Mode;
 use crate::endpoint::{Endpoint, Leaves, Setup};
 use crate::error::Error;
+use crate::limits::LOG_RETRY;
 use crate::modes::chat::Chat;
 use crate::modes::echo::Echo;
 use crate::modes::relay::Relay;
 use crate::modes::sink::Sink;
 use crate::net::clock::Clock;
 use crate::net::event_loop::EventLoop;
-use crate::net::listen::Listener;
+use crate::net::inherited;
+use crate::net::log::Log;
 use crate::net::rlimit::raise_descriptor_limit;
 
 type AnyMode = Box<dyn Mode>;
 
-/// Runs `config` to its end; returns the process exit code.
+/// Runs `config` to its end, and tells `log` what happens; returns the process exit
+/// code.
 ///
 /// # Errors
 ///
 /// What kept it from running. How connections end is printed, and told by the
 /// exit code.
-pub fn run(config: Config) -> Result<u8, Error> {
+pub fn run(config: Config, log: &mut Log) -> Result<u8, Error> {
     let kernel = Kernel::chosen()?;
+    let audience = Audience::of(&config.role);
+    if audience != Audience::Service {
+        inherited::require_stdout()?;
+        if !config.no_input {
+            inherited::require_stdin()?;
+        }
+    }
     raise_descriptor_limit();
     for warning in &config.warnings {
-        tracing::warn!("{warning}");
+        log.warn(warning);
     }
-    let audience = Audience::of(&config.role);
-    let mut reporter = Reporter::new(audience);
     let mut events = build(&config, kernel, audience).map_err(cannot_set_up)?;
     match &config.role {
         Role::Client { host } => events.dial(host, config.port),
-        Role::Server { listen, .. } => {
-            let listener = Listener::bind(listen.as_deref(), config.port)?;
-            tracing::info!("listening on {}", listener.local_addr());
-            events.listen(listener).map_err(cannot_set_up)?;
-        }
+        Role::Server { listen, .. } => events.listen_on(listen.as_deref(), config.port)?,
     }
     drop(config);
+    turn_until_done(&mut events, Reporter::new(audience), log)
+}
+
+fn turn_until_done<M: Mode>(
+    events: &mut EventLoop<M>,
+    mut reporter: Reporter,
+    log: &mut Log,
+) -> Result<u8, Error> {
     loop {
-        events.turn(None)?;
         for report in events.take_reports() {
-            reporter.print(&events, report);
+            reporter.print(log, events, report);
         }
+        let now = events.now();
+        reporter.tell_hidden(log, now);
+        log.flush();
         if let Some(code) = events.endpoint().exit() {
             return Ok(code);
         }
+        let retry = log.is_waiting().then_some(LOG_RETRY);
+        let hidden = reporter.next_due().map(|due| due.since(now));
+        events.turn(retry.into_iter().chain(hidden).min())?;
     }
 }
 
@@ -62,11 +79,13 @@ fn cannot_set_up(error: io::Error) -> Error {
 fn build(config: &Config, kernel: Kernel, audience: Audience) -> io::Result<EventLoop<AnyMode>> {
     // Where somebody types, or nothing is read, nobody waits for the input's end.
     let open_ended = config.no_input || io::stdin().is_terminal();
+    let mut limits = config.limits.clone();
+    limits.max_idle = limits.max_idle.filter(|_| !open_ended);
     let setup = Setup {
         identity: config.keys.native.clone(),
         classic: config.keys.classic.clone(),
         kernel,
-        limits: config.limits.clone(),
+        limits,
         leaves: match audience {
             Audience::Client => Leaves::WithPeers,
             Audience::Chat if !open_ended => Leaves::AfterInput,
@@ -79,6 +98,7 @@ fn build(config: &Config, kernel: Kernel, audience: Audience) -> io::Result<Even
         Role::Client { .. } => ModeKind::Chat,
     };
     let mode: AnyMode = match kind {
+        ModeKind::Chat if io::stdout().is_terminal() => Box::new(Chat::new(open_ended).on_screen()),
         ModeKind::Chat => Box::new(Chat::new(open_ended)),
         ModeKind::Echo => Box::new(Echo),
         ModeKind::Sink => Box::new(Sink),

@@ -319,11 +319,6 @@ impl ClassicConnection {
         self.finishing
     }
 
-    /// Whether our end of the stream is shut down.
-    pub fn is_shut(&self) -> bool {
-        self.shut
-    }
-
     /// Nothing is queued for this connection: says whether its end of the stream
     /// is to be shut down now; asked again, no.
     pub fn take_shutdown(&mut self, now: Time) -> bool {

@@ -170,6 +170,11 @@ impl Connection {
         matches!(self.state, State::Open)
     }
 
+    /// Whether all is said, and the other's end of the stream is waited for.
+    pub fn is_closing(&self) -> bool {
+        matches!(self.state, State::Closing)
+    }
+
     /// Whether the connection is to be closed now.
     pub fn is_over(&self) -> bool {
         matches!(self.state, State::Over)
@@ -259,12 +264,6 @@ impl Connection {
     /// Whether [`finish`](Self::finish) was called.
     pub fn is_finishing(&self) -> bool {
         self.sending.fin >= Said::Owed
-    }
-
-    /// Whether everything up to our FIN has left: an ABORT behind it takes nothing
-    /// from the other side.
-    pub fn has_said_all(&self) -> bool {
-        self.sending.fin == Said::Sent
     }
 
     /// Everything before the other's FIN has been handed on: DONE goes out.

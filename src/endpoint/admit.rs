@@ -92,8 +92,12 @@ impl Core {
         }
     }
 
-    /// Gives a silent or classic peer a slot of its kind.
+    /// Gives a silent or classic peer a slot of its kind, unless it came too late: it
+    /// would get the rest of the input, and no word of what it missed.
     pub(super) fn listen(&mut self, id: PeerId) {
+        if let Some(why) = self.too_late() {
+            return self.fail(id, why);
+        }
         self.make_room(Standing::Listening, MAX_CLASSIC_UNPROVED);
         self.peers.set_standing(id, Standing::Listening);
         self.peers.may_make_room(id);
@@ -126,6 +130,9 @@ impl Core {
         };
         if !undecided.listens {
             self.listen(id);
+        }
+        if self.peers[id].is_over() {
+            return;
         }
         if let Some(mut conn) = self.new_classic(self.now) {
             conn.frame_began(undecided.first_byte);

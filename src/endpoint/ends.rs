@@ -9,7 +9,7 @@ use super::peer::Standing;
 use super::transport::{LocalId, PeerId};
 use super::{Core, Endpoint, Notice};
 use crate::conn::Outcome;
-use crate::error::{Abort, Reason};
+use crate::error::{Abort, READER_GONE, Reason};
 use crate::limits::{STOP_DEADLINE, STOP_GRACE};
 use crate::time::Time;
 
@@ -26,6 +26,9 @@ pub enum Leaves {
 
 /// Exit code of what could not be done here.
 const LOCAL_FAILED: u8 = 1;
+/// Exit code of a one-shot server whose input nobody has, though no peer of it
+/// failed: as if one had been cut off.
+const CUT_OFF: u8 = 4;
 /// Added to a signal's number (POSIX shells).
 const BY_SIGNAL: u8 = 128;
 
@@ -127,8 +130,9 @@ impl<M: Mode> Endpoint<M> {
     pub fn exit(&self) -> Option<u8> {
         let core = &self.core;
         let at_once = |stop: &Stop| matches!(stop.step, Step::AtOnce);
-        let nobody = core.peers.is_empty() && (core.ends.leaving || core.has_lost_its_peer());
-        let done = core.ends.stop.as_ref().is_some_and(at_once) || nobody && core.has_written_all();
+        let leaves = core.ends.leaving || core.has_lost_its_peer();
+        let done = core.ends.stop.as_ref().is_some_and(at_once)
+            || leaves && core.waits_for_nobody() && core.has_written_all();
         done.then(|| core.exit_code())
     }
 }
@@ -156,14 +160,61 @@ impl Core {
         inputs.any(|input| !input.kind.terminal && !input.ended)
     }
 
-    /// Whether a pipe or file has given, or has yet to give, what some peer would
-    /// not get.
-    fn input_is_cut(&self) -> bool {
-        let mut inputs = self.locals.iter().filter_map(|local| local.input.as_ref());
-        let given = inputs.any(|input| !input.kind.terminal && input.given > 0);
-        let cut = |id: PeerId| !self.peers[id].protocol.has_said_all();
-        let mut proved = self.peers.in_standing(Standing::Proved).into_iter();
-        self.input_is_open() || given && proved.any(cut)
+    /// Bytes that a pipe or file has given.
+    fn given(&self) -> u64 {
+        let inputs = self.locals.iter().filter_map(|local| local.input.as_ref());
+        let piped = inputs.filter(|input| !input.kind.terminal);
+        piped.map(|input| input.given).sum()
+    }
+
+    /// Whether every peer may be left: it is neither proved nor being told why not.
+    /// Strangers keep nobody from leaving.
+    fn waits_for_nobody(&self) -> bool {
+        let matters = |id: PeerId| {
+            let peer = &self.peers[id];
+            peer.standing == Standing::Proved || peer.protocol.is_closing()
+        };
+        self.proved() == 0 && !self.peers.ids().any(matters)
+    }
+
+    /// Why no peer that comes now is taken, if that is so: a one-shot server serves
+    /// the peers that were there when its input began.
+    pub(super) fn too_late(&self) -> Option<&'static str> {
+        if self.ends.leaves == Leaves::AfterInput && self.given() > 0 {
+            Some("the input has begun without you")
+        } else if self.ends.leaving {
+            Some("this server takes no more peers")
+        } else {
+            None
+        }
+    }
+
+    /// When `id` counts as idle if it makes no progress: never where the program
+    /// does not end with its peers.
+    pub(super) fn idle_due(&self, id: PeerId) -> Option<Time> {
+        let slot = &self.peers[id];
+        let ends_with_peers = self.ends.leaves != Leaves::WhenStopped;
+        let counts = ends_with_peers && slot.joined && slot.protocol.is_open();
+        let idle = self.setup.limits.max_idle.filter(|_| counts)?;
+        Some(slot.moved + idle)
+    }
+
+    /// Gives up on `id` if the program cannot end because of it, and nothing but PING
+    /// and PONG went either way for as long as that may be.
+    pub(super) fn drop_if_idle(&mut self, id: PeerId) {
+        if self.idle_due(id).is_none_or(|due| self.now < due) {
+            return;
+        }
+        let slot = &self.peers[id];
+        let is_waited_for = slot.has_waiting() || !self.input_is_open();
+        // Our own output may hold it up, too.
+        if is_waited_for && !slot.paused && self.has_written_all() {
+            let idle = self.setup.limits.max_idle.unwrap_or_default();
+            let why = format!("nothing but PING for {} s", idle.as_secs_f32());
+            self.abort(id, Abort::new(Reason::TOO_SLOW, &why));
+        } else {
+            self.peers[id].moved = self.now;
+        }
     }
 
     /// Whether the input has ended, where there is one.
@@ -172,7 +223,7 @@ impl Core {
         inputs.any(|input| input.ended)
     }
 
-    /// Stops accepting and closes who has proved nothing.
+    /// Stops accepting and closes peers that have proved nothing.
     fn leave(&mut self) {
         self.ends.leaving = true;
         for standing in [Standing::Unproved, Standing::Listening] {
@@ -182,15 +233,9 @@ impl Core {
         }
     }
 
-    /// A new peer is told at once that our input has ended; the user, that it gets
-    /// only the rest of what is not typed.
+    /// A new peer is told at once that our input has ended.
     pub(super) fn greet(&mut self, id: PeerId) {
         self.ends.served = true;
-        let inputs = self.locals.iter().filter_map(|local| local.input.as_ref());
-        let piped = inputs.filter(|input| !input.kind.terminal);
-        if let Some(given) = piped.map(|input| input.given).find(|&given| given > 0) {
-            self.tell(Notice::CameLate(id, given));
-        }
         if self.input_has_ended() {
             self.finish(id);
         }
@@ -199,8 +244,27 @@ impl Core {
     /// The input has ended, and the mode knows.
     pub(super) fn input_ended(&mut self) {
         if self.ends.leaves == Leaves::AfterInput && !self.ends.leaving {
-            self.leave();
+            // A peer whose handshake is on its way is told why it is not taken,
+            // once it has proved itself; nobody waits for it.
+            self.ends.leaving = true;
+            for id in self.peers.in_standing(Standing::Listening) {
+                self.fail(id, "we are leaving");
+            }
             self.tell(Notice::LeavingAfterPeers);
+        }
+    }
+
+    /// A peer has gone. If it was the last one that had the input from its start,
+    /// nobody can have it whole any more.
+    pub(super) fn leave_if_abandoned(&mut self) {
+        let given = self.given();
+        let one_shot = self.ends.leaves == Leaves::AfterInput;
+        if one_shot && !self.ends.leaving && given > 0 && self.proved() == 0 {
+            if self.ends.worst == 0 {
+                self.ends.worst = CUT_OFF;
+            }
+            self.leave();
+            self.tell(Notice::Abandoned(given));
         }
     }
 
@@ -210,20 +274,19 @@ impl Core {
         self.give_up(LOCAL_FAILED, false);
     }
 
-    /// Writing to `local` failed: what it had to take is lost. That nobody wants
-    /// our output is no failure, unless it keeps our input from being sent.
+    /// Writing to `local` failed: what it had to take is lost. That its reader has
+    /// gone is told by the code alone, as by other programs in a pipeline.
     pub(super) fn output_failed(&mut self, local: LocalId, error: io::Error) {
-        let closed = error.kind() == ErrorKind::BrokenPipe;
-        let cut = self.input_is_cut();
-        if !closed || cut {
+        let gone = error.kind() == ErrorKind::BrokenPipe;
+        if !gone {
             self.tell(Notice::OutputFailed(error));
         }
         if let Some(output) = &mut self.locals[local.index()].output {
             output.drop_all(&mut self.nodes, &mut self.memory);
         }
         self.measure_local(local);
-        let code = if closed && !cut { 0 } else { LOCAL_FAILED };
-        self.give_up(code, closed);
+        let code = if gone { READER_GONE } else { LOCAL_FAILED };
+        self.give_up(code, gone);
     }
 
     /// Tells peers that this is no proper end, and leaves with `code`; a server
@@ -282,7 +345,7 @@ impl Core {
 
     fn exit_code(&self) -> u8 {
         let ends = &self.ends;
-        let served = ends.served && ends.worst == 0 && self.peers.is_empty();
+        let served = ends.served && ends.worst == 0 && self.waits_for_nobody();
         let complete = served && self.has_written_all();
         match (ends.failed, &ends.stop) {
             (Some(code), _) => code,

@@ -12,7 +12,7 @@ use super::mode::Mode;
 use super::peer::Protocol;
 use super::queue::Item;
 use super::transport::{LocalId, PeerId, Transport};
-use super::{Core, Endpoint};
+use super::{Core, Endpoint, OutputKind};
 use crate::conn::{Next, Outgoing};
 use crate::limits::{BLOCK, GATHER, LEAST_SHARE, MAX_RECORD, OUTPUT_SCRATCH, OUTPUT_TICK, share};
 use crate::span::Span;
@@ -93,10 +93,14 @@ impl<M: Mode> Endpoint<M> {
         self.round.at = 0;
     }
 
-    /// Writes what is queued for locals.
-    pub(super) fn write_locals(&mut self, io: &mut impl Transport) {
+    /// Writes what is queued for locals of this kind.
+    pub(super) fn write_locals(&mut self, kind: OutputKind, io: &mut impl Transport) {
         for index in 0..self.core.locals.len() {
             let local = LocalId(index as u32);
+            let output = self.core.locals[index].output.as_ref();
+            if output.is_none_or(|output| output.kind != kind) {
+                continue;
+            }
             if let Err(error) = self.core.write_local(local, io) {
                 self.core.output_failed(local, error);
             }
@@ -113,6 +117,7 @@ impl Core {
         };
         let (queue, nodes, spent) = (&mut slot.queue, &mut self.nodes, &mut round.spent);
         let start = round.at;
+        let queued = queue.cost();
         let mut out = Outgoing {
             batch: &mut self.seals,
             bytes: &mut self.output,
@@ -130,6 +135,9 @@ impl Core {
                 }
             }
         });
+        if queue.cost() < queued {
+            slot.moved = self.now;
+        }
         round.at = out.at;
         round.left = round.left.saturating_sub(round.at - start);
         if round.at > start {
@@ -147,6 +155,9 @@ impl Core {
         };
         let result = io.write(id, self.memory.bytes(unsent));
         let count = self.wrote(id, result, unsent.len());
+        if count > Some(0) {
+            self.peers[id].moved = self.now;
+        }
         let left = unsent.slice(count.unwrap_or(unsent.len())..unsent.len());
         let done = left.is_empty();
         if done {
@@ -173,7 +184,7 @@ impl Core {
             }
             return;
         }
-        let unsent = self.memory.store(&self.output[rest]);
+        let unsent = self.memory.store_sealed(&self.output[rest]);
         let slot = &mut self.peers[id];
         slot.progress = self.now;
         slot.unsent = Some(unsent);
@@ -247,6 +258,7 @@ impl Core {
                 None | Some(0) => return,
                 Some(count) => {
                     sent += count;
+                    self.peers[id].moved = self.now;
                     if let Protocol::Classic(conn) = &mut self.peers[id].protocol {
                         conn.taken(count);
                     }

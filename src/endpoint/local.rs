@@ -33,6 +33,16 @@ pub struct InputKind {
     pub terminal: bool,
 }
 
+/// What writes to a local are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputKind {
+    /// A pipe, a file, a socket.
+    Stream,
+    /// Somebody reads along. What peers say is written in the tick after, when the
+    /// user has been told of those that came.
+    Terminal,
+}
+
 /// The reading side of a local.
 #[derive(Debug)]
 pub(super) struct Input {
@@ -63,8 +73,9 @@ impl Input {
 /// The writing side of a local.
 ///
 /// Invariant: `open` is the buffer of the queue's last item, and ours alone.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Output {
+    pub(super) kind: OutputKind,
     pub(super) queue: Queue,
     /// Takes short pieces, behind those before it.
     open: Option<BufferId>,
@@ -78,6 +89,19 @@ pub(super) struct Output {
 }
 
 impl Output {
+    pub(super) fn new(kind: OutputKind) -> Self {
+        Self {
+            kind,
+            queue: Queue::default(),
+            open: None,
+            blocked: false,
+            congested: false,
+            queued: 0,
+            done: 0,
+            waiting: VecDeque::new(),
+        }
+    }
+
     /// Queues the bytes of `span`. Where something waits already, short pieces are
     /// copied together: a program that writes a few bytes at a time would fill the
     /// queue with what they cost besides.
@@ -127,4 +151,12 @@ impl Output {
 pub(super) struct Local {
     pub(super) input: Option<Input>,
     pub(super) output: Option<Output>,
+}
+
+impl Local {
+    /// Whether something waits for it that it would take.
+    pub(super) fn may_be_written(&self) -> bool {
+        let output = self.output.as_ref();
+        output.is_some_and(|output| !output.blocked && !output.queue.is_empty())
+    }
 }

@@ -26,7 +26,7 @@ pub mod tick;
 mod timers;
 pub mod transport;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -53,7 +53,7 @@ use timers::Timers;
 use transport::{LocalId, PeerId};
 
 pub use ends::Leaves;
-pub use local::{Cut, InputKind};
+pub use local::{Cut, InputKind, OutputKind};
 
 /// What an endpoint is made of.
 #[derive(Debug)]
@@ -94,9 +94,9 @@ pub enum Notice {
     NobodyThere,
     /// The input ended, and so does this endpoint once its peers are complete.
     LeavingAfterPeers,
-    /// A peer came when a pipe or file had already given so many bytes, which it
-    /// will not get.
-    CameLate(PeerId, u64),
+    /// The peers that had the input from its start are gone, and it is not over: so
+    /// many bytes of it were given, and no peer can have it whole.
+    Abandoned(u64),
     /// So many bytes were no UTF-8 and left out, because classic carries text.
     NotText(usize),
     /// Reading from a local failed.
@@ -134,10 +134,16 @@ pub struct Core {
     peers: Peers,
     /// How many peers are above high water.
     congested: usize,
+    /// What people call peers, where anybody wants to know.
+    names: HashMap<PeerId, String>,
     locals: Vec<Local>,
     memory: Memory,
-    /// How much of the scratch this tick has used.
+    /// How much of the scratch this tick has used, and how much holds what was said
+    /// since a peer left.
     used: usize,
+    stale: usize,
+    /// A peer has left in this tick.
+    left: bool,
     /// Whole units of this tick that lie in buffers, which are released when it ends.
     in_use: Vec<Span>,
     /// Bytes of the buffers that unfinished messages and partial records are in.
@@ -193,9 +199,12 @@ impl<M: Mode> Endpoint<M> {
                 now: Time::ZERO,
                 peers: Peers::default(),
                 congested: 0,
+                names: HashMap::new(),
                 locals: Vec::new(),
                 memory: Memory::new(INPUT_SCRATCH + LOCAL_BUDGET),
                 used: 0,
+                stale: 0,
+                left: false,
                 in_use: Vec::new(),
                 assembling: 0,
                 partial: 0,
@@ -225,13 +234,20 @@ impl<M: Mode> Endpoint<M> {
 
     /// Adds a local that is read, written, or both. The first is
     /// [index](LocalId::index) 0.
-    pub fn add_local(&mut self, input: Option<InputKind>, output: bool) -> LocalId {
+    pub fn add_local(&mut self, input: Option<InputKind>, output: Option<OutputKind>) -> LocalId {
         let locals = &mut self.core.locals;
         locals.push(Local {
             input: input.map(Input::new),
-            output: output.then(Output::default),
+            output: output.map(Output::new),
         });
         LocalId(locals.len() as u32 - 1)
+    }
+
+    /// Says what people call `peer`: a mode may [show](Core::name) it.
+    pub fn set_name(&mut self, peer: PeerId, name: String) {
+        if self.core.peers.get(peer).is_some() {
+            self.core.names.insert(peer, name);
+        }
     }
 
     /// Says that reading from `peer` is worth a try.
@@ -338,6 +354,11 @@ impl Core {
         self.keys.seal.len() + self.keys.open.len()
     }
 
+    /// What people call `peer`, if that was [said](Endpoint::set_name).
+    pub fn name(&self, peer: PeerId) -> Option<&str> {
+        self.names.get(&peer).map(String::as_str)
+    }
+
     /// The bytes of a part of a message.
     pub fn bytes(&self, span: Span) -> &[u8] {
         self.memory.bytes(span)
@@ -382,7 +403,8 @@ impl Core {
             || !self.dirty.is_empty()
             || !self.touched.is_empty()
             || self.relieved && !self.paused.is_empty()
-            || self.locals_busy();
+            || self.locals_busy()
+            || self.locals.iter().any(Local::may_be_written);
         if busy {
             return Some(Time::ZERO);
         }

@@ -63,10 +63,18 @@ impl Core {
         self.measure_local(local);
     }
 
+    /// Queues a copy of `bytes` for `local`.
+    pub fn write_bytes(&mut self, local: LocalId, bytes: &[u8]) {
+        let span = self.memory.store(bytes);
+        self.write(local, Message::new(&[span]));
+        self.memory.release(span);
+    }
+
     /// Tells `peer`, behind what is queued for it, that nothing more follows.
     pub fn finish(&mut self, peer: PeerId) {
         if let Some(slot) = self.peers.get_mut(peer) {
             slot.protocol.finish();
+            slot.moved = self.now;
             self.dirty(peer);
             self.touch(peer);
         }
@@ -156,9 +164,13 @@ impl Core {
         message: Message<'_>,
         text: &mut Option<Span>,
     ) -> bool {
-        let Some(slot) = self.peers.get(peer).filter(|slot| slot.takes_messages()) else {
+        let slot = self.peers.get_mut(peer);
+        let Some(slot) = slot.filter(|slot| slot.takes_messages()) else {
             return false;
         };
+        if !slot.has_waiting() {
+            slot.moved = self.now;
+        }
         if let Protocol::Native(_) = slot.protocol {
             self.queue_chunks(peer, message);
         } else {

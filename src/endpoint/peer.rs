@@ -93,6 +93,9 @@ pub(super) struct Peer {
     /// Its queue is above high water, and when it last took something.
     pub(super) congested: bool,
     pub(super) progress: Time,
+    /// When it last said or took something other than a PING or PONG, or when that
+    /// was last up to it.
+    pub(super) moved: Time,
     /// The earliest entry in the timers.
     pub(super) planned: Option<Time>,
 }
@@ -195,13 +198,9 @@ impl Protocol {
         }
     }
 
-    /// Whether all that we had to say has left.
-    pub(super) fn has_said_all(&self) -> bool {
-        match self {
-            Self::Undecided(_) | Self::Ended(_) => true,
-            Self::Native(conn) => conn.has_said_all(),
-            Self::Classic(conn) => conn.is_shut(),
-        }
+    /// Whether all is said, and what was said last is on its way.
+    pub(super) fn is_closing(&self) -> bool {
+        matches!(self, Self::Native(conn) if conn.is_closing())
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Time> {
@@ -255,6 +254,7 @@ impl Peer {
             ended: false,
             congested: false,
             progress: Time::ZERO,
+            moved: Time::ZERO,
             planned: None,
         }
     }

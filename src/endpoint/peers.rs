@@ -63,10 +63,6 @@ impl Peers {
         self.slab.len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.slab.is_empty()
-    }
-
     /// How many have this standing.
     pub(super) fn count(&self, standing: Standing) -> usize {
         self.counts[standing as usize]

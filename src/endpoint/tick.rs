@@ -11,7 +11,7 @@
 use super::mode::{Message, Mode};
 use super::peer::{Peer, Protocol, Standing};
 use super::transport::{PeerId, Transport};
-use super::{Core, Endpoint, Event};
+use super::{Core, Endpoint, Event, OutputKind};
 use crate::conn::{Received, StreamEnd};
 use crate::error::{Abort, Reason};
 use crate::limits::TOO_SLOW;
@@ -22,6 +22,7 @@ impl<M: Mode> Endpoint<M> {
     /// Does everything that can be done at `now` without waiting.
     pub fn tick(&mut self, now: Time, io: &mut impl Transport) {
         self.core.now = now;
+        self.write_locals(OutputKind::Terminal, io);
         self.core.resume();
         self.read_peers(io);
         self.core
@@ -29,16 +30,22 @@ impl<M: Mode> Endpoint<M> {
             .run(&self.core.keys.open, &mut self.core.memory);
         self.settle();
         self.mode.turn(&mut self.core);
-        self.write_locals(io);
+        self.write_locals(OutputKind::Stream, io);
         self.read_locals(io);
         self.flush(io);
         self.core.expire(io);
         self.core.nodes.keep_scratch(&mut self.core.memory);
+        self.core.stale = self.core.stale.max(self.core.used);
         self.core.used = 0;
         for unit in self.core.in_use.drain(..) {
             self.core.memory.release(unit);
         }
         self.look(io);
+        if std::mem::take(&mut self.core.left) {
+            // What a peer has said outlives it by no tick.
+            let stale = std::mem::take(&mut self.core.stale);
+            self.core.memory.erase_scratch(stale);
+        }
         self.core.look_at_pressure();
     }
 
@@ -82,6 +89,7 @@ impl<M: Mode> Endpoint<M> {
             Received::Nothing => {}
             Received::Chunk { len, last } => self.chunk(id, text.slice(0..len), last),
             Received::Fin => {
+                self.core.peers[id].moved = self.core.now;
                 let handed_on = self.mode.fin(&mut self.core, id);
                 self.core.confirm(id, handed_on);
             }
@@ -106,15 +114,17 @@ impl<M: Mode> Endpoint<M> {
             return false;
         }
         if slot.standing != Standing::Proved {
-            if self.core.proved() >= self.core.setup.limits.max_peers {
+            let full = self.core.proved() >= self.core.setup.limits.max_peers;
+            let why = self.core.too_late();
+            if let Some(why) = why.or(full.then_some("this server is full")) {
                 // It keeps the slot that it has: those are counted, too.
-                let abort = Abort::new(Reason::GOING_AWAY, "this server is full");
-                self.core.abort(id, abort);
+                self.core.abort(id, Abort::new(Reason::GOING_AWAY, why));
                 return false;
             }
             self.core.peers.set_standing(id, Standing::Proved);
         }
         self.core.peers[id].joined = true;
+        self.core.peers[id].moved = self.core.now;
         self.core.stats.joined += 1;
         self.core.events.push_back(Event::Joined(id));
         self.mode.joined(&mut self.core, id);
@@ -127,6 +137,7 @@ impl<M: Mode> Endpoint<M> {
     pub(super) fn chunk(&mut self, id: PeerId, span: Span, last: bool) {
         let core = &mut self.core;
         let slot = &mut core.peers[id];
+        slot.moved = core.now;
         let len = slot.assembly.len() + span.len();
         if len > core.setup.limits.max_message {
             let abort = Abort::new(Reason::TOO_LARGE, "");
@@ -197,8 +208,10 @@ impl<M: Mode> Endpoint<M> {
         self.core.drop_queue(id);
         self.core.drop_assembly(id);
         let mut slot = self.core.peers.remove(id);
+        self.core.names.remove(&id);
         self.core.chats_ready -= usize::from(slot.ready && !slot.streams);
         self.core.relieved = true;
+        self.core.left = true;
         self.core.release_buffers(&mut slot);
         self.core.forget_waiting(id);
         if let Protocol::Native(conn) = &mut slot.protocol {
@@ -209,6 +222,7 @@ impl<M: Mode> Endpoint<M> {
         if slot.joined {
             self.mode.left(&mut self.core, id, &outcome);
             self.core.events.push_back(Event::Left(id, outcome));
+            self.core.leave_if_abandoned();
         } else {
             self.core.events.push_back(Event::Refused(id, outcome));
         }
@@ -242,6 +256,7 @@ impl Core {
             self.send_rest(id, io);
         }
         self.drop_if_too_slow(id);
+        self.drop_if_idle(id);
         if self.peers[id].has_output() {
             self.dirty(id);
         }
@@ -258,8 +273,9 @@ impl Core {
             _ => now + TOO_SLOW,
         });
         let due = slot.protocol.poll_timeout();
-        if let Some(at) = due.into_iter().chain(slow).min() {
-            self.timers.plan(&mut slot.planned, id, at);
+        let idle = self.idle_due(id);
+        if let Some(at) = due.into_iter().chain(slow).chain(idle).min() {
+            self.timers.plan(&mut self.peers[id].planned, id, at);
         }
     }
 

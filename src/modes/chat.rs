@@ -1,6 +1,7 @@
 //! Chat: what the input gives goes to every peer, what peers say goes to the
 //! output. Pipes and files are chats too.
 
+use super::screen::Screen;
 use crate::endpoint::mode::{HandedOn, Message, Mode, Receivers};
 use crate::endpoint::transport::{LocalId, PeerId};
 use crate::endpoint::{Core, Notice};
@@ -9,9 +10,10 @@ use crate::endpoint::{Core, Notice};
 const OUTPUT: LocalId = LocalId::FIRST;
 
 /// Joins the endpoint's first local with all peers.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Chat {
     answers_fin: bool,
+    screen: Option<Screen>,
 }
 
 impl Chat {
@@ -19,7 +21,17 @@ impl Chat {
     /// types, or there is no input), or none until our own input has ended (a pipe
     /// or a file).
     pub fn new(answers_fin: bool) -> Self {
-        Self { answers_fin }
+        Self {
+            answers_fin,
+            screen: None,
+        }
+    }
+
+    /// The output is a terminal: what peers say is marked with their
+    /// [names](Core::name), and harmless ([`Screen`]).
+    pub fn on_screen(self) -> Self {
+        let screen = Some(Screen::default());
+        Self { screen, ..self }
     }
 }
 
@@ -28,11 +40,24 @@ impl Mode for Chat {
         Receivers::Local(OUTPUT)
     }
 
-    fn message(&mut self, core: &mut Core, _: PeerId, message: Message<'_>) {
-        core.write(OUTPUT, message);
+    fn message(&mut self, core: &mut Core, peer: PeerId, message: Message<'_>) {
+        let Some(screen) = &mut self.screen else {
+            return core.write(OUTPUT, message);
+        };
+        let name = core.name(peer).unwrap_or("a peer");
+        let mut shown = String::new();
+        for &span in message.spans() {
+            screen.show(peer, name, core.bytes(span), &mut shown);
+        }
+        core.write_bytes(OUTPUT, shown.as_bytes());
     }
 
     fn fin(&mut self, core: &mut Core, peer: PeerId) -> HandedOn {
+        if let Some(screen) = &mut self.screen {
+            let mut rest = String::new();
+            screen.end(peer, &mut rest);
+            core.write_bytes(OUTPUT, rest.as_bytes());
+        }
         if self.answers_fin {
             core.finish(peer);
         }

@@ -6,4 +6,5 @@
 pub mod chat;
 pub mod echo;
 pub mod relay;
+pub mod screen;
 pub mod sink;

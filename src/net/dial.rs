@@ -1,6 +1,6 @@
 //! A client's way from a name to a connection.
 //!
-//! The name is looked up on a thread of its own; its addresses are tried one
+//! The name is looked up ([`super::lookup`]); its addresses are tried one
 //! after the other, families in turn, the next as soon as one fails or has not
 //! answered for a moment (RFC 8305), and the first that answers is taken. One
 //! deadline is over everything. What is said on the connection is not known
@@ -9,16 +9,15 @@
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, TryRecvError};
-use std::thread;
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token, Waker};
 use rustix::io::Errno;
 
-use super::listen::{canonical, without_brackets};
+use super::listen::canonical;
+use super::lookup::{Lookup, literal, without_brackets};
 use crate::error::Error;
 use crate::limits::{CONNECT_DEADLINE, CONNECT_STAGGER};
 use crate::time::Time;
@@ -41,7 +40,7 @@ pub(super) struct Dial {
     port: u16,
     deadline: Time,
     /// Where the addresses come from, until they are there.
-    lookup: Option<Receiver<io::Result<Vec<SocketAddr>>>>,
+    lookup: Option<Lookup>,
     untried: VecDeque<SocketAddr>,
     /// When the next of them is tried, if nothing fails before.
     next_try: Time,
@@ -57,11 +56,11 @@ impl Dial {
     /// program.
     pub(super) fn start(host: &str, port: u16, waker: Arc<Waker>, now: Time) -> Self {
         let bare = without_brackets(host);
-        if let Ok(address) = bare.parse::<IpAddr>() {
-            return Self::over(bare, port, vec![(address, port).into()], now);
+        if let Some(address) = literal(bare, port) {
+            return Self::over(bare, port, vec![address], now);
         }
         let mut dial = Self::over(bare, port, Vec::new(), now);
-        dial.lookup = Some(look_up(bare.to_owned(), port, waker));
+        dial.lookup = Some(Lookup::start(bare, port, waker));
         dial
     }
 
@@ -112,21 +111,12 @@ impl Dial {
 
     /// Takes what the lookup has found, if it is done.
     fn take_addresses(&mut self) -> Result<(), Error> {
-        let Some(lookup) = &self.lookup else {
-            return Ok(());
-        };
-        let found = match lookup.try_recv() {
-            Ok(found) => found,
-            Err(TryRecvError::Empty) => return Ok(()),
-            Err(TryRecvError::Disconnected) => Err(io::Error::other("no thread to look it up")),
-        };
-        self.lookup = None;
-        let addresses = match found {
-            Ok(addresses) if addresses.is_empty() => Err(io::Error::other("it has no address")),
-            other => other,
+        if let Some(lookup) = &self.lookup
+            && let Some(addresses) = lookup.take()?
+        {
+            self.untried = alternating(addresses);
+            self.lookup = None;
         }
-        .map_err(|error| Error::Local(format!("cannot resolve {}: {error}", self.host)))?;
-        self.untried = alternating(addresses);
         Ok(())
     }
 
@@ -215,23 +205,6 @@ impl Dial {
         }
         format!(" (tried {})", tried.join(", "))
     }
-}
-
-/// Resolves `host` on a thread of its own and wakes the poll.
-fn look_up(host: String, port: u16, waker: Arc<Waker>) -> Receiver<io::Result<Vec<SocketAddr>>> {
-    let (sender, receiver) = mpsc::channel();
-    let wake = Arc::clone(&waker);
-    let thread = thread::Builder::new().name("lookup".into()).spawn(move || {
-        let found = (host, port).to_socket_addrs().map(Iterator::collect);
-        // Whoever asked may have given up.
-        let _ = sender.send(found);
-        let _ = wake.wake();
-    });
-    if thread.is_err() {
-        // The sender is gone, which the next turn finds.
-        let _ = waker.wake();
-    }
-    receiver
 }
 
 /// `addresses` without repetition, the system's order kept within a family,

@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -21,6 +21,7 @@ use super::clock::Clock;
 use super::dial::{Dial, Progress};
 use super::listen::Listener;
 use super::local::{Input, Output};
+use super::lookup::{Lookup, literal, without_brackets};
 use super::signals::{Signal, Signals};
 use super::sockets::{FIRST_RESERVED, Sockets};
 use super::stream;
@@ -47,8 +48,12 @@ pub enum Report {
     Endpoint(endpoint::Event),
     /// A dialled connection is there; the handshake comes next.
     Connected(SocketAddr),
+    /// Connections are taken at this address from now on.
+    Listening(SocketAddr),
     /// So is one that was begun with [`connect`](EventLoop::connect), since then.
     Reached(PeerId, Time),
+    /// This signal asks us to leave.
+    Stopping(i32),
     /// SIGUSR1: statistics are wanted.
     StatisticsWanted,
     /// Connections wait, and this machine has no descriptors or memory for them.
@@ -65,8 +70,12 @@ pub struct EventLoop<M> {
     sockets: Sockets,
     acceptor: Option<Acceptor>,
     dial: Option<Dial>,
+    /// The address to listen on is looked up.
+    lookup: Option<Lookup>,
     signals: Option<Signals>,
     alarm: Option<Alarm>,
+    /// The endpoint is told where each peer is, for a terminal to show.
+    names_peers: bool,
     /// Whose TCP connection is not there yet, of those that we connect to.
     connecting: HashSet<PeerId>,
     /// How long turns took in which there was something to do, without the waiting.
@@ -90,8 +99,10 @@ impl<M: Mode> EventLoop<M> {
             sockets,
             acceptor: None,
             dial: None,
+            lookup: None,
             signals: None,
             alarm: None,
+            names_peers: false,
             connecting: HashSet::new(),
             ticks: Ticks::default(),
             reports: Vec::new(),
@@ -101,6 +112,33 @@ impl<M: Mode> EventLoop<M> {
     /// Accepts what comes to `listener`.
     pub fn listen(&mut self, listener: Listener) -> io::Result<()> {
         self.acceptor = Some(Acceptor::new(listener, self.poll.registry(), LISTENER)?);
+        Ok(())
+    }
+
+    /// Listens on `port` of `host`, an address or a name, or of all addresses. A
+    /// name is looked up first, in the turns to come; [`Report::Listening`] tells
+    /// when it is done.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Local`], if the address cannot be bound.
+    pub fn listen_on(&mut self, host: Option<&str>, port: u16) -> Result<(), Error> {
+        match host.map(|host| (host, literal(host, port))) {
+            None => self.take_listener(Listener::on_all(port)?),
+            Some((_, Some(address))) => self.take_listener(Listener::on_first(&[address])?),
+            Some((name, None)) => {
+                let waker = self.waker.clone();
+                self.lookup = Some(Lookup::start(without_brackets(name), port, waker));
+                Ok(())
+            }
+        }
+    }
+
+    fn take_listener(&mut self, listener: Listener) -> Result<(), Error> {
+        let address = listener.local_addr();
+        self.listen(listener)
+            .map_err(|error| Error::Local(format!("cannot listen on {address}: {error}")))?;
+        self.reports.push(Report::Listening(address));
         Ok(())
     }
 
@@ -133,7 +171,8 @@ impl<M: Mode> EventLoop<M> {
 
     /// Joins standard output, and standard input unless it is not wanted, to the
     /// endpoint, as its first local. Lines are cut where somebody types, and where
-    /// `lines` says so.
+    /// `lines` says so. Where stdout is a terminal, the endpoint is told the names
+    /// of peers.
     pub fn attach_stdio(&mut self, input: bool, lines: bool) -> io::Result<()> {
         let registry = self.poll.registry();
         let mut kind = None;
@@ -146,6 +185,11 @@ impl<M: Mode> EventLoop<M> {
         let mut stdout = Output::open(io::stdout().as_fd(), self.waker.clone())?;
         stdout.register(registry, OUTPUT)?;
         self.sockets.output = Some(stdout);
+        self.names_peers = io::stdout().is_terminal();
+        let output = match self.names_peers {
+            true => endpoint::OutputKind::Terminal,
+            false => endpoint::OutputKind::Stream,
+        };
         let kind = kind.map(|terminal| {
             let cut = if lines || terminal {
                 Cut::Lines
@@ -154,7 +198,7 @@ impl<M: Mode> EventLoop<M> {
             };
             endpoint::InputKind { cut, terminal }
         });
-        let local = self.endpoint.add_local(kind, true);
+        let local = self.endpoint.add_local(kind, Some(output));
         assert_eq!(local, LocalId::FIRST, "one local");
         Ok(())
     }
@@ -184,12 +228,16 @@ impl<M: Mode> EventLoop<M> {
         let due = self.endpoint.next_timeout().is_some_and(|due| due <= woke);
         let busy = due || !self.events.is_empty();
         self.note_events();
+        let now = self.clock.now();
+        self.take_looked_up()?;
+        self.accept(now);
         if !self.endpoint.is_accepting() {
+            // Connections that wait until now were taken above, so that each is told why
+            // it comes to nothing.
             self.acceptor = None;
             self.dial = None;
+            self.lookup = None;
         }
-        let now = self.clock.now();
-        self.accept(now);
         self.take_dialled(now)?;
         self.endpoint.tick(now, &mut self.sockets);
         while let Some(event) = self.endpoint.poll_event() {
@@ -291,6 +339,9 @@ impl<M: Mode> EventLoop<M> {
         };
         let accepted = acceptor.accept(now, |socket, address| {
             let peer = self.endpoint.accepted(now);
+            if self.names_peers {
+                self.endpoint.set_name(peer, address.to_string());
+            }
             // Where this fails, so does the first read.
             let _ = self.sockets.add(peer, socket, address);
             Ok(())
@@ -298,6 +349,17 @@ impl<M: Mode> EventLoop<M> {
         if let Err(error) = accepted {
             self.reports.push(Report::CannotAccept(error));
         }
+    }
+
+    /// Listens on the address that was looked up, once it is there.
+    fn take_looked_up(&mut self) -> Result<(), Error> {
+        if let Some(lookup) = &self.lookup
+            && let Some(addresses) = lookup.take()?
+        {
+            self.lookup = None;
+            self.take_listener(Listener::on_first(&addresses)?)?;
+        }
+        Ok(())
     }
 
     /// Goes on with dialling, if that is what we do.
@@ -310,6 +372,9 @@ impl<M: Mode> EventLoop<M> {
             Progress::Failed(error) => return Err(error),
             Progress::Connected(socket, address) => {
                 let peer = self.endpoint.dialled(now);
+                if self.names_peers {
+                    self.endpoint.set_name(peer, address.to_string());
+                }
                 self.sockets
                     .add(peer, socket, address)
                     .map_err(|error| Error::Local(format!("{address}: {error}")))?;
@@ -329,7 +394,10 @@ fn note_signals<M: Mode>(
 ) {
     for signal in signals.iter_mut().flat_map(Signals::pending) {
         match signal {
-            Signal::Stop(number) => endpoint.stop(now, number as u8),
+            Signal::Stop(number) => {
+                endpoint.stop(now, number as u8);
+                reports.push(Report::Stopping(number));
+            }
             Signal::Statistics => reports.push(Report::StatisticsWanted),
         }
     }

@@ -1,10 +1,10 @@
 //! A server's listening socket.
 //!
-//! Finds the address, binds it and takes connections, one at a time;
+//! Binds an address and takes connections, one at a time;
 //! [`accept`](super::accept) does so within a loop.
 
 use std::io::{self, ErrorKind};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
@@ -22,24 +22,42 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Listens on `port` of `listen`, or of all addresses, IPv6 and IPv4.
-    ///
-    /// `listen` is an address, in brackets or not, or a name, whose first
-    /// address that can be bound is taken. Port 0 takes a free one. May block
-    /// on the lookup of a name.
+    /// Listens on `port` of all addresses, IPv6 and IPv4. Port 0 takes a free one.
     ///
     /// # Errors
     ///
-    /// [`Error::Local`], if the name does not resolve or nothing can be bound.
-    pub fn bind(listen: Option<&str>, port: u16) -> Result<Self, Error> {
-        let (socket, address) = match listen {
-            None => bind_all(port)?,
-            Some(host) => bind_first(host, port)?,
-        };
-        Ok(Self {
+    /// [`Error::Local`], if nothing can be bound.
+    pub fn on_all(port: u16) -> Result<Self, Error> {
+        bind_all(port).map(Self::new)
+    }
+
+    /// Listens on the first of `addresses` that can be bound.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Local`], if none can be: what kept the first from it.
+    ///
+    /// # Panics
+    ///
+    /// If there are none.
+    pub fn on_first(addresses: &[SocketAddr]) -> Result<Self, Error> {
+        let mut first = None;
+        for &address in addresses {
+            match bound(address, false) {
+                Ok(listening) => return Ok(Self::new(listening)),
+                Err(error) => {
+                    first.get_or_insert_with(|| refusal(address, &error));
+                }
+            }
+        }
+        Err(first.expect("at least one address"))
+    }
+
+    fn new((socket, address): (Socket, SocketAddr)) -> Self {
+        Self {
             socket: TcpListener::from_std(socket.into()),
             address,
-        })
+        }
     }
 
     /// The address that is listened on, with the port that was taken.
@@ -104,12 +122,6 @@ pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// `host` without the brackets that set an IPv6 address apart from a port.
-pub(super) fn without_brackets(host: &str) -> &str {
-    let inside = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
-    inside.unwrap_or(host)
-}
-
 /// All addresses: one socket for both families, or IPv4 where IPv6 is missing.
 fn bind_all(port: u16) -> Result<(Socket, SocketAddr), Error> {
     let both = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
@@ -121,25 +133,6 @@ fn bind_all(port: u16) -> Result<(Socket, SocketAddr), Error> {
         result => (both, result),
     };
     result.map_err(|error| refusal(address, &error))
-}
-
-/// The first address of `host` that can be bound; else the first one's error.
-fn bind_first(host: &str, port: u16) -> Result<(Socket, SocketAddr), Error> {
-    let unresolved =
-        |why: &dyn std::fmt::Display| Error::Local(format!("cannot resolve {host}: {why}"));
-    let addresses = (without_brackets(host), port)
-        .to_socket_addrs()
-        .map_err(|error| unresolved(&error))?;
-    let mut first = None;
-    for address in addresses {
-        match bound(address, false) {
-            Ok(listening) => return Ok(listening),
-            Err(error) => {
-                first.get_or_insert_with(|| refusal(address, &error));
-            }
-        }
-    }
-    Err(first.unwrap_or_else(|| unresolved(&"it has no address")))
 }
 
 /// A listening socket on `address`, and where it listens.
@@ -198,8 +191,13 @@ mod tests {
     use super::*;
     use crate::net::testing::{Bench, SUBJECT};
 
-    fn refused(listen: &str, port: u16) -> String {
-        let error = Listener::bind(Some(listen), port).unwrap_err();
+    /// A listener on a free port of loopback.
+    fn on_loopback() -> Listener {
+        Listener::on_first(&["127.0.0.1:0".parse().unwrap()]).unwrap()
+    }
+
+    fn refused(address: &str) -> String {
+        let error = Listener::on_first(&[address.parse().unwrap()]).unwrap_err();
         assert_eq!(error.exit_code(), 1);
         error.to_string()
     }
@@ -209,7 +207,7 @@ mod tests {
     #[test]
     fn all_addresses_take_ipv4() {
         let mut bench = Bench::new();
-        let mut listener = Listener::bind(None, 0).unwrap();
+        let mut listener = Listener::on_all(0).unwrap();
         listener.register(bench.registry(), SUBJECT).unwrap();
         assert!(listener.local_addr().ip().is_unspecified());
         let port = listener.local_addr().port();
@@ -221,14 +219,16 @@ mod tests {
         assert!(listener.accept().unwrap().is_none());
     }
 
-    /// Goal: every way to write an address is taken. Method: bind each; IPv6
-    /// only where the machine has it.
+    /// Goal: the first address that can be bound is taken. Method: one of another
+    /// machine (RFC 5737) in front of a loopback one, of either family where the
+    /// machine has it.
     #[test]
-    fn addresses_and_names_are_bound() {
-        for host in ["127.0.0.1", "localhost", "::1", "[::1]"] {
-            match Listener::bind(Some(host), 0) {
+    fn the_first_that_can_be_bound() {
+        let other = "192.0.2.1:0".parse().unwrap();
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            match Listener::on_first(&[other, address.parse().unwrap()]) {
                 Ok(listener) => assert!(listener.local_addr().ip().is_loopback()),
-                Err(error) => assert!(host.contains("::1"), "{host}: {error}"),
+                Err(error) => assert!(address.contains("::1"), "{address}: {error}"),
             }
         }
     }
@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn broken_connections_are_passed_over() {
         let mut bench = Bench::new();
-        let mut listener = Listener::bind(Some("127.0.0.1"), 0).unwrap();
+        let mut listener = on_loopback();
         listener.register(bench.registry(), SUBJECT).unwrap();
         let broken = StdStream::connect(listener.local_addr()).unwrap();
         socket2::SockRef::from(&broken)
@@ -255,25 +255,24 @@ mod tests {
         assert!(from.contains(&good.local_addr().unwrap()));
     }
 
-    /// Goal: errors say what to do. Method: a port in use, an address of
-    /// another machine (RFC 5737), and a name that cannot exist.
+    /// Goal: errors say what to do. Method: a port in use, and an address of
+    /// another machine (RFC 5737).
     #[test]
     fn refusals_are_clear() {
-        let taken = Listener::bind(Some("127.0.0.1"), 0).unwrap();
+        let taken = on_loopback();
         let port = taken.local_addr().port();
-        let text = refused("127.0.0.1", port);
+        let text = refused(&format!("127.0.0.1:{port}"));
         assert!(text.contains(&format!("port {port} is in use on 127.0.0.1")));
         assert!(text.contains("--port"));
-        assert!(refused("192.0.2.1", 0).contains("192.0.2.1 is no address of this machine"));
-        assert!(refused("no..such..name", 0).starts_with("cannot resolve no..such..name: "));
+        assert!(refused("192.0.2.1:0").contains("192.0.2.1 is no address of this machine"));
     }
 
     /// Goal: the whole machine's port being in use is told, not papered over
     /// with IPv4. Method: bind the same port twice.
     #[test]
     fn all_addresses_in_use() {
-        let taken = Listener::bind(None, 0).unwrap();
-        let again = Listener::bind(None, taken.local_addr().port()).unwrap_err();
+        let taken = Listener::on_all(0).unwrap();
+        let again = Listener::on_all(taken.local_addr().port()).unwrap_err();
         assert!(again.to_string().contains("is in use on"), "{again}");
     }
 

@@ -2,7 +2,7 @@
 //! system.
 //!
 //! [`event_loop`] drives an endpoint over `sockets`. Below it each file knows one
-//! thing: [`clock`]; `signals`; waking to the microsecond ([`alarm`]); the descriptor
+//! thing: [`clock`]; [`signals`]; the standard descriptors ([`inherited`]); lines for people ([`log`]); waking to the microsecond ([`alarm`]); the descriptor
 //! limit ([`rlimit`]); how long ticks take ([`ticks`]); one connection ([`stream`]); a server's socket ([`listen`])
 //! and taking who comes to it ([`accept`]); a client's way to a connection (`dial`);
 //! stdin and stdout (`local`, over `descriptor` and `helper`). None of those knows
@@ -21,10 +21,13 @@ mod descriptor;
 mod dial;
 pub mod event_loop;
 mod helper;
+pub mod inherited;
 pub mod listen;
 mod local;
+pub mod log;
+mod lookup;
 pub mod rlimit;
-mod signals;
+pub mod signals;
 mod sockets;
 pub mod stream;
 #[cfg(test)]

@@ -1,7 +1,10 @@
 //! The signals that the program acts on, told through the poll.
 //!
-//! What a stop or the statistics are is the event loop's to know.
+//! One that was ignored when the program started stays ignored: `nohup`, and a
+//! shell that starts a job in the background, ask for that. What a stop or the
+//! statistics are is the event loop's to know.
 
+use std::fs;
 use std::io;
 
 use mio::{Interest, Registry, Token};
@@ -17,15 +20,36 @@ pub(super) enum Signal {
     Statistics,
 }
 
-/// Catches SIGINT, SIGTERM, SIGHUP and SIGUSR1, which no longer end the process.
+/// Catches SIGINT, SIGTERM, SIGHUP and SIGUSR1, which no longer end the process,
+/// unless they were ignored.
 pub(super) struct Signals {
     hook: hook::Signals,
+}
+
+/// Of `signals`, those that this process does not ignore, as Linux tells it (`SigIgn`
+/// in proc(5)); all of them where that cannot be read.
+///
+/// To be asked before any of them is caught.
+pub fn not_ignored(signals: &[i32]) -> Vec<i32> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = ignored(&status);
+    let is_ignored = |signal: i32| ignored >> (signal - 1) & 1 == 1;
+    let kept = signals.iter().filter(|&&signal| !is_ignored(signal));
+    kept.copied().collect()
+}
+
+/// A mask with bit n - 1 for signal n.
+fn ignored(status: &str) -> u64 {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0)
 }
 
 impl Signals {
     /// Catches the signals from here on; `token` becomes readable when one came.
     pub(super) fn new(registry: &Registry, token: Token) -> io::Result<Self> {
-        let mut hook = hook::Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1])?;
+        let caught = not_ignored(&[SIGINT, SIGTERM, SIGHUP, SIGUSR1]);
+        let mut hook = hook::Signals::new(caught)?;
         registry.register(&mut hook, token, Interest::READABLE)?;
         Ok(Self { hook })
     }
@@ -47,6 +71,15 @@ mod tests {
 
     use super::*;
     use crate::net::testing::{Bench, SUBJECT};
+
+    /// Goal: what is ignored is read as Linux writes it. Method: SIGHUP and SIGPIPE
+    /// are, then nothing is known.
+    #[test]
+    fn what_linux_says() {
+        let status = "Name:\tx\nSigBlk:\tffff\nSigIgn:\t0000000000001001\nSigCgt:\tf\n";
+        assert_eq!(ignored(status), 1 << (SIGHUP - 1) | 1 << 12);
+        assert_eq!(ignored(""), 0);
+    }
 
     /// Goal: each signal wakes the poll and is told apart. Method: one test
     /// for all of them, as handlers belong to the whole process; it sends them

@@ -6,6 +6,7 @@
 //! [`Assembly`] joins the chunks of a message. Nothing here knows what the bytes
 //! mean.
 
+use std::hint::black_box;
 use std::ops::Range;
 
 use slab::Slab;
@@ -20,6 +21,8 @@ pub struct BufferId(u32);
 #[derive(Debug)]
 struct Buffer {
     holders: u32,
+    /// How many of the first bytes may be plaintext: erased with the last holder.
+    secret: u32,
     bytes: Box<[u8]>,
 }
 
@@ -35,8 +38,8 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// A buffer of at least `len` bytes with one holder. Its contents are
-    /// whatever they were.
+    /// A buffer of at least `len` bytes with one holder; no more than `len` are to be
+    /// used. It is zero, or ciphertext that was there before.
     pub fn take(&mut self, len: usize) -> BufferId {
         let fits = |&(above, size, _): &(usize, usize, usize)| above < len && len <= size;
         let (size, free) = match KEPT_BUFFERS.iter().position(fits) {
@@ -45,7 +48,12 @@ impl Pool {
         };
         let bytes = free.unwrap_or_else(|| vec![0; size].into_boxed_slice());
         self.held += bytes.len();
-        BufferId(self.buffers.insert(Buffer { holders: 1, bytes }) as u32)
+        let buffer = Buffer {
+            holders: 1,
+            secret: len as u32,
+            bytes,
+        };
+        BufferId(self.buffers.insert(buffer) as u32)
     }
 
     /// A buffer with one holder that starts with a copy of `bytes`.
@@ -53,6 +61,11 @@ impl Pool {
         let id = self.take(bytes.len());
         self.copy_in(id, 0, bytes);
         id
+    }
+
+    /// Says that `id` holds what is sealed already, which need not be erased.
+    fn is_sealed(&mut self, id: BufferId) {
+        self.buffers[id.0 as usize].secret = 0;
     }
 
     /// Copies `bytes` into buffer `id` at `offset`, and counts them.
@@ -84,7 +97,10 @@ impl Pool {
         if buffer.holders > 0 {
             return;
         }
-        let bytes = self.buffers.remove(id.0 as usize).bytes;
+        let Buffer {
+            secret, mut bytes, ..
+        } = self.buffers.remove(id.0 as usize);
+        erase(&mut bytes[..secret as usize]);
         self.held -= bytes.len();
         let kept = KEPT_BUFFERS.iter().zip(&mut self.free);
         for (&(_, size, most), free) in kept {
@@ -119,7 +135,7 @@ impl Pool {
 /// name. Area 0 is the scratch, area `n + 1` is buffer `n`.
 #[derive(Debug)]
 pub struct Memory {
-    /// Where reads land; what is in it is gone when the tick ends.
+    /// Where reads land; what is in it is not used any more when the tick ends.
     pub scratch: Box<[u8]>,
     /// What outlives a tick.
     pub pool: Pool,
@@ -190,6 +206,18 @@ impl Memory {
         Span::new(Self::area_of(self.pool.keep(bytes)), 0..bytes.len())
     }
 
+    /// As [`store`](Self::store), of what is sealed already.
+    pub fn store_sealed(&mut self, bytes: &[u8]) -> Span {
+        let id = self.pool.keep(bytes);
+        self.pool.is_sealed(id);
+        Span::new(Self::area_of(id), 0..bytes.len())
+    }
+
+    /// Overwrites the first `len` bytes of the scratch.
+    pub fn erase_scratch(&mut self, len: usize) {
+        erase(&mut self.scratch[..len]);
+    }
+
     /// Copies the bytes of `from` into buffer `to` at `offset`, and counts them.
     pub fn copy(&mut self, from: Span, to: BufferId, offset: usize) {
         match Self::buffer(from.area) {
@@ -197,6 +225,14 @@ impl Memory {
             Some(id) => self.pool.copy_between(id, from.range(), to, offset),
         }
     }
+}
+
+/// Overwrites plaintext. Not byte by byte, as `zeroize` does for what may never be
+/// passed over: that takes longer than opening it did.
+fn erase(bytes: &mut [u8]) {
+    bytes.fill(0);
+    // The compiler is to take it for used, though the buffer may be freed next.
+    black_box(&*bytes);
 }
 
 impl Areas for Memory {
@@ -268,5 +304,32 @@ impl Assembly {
     /// releases.
     pub fn take(&mut self) -> Vec<Span> {
         std::mem::take(&mut self.chunks)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::SHORT;
+
+    /// Goal: plaintext is gone with the last holder of its buffer; what is sealed
+    /// already costs nothing. Method: buffers of a kept size, which are used again.
+    #[test]
+    fn plaintext_is_erased() {
+        let text = [7; SHORT + 1];
+        let mut memory = Memory::new(0);
+        let span = memory.store(&text);
+        memory.keep(span);
+        memory.release(span);
+        assert_eq!(memory.bytes(span), text, "it has another holder");
+        memory.release(span);
+        let id = memory.pool.take(text.len());
+        assert_eq!(memory.pool.bytes(id), [0; MAX_RECORD]);
+        memory.pool.release(id);
+
+        let sealed = memory.store_sealed(&text);
+        memory.release(sealed);
+        let id = memory.pool.take(text.len());
+        assert_eq!(memory.pool.bytes(id)[..text.len()], text);
     }
 }

@@ -72,11 +72,23 @@ impl Launch {
         Self::of(command)
     }
 
-    /// A script for Python, with the same keys and pipes.
-    pub(crate) fn python(script: &str) -> Self {
-        let mut command = Command::new("python3");
-        command.arg(script);
+    /// The program with `args`, as a shell starts it: by a `script` in which `"$@"`
+    /// stands for it, so that descriptors can be closed and signals be ignored.
+    pub(crate) fn by_shell(script: &str, args: &str) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_sealwire")]);
+        command.args(args.split_whitespace());
         Self::of(command)
+    }
+
+    /// Another program, with the same keys and pipes.
+    pub(crate) fn program(name: &str) -> Self {
+        Self::of(Command::new(name))
+    }
+
+    /// A script for Python, likewise.
+    pub(crate) fn python(script: &str) -> Self {
+        Self::program("python3").arg(script)
     }
 
     fn of(mut command: Command) -> Self {
@@ -145,6 +157,12 @@ impl Launch {
     pub(crate) fn starts(mut self) -> bool {
         let child = self.command.spawn();
         child.is_ok_and(|mut child| child.wait().is_ok())
+    }
+
+    /// Whether it can be started and ends well.
+    pub(crate) fn succeeds(mut self) -> bool {
+        let child = self.command.spawn();
+        child.is_ok_and(|mut child| child.wait().is_ok_and(|status| status.success()))
     }
 
     pub(crate) fn stdin(mut self, stdin: impl Into<Stdio>) -> Self {

@@ -10,7 +10,10 @@ use rustix::fs::OFlags;
 use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
+use sealwire::wire::record::Kind;
+
 use crate::program::{A_WHILE, Launch, PATIENCE, Program};
+use crate::raw_peer::RawPeer;
 
 /// What Ctrl-D sends.
 const END: &str = "\x04";
@@ -187,4 +190,75 @@ fn all_on_one_terminal() {
     keyboard.types(END);
     client.ends_with(0);
     server.stop();
+}
+
+/// What a hostile peer says to a terminal: clears it, fills the clipboard, hides a
+/// line behind another, forges one of this program and one of another peer.
+const HOSTILE: &str =
+    "\x1b[2J\x1b]52;c;aGk=\x07\u{9b}31m\u{202e}evil\rgood\n INFO 10.0.0.1:1 came\n";
+
+/// Goal: what a peer says reaches a terminal as marked, plain lines, behind the line
+/// that says who came. Method: a server whose stdout and stderr are one terminal, and
+/// a peer that says something hostile with its first record; then the end of a line
+/// that it had begun.
+#[test]
+fn what_peers_say_is_harmless() {
+    let (mut screen, slave) = terminal();
+    let server = Launch::server("--no-input").stdout(slave.try_clone().unwrap());
+    let server = server.stderr(slave).start();
+    let mut seen = String::new();
+    let until = |seen: &mut String, screen: &mut Keyboard, text: &str| {
+        while !seen.contains(text) {
+            seen.push_str(&screen.sees());
+        }
+    };
+    until(&mut seen, &mut screen, "\n");
+    let port = seen.trim_end().rsplit(':').next().unwrap().parse().unwrap();
+    let mut peer = RawPeer::unproved(port);
+    peer.say(Kind::End as u8, HOSTILE.as_bytes());
+    until(&mut seen, &mut screen, "10.0.0.1:1 came\r\n");
+    peer.say(Kind::End as u8, b"be");
+    peer.say(Kind::End as u8, b"gun\n");
+    until(&mut seen, &mut screen, "begun\r\n");
+    server.stop();
+
+    let lines: Vec<_> = seen.split_inclusive("\r\n").skip(1).collect();
+    let name = lines[0].strip_prefix(" INFO ").unwrap();
+    let name = name
+        .strip_suffix(" came\r\n")
+        .expect("who came is told first");
+    let line = |text: &str| format!("<{name}> {text}\r\n");
+    let shown = r"\u{1b}[2J\u{1b}]52;c;aGk=\u{7}\u{9b}31m\u{202e}evil\u{d}good";
+    let expected = [line(shown), line(" INFO 10.0.0.1:1 came"), line("begun")];
+    assert_eq!(lines[1..4], expected, "{seen:?}");
+}
+
+/// Goal: a client's terminal is as safe from its server, and a pipe has what was said
+/// byte by byte. Method: the same words to a client on a terminal and to one on a
+/// pipe.
+#[test]
+fn what_a_server_says_is_harmless() {
+    let (mut screen, slave) = terminal();
+    let mut server = Launch::server("").start();
+    let port = server.port();
+    let shown = Launch::client(port, "--no-input").stdout(slave).start();
+    let piped = Launch::client(port, "--no-input").start();
+    server.lines(2, " came");
+    server.say(HOSTILE);
+    piped.prints(HOSTILE);
+    let mut seen = String::new();
+    while seen.matches('\n').count() < 2 {
+        seen.push_str(&screen.sees());
+    }
+    let mark = format!("<127.0.0.1:{port}> ");
+    assert!(seen.lines().all(|line| line.starts_with(&mark)), "{seen:?}");
+    assert!(
+        !seen.contains(['\x1b', '\x07', '\u{9b}', '\u{202e}']),
+        "{seen:?}"
+    );
+    server.end_input();
+    server.ends_with(0);
+    for client in [shown, piped] {
+        client.ends_with(0);
+    }
 }

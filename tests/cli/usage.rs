@@ -29,7 +29,7 @@ fn roles_and_options() {
 }
 
 /// Goal: the help and the version go to stdout and are no error. Method: print
-/// both; a reader that is gone makes no difference.
+/// both; a reader that is gone makes it 141, as of other programs, a full disk 1.
 #[test]
 fn help_and_version() {
     for (args, told) in [
@@ -46,7 +46,10 @@ fn help_and_version() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let ended = Launch::new("--help").stdout(writer).run();
-    assert_eq!((ended.code, &ended.stderr[..]), (0, ""), "{ended}");
+    assert_eq!((ended.code, &ended.stderr[..]), (141, ""), "{ended}");
+    let full = std::fs::File::options().write(true).open("/dev/full");
+    let ended = Launch::new("--version").stdout(full.unwrap()).run();
+    ended.refused(1, "writing standard output: No space left");
 }
 
 /// Goal: a port that is in use is told, with what to do.

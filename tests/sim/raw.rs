@@ -6,6 +6,7 @@ use sealwire::crypto::dh::Private;
 use sealwire::crypto::kernel::Kernel;
 use sealwire::crypto::keys::Identity;
 use sealwire::endpoint::transport::PeerId;
+use sealwire::error::Abort;
 
 use crate::net::End;
 use crate::people::secrets;
@@ -47,13 +48,40 @@ impl Raw {
 
     pub(crate) fn join_by(world: &mut World, server: usize, capacity: usize) -> Self {
         let mut raw = Self::connect_by(world, server, capacity);
-        let hello = raw.hello(world);
-        raw.write(world, &hello);
-        world.settle();
-        raw.read(world);
-        world.settle();
+        raw.prove(world);
         assert!(world.hosts[server].has_joined(raw.peer));
         raw
+    }
+
+    /// Proves itself, whether it is taken or not.
+    pub(crate) fn prove(&mut self, world: &mut World) {
+        let hello = self.hello(world);
+        self.write(world, &hello);
+        world.settle();
+        self.read(world);
+        world.settle();
+    }
+
+    /// Lets time pass, and says no more than that it is there.
+    pub(crate) fn stay(&mut self, world: &mut World, millis: u64) {
+        let step = 20_000;
+        for _ in 0..millis / step {
+            world.run_millis(step);
+            let mut out = Vec::new();
+            self.session.handle_timeout(world.now(), &mut out);
+            // Whoever closed does not want it.
+            let _ = world.net.write(self.end, &out);
+            world.settle();
+            self.read(world);
+        }
+    }
+
+    /// Gives up.
+    pub(crate) fn abort(&mut self, world: &mut World, abort: Abort) {
+        let mut out = Vec::new();
+        self.session.abort(world.now(), abort, &mut out);
+        self.write(world, &out);
+        world.settle();
     }
 
     /// The bytes of the hello.

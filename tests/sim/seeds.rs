@@ -34,6 +34,7 @@ const LIMITS: Limits = Limits {
     max_queue: 128 * 1024,
     max_queued: 1 << 20,
     max_peers: 8,
+    max_idle: None,
 };
 /// A buffer from the pool is at most this much larger than what is in it: from
 /// 2049 bytes on it has the size of a record.

@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use sealwire::endpoint::{Cut, Event, InputKind, Leaves, Notice};
 use sealwire::error::{Abort, Failure, Reason};
+use sealwire::limits::INPUT_SCRATCH;
 use sealwire::modes::chat::Chat;
 use sealwire::modes::echo::Echo;
 use sealwire::modes::sink::Sink;
+use sealwire::span::Span;
+use sealwire::wire::buffer::Memory;
 
 use crate::people::{Sender, native};
 use crate::port::Plain;
@@ -125,8 +128,8 @@ fn a_second_signal_leaves_at_once() {
 }
 
 /// Goal: a one-shot server leaves when its input has ended and its peers are
-/// complete, with 0, and says that it will; the unproved are closed. Method: the
-/// peer finishes later.
+/// complete, with 0, and says that it will; a stranger that is silent holds nobody
+/// up. Method: the peer finishes later.
 #[test]
 fn a_one_shot_server_leaves_after_its_peers() {
     let mut world = World::calm();
@@ -134,10 +137,9 @@ fn a_one_shot_server_leaves_after_its_peers() {
     world.local(server, Some(PIPE), Plain::pipe(b"all of it"));
     world.run_millis(1000);
     assert_eq!(world.hosts[server].locals[0].input.len(), 9, "for whom?");
-    let (_, unproved) = world.accept(server, 100);
+    let (_, silent) = world.accept(server, 100);
     let mut raw = Raw::join(&mut world, server);
     assert!(!world.hosts[server].endpoint.is_accepting());
-    assert!(world.hosts[server].outcome(unproved).is_some());
     let leaving = |event: &Event| matches!(event, Event::Notice(Notice::LeavingAfterPeers));
     assert!(world.hosts[server].events.iter().any(leaving));
     assert_eq!(exit(&world, server), None);
@@ -147,7 +149,128 @@ fn a_one_shot_server_leaves_after_its_peers() {
     raw.close(&mut world);
     assert_eq!(raw.messages(), [b"all of it"]);
     assert_eq!(world.hosts[server].locals[0].output, b"and this");
+    assert_eq!(world.hosts[server].outcome(silent), None);
     assert_eq!(exit(&world, server), Some(0));
+}
+
+/// Goal: a peer that comes when a one-shot server has begun to send, or waits for its
+/// last peers, is told so and counts for nothing. Method: one has a part of a pipe;
+/// another comes; the pipe ends; a third one, whose connection was there before,
+/// proves itself.
+#[test]
+fn a_latecomer_is_turned_away() {
+    let told = |raw: &mut Raw, world: &mut World, why: &str| {
+        raw.read(world);
+        let abort = Abort::new(Reason::GOING_AWAY, why);
+        assert_eq!(raw.outcome(), Some(&Err(Failure::Aborted(abort))));
+        raw.close(world);
+    };
+    for first in [&b""[..], b"a part"] {
+        let mut world = World::calm();
+        let server = world.host(native(1, Leaves::AfterInput), Chat::new(false));
+        world.local(server, Some(PIPE), Plain::open(first));
+        let mut raw = Raw::join(&mut world, server);
+        if !first.is_empty() {
+            let mut late = Raw::connect(&mut world, server);
+            late.prove(&mut world);
+            told(&mut late, &mut world, "the input has begun without you");
+        }
+        let mut later = Raw::connect(&mut world, server);
+        world.hosts[server].locals[0].input_ended = true;
+        world.poke(server);
+        world.settle();
+        later.prove(&mut world);
+        let why = match first {
+            b"" => "this server takes no more peers",
+            _ => "the input has begun without you",
+        };
+        told(&mut later, &mut world, why);
+        raw.finish(&mut world);
+        raw.read(&mut world);
+        raw.close(&mut world);
+        assert_eq!(exit(&world, server), Some(0));
+        world.hosts[server].assert_empty("all have left");
+    }
+}
+
+/// Goal: a one-shot server whose input nobody can have whole any more leaves with
+/// its peer's code and says so. Method: its only peer closes, or aborts, in the
+/// middle of the input; or before the input has begun, when it waits on.
+#[test]
+fn an_input_that_nobody_has() {
+    for (given, aborts, code) in [
+        (&b"a part"[..], false, Some(4)),
+        (b"a part", true, Some(3)),
+        (b"", false, None),
+    ] {
+        let mut world = World::calm();
+        let server = world.host(native(1, Leaves::AfterInput), Chat::new(false));
+        world.local(server, Some(PIPE), Plain::open(given));
+        let mut raw = Raw::join(&mut world, server);
+        if aborts {
+            raw.abort(&mut world, Abort::new(Reason::LOCAL_ERROR, ""));
+        }
+        raw.close(&mut world);
+        world.run_millis(10);
+        assert_eq!(exit(&world, server), code, "{given:?}");
+        let told = |event: &Event| matches!(event, Event::Notice(Notice::Abandoned(6)));
+        let told = world.hosts[server].events.iter().any(told);
+        assert_eq!(told, code.is_some(), "{given:?}");
+    }
+}
+
+/// Goal: a peer that a one-shot server waits for, and that says and takes nothing
+/// but PING, is given up after `max_idle`; one that goes on is not, nor is one that
+/// waits for our own input. Method: the clock runs for hours; one peer is silent from
+/// the start, one says something now and then and is silent later.
+#[test]
+fn a_silent_peer_is_given_up() {
+    let hour = 3_600_000;
+    for talks in [false, true] {
+        let mut world = World::calm();
+        let server = world.host(native(1, Leaves::AfterInput), Chat::new(false));
+        world.local(server, Some(PIPE), Plain::open(b""));
+        let mut raw = Raw::join(&mut world, server);
+        raw.stay(&mut world, 2 * hour);
+        assert_eq!(exit(&world, server), None, "our input is waited for");
+        world.hosts[server].locals[0].input_ended = true;
+        world.poke(server);
+        if talks {
+            for _ in 0..4 {
+                raw.stay(&mut world, hour - 60_000);
+                raw.say(&mut world, b"still here");
+            }
+        }
+        raw.stay(&mut world, hour - 60_000);
+        assert_eq!(exit(&world, server), None, "it may think for an hour");
+        raw.stay(&mut world, 120_000);
+        raw.read(&mut world);
+        let abort = Abort::new(Reason::TOO_SLOW, "nothing but PING for 3600 s");
+        assert_eq!(raw.outcome(), Some(&Err(Failure::Aborted(abort))));
+        raw.close(&mut world);
+        assert_eq!(exit(&world, server), Some(5));
+    }
+}
+
+/// Goal: what a peer has said is in no memory that others use, one tick after it has
+/// left. Method: a peer says something to a sink, another stays; the scratch is looked
+/// at before and after.
+#[test]
+fn what_was_said_is_erased() {
+    let mut world = World::calm();
+    let server = world.host(native(1, Leaves::WhenStopped), Sink);
+    let mut raw = Raw::join(&mut world, server);
+    let _stays = Raw::join(&mut world, server);
+    let said = b"nobody is to find this";
+    raw.say(&mut world, said);
+    let is_there = |world: &World| {
+        let scratch = Span::new(Memory::SCRATCH, 0..INPUT_SCRATCH);
+        let bytes = world.hosts[server].endpoint.core().bytes(scratch);
+        bytes.windows(said.len()).any(|part| part == said)
+    };
+    assert!(is_there(&world), "it is opened in place");
+    raw.close(&mut world);
+    assert!(!is_there(&world));
 }
 
 /// Goal: a one-shot server leaves with the highest code of its peers. Method:
@@ -169,11 +292,12 @@ fn a_one_shot_server_tells_the_worst() {
     assert_eq!(exit(&world, server), Some(4));
 }
 
-/// Goal: a closed output ends a client: ABORT (8) to the peer, 0 if nothing of
-/// its own is lost, 1 if its input is cut by it.
+/// Goal: a reader of the output that has gone while there was something for it ends
+/// a client quietly: ABORT (8) to the peer, 141. Method: with its own input at its
+/// end, and open.
 #[test]
 fn a_closed_output_ends_a_client() {
-    for (ended, code) in [(true, 0), (false, 1)] {
+    for ended in [true, false] {
         let plain = Plain {
             input_ended: ended,
             write_error: Some(ErrorKind::BrokenPipe),
@@ -187,10 +311,9 @@ fn a_closed_output_ends_a_client() {
             aborted(Reason::LOCAL_ERROR),
             "input ended: {ended}"
         );
-        assert_eq!(exit(&world, client), Some(code), "input ended: {ended}");
+        assert_eq!(exit(&world, client), Some(141), "input ended: {ended}");
         let told = |event: &Event| matches!(event, Event::Notice(_));
-        let told = world.hosts[client].events.iter().any(told);
-        assert_eq!(told, !ended, "told only where our input is cut");
+        assert!(!world.hosts[client].events.iter().any(told));
     }
 }
 
@@ -246,7 +369,7 @@ fn a_failed_input_leaves_the_output_alone() {
 fn a_serving_chat_and_its_output() {
     for (kind, code) in [
         (ErrorKind::StorageFull, None),
-        (ErrorKind::BrokenPipe, Some(0)),
+        (ErrorKind::BrokenPipe, Some(141)),
     ] {
         let plain = Plain {
             write_error: Some(kind),

@@ -7,7 +7,7 @@ use rand::seq::SliceRandom;
 use sealwire::conn::Outcome;
 use sealwire::endpoint::mode::Mode;
 use sealwire::endpoint::transport::{LocalId, PeerId};
-use sealwire::endpoint::{Endpoint, Event, InputKind, Setup};
+use sealwire::endpoint::{Endpoint, Event, InputKind, OutputKind, Setup};
 use sealwire::time::Time;
 
 use crate::net::{End, Faults, Net, Wake};
@@ -106,7 +106,7 @@ impl World {
     pub(crate) fn local(&mut self, host: usize, input: Option<InputKind>, plain: Plain) -> LocalId {
         let host = &mut self.hosts[host];
         host.locals.push(plain);
-        host.endpoint.add_local(input, true)
+        host.endpoint.add_local(input, Some(OutputKind::Stream))
     }
 
     /// Connects `client` to `server`, through pipes of `capacity` bytes.

@@ -123,7 +123,7 @@ struct Server {
 
 fn serve(said: &mpsc::Sender<SocketAddr>, stop: &AtomicBool) -> Server {
     let mut events = events(Echo);
-    let listener = Listener::bind(Some("127.0.0.1"), 0).unwrap();
+    let listener = Listener::on_first(&["127.0.0.1:0".parse().unwrap()]).unwrap();
     said.send(listener.local_addr()).unwrap();
     events.listen(listener).unwrap();
     let start = Instant::now();

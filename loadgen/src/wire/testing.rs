@@ -77,7 +77,7 @@ impl Running {
         mode: Mode,
         size: usize,
     ) -> Self {
-        let listener = Listener::bind(Some("127.0.0.1"), 0).unwrap();
+        let listener = Listener::on_first(&["127.0.0.1:0".parse().unwrap()]).unwrap();
         let address = listener.local_addr();
         let service = Service { over, mode, size };
         let stop = Arc::new(AtomicBool::new(false));

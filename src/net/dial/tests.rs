@@ -180,7 +180,7 @@ fn silence_ends_at_the_deadline() {
 fn hanging_lookup_ends_at_the_deadline() {
     let bench = Bench::new();
     let mut dial = Dial::over("name", 9, Vec::new(), Time::ZERO);
-    let (_sender, lookup) = mpsc::channel();
+    let (_sender, lookup) = Lookup::hanging("name");
     dial.lookup = Some(lookup);
     assert_eq!(dial.next_timeout(), Time::ZERO + CONNECT_DEADLINE);
     let early = dial.turn(bench.registry(), SUBJECT, Time::ZERO);

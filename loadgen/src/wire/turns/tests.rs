@@ -69,7 +69,7 @@ fn joining_ends() {
         let clock = Clock::start();
         let mut turns = Turns::<Mute, _>::new((), clock, Notes(Vec::new())).unwrap();
         turns.patience = Duration::from_millis(20);
-        let listener = Listener::bind(Some("127.0.0.1"), 0).unwrap();
+        let listener = Listener::on_first(&["127.0.0.1:0".parse().unwrap()]).unwrap();
         let other = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut callers = Vec::new();
         if accepts {

@@ -1,0 +1,270 @@
+//! Lines for people, on stderr, that hold nobody up.
+//!
+//! Whoever reads stderr may stop reading. Then lines wait here, in bounded
+//! memory; those that find no room are counted, and their number is told once
+//! stderr takes lines again. Every line is [escaped](crate::text) as a whole, so
+//! that no name or text in it drives a terminal or forges another line.
+//!
+//! What is said, and how often, is up to the caller.
+
+use std::fmt::Display;
+use std::io::{self, Write as _, stderr};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+
+use super::descriptor::{Descriptor, Direction};
+use crate::limits::{LOG_PIECE, LOG_WAITING};
+use crate::text::Escaped;
+
+/// How much a line matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// What happens as it should.
+    Info,
+    /// What the user may want to change.
+    Warn,
+    /// What could not be done.
+    Error,
+}
+
+impl Level {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Info => " INFO",
+            Self::Warn => " WARN",
+            Self::Error => "ERROR",
+        }
+    }
+}
+
+/// Stderr, and the lines that it has not taken yet.
+#[derive(Debug)]
+pub struct Log {
+    /// `None` where stderr could not be opened: its lines are lost.
+    stderr: Option<Stderr>,
+    waiting: Vec<u8>,
+    /// Lines that found no room.
+    lost: u64,
+    /// How many lost lines a line in `waiting` tells.
+    telling: u64,
+}
+
+#[derive(Debug)]
+enum Stderr {
+    /// Calls return at once.
+    Ready(OwnedFd),
+    /// A call may block, so it is asked first whether there is room.
+    Asked(OwnedFd),
+}
+
+impl Log {
+    /// Lines go to this process's stderr, which stays as it is for others.
+    pub fn to_stderr() -> Self {
+        let stderr = Descriptor::open(stderr().as_fd(), Direction::Out);
+        Self {
+            stderr: stderr.ok().map(|stderr| match stderr {
+                Descriptor::AlwaysReady(fd) | Descriptor::Polled(fd) => Stderr::Ready(fd),
+                Descriptor::Blocking(fd) => Stderr::Asked(fd),
+            }),
+            waiting: Vec::new(),
+            lost: 0,
+            telling: 0,
+        }
+    }
+
+    /// Adds a line of this level.
+    pub fn line(&mut self, level: Level, text: &dyn Display) {
+        self.add(level.name(), text);
+        self.flush();
+    }
+
+    /// [Adds](Self::line) a line of [`Level::Info`].
+    pub fn info(&mut self, text: &dyn Display) {
+        self.line(Level::Info, text);
+    }
+
+    /// [Adds](Self::line) a line of [`Level::Warn`].
+    pub fn warn(&mut self, text: &dyn Display) {
+        self.line(Level::Warn, text);
+    }
+
+    /// [Adds](Self::line) a line of [`Level::Error`].
+    pub fn error(&mut self, text: &dyn Display) {
+        self.line(Level::Error, text);
+    }
+
+    /// Adds the line that a program says before it ends: its `name`, then `text`.
+    pub fn last_words(&mut self, name: &str, text: &dyn Display) {
+        self.add(&format!("{name}:"), text);
+        self.flush();
+    }
+
+    /// Whether stderr was full: [`flush`](Self::flush) is worth a call some time
+    /// later.
+    pub fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Writes what waits, as far as stderr takes it without waiting.
+    pub fn flush(&mut self) {
+        loop {
+            if self.waiting.is_empty() {
+                self.telling = std::mem::take(&mut self.lost);
+                if self.telling == 0 {
+                    return;
+                }
+                let text = format!("{} lines could not be written and are lost", self.telling);
+                self.add(Level::Warn.name(), &text);
+            }
+            match self.write_piece() {
+                Ok(count) => drop(self.waiting.drain(..count)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => {
+                    // A full disk may have room later, so they count.
+                    let lines = self.waiting.iter().filter(|&&byte| byte == b'\n').count();
+                    self.lost += lines as u64 + self.telling.saturating_sub(1);
+                    self.telling = 0;
+                    return self.waiting.clear();
+                }
+            }
+        }
+    }
+
+    /// Writes what waits, for `at_most` so long.
+    pub fn finish(&mut self, at_most: Duration) {
+        let end = Instant::now() + at_most;
+        loop {
+            self.flush();
+            let left = end.saturating_duration_since(Instant::now());
+            let Some(Stderr::Ready(fd) | Stderr::Asked(fd)) = &self.stderr else {
+                return;
+            };
+            if self.waiting.is_empty() || left.is_zero() || !has_room(fd, left) {
+                return;
+            }
+        }
+    }
+
+    fn add(&mut self, start: &str, text: &dyn Display) {
+        let line = format!("{start} {}\n", Escaped(text.to_string().as_bytes()));
+        if self.waiting.len() + line.len() > LOG_WAITING {
+            self.lost += 1;
+        } else {
+            // Writing to a Vec does not fail.
+            let _ = self.waiting.write_all(line.as_bytes());
+        }
+    }
+
+    fn write_piece(&self) -> io::Result<usize> {
+        let piece = &self.waiting[..self.waiting.len().min(LOG_PIECE)];
+        match &self.stderr {
+            Some(Stderr::Ready(fd)) => Ok(rustix::io::write(fd, piece)?),
+            Some(Stderr::Asked(fd)) if has_room(fd, Duration::ZERO) => {
+                Ok(rustix::io::write(fd, piece)?)
+            }
+            Some(Stderr::Asked(_)) => Err(io::ErrorKind::WouldBlock.into()),
+            None => Err(Errno::BADF.into()),
+        }
+    }
+}
+
+/// Whether `fd` takes some bytes, or tells an error, within `at_most`.
+fn has_room(fd: &OwnedFd, at_most: Duration) -> bool {
+    let at_most = Timespec::try_from(at_most).ok();
+    let mut asked = [PollFd::new(fd, PollFlags::OUT)];
+    rustix::event::poll(&mut asked, at_most.as_ref()).is_ok_and(|ready| ready > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::io::Read;
+    use std::os::fd::AsFd;
+
+    use rustix::pipe::{fcntl_getpipe_size, fcntl_setpipe_size};
+
+    use super::*;
+
+    /// A log into a pipe of a page, and the pipe's other end.
+    fn piped() -> (Log, io::PipeReader) {
+        let (reader, writer) = io::pipe().unwrap();
+        let _ = fcntl_setpipe_size(&writer, 4096);
+        assert_eq!(fcntl_getpipe_size(&writer).unwrap(), 4096);
+        let Descriptor::Polled(fd) = Descriptor::open(writer.as_fd(), Direction::Out).unwrap()
+        else {
+            panic!("a pipe can be polled");
+        };
+        let log = Log {
+            stderr: Some(Stderr::Ready(fd)),
+            waiting: Vec::new(),
+            lost: 0,
+            telling: 0,
+        };
+        (log, reader)
+    }
+
+    /// Goal: a pipe that nobody reads holds nobody up and takes no memory without
+    /// bound; what is lost is told once somebody reads. Method: many more lines
+    /// than there is room for, then a reader.
+    #[test]
+    fn nobody_reads() {
+        let (mut log, mut reader) = piped();
+        let lines = 10_000;
+        for number in 0..lines {
+            log.info(&format_args!("line {number} of many that nobody reads"));
+        }
+        assert!(log.waiting.len() <= LOG_WAITING);
+        assert!(log.lost > 0 && log.is_waiting());
+        let reading = std::thread::spawn(move || {
+            let mut all = String::new();
+            reader.read_to_string(&mut all).unwrap();
+            all
+        });
+        while log.is_waiting() {
+            log.finish(Duration::from_secs(60));
+        }
+        drop(log);
+        let all = reading.join().unwrap();
+        let told = all.lines().filter(|line| line.contains(" of many")).count() as u64;
+        let lost = lines - told;
+        let last = all.lines().last().unwrap();
+        assert_eq!(
+            last,
+            format!(" WARN {lost} lines could not be written and are lost")
+        );
+    }
+
+    /// Goal: nothing in a line forges another one or reaches a terminal. Method: a
+    /// name with a newline and an escape sequence.
+    #[test]
+    fn a_line_is_one_line() {
+        let (mut log, mut reader) = piped();
+        log.warn(&"a\n INFO forged\x1b[2J");
+        log.last_words("sealwire", &"b\rc");
+        drop(log);
+        let mut all = String::new();
+        reader.read_to_string(&mut all).unwrap();
+        assert_eq!(
+            all,
+            " WARN a\\u{a} INFO forged\\u{1b}[2J\nsealwire: b\\u{d}c\n"
+        );
+    }
+
+    /// Goal: when the end comes, nobody waits for a reader that is not there.
+    /// Method: a full pipe, and a short patience.
+    #[test]
+    fn the_end_does_not_wait() {
+        let (mut log, _reader) = piped();
+        for _ in 0..1000 {
+            log.error(&"something");
+        }
+        let began = Instant::now();
+        log.finish(Duration::from_millis(20));
+        assert!(began.elapsed() < Duration::from_secs(30));
+    }
+}

@@ -1,0 +1,85 @@
+//! Looking a name up without waiting for it.
+//!
+//! The system's resolver blocks, for seconds where it gets no answer, so a thread
+//! of its own asks it. Neither the loop nor the end of the program waits for that
+//! thread.
+
+use std::fmt::Display;
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, TryRecvError};
+use std::thread;
+
+use mio::Waker;
+
+use crate::error::Error;
+
+/// A name whose addresses are on their way. Dropping it gives up.
+#[derive(Debug)]
+pub(super) struct Lookup {
+    host: String,
+    found: Receiver<io::Result<Vec<SocketAddr>>>,
+}
+
+impl Lookup {
+    /// Asks for the addresses of `host`, with `port`; `waker` wakes the poll when
+    /// they are there.
+    pub(super) fn start(host: &str, port: u16, waker: Arc<Waker>) -> Self {
+        let (sender, found) = mpsc::channel();
+        let asked = (host.to_owned(), port);
+        let wake = Arc::clone(&waker);
+        let thread = thread::Builder::new().name("lookup".into()).spawn(move || {
+            let addresses = asked.to_socket_addrs().map(Iterator::collect);
+            // Whoever asked may have given up.
+            let _ = sender.send(addresses);
+            let _ = wake.wake();
+        });
+        if thread.is_err() {
+            // The sender is gone, which the next look finds.
+            let _ = waker.wake();
+        }
+        let host = host.to_owned();
+        Self { host, found }
+    }
+
+    /// One that gets no answer for as long as the other half is there.
+    #[cfg(test)]
+    pub(super) fn hanging(host: &str) -> (mpsc::Sender<io::Result<Vec<SocketAddr>>>, Self) {
+        let (sender, found) = mpsc::channel();
+        let host = host.to_owned();
+        (sender, Self { host, found })
+    }
+
+    /// The addresses, at least one, once they are there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Local`] if the name has none.
+    pub(super) fn take(&self) -> Result<Option<Vec<SocketAddr>>, Error> {
+        match self.found.try_recv() {
+            Ok(Ok(addresses)) if addresses.is_empty() => Err(self.failed(&"it has no address")),
+            Ok(Ok(addresses)) => Ok(Some(addresses)),
+            Ok(Err(error)) => Err(self.failed(&error)),
+            Err(TryRecvError::Empty) => Ok(None),
+            Err(TryRecvError::Disconnected) => Err(self.failed(&"no thread to look it up")),
+        }
+    }
+
+    fn failed(&self, why: &dyn Display) -> Error {
+        Error::Local(format!("cannot resolve {}: {why}", self.host))
+    }
+}
+
+/// `host` without the brackets that set an IPv6 address apart from a port.
+pub(super) fn without_brackets(host: &str) -> &str {
+    let inside = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    inside.unwrap_or(host)
+}
+
+/// The address that `host` is, in brackets or not; `None` for a name, and for an
+/// address with a zone, which the resolver knows.
+pub(super) fn literal(host: &str, port: u16) -> Option<SocketAddr> {
+    let address: IpAddr = without_brackets(host).parse().ok()?;
+    Some((address, port).into())
+}
