@@ -7,7 +7,7 @@ mod check;
 mod target;
 
 use std::ffi::OsString;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +18,7 @@ use sealwire::cli::typed_keys::TypedKeys;
 use sealwire::crypto::keys::Identity;
 use sealwire::error::Error;
 use sealwire::limits::{Limits, MAX_PAYLOAD};
+use sealwire::net::address::missing_zone;
 use sealwire::net::rlimit::raise_descriptor_limit;
 
 use crate::limits::{
@@ -49,8 +50,11 @@ Examples:
   loadgen compare -c 1000               the same over plain TCP, and what it costs
   loadgen --to 127.0.0.1:9999 --keys keys -c 1000 -d 30 --json figures.json
 
-Exit codes: 0 fine, 1 could not run, 2 usage, 3 an --slo was missed, 5 the figures are
-not valid (with --strict), 6 something was lost or wrong, or a peer failed";
+Ctrl-C ends it; once it measures, the first one asks for the report of what was measured.
+
+Exit codes: 0 fine, 1 could not run or could not write the report, 2 usage, 3 an --slo
+was missed, 5 the figures are not valid (with --strict), 6 something was lost or wrong, or
+a peer failed, 141 nobody read the report, 128 + n ended by signal n, with no report";
 
 /// What the user asks for.
 pub(crate) enum Command {
@@ -335,14 +339,33 @@ fn pace(typed: &Args, kind: Kind) -> Result<Option<Rate>, Error> {
     }
 }
 
-fn sources(typed: &[String]) -> Result<Vec<IpAddr>, Error> {
+fn sources(typed: &[String]) -> Result<Vec<SocketAddr>, Error> {
     let words = typed.iter().flat_map(|text| text.split(','));
-    words
-        .map(|word| {
-            word.parse()
-                .or_else(|_| usage("--source-ip: an IP address is wanted"))
-        })
-        .collect()
+    words.map(source).collect()
+}
+
+/// An address, which may have a zone, as in `fe80::1%eth0`.
+fn source(word: &str) -> Result<SocketAddr, Error> {
+    let bare = word.split('%').next().unwrap_or_default();
+    let Ok(address) = bare.parse::<IpAddr>() else {
+        return usage("--source-ip: an IP address is wanted");
+    };
+    if bare == word {
+        let source = SocketAddr::from((address, 0));
+        return match missing_zone(source) {
+            Some(why) => usage(format!("--source-ip: {why}")),
+            None => Ok(source),
+        };
+    }
+    // The system knows its interfaces; an address is none that it looks up.
+    let zoned = (word, 0)
+        .to_socket_addrs()
+        .ok()
+        .and_then(|mut all| all.next());
+    zoned.map_or_else(
+        || usage("--source-ip: no interface has the name behind the %"),
+        Ok,
+    )
 }
 
 /// Refuses what cannot be run, or would bring the machine down.

@@ -7,19 +7,22 @@ use std::env;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rand::TryRng;
 use rand::rngs::SysRng;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sealwire::crypto::keys::Identity;
 use sealwire::crypto::secret::{Secret, SecretPair};
 use sealwire::error::Error;
 use zeroize::Zeroizing;
 
 use crate::args::{SERVE, Target};
-use crate::limits::{LOOK_EVERY, SERVER_LEAVES};
+use crate::interrupt::Interrupt;
+use crate::limits::{LOOK_EVERY, LOOK_TO_END, SERVER_LEAVES};
+use crate::run::interrupted;
 #[cfg(feature = "tls")]
 use crate::server::CERTIFICATE;
 use crate::server::{LOOPBACK, Service};
@@ -33,7 +36,7 @@ pub(crate) struct OwnServer(Child);
 impl OwnServer {
     /// Starts a server on loopback that serves as `service` says, and says where it
     /// is; it serves when this returns.
-    pub(crate) fn start(service: Service) -> Result<(Self, Target), Error> {
+    pub(crate) fn start(service: Service, interrupt: &Interrupt) -> Result<(Self, Target), Error> {
         let pair = SecretPair {
             confkey: random()?,
             authkey: random()?,
@@ -66,7 +69,7 @@ impl OwnServer {
         let mut own = Self(child);
         let server = Target {
             host: LOOPBACK.into(),
-            port: own.read_port()?,
+            port: own.read_port(interrupt)?,
             identity: Some(Identity::new(&pair).expect("both are 32 bytes")),
             pid: Some(own.0.id()),
             #[cfg(feature = "tls")]
@@ -87,8 +90,13 @@ impl OwnServer {
     }
 
     /// The port that it says once it serves.
-    fn read_port(&mut self) -> Result<u16, Error> {
+    fn read_port(&mut self, interrupt: &Interrupt) -> Result<u16, Error> {
         let stdout = self.0.stdout.take().expect("piped");
+        while !is_readable(&stdout, LOOK_TO_END) {
+            if interrupt.is_asked() {
+                return Err(interrupted());
+            }
+        }
         let mut line = String::new();
         let read = BufReader::new(stdout).read_line(&mut line);
         read.map_err(|error| failed(&error))?;
@@ -109,6 +117,14 @@ impl Drop for OwnServer {
             let _ = self.0.wait();
         }
     }
+}
+
+/// Whether there is something to be read from `pipe`, or its end, within `at_most`.
+fn is_readable(pipe: &ChildStdout, at_most: Duration) -> bool {
+    let at_most = Timespec::try_from(at_most).ok();
+    let mut asked = [PollFd::new(pipe, PollFlags::IN)];
+    // A signal is no reason to wait longer than that.
+    poll(&mut asked, at_most.as_ref()).is_ok_and(|ready| ready > 0)
 }
 
 fn failed(why: &dyn std::fmt::Display) -> Error {

@@ -6,14 +6,13 @@
 //! is told of it is in [`crate::report::comparison`].
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use sealwire::crypto::kernel::Kernel;
 use sealwire::error::Error;
 use serde_json::Value;
 
 use crate::environment::Environment;
+use crate::interrupt::Interrupt;
 use crate::plan::{Kind, Over, Plan};
 use crate::progress::Progress;
 use crate::report::{Report, json};
@@ -122,7 +121,7 @@ impl Spread {
     }
 }
 
-/// Runs `plan` over every transport, `rounds` times, or until `stop`.
+/// Runs `plan` over every transport, `rounds` times, or until the user interrupts it.
 ///
 /// # Errors
 ///
@@ -131,7 +130,7 @@ pub(crate) fn compare(
     plan: &Plan,
     rounds: usize,
     environment: &Environment,
-    stop: &Arc<AtomicBool>,
+    interrupt: &Interrupt,
 ) -> Result<Comparison, Error> {
     // What is no kernel is refused before anything is run.
     let mut comparison = Comparison::new(plan, rounds, Kernel::chosen()?);
@@ -143,8 +142,8 @@ pub(crate) fn compare(
                 ..plan.clone()
             };
             let title = format!("round {} of {rounds}, {}, ", round + 1, over.name());
-            let outcome = run::run(&plan, None, stop, Progress::new(title, false));
-            if stop.load(Ordering::Relaxed) {
+            let outcome = run::run(&plan, None, interrupt, Progress::new(title, false));
+            if interrupt.is_asked() {
                 comparison.interrupted = true;
                 return Ok(comparison);
             }

@@ -30,6 +30,9 @@ pub(crate) const DRAIN: Duration = Duration::from_secs(1);
 pub(crate) const SERVER_LEAVES: Duration = Duration::from_secs(1);
 /// How often it is looked whether that has ended.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// How often a wait for something else looks whether the user wants it to end: nobody
+/// notices a tenth of a second.
+pub(crate) const LOOK_TO_END: Duration = Duration::from_millis(100);
 /// How many places in the pattern a message may begin at. A prime, so that every
 /// stride visits all of them; small, so that the pattern stays in cache.
 pub(crate) const PLACES: usize = 65_521;

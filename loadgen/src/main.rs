@@ -6,7 +6,8 @@
 //! [`crew`] through the run, over a [`wire`], with a [`workload`] that follows a
 //! [`schedule`] and measures with a [`meter`]. What comes of it are [`results`], on
 //! which [`verdict`] judges and of which [`report`] tells; [`compare`] does all that
-//! over every transport. The library is used through its public API alone.
+//! over every transport. What Ctrl-C does is up to [`interrupt`]. The library is used
+//! through its public API alone.
 
 mod args;
 mod child;
@@ -16,6 +17,7 @@ mod crypto_cost;
 mod ending;
 mod environment;
 mod figures;
+mod interrupt;
 mod limits;
 mod meter;
 mod pattern;
@@ -39,32 +41,39 @@ mod wire;
 mod worker;
 mod workload;
 
-use std::io::{self, Write, stderr};
+use std::io::{Write, stdout};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use args::{Command, Config};
 use environment::Environment;
+use interrupt::Interrupt;
 use progress::Progress;
-use report::Report;
+use report::{Reader, Report, printed};
 use sealwire::cli::exposure::Exposure;
-use sealwire::error::Error;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use sealwire::error::{Error, READER_GONE};
+use sealwire::limits::LOG_PATIENCE;
+use sealwire::net::inherited::{self, require_stdin, require_stdout};
+use sealwire::net::log::Log;
 
-fn main() -> ExitCode {
-    match start() {
-        Ok(code) => code.into(),
-        Err(error) => {
-            // If stderr is closed, there is nobody to tell.
-            let _ = writeln!(stderr(), "loadgen: {error}");
-            let usage = matches!(error, Error::Usage(_));
-            ExitCode::from(if usage { 2 } else { 1 })
-        }
+ctor::declarative::ctor! {
+    #[ctor(unsafe)]
+    fn before_main() {
+        inherited::look();
     }
 }
 
-fn start() -> Result<u8, Error> {
+fn main() -> ExitCode {
+    let mut log = Log::to_stderr();
+    let code = start(&mut log).unwrap_or_else(|error| {
+        log.last_words("loadgen", &error);
+        let usage = matches!(error, Error::Usage(_));
+        if usage { 2 } else { 1 }
+    });
+    log.finish(LOG_PATIENCE);
+    ExitCode::from(code)
+}
+
+fn start(log: &mut Log) -> Result<u8, Error> {
     let exposure = Exposure::end();
     let command = args::parse(std::env::args_os(), &|name| std::env::var_os(name));
     // Whatever came of it: there is one thread yet.
@@ -74,25 +83,31 @@ fn start() -> Result<u8, Error> {
         // So that debuggers work, and the server that we start can be looked at.
         exposure.allow_core_dumps();
     }
+    // Before anything is started: every command prints there.
+    require_stdout()?;
     match command {
         Command::Show(text) => {
-            // Nothing is left to be done if stdout is closed.
-            let _ = text.print();
-            Ok(0)
+            let written = text.print().and_then(|()| stdout().flush());
+            Ok(code(printed(written)?, 0))
         }
-        Command::Serve(identity, service) => server::serve(identity, service),
-        Command::Run(config) => run_once(&config),
+        Command::Serve(identity, service) => {
+            require_stdin()?;
+            server::serve(identity, service)
+        }
+        Command::Run(config) => run_once(&config, log),
         Command::Compare(config, rounds) => run_in_turns(&config, rounds),
     }
 }
 
-fn run_once(config: &Config) -> Result<u8, Error> {
+fn run_once(config: &Config, log: &mut Log) -> Result<u8, Error> {
     for warning in &config.warnings {
-        eprintln!("loadgen: {warning}");
+        log.last_words("loadgen", warning);
     }
     let plan = &config.plan;
     let progress = Progress::new(String::new(), config.outputs.quiet);
-    let results = run::run(plan, config.to.as_ref(), &until_interrupted()?, progress)?;
+    let interrupt = Interrupt::catch()?;
+    let results = run::run(plan, config.to.as_ref(), &interrupt, progress)?;
+    interrupt.end();
     let environment = Environment::here();
     let slos = config.slos.iter().cloned();
     let slos: Vec<_> = slos.map(|slo| slo.judge(&results.tally.response)).collect();
@@ -104,28 +119,24 @@ fn run_once(config: &Config) -> Result<u8, Error> {
         slos: &slos,
         verdict: &verdict,
     };
-    report::emit(&report, &config.outputs)?;
-    Ok(report::exit_code(&report, config.strict))
+    let reader = report::emit(&report, &config.outputs)?;
+    Ok(code(reader, report::exit_code(&report, config.strict)))
 }
 
 fn run_in_turns(config: &Config, rounds: usize) -> Result<u8, Error> {
     let environment = Environment::here();
-    let comparison = compare::compare(&config.plan, rounds, &environment, &until_interrupted()?)?;
-    report::comparison::emit(&comparison, &environment, &config.outputs)?;
-    Ok(report::comparison::exit_code(&comparison, config.strict))
+    let interrupt = Interrupt::catch()?;
+    let comparison = compare::compare(&config.plan, rounds, &environment, &interrupt)?;
+    interrupt.end();
+    let reader = report::comparison::emit(&comparison, &environment, &config.outputs)?;
+    let outcome = report::comparison::exit_code(&comparison, config.strict);
+    Ok(code(reader, outcome))
 }
 
-/// Set by the first SIGINT or SIGTERM, so that a report is written; the second ends
-/// the program as if nobody had caught it.
-fn until_interrupted() -> Result<Arc<AtomicBool>, Error> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let catch = |signal| -> io::Result<()> {
-        signal_hook::flag::register_conditional_default(signal, Arc::clone(&stop))?;
-        signal_hook::flag::register(signal, Arc::clone(&stop))?;
-        Ok(())
-    };
-    for signal in [SIGINT, SIGTERM] {
-        catch(signal).map_err(|error| Error::Local(format!("cannot catch signals: {error}")))?;
+/// What the program leaves with: `outcome`, unless nobody was there to be told.
+fn code(reader: Reader, outcome: u8) -> u8 {
+    match reader {
+        Reader::There => outcome,
+        Reader::Gone => READER_GONE,
     }
-    Ok(stop)
 }

@@ -2,7 +2,7 @@
 //!
 //! Made by [`crate::args`]; read by everyone.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// What a run does with its peers.
@@ -140,8 +140,8 @@ pub(crate) struct Plan {
     /// How long an answer may take.
     pub(crate) timeout: Duration,
     pub(crate) threads: usize,
-    /// Addresses of ours to connect from, in turn; none is up to the system.
-    pub(crate) sources: Vec<IpAddr>,
+    /// Addresses of ours to connect from, in turn, with no port; none is up to the system.
+    pub(crate) sources: Vec<SocketAddr>,
     /// Where random arrivals start.
     pub(crate) seed: u64,
 }

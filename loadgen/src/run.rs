@@ -4,10 +4,11 @@
 //! told when to begin, and put together. In between the server's process is looked
 //! at, at the same times as intervals end.
 
+use std::io::{self, ErrorKind};
 use std::iter;
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
@@ -15,13 +16,16 @@ use std::time::Duration;
 use sealwire::crypto::kernel::Kernel;
 use sealwire::error::Error;
 use sealwire::limits::CONNECT_DEADLINE;
+use sealwire::net::address::{host_and_port, why_not_connected};
 use sealwire::net::clock::Clock;
 use sealwire::time::Time;
+use socket2::{Domain, Socket, Type};
 
 use crate::args::Target;
 use crate::child::OwnServer;
 use crate::crew::{Attendance, Crew};
 use crate::ending::Ending;
+use crate::interrupt::Interrupt;
 use crate::limits::{
     ACCEPTED, HEAD_START, LISTEN, LOOK_TO_BEGIN, REDRAW, ROW, ROWS, SERVER_LEAVES, SHORT_ROW,
 };
@@ -33,22 +37,24 @@ use crate::rows::Rows;
 use crate::sample::Process;
 use crate::schedule::Window;
 use crate::server::Service;
+use crate::sources::{Sources, is_taken};
 use crate::times;
 use crate::worker::{Done, Gauge, Said, Task, Worker};
 use crate::workload::{self, Share};
 use crate::{crypto_cost, wire};
 
-/// Runs `plan` against `server`, or one of its own, and says what came of it; `stop`
-/// is set when the user wants it to end.
+/// Runs `plan` against `server`, or one of its own, and says what came of it. From when
+/// it measures there is something to report if the user interrupts it.
 ///
 /// # Errors
 ///
 /// What kept it from running: no server, or none that takes a single peer. What
-/// goes wrong once peers have joined is in the results.
+/// goes wrong once peers have joined is in the results. That the user wanted it to end
+/// before it measured, where an earlier run is to be reported.
 pub(crate) fn run(
     plan: &Plan,
     server: Option<&Target>,
-    stop: &Arc<AtomicBool>,
+    interrupt: &Interrupt,
     progress: Progress,
 ) -> Result<Results, Error> {
     // Before a server is started, which could only say the same.
@@ -60,7 +66,7 @@ pub(crate) fn run(
             server
         }
         None => {
-            let (child, server) = OwnServer::start(Service::of(plan))?;
+            let (child, server) = OwnServer::start(Service::of(plan), interrupt)?;
             (own, started) = (Some(child), server);
             &started
         }
@@ -76,7 +82,7 @@ pub(crate) fn run(
     }
     // Before any peer comes, the one that looks for an address too.
     let watched = process.and_then(Watched::new);
-    let address = find(server)?;
+    let address = find(server, plan)?;
     let pattern = Pattern::new(plan.size);
     let context = wire::Context {
         plan,
@@ -86,9 +92,9 @@ pub(crate) fn run(
         pattern,
         clock: Clock::start(),
     };
-    let mut run = Run::start(&context, watched, stop, progress)?;
+    let mut run = Run::start(&context, watched, interrupt, progress)?;
     let window = run.begin(address)?;
-    let done = run.watch(window)?;
+    let done = run.watch(window, interrupt)?;
     let mut results = run.results(address, kernel, window, done);
     results.crypto = crypto_cost::measure(plan, &results);
     results.own_server = own.is_some();
@@ -101,24 +107,51 @@ pub(crate) fn run(
     Ok(results)
 }
 
-/// The first address of the server that takes a connection.
-fn find(server: &Target) -> Result<SocketAddr, Error> {
+/// The first address of the server that takes a connection, from where peers connect.
+fn find(server: &Target, plan: &Plan) -> Result<SocketAddr, Error> {
     let Target { host, port, .. } = server;
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let addresses = (bare, *port)
         .to_socket_addrs()
         .map_err(|error| Error::Local(format!("cannot resolve {host}: {error}")))?;
+    let mut sources = Sources::new(&plan.sources, 0, 1);
     let mut told = format!("{host} has no address");
     for address in addresses {
-        match TcpStream::connect_timeout(&address, CONNECT_DEADLINE) {
-            Ok(_) => return Ok(address),
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
-                told = format!("{address} refused the connection: is the server running?");
+        // Another source, or port of it, helps against some errors alone.
+        let connected = sources.connect(|from| match connect(address, from) {
+            Err(error) if is_taken(&error) => Err(error),
+            other => Ok(other),
+        });
+        told = match connected {
+            Ok(Ok(())) => return Ok(address),
+            Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => {
+                let address = host_and_port(address);
+                format!("{address} refused the connection: is the server running?")
             }
-            Err(error) => told = format!("cannot connect to {address}: {error}"),
-        }
+            Ok(Err(error)) => {
+                let why = why_not_connected(address, &error);
+                format!("cannot connect to {host} port {port}: {why}")
+            }
+            Err(why) => why,
+        };
     }
     Err(Error::Local(told))
+}
+
+/// Connects to `address`, and waits until that is done.
+fn connect(address: SocketAddr, from: Option<SocketAddr>) -> io::Result<()> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if let Some(from) = from {
+        // A connection that has just ended may still have it.
+        socket.set_reuse_address(true)?;
+        socket.bind(&from.into())?;
+    }
+    socket.connect_timeout(&address.into(), CONNECT_DEADLINE)
+}
+
+/// Nobody is told of it: whoever asked for it gets the report of other runs.
+pub(crate) fn interrupted() -> Error {
+    Error::Local("it was interrupted before it measured anything".into())
 }
 
 /// How long an interval is.
@@ -164,11 +197,11 @@ impl<'a> Run<'a> {
     fn start(
         context: &wire::Context<'a>,
         watched: Option<Watched>,
-        stop: &Arc<AtomicBool>,
+        interrupt: &Interrupt,
         mut progress: Progress,
     ) -> Result<Self, Error> {
         let (plan, clock) = (context.plan, context.clock);
-        let ending = Arc::new(Ending::new(plan.threads, stop));
+        let ending = Arc::new(Ending::new(plan.threads, interrupt.asked()));
         progress.phase("joining");
         let began = clock.now();
         // Only threads keep one to say with: else a wait for them would never end.
@@ -223,6 +256,7 @@ impl<'a> Run<'a> {
                 match self.listen(REDRAW)? {
                     Some(Said::Joined(joining)) => break joining,
                     Some(_) => unreachable!("nothing else is said before"),
+                    None if self.ending.is_stopped() => return Err(interrupted()),
                     None => {}
                 }
             };
@@ -234,6 +268,7 @@ impl<'a> Run<'a> {
         if let Some((why, _)) = failures.iter().max_by_key(|(_, count)| **count)
             && self.attendance.joined == 0
         {
+            let address = host_and_port(address);
             return Err(Error::Local(format!("{address}: {why}")));
         }
         if self.plan.kind == Kind::Fanout {
@@ -263,7 +298,7 @@ impl<'a> Run<'a> {
     }
 
     /// Looks at the server now and then, until all threads are done.
-    fn watch(&mut self, window: Window) -> Result<Vec<Done>, Error> {
+    fn watch(&mut self, window: Window, interrupt: &Interrupt) -> Result<Vec<Done>, Error> {
         self.progress.phase("warming up");
         let row = row(self.plan);
         // When measuring begins, when each interval ends, and when the load does.
@@ -273,12 +308,22 @@ impl<'a> Run<'a> {
         while done.len() < self.plan.threads {
             let now = self.clock.now();
             if let Some(at) = looks.next_if(|at| *at <= now) {
+                if self.looks.is_empty() {
+                    interrupt.report();
+                }
                 self.look();
                 self.progress.phase(if at < window.end {
                     "measuring"
                 } else {
                     "waiting for the last replies"
                 });
+            }
+            if self.ending.is_stopped() {
+                if self.looks.is_empty() {
+                    return Err(interrupted());
+                }
+                let phase = "interrupted, waiting for the last replies";
+                self.progress.phase(phase);
             }
             let next = looks.peek().map_or(REDRAW, |at| at.since(now));
             let wait = next.clamp(LISTEN, REDRAW);

@@ -5,7 +5,9 @@
 //! allows it, so ports are named, each in its turn.
 
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
+
+use sealwire::net::address::host;
 
 use crate::limits::{PORT_TRIES, PORTS};
 
@@ -21,14 +23,15 @@ pub(crate) struct Sources {
 
 #[derive(Debug)]
 struct Source {
-    address: IpAddr,
+    /// Its port is the one that was taken last.
+    address: SocketAddr,
     /// Which of its ports is next.
     next: usize,
 }
 
 impl Sources {
     /// Those of a thread. Ports begin anywhere, so as not to meet those of the run before.
-    pub(crate) fn new(addresses: &[IpAddr], thread: usize, threads: usize) -> Self {
+    pub(crate) fn new(addresses: &[SocketAddr], thread: usize, threads: usize) -> Self {
         let next = rand::random::<u16>().into();
         let addresses = addresses.iter();
         Self {
@@ -51,7 +54,7 @@ impl Sources {
     ) -> Result<T, String> {
         let addresses = self.addresses.len();
         let Some(source) = self.addresses.get_mut(self.turn % addresses.max(1)) else {
-            return connect(None).map_err(|error| format!("cannot connect: {error}"));
+            return connect(None).map_err(|error| why_not(None, &error));
         };
         self.turn += 1;
         let mut tries = 0;
@@ -60,20 +63,35 @@ impl Sources {
             source.next += 1;
             tries += 1;
             let port = PORTS.start + place as u16;
-            let from = SocketAddr::new(source.address, port);
-            match connect(Some(from)) {
+            source.address.set_port(port);
+            match connect(Some(source.address)) {
                 Err(error) if is_taken(&error) && tries < PORT_TRIES => {}
-                Err(error) => {
-                    return Err(format!("cannot connect from {}: {error}", source.address));
-                }
+                Err(error) => return Err(why_not(Some(source.address), &error)),
                 Ok(peer) => return Ok(peer),
             }
         }
     }
 }
 
+/// Why nothing could be connected from `source`, or from wherever the system chooses.
+fn why_not(source: Option<SocketAddr>, error: &io::Error) -> String {
+    match source {
+        Some(source) if is_taken(error) => format!(
+            "cannot connect from {}: it is no address of this machine, or its ports are in \
+             use: give others with --source-ip",
+            host(source)
+        ),
+        Some(source) => format!("cannot connect from {}: {error}", host(source)),
+        None if is_taken(error) => "cannot connect: this machine has no address to connect \
+             from, or all its ports are in use: end connections that are not needed, or give \
+             addresses to connect from with --source-ip, such as 127.0.0.2"
+            .into(),
+        None => format!("cannot connect: {error}"),
+    }
+}
+
 /// Whether it may be the port that is not to be had.
-fn is_taken(error: &io::Error) -> bool {
+pub(crate) fn is_taken(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable
@@ -88,8 +106,8 @@ mod tests {
 
     use super::*;
 
-    fn ours(last: u8) -> IpAddr {
-        [127, 0, 0, last].into()
+    fn ours(last: u8) -> SocketAddr {
+        ([127, 0, 0, last], 0).into()
     }
 
     /// Goal: addresses take turns, no port of one comes again before all others have,
@@ -102,7 +120,7 @@ mod tests {
             let mut sources = Sources::new(&[ours(2), ours(3)], thread, 2);
             for turn in 0..PORTS.len() {
                 let from = sources.connect(Ok).unwrap().unwrap();
-                assert_eq!(from.ip(), ours(2 + (turn % 2) as u8));
+                assert_eq!(from.ip(), ours(2 + (turn % 2) as u8).ip());
                 assert!(PORTS.contains(&from.port()), "{from}");
                 assert!(seen.insert(from), "{from}");
             }
@@ -134,6 +152,10 @@ mod tests {
             let why = none.unwrap_err();
             assert!(why.starts_with("cannot connect from 127.0.0.2: "), "{why}");
             assert_eq!(tries, most);
+            assert_eq!(why.contains("--source-ip"), most > 1, "{why}");
         }
+        let mut anywhere = Sources::new(&[], 0, 1);
+        let none: Result<(), _> = anywhere.connect(|_| Err(ErrorKind::AddrNotAvailable.into()));
+        assert!(none.unwrap_err().contains("--source-ip"));
     }
 }

@@ -77,7 +77,7 @@ fn every_workload() {
             ("churn -c 3 -r 50 -w 0", "/stages_ns/complete/count"),
             ("idle -c 100 -w 0", "/response_ns/count"),
         ] {
-            let flags = format!("{flags} --over {over} -d 1 --json -");
+            let flags = format!("{flags} --over {over} -d 300ms --json -");
             let run = loadgen(&flags);
             assert_eq!(run.code, 0, "{flags}: {run:?}");
             let figures = run.json();
@@ -127,7 +127,7 @@ fn comparison() {
 
 /// Goal: each output is written where it should be, also if nobody reads stdout, and
 /// nothing is on stderr where there is no terminal. Method: all at once; then with a
-/// stdout that is closed.
+/// stdout whose reader is gone.
 #[test]
 fn outputs() {
     let folder = tempfile::tempdir().unwrap();
@@ -146,8 +146,7 @@ fn outputs() {
     let mut program = command(&flags);
     program.stdout(writer).stderr(Stdio::piped());
     let run = Run::of(program.spawn().unwrap().wait_with_output().unwrap());
-    assert_eq!(run.code, 1, "{run:?}");
-    assert!(run.stderr.contains("cannot write the figures"), "{run:?}");
+    assert_eq!((run.code, &run.stderr[..]), (141, ""), "{run:?}");
     assert!(files.iter().all(|file| file.exists()), "{run:?}");
 }
 

@@ -146,7 +146,7 @@ fn a_delay() {
     });
     for pace in ["", "-r 20"] {
         let flags =
-            format!("--over plain --to 127.0.0.1:{port} -c 2 -d 2s -w 100ms --json - {pace}");
+            format!("--over plain --to 127.0.0.1:{port} -c 2 -d 1s -w 100ms --json - {pace}");
         let run = loadgen(&flags);
         assert_eq!(run.code, 0, "{run:?}");
         for times in ["response_ns", "service_ns"] {

@@ -16,6 +16,7 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token, Waker};
 use rustix::io::Errno;
 
+use super::address::{host, why_not_connected};
 use super::listen::canonical;
 use super::lookup::{Lookup, literal, without_brackets};
 use crate::error::Error;
@@ -178,8 +179,9 @@ impl Dial {
         let mut text = format!("cannot connect to {host} port {port}");
         for (position, (address, error)) in self.failures.iter().enumerate() {
             let separator = if position == 0 { ": " } else { "; " };
+            let why = why_not_connected(*address, error);
             // Writing to a String does not fail.
-            let _ = write!(text, "{separator}{}: {error}", address.ip());
+            let _ = write!(text, "{separator}{why}");
         }
         text
     }
@@ -197,9 +199,9 @@ impl Dial {
 
     /// " (tried A, B)", or nothing where that is what was asked for.
     fn tried(&self) -> String {
-        let failed = self.failures.iter().map(|(address, _)| address);
-        let open = self.attempts.iter().map(|(_, address)| address);
-        let tried: Vec<_> = failed.chain(open).map(|a| a.ip().to_string()).collect();
+        let failed = self.failures.iter().map(|(address, _)| *address);
+        let open = self.attempts.iter().map(|(_, address)| *address);
+        let tried: Vec<_> = failed.chain(open).map(host).collect();
         if tried.iter().all(|address| *address == self.host) {
             return String::new();
         }

@@ -11,6 +11,7 @@ use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::address::{host, why_not_bound};
 use crate::error::Error;
 use crate::limits::LISTEN_BACKLOG;
 
@@ -160,10 +161,13 @@ fn lacks_ipv6(error: &io::Error) -> bool {
 }
 
 fn refusal(address: SocketAddr, error: &io::Error) -> Error {
+    if let Some(why) = why_not_bound(address, error) {
+        return Error::Local(format!("cannot listen: {why}"));
+    }
     let port = address.port();
     let host = match address {
-        SocketAddr::V4(v4) => v4.ip().to_string(),
-        SocketAddr::V6(v6) => format!("[{}]", v6.ip()),
+        SocketAddr::V4(_) => host(address),
+        SocketAddr::V6(_) => format!("[{}]", host(address)),
     };
     Error::Local(match error.kind() {
         ErrorKind::AddrInUse => {
@@ -186,7 +190,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use std::io::Write as _;
-    use std::net::TcpStream as StdStream;
+    use std::net::{TcpListener as StdListener, TcpStream as StdStream};
 
     use super::*;
     use crate::net::testing::{Bench, SUBJECT};
@@ -265,6 +269,23 @@ mod tests {
         assert!(text.contains(&format!("port {port} is in use on 127.0.0.1")));
         assert!(text.contains("--port"));
         assert!(refused("192.0.2.1:0").contains("192.0.2.1 is no address of this machine"));
+    }
+
+    /// Goal: an address keeps its zone, one that lacks it is told so, and ports that are
+    /// used up are not told as port 0. Method: the system's own error for the first two,
+    /// where it has IPv6; a made-up one for the last.
+    #[test]
+    fn zones_and_ports_are_clear() {
+        if StdListener::bind("[::1]:0").is_ok() {
+            let missing = refused("[fe80::1]:0");
+            assert!(missing.contains("as in fe80::1%eth0"), "{missing}");
+            let other = refused("[fe80::1%1]:0");
+            assert!(other.contains("[fe80::1%lo]"), "{other}");
+        }
+        let any = "127.0.0.1:0".parse().unwrap();
+        let text = refusal(any, &ErrorKind::AddrInUse.into()).to_string();
+        let told = "cannot listen: all ports of 127.0.0.1 are in use: ";
+        assert!(text.starts_with(told), "{text}");
     }
 
     /// Goal: the whole machine's port being in use is told, not papered over

@@ -5,7 +5,7 @@
 //! thing: [`clock`]; [`signals`]; the standard descriptors ([`inherited`]); lines for people ([`log`]); waking to the microsecond ([`alarm`]); the descriptor
 //! limit ([`rlimit`]); how long ticks take ([`ticks`]); one connection ([`stream`]); a server's socket ([`listen`])
 //! and taking who comes to it ([`accept`]); a client's way to a connection (`dial`);
-//! stdin and stdout (`local`, over `descriptor` and `helper`). None of those knows
+//! stdin and stdout (`local`, over `descriptor` and `helper`); how addresses are shown ([`address`]). None of those knows
 //! peers, keys or messages, and none blocks the thread that calls it, but for the
 //! binding of a listener, which is done before anything is served. The load tester
 //! uses some of them for what it compares us with.
@@ -15,6 +15,7 @@
 //! that nothing more is there.
 
 pub mod accept;
+pub mod address;
 pub mod alarm;
 pub mod clock;
 mod descriptor;

@@ -66,3 +66,23 @@ fn peers_are_named() {
     let line = server.line(" came");
     assert!(line.contains(" 127.0.0.1:"), "{line}");
 }
+
+/// Goal: a link-local address without its interface is told as that, to a client and
+/// to a server; with one, it is told whole. Method: one that no interface has, then the
+/// same on loopback, where it can be reached by nobody.
+#[test]
+fn link_local() {
+    if !has_ipv6() {
+        eprintln!("skipped: this machine has no IPv6");
+        return;
+    }
+    let told = "fe80::1 is a link-local address: name the interface, as in fe80::1%eth0";
+    let client = Launch::new("-c fe80::1 --port 1").run();
+    client.refused(1, told);
+    let server = Launch::new("-s --port 0 --listen fe80::1").run();
+    server.refused(1, told);
+    let client = Launch::new("-c fe80::1%lo --port 1").run();
+    client.refused(1, "fe80::1%lo: ");
+    let server = Launch::new("-s --port 0 --listen fe80::1%lo").run();
+    server.refused(1, "[fe80::1%lo] is no address of this machine");
+}

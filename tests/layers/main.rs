@@ -48,6 +48,10 @@ const SYSTEM_WORDS: [&str; 4] = ["Instant", "SystemTime", "SysRng", "ThreadRng"]
 /// The only folder for unsafe code.
 const KERNELS: [&str; 2] = ["crypto", "kernel"];
 
+/// What `main.rs` alone may say, of the function that runs before `main`: the mark is a
+/// promise about when it runs, and its body is checked as any other.
+const BEFORE_MAIN: &str = "#[ctor(unsafe)]";
+
 fn height(layer: &str) -> Option<u8> {
     LAYERS
         .iter()
@@ -97,7 +101,11 @@ fn resolve<'a>(home: &[&'a str], segments: &[&'a str]) -> Option<Vec<&'a str>> {
 /// What is wrong with `source`, the text of `file` below `src`.
 fn check(file: &Path, source: &str) -> Vec<String> {
     let modules = modules_of(file);
-    let paths = source::paths(source);
+    let source = match file == Path::new("main.rs") {
+        true => source.replacen(BEFORE_MAIN, "", 1),
+        false => source.into(),
+    };
+    let paths = source::paths(&source);
     let wrong = paths.iter().filter_map(|path| {
         let why = complaint(&modules, path)?;
         let (file, line) = (file.display(), path.line);
@@ -220,6 +228,8 @@ fn what_reaches_up_is_found() {
         ("crypto/dh.rs", "use rand::rngs::SysRng;"),
         ("wire/hello.rs", "unsafe { std::mem::zeroed() }"),
         ("main.rs", "unsafe extern { }"),
+        ("main.rs", "#[ctor(unsafe)] fn f() { unsafe { g() } }"),
+        ("net/mod.rs", "#[ctor(unsafe)] fn f() {}"),
     ];
     for (file, line) in planted {
         let around = "fn a() { mod_of::<u8>('{', \"{\") }\n";
@@ -254,6 +264,7 @@ fn what_keeps_the_rules_is_left_alone() {
             "main.rs",
             "use sealwire::{Error, net}; fn main() { crate::f() }",
         ),
+        ("main.rs", "#[ctor(unsafe)] fn before_main() {}"),
         ("lib.rs", "pub use net::run; pub use crate::cli::Config;"),
         (
             "time.rs",

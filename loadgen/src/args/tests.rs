@@ -94,6 +94,23 @@ fn servers() {
     ));
 }
 
+/// Goal: addresses to connect from are taken with their interfaces, and one of which
+/// every interface may have its own not without. Method: each family; the loopback.
+#[test]
+fn sources_have_zones() {
+    let named = config("--source-ip 127.0.0.2,::1 --source-ip fe80::1%lo").plan;
+    let shown = named.sources.iter().map(|source| source.to_string());
+    let shown: Vec<_> = shown.collect();
+    assert_eq!(shown, ["127.0.0.2:0", "[::1]:0", "[fe80::1%1]:0"]);
+    refused("--source-ip localhost", "--source-ip: an IP address");
+    refused("--source-ip localhost%lo", "--source-ip: an IP address");
+    refused("--source-ip fe80::1%none", "--source-ip: no interface");
+    refused(
+        "--source-ip fe80::1",
+        "--source-ip: fe80::1 is a link-local address: name the interface, as in fe80::1%eth0",
+    );
+}
+
 /// Goal: only what seals needs keys. Method: a server that was there, without any in
 /// the environment.
 #[test]

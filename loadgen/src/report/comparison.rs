@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use std::io;
 
 use sealwire::error::Error;
+use sealwire::text::escaped;
 use serde_json::{Value, json};
 
-use super::{Outputs, code, headline, json as of_runs, write_figures};
+use super::{Outputs, Reader, code, headline, json as of_runs, write_figures};
 use crate::compare::{Comparison, Figure, Spread, Transport};
 use crate::environment::Environment;
 use crate::plan::Plan;
@@ -21,7 +22,7 @@ pub(crate) fn emit(
     comparison: &Comparison,
     environment: &Environment,
     outputs: &Outputs,
-) -> Result<(), Error> {
+) -> Result<Reader, Error> {
     write_figures(
         &mut io::stdout(),
         outputs,
@@ -53,7 +54,7 @@ fn table(comparison: &Comparison, environment: &Environment) -> String {
     }
     for note in notes(comparison) {
         // Writing to a String does not fail.
-        let _ = writeln!(text, "note: {note}");
+        let _ = writeln!(text, "note: {}", escaped(&note));
     }
     text + "\n" + comparison.grade().name() + "\n"
 }

@@ -1,6 +1,8 @@
 //! What ran, how, and where: the first lines of every text.
 
 use sealwire::crypto::kernel::Kernel;
+use sealwire::net::address::host_and_port;
+use sealwire::text::escaped;
 
 use super::Report;
 use crate::environment::{Environment, shares_machine};
@@ -22,7 +24,7 @@ pub(super) fn lines(report: &Report<'_>) -> Vec<String> {
             } else {
                 "the server"
             },
-            results.address,
+            host_and_port(results.address),
             if shares_machine(results.address) {
                 "both on this machine"
             } else {
@@ -59,6 +61,8 @@ fn machine(here: &Environment) -> String {
         system,
         ..
     } = here;
+    // A hypervisor may call its processor anything.
+    let processor = escaped(processor);
     format!("{processor}, {processors} processors, {system}")
 }
 

@@ -5,6 +5,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
+use sealwire::net::address::host;
 use serde_json::{Map, Value, json};
 
 use super::Report;
@@ -91,7 +92,7 @@ pub(super) fn of_plan(plan: &Plan) -> Value {
         "warmup_s": plan.warmup.as_secs_f64(),
         "timeout_s": plan.timeout.as_secs_f64(),
         "threads": plan.threads,
-        "source_ips": plan.sources,
+        "source_ips": plan.sources.iter().map(|&source| host(source)).collect::<Vec<_>>(),
         "seed": plan.seed,
     })
 }

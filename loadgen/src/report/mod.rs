@@ -14,7 +14,7 @@ mod timeseries;
 
 use std::env;
 use std::fs;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use sealwire::error::Error;
@@ -53,31 +53,42 @@ pub(crate) struct Outputs {
     pub(crate) quiet: bool,
 }
 
+/// Whoever reads stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reader {
+    /// It takes, or may take, all that was printed.
+    There,
+    /// It has gone, and something was lost by that.
+    Gone,
+}
+
 /// Tells it: in files, and on stdout.
 ///
 /// # Errors
 ///
 /// [`Error::Local`] if one of them cannot be written.
-pub(crate) fn emit(report: &Report<'_>, outputs: &Outputs) -> Result<(), Error> {
+pub(crate) fn emit(report: &Report<'_>, outputs: &Outputs) -> Result<Reader, Error> {
     emit_to(&mut io::stdout(), report, outputs)
 }
 
-fn emit_to(stdout: &mut dyn Write, report: &Report<'_>, outputs: &Outputs) -> Result<(), Error> {
+fn emit_to(
+    stdout: &mut dyn Write,
+    report: &Report<'_>,
+    outputs: &Outputs,
+) -> Result<Reader, Error> {
     // What can be written is written, whatever else cannot be.
-    let written = [
-        write(outputs.hdr.as_ref(), || hdr::text(report)),
-        write(outputs.timeseries.as_ref(), || timeseries::text(report)),
-        write_figures(
-            stdout,
-            outputs,
-            || json::text(report),
-            || match outputs.quiet {
-                true => table::line(report),
-                false => table::table(report, in_colour()),
-            },
-        ),
-    ];
-    written.into_iter().collect()
+    let hdr = write(outputs.hdr.as_ref(), || hdr::text(report));
+    let timeseries = write(outputs.timeseries.as_ref(), || timeseries::text(report));
+    let figures = write_figures(
+        stdout,
+        outputs,
+        || json::text(report),
+        || match outputs.quiet {
+            true => table::line(report),
+            false => table::table(report, in_colour()),
+        },
+    );
+    hdr.and(timeseries).and(figures)
 }
 
 /// Writes the figures: JSON to its file and the table to stdout, or JSON alone there.
@@ -86,17 +97,32 @@ fn write_figures(
     outputs: &Outputs,
     json: impl FnOnce() -> String,
     table: impl FnOnce() -> String,
-) -> Result<(), Error> {
+) -> Result<Reader, Error> {
     let file = outputs.json.as_ref();
+    // What waits in a buffer when the program ends is lost without a word.
     let mut print = |text: String| {
-        let printed = stdout.write_all(text.as_bytes());
-        printed.map_err(|error| Error::Local(format!("cannot write the figures: {error}")))
+        let written = stdout.write_all(text.as_bytes());
+        printed(written.and_then(|()| stdout.flush()))
     };
     if file.is_some_and(|file| file == Path::new("-")) {
         return print(json());
     }
     let written = write(file, json);
-    print(table()).and(written)
+    let reader = print(table());
+    written.and(reader)
+}
+
+/// What a write to stdout says of its reader.
+///
+/// # Errors
+///
+/// [`Error::Local`] if it failed for anything else, such as a full disk.
+pub(crate) fn printed(written: io::Result<()>) -> Result<Reader, Error> {
+    match written {
+        Ok(()) => Ok(Reader::There),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Reader::Gone),
+        Err(error) => Err(Error::Local(format!("writing standard output: {error}"))),
+    }
 }
 
 /// Writes a file, if it is wanted.
@@ -256,19 +282,22 @@ mod tests {
         }
     }
 
-    /// Goal: files are written though stdout takes nothing, and that is told. Method: a
-    /// writer that refuses.
-    #[test]
-    fn stdout_is_closed() {
-        struct Closed;
-        impl Write for Closed {
-            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-                Err(io::ErrorKind::BrokenPipe.into())
-            }
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
+    /// Takes nothing.
+    struct Closed(ErrorKind);
+
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
         }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Goal: files are written though stdout takes nothing, and that is told; a reader
+    /// that has gone is no error, but an error elsewhere is. Method: writers that refuse.
+    #[test]
+    fn stdout_takes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let names = ["json", "hgrm", "csv"].map(|name| folder.path().join(name));
         let [json, hdr, timeseries] = names.clone().map(Some);
@@ -278,14 +307,25 @@ mod tests {
             timeseries,
             quiet: false,
         };
-        let told = told(
-            |_, _| {},
-            "",
-            |report| emit_to(&mut Closed, report, &outputs),
-        );
-        let error = told.unwrap_err().to_string();
-        assert!(error.starts_with("cannot write the figures"), "{error}");
+        let to = |kind, outputs: &Outputs| {
+            let mut stdout = Closed(kind);
+            told(
+                |_, _| {},
+                "",
+                |report| emit_to(&mut stdout, report, outputs),
+            )
+        };
+        let gone = to(ErrorKind::BrokenPipe, &outputs);
+        assert_eq!(gone.unwrap(), Reader::Gone);
         assert!(names.iter().all(|name| name.exists()));
+        let error = to(ErrorKind::StorageFull, &outputs).unwrap_err();
+        assert!(error.to_string().starts_with("writing standard output: "));
+        let nowhere = Outputs {
+            json: Some("no/such/folder".into()),
+            ..outputs
+        };
+        let error = to(ErrorKind::BrokenPipe, &nowhere).unwrap_err();
+        assert!(error.to_string().starts_with("no/such/folder: "));
     }
 
     /// Goal: only what was asked for is on stdout; what cannot be written is named.

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use hdrhistogram::Histogram;
+use sealwire::text::escaped;
 
 use super::Report;
 use super::headline::{lines, unit};
@@ -68,7 +69,8 @@ pub(super) struct Table(String);
 
 impl Table {
     pub(super) fn line(&mut self, name: &str, text: impl Display) {
-        let line = format!("{name:<16}{text}");
+        let text = text.to_string();
+        let line = format!("{name:<16}{}", escaped(&text));
         self.0 += line.trim_end();
         self.0.push('\n');
     }

@@ -215,6 +215,33 @@ fn mixed_failures_are_told() {
     assert_eq!(dial.refusal(), expected);
 }
 
+/// Goal: an address keeps its zone in every text, and one that lacks it is told so.
+/// Method: put failures in place; then dial one, which the system refuses at once.
+#[test]
+fn zones_are_told() {
+    let zoned: SocketAddr = "[fe80::1%1]:9".parse().unwrap();
+    let fail = |kind: ErrorKind| vec![(zoned, kind.into())];
+    let mut dial = Dial::over("name", 9, Vec::new(), Time::ZERO);
+    dial.failures = fail(ErrorKind::ConnectionRefused);
+    let refused = "name port 9 refused the connection (tried fe80::1%lo): is the server running?";
+    assert_eq!(dial.refusal(), refused);
+    assert!(dial.silence().ends_with(" (tried fe80::1%lo)"));
+    dial.failures = fail(ErrorKind::HostUnreachable);
+    let unreachable = "cannot connect to name port 9: fe80::1%lo: host unreachable";
+    assert_eq!(dial.refusal(), unreachable);
+    dial.host = "fe80::1%lo".into();
+    assert_eq!(dial.tried(), "");
+
+    let (code, text) = failure(dialled("fe80::1", 9));
+    assert_eq!(code, 1);
+    // Where there is no IPv6, that is the trouble.
+    if TcpListener::bind("[::1]:0").is_ok() {
+        let told = "cannot connect to fe80::1 port 9: fe80::1 is a link-local address: name the \
+            interface, as in fe80::1%eth0";
+        assert_eq!(text, told);
+    }
+}
+
 /// Goal: families take turns, the system's first one first. Method: a list
 /// with a repetition.
 #[test]

@@ -11,7 +11,9 @@ that take longer for some numbers than for others are given the same.
 Prints a line for each part. Exit code 77: programs may not be followed here.
 """
 
+import concurrent.futures
 import ctypes
+import multiprocessing
 import os
 import re
 import signal
@@ -24,6 +26,7 @@ ADDR_NO_RANDOMIZE = 0x40000
 # As in struct user_regs_struct, 8 bytes each.
 REGISTERS = """r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi orig_rax rip
     cs eflags rsp ss fs_base gs_base ds es fs gs""".split()
+STEP, RIP = 8 * len(REGISTERS), REGISTERS.index("rip")
 # Those whose time depends on numbers, on some processors at least.
 SLOW = re.compile(r"i?div |p(dep|ext) ")
 
@@ -41,11 +44,13 @@ def start(command):
     """Starts it, stopped, with memory where it always is."""
     process = os.fork()
     if process == 0:
-        # Containers may forbid either.
-        if libc.personality(ADDR_NO_RANDOMIZE) != -1:
-            if libc.ptrace(TRACEME, 0, None, None) != -1:
-                os.execv(command[0], command)
-        os._exit(1)
+        try:
+            # Containers may forbid either.
+            if libc.personality(ADDR_NO_RANDOMIZE) != -1:
+                if libc.ptrace(TRACEME, 0, None, None) != -1:
+                    os.execv(command[0], command)
+        finally:
+            os._exit(1)
     if not os.WIFSTOPPED(os.waitpid(process, 0)[1]):
         print("programs may not be followed here", file=sys.stderr)
         sys.exit(77)
@@ -64,21 +69,39 @@ def go_on(process, how):
     return False
 
 
-def walk(command):
-    """For each part the registers at every step; and what is mapped where."""
+def walk(command, processor):
+    """For each part the registers at every step, one behind the other; and what is
+    mapped where."""
+    # A step is two changes between this and the program. Between processors, each
+    # would wake the other one up, which takes three times as long.
+    os.sched_setaffinity(0, [processor])
     process, parts, maps = start(command), [], ""
     registers = (ctypes.c_uint64 * len(REGISTERS))()
+    place = ctypes.addressof(registers)
     while go_on(process, CONT):
         with open(f"/proc/{process}/maps") as file:
             maps = file.read()
-        ptrace(GETREGS, process, ctypes.addressof(registers))
-        steps = [bytes(registers)]
-        while len(steps) == 1 or at(steps[-1]) != at(steps[0]):
+        ptrace(GETREGS, process, place)
+        first, steps = registers[RIP], bytearray(registers)
+        while len(steps) == STEP or registers[RIP] != first:
             go_on(process, SINGLESTEP)
-            ptrace(GETREGS, process, ctypes.addressof(registers))
-            steps.append(bytes(registers))
+            ptrace(GETREGS, process, place)
+            steps += registers
         parts.append(steps)
     return parts, maps
+
+
+def walk_both(command):
+    """Under one secret and under the other at once, each on a processor if there are two."""
+    processors = (sorted(os.sched_getaffinity(0)) * 2)[:2]
+    forks = multiprocessing.get_context("fork")
+    with concurrent.futures.ProcessPoolExecutor(2, mp_context=forks) as pool:
+        return list(pool.map(walk, [[*command, "1"], [*command, "2"]], processors))
+
+
+def cut(part):
+    """The steps of a part."""
+    return (part[n : n + STEP] for n in range(0, len(part), STEP))
 
 
 def register(step, name):
@@ -134,7 +157,7 @@ def what_matters(text):
 def compare(one, other, code):
     """What is to be told about a part."""
     matters, different = {}, 0
-    for number, (a, b) in enumerate(zip(one, other)):
+    for number, (a, b) in enumerate(zip(cut(one), cut(other))):
         if a == b:
             continue
         different += 1
@@ -146,12 +169,12 @@ def compare(one, other, code):
             return f"parted at step {number}: {text} in {function}"
     if len(one) != len(other):
         return "parted at the end"
-    return f"one, of {len(one)} steps, before {different} of which registers differed"
+    return f"one, of {len(one) // STEP} steps, before {different} of which registers differed"
 
 
 def main():
-    (ones, maps), (others, _) = (walk([*sys.argv[1:], secret]) for secret in "12")
-    code = read_code(maps, {at(step) for steps in ones for step in steps})
+    (ones, maps), (others, _) = walk_both(sys.argv[1:])
+    code = read_code(maps, {at(step) for part in ones for step in cut(part)})
     for one, other in zip(ones, others, strict=True):
         print(compare(one, other, code))
 

@@ -1,0 +1,75 @@
+//! What Ctrl-C and its like do: they end the program while there is nothing to report,
+//! and ask for the report once there is.
+//!
+//! A wait that nobody can be asked to leave, such as the resolver's, needs no look at a
+//! flag this way. The server of a run leaves by itself when its stdin ends.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sealwire::error::Error;
+use sealwire::net::signals::not_ignored;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
+
+/// Whether the user wants the program to end.
+#[derive(Debug)]
+pub(crate) struct Interrupt {
+    asked: Arc<AtomicBool>,
+    /// A signal ends the program as if nobody had caught it.
+    ends: Arc<AtomicBool>,
+}
+
+impl Interrupt {
+    /// Catches SIGINT, SIGTERM and SIGHUP, unless they were ignored; until
+    /// [`report`](Self::report) each of them ends the program.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Local`], if the system does not let us.
+    pub(crate) fn catch() -> Result<Self, Error> {
+        let this = Self {
+            asked: Arc::default(),
+            ends: Arc::new(AtomicBool::new(true)),
+        };
+        for signal in not_ignored(&[SIGINT, SIGTERM, SIGHUP]) {
+            this.on(signal)
+                .map_err(|error| Error::Local(format!("cannot catch signals: {error}")))?;
+        }
+        Ok(this)
+    }
+
+    fn on(&self, signal: i32) -> io::Result<()> {
+        flag::register_conditional_default(signal, Arc::clone(&self.ends))?;
+        flag::register(signal, Arc::clone(&self.asked))?;
+        // The second one ends it.
+        flag::register(signal, Arc::clone(&self.ends))?;
+        Ok(())
+    }
+
+    /// From now on there is something to report: the first signal asks for it.
+    pub(crate) fn report(&self) {
+        self.ends.store(false, Ordering::SeqCst);
+        // Where that came between, or before, this was the first one.
+        if self.asked.load(Ordering::SeqCst) {
+            self.end();
+        }
+    }
+
+    /// From now on nobody looks whether a report is asked for: a signal ends the
+    /// program.
+    pub(crate) fn end(&self) {
+        self.ends.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the user wants it to end, with a report.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// The same, for threads.
+    pub(crate) fn asked(&self) -> &Arc<AtomicBool> {
+        &self.asked
+    }
+}
