@@ -53,7 +53,7 @@ pub(super) fn places<'a>(words: impl IntoIterator<Item = &'a [u8]>) -> Vec<Place
     places
 }
 
-/// The keys of a command line, in the order of [`OPTIONS`].
+/// The keys of a command line: the confkey and the authkey.
 #[derive(Debug)]
 pub struct TypedKeys([Option<Secret>; 2]);
 
