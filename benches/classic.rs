@@ -5,7 +5,6 @@
 //! timed.
 
 use std::hint::black_box;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -24,7 +23,7 @@ fn connection() -> ClassicConnection {
         confkey: Secret::new(vec![b'k'; 32]),
         authkey: Secret::new(vec![b'a'; 32]),
     });
-    ClassicConnection::new(Arc::new(keys), 1 << 20, Time::ZERO)
+    ClassicConnection::new(keys, 1 << 20, Time::ZERO)
 }
 
 /// Seals the whole of `line` into `frames`.

@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Write, stdout};
 use std::process::ExitCode;
 
 use sealwire::cli::command::{self, Command};
+use sealwire::cli::exposure::Exposure;
 use sealwire::cli::{keygen, run};
 use sealwire::error::{Error, READER_GONE};
 use sealwire::limits::LOG_PATIENCE;
@@ -28,14 +29,25 @@ fn main() -> ExitCode {
 }
 
 fn start(log: &mut Log) -> Result<u8, Error> {
-    match command::parse(std::env::args_os(), &|name| std::env::var_os(name))? {
+    let exposure = Exposure::end();
+    let command = command::parse(std::env::args_os(), &|name| std::env::var_os(name));
+    // Whatever came of it: there is one thread yet.
+    exposure.wipe_keys();
+    match command? {
         Command::Help(text) => print(|| text.print()),
         Command::Version(text) => print(|| writeln!(stdout(), "{text}")),
         Command::Keygen { file, name } => {
-            log.last_words("sealwire", &keygen::run(&file, &name)?);
+            for line in keygen::run(&file, &name)? {
+                log.last_words("sealwire", &line);
+            }
             Ok(0)
         }
-        Command::Run(config) => run::run(*config, log),
+        Command::Run(config) => {
+            if config.allow_core_dumps {
+                exposure.allow_core_dumps();
+            }
+            run::run(*config, log)
+        }
     }
 }
 

@@ -136,7 +136,7 @@ impl<M: Mode> Crowd<M> {
 
 fn identity() -> Option<Arc<Identity>> {
     let [confkey, authkey] = [UP, DOWN].map(|key| Secret::new(key.to_vec()));
-    Identity::new(&SecretPair { confkey, authkey }).map(Arc::new)
+    Identity::new(&SecretPair { confkey, authkey })
 }
 
 fn slot(id: PeerId) -> usize {

@@ -1,7 +1,5 @@
 //! What several benches need.
 
-use std::sync::Arc;
-
 use sealwire::conn::Connection;
 use sealwire::conn::session::{Event, Session};
 use sealwire::crypto::dh::Private;
@@ -20,7 +18,7 @@ pub(crate) fn pair() -> (Session, Session) {
         confkey: Secret::new(vec![1; 32]),
         authkey: Secret::new(vec![2; 32]),
     };
-    let identity = Arc::new(Identity::new(&secrets).expect("32 bytes each"));
+    let identity = Identity::new(&secrets).expect("32 bytes each");
     let client = Connection::client(identity.clone(), Private::new([3; 32]), NOW);
     let server = Connection::server(identity, Private::new([4; 32]), NOW);
     let kernel = Kernel::chosen().expect("a kernel");

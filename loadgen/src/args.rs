@@ -9,10 +9,12 @@ mod target;
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
 use sealwire::cli::args::{ENVIRONMENT, KeyArgs, usage_error};
+use sealwire::cli::typed_keys::TypedKeys;
 use sealwire::crypto::keys::Identity;
 use sealwire::error::Error;
 use sealwire::limits::{Limits, MAX_PAYLOAD};
@@ -61,9 +63,21 @@ pub(crate) enum Command {
     /// To load one after the other, over every transport, so many times.
     Compare(Box<Config>, usize),
     /// To be the server, until stdin ends.
-    Serve(Identity, Service),
+    Serve(Arc<Identity>, Service),
     /// The help or the version.
     Show(clap::Error),
+}
+
+impl Command {
+    /// Whether it has keys that are worth something once it is done, and that nobody is
+    /// to see meanwhile.
+    pub(crate) fn hides_keys(&self) -> bool {
+        let Self::Run(config) = self else {
+            return false;
+        };
+        let holds = config.to.as_ref().is_some_and(|to| to.identity.is_some());
+        holds && !config.allow_core_dumps
+    }
 }
 
 /// What can run.
@@ -72,6 +86,8 @@ pub(crate) struct Config {
     /// The server; without one we start our own.
     pub(crate) to: Option<Target>,
     pub(crate) slos: Vec<Slo>,
+    /// Our memory may be looked at, whatever keys are in it.
+    pub(crate) allow_core_dumps: bool,
     /// Figures that are not valid are an error.
     pub(crate) strict: bool,
     pub(crate) outputs: Outputs,
@@ -84,7 +100,7 @@ pub(crate) struct Target {
     pub(crate) host: String,
     pub(crate) port: u16,
     /// Its keys, if it seals.
-    pub(crate) identity: Option<Identity>,
+    pub(crate) identity: Option<Arc<Identity>>,
     /// Its process, if it is on this machine and is to be looked at.
     pub(crate) pid: Option<u32>,
     /// Its certificate, if it speaks TLS.
@@ -183,11 +199,14 @@ pub(crate) fn parse(
     args: impl IntoIterator<Item = OsString>,
     env: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<Command, Error> {
-    let typed = match Args::try_parse_from(args) {
+    let mut words: Vec<OsString> = args.into_iter().collect();
+    let keys = TypedKeys::take(&mut words);
+    let mut typed = match Args::try_parse_from(words) {
         Ok(typed) => typed,
         Err(error) if !error.use_stderr() => return Ok(Command::Show(error)),
         Err(error) => return Err(usage_error(&error)),
     };
+    keys.put_back(&mut typed.keys);
     let words: Vec<_> = typed.workload.iter().map(String::as_str).collect();
     let (kind, compares) = match words[..] {
         [SERVE, ref rest @ ..] => {
@@ -206,7 +225,8 @@ pub(crate) fn parse(
     if compares {
         check::comparison(&typed, &plan)?;
     }
-    let (to, warnings) = target::find(&typed, plan.over, env)?.unzip();
+    let allow_core_dumps = typed.keys.allow_core_dumps;
+    let (to, warnings) = target::find(&mut typed, plan.over, env)?.unzip();
     let mut slos = Vec::new();
     for text in &typed.slo {
         slos.extend(Slo::parse(text)?);
@@ -215,6 +235,7 @@ pub(crate) fn parse(
         plan,
         to,
         slos,
+        allow_core_dumps,
         strict: typed.strict,
         outputs: Outputs {
             json: typed.json,

@@ -49,6 +49,7 @@ use environment::Environment;
 use interrupt::Interrupt;
 use progress::Progress;
 use report::{Reader, Report, printed};
+use sealwire::cli::exposure::Exposure;
 use sealwire::error::{Error, READER_GONE};
 use sealwire::limits::LOG_PATIENCE;
 use sealwire::net::inherited::{self, require_stdin, require_stdout};
@@ -73,7 +74,15 @@ fn main() -> ExitCode {
 }
 
 fn start(log: &mut Log) -> Result<u8, Error> {
-    let command = args::parse(std::env::args_os(), &|name| std::env::var_os(name))?;
+    let exposure = Exposure::end();
+    let command = args::parse(std::env::args_os(), &|name| std::env::var_os(name));
+    // Whatever came of it: there is one thread yet.
+    exposure.wipe_keys();
+    let command = command?;
+    if !command.hides_keys() {
+        // So that debuggers work, and the server that we start can be looked at.
+        exposure.allow_core_dumps();
+    }
     // Before anything is started: every command prints there.
     require_stdout()?;
     match command {

@@ -112,7 +112,7 @@ impl Service {
 
 /// Serves as `service` says; where that takes keys, peers that hold those of
 /// `identity`. Returns only if it cannot.
-pub(crate) fn serve(identity: Identity, service: Service) -> Result<u8, Error> {
+pub(crate) fn serve(identity: Arc<Identity>, service: Service) -> Result<u8, Error> {
     // What cannot run says so, however soon its stdin ends.
     Kernel::chosen()?;
     raise_descriptor_limit();
@@ -130,9 +130,9 @@ pub(crate) fn serve(identity: Identity, service: Service) -> Result<u8, Error> {
     }
 }
 
-fn sealed(identity: Identity, mode: impl SealedMode) -> Result<u8, Error> {
+fn sealed(identity: Arc<Identity>, mode: impl SealedMode) -> Result<u8, Error> {
     let setup = Setup {
-        identity: Some(Arc::new(identity)),
+        identity: Some(identity),
         classic: None,
         kernel: Kernel::chosen()?,
         limits: Limits::default(),

@@ -6,7 +6,9 @@
 
 mod common;
 
-use std::sync::Arc;
+use std::fs;
+use std::io::ErrorKind;
+use std::process::Stdio;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -94,7 +96,7 @@ fn serve(fault: Fault) -> u16 {
         };
         let loaded = KeyArgs::default().load(false, &env).unwrap();
         let setup = Setup {
-            identity: loaded.keys.native.map(Arc::new),
+            identity: loaded.keys.native,
             classic: None,
             kernel: Kernel::chosen().unwrap(),
             limits: Limits::default(),
@@ -213,10 +215,35 @@ fn early_end() {
 #[test]
 fn other_keys() {
     let port = serve(Fault::None);
-    let [confkey, _] = KEYS;
     let mut program = command(&format!("--to 127.0.0.1:{port}"));
-    program.env("SEALWIRE_AUTHKEY", confkey);
+    program.env("SEALWIRE_AUTHKEY", "7e".repeat(32));
     let run = call(program);
     assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{run:?}");
     assert!(run.stderr.contains("keys or service differ"), "{run:?}");
+}
+
+/// Goal: keys of a server that runs are shown to nobody meanwhile. Method: where others
+/// would see them, of a run under way: they are overwritten there, and only root may look.
+#[test]
+fn keys_are_hidden() {
+    let [confkey, authkey] = KEYS;
+    let flags = format!("--to 127.0.0.1:{} -c 1 -d 2 -q", serve(Fault::None));
+    for (in_arguments, folder_has) in [(false, "environ"), (true, "cmdline")] {
+        let mut program = command(&flags);
+        if in_arguments {
+            program.args(["--confkey", confkey, &format!("--authkey={authkey}")]);
+        }
+        program.stdout(Stdio::null());
+        let mut child = program.spawn().unwrap();
+        let path = format!("/proc/{}/{folder_has}", child.id());
+        let hidden = || match fs::read_to_string(&path) {
+            Ok(text) => text.contains("********") && !text.contains(&confkey[..8]),
+            Err(error) => error.kind() == ErrorKind::PermissionDenied,
+        };
+        while !hidden() {
+            assert!(child.try_wait().unwrap().is_none(), "{path}: not hidden");
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert!(child.wait().unwrap().success());
+    }
 }

@@ -133,8 +133,12 @@ pub(super) enum Sub {
 /// The options that say where the two secrets come from, for a command line to
 /// flatten; [`load`](Self::load) gets the keys.
 ///
-/// The program's arguments stay readable to the machine's other users whatever
-/// is erased here, and clap keeps a copy of its own; `load` warns of it.
+/// clap keeps copies of what it parses: let [`TypedKeys`] take the keys out before. The
+/// program's arguments are readable to the machine's other users until [`Exposure`] has
+/// wiped them; `load` warns of it.
+///
+/// [`TypedKeys`]: super::typed_keys::TypedKeys
+/// [`Exposure`]: super::exposure::Exposure
 #[derive(Debug, Default, clap::Args)]
 pub struct KeyArgs {
     /// Key for confidentiality: 64 hex digits, or 32 bytes of text; @FILE takes
@@ -169,6 +173,10 @@ pub struct KeyArgs {
         help_heading = KEYS
     )]
     pub name: Option<String>,
+    /// Let debuggers see the keys in memory, and the system write them to a file
+    /// when the program crashes
+    #[arg(long, help_heading = KEYS)]
+    pub allow_core_dumps: bool,
 }
 
 /// Takes any bytes at all: whether they can be a key is asked where the answer

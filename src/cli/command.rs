@@ -11,6 +11,7 @@ use clap::error::ErrorKind;
 
 use super::args::{Args, Sub, usage_error};
 use super::config::Config;
+use super::typed_keys::TypedKeys;
 use crate::crypto::kernel::Kernel;
 use crate::error::Error;
 
@@ -43,7 +44,9 @@ pub fn parse(
     args: impl IntoIterator<Item = OsString>,
     env: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<Command, Error> {
-    let typed = match Args::try_parse_from(args) {
+    let mut words: Vec<OsString> = args.into_iter().collect();
+    let keys = TypedKeys::take(&mut words);
+    let mut typed = match Args::try_parse_from(words) {
         Ok(typed) => typed,
         Err(error) if error.kind() == ErrorKind::DisplayVersion => {
             return Ok(Command::Version(version()?));
@@ -51,9 +54,10 @@ pub fn parse(
         Err(error) if !error.use_stderr() => return Ok(Command::Help(error)),
         Err(error) => return Err(usage_error(&error)),
     };
-    match typed.command {
+    keys.put_back(&mut typed.keys);
+    match typed.command.take() {
         Some(Sub::Keygen { file, name }) => Ok(Command::Keygen { file, name }),
-        None => Ok(Command::Run(Box::new(Config::check(&typed, env)?))),
+        None => Ok(Command::Run(Box::new(Config::check(typed, env)?))),
     }
 }
 
@@ -73,10 +77,16 @@ mod tests {
     use super::*;
 
     const MARK: &str = "deadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeef";
+    /// Another key, with the same recognisable part.
+    const OTHER: &str = "deadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbee2";
 
     fn parsed(words: &[&str]) -> Result<Command, Error> {
         let words = ["sealwire"].iter().chain(words).map(OsString::from);
-        parse(words, &|_| Some(MARK.into()))
+        let env = |name: &str| match name {
+            "SEALWIRE_CONFKEY" => Some(MARK.into()),
+            _ => Some(OTHER.into()),
+        };
+        parse(words, &env)
     }
 
     fn refusal(words: &[&str]) -> String {
@@ -115,6 +125,7 @@ mod tests {
                 "--authkey",
                 "--keys",
                 "--name",
+                "--allow-core-dumps",
                 "--echo",
                 "--sink",
                 "--relay",
@@ -231,7 +242,7 @@ mod tests {
             let shown = format!("{error} {error:?}");
             assert!(!shown.contains("deadbeef"), "{words:?}: {shown}");
         }
-        let words = ["sealwire", "-s", "--confkey", MARK, "--authkey", MARK];
+        let words = ["sealwire", "-s", "--confkey", MARK, "--authkey", OTHER];
         let typed = Args::try_parse_from(words).unwrap();
         let shown = format!("{typed:?} {:?}", parsed(&words[1..]).unwrap());
         assert!(!shown.contains("deadbeef"), "{shown}");

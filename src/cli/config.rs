@@ -33,6 +33,8 @@ pub struct Config {
     pub keys: Keys,
     /// Stdin is not read.
     pub no_input: bool,
+    /// The process's memory may be looked at, and written to a file.
+    pub allow_core_dumps: bool,
     /// The defaults, or what the user set.
     pub limits: Limits,
     /// What to say on stderr at the start, one line each.
@@ -72,12 +74,13 @@ pub enum ModeKind {
 impl Config {
     /// Checks what was typed, and loads the keys.
     pub(super) fn check(
-        typed: &Args,
+        typed: Args,
         env: &dyn Fn(&str) -> Option<OsString>,
     ) -> Result<Self, Error> {
-        let role = role(typed)?;
+        let role = role(&typed)?;
         let port = port(typed.port.as_deref(), &role)?;
-        let limits = limits(typed, &role)?;
+        let limits = limits(&typed, &role)?;
+        let allow_core_dumps = typed.keys.allow_core_dumps;
         let Loaded {
             mut keys,
             mut warnings,
@@ -96,6 +99,7 @@ impl Config {
             port,
             keys,
             no_input: typed.no_input,
+            allow_core_dumps,
             limits,
             warnings,
         })

@@ -5,10 +5,14 @@
 //! error shows a part of a line: who mixed up the columns has a secret anywhere.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::str;
 
-use super::hex;
+use super::key_text::weakness;
+use super::{hex, private_file, shell};
+use crate::crypto::secret::{Secret, SecretPair};
 use crate::error::Error;
+use crate::text::{escaped, is_visible};
 
 /// Digits of one key.
 pub(super) const DIGITS: usize = 64;
@@ -21,25 +25,50 @@ pub(super) struct Entry<'a> {
     pub(super) authkey: &'a [u8],
 }
 
-/// All entries of a key file; or the number of the first bad line, and what is
-/// wrong with it.
-pub(super) fn parse(file: &[u8]) -> Result<Vec<Entry<'_>>, String> {
+/// All entries of `file`, which was at `path`.
+///
+/// # Errors
+///
+/// [`Error::Local`] with the number of the first bad line, and what is wrong with it.
+pub(super) fn parse<'a>(file: &'a [u8], path: &Path) -> Result<Vec<Entry<'a>>, Error> {
+    let refused =
+        |number: usize, why: &str| private_file::refused(path, &format!("line {number}: {why}"));
+    if let Some(why) = other_text(file, path) {
+        return Err(refused(1, &why));
+    }
     let mut entries = Vec::new();
     let mut lines: HashMap<&str, usize> = HashMap::new();
     for (line, number) in file.split(|&byte| byte == b'\n').zip(1..) {
-        let Some(entry) = parse_line(line).map_err(|why| format!("line {number}: {why}"))? else {
+        let Some(entry) = parse_line(line).map_err(|why| refused(number, &why))? else {
             continue;
         };
         if let Some(first) = lines.insert(entry.name, number) {
-            return Err(format!("line {number}: its name is taken by line {first}"));
+            let why = format!("its name is taken by line {first}");
+            return Err(refused(number, &why));
         }
         entries.push(entry);
     }
     Ok(entries)
 }
 
+/// What a file in another encoding is, and the command that mends it: some editors
+/// save such, and it looks like any other.
+fn other_text(file: &[u8], path: &Path) -> Option<String> {
+    let path = shell::path(path);
+    match file {
+        [0xef, 0xbb, 0xbf, ..] => Some(format!(
+            r"begins with a byte order mark, which nobody sees; run: sed -i '1s/^\xef\xbb\xbf//' {path}"
+        )),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some(format!(
+            "this is UTF-16 text, and UTF-8 is wanted; run: (umask 077; iconv -f UTF-16 -t UTF-8 \
+             {path} > COPY), and use COPY"
+        )),
+        _ => None,
+    }
+}
+
 /// The entry of a line; `None` when there is only a comment, or nothing.
-fn parse_line(line: &[u8]) -> Result<Option<Entry<'_>>, &'static str> {
+fn parse_line(line: &[u8]) -> Result<Option<Entry<'_>>, String> {
     let text = line.split(|&byte| byte == b'#').next().unwrap_or_default();
     let mut words = text
         .split(u8::is_ascii_whitespace)
@@ -48,17 +77,18 @@ fn parse_line(line: &[u8]) -> Result<Option<Entry<'_>>, &'static str> {
         return Ok(None);
     };
     let (Some(confkey), Some(authkey), None) = (words.next(), words.next(), words.next()) else {
-        return Err("three words are wanted: name confkey authkey");
+        return Err("three words are wanted: name confkey authkey".into());
     };
     let name = str::from_utf8(name)
         .ok()
         .filter(|name| is_name(name))
-        .ok_or("the name is not plain text")?;
-    if !is_key(confkey) {
-        return Err("the confkey is not 64 hex digits");
-    }
-    if !is_key(authkey) {
-        return Err("the authkey is not 64 hex digits");
+        .ok_or("the name is not plain text that can be seen; type it anew")?;
+    let keys = SecretPair {
+        confkey: key(confkey).ok_or("the confkey is not 64 hex digits")?,
+        authkey: key(authkey).ok_or("the authkey is not 64 hex digits")?,
+    };
+    if let Some(why) = weakness(["the confkey", "the authkey"], &keys) {
+        return Err(why);
     }
     Ok(Some(Entry {
         name,
@@ -67,14 +97,28 @@ fn parse_line(line: &[u8]) -> Result<Option<Entry<'_>>, &'static str> {
     }))
 }
 
-/// Whether `name` can be the name of a line.
-pub(super) fn is_name(name: &str) -> bool {
-    let fits = |c: char| !c.is_whitespace() && !c.is_control() && c != '#';
+/// Whether `name` can be the name of a line: what cannot be seen in it would make two
+/// names that look the same.
+fn is_name(name: &str) -> bool {
+    let fits = |c: char| is_visible(c) && !c.is_whitespace() && c != '#';
     !name.is_empty() && name.chars().all(fits)
 }
 
-fn is_key(digits: &[u8]) -> bool {
-    digits.len() == DIGITS && hex::decode(digits).is_some()
+/// Refuses what `--name` says if no line can have that name.
+///
+/// # Errors
+///
+/// [`Error::Usage`].
+pub(super) fn check_name(name: &str) -> Result<(), Error> {
+    if is_name(name) {
+        return Ok(());
+    }
+    let text = "--name: one word is wanted, without # and characters that cannot be seen";
+    Err(Error::Usage(text.into()))
+}
+
+fn key(digits: &[u8]) -> Option<Secret> {
+    hex::decode(digits).filter(|_| digits.len() == DIGITS)
 }
 
 /// The entry called `name`, or the only one there is.
@@ -86,12 +130,14 @@ fn is_key(digits: &[u8]) -> bool {
 pub(super) fn pick<'a>(
     entries: Vec<Entry<'a>>,
     name: Option<&str>,
-    path: &str,
+    path: &Path,
 ) -> Result<Entry<'a>, Error> {
     if entries.is_empty() {
-        let text = format!("{path}: no keys in it; sealwire keygen {path} adds some");
-        return Err(Error::Local(text));
+        let command = format!("sealwire keygen {}", shell::path(path));
+        let why = format!("no keys in it; {command} adds some");
+        return Err(private_file::refused(path, &why));
     }
+    let path = escaped(path);
     let names: Vec<&str> = entries.iter().map(|entry| entry.name).collect();
     let names = names.join(", ");
     let several = entries.len() > 1;
@@ -105,7 +151,7 @@ pub(super) fn pick<'a>(
         (Some(entry), _) => Ok(entry),
         (None, name) => Err(Error::Usage(format!(
             "--name {}: not in {path}, which has: {names}",
-            name.unwrap_or_default()
+            escaped(name.unwrap_or_default())
         ))),
     }
 }
@@ -120,21 +166,29 @@ mod tests {
 
     const MARK: &str = "deadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeef";
 
-    fn error_of(file: &str) -> String {
-        parse(file.as_bytes()).err().unwrap()
+    /// Another key.
+    const MARK2: &str = "deadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbee2";
+
+    fn parsed(file: &[u8]) -> Result<Vec<Entry<'_>>, Error> {
+        parse(file, Path::new("f"))
+    }
+
+    fn error_of(file: &[u8]) -> String {
+        let text = parsed(file).err().unwrap().to_string();
+        text.strip_prefix("f: ").unwrap().to_owned()
     }
 
     /// Comments, blank lines, tabs, CRLF and a missing last newline are all as
     /// good as plain lines.
     #[test]
     fn lines_comments_and_blanks() {
-        let file = format!("# keys\n\n one\t{MARK} {MARK}  # first\r\ntwo {MARK} {MARK}");
-        let entries = parse(file.as_bytes()).unwrap();
+        let file = format!("# keys\n\n one\t{MARK} {MARK2}  # first\r\ntwo {MARK} {MARK2}");
+        let entries = parsed(file.as_bytes()).unwrap();
         let names: Vec<_> = entries.iter().map(|entry| entry.name).collect();
         assert_eq!(names, ["one", "two"]);
         assert!(entries.iter().all(|e| e.confkey == MARK.as_bytes()));
-        assert!(entries.iter().all(|e| e.authkey == MARK.as_bytes()));
-        assert!(parse(b"").unwrap().is_empty());
+        assert!(entries.iter().all(|e| e.authkey == MARK2.as_bytes()));
+        assert!(parsed(b"").unwrap().is_empty());
     }
 
     /// Each way a line can be bad: told by number, and not a word of it shown.
@@ -147,28 +201,59 @@ mod tests {
             (format!("one {MARK}0 {MARK}"), "the confkey"),
             (format!("one {MARK} {}", &MARK[1..]), "the authkey"),
             (format!("one {MARK} g{}", &MARK[1..]), "the authkey"),
-            (format!("o\u{1b}ne {MARK} {MARK}"), "the name"),
-            (format!("o\u{a0}ne {MARK} {MARK}"), "the name"),
+            (format!("o\u{1b}ne {MARK} {MARK2}"), "the name"),
+            (format!("o\u{a0}ne {MARK} {MARK2}"), "the name"),
+            (format!("o\u{200b}ne {MARK} {MARK2}"), "the name"),
+            (format!("\u{feff}one {MARK} {MARK2}"), "the name"),
+            (
+                format!("one {MARK} {}", MARK.to_uppercase()),
+                "the confkey and the authkey are the same",
+            ),
+            (
+                format!("one {} {MARK}", "0".repeat(64)),
+                "the confkey is all zeros",
+            ),
+            (
+                format!("one {MARK} {}", "0".repeat(64)),
+                "the authkey is all zeros",
+            ),
         ] {
-            let text = error_of(&format!("# one\n{line}\n"));
+            let text = error_of(format!("# one\n{line}\n").as_bytes());
             assert!(text.starts_with("line 2: "), "{text}");
             assert!(text.contains(why), "{line}: {text}");
             assert!(!text.contains(&MARK[..8]), "{text}");
         }
-        let twice = error_of(&format!(
-            "a {MARK} {MARK}\nb {MARK} {MARK}\na {MARK} {MARK}"
-        ));
+        let lines = ["a", "b", "a"].map(|name| format!("{name} {MARK} {MARK2}"));
+        let twice = error_of(lines.join("\n").as_bytes());
         assert_eq!(twice, "line 3: its name is taken by line 1");
+    }
+
+    /// Goal: a file in another encoding is told as that, with the command that mends
+    /// it. Method: the marks that editors write.
+    #[test]
+    fn other_encodings() {
+        let line = format!("one {MARK} {MARK2}\n");
+        let marked = |mark: &[u8]| error_of(&[mark, line.as_bytes()].concat());
+        let told = marked(b"\xef\xbb\xbf");
+        assert!(
+            told.contains("byte order mark") && told.ends_with(" f"),
+            "{told}"
+        );
+        for mark in [b"\xff\xfe", b"\xfe\xff"] {
+            let told = marked(mark);
+            assert!(told.contains("UTF-16") && told.contains("iconv"), "{told}");
+        }
     }
 
     /// The only line needs no name; several do; a name that is not there is
     /// answered with those that are.
     #[test]
     fn picking_by_name() {
-        let one = format!("one {MARK} {MARK}\n");
-        let two = format!("{one}two {MARK} {MARK}\n");
+        let one = format!("one {MARK} {MARK2}\n");
+        let two = format!("{one}two {MARK} {MARK2}\n");
         let name = |file: &str, name| {
-            pick(parse(file.as_bytes()).unwrap(), name, "f").map(|entry| entry.name.to_owned())
+            let entries = parsed(file.as_bytes()).unwrap();
+            pick(entries, name, Path::new("f")).map(|entry| entry.name.to_owned())
         };
         assert_eq!(name(&one, None).unwrap(), "one");
         assert_eq!(name(&one, Some("one")).unwrap(), "one");
@@ -188,8 +273,8 @@ mod tests {
         /// refused without a panic.
         #[test]
         fn never_panics(bytes: Vec<u8>, lines in "([a#é]{0,2}[ \t]?([0-9a-g]{63,65}[ \r]?){0,4}\n?){0,4}") {
-            let _ = parse(&bytes);
-            let _ = parse(lines.as_bytes());
+            let _ = parsed(&bytes);
+            let _ = parsed(lines.as_bytes());
         }
     }
 }

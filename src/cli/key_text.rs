@@ -5,13 +5,16 @@
 //! `@` looks like a file. Where the secrets come from is [`super::keys`]'s.
 
 use std::ffi::OsStr;
-use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::str;
+
+use subtle::ConstantTimeEq;
 
 use super::key_file::DIGITS;
-use super::{hex, private_file, usage};
-use crate::crypto::secret::Secret;
+use super::private_file::{self, Kind};
+use super::{hex, usage};
+use crate::crypto::secret::{Secret, SecretPair};
 use crate::error::Error;
 
 const WANTED: &str = "64 hex digits or exactly 32 bytes are wanted";
@@ -22,50 +25,93 @@ pub(super) struct KeyText {
     pub(super) text: Secret,
 }
 
+/// What makes `keys`, which messages call `names`, worth nothing though their form is
+/// right; the same file copied twice, or a placeholder, is what people have.
+///
+/// In constant time but for the answer.
+pub(super) fn weakness(names: [&str; 2], keys: &SecretPair) -> Option<String> {
+    let SecretPair { confkey, authkey } = keys;
+    for (name, key) in names.iter().zip([confkey, authkey]) {
+        let zeros = [0; DIGITS];
+        if key.len() <= DIGITS && key.expose().ct_eq(&zeros[..key.len()]).into() {
+            return Some(format!(
+                "{name} is all zeros, as anyone would try; sealwire keygen makes new keys"
+            ));
+        }
+    }
+    let same: bool = confkey.expose().ct_eq(authkey.expose()).into();
+    same.then(|| {
+        let [confkey, authkey] = names;
+        format!(
+            "{confkey} and {authkey} are the same key, and two are wanted; sealwire keygen \
+             makes new keys"
+        )
+    })
+}
+
 /// Whether what was typed is the key itself, not the name of its file.
-pub(super) fn is_literal(typed: &Secret) -> bool {
-    !typed.expose().starts_with(b"@") || typed.expose().starts_with(b"@@")
+pub(super) fn is_literal(typed: &[u8]) -> bool {
+    !typed.starts_with(b"@") || typed.starts_with(b"@@")
 }
 
 impl KeyText {
-    /// The text that `@FILE` or `@@…` stand for, or `typed` itself.
-    pub(super) fn resolve(source: &'static str, typed: Secret) -> Result<Self, Error> {
+    /// The text that `@FILE` or `@@…` stand for, or `typed` itself; what to tell the
+    /// user of the file goes to `warnings`.
+    pub(super) fn resolve(
+        source: &'static str,
+        typed: Secret,
+        warnings: &mut Vec<String>,
+    ) -> Result<Self, Error> {
         let text = match typed.expose() {
             [b'@', b'@', ..] => Secret::new(typed.expose()[1..].to_vec()),
-            [b'@', path @ ..] => from_file(source, Path::new(OsStr::from_bytes(path)))?,
+            [b'@', path @ ..] => from_file(source, Path::new(OsStr::from_bytes(path)), warnings)?,
             _ => typed,
         };
-        Ok(Self { source, text })
-    }
-
-    /// The 32 bytes that it stands for in the native format.
-    pub(super) fn native(&self) -> Result<Secret, Error> {
-        let source = self.source;
-        match self.text.len() {
-            32 => Ok(self.text.clone()),
-            DIGITS => hex::decode(self.text.expose()).map_or_else(
-                || {
-                    usage(format!(
-                        "{source}: 64 bytes given, but not all are hex digits; {WANTED}"
-                    ))
-                },
-                Ok,
-            ),
-            len => usage(format!("{source}: {len} bytes given; {WANTED}")),
+        if is_marked(text.expose()) {
+            return usage(format!(
+                "{source}: the key begins with a byte order mark, which nobody sees and some \
+                 editors add; take it away"
+            ));
         }
+        Ok(Self { source, text })
     }
 }
 
+/// The 32 bytes that `text`, which is from `source`, stands for in the native format.
+pub(super) fn native(source: &str, text: Secret) -> Result<Secret, Error> {
+    match text.len() {
+        32 => Ok(text),
+        DIGITS => hex::decode(text.expose()).map_or_else(
+            || {
+                usage(format!(
+                    "{source}: 64 bytes given, but not all are hex digits; {WANTED}"
+                ))
+            },
+            Ok,
+        ),
+        len => usage(format!("{source}: {len} bytes given; {WANTED}")),
+    }
+}
+
+/// Whether it is text behind a byte order mark. Bytes that are no text may well begin
+/// like one.
+fn is_marked(key: &[u8]) -> bool {
+    key.starts_with(b"\xef\xbb\xbf") && str::from_utf8(key).is_ok()
+}
+
 /// All of a file but one trailing newline.
-fn from_file(source: &str, path: &Path) -> Result<Secret, Error> {
+fn from_file(source: &str, path: &Path, warnings: &mut Vec<String>) -> Result<Secret, Error> {
     // The path is not shown until there is such a file: it may be a key.
-    let file = File::open(path).map_err(|error| {
+    let file = private_file::options().open(path).map_err(|error| {
         Error::Local(format!(
-            "{source}: cannot open the file named behind the @: {error} \
-             (if the key itself begins with @, type @@ for it)"
+            "{source}: cannot open the file named behind the @: {} \
+             (if the key itself begins with @, type @@ for it)",
+            private_file::reason(&error)
         ))
     })?;
-    let bytes = private_file::read(&file, path)?;
+    let read = private_file::read(&file, path, Kind::FileOrPipe)?;
+    warnings.extend(read.warnings);
+    let bytes = read.bytes;
     let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
     Ok(Secret::new(text.to_vec()))
 }
@@ -83,11 +129,11 @@ mod tests {
     const TEXT: &str = "deadbeef, but as thirty-two text";
 
     fn resolved(typed: &str) -> Result<KeyText, Error> {
-        KeyText::resolve("--confkey", Secret::new(typed.into()))
+        KeyText::resolve("--confkey", Secret::new(typed.into()), &mut Vec::new())
     }
 
     fn native(typed: &str) -> Result<Vec<u8>, String> {
-        let key = resolved(typed).and_then(|key| key.native());
+        let key = resolved(typed).and_then(|key| super::native(key.source, key.text));
         key.map(|key| key.expose().to_vec())
             .map_err(|error| error.to_string())
     }

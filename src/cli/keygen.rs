@@ -3,7 +3,7 @@
 //! Prints nothing: the line to show is handed back. What the file means is
 //! `key_file`'s.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -13,33 +13,34 @@ use rand::rngs::SysRng;
 use zeroize::Zeroizing;
 
 use super::key_file::{self, DIGITS};
-use super::{hex, private_file};
+use super::private_file::{self, Kind};
+use super::{hex, shell};
 use crate::error::Error;
+use crate::text::escaped;
 
 /// Adds a line of two new keys called `name` to `path`; makes the file, with
-/// mode 0600, if there is none. Returns what to tell the user on stderr.
+/// mode 0600, if there is none. Returns what to tell the user on stderr, in lines.
 ///
 /// # Errors
 ///
 /// [`Error::Usage`] if `name` cannot be one; [`Error::Local`] if it is taken, if
-/// everyone may read or write the file, if it holds anything but keys, or if the
-/// system does not give a file or random bytes.
-pub fn run(path: &Path, name: &str) -> Result<String, Error> {
-    if !key_file::is_name(name) {
-        let text = "--name: one word is wanted, without spaces, # and control characters";
-        return Err(Error::Usage(text.into()));
-    }
+/// everyone may read or write the file, if it is another user's, if it is no file or
+/// holds anything but keys, or if the system does not give a file or random bytes.
+pub fn run(path: &Path, name: &str) -> Result<Vec<String>, Error> {
+    key_file::check_name(name)?;
     let mut file = open(path).map_err(|error| private_file::failed(path, "open", &error))?;
-    let old = private_file::read(&file, path)?;
-    let entries = key_file::parse(&old).map_err(|why| private_file::refused(path, &why))?;
+    let read = private_file::read(&file, path, Kind::File)?;
+    let (old, mut told) = (read.bytes, read.warnings);
+    let entries = key_file::parse(&old, path)?;
     if entries.iter().any(|entry| entry.name == name) {
+        let name = escaped(name);
         let why = format!("the name {name} is taken; choose another with --name");
         return Err(private_file::refused(path, &why));
     }
     let ended = old.last().is_none_or(|&byte| byte == b'\n');
     let line = new_line(name, ended)
         .map_err(|error| Error::Local(format!("no random bytes from the system: {error}")))?;
-    if let Err(error) = file.write_all(&line) {
+    if let Err(error) = file.write_all(&line).and_then(|()| file.sync_all()) {
         // A part of a line would make the whole file unreadable.
         let _ = file.set_len(old.len() as u64);
         return Err(private_file::failed(path, "write", &error));
@@ -47,18 +48,22 @@ pub fn run(path: &Path, name: &str) -> Result<String, Error> {
     let pick = if entries.is_empty() {
         String::new()
     } else {
-        format!(" --name {name}")
+        format!(" --name {}", shell::word(name))
     };
-    Ok(format!(
-        "new keys {name} are in {path}; copy it to the other side by a safe way, and run both with --keys {path}{pick}",
-        path = path.display()
-    ))
+    told.push(format!(
+        "new keys {name} are in {shown}; copy it to the other side by a safe way, and run both \
+         with --keys {path}{pick}",
+        name = escaped(name),
+        shown = escaped(path),
+        path = shell::path(path),
+    ));
+    Ok(told)
 }
 
 /// Makes the file, or opens the one that is there.
 fn open(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).append(true);
+    let mut options = private_file::options();
+    options.append(true);
     match options.clone().create_new(true).mode(0o600).open(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options.open(path),
         made => made,
@@ -96,7 +101,7 @@ mod tests {
 
     fn names(path: &Path) -> Vec<String> {
         let bytes = fs::read(path).unwrap();
-        let entries = key_file::parse(&bytes).unwrap();
+        let entries = key_file::parse(&bytes, path).unwrap();
         let mut keys: Vec<_> = entries
             .iter()
             .flat_map(|e| [e.confkey, e.authkey])
@@ -113,7 +118,7 @@ mod tests {
     fn makes_and_appends() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys");
-        let told = run(&path, "main").unwrap();
+        let told = run(&path, "main").unwrap().concat();
         assert!(!told.contains("--name"), "{told}");
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
@@ -127,7 +132,7 @@ mod tests {
         assert_eq!(text.pop(), Some('\n'));
         fs::write(&path, text).unwrap();
 
-        let told = run(&path, "second").unwrap();
+        let told = run(&path, "second").unwrap().concat();
         assert!(told.ends_with("--name second"), "{told}");
         assert_eq!(names(&path), ["main", "second"]);
     }
@@ -143,7 +148,15 @@ mod tests {
         let before = fs::read(&path).unwrap();
         let code = |name| run(&path, name).unwrap_err().exit_code();
         assert_eq!(code("main"), 1);
-        for name in ["", "a b", "a#b", "a\nb", "a\u{7f}b"] {
+        for name in [
+            "",
+            "a b",
+            "a#b",
+            "a\nb",
+            "a\u{7f}b",
+            "a\u{200b}b",
+            "\u{feff}a",
+        ] {
             assert_eq!(code(name), 2, "{name:?}");
         }
         fs::set_permissions(&path, Permissions::from_mode(0o604)).unwrap();

@@ -5,29 +5,31 @@
 //! a key file holds `key_file`'s.
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::args::KeyArgs;
 use super::key_text::{self, KeyText};
-use super::{key_file, private_file, usage};
+use super::private_file::{self, Kind};
+use super::typed_keys::OPTIONS;
+use super::{key_file, usage};
 use crate::crypto::classic::ClassicKeys;
 use crate::crypto::keys::Identity;
 use crate::crypto::secret::{Secret, SecretPair};
 use crate::error::Error;
 
-/// What the options and the environment call the two secrets.
-const OPTIONS: [&str; 2] = ["--confkey", "--authkey"];
-const VARIABLES: [&str; 2] = ["SEALWIRE_CONFKEY", "SEALWIRE_AUTHKEY"];
+/// What the environment calls the two secrets.
+pub(super) const VARIABLES: [&str; 2] = ["SEALWIRE_CONFKEY", "SEALWIRE_AUTHKEY"];
 
 /// The keys of one service, for each format that may be spoken.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Keys {
     /// For the native format.
-    pub native: Option<Identity>,
+    pub native: Option<Arc<Identity>>,
     /// For the classic format.
-    pub classic: Option<ClassicKeys>,
+    pub classic: Option<Arc<ClassicKeys>>,
 }
 
 /// Keys, and what to tell the user about them.
@@ -47,44 +49,47 @@ impl KeyArgs {
     ///
     /// # Errors
     ///
-    /// [`Error::Usage`] for what was typed: nothing, one of the two, too much, or
-    /// a wrong length. [`Error::Local`] for a file that is missing, unreadable,
-    /// open to everyone, or has a bad line.
+    /// [`Error::Usage`] for what was typed: nothing, one of the two, too much, a
+    /// wrong length, or keys that protect nothing. [`Error::Local`] for a file that is
+    /// missing, unreadable, open to everyone or another user's, or has a bad line.
     pub fn load(
-        &self,
+        self,
         classic: bool,
         env: &dyn Fn(&str) -> Option<OsString>,
     ) -> Result<Loaded, Error> {
-        let given = self.given(env)?;
-        Ok(Loaded {
-            keys: derive(given, classic)?,
-            warnings: self.exposed().into_iter().collect(),
-        })
+        let mut warnings = Vec::from_iter(self.exposed());
+        let given = self.given(env, &mut warnings)?;
+        let keys = derive(given, classic, &mut warnings)?;
+        Ok(Loaded { keys, warnings })
     }
 
     /// The confkey and the authkey, as typed.
-    fn given(&self, env: &dyn Fn(&str) -> Option<OsString>) -> Result<[KeyText; 2], Error> {
-        let options = [&self.confkey, &self.authkey];
+    fn given(
+        self,
+        env: &dyn Fn(&str) -> Option<OsString>,
+        warnings: &mut Vec<String>,
+    ) -> Result<[KeyText; 2], Error> {
+        let options = [self.confkey, self.authkey];
         let typed = options.iter().any(|key| key.is_some());
         if let Some(path) = &self.keys {
             if typed {
                 return usage("give --keys, or --confkey and --authkey, but not both");
             }
-            return from_key_file(path, self.name.as_deref());
+            return from_key_file(path, self.name.as_deref(), warnings);
         }
         if self.name.is_some() {
             return usage("--name picks a line of a key file: give --keys FILE too");
         }
         let (sources, texts) = if typed {
-            (OPTIONS, options.map(Clone::clone))
+            (OPTIONS, options)
         } else {
             let variable = |name| env(name).map(|value| Secret::new(value.into_vec()));
             (VARIABLES, VARIABLES.map(variable))
         };
         match texts {
             [Some(confkey), Some(authkey)] => Ok([
-                KeyText::resolve(sources[0], confkey)?,
-                KeyText::resolve(sources[1], authkey)?,
+                KeyText::resolve(sources[0], confkey, warnings)?,
+                KeyText::resolve(sources[1], authkey, warnings)?,
             ]),
             [None, None] => usage(
                 "no keys: give --keys FILE, --confkey K and --authkey K, or set \
@@ -100,13 +105,16 @@ impl KeyArgs {
         let exposed: Vec<_> = OPTIONS
             .into_iter()
             .zip([&self.confkey, &self.authkey])
-            .filter(|(_, key)| key.as_ref().is_some_and(key_text::is_literal))
+            .filter(|(_, key)| {
+                key.as_ref()
+                    .is_some_and(|key| key_text::is_literal(key.expose()))
+            })
             .map(|(option, _)| option)
             .collect();
         (!exposed.is_empty()).then(|| {
             format!(
-                "{}: other users of this machine can see what is on the command line; \
-                 use --keys FILE, or set SEALWIRE_CONFKEY and SEALWIRE_AUTHKEY",
+                "{}: other users of this machine can see what is on the command line until \
+                 it is overwritten, and your shell may keep it; use --keys FILE, or set SEALWIRE_CONFKEY and SEALWIRE_AUTHKEY",
                 exposed.join(" and ")
             )
         })
@@ -114,46 +122,69 @@ impl KeyArgs {
 }
 
 /// Both from the line called `name`, or from the only one.
-fn from_key_file(path: &Path, name: Option<&str>) -> Result<[KeyText; 2], Error> {
-    let file = File::open(path).map_err(|error| {
-        let text = format!("{error}; sealwire keygen makes one");
-        private_file::refused(path, &format!("cannot open this key file: {text}"))
+fn from_key_file(
+    path: &Path,
+    name: Option<&str>,
+    warnings: &mut Vec<String>,
+) -> Result<[KeyText; 2], Error> {
+    if let Some(name) = name {
+        key_file::check_name(name)?;
+    }
+    let file = private_file::options().open(path).map_err(|error| {
+        let mut why = private_file::reason(&error);
+        if error.kind() == io::ErrorKind::NotFound {
+            why.push_str("; sealwire keygen makes one");
+        }
+        private_file::refused(path, &format!("cannot open this key file: {why}"))
     })?;
-    let bytes = private_file::read(&file, path)?;
-    let entries = key_file::parse(&bytes).map_err(|why| private_file::refused(path, &why))?;
-    let entry = key_file::pick(entries, name, &path.display().to_string())?;
+    let read = private_file::read(&file, path, Kind::FileOrPipe)?;
+    warnings.extend(read.warnings);
+    let entries = key_file::parse(&read.bytes, path)?;
+    let entry = key_file::pick(entries, name, path)?;
     Ok([entry.confkey, entry.authkey].map(|digits| KeyText {
         source: "--keys",
         text: Secret::new(digits.to_vec()),
     }))
 }
 
-/// The keys that the two secrets make.
-fn derive(given: [KeyText; 2], classic: bool) -> Result<Keys, Error> {
-    let native = identity(&given);
-    if !classic {
-        return Ok(Keys {
-            native: Some(native?),
-            classic: None,
-        });
-    }
-    if let Some(empty) = given.iter().find(|given| given.text.is_empty()) {
-        return usage(format!("{}: the key is empty", empty.source));
-    }
+/// The keys that the two secrets make. The native format refuses keys that protect
+/// nothing; with classic they are warned of, as its users may have no others.
+fn derive(given: [KeyText; 2], classic: bool, warnings: &mut Vec<String>) -> Result<Keys, Error> {
+    let names = given.each_ref().map(|given| given.source);
     let [confkey, authkey] = given.map(|given| given.text);
+    let texts = SecretPair { confkey, authkey };
+    if !classic {
+        let pair = native(names, texts)?;
+        return match key_text::weakness(names, &pair) {
+            Some(why) => usage(why),
+            None => Ok(Keys {
+                native: Identity::new(&pair),
+                classic: None,
+            }),
+        };
+    }
+    for (name, text) in names.iter().zip([&texts.confkey, &texts.authkey]) {
+        if text.is_empty() {
+            return usage(format!("{name}: the key is empty"));
+        }
+    }
+    let keys = ClassicKeys::new(&texts);
+    let weak_as_typed = key_text::weakness(names, &texts);
+    let pair = native(names, texts).ok();
+    let weak = || key_text::weakness(names, pair.as_ref()?);
+    warnings.extend(weak_as_typed.or_else(weak));
     Ok(Keys {
-        native: native.ok(),
-        classic: Some(ClassicKeys::new(&SecretPair { confkey, authkey })),
+        native: pair.as_ref().and_then(Identity::new),
+        classic: Some(keys),
     })
 }
 
-/// What the two secrets mean for the native format.
-fn identity(given: &[KeyText; 2]) -> Result<Identity, Error> {
-    let pair = SecretPair {
-        confkey: given[0].native()?,
-        authkey: given[1].native()?,
-    };
-    Ok(Identity::new(&pair).expect("both are 32 bytes"))
+/// What two texts stand for in the native format: 32 bytes each.
+fn native(names: [&str; 2], texts: SecretPair) -> Result<SecretPair, Error> {
+    Ok(SecretPair {
+        confkey: key_text::native(names[0], texts.confkey)?,
+        authkey: key_text::native(names[1], texts.authkey)?,
+    })
 }
 
 #[cfg(test)]
@@ -171,6 +202,8 @@ mod tests {
     /// A recognisable part of every key below.
     const MARK: &str = "deadbeef";
     const HEX: &str = "deadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeef";
+    /// Another key.
+    const HEX2: &str = "deadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbee2";
     const TEXT: &str = "deadbeef, but as thirty-two text";
 
     fn no_env(_: &str) -> Option<OsString> {
@@ -179,6 +212,17 @@ mod tests {
 
     fn key(text: &str) -> Option<Secret> {
         Some(Secret::new(text.into()))
+    }
+
+    /// The same once more: loading takes the keys.
+    fn again(args: &KeyArgs) -> KeyArgs {
+        KeyArgs {
+            confkey: args.confkey.clone(),
+            authkey: args.authkey.clone(),
+            keys: args.keys.clone(),
+            name: args.name.clone(),
+            allow_core_dumps: false,
+        }
     }
 
     fn typed(confkey: &str, authkey: &str) -> KeyArgs {
@@ -210,7 +254,7 @@ mod tests {
 
     /// The key id that `args` lead to, with nothing of the keys in sight.
     fn key_id(args: &KeyArgs) -> [u8; 8] {
-        let loaded = args.load(false, &no_env).unwrap();
+        let loaded = again(args).load(false, &no_env).unwrap();
         let shown = format!("{args:?} {loaded:?}");
         assert!(!shown.contains(MARK), "{shown}");
         assert!(loaded.keys.classic.is_none());
@@ -219,7 +263,7 @@ mod tests {
 
     /// The tag that classic keys give a probe: equal for equal keys alone.
     fn classic_tag(args: &KeyArgs) -> [u8; 32] {
-        let loaded = args.load(true, &no_env).unwrap();
+        let loaded = again(args).load(true, &no_env).unwrap();
         loaded.keys.classic.unwrap().tag(b"probe")
     }
 
@@ -229,7 +273,7 @@ mod tests {
 
     #[track_caller]
     fn refused(args: &KeyArgs, classic: bool, code: u8, part: &str) {
-        let error = args.load(classic, &no_env).unwrap_err();
+        let error = again(args).load(classic, &no_env).unwrap_err();
         assert_eq!(error.exit_code(), code, "{error}");
         let shown = format!("{error} {error:?}");
         assert!(shown.contains(part), "{part} in {shown}");
@@ -285,16 +329,17 @@ mod tests {
         let both = |name: &str| {
             Some(match name {
                 "SEALWIRE_CONFKEY" => OsString::from(at(&path)),
-                "SEALWIRE_AUTHKEY" => TEXT.into(),
+                "SEALWIRE_AUTHKEY" => TEXT.replace(", but", "; but").into(),
                 other => panic!("{other}"),
             })
         };
-        let ids = [TEXT.as_bytes(); 2];
+        let other = TEXT.replace(", but", "; but");
+        let ids = [TEXT.as_bytes(), other.as_bytes()];
         let loaded = KeyArgs::default().load(false, &both).unwrap();
         assert_eq!(loaded.keys.native.unwrap().key_id(), native(ids[0], ids[1]));
         assert_eq!(loaded.warnings, [""; 0], "not seen by others");
 
-        let typed = typed(HEX, HEX).load(false, &both).unwrap();
+        let typed = typed(HEX, HEX2).load(false, &both).unwrap();
         assert_ne!(typed.keys.native.unwrap().key_id(), native(ids[0], ids[1]));
 
         let one = |name: &str| both(name).filter(|_| name == "SEALWIRE_AUTHKEY");
@@ -306,14 +351,17 @@ mod tests {
     /// What others can see on the command line is warned of, once; files are not.
     #[test]
     fn literals_are_warned_of() {
-        let (_folder, path) = file(HEX);
-        let at = at(&path);
+        let (folder, path) = file(HEX);
+        let second = folder.path().join("second");
+        fs::write(&second, HEX2).unwrap();
+        fs::set_permissions(&second, Permissions::from_mode(0o600)).unwrap();
+        let (at, at2) = (at(&path), at(&second));
         let literal = format!("@@{}", &TEXT[1..]);
         for (confkey, authkey, start) in [
-            (HEX, HEX, Some("--confkey and --authkey: ")),
+            (HEX, HEX2, Some("--confkey and --authkey: ")),
             (&at, &literal, Some("--authkey: ")),
-            (HEX, &at, Some("--confkey: ")),
-            (&at, &at, None),
+            (HEX, &at2, Some("--confkey: ")),
+            (&at, &at2, None),
         ] {
             let warnings = typed(confkey, authkey)
                 .load(false, &no_env)
@@ -344,9 +392,12 @@ mod tests {
     #[test]
     fn key_files() {
         let raw = [0xde, 0xad, 0xbe, 0xef].repeat(8);
-        let zeros = "0".repeat(64);
-        let (_folder, path) = file(&format!("a {HEX} {HEX}\nb {HEX} {zeros}\n"));
-        assert_eq!(key_id(&key_file(&path, Some("b"))), native(&raw, &[0; 32]));
+        let ones = "1".repeat(64);
+        let (_folder, path) = file(&format!("a {HEX} {HEX2}\nb {HEX} {ones}\n"));
+        assert_eq!(
+            key_id(&key_file(&path, Some("b"))),
+            native(&raw, &[0x11; 32])
+        );
         refused(&key_file(&path, None), false, 2, "with --name: a, b");
         refused(&key_file(&path, Some("c")), false, 2, "--name c");
         let missing = path.with_file_name("missing");
@@ -354,6 +405,43 @@ mod tests {
 
         let (_folder, path) = file(&format!("{HEX} {HEX}"));
         refused(&key_file(&path, None), false, 1, "line 1: three words");
+    }
+
+    /// Goal: keys that protect nothing are refused by name; in classic they are told
+    /// and taken, as typed. Method: zeros and one key twice, in every form.
+    #[test]
+    fn keys_that_protect_nothing() {
+        let zeros = "0".repeat(64);
+        let nul = "\0".repeat(32);
+        let upper = HEX.to_uppercase();
+        for (confkey, authkey, why) in [
+            (HEX, HEX, "--confkey and --authkey are the same key"),
+            (HEX, &upper, "--confkey and --authkey are the same key"),
+            (TEXT, TEXT, "--confkey and --authkey are the same key"),
+            (&zeros, HEX, "--confkey is all zeros"),
+            (TEXT, &nul, "--authkey is all zeros"),
+        ] {
+            let args = typed(confkey, authkey);
+            refused(&args, false, 2, why);
+            let loaded = args.load(true, &no_env).unwrap();
+            assert!(loaded.keys.native.is_some());
+            let told = &loaded.warnings[1];
+            assert!(
+                told.starts_with(why) && loaded.warnings.len() == 2,
+                "{told}"
+            );
+        }
+        let told = &typed("any", "any").load(true, &no_env).unwrap().warnings[1];
+        assert!(told.contains("the same key"), "{told}");
+        let (_folder, path) = file(&format!("a {HEX} {HEX}"));
+        for classic in [false, true] {
+            refused(
+                &key_file(&path, None),
+                classic,
+                1,
+                "line 1: the confkey and",
+            );
+        }
     }
 
     /// In classic, keys are the text as typed or as the file has it, hex digits
@@ -368,11 +456,18 @@ mod tests {
         let (_folder, path) = file("deadbeef\n\n");
         let args = typed(&at(&path), "x");
         assert_eq!(classic_tag(&args), expected_tag("deadbeef\n", "x"));
-        let (_folder, path) = file(&format!("a {HEX} {HEX}"));
+        let (_folder, path) = file(&format!("a {HEX} {HEX2}"));
         let args = key_file(&path, None);
-        assert_eq!(classic_tag(&args), expected_tag(HEX, HEX));
+        assert_eq!(classic_tag(&args), expected_tag(HEX, HEX2));
 
-        let has_native = |args: &KeyArgs| args.load(true, &no_env).unwrap().keys.native.is_some();
+        let has_native = |args: &KeyArgs| {
+            again(args)
+                .load(true, &no_env)
+                .unwrap()
+                .keys
+                .native
+                .is_some()
+        };
         assert!(has_native(&args));
         assert!(has_native(&typed(HEX, TEXT)));
         assert!(!has_native(&typed(HEX, "deadbeef")));

@@ -1,71 +1,177 @@
-//! Files that hold secrets: opened, judged by their mode, read whole.
+//! Files that hold secrets: opened, judged by what they are and who may touch them,
+//! read whole.
 //!
-//! The mode is that of the opened file, so that it cannot be another file by the
-//! time it is read. What the bytes mean is [`super::key_file`]'s and
-//! [`super::keys`]'s.
+//! What is judged is the opened file, so that it cannot be another by the time it is
+//! read. No open waits, and no read waits for long. What the bytes mean is
+//! [`super::key_file`]'s and [`super::key_text`]'s.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
+use std::fs::{File, FileType, Metadata, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::Instant;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{OFlags, fstatfs};
+use rustix::io::Errno;
+use rustix::process::geteuid;
 use zeroize::Zeroizing;
 
+use super::shell;
 use crate::error::Error;
-use crate::limits::MAX_KEY_FILE;
+use crate::limits::{KEY_PIPE_DEADLINE, MAX_KEY_FILE};
+use crate::text::escaped;
 
 /// The mode bits that let everyone read or write.
 const EVERYONE: u32 = 0o006;
+/// The mode bits that let the group read or write.
+const GROUP: u32 = 0o060;
+/// The file system of pipes without a name (statfs(2)).
+const PIPEFS: u64 = 0x5049_5045;
 
-/// Reads all of `file`, which `path` led to, into memory that is erased.
+/// What a file of secrets may be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A regular file, nothing else: it is written to.
+    File,
+    /// A regular file, or a pipe from whatever decrypts it.
+    FileOrPipe,
+}
+
+/// What was read.
+pub(super) struct Contents {
+    /// All of it, in memory that is erased.
+    pub(super) bytes: Zeroizing<Vec<u8>>,
+    /// What to tell the user about the file, one line each.
+    pub(super) warnings: Vec<String>,
+}
+
+/// How files of secrets are opened: a pipe that nobody writes and a device that is not
+/// ready keep nobody waiting, and no terminal becomes ours.
+pub(super) fn options() -> OpenOptions {
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(flags.bits() as i32);
+    options
+}
+
+/// Reads all of `file`, which `path` led to and which [`options`] opened.
 ///
 /// # Errors
 ///
-/// [`Error::Local`] if everyone may read or write it, if it is larger than
-/// [`MAX_KEY_FILE`], or if it cannot be read.
-pub(super) fn read(file: &File, path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
+/// [`Error::Local`] if it is of another kind than `wanted`, if others may change it or
+/// everyone may read it, if it is larger than [`MAX_KEY_FILE`], or if it cannot be
+/// read, or as a pipe has not ended within [`KEY_PIPE_DEADLINE`].
+pub(super) fn read(file: &File, path: &Path, wanted: Kind) -> Result<Contents, Error> {
     let metadata = file
         .metadata()
         .map_err(|error| failed(path, "read", &error))?;
-    if metadata.is_dir() {
-        return Err(refused(path, "is a directory; a file is wanted"));
+    if let Some(what) = other_kind(metadata.file_type(), wanted) {
+        return Err(refused(path, &format!("is {what}; a file is wanted")));
     }
-    if metadata.mode() & EVERYONE != 0 {
-        let mend = format!(
-            "everyone on this machine may read or write this file of secrets; run: chmod 600 {}",
-            quoted(path)
-        );
-        return Err(refused(path, &mend));
-    }
-    // All of it at once: a vector that grows leaves copies behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_KEY_FILE + 1));
-    file.take(MAX_KEY_FILE as u64 + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| failed(path, "read", &error))?;
+    let warnings = judge(file, &metadata, path)?;
+    let bytes = read_all(file, path)?;
     if bytes.len() > MAX_KEY_FILE {
         return Err(refused(path, "too large to be a file of keys"));
     }
+    Ok(Contents { bytes, warnings })
+}
+
+/// What it is, unless that is `wanted`.
+fn other_kind(found: FileType, wanted: Kind) -> Option<&'static str> {
+    match found {
+        found if found.is_file() => None,
+        found if found.is_fifo() => (wanted == Kind::File).then_some("a pipe"),
+        found if found.is_dir() => Some("a directory"),
+        found if found.is_socket() => Some("a socket"),
+        _ => Some("a device"),
+    }
+}
+
+/// Refuses what others could change or everyone reads; warns of what a group may.
+fn judge(file: &File, metadata: &Metadata, path: &Path) -> Result<Vec<String>, Error> {
+    let mend = format!("run: chmod 600 {}", shell::path(path));
+    if metadata.mode() & EVERYONE != 0 {
+        let why = "everyone on this machine may read or write this file of secrets";
+        return Err(refused(path, &format!("{why}; {mend}")));
+    }
+    let (owner, us) = (metadata.uid(), geteuid().as_raw());
+    if owner != us && owner != 0 && !is_handed_over(file, metadata) {
+        let copy = shell::path(path);
+        let why = format!(
+            "this file of secrets belongs to user {owner}, who can read and change it, and not \
+             to you (user {us}) or root; if you trust it, run: install -m 600 {copy} COPY, and \
+             use COPY"
+        );
+        return Err(refused(path, &why));
+    }
+    if metadata.mode() & GROUP == 0 {
+        return Ok(Vec::new());
+    }
+    let why = "a group may read or write this file of secrets";
+    Ok(vec![format!("{}: {why}; {mend}", escaped(path))])
+}
+
+/// Whether it is a pipe without a name: whoever started us gave it to us, and under
+/// sudo its owner is another.
+fn is_handed_over(file: &File, metadata: &Metadata) -> bool {
+    metadata.file_type().is_fifo()
+        && fstatfs(file).is_ok_and(|system| system.f_type as u64 == PIPEFS)
+}
+
+/// Its bytes, or one more than [`MAX_KEY_FILE`] of them.
+fn read_all(file: &File, path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let began = Instant::now();
+    // All of it at once: a vector that grows leaves copies behind.
+    let mut bytes = Zeroizing::new(vec![0; MAX_KEY_FILE + 1]);
+    let mut filled = 0;
+    while filled < bytes.len() {
+        let left = KEY_PIPE_DEADLINE.saturating_sub(began.elapsed());
+        let left = Timespec::try_from(left).expect("seconds");
+        // Asked before each read: one from a pipe that nobody has opened yet would tell
+        // of its end.
+        let mut ready = [PollFd::new(file, PollFlags::IN)];
+        match poll(&mut ready, Some(&left)) {
+            Ok(0) => return Err(refused(path, &too_late())),
+            Ok(_) => {}
+            Err(Errno::INTR) => continue,
+            Err(error) => return Err(failed(path, "read", &error.into())),
+        }
+        match rustix::io::read(file, &mut bytes[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            Err(error) => return Err(failed(path, "read", &error.into())),
+        }
+    }
+    bytes.truncate(filled);
     Ok(bytes)
+}
+
+fn too_late() -> String {
+    format!(
+        "this pipe had not ended after {} s; start what writes the keys to it first, or \
+         give a file",
+        KEY_PIPE_DEADLINE.as_secs()
+    )
 }
 
 /// `path` is not what it has to be.
 pub(super) fn refused(path: &Path, why: &str) -> Error {
-    Error::Local(format!("{}: {why}", path.display()))
+    Error::Local(format!("{}: {why}", escaped(path)))
 }
 
 /// The system did not let us `verb` what is at `path`.
 pub(super) fn failed(path: &Path, verb: &str, error: &io::Error) -> Error {
-    refused(path, &format!("cannot {verb}: {error}"))
+    refused(path, &format!("cannot {verb}: {}", reason(error)))
 }
 
-/// `path` as a shell reads it.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
-    if text.chars().all(plain) {
-        return text;
+/// What the system says; of a socket it says what nobody understands.
+pub(super) fn reason(error: &io::Error) -> String {
+    if Errno::from_io_error(error) == Some(Errno::NXIO) {
+        return "it is a socket, or a device that is not there; a file is wanted".into();
     }
-    format!("'{}'", text.replace('\'', r"'\''"))
+    error.to_string()
 }
 
 #[cfg(test)]
@@ -77,38 +183,46 @@ mod tests {
 
     use super::*;
 
-    fn open(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
-        read(&File::open(path).unwrap(), path)
+    fn open(path: &Path) -> Result<Contents, Error> {
+        read(&options().open(path).unwrap(), path, Kind::FileOrPipe)
     }
 
-    /// A file at every mode: refused, with the command that mends it, exactly
-    /// when others may read or write.
+    fn refusal(path: &Path) -> String {
+        open(path).err().unwrap().to_string()
+    }
+
+    /// Goal: a file is refused, with the command that mends it, exactly when everyone
+    /// may read or write it, and told when a group may. Method: every kind of mode.
     #[test]
-    fn a_file_open_to_everyone_is_refused() {
+    fn modes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("it's a key");
         fs::write(&path, "secret").unwrap();
-        for (mode, taken) in [
-            (0o600, true),
-            (0o640, true),
-            (0o601, true),
-            (0o604, false),
-            (0o602, false),
-            (0o666, false),
+        let folder = folder.path().to_string_lossy();
+        let mend = format!(r"chmod 600 '{folder}/it'\''s a key'");
+        for (mode, taken, told) in [
+            (0o600, true, false),
+            (0o400, true, false),
+            (0o611, true, false),
+            (0o640, true, true),
+            (0o620, true, true),
+            (0o604, false, true),
+            (0o602, false, true),
+            (0o666, false, true),
         ] {
             fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-            match open(&path) {
-                Ok(bytes) => assert!(taken && *bytes == b"secret", "{mode:o}"),
-                Err(Error::Local(text)) => {
-                    assert!(!taken, "{mode:o}");
-                    let command = format!(
-                        r"chmod 600 '{}/it'\''s a key'",
-                        folder.path().to_string_lossy()
-                    );
-                    assert!(text.ends_with(&command), "{text}");
+            let said = match open(&path) {
+                Ok(read) => {
+                    assert!(taken && *read.bytes == b"secret", "{mode:o}");
+                    read.warnings
                 }
-                Err(other) => panic!("{other}"),
-            }
+                Err(error) => {
+                    assert!(!taken && error.exit_code() == 1, "{mode:o}: {error}");
+                    vec![error.to_string()]
+                }
+            };
+            assert_eq!(said.len(), usize::from(told), "{mode:o}: {said:?}");
+            assert!(said.iter().all(|said| said.ends_with(&mend)), "{said:?}");
         }
     }
 
@@ -118,15 +232,17 @@ mod tests {
     fn what_is_no_file_of_keys_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).unwrap();
-        let error = open(folder.path()).unwrap_err().to_string();
-        assert!(error.contains("directory"), "{error}");
+        let error = refusal(folder.path());
+        assert!(error.contains("is a directory"), "{error}");
+        let error = refusal(Path::new("/dev/null"));
+        assert!(error.contains("is a device"), "{error}");
 
         let path = folder.path().join("large");
         fs::write(&path, vec![b'#'; MAX_KEY_FILE]).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
-        assert_eq!(open(&path).unwrap().len(), MAX_KEY_FILE);
+        assert_eq!(open(&path).unwrap().bytes.len(), MAX_KEY_FILE);
         fs::write(&path, vec![b'#'; MAX_KEY_FILE + 1]).unwrap();
-        let error = open(&path).unwrap_err().to_string();
+        let error = refusal(&path);
         assert!(error.contains("too large"), "{error}");
     }
 }

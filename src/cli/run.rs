@@ -2,7 +2,6 @@
 //! it until there is an exit code, and prints what happens.
 
 use std::io::{self, IsTerminal};
-use std::sync::Arc;
 
 use super::config::{Config, ModeKind, Role};
 use super::report::{Audience, Reporter};
@@ -89,8 +88,8 @@ fn build(config: &Config, kernel: Kernel, audience: Audience) -> io::Result<Even
     let mut limits = config.limits.clone();
     limits.max_idle = limits.max_idle.filter(|_| !open_ended);
     let setup = Setup {
-        identity: config.keys.native.clone().map(Arc::new),
-        classic: config.keys.classic.clone().map(Arc::new),
+        identity: config.keys.native.clone(),
+        classic: config.keys.classic.clone(),
         kernel,
         limits,
         leaves: match audience {

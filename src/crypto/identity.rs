@@ -2,6 +2,7 @@
 //! next: [`super::keys`].
 
 use std::fmt;
+use std::sync::Arc;
 
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
@@ -14,12 +15,15 @@ use super::wipe::wiped;
 
 /// As deep as an agreement goes, and then some: most of it is the curve's.
 const AGREEMENT: usize = 8192;
+/// As deep as hashes under a key leave it on the stack, and then some: 2 KiB were found
+/// in a debug build.
+const HASHING: usize = 4096;
 
 /// 32 bytes that are erased on drop.
 pub(super) type Key = Zeroizing<[u8; 32]>;
 
-/// What the two secrets mean for the native format.
-#[derive(Clone)]
+/// What the two secrets mean for the native format. It is made where it stays: what is
+/// moved or cloned leaves a copy behind.
 pub struct Identity {
     prk: Key,
     hello: Key,
@@ -28,18 +32,20 @@ pub struct Identity {
 
 impl Identity {
     /// Derives it; `None` unless both secrets are 32 bytes.
-    pub fn new(secrets: &SecretPair) -> Option<Self> {
+    pub fn new(secrets: &SecretPair) -> Option<Arc<Self>> {
         if secrets.confkey.len() != 32 || secrets.authkey.len() != 32 {
             return None;
         }
-        let mut ikm = Zeroizing::new([0; 64]);
-        ikm[..32].copy_from_slice(secrets.confkey.expose());
-        ikm[32..].copy_from_slice(secrets.authkey.expose());
-        let prk = extract(b"sealwire/1", &ikm[..]);
-        let mut key_id = [0; 8];
-        expand(&prk, b"sealwire/1 key id", &[], &mut key_id);
-        let hello = expand_key(&prk, b"sealwire/1 client hello", &[]);
-        Some(Self { prk, hello, key_id })
+        wiped::<HASHING, _>(|| {
+            let mut ikm = Zeroizing::new([0; 64]);
+            ikm[..32].copy_from_slice(secrets.confkey.expose());
+            ikm[32..].copy_from_slice(secrets.authkey.expose());
+            let prk = extract(b"sealwire/1", &ikm[..]);
+            let mut key_id = [0; 8];
+            expand(&prk, b"sealwire/1 key id", &[], &mut key_id);
+            let hello = expand_key(&prk, b"sealwire/1 client hello", &[]);
+            Some(Arc::new(Self { prk, hello, key_id }))
+        })
     }
 
     /// Which keys these are, without giving them away.
@@ -49,12 +55,12 @@ impl Identity {
 
     /// The tag of a client hello's first 48 bytes.
     pub fn hello_tag(&self, hello: &[u8]) -> [u8; 32] {
-        mac(&self.hello, hello).finalize().into_bytes().into()
+        wiped::<HASHING, _>(|| mac(&self.hello, hello).finalize().into_bytes().into())
     }
 
     /// Whether `tag` is the tag of `hello`; in constant time.
     pub fn hello_holds(&self, hello: &[u8], tag: &[u8]) -> bool {
-        mac(&self.hello, hello).verify_slice(tag).is_ok()
+        wiped::<HASHING, _>(|| mac(&self.hello, hello).verify_slice(tag).is_ok())
     }
 
     /// The secrets of one connection; `None` when `public` is a low-order point.
@@ -105,15 +111,15 @@ pub struct SessionSecrets {
 impl SessionSecrets {
     /// The tag of the server's hello.
     pub fn finished_tag(&self) -> [u8; 32] {
-        mac(&self.finished, &self.hash)
-            .finalize()
-            .into_bytes()
-            .into()
+        wiped::<HASHING, _>(|| {
+            let mac = mac(&self.finished, &self.hash);
+            mac.finalize().into_bytes().into()
+        })
     }
 
     /// Whether `tag` is the tag of the server's hello; in constant time.
     pub fn finished_holds(&self, tag: &[u8]) -> bool {
-        mac(&self.finished, &self.hash).verify_slice(tag).is_ok()
+        wiped::<HASHING, _>(|| mac(&self.finished, &self.hash).verify_slice(tag).is_ok())
     }
 }
 

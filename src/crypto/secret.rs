@@ -7,7 +7,8 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 /// Bytes that must not be shown or left behind: erased on drop, `Debug` tells
-/// the length alone.
+/// the length alone. To clone it makes another copy that lies about; a parser of
+/// command lines asks for that.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<Vec<u8>>);
 
@@ -40,7 +41,7 @@ impl fmt::Debug for Secret {
 }
 
 /// The confkey and the authkey of one service.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct SecretPair {
     /// For confidentiality.
     pub confkey: Secret,

@@ -24,6 +24,7 @@ mod program;
 mod python;
 mod raw_peer;
 mod records;
+mod secrets;
 mod signals;
 mod stopping;
 mod strangers;

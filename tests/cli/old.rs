@@ -3,7 +3,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use sealwire::crypto::classic::ClassicKeys;
 use sealwire::crypto::secret::{Secret, SecretPair};
@@ -62,7 +62,7 @@ fn hex(value: &Value) -> Vec<u8> {
 }
 
 /// Makes and reads frames under one pair of keys.
-pub(crate) struct Frames(ClassicKeys);
+pub(crate) struct Frames(Arc<ClassicKeys>);
 
 impl Frames {
     pub(crate) fn new() -> Self {

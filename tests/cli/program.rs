@@ -147,6 +147,12 @@ impl Launch {
         self
     }
 
+    /// In another group; only root may.
+    pub(crate) fn group(mut self, id: u32) -> Self {
+        self.command.gid(id);
+        self
+    }
+
     /// Whether it can be started at all.
     pub(crate) fn starts(mut self) -> bool {
         let child = self.command.spawn();

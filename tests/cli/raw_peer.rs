@@ -3,6 +3,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 
 use sealwire::crypto::batch::{OpenBatch, OpenJob, SealBatch, SealJob};
 use sealwire::crypto::dh::Private;
@@ -17,7 +18,7 @@ use sealwire::wire::record::{Kind, blocks_for, parse_blocks, parse_plaintext, re
 use crate::program::{AUTHKEY, CONFKEY, PATIENCE};
 
 /// What the keys of every program here mean.
-pub(crate) fn identity() -> Identity {
+pub(crate) fn identity() -> Arc<Identity> {
     let key = |digits: &str| {
         let pairs = (0..digits.len()).step_by(2);
         let bytes = pairs.map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap());
@@ -117,6 +118,11 @@ impl RawPeer {
         peer.say(Kind::Ping as u8, b"");
         assert_eq!(peer.next(), Some((Kind::Pong as u8, Vec::new())));
         peer
+    }
+
+    /// The first secret of what it sends, and of what it receives.
+    pub(crate) fn secrets(&self) -> [[u8; 32]; 2] {
+        [self.seals, self.opens]
     }
 
     /// The server of a program that connects to `listener`, once it is proved.

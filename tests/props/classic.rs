@@ -11,8 +11,9 @@ use sealwire::error::PeerFault;
 use sealwire::limits::{BLOCK, CLASSIC_TEXT};
 use sealwire::wire::classic::{TEXT_LENS, first_frame, parse_length};
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
 
-fn keys(confkey: &[u8], authkey: &[u8]) -> ClassicKeys {
+fn keys(confkey: &[u8], authkey: &[u8]) -> Arc<ClassicKeys> {
     ClassicKeys::new(&SecretPair {
         confkey: Secret::new(confkey.to_vec()),
         authkey: Secret::new(authkey.to_vec()),

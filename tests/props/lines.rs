@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 
 const NOW: Time = Time::ZERO;
 
-fn keys() -> ClassicKeys {
+fn keys() -> Arc<ClassicKeys> {
     ClassicKeys::new(&SecretPair {
         confkey: Secret::new(b"conf".to_vec()),
         authkey: Secret::new(b"auth".to_vec()),
@@ -27,7 +27,7 @@ fn keys() -> ClassicKeys {
 }
 
 fn connection() -> ClassicConnection {
-    ClassicConnection::new(Arc::new(keys()), 1 << 20, NOW)
+    ClassicConnection::new(keys(), 1 << 20, NOW)
 }
 
 /// The frames of `line`, as this project sends them.
@@ -170,7 +170,7 @@ fn a_frame_looks_at_its_own_text_only() {
     for _ in 0..1000 {
         let mut frame = conn.frame().unwrap().to_vec();
         conn.taken(CLASSIC_FRAME);
-        let mut theirs = ClassicConnection::new(Arc::new(keys()), 1 << 30, NOW);
+        let mut theirs = ClassicConnection::new(keys(), 1 << 30, NOW);
         let opened = theirs.open(NOW, &mut frame).unwrap();
         let text = str::from_utf8(&frame[opened.text]).unwrap();
         assert!(line[..at].ends_with(text));

@@ -1,8 +1,6 @@
 //! Two sessions: whatever the stream is cut into, and whatever bit of it is
 //! changed.
 
-use std::sync::Arc;
-
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -79,7 +77,7 @@ fn pair(plans: [Vec<Vec<u8>>; 2]) -> [Side; 2] {
         confkey: Secret::new(vec![1; 32]),
         authkey: Secret::new(vec![2; 32]),
     };
-    let identity = Arc::new(Identity::new(&secrets).unwrap());
+    let identity = Identity::new(&secrets).unwrap();
     let client = Connection::client(identity.clone(), Private::new([3; 32]), NOW);
     let server = Connection::server(identity, Private::new([4; 32]), NOW);
     let [of_client, of_server] = plans;

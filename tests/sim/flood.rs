@@ -2,7 +2,6 @@
 //! list of those who are ready: its clocks run all the same.
 
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
-use std::sync::Arc;
 use std::time::Duration;
 
 use sealwire::conn::Connection;
@@ -34,7 +33,7 @@ struct Flood {
 
 impl Flood {
     fn new() -> Self {
-        let identity = Arc::new(Identity::new(&secrets(7)).unwrap());
+        let identity = Identity::new(&secrets(7)).unwrap();
         let client = Connection::client(identity, Private::new([9; 32]), Time::ZERO);
         let mut session = Session::new(client, Kernel::chosen().unwrap(), 1 << 20);
         let mut pending = Vec::new();

@@ -1,7 +1,5 @@
 //! A client that seals any record it likes, right or wrong.
 
-use std::sync::Arc;
-
 use sealwire::crypto::batch::{SealBatch, SealJob};
 use sealwire::crypto::dh::Private;
 use sealwire::crypto::kernel::Kernel;
@@ -31,7 +29,7 @@ impl Hand {
     pub(crate) fn shake(world: &mut World, server: usize) -> Self {
         let (link, peer) = world.accept(server, SOCKET);
         let end = End { link, client: true };
-        let identity = Arc::new(Identity::new(&secrets(7)).unwrap());
+        let identity = Identity::new(&secrets(7)).unwrap();
         let private = Private::new([99; 32]);
         let covered = ClientHello {
             service: 0,

@@ -13,7 +13,7 @@ use crate::people::{both, secrets};
 use crate::world::{SOCKET, World};
 
 fn keys() -> Arc<ClassicKeys> {
-    Arc::new(ClassicKeys::new(&secrets(7)))
+    ClassicKeys::new(&secrets(7))
 }
 
 /// The frames of `line`.

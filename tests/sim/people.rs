@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -168,7 +167,7 @@ pub(crate) fn secrets(first: u8) -> SecretPair {
 /// A setup with the keys that everybody has.
 pub(crate) fn native(seed: u64, leaves: Leaves) -> Setup {
     Setup {
-        identity: Identity::new(&secrets(7)).map(Arc::new),
+        identity: Identity::new(&secrets(7)),
         classic: None,
         kernel: Kernel::chosen().unwrap(),
         limits: Limits::default(),
@@ -180,7 +179,7 @@ pub(crate) fn native(seed: u64, leaves: Leaves) -> Setup {
 /// As [`native`], with classic too.
 pub(crate) fn both(seed: u64, leaves: Leaves) -> Setup {
     Setup {
-        classic: Some(Arc::new(ClassicKeys::new(&secrets(7)))),
+        classic: Some(ClassicKeys::new(&secrets(7))),
         ..native(seed, leaves)
     }
 }

@@ -7,7 +7,6 @@ use sealwire::crypto::kernel::Kernel;
 use sealwire::crypto::keys::Identity;
 use sealwire::endpoint::transport::PeerId;
 use sealwire::error::Abort;
-use std::sync::Arc;
 
 use crate::net::End;
 use crate::people::secrets;
@@ -31,7 +30,7 @@ impl Raw {
     /// As [`connect`](Self::connect), through pipes of `capacity` bytes.
     pub(crate) fn connect_by(world: &mut World, server: usize, capacity: usize) -> Self {
         let (link, peer) = world.accept(server, capacity);
-        let identity = Arc::new(Identity::new(&secrets(7)).unwrap());
+        let identity = Identity::new(&secrets(7)).unwrap();
         let private = Private::new([link as u8 + 1; 32]);
         let connection = Connection::client(identity, private, world.now());
         Self {

@@ -36,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(240);
 fn events<M: Mode>(mode: M) -> EventLoop<M> {
     let [confkey, authkey] = [1, 2].map(|byte| Secret::new(vec![byte; 32]));
     let setup = Setup {
-        identity: Identity::new(&SecretPair { confkey, authkey }).map(Arc::new),
+        identity: Identity::new(&SecretPair { confkey, authkey }),
         classic: None,
         kernel: Kernel::chosen().unwrap(),
         limits: Limits::default(),

@@ -8,10 +8,11 @@ use sealwire::limits::{BLOCK, CLASSIC_FRAME};
 use sealwire::wire::classic::{LENGTH, LENGTH_TAG, TAG, TEXT, first_frame, parse_length};
 use serde_json::Value;
 use sha2::Sha256;
+use std::sync::Arc;
 
 use crate::answers::{array, bytes, classic, list, secrets, text};
 
-pub(crate) fn keys(pair: &Value) -> ClassicKeys {
+pub(crate) fn keys(pair: &Value) -> Arc<ClassicKeys> {
     let as_typed = |name: &str| text(&pair[name]).as_bytes().to_vec();
     ClassicKeys::new(&secrets(as_typed("confkey"), as_typed("authkey")))
 }

@@ -1,7 +1,5 @@
 //! The vectors' classic frames, played to real connections.
 
-use std::sync::Arc;
-
 use sealwire::conn::classic::ClassicConnection;
 use sealwire::error::{Failure, PeerFault};
 use sealwire::time::Time;
@@ -14,7 +12,7 @@ const NOW: Time = Time::ZERO;
 const MAX_MESSAGE: usize = 1 << 24;
 
 fn connection() -> ClassicConnection {
-    ClassicConnection::new(Arc::new(keys(classic())), MAX_MESSAGE, NOW)
+    ClassicConnection::new(keys(classic()), MAX_MESSAGE, NOW)
 }
 
 /// What was received: whole messages, and how it stands.

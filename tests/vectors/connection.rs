@@ -1,7 +1,5 @@
 //! The vectors' bytes, played to real connections with their private keys.
 
-use std::sync::Arc;
-
 use sealwire::conn::session::{Event, Session};
 use sealwire::conn::{Connection, Outcome};
 use sealwire::crypto::dh::Private;
@@ -26,7 +24,7 @@ fn private(side: &str) -> Private {
 fn server() -> Session {
     let private = private("server_private");
     Session::new(
-        Connection::server(Arc::new(identity()), private, NOW),
+        Connection::server(identity(), private, NOW),
         Kernel::chosen().unwrap(),
         1 << 24,
     )
@@ -35,7 +33,7 @@ fn server() -> Session {
 /// A client, and its hello.
 fn client() -> (Session, Vec<u8>) {
     let private = private("client_private");
-    let connection = Connection::client(Arc::new(identity()), private, NOW);
+    let connection = Connection::client(identity(), private, NOW);
     let mut session = Session::new(connection, Kernel::chosen().unwrap(), 1 << 24);
     let mut out = Vec::new();
     session.start(NOW, &mut out);
@@ -349,7 +347,7 @@ fn the_tunnel_is_not_offered() {
 #[test]
 fn other_keys_are_refused() {
     let other = Identity::new(&secrets(hex(&"77".repeat(32)), hex(&"88".repeat(32)))).unwrap();
-    let connection = Connection::server(Arc::new(other), private("server_private"), NOW);
+    let connection = Connection::server(other, private("server_private"), NOW);
     let mut session = Session::new(connection, Kernel::chosen().unwrap(), 100);
     assert!(drip(&mut session, &bytes(&native()["client_hello"])).is_empty());
     let fault = Failure::Peer(PeerFault::UnknownKey);

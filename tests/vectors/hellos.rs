@@ -6,10 +6,11 @@ use sealwire::error::PeerFault;
 use sealwire::limits::CLIENT_HELLO;
 use sealwire::wire::hello::{self, CLIENT_TAG, ClientHello, SERVER_TAG, Service};
 use serde_json::Value;
+use std::sync::Arc;
 
 use crate::answers::{array, bytes, hex, native, secrets};
 
-pub(crate) fn identity() -> Identity {
+pub(crate) fn identity() -> Arc<Identity> {
     let native = native();
     Identity::new(&secrets(
         bytes(&native["confkey"]),

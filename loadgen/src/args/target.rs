@@ -11,11 +11,11 @@ use crate::units::{number, usage};
 /// The server that runs over `over`, if there is one, and what to tell the user about
 /// its keys.
 pub(super) fn find(
-    typed: &Args,
+    typed: &mut Args,
     over: Over,
     env: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<Option<(Target, Vec<String>)>, Error> {
-    let keys = &typed.keys;
+    let keys = std::mem::take(&mut typed.keys);
     let named = keys.keys.is_some() || keys.name.is_some();
     let named = named || keys.confkey.is_some() || keys.authkey.is_some();
     let Some(to) = &typed.to else {

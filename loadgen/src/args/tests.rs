@@ -5,7 +5,11 @@ use super::*;
 
 fn parsed(line: &str) -> Result<Command, Error> {
     let words = ["loadgen"].into_iter().chain(line.split_whitespace());
-    parse(words.map(OsString::from), &|_| Some("5a".repeat(32).into()))
+    let env = |name: &str| match name {
+        "SEALWIRE_CONFKEY" => Some("5a".repeat(32).into()),
+        _ => Some("5b".repeat(32).into()),
+    };
+    parse(words.map(OsString::from), &env)
 }
 
 fn config(line: &str) -> Config {

@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::sync::Arc;
 use std::time::Duration;
 
 use sealwire::conn::Outcome;
@@ -55,7 +54,7 @@ impl Sealed {
     /// No connection yet.
     pub(crate) fn new(context: &Context<'_>, crew: Crew) -> io::Result<Self> {
         let setup = Setup {
-            identity: context.server.identity.clone().map(Arc::new),
+            identity: context.server.identity.clone(),
             classic: None,
             kernel: context.kernel,
             limits: unlimited(),

@@ -6,10 +6,14 @@ use super::*;
 
 const HEX: &str = "deadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeef";
 
-/// Checks a command line, with `key` in the environment for both secrets.
+/// Checks a command line, with `key` and another of its length in the environment.
 fn with_key(key: &str, line: &str) -> Result<Config, Error> {
     let words = ["sealwire"].into_iter().chain(line.split_whitespace());
-    Config::check(&Args::try_parse_from(words).unwrap(), &|_| Some(key.into()))
+    let env = |name: &str| match name {
+        "SEALWIRE_CONFKEY" => Some(key.into()),
+        _ => Some(key.chars().rev().collect::<String>().into()),
+    };
+    Config::check(Args::try_parse_from(words).unwrap(), &env)
 }
 
 fn checked(line: &str) -> Result<Config, Error> {

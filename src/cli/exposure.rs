@@ -1,0 +1,169 @@
+//! What others see of this process: its memory, its arguments, its environment.
+//!
+//! Linux shows them under `/proc/PID` to every process of the same user, and its
+//! arguments to all users; and what crashes may have its memory written to a file.
+//! [`Exposure::end`] has the system show the memory to root alone and write no
+//! such file, and [`Exposure::wipe_keys`] overwrites keys where the system put them
+//! when the program was started: from then on they are nowhere but in what was made of
+//! them. How few copies those leave is `crypto`'s.
+//!
+//! The arguments and the environment are overwritten through `/proc/self/mem`, which is
+//! sound as long as the process has one thread: Rust's library copies out of those
+//! strings while it is asked for them, and nothing refers to them in between. They keep
+//! their places and their lengths, so that whoever reads them later finds whole strings.
+//! A key was still readable from the start of the process until then. Where there is no
+//! `/proc`, they stay.
+
+use std::fs::{self, File};
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+use zeroize::Zeroizing;
+
+use super::key_text;
+use super::keys::VARIABLES;
+use super::typed_keys::{self, Place};
+
+/// What others can see of this process, from its start.
+#[derive(Debug)]
+pub struct Exposure {
+    /// `None` where the system does not tell.
+    start: Option<Start>,
+}
+
+/// Our memory, and where in it the system put what we were started with.
+#[derive(Debug)]
+struct Start {
+    memory: File,
+    arguments: Range<u64>,
+    environment: Range<u64>,
+}
+
+impl Exposure {
+    /// Ends it for this process's memory.
+    pub fn end() -> Self {
+        // Before: afterwards only root may open it.
+        let start = Start::find().ok();
+        // It fails on no Linux, and elsewhere there is no such thing.
+        let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+        Self { start }
+    }
+
+    /// Overwrites the keys in the arguments and in the environment, but not the names of
+    /// files that stand for keys. The process has one thread.
+    pub fn wipe_keys(&self) {
+        if let Some(start) = &self.start {
+            // What cannot be overwritten stays: nothing else can be done about it.
+            let _ = start.wipe_arguments();
+            let _ = start.wipe_environment();
+        }
+    }
+
+    /// Lets debuggers look at the memory again, and the system write it to a file.
+    pub fn allow_core_dumps(self) {
+        let _ = set_dumpable_behavior(DumpableBehavior::Dumpable);
+    }
+}
+
+impl Start {
+    fn find() -> io::Result<Self> {
+        let memory = File::options()
+            .read(true)
+            .write(true)
+            .open("/proc/self/mem")?;
+        let stat = fs::read("/proc/self/stat")?;
+        let [from, to, env_from, env_to] = ranges(&stat).ok_or(io::ErrorKind::InvalidData)?;
+        Ok(Self {
+            memory,
+            arguments: from..to,
+            environment: env_from..env_to,
+        })
+    }
+
+    fn wipe_arguments(&self) -> io::Result<()> {
+        let text = self.read(&self.arguments)?;
+        let words = strings(&text);
+        for Place { word, from, .. } in typed_keys::places(words.iter().map(|word| word.1)) {
+            let (at, word) = words[word];
+            self.wipe(self.arguments.start + at + from as u64, &word[from..])?;
+        }
+        Ok(())
+    }
+
+    fn wipe_environment(&self) -> io::Result<()> {
+        let text = self.read(&self.environment)?;
+        for (at, variable) in strings(&text) {
+            let value = |name: &&str| variable.strip_prefix(name.as_bytes())?.strip_prefix(b"=");
+            if let Some(value) = VARIABLES.iter().find_map(value) {
+                let from = variable.len() - value.len();
+                self.wipe(self.environment.start + at + from as u64, value)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&self, range: &Range<u64>) -> io::Result<Zeroizing<Vec<u8>>> {
+        let mut text = Zeroizing::new(vec![0; (range.end - range.start) as usize]);
+        self.memory.read_exact_at(&mut text, range.start)?;
+        Ok(text)
+    }
+
+    /// Overwrites `key`, which the system has at this address.
+    fn wipe(&self, address: u64, key: &[u8]) -> io::Result<()> {
+        if !key_text::is_literal(key) {
+            return Ok(());
+        }
+        self.memory.write_all_at(&vec![b'*'; key.len()], address)
+    }
+}
+
+/// The strings in `text`, each with where it starts.
+fn strings(text: &[u8]) -> Vec<(u64, &[u8])> {
+    let mut next = 0;
+    let strings = text.split(|&byte| byte == 0).map(|string| {
+        let at = next;
+        next += string.len() as u64 + 1;
+        (at, string)
+    });
+    strings.collect()
+}
+
+/// Where a `stat` says that the arguments and the environment start and end: fields 48
+/// to 51 (proc_pid_stat(5)).
+fn ranges(stat: &[u8]) -> Option<[u64; 4]> {
+    // The second field is the program's name, in which anything may be. Behind it comes
+    // the third.
+    let end = stat.iter().rposition(|&byte| byte == b')')?;
+    let rest = str::from_utf8(&stat[end + 1..]).ok()?;
+    let fields = rest.split_whitespace().skip(48 - 3);
+    let numbers: Vec<u64> = fields
+        .take(4)
+        .map_while(|field| field.parse().ok())
+        .collect();
+    let ranges: [u64; 4] = numbers.try_into().ok()?;
+    let in_order = ranges[0] <= ranges[1] && ranges[2] <= ranges[3];
+    (in_order && ranges[0] > 0).then_some(ranges)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: the four fields are found whatever the program is called, and a `stat`
+    /// that lacks them is not taken for one. Method: a name that looks like fields.
+    #[test]
+    fn fields_of_stat() {
+        let stat = |last: &str| {
+            let fields: Vec<String> = (3..48).map(|field| field.to_string()).collect();
+            format!("7 (a) 1 2) {} {last} 0\n", fields.join(" "))
+        };
+        let wanted = Some([100, 200, 200, 300]);
+        assert_eq!(ranges(stat("100 200 200 300").as_bytes()), wanted);
+        for last in ["0 0 0 0", "200 100 200 300", "100 200 x 300", "100"] {
+            assert_eq!(ranges(stat(last).as_bytes()), None, "{last}");
+        }
+        assert_eq!(ranges(b"7 (a) R 1"), None);
+    }
+}
