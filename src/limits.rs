@@ -202,9 +202,13 @@ pub const FAILURES_LOGGED: u32 = 20;
 /// Largest key file that is read: thousands of keys, and nothing that was meant
 /// to be another file.
 pub const MAX_KEY_FILE: usize = 1 << 20;
-/// How long keys may take to come through a pipe: a program that decrypts them needs a
-/// second or two, and nobody should wait longer for a writer that never comes.
+/// How long keys may take to come through a pipe that has a name: a program that decrypts
+/// them needs a second or two, and nobody should wait longer for a writer that never
+/// comes.
 pub const KEY_PIPE_DEADLINE: Duration = Duration::from_secs(10);
+/// How long through one without a name, as in `--keys <(gpg -d keys)`: it has its writer,
+/// for which a person may have to type a passphrase.
+pub const KEY_WRITER_DEADLINE: Duration = Duration::from_secs(120);
 /// Largest message limit that a user may set: offsets into one message and what
 /// is read behind it still fit 32 bits.
 pub const MAX_MESSAGE: usize = 1 << 30;

@@ -9,7 +9,7 @@ use std::fs::{File, FileType, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fstatfs};
@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 
 use super::shell;
 use crate::error::Error;
-use crate::limits::{KEY_PIPE_DEADLINE, MAX_KEY_FILE};
+use crate::limits::{KEY_PIPE_DEADLINE, KEY_WRITER_DEADLINE, MAX_KEY_FILE};
 use crate::text::escaped;
 
 /// The mode bits that let everyone read or write.
@@ -61,7 +61,8 @@ pub(super) fn options() -> OpenOptions {
 ///
 /// [`Error::Local`] if it is of another kind than `wanted`, if others may change it or
 /// everyone may read it, if it is larger than [`MAX_KEY_FILE`], or if it cannot be
-/// read, or as a pipe has not ended within [`KEY_PIPE_DEADLINE`].
+/// read, or as a pipe has not ended within [`KEY_PIPE_DEADLINE`], or, without a name,
+/// [`KEY_WRITER_DEADLINE`].
 pub(super) fn read(file: &File, path: &Path, wanted: Kind) -> Result<Contents, Error> {
     let metadata = file
         .metadata()
@@ -70,7 +71,11 @@ pub(super) fn read(file: &File, path: &Path, wanted: Kind) -> Result<Contents, E
         return Err(refused(path, &format!("is {what}; a file is wanted")));
     }
     let warnings = judge(file, &metadata, path)?;
-    let bytes = read_all(file, path)?;
+    let deadline = match is_handed_over(file, &metadata) {
+        true => KEY_WRITER_DEADLINE,
+        false => KEY_PIPE_DEADLINE,
+    };
+    let bytes = read_all(file, path, deadline)?;
     if bytes.len() > MAX_KEY_FILE {
         return Err(refused(path, "too large to be a file of keys"));
     }
@@ -120,19 +125,19 @@ fn is_handed_over(file: &File, metadata: &Metadata) -> bool {
 }
 
 /// Its bytes, or one more than [`MAX_KEY_FILE`] of them.
-fn read_all(file: &File, path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
+fn read_all(file: &File, path: &Path, deadline: Duration) -> Result<Zeroizing<Vec<u8>>, Error> {
     let began = Instant::now();
     // All of it at once: a vector that grows leaves copies behind.
     let mut bytes = Zeroizing::new(vec![0; MAX_KEY_FILE + 1]);
     let mut filled = 0;
     while filled < bytes.len() {
-        let left = KEY_PIPE_DEADLINE.saturating_sub(began.elapsed());
+        let left = deadline.saturating_sub(began.elapsed());
         let left = Timespec::try_from(left).expect("seconds");
         // Asked before each read: one from a pipe that nobody has opened yet would tell
         // of its end.
         let mut ready = [PollFd::new(file, PollFlags::IN)];
         match poll(&mut ready, Some(&left)) {
-            Ok(0) => return Err(refused(path, &too_late())),
+            Ok(0) => return Err(refused(path, &too_late(deadline))),
             Ok(_) => {}
             Err(Errno::INTR) => continue,
             Err(error) => return Err(failed(path, "read", &error.into())),
@@ -148,11 +153,11 @@ fn read_all(file: &File, path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
     Ok(bytes)
 }
 
-fn too_late() -> String {
+fn too_late(deadline: Duration) -> String {
     format!(
         "this pipe had not ended after {} s; start what writes the keys to it first, or \
          give a file",
-        KEY_PIPE_DEADLINE.as_secs()
+        deadline.as_secs()
     )
 }
 
