@@ -14,14 +14,14 @@ use sealwire::net::log::Log;
 ctor::declarative::ctor! {
     #[ctor(unsafe)]
     fn before_main() {
-        inherited::look();
+        inherited::note_closed();
     }
 }
 
 fn main() -> ExitCode {
-    let mut log = Log::to_stderr();
+    let mut log = Log::to_stderr("sealwire");
     let code = start(&mut log).unwrap_or_else(|error| {
-        log.last_words("sealwire", &error);
+        log.say(&error);
         error.exit_code()
     });
     log.finish(LOG_PATIENCE);
@@ -38,7 +38,7 @@ fn start(log: &mut Log) -> Result<u8, Error> {
         Command::Version(text) => print(|| writeln!(stdout(), "{text}")),
         Command::Keygen { file, name } => {
             for line in keygen::run(&file, &name)? {
-                log.last_words("sealwire", &line);
+                log.say(&line);
             }
             Ok(0)
         }

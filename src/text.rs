@@ -1,9 +1,10 @@
 //! Text that somebody else chose, made harmless before a person reads it.
 //!
 //! Peers, file names and host names may hold anything: escape sequences that
-//! drive a terminal, characters that reverse the line, or that nobody sees.
-//! Every message shows them through [`escaped`]. Data for a pipe or a file never
-//! comes here.
+//! drive a terminal, characters that reverse the line, or that nobody sees. The log
+//! (`net::log`), a terminal's screen (`endpoint`) and the load tester's tables escape
+//! every line as a whole, so messages need not do it again. Data for a pipe or a file
+//! never comes here.
 
 use std::ffi::OsStr;
 use std::fmt;

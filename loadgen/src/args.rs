@@ -50,7 +50,8 @@ Examples:
   loadgen compare -c 1000               the same over plain TCP, and what it costs
   loadgen --to 127.0.0.1:9999 --keys keys -c 1000 -d 30 --json figures.json
 
-Ctrl-C ends it; once it measures, the first one asks for the report of what was measured.
+Ctrl-C ends loadgen. While it measures, the first Ctrl-C prints a report of what was
+measured so far.
 
 Exit codes: 0 fine, 1 could not run or could not write the report, 2 usage, 3 an --slo
 was missed, 5 the figures are not valid (with --strict), 6 something was lost or wrong, or

@@ -1,8 +1,8 @@
 //! What Ctrl-C and its like do: they end the program while there is nothing to report,
 //! and ask for the report once there is.
 //!
-//! A wait that nobody can be asked to leave, such as the resolver's, needs no look at a
-//! flag this way. The server of a run leaves by itself when its stdin ends.
+//! So a call that blocks, such as the lookup of a name, need not check a flag. The server
+//! of a run leaves by itself when its stdin ends.
 
 use std::io;
 use std::sync::Arc;

@@ -58,14 +58,14 @@ use sealwire::net::log::Log;
 ctor::declarative::ctor! {
     #[ctor(unsafe)]
     fn before_main() {
-        inherited::look();
+        inherited::note_closed();
     }
 }
 
 fn main() -> ExitCode {
-    let mut log = Log::to_stderr();
+    let mut log = Log::to_stderr("loadgen");
     let code = start(&mut log).unwrap_or_else(|error| {
-        log.last_words("loadgen", &error);
+        log.say(&error);
         let usage = matches!(error, Error::Usage(_));
         if usage { 2 } else { 1 }
     });
@@ -101,7 +101,7 @@ fn start(log: &mut Log) -> Result<u8, Error> {
 
 fn run_once(config: &Config, log: &mut Log) -> Result<u8, Error> {
     for warning in &config.warnings {
-        log.last_words("loadgen", warning);
+        log.say(warning);
     }
     let plan = &config.plan;
     let progress = Progress::new(String::new(), config.outputs.quiet);

@@ -74,9 +74,8 @@ pub(crate) fn run(
     let process = server.pid.and_then(Process::of);
     if let Some(pid) = server.pid.filter(|_| process.is_none() && own.is_none()) {
         let text = format!(
-            "--server-pid: the CPU time of process {pid} cannot be read; of a sealwire that \
-             another user than root runs, some systems tell it only if that has \
-             --allow-core-dumps"
+            "--server-pid: the CPU time of process {pid} cannot be read; if sealwire does not \
+             run as root, start it with --allow-core-dumps"
         );
         return Err(Error::Local(text));
     }

@@ -27,7 +27,7 @@ Examples:
 
 Exit codes: 0 complete, 1 could not run, 2 usage, 3 the keys differ or the peer
 gave up, 4 cut short, 5 a deadline passed, 128 + n stopped by signal n, 141 the
-reader of stdout has gone and missed something";
+reader of stdout closed it before all was written";
 
 /// What the help says of the environment, but for the keys.
 pub const ENVIRONMENT: &str = "\
@@ -109,8 +109,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "SIZE", help_heading = LIMITS)]
     pub(super) max_queue: Option<String>,
     /// How long a one-shot server, or a client that reads a pipe or a file, waits for
-    /// a peer that makes no progress; a TIME such as 90s, 15m, 2h; 0: for ever
-    /// [default: 1h]
+    /// a peer that makes no progress; a TIME is in seconds, or has ms, s, m, h or d
+    /// behind it; 0: for ever [default: 1h]
     #[arg(long, value_name = "TIME", help_heading = LIMITS)]
     pub(super) max_idle: Option<String>,
     /// Peers that a server has at once; more are turned away [default: 1048576]
@@ -160,7 +160,7 @@ pub struct KeyArgs {
         value_parser = secret()
     )]
     pub authkey: Option<Secret>,
-    /// Take both from a key file, as keygen makes it
+    /// Take both from a key file, as keygen makes it, or from a pipe
     #[arg(
         long,
         value_name = "FILE",
@@ -173,8 +173,7 @@ pub struct KeyArgs {
         help_heading = KEYS
     )]
     pub name: Option<String>,
-    /// Let debuggers see the keys in memory, and the system write them to a file
-    /// when the program crashes
+    /// Allow debuggers and core dumps, which both expose the keys
     #[arg(long, help_heading = KEYS)]
     pub allow_core_dumps: bool,
 }

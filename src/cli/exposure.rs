@@ -4,13 +4,13 @@
 //! arguments to all users; and what crashes may have its memory written to a file.
 //! [`Exposure::end`] has the system show the memory to root alone and write no
 //! such file, and [`Exposure::wipe_keys`] overwrites keys where the system put them
-//! when the program was started: from then on they are nowhere but in what was made of
-//! them. How few copies those leave is `crypto`'s.
+//! when the program was started. After that only the derived secrets remain in memory
+//! (see `crypto`).
 //!
 //! The arguments and the environment are overwritten through `/proc/self/mem`, which is
 //! sound as long as the process has one thread: Rust's library copies out of those
-//! strings while it is asked for them, and nothing refers to them in between. They keep
-//! their places and their lengths, so that whoever reads them later finds whole strings.
+//! strings while it is asked for them, and nothing refers to them in between. The strings
+//! keep their place and length, so later readers still find valid strings.
 //! A key was still readable from the start of the process until then. Where there is no
 //! `/proc`, they stay.
 

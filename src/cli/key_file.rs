@@ -2,7 +2,8 @@
 //!
 //! Reads what the bytes say and picks a line; the file itself is opened and
 //! judged by [`super::private_file`], and [`super::keygen`] writes lines. No
-//! error shows a part of a line: who mixed up the columns has a secret anywhere.
+//! error shows a part of a line: a user who mixes up the
+//! columns may have a secret in any of them.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -82,7 +83,7 @@ fn parse_line(line: &[u8]) -> Result<Option<Entry<'_>>, String> {
     let name = str::from_utf8(name)
         .ok()
         .filter(|name| is_name(name))
-        .ok_or("the name is not plain text that can be seen; type it anew")?;
+        .ok_or("the name has invisible characters or is not UTF-8; type it again")?;
     let keys = SecretPair {
         confkey: key(confkey).ok_or("the confkey is not 64 hex digits")?,
         authkey: key(authkey).ok_or("the authkey is not 64 hex digits")?,

@@ -25,8 +25,8 @@ pub(super) struct KeyText {
     pub(super) text: Secret,
 }
 
-/// What makes `keys`, which messages call `names`, worth nothing though their form is
-/// right; the same file copied twice, or a placeholder, is what people have.
+/// Why `keys`, which messages call `names`, protect nothing though their form is right,
+/// if that is so: one key used twice, or a placeholder.
 ///
 /// In constant time but for the answer.
 pub(super) fn weakness(names: [&str; 2], keys: &SecretPair) -> Option<String> {
@@ -35,7 +35,7 @@ pub(super) fn weakness(names: [&str; 2], keys: &SecretPair) -> Option<String> {
         let zeros = [0; DIGITS];
         if key.len() <= DIGITS && key.expose().ct_eq(&zeros[..key.len()]).into() {
             return Some(format!(
-                "{name} is all zeros, as anyone would try; sealwire keygen makes new keys"
+                "{name} is all zeros, which anyone can guess; sealwire keygen makes new keys"
             ));
         }
     }
@@ -43,8 +43,8 @@ pub(super) fn weakness(names: [&str; 2], keys: &SecretPair) -> Option<String> {
     same.then(|| {
         let [confkey, authkey] = names;
         format!(
-            "{confkey} and {authkey} are the same key, and two are wanted; sealwire keygen \
-             makes new keys"
+            "{confkey} and {authkey} are the same; use two different keys, as sealwire keygen \
+             makes them"
         )
     })
 }
@@ -69,8 +69,8 @@ impl KeyText {
         };
         if is_marked(text.expose()) {
             return usage(format!(
-                "{source}: the key begins with a byte order mark, which nobody sees and some \
-                 editors add; take it away"
+                "{source}: the key begins with an invisible byte order mark, which some \
+                 editors add; delete it"
             ));
         }
         Ok(Self { source, text })

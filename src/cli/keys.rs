@@ -113,8 +113,8 @@ impl KeyArgs {
             .collect();
         (!exposed.is_empty()).then(|| {
             format!(
-                "{}: other users of this machine can see what is on the command line until \
-                 it is overwritten, and your shell may keep it; use --keys FILE, or set SEALWIRE_CONFKEY and SEALWIRE_AUTHKEY",
+                "{}: other users of this machine could see these keys on the command line until \
+                 now, and your shell's history may keep them; use --keys FILE, or set SEALWIRE_CONFKEY and SEALWIRE_AUTHKEY",
                 exposed.join(" and ")
             )
         })
@@ -415,9 +415,9 @@ mod tests {
         let nul = "\0".repeat(32);
         let upper = HEX.to_uppercase();
         for (confkey, authkey, why) in [
-            (HEX, HEX, "--confkey and --authkey are the same key"),
-            (HEX, &upper, "--confkey and --authkey are the same key"),
-            (TEXT, TEXT, "--confkey and --authkey are the same key"),
+            (HEX, HEX, "--confkey and --authkey are the same; use"),
+            (HEX, &upper, "--confkey and --authkey are the same; use"),
+            (TEXT, TEXT, "--confkey and --authkey are the same; use"),
             (&zeros, HEX, "--confkey is all zeros"),
             (TEXT, &nul, "--authkey is all zeros"),
         ] {
@@ -432,7 +432,7 @@ mod tests {
             );
         }
         let told = &typed("any", "any").load(true, &no_env).unwrap().warnings[1];
-        assert!(told.contains("the same key"), "{told}");
+        assert!(told.contains("are the same;"), "{told}");
         let (_folder, path) = file(&format!("a {HEX} {HEX}"));
         for classic in [false, true] {
             refused(

@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 
 use super::shell;
 use crate::error::Error;
-use crate::limits::{KEY_PIPE_DEADLINE, KEY_WRITER_DEADLINE, MAX_KEY_FILE};
+use crate::limits::{MAX_KEY_FILE, NAMED_PIPE_DEADLINE, UNNAMED_PIPE_DEADLINE};
 use crate::text::escaped;
 
 /// The mode bits that let everyone read or write.
@@ -61,8 +61,8 @@ pub(super) fn options() -> OpenOptions {
 ///
 /// [`Error::Local`] if it is of another kind than `wanted`, if others may change it or
 /// everyone may read it, if it is larger than [`MAX_KEY_FILE`], or if it cannot be
-/// read, or as a pipe has not ended within [`KEY_PIPE_DEADLINE`], or, without a name,
-/// [`KEY_WRITER_DEADLINE`].
+/// read, or as a pipe has not ended within [`NAMED_PIPE_DEADLINE`], or, without a name,
+/// [`UNNAMED_PIPE_DEADLINE`].
 pub(super) fn read(file: &File, path: &Path, wanted: Kind) -> Result<Contents, Error> {
     let metadata = file
         .metadata()
@@ -72,8 +72,8 @@ pub(super) fn read(file: &File, path: &Path, wanted: Kind) -> Result<Contents, E
     }
     let warnings = judge(file, &metadata, path)?;
     let deadline = match is_handed_over(file, &metadata) {
-        true => KEY_WRITER_DEADLINE,
-        false => KEY_PIPE_DEADLINE,
+        true => UNNAMED_PIPE_DEADLINE,
+        false => NAMED_PIPE_DEADLINE,
     };
     let bytes = read_all(file, path, deadline)?;
     if bytes.len() > MAX_KEY_FILE {
@@ -174,7 +174,7 @@ pub(super) fn failed(path: &Path, verb: &str, error: &io::Error) -> Error {
 /// What the system says; of a socket it says what nobody understands.
 pub(super) fn reason(error: &io::Error) -> String {
     if Errno::from_io_error(error) == Some(Errno::NXIO) {
-        return "it is a socket, or a device that is not there; a file is wanted".into();
+        return "it is a socket or a missing device; give a regular file".into();
     }
     error.to_string()
 }

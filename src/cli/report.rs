@@ -14,6 +14,7 @@ use crate::endpoint::mode::Mode;
 use crate::endpoint::{Event, Notice, Stats};
 use crate::error::{Failure, Reason};
 use crate::limits::{FAILURES_LOGGED, REFUSALS_LOGGED, VISITS_LOGGED};
+use crate::net::address::host_and_port;
 use crate::net::event_loop::{EventLoop, Report};
 use crate::net::log::{Level, Log};
 use crate::time::Time;
@@ -51,8 +52,8 @@ pub struct Reporter {
     strangers: Bounded,
     /// Peers that come and leave.
     visits: Bounded,
-    /// Peers that fail, and lines of our own input that do.
-    failures: Bounded,
+    /// Peers that fail, and lines of our own input that are dropped.
+    problems: Bounded,
 }
 
 /// Lines of one kind, so many in each [`PERIOD`].
@@ -71,7 +72,7 @@ struct Name(Option<SocketAddr>);
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Some(address) => write!(f, "{address}"),
+            Some(address) => f.write_str(&host_and_port(address)),
             None => f.write_str("a peer"),
         }
     }
@@ -128,7 +129,7 @@ impl Reporter {
             audience,
             strangers: Bounded::new("connections that proved nothing", REFUSALS_LOGGED),
             visits: Bounded::new("peers that came or left", VISITS_LOGGED),
-            failures: Bounded::new(
+            problems: Bounded::new(
                 "peers that failed, lines that were dropped",
                 FAILURES_LOGGED,
             ),
@@ -137,14 +138,14 @@ impl Reporter {
 
     /// When [`tell_hidden`](Self::tell_hidden) is to be called, if it is.
     pub fn next_due(&self) -> Option<Time> {
-        let kinds = [&self.strangers, &self.visits, &self.failures].into_iter();
+        let kinds = [&self.strangers, &self.visits, &self.problems].into_iter();
         let hiding = kinds.filter(|kind| kind.hidden > 0);
         hiding.filter_map(Bounded::due).min()
     }
 
     /// Tells how many lines were not shown, once no more may follow.
     pub fn tell_hidden(&mut self, log: &mut Log, now: Time) {
-        for kind in [&mut self.strangers, &mut self.visits, &mut self.failures] {
+        for kind in [&mut self.strangers, &mut self.visits, &mut self.problems] {
             if kind.hidden > 0 && kind.due().is_some_and(|due| now >= due) {
                 kind.begin(log, now);
             }
@@ -155,18 +156,22 @@ impl Reporter {
     pub fn print<M: Mode>(&mut self, log: &mut Log, events: &EventLoop<M>, report: Report) {
         let now = events.now();
         match report {
-            Report::Connected(address) => log.info(&format_args!("connected to {address}")),
-            Report::Listening(address) => log.info(&format_args!("listening on {address}")),
+            Report::Connected(address) => {
+                log.info(&format_args!("connected to {}", host_and_port(address)))
+            }
+            Report::Listening(address) => {
+                log.info(&format_args!("listening on {}", host_and_port(address)))
+            }
             Report::Reached(..) => {}
             Report::Stopping(signal) => {
                 let name = signal_name(signal).unwrap_or("a signal");
                 log.info(&format_args!(
-                    "{name}: leaving; a second one leaves at once"
+                    "{name}: leaving; send a second signal to leave at once"
                 ));
             }
             Report::StatisticsWanted => {
                 let core = events.endpoint().core();
-                log.info(&line(&core.stats(), core.proved(), core.held()));
+                log.info(&statistics_line(&core.stats(), core.proved(), core.held()));
                 log.info(events.ticks());
             }
             Report::CannotAccept(error) => {
@@ -201,7 +206,7 @@ impl Reporter {
             Err(Failure::Gave(abort)) if abort.reason == Reason::LOCAL_ERROR => {}
             Err(failure) => {
                 let text = format_args!("{name}: {failure}");
-                self.failures.line(log, now, Level::Warn, text);
+                self.problems.line(log, now, Level::Warn, text);
             }
         }
     }
@@ -222,7 +227,7 @@ impl Reporter {
         match notice {
             Notice::NobodyThere => {
                 let text = format_args!("nobody is there: the line was dropped");
-                self.failures.line(log, now, Level::Warn, text);
+                self.problems.line(log, now, Level::Warn, text);
             }
             Notice::LeavingAfterPeers => {
                 log.info(&"input ended: leaving after these peers; --no-input keeps serving");
@@ -231,11 +236,11 @@ impl Reporter {
                 let text = format_args!(
                     "{bytes} bytes are not UTF-8 and were left out: classic carries text only"
                 );
-                self.failures.line(log, now, Level::Warn, text);
+                self.problems.line(log, now, Level::Warn, text);
             }
             Notice::Abandoned(given) => log.error(&format_args!(
-                "not delivered: {given} bytes of the input were read for peers that are gone, \
-                 and nobody can get it whole any more"
+                "not delivered: all peers left after {given} bytes of the input; start the \
+                 server again to send it whole"
             )),
             Notice::InputFailed(error) => {
                 log.error(&format_args!("reading standard input: {error}"));
@@ -248,7 +253,7 @@ impl Reporter {
 }
 
 /// The first line that SIGUSR1 prints.
-fn line(stats: &Stats, peers: usize, held: usize) -> String {
+fn statistics_line(stats: &Stats, peers: usize, held: usize) -> String {
     format!(
         "{peers} peers now, {} joined, {} complete, {} failed, {} refused; \
          {} messages of {} bytes received; {} records opened, {} sealed; {held} bytes held",

@@ -194,7 +194,7 @@ impl Core {
         let ends_with_peers = self.ends.leaves != Leaves::WhenStopped;
         let counts = ends_with_peers && slot.joined && slot.protocol.is_open();
         let idle = self.setup.limits.max_idle.filter(|_| counts)?;
-        Some(slot.moved + idle)
+        Some(slot.last_active + idle)
     }
 
     /// Gives up on `id` if the program cannot end because of it, and nothing but PING
@@ -208,10 +208,10 @@ impl Core {
         // Our own output may hold it up, too.
         if is_waited_for && !slot.paused && self.has_written_all() {
             let idle = self.setup.limits.max_idle.unwrap_or_default();
-            let why = format!("nothing but PING for {} s", idle.as_secs_f32());
+            let why = format!("no progress for {} s", idle.as_secs_f32());
             self.abort(id, Abort::new(Reason::TOO_SLOW, &why));
         } else {
-            self.peers[id].moved = self.now;
+            self.peers[id].last_active = self.now;
         }
     }
 
@@ -234,14 +234,14 @@ impl Core {
     /// A new peer is told at once that our input has ended.
     pub(super) fn greet(&mut self, id: PeerId) {
         self.ends.served = true;
-        if self.input_has_ended() && !self.hears_first(id) {
+        if self.input_has_ended() && !self.must_end_before_us(id) {
             self.finish(id);
         }
     }
 
     /// Whether `id` is to end before we do: a classic peer of a server that only
     /// receives (`PROTOCOL.md` §2: whoever sees the other's end says no more).
-    pub(super) fn hears_first(&self, id: PeerId) -> bool {
+    pub(super) fn must_end_before_us(&self, id: PeerId) -> bool {
         let receives = self.ends.leaves == Leaves::AfterInput && self.given() == 0;
         receives && matches!(self.peers[id].protocol, Protocol::Classic(_))
     }

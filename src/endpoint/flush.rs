@@ -136,7 +136,7 @@ impl Core {
             }
         });
         if queue.cost() < queued {
-            slot.moved = self.now;
+            slot.last_active = self.now;
         }
         round.at = out.at;
         round.left = round.left.saturating_sub(round.at - start);
@@ -156,7 +156,7 @@ impl Core {
         let result = io.write(id, self.memory.bytes(unsent));
         let count = self.wrote(id, result, unsent.len());
         if count > Some(0) {
-            self.peers[id].moved = self.now;
+            self.peers[id].last_active = self.now;
         }
         let left = unsent.slice(count.unwrap_or(unsent.len())..unsent.len());
         let done = left.is_empty();
@@ -258,7 +258,7 @@ impl Core {
                 None | Some(0) => return,
                 Some(count) => {
                     sent += count;
-                    self.peers[id].moved = self.now;
+                    self.peers[id].last_active = self.now;
                     if let Protocol::Classic(conn) = &mut self.peers[id].protocol {
                         conn.taken(count);
                     }
@@ -289,7 +289,7 @@ impl Core {
                 Some(screen) => {
                     let piece = screen.piece(output.done, output.queued, waiting);
                     let taken = io.write_local(local, &[IoSlice::new(piece)]);
-                    taken.map(|count| screen.took(count))
+                    taken.map(|count| screen.written(count))
                 }
             };
             let count = match result {

@@ -40,7 +40,7 @@ pub enum OutputKind {
     /// A pipe, a file, a socket.
     Stream,
     /// Somebody reads along. What peers say is marked with their
-    /// [names](super::Core::name) and made harmless, and written in the tick after,
+    /// [names](super::Endpoint::set_name) and made harmless, and written in the tick after,
     /// when the user has been told of the peers that came.
     Terminal,
 }

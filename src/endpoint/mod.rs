@@ -139,12 +139,12 @@ pub struct Core {
     names: HashMap<PeerId, Arc<str>>,
     locals: Vec<Local>,
     memory: Memory,
-    /// How much of the scratch this tick has used, and how much holds what was said
-    /// since a peer left.
+    /// Bytes of the scratch that this tick has used.
     used: usize,
-    stale: usize,
+    /// Bytes of it to erase when a peer leaves.
+    scratch_to_erase: usize,
     /// A peer has left in this tick.
-    left: bool,
+    peer_left: bool,
     /// Whole units of this tick that lie in buffers, which are released when it ends.
     in_use: Vec<Span>,
     /// Bytes of the buffers that unfinished messages and partial records are in.
@@ -204,8 +204,8 @@ impl<M: Mode> Endpoint<M> {
                 locals: Vec::new(),
                 memory: Memory::new(INPUT_SCRATCH + LOCAL_BUDGET),
                 used: 0,
-                stale: 0,
-                left: false,
+                scratch_to_erase: 0,
+                peer_left: false,
                 in_use: Vec::new(),
                 assembling: 0,
                 partial: 0,
@@ -353,11 +353,6 @@ impl Core {
     /// How many directions have keys.
     pub fn keyed(&self) -> usize {
         self.keys.seal.len() + self.keys.open.len()
-    }
-
-    /// What people call `peer`, if that was [said](Endpoint::set_name).
-    pub fn name(&self, peer: PeerId) -> Option<&str> {
-        self.names.get(&peer).map(|name| &**name)
     }
 
     /// The bytes of a part of a message.

@@ -74,7 +74,7 @@ impl Core {
     pub fn finish(&mut self, peer: PeerId) {
         if let Some(slot) = self.peers.get_mut(peer) {
             slot.protocol.finish();
-            slot.moved = self.now;
+            slot.last_active = self.now;
             self.dirty(peer);
             self.touch(peer);
         }
@@ -85,7 +85,7 @@ impl Core {
     /// ends first.
     pub fn finish_all(&mut self) {
         for id in self.peers.in_standing(Standing::Proved) {
-            if !self.hears_first(id) {
+            if !self.must_end_before_us(id) {
                 self.finish(id);
             }
         }
@@ -173,7 +173,7 @@ impl Core {
             return false;
         };
         if !slot.has_waiting() {
-            slot.moved = self.now;
+            slot.last_active = self.now;
         }
         if let Protocol::Native(_) = slot.protocol {
             self.queue_chunks(peer, message);

@@ -93,9 +93,9 @@ pub(super) struct Peer {
     /// Its queue is above high water, and when it last took something.
     pub(super) congested: bool,
     pub(super) progress: Time,
-    /// When it last said or took something other than a PING or PONG, or when that
-    /// was last up to it.
-    pub(super) moved: Time,
+    /// The last time that data moved either way; set anew while we hold it up, not the
+    /// peer.
+    pub(super) last_active: Time,
     /// The earliest entry in the timers.
     pub(super) planned: Option<Time>,
 }
@@ -254,7 +254,7 @@ impl Peer {
             ended: false,
             congested: false,
             progress: Time::ZERO,
-            moved: Time::ZERO,
+            last_active: Time::ZERO,
             planned: None,
         }
     }
@@ -315,7 +315,7 @@ impl Peer {
     }
 
     /// Whether we gave it up in a format that has no other way to say so.
-    pub(super) fn is_to_be_broken(&self) -> bool {
+    pub(super) fn must_reset(&self) -> bool {
         match &self.protocol {
             Protocol::Undecided(_) | Protocol::Native(_) => false,
             Protocol::Ended(failure) => matches!(failure, Failure::Gave(_)),

@@ -2,10 +2,10 @@
 //!
 //! A peer is not trusted with somebody's terminal: it could clear the screen, fill
 //! the clipboard, or write lines that look like another peer's or like messages of
-//! this program. So every line begins with the name of the peer that says it, ends
-//! with what is written at once, and what is not plain text is
-//! [escaped](crate::text). What waits, waits as it came; it grows only when it is
-//! about to be written. A pipe or a file gets the bytes as they are.
+//! this program. So each line starts with the peer's name, and each write ends at the
+//! end of a line. Anything but plain text is [escaped](crate::text), just before it is
+//! written, so the queue stays as small as what came. A pipe or a file gets the bytes
+//! as they are.
 
 use std::collections::VecDeque;
 use std::io::Write as _;
@@ -52,7 +52,7 @@ impl Screen {
                 self.messages.pop_front();
             }
             let end = self.messages.get(1).map_or(queued, |next| next.0);
-            let bytes = first(waiting, (end - done) as usize);
+            let bytes = next_piece(waiting, (end - done) as usize);
             self.covers = bytes.len();
             let name = self.name();
             for line in bytes.split_inclusive(|&byte| byte == b'\n') {
@@ -79,7 +79,7 @@ impl Screen {
 
     /// The terminal has taken `count` bytes of the piece; says how many of the queue
     /// are done with.
-    pub(super) fn took(&mut self, count: usize) -> usize {
+    pub(super) fn written(&mut self, count: usize) -> usize {
         self.shown.drain(..count);
         self.torn = !self.shown.is_empty();
         match self.torn {
@@ -101,7 +101,7 @@ impl Screen {
 
 /// The first bytes of a message of which `left` bytes wait: not too many, and no
 /// part of a character unless the message ends with it.
-fn first<'a>(waiting: impl Iterator<Item = &'a [u8]>, left: usize) -> Vec<u8> {
+fn next_piece<'a>(waiting: impl Iterator<Item = &'a [u8]>, left: usize) -> Vec<u8> {
     let most = left.min(SCREEN_PIECE);
     let mut bytes = Vec::with_capacity(most);
     for part in waiting {
@@ -141,7 +141,7 @@ mod tests {
             let piece = screen.piece(done as u64, queue.len() as u64, waiting);
             let count = piece.len().min(at_once);
             terminal.extend_from_slice(&piece[..count]);
-            done += screen.took(count);
+            done += screen.written(count);
             if others {
                 terminal.extend_from_slice(b" INFO x came\n");
             }

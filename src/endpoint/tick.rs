@@ -35,16 +35,17 @@ impl<M: Mode> Endpoint<M> {
         self.flush(io);
         self.core.expire(io);
         self.core.nodes.keep_scratch(&mut self.core.memory);
-        self.core.stale = self.core.stale.max(self.core.used);
+        let used = self.core.scratch_to_erase.max(self.core.used);
+        self.core.scratch_to_erase = used;
         self.core.used = 0;
         for unit in self.core.in_use.drain(..) {
             self.core.memory.release(unit);
         }
         self.look(io);
-        if std::mem::take(&mut self.core.left) {
+        if std::mem::take(&mut self.core.peer_left) {
             // What a peer has said outlives it by no tick.
-            let stale = std::mem::take(&mut self.core.stale);
-            self.core.memory.erase_scratch(stale);
+            let used = std::mem::take(&mut self.core.scratch_to_erase);
+            self.core.memory.erase_scratch(used);
         }
         self.core.look_at_pressure();
     }
@@ -89,7 +90,7 @@ impl<M: Mode> Endpoint<M> {
             Received::Nothing => {}
             Received::Chunk { len, last } => self.chunk(id, text.slice(0..len), last),
             Received::Fin => {
-                self.core.peers[id].moved = self.core.now;
+                self.core.peers[id].last_active = self.core.now;
                 let handed_on = self.mode.fin(&mut self.core, id);
                 self.core.confirm(id, handed_on);
             }
@@ -124,7 +125,7 @@ impl<M: Mode> Endpoint<M> {
             self.core.peers.set_standing(id, Standing::Proved);
         }
         self.core.peers[id].joined = true;
-        self.core.peers[id].moved = self.core.now;
+        self.core.peers[id].last_active = self.core.now;
         self.core.stats.joined += 1;
         self.core.events.push_back(Event::Joined(id));
         self.mode.joined(&mut self.core, id);
@@ -137,7 +138,7 @@ impl<M: Mode> Endpoint<M> {
     pub(super) fn chunk(&mut self, id: PeerId, span: Span, last: bool) {
         let core = &mut self.core;
         let slot = &mut core.peers[id];
-        slot.moved = core.now;
+        slot.last_active = core.now;
         let len = slot.assembly.len() + span.len();
         if len > core.setup.limits.max_message {
             let abort = Abort::new(Reason::TOO_LARGE, "");
@@ -193,7 +194,7 @@ impl<M: Mode> Endpoint<M> {
                 io.shut_down(id);
             }
             if slot.is_over() {
-                match slot.is_to_be_broken() {
+                match slot.must_reset() {
                     true => io.reset(id),
                     false => io.close(id),
                 }
@@ -214,7 +215,7 @@ impl<M: Mode> Endpoint<M> {
         self.core.names.remove(&id);
         self.core.chats_ready -= usize::from(slot.ready && !slot.streams);
         self.core.relieved = true;
-        self.core.left = true;
+        self.core.peer_left = true;
         self.core.release_buffers(&mut slot);
         self.core.forget_waiting(id);
         if let Protocol::Native(conn) = &mut slot.protocol {

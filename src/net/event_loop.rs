@@ -50,7 +50,8 @@ pub enum Report {
     Connected(SocketAddr),
     /// Connections are taken at this address from now on.
     Listening(SocketAddr),
-    /// So is one that was begun with [`connect`](EventLoop::connect), since then.
+    /// A connection that was begun with [`connect`](EventLoop::connect) is there, since
+    /// this time.
     Reached(PeerId, Time),
     /// This signal asks us to leave.
     Stopping(i32),

@@ -3,7 +3,7 @@
 //! Before `main`, Rust's runtime opens `/dev/null` in place of each descriptor
 //! from 0 to 2 that is closed, so that no socket takes its number. Afterwards a
 //! closed one looks like one that somebody sent to `/dev/null`, and a file
-//! "written" to it is lost without a word. So a program calls [`look`] earlier,
+//! "written" to it is lost without a word. So a program calls [`note_closed`] earlier,
 //! from a constructor (`.init_array`), and asks here before it uses one.
 //!
 //! A closed stderr is no error: messages have nowhere to go, and no data is lost.
@@ -22,7 +22,7 @@ static CLOSED: AtomicU8 = AtomicU8::new(0);
 
 /// Notes which standard descriptors are closed. To be called before `main`; without
 /// it none counts as closed.
-pub fn look() {
+pub fn note_closed() {
     let standard = [stdio::stdin(), stdio::stdout(), stdio::stderr()];
     for (number, fd) in standard.into_iter().enumerate() {
         if rustix::io::fcntl_getfd(fd).is_err() {
@@ -44,8 +44,8 @@ pub fn require_stdin() -> Result<(), Error> {
         let text = "standard input is closed: open it, for instance with </dev/null";
         return Err(Error::Local(text.into()));
     }
-    if !goes(stdio::stdin(), OFlags::RDONLY) && !is_null(stdio::stdin()) {
-        let text = "standard input is not open for reading";
+    if !is_open_for(stdio::stdin(), OFlags::RDONLY) && !is_null(stdio::stdin()) {
+        let text = "standard input is not open for reading: open it, for instance with <FILE";
         return Err(Error::Local(text.into()));
     }
     Ok(())
@@ -59,8 +59,8 @@ pub fn require_stdin() -> Result<(), Error> {
 pub fn require_stdout() -> Result<(), Error> {
     let text = if was_closed(1) {
         "standard output is closed: open it, for instance with >/dev/null"
-    } else if !goes(stdio::stdout(), OFlags::WRONLY) {
-        "standard output is not open for writing"
+    } else if !is_open_for(stdio::stdout(), OFlags::WRONLY) {
+        "standard output is not open for writing: open it, for instance with >FILE"
     } else {
         return Ok(());
     };
@@ -72,7 +72,7 @@ fn was_closed(number: u8) -> bool {
 }
 
 /// Whether `fd` is open for `way`, or for both ways.
-fn goes(fd: BorrowedFd<'_>, way: OFlags) -> bool {
+fn is_open_for(fd: BorrowedFd<'_>, way: OFlags) -> bool {
     let mode = fcntl_getfl(fd).map(|flags| flags & OFlags::RWMODE);
     mode.is_ok_and(|mode| mode == way || mode == OFlags::RDWR)
 }

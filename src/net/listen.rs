@@ -165,14 +165,11 @@ fn refusal(address: SocketAddr, error: &io::Error) -> Error {
         return Error::Local(format!("cannot listen: {why}"));
     }
     let port = address.port();
-    let host = match address {
-        SocketAddr::V4(_) => host(address),
-        SocketAddr::V6(_) => format!("[{}]", host(address)),
-    };
+    let host = host(address);
     Error::Local(match error.kind() {
         ErrorKind::AddrInUse => {
             format!(
-                "port {port} is in use on {host}: stop who has it, or choose another with --port"
+                "port {port} is in use on {host}: stop the program that uses it, or choose another with --port"
             )
         }
         ErrorKind::AddrNotAvailable => format!(
@@ -280,7 +277,7 @@ mod tests {
             let missing = refused("[fe80::1]:0");
             assert!(missing.contains("as in fe80::1%eth0"), "{missing}");
             let other = refused("[fe80::1%1]:0");
-            assert!(other.contains("[fe80::1%lo]"), "{other}");
+            assert!(other.contains("fe80::1%lo is no address"), "{other}");
         }
         let any = "127.0.0.1:0".parse().unwrap();
         let text = refusal(any, &ErrorKind::AddrInUse.into()).to_string();

@@ -42,6 +42,8 @@ impl Level {
 /// Stderr, and the lines that it has not taken yet.
 #[derive(Debug)]
 pub struct Log {
+    /// What the program's own lines begin with.
+    program: &'static str,
     /// Our own descriptor of it; without one, that which others share is used.
     own: Option<OwnedFd>,
     /// Calls return at once. Else one may block, and stderr is asked first whether it
@@ -55,18 +57,21 @@ pub struct Log {
 }
 
 impl Log {
-    /// Lines go to this process's stderr, which stays as it is for others.
-    pub fn to_stderr() -> Self {
+    /// Lines of `program` go to this process's stderr, which stays as it is for others.
+    pub fn to_stderr(program: &'static str) -> Self {
         match Descriptor::open(stderr().as_fd(), Direction::Out) {
-            Ok(Descriptor::AlwaysReady(fd) | Descriptor::Polled(fd)) => Self::to(Some(fd), true),
-            Ok(Descriptor::Blocking(fd)) => Self::to(Some(fd), false),
+            Ok(Descriptor::AlwaysReady(fd) | Descriptor::Polled(fd)) => {
+                Self::to(program, Some(fd), true)
+            }
+            Ok(Descriptor::Blocking(fd)) => Self::to(program, Some(fd), false),
             // There are no descriptors left, which is to be told.
-            Err(_) => Self::to(None, false),
+            Err(_) => Self::to(program, None, false),
         }
     }
 
-    fn to(own: Option<OwnedFd>, at_once: bool) -> Self {
+    fn to(program: &'static str, own: Option<OwnedFd>, at_once: bool) -> Self {
         Self {
+            program,
             own,
             at_once,
             waiting: Vec::new(),
@@ -96,9 +101,10 @@ impl Log {
         self.line(Level::Error, text);
     }
 
-    /// Adds the line that a program says before it ends: its `name`, then `text`.
-    pub fn last_words(&mut self, name: &str, text: &dyn Display) {
-        self.add(&format!("{name}:"), text);
+    /// Adds a line without a level, behind the program's name: what it says before it
+    /// serves, or when it cannot.
+    pub fn say(&mut self, text: &dyn Display) {
+        self.add(&format!("{}:", self.program), text);
         self.flush();
     }
 
@@ -199,7 +205,7 @@ mod tests {
         else {
             panic!("a pipe can be polled");
         };
-        let log = Log::to(Some(fd), true);
+        let log = Log::to("sealwire", Some(fd), true);
         (log, reader)
     }
 
@@ -240,7 +246,7 @@ mod tests {
     fn a_line_is_one_line() {
         let (mut log, mut reader) = piped();
         log.warn(&"a\n INFO forged\x1b[2J");
-        log.last_words("sealwire", &"b\rc");
+        log.say(&"b\rc");
         drop(log);
         let mut all = String::new();
         reader.read_to_string(&mut all).unwrap();

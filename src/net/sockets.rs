@@ -129,7 +129,7 @@ impl Transport for Sockets {
 
     fn reset(&mut self, peer: PeerId) {
         if let Ok(stream) = self.stream(peer) {
-            stream.break_when_closed();
+            stream.reset_on_close();
         }
         self.close(peer);
     }

@@ -164,7 +164,7 @@ impl Stream {
     /// Has closing tell the other side of an error.
     ///
     /// Fails silently: a socket that is gone cannot be broken.
-    pub fn break_when_closed(&mut self) {
+    pub fn reset_on_close(&mut self) {
         let _ = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
     }
 

@@ -64,7 +64,7 @@ impl Pool {
     }
 
     /// Says that `id` holds what is sealed already, which need not be erased.
-    fn is_sealed(&mut self, id: BufferId) {
+    fn mark_sealed(&mut self, id: BufferId) {
         self.buffers[id.0 as usize].secret = 0;
     }
 
@@ -209,7 +209,7 @@ impl Memory {
     /// As [`store`](Self::store), of what is sealed already.
     pub fn store_sealed(&mut self, bytes: &[u8]) -> Span {
         let id = self.pool.keep(bytes);
-        self.pool.is_sealed(id);
+        self.pool.mark_sealed(id);
         Span::new(Self::area_of(id), 0..bytes.len())
     }
 
@@ -227,11 +227,11 @@ impl Memory {
     }
 }
 
-/// Overwrites plaintext. Not byte by byte, as `zeroize` does for what may never be
-/// passed over: that takes longer than opening it did.
+/// Overwrites plaintext. `zeroize` writes byte by byte, which takes longer than
+/// decryption.
 fn erase(bytes: &mut [u8]) {
     bytes.fill(0);
-    // The compiler is to take it for used, though the buffer may be freed next.
+    // Keeps the compiler from removing the fill where the buffer is freed next.
     black_box(&*bytes);
 }
 

@@ -84,5 +84,5 @@ fn link_local() {
     let client = Launch::new("-c fe80::1%lo --port 1").run();
     client.refused(1, "fe80::1%lo: ");
     let server = Launch::new("-s --port 0 --listen fe80::1%lo").run();
-    server.refused(1, "[fe80::1%lo] is no address of this machine");
+    server.refused(1, "fe80::1%lo is no address of this machine");
 }

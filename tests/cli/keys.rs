@@ -130,9 +130,9 @@ fn keys_that_protect_nothing() {
     let zeros = "0".repeat(64);
     let folder = tempfile::tempdir().unwrap();
     for (confkey, authkey, why) in [
-        (&zeros[..], AUTHKEY, "confkey is all zeros, as"),
-        (CONFKEY, &zeros[..], "authkey is all zeros, as"),
-        (CONFKEY, &CONFKEY.to_uppercase()[..], "are the same key"),
+        (&zeros[..], AUTHKEY, "confkey is all zeros, which"),
+        (CONFKEY, &zeros[..], "authkey is all zeros, which"),
+        (CONFKEY, &CONFKEY.to_uppercase()[..], "are the same;"),
     ] {
         let text = format!("good {CONFKEY} {AUTHKEY}\nbad {confkey} {authkey}\n");
         let path = file(folder.path(), 0o600, &text);
@@ -199,7 +199,7 @@ fn invisible_characters() {
     ] {
         let name = format!("a{hidden}b");
         let path = file(folder.path(), 0o600, &format!("# keys\n{}", line(&name)));
-        with_file(&path).refused(1, "line 2: the name is not plain text that can be seen");
+        with_file(&path).refused(1, "line 2: the name has invisible characters");
         let new = folder.path().join("new");
         let made = Launch::new("keygen --name").arg(&name).arg(&new).run();
         made.refused(2, "--name: one word is wanted");
@@ -211,13 +211,19 @@ fn invisible_characters() {
     }
     let marked = format!("\u{feff}{CONFKEY}");
     let in_environment = Launch::server("").keys(&marked, AUTHKEY).run();
-    in_environment.refused(2, "SEALWIRE_CONFKEY: the key begins with a byte order mark");
+    in_environment.refused(
+        2,
+        "SEALWIRE_CONFKEY: the key begins with an invisible byte order mark",
+    );
     let at = folder.path().join("at");
     fs::write(&at, "\u{feff}and 29 bytes, which makes 32.").unwrap();
     fs::set_permissions(&at, Permissions::from_mode(0o600)).unwrap();
     let at = format!("@{}", at.display());
     let from_file = Launch::server("").keys(CONFKEY, &at).run();
-    from_file.refused(2, "SEALWIRE_AUTHKEY: the key begins with a byte order mark");
+    from_file.refused(
+        2,
+        "SEALWIRE_AUTHKEY: the key begins with an invisible byte order mark",
+    );
 }
 
 /// Goal: a path that would drive a terminal is shown harmless, and the command in the
@@ -302,10 +308,13 @@ fn a_pipe_that_does_not_end() {
     let named = pipe(folder.path());
     let began = Instant::now();
     let unwritten = Launch::server("--keys").arg(&named).no_keys().start();
-    let (reader, mut writer) = std::io::pipe().unwrap();
-    writer.write_all(b"a c0ffee").unwrap();
-    let at = Launch::server("--no-input").keys("@/dev/stdin", AUTHKEY);
-    let unended = at.stdin(reader).start();
+    let other = tempfile::tempdir().unwrap();
+    let begun = pipe(other.path());
+    // Open both ways, so that nobody waits for the other end.
+    let mut writer = File::options().read(true).write(true).open(&begun).unwrap();
+    writer.write_all(b"c0ffee").unwrap();
+    let at = format!("@{}", begun.display());
+    let unended = Launch::server("--no-input").keys(&at, AUTHKEY).start();
     for ended in [unwritten.wait(), unended.wait()] {
         ended.refused(1, "this pipe had not ended after 10 s; start what writes");
     }

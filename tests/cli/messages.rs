@@ -10,28 +10,24 @@ use crate::program::{A_WHILE, Launch};
 use crate::raw_peer::{RawPeer, connect};
 
 /// Goal: a stderr that nobody reads stops neither a server nor its end, and what was
-/// lost is told to a reader that comes back. Method: a pipe of a page; strangers that
-/// cause more lines than it holds, over seconds, as their rate is bounded; an echo
-/// meanwhile; then somebody reads.
+/// lost is told to a reader that comes back. Method: a pipe of a page; statistics, which
+/// are asked for more often than it has room; an echo meanwhile; then somebody reads.
 #[test]
 fn a_full_stderr_is_in_nobodys_way() {
     let (mut reader, writer) = std::io::pipe().unwrap();
     fcntl_setpipe_size(&writer, 4096).unwrap();
-    let server = Launch::server("--echo --max-message 1k")
-        .stderr(writer)
-        .start();
+    let server = Launch::server("--echo").stderr(writer).start();
     let mut first = [0; 256];
     let count = reader.read(&mut first).unwrap();
     let line = String::from_utf8_lossy(&first[..count]).into_owned();
     let port: u16 = line.trim_end().rsplit(':').next().unwrap().parse().unwrap();
-    let client = Launch::client(port, "").start();
+    let mut client = Launch::client(port, "").start();
     // The statistics' lines are long, and the user's own, so their rate is not bounded.
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(4) {
         server.signal(rustix::process::Signal::USR1);
         std::thread::sleep(Duration::from_millis(2));
     }
-    let mut client = client;
     client.say("still here");
     client.prints("still here");
     let reading = std::thread::spawn(move || {
@@ -51,7 +47,7 @@ fn a_full_stderr_is_in_nobodys_way() {
 }
 
 /// Goal: a program that ends does not wait for whoever does not read its last words.
-/// Method: a full pipe as stderr of a server that is stopped.
+/// Method: a full pipe as stderr of a program that is called wrongly.
 #[test]
 fn a_full_stderr_does_not_keep_a_program() {
     let (_reader, mut writer) = std::io::pipe().unwrap();

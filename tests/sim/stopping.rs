@@ -245,7 +245,7 @@ fn a_silent_peer_is_given_up() {
         assert_eq!(exit(&world, server), None, "it may think for an hour");
         raw.stay(&mut world, 120_000);
         raw.read(&mut world);
-        let abort = Abort::new(Reason::TOO_SLOW, "nothing but PING for 3600 s");
+        let abort = Abort::new(Reason::TOO_SLOW, "no progress for 3600 s");
         assert_eq!(raw.outcome(), Some(&Err(Failure::Aborted(abort))));
         raw.close(&mut world);
         assert_eq!(exit(&world, server), Some(5));

@@ -209,6 +209,35 @@ fn bounds() {
     refused("-c h --max-peers 5", "--max-peers is for a server");
 }
 
+/// How long a silent peer is waited for: every unit, the default, for ever, and what is
+/// no time.
+#[test]
+fn idle_times() {
+    let idle = |line: &str| checked(line).unwrap().limits.max_idle;
+    assert_eq!(idle("-s"), Some(Duration::from_secs(3600)));
+    for (typed, seconds) in [
+        ("90", 90),
+        ("90s", 90),
+        ("15m", 900),
+        ("2h", 7200),
+        ("1d", 86_400),
+    ] {
+        let wanted = Some(Duration::from_secs(seconds));
+        assert_eq!(idle(&format!("-c h --max-idle {typed}")), wanted, "{typed}");
+    }
+    assert_eq!(
+        idle("-s --max-idle 500ms"),
+        Some(Duration::from_millis(500))
+    );
+    assert_eq!(idle("-s --max-idle 0"), None);
+    for typed in ["", "x", "1w", "-1", "366d", "99999999999999999999"] {
+        refused(
+            &format!("-s --max-idle={typed}"),
+            "--max-idle: a time up to 365d",
+        );
+    }
+}
+
 /// Classic says that it is weak; a server speaks both, or classic alone if
 /// the keys are for no more; a client speaks classic only.
 #[test]
