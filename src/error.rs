@@ -32,7 +32,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The process exit code (README, Exit codes).
+    /// The process exit code (`docs/OPERATING.md`, Exit codes).
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Local(_) => 1,

@@ -1,6 +1,6 @@
 //! How an endpoint comes to its end: with the end of its input, with its only
 //! peer, by a signal, or because a local failed; and the code to exit with
-//! (README, Exit codes; `docs/ARCHITECTURE.md`, How it ends).
+//! (`docs/OPERATING.md`, Exit codes; `docs/ARCHITECTURE.md`, How it ends).
 
 use std::io::{self, ErrorKind};
 
