@@ -29,10 +29,12 @@ fn main() -> ExitCode {
 }
 
 fn start(log: &mut Log) -> Result<u8, Error> {
-    let exposure = Exposure::end();
-    let command = command::parse(std::env::args_os(), &|name| std::env::var_os(name));
+    let mut exposure = Exposure::end();
+    let args: Vec<_> = std::env::args_os().collect();
+    exposure.wipe_arguments();
+    let command = command::parse(args, &|name| std::env::var_os(name));
     // Whatever came of it: there is one thread yet.
-    exposure.wipe_keys();
+    exposure.wipe_environment();
     match command? {
         Command::Help(text) => print(|| text.print()),
         Command::Version(text) => print(|| writeln!(stdout(), "{text}")),

@@ -74,10 +74,12 @@ fn main() -> ExitCode {
 }
 
 fn start(log: &mut Log) -> Result<u8, Error> {
-    let exposure = Exposure::end();
-    let command = args::parse(std::env::args_os(), &|name| std::env::var_os(name));
+    let mut exposure = Exposure::end();
+    let words: Vec<_> = std::env::args_os().collect();
+    exposure.wipe_arguments();
+    let command = args::parse(words, &|name| std::env::var_os(name));
     // Whatever came of it: there is one thread yet.
-    exposure.wipe_keys();
+    exposure.wipe_environment();
     let command = command?;
     if !command.hides_keys() {
         // So that debuggers work, and the server that we start can be looked at.

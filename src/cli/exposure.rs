@@ -3,8 +3,8 @@
 //! Linux shows them under `/proc/PID` to every process of the same user, and its
 //! arguments to all users; and what crashes may have its memory written to a file.
 //! [`Exposure::end`] has the system show the memory to root alone and write no
-//! such file, and [`Exposure::wipe_keys`] overwrites keys where the system put them
-//! when the program was started. After that only the derived secrets remain in memory
+//! such file, and [`Exposure::wipe_arguments`] and [`Exposure::wipe_environment`] overwrite keys where
+//! the system put them when the program was started. After that only the derived secrets remain in memory
 //! (see `crypto`).
 //!
 //! The arguments and the environment are overwritten through `/proc/self/mem`, which is
@@ -51,12 +51,18 @@ impl Exposure {
         Self { start }
     }
 
-    /// Overwrites the keys in the arguments and in the environment, but not the names of
+    /// Overwrites the keys in the arguments, which have been copied, but not the names of
     /// files that stand for keys. The process has one thread.
-    pub fn wipe_keys(&self) {
+    pub fn wipe_arguments(&self) {
         if let Some(start) = &self.start {
             // What cannot be overwritten stays: nothing else can be done about it.
             let _ = start.wipe_arguments();
+        }
+    }
+
+    /// The same for the environment; after that nothing can be overwritten.
+    pub fn wipe_environment(&mut self) {
+        if let Some(start) = self.start.take() {
             let _ = start.wipe_environment();
         }
     }

@@ -143,10 +143,11 @@ impl Reporter {
         hiding.filter_map(Bounded::due).min()
     }
 
-    /// Tells how many lines were not shown, once no more may follow.
-    pub fn tell_hidden(&mut self, log: &mut Log, now: Time) {
+    /// Tells how many lines were not shown, once no more may follow; at the `end`, at
+    /// once.
+    pub fn tell_hidden(&mut self, log: &mut Log, now: Time, end: bool) {
         for kind in [&mut self.strangers, &mut self.visits, &mut self.problems] {
-            if kind.hidden > 0 && kind.due().is_some_and(|due| now >= due) {
+            if kind.hidden > 0 && (end || kind.due().is_some_and(|due| now >= due)) {
                 kind.begin(log, now);
             }
         }
@@ -246,7 +247,8 @@ impl Reporter {
                 log.error(&format_args!("reading standard input: {error}"));
             }
             Notice::OutputFailed(error) => {
-                log.error(&format_args!("writing standard output: {error}"));
+                let text = format_args!("writing standard output: {error}");
+                self.problems.line(log, now, Level::Error, text);
             }
         }
     }

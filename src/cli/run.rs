@@ -67,9 +67,10 @@ fn turn_until_done<M: Mode>(
             reporter.print(log, events, report);
         }
         let now = events.now();
-        reporter.tell_hidden(log, now);
+        let code = events.endpoint().exit();
+        reporter.tell_hidden(log, now, code.is_some());
         log.flush();
-        if let Some(code) = events.endpoint().exit() {
+        if let Some(code) = code {
             return Ok(code);
         }
         let retry = log.is_waiting().then_some(LOG_RETRY);

@@ -165,12 +165,12 @@ impl Core {
         piped.map(|input| input.given).sum()
     }
 
-    /// Whether every peer may be left: it is neither proved nor being told why not.
-    /// Strangers keep nobody from leaving.
+    /// Whether every peer may be left: it is neither proved, nor being told why not, nor
+    /// about to be closed. Strangers keep nobody from leaving.
     fn waits_for_nobody(&self) -> bool {
         let matters = |id: PeerId| {
             let peer = &self.peers[id];
-            peer.standing == Standing::Proved || peer.protocol.is_closing()
+            peer.standing == Standing::Proved || peer.protocol.is_closing() || peer.is_over()
         };
         self.proved() == 0 && !self.peers.ids().any(matters)
     }
@@ -206,7 +206,7 @@ impl Core {
         let slot = &self.peers[id];
         let is_waited_for = slot.has_waiting() || !self.input_is_open();
         // Our own output may hold it up, too.
-        if is_waited_for && !slot.paused && self.has_written_all() {
+        if is_waited_for && !slot.paused && !slot.ready && self.has_written_all() {
             let idle = self.setup.limits.max_idle.unwrap_or_default();
             let why = format!("no progress for {} s", idle.as_secs_f32());
             self.abort(id, Abort::new(Reason::TOO_SLOW, &why));
@@ -224,8 +224,22 @@ impl Core {
     /// Stops accepting and closes peers that have proved nothing.
     fn leave(&mut self) {
         self.ends.leaving = true;
-        for standing in [Standing::Unproved, Standing::Listening] {
-            for id in self.peers.in_standing(standing) {
+        for id in self.peers.in_standing(Standing::Unproved) {
+            self.fail(id, "we are leaving");
+        }
+        self.end_listeners();
+    }
+
+    /// Ends peers that only listen. A classic one that does not have all of our input is
+    /// broken off: to it a close would look like the input's end.
+    fn end_listeners(&mut self) {
+        let cut = self.input_is_open();
+        for id in self.peers.in_standing(Standing::Listening) {
+            let slot = &self.peers[id];
+            let is_classic = matches!(slot.protocol, Protocol::Classic(_));
+            if is_classic && (cut || slot.has_waiting()) {
+                self.abort(id, Abort::new(Reason::GOING_AWAY, "we are leaving"));
+            } else {
                 self.fail(id, "we are leaving");
             }
         }
@@ -253,17 +267,24 @@ impl Core {
             // once it has proved itself; nobody waits for it.
             self.ends.leaving = true;
             for id in self.peers.in_standing(Standing::Listening) {
-                self.fail(id, "we are leaving");
+                match self.peers[id].has_waiting() {
+                    // It gets the rest for as long as proved peers are there.
+                    true => self.finish(id),
+                    false => self.fail(id, "we are leaving"),
+                }
             }
             self.tell(Notice::LeavingAfterPeers);
         }
     }
 
-    /// A peer has gone. If it was the last one that had the input from its start,
-    /// nobody can have it whole any more.
+    /// A peer has gone. If it was the last one, no listener is waited for; and if it had
+    /// the input from its start, nobody can have that whole any more.
     pub(super) fn leave_if_abandoned(&mut self) {
         let given = self.given();
         let one_shot = self.ends.leaves == Leaves::AfterInput;
+        if self.ends.leaving && self.proved() == 0 {
+            self.end_listeners();
+        }
         if one_shot && !self.ends.leaving && given > 0 && self.proved() == 0 {
             if self.ends.worst == 0 {
                 self.ends.worst = CUT_OFF;

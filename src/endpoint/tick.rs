@@ -116,7 +116,9 @@ impl<M: Mode> Endpoint<M> {
         }
         if slot.standing != Standing::Proved {
             let full = self.core.proved() >= self.core.setup.limits.max_peers;
-            let why = self.core.too_late();
+            // A listener was there in time.
+            let listened = slot.standing == Standing::Listening;
+            let why = self.core.too_late().filter(|_| !listened);
             if let Some(why) = why.or(full.then_some("this server is full")) {
                 // It keeps the slot that it has: those are counted, too.
                 self.core.abort(id, Abort::new(Reason::GOING_AWAY, why));

@@ -323,3 +323,31 @@ fn a_late_classic_peer() {
         assert_eq!(server.ends_with(0).stdout, b"here\n");
     }
 }
+
+/// Goal: an old peer that only listens has all of a one-shot server's input, or meets an
+/// error; and one that was there in time may speak later. Method: one that reads nothing
+/// until the server has left, beside a native peer that ends; more is said than sockets
+/// hold.
+#[test]
+fn a_slow_listener() {
+    let mut server = server("").start();
+    let mut slow = connect(server.port());
+    // It takes the place of a listener when it has been silent for a second.
+    std::thread::sleep(Duration::from_millis(1500));
+    let first = with_keys(Launch::client(server.port(), "")).stdin(Stdio::null());
+    let first = first.start();
+    server.line(" came");
+    let text = "a line of the input\n".repeat(40_000);
+    let mut input = server.take_input();
+    let pouring = std::thread::spawn(move || {
+        let _ = input.write_all(text.as_bytes());
+        text
+    });
+    let first = first.ends_with(0);
+    assert!(first.stdout == pouring.join().unwrap().as_bytes());
+    server.ends_with(0);
+    let mut all = Vec::new();
+    let end = std::io::Read::read_to_end(&mut slow, &mut all);
+    let error = end.expect_err("a part would pass for the whole");
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+}

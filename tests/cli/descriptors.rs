@@ -65,9 +65,10 @@ fn closed_and_needed() {
 fn closed_and_not_needed() {
     let server: Program = server("<&- >&-", "--echo").start();
     let port = server.port();
-    let ended = client(port, "<&-", "--no-input").start();
-    ended.signal(rustix::process::Signal::TERM);
-    ended.wait();
+    let waits = client(port, "<&-", "--no-input").start();
+    waits.line("connected to");
+    waits.signal(rustix::process::Signal::TERM);
+    waits.ends_with(0);
     let mut silent = client(port, "2>&-", "").start();
     silent.say("whole");
     silent.end_input();
