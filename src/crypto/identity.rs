@@ -133,14 +133,14 @@ fn extract(salt: &[u8], ikm: &[u8]) -> Key {
     Zeroizing::new(Hkdf::<Sha256>::extract(Some(salt), ikm).0.into())
 }
 
-pub(super) fn expand(prk: &Key, label: &[u8], context: &[u8], out: &mut [u8]) {
+pub(super) fn expand(prk: &[u8; 32], label: &[u8], context: &[u8], out: &mut [u8]) {
     Hkdf::<Sha256>::from_prk(&prk[..])
         .map(|hkdf| hkdf.expand_multi_info(&[label, context], out))
         .expect("a hash-sized prk")
         .expect("less than 255 hashes");
 }
 
-pub(super) fn expand_key(prk: &Key, label: &[u8], context: &[u8]) -> Key {
+pub(super) fn expand_key(prk: &[u8; 32], label: &[u8], context: &[u8]) -> Key {
     let mut key = Zeroizing::new([0; 32]);
     expand(prk, label, context, &mut key[..]);
     key

@@ -93,9 +93,8 @@ struct Epochs<K> {
 
 impl<K: RecordKeys> Epochs<K> {
     fn expand_next(&mut self, kernel: Kernel) {
-        let (keys, secret) = step(kernel, &self.secret);
-        self.next = Some(Box::new(keys));
-        self.secret = secret;
+        self.next = Some(Box::new(record_keys(kernel, &self.secret)));
+        self.secret = expand_key(&self.secret, NEXT_EPOCH, &[]);
     }
 
     fn take_next(&mut self) {
@@ -131,12 +130,15 @@ impl<K: RecordKeys> KeyStore<K> {
     pub fn install(&mut self, secret: &[u8; 32], epoch: u64) -> Handle {
         let generation = GENERATIONS.fetch_add(1, Ordering::Relaxed);
         let keys = wiped::<STACK, _>(|| {
-            let (current, secret) = step(self.kernel, &Zeroizing::new(*secret));
-            Box::new(Epochs {
-                current,
+            let mut keys = Box::new(Epochs {
+                current: record_keys(self.kernel, secret),
                 next: None,
-                secret,
-            })
+                secret: Key::default(),
+            });
+            // In its place, and only now: a kernel's keys may leave bytes of the box
+            // unused, into which the move would have taken what lay on the stack.
+            expand(secret, NEXT_EPOCH, &[], &mut keys.secret[..]);
+            keys
         });
         let slot = self.entries.insert(Entry {
             generation,
@@ -222,13 +224,15 @@ impl<K> fmt::Debug for KeyStore<K> {
     }
 }
 
-/// The keys of an epoch, and the secret of the one behind it.
-fn step<K: RecordKeys>(kernel: Kernel, secret: &Key) -> (K, Key) {
+/// Makes the secret of an epoch of that of the one before.
+const NEXT_EPOCH: &[u8] = b"sealwire/1 next epoch";
+
+/// The keys of an epoch, whose secret this is.
+fn record_keys<K: RecordKeys>(kernel: Kernel, secret: &[u8; 32]) -> K {
     let mut material = Zeroizing::new(Material::default());
     let flat = material.as_flattened_mut();
     expand(secret, b"sealwire/1 record keys", &[], flat);
-    let next = expand_key(secret, b"sealwire/1 next epoch", &[]);
-    (K::expand(kernel, &material), next)
+    K::expand(kernel, &material)
 }
 
 /// The keys of both directions of many connections.
