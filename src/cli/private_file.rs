@@ -155,8 +155,8 @@ fn read_all(file: &File, path: &Path, deadline: Duration) -> Result<Zeroizing<Ve
 
 fn too_late(deadline: Duration) -> String {
     format!(
-        "this pipe had not ended after {} s; start what writes the keys to it first, or \
-         give a file",
+        "this pipe had not ended after {} s: nobody wrote the keys to it and closed it; \
+         give a file, or look at the program that writes to the pipe",
         deadline.as_secs()
     )
 }

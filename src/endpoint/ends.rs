@@ -83,6 +83,11 @@ impl Ends {
         self.stop.is_none() && self.failed.is_none()
     }
 
+    /// Whether a peer has come, gone or not.
+    pub(super) fn has_served(&self) -> bool {
+        self.served
+    }
+
     /// Whether nobody may ever come. A client has its peer soon or leaves, so what
     /// is typed ahead waits for it.
     pub(super) fn may_stay_alone(&self) -> bool {

@@ -381,6 +381,7 @@ impl Core {
                     && !self.full
                     && self.ends.reads_input()
                     && (input.kind.terminal && self.ends.may_stay_alone()
+                        || input.empty && self.ends.has_served()
                         || self.somebody_listens())
             })
     }

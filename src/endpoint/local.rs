@@ -51,6 +51,8 @@ pub(super) struct Input {
     pub(super) kind: InputKind,
     pub(super) ready: bool,
     pub(super) ended: bool,
+    /// It has nothing to give but its end.
+    pub(super) empty: bool,
     /// Reading it failed.
     pub(super) failed: bool,
     /// Bytes that it has given.
@@ -65,6 +67,7 @@ impl Input {
             kind,
             ready: true,
             ended: false,
+            empty: false,
             failed: false,
             given: 0,
             line: Vec::new(),

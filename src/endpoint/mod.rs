@@ -274,6 +274,15 @@ impl<M: Mode> Endpoint<M> {
         }
     }
 
+    /// Says that `local` is known to have nothing to give. Its end is read as soon as a
+    /// peer has come, even if that is gone already.
+    pub fn local_is_empty(&mut self, local: LocalId) {
+        let local = self.core.locals.get_mut(local.index());
+        if let Some(input) = local.and_then(|local| local.input.as_mut()) {
+            input.empty = true;
+        }
+    }
+
     /// Says that writing to `local` is worth a try.
     pub fn local_writable(&mut self, local: LocalId) {
         let local = self.core.locals.get_mut(local.index());

@@ -19,6 +19,7 @@ use super::accept::Acceptor;
 use super::alarm::Alarm;
 use super::clock::Clock;
 use super::dial::{Dial, Progress};
+use super::inherited;
 use super::listen::Listener;
 use super::local::{Input, Output};
 use super::lookup::{Lookup, literal, without_brackets};
@@ -201,6 +202,9 @@ impl<M: Mode> EventLoop<M> {
         });
         let local = self.endpoint.add_local(kind, Some(output));
         assert_eq!(local, LocalId::FIRST, "one local");
+        if input && inherited::is_null(io::stdin().as_fd()) {
+            self.endpoint.local_is_empty(local);
+        }
         Ok(())
     }
 

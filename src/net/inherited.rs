@@ -77,7 +77,8 @@ fn is_open_for(fd: BorrowedFd<'_>, way: OFlags) -> bool {
     mode.is_ok_and(|mode| mode == way || mode == OFlags::RDWR)
 }
 
-fn is_null(fd: BorrowedFd<'_>) -> bool {
+/// Whether `fd` is `/dev/null`.
+pub(super) fn is_null(fd: BorrowedFd<'_>) -> bool {
     let null = stat("/dev/null").map(|null| null.st_rdev);
     fstat(fd).is_ok_and(|file| null == Ok(file.st_rdev))
 }

@@ -150,3 +150,19 @@ fn slow_is_not_silent() {
     assert_eq!(client.ends_with(0).stdout, b"after a while");
     server.ends_with(0);
 }
+
+/// Goal: a server that receives once leaves after its first peer, also if that fails at
+/// once. Method: a message that is too large, in the record that proves its peer.
+#[test]
+fn a_first_peer_that_fails() {
+    for _ in 0..3 {
+        let server = Launch::server("--max-message 1k").stdin(Stdio::null());
+        let server = server.start();
+        let mut peer = RawPeer::unproved(server.port());
+        peer.say(Kind::End as u8, &[b'x'; 2000]);
+        while peer.next().is_some() {}
+        drop(peer);
+        let ended = server.ends_with(3);
+        assert!(ended.stderr.contains("message too large"), "{ended}");
+    }
+}
