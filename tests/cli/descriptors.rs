@@ -68,7 +68,9 @@ fn closed_and_not_needed() {
     let waits = client(port, "<&-", "--no-input").start();
     waits.line("connected to");
     waits.signal(rustix::process::Signal::TERM);
-    waits.ends_with(0);
+    // Stopped within the handshake, or behind it.
+    let code = waits.wait().code;
+    assert!(code == 0 || code == 143, "{code}");
     let mut silent = client(port, "2>&-", "").start();
     silent.say("whole");
     silent.end_input();
