@@ -29,6 +29,10 @@ pub enum Error {
     /// A deadline passed before there was a connection.
     #[error("{0}")]
     Deadline(String),
+    /// The reader of stdout has gone and missed something. As other programs in a
+    /// pipeline, this one says nothing of it.
+    #[error("the reader of standard output has gone")]
+    ReaderGone,
 }
 
 impl Error {
@@ -38,6 +42,7 @@ impl Error {
             Self::Local(_) => 1,
             Self::Usage(_) => 2,
             Self::Deadline(_) => 5,
+            Self::ReaderGone => READER_GONE,
         }
     }
 }

@@ -1,12 +1,12 @@
 //! The `sealwire` program: parses, runs, and leaves with an exit code.
 
-use std::io::{ErrorKind, Write, stdout};
+use std::io::{self, Write, stdout};
 use std::process::ExitCode;
 
 use sealwire::cli::command::{self, Command};
 use sealwire::cli::exposure::Exposure;
 use sealwire::cli::{keygen, run};
-use sealwire::error::{Error, READER_GONE};
+use sealwire::error::Error;
 use sealwire::limits::LOG_PATIENCE;
 use sealwire::net::inherited;
 use sealwire::net::log::Log;
@@ -21,7 +21,7 @@ ctor::declarative::ctor! {
 fn main() -> ExitCode {
     let mut log = Log::to_stderr("sealwire");
     let code = start(&mut log).unwrap_or_else(|error| {
-        log.say(&error);
+        log.say_why(&error);
         error.exit_code()
     });
     log.finish(LOG_PATIENCE);
@@ -54,11 +54,8 @@ fn start(log: &mut Log) -> Result<u8, Error> {
 }
 
 /// Prints what was asked for on stdout, which takes all of it or is an error.
-fn print(write: impl FnOnce() -> std::io::Result<()>) -> Result<u8, Error> {
+fn print(write: impl FnOnce() -> io::Result<()>) -> Result<u8, Error> {
     inherited::require_stdout()?;
-    match write().and_then(|()| stdout().flush()) {
-        Ok(()) => Ok(0),
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(READER_GONE),
-        Err(error) => Err(Error::Local(format!("writing standard output: {error}"))),
-    }
+    inherited::printed(write().and_then(|()| stdout().flush()))?;
+    Ok(0)
 }

@@ -152,13 +152,13 @@ struct Args {
     /// Where random times start
     #[arg(long, default_value = "1", help_heading = "The load")]
     seed: String,
-    /// How long an answer may take, in s or ms
+    /// How long an answer may take, in s, ms, m or h
     #[arg(long, default_value = "5s", help_heading = "The load")]
     timeout: String,
-    /// How long to measure, in s or ms
+    /// How long to measure, in s, ms, m or h
     #[arg(short = 'd', long, default_value = "5s", help_heading = "The load")]
     duration: String,
-    /// How long to load before that, in s or ms; a sink has no such time [default: 1s]
+    /// How long to load before that, in s, ms, m or h; a sink has no such time [default: 1s]
     #[arg(short = 'w', long, help_heading = "The load")]
     warmup: Option<String>,
     /// Threads that load

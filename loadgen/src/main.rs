@@ -48,11 +48,11 @@ use args::{Command, Config};
 use environment::Environment;
 use interrupt::Interrupt;
 use progress::Progress;
-use report::{Reader, Report, printed};
+use report::Report;
 use sealwire::cli::exposure::Exposure;
-use sealwire::error::{Error, READER_GONE};
+use sealwire::error::Error;
 use sealwire::limits::LOG_PATIENCE;
-use sealwire::net::inherited::{self, require_stdin, require_stdout};
+use sealwire::net::inherited::{self, printed, require_stdin, require_stdout};
 use sealwire::net::log::Log;
 
 ctor::declarative::ctor! {
@@ -65,9 +65,12 @@ ctor::declarative::ctor! {
 fn main() -> ExitCode {
     let mut log = Log::to_stderr("loadgen");
     let code = start(&mut log).unwrap_or_else(|error| {
-        log.say(&error);
-        let usage = matches!(error, Error::Usage(_));
-        if usage { 2 } else { 1 }
+        log.say_why(&error);
+        match error {
+            // 5 says something else here.
+            Error::Deadline(_) => 1,
+            _ => error.exit_code(),
+        }
     });
     log.finish(LOG_PATIENCE);
     ExitCode::from(code)
@@ -89,8 +92,8 @@ fn start(log: &mut Log) -> Result<u8, Error> {
     require_stdout()?;
     match command {
         Command::Show(text) => {
-            let written = text.print().and_then(|()| stdout().flush());
-            Ok(code(printed(written)?, 0))
+            printed(text.print().and_then(|()| stdout().flush()))?;
+            Ok(0)
         }
         Command::Serve(identity, service) => {
             require_stdin()?;
@@ -121,8 +124,8 @@ fn run_once(config: &Config, log: &mut Log) -> Result<u8, Error> {
         slos: &slos,
         verdict: &verdict,
     };
-    let reader = report::emit(&report, &config.outputs)?;
-    Ok(code(reader, report::exit_code(&report, config.strict)))
+    report::emit(&report, &config.outputs)?;
+    Ok(report::exit_code(&report, config.strict))
 }
 
 fn run_in_turns(config: &Config, rounds: usize) -> Result<u8, Error> {
@@ -130,15 +133,6 @@ fn run_in_turns(config: &Config, rounds: usize) -> Result<u8, Error> {
     let interrupt = Interrupt::catch()?;
     let comparison = compare::compare(&config.plan, rounds, &environment, &interrupt)?;
     interrupt.end();
-    let reader = report::comparison::emit(&comparison, &environment, &config.outputs)?;
-    let outcome = report::comparison::exit_code(&comparison, config.strict);
-    Ok(code(reader, outcome))
-}
-
-/// What the program leaves with: `outcome`, unless nobody was there to be told.
-fn code(reader: Reader, outcome: u8) -> u8 {
-    match reader {
-        Reader::There => outcome,
-        Reader::Gone => READER_GONE,
-    }
+    report::comparison::emit(&comparison, &environment, &config.outputs)?;
+    Ok(report::comparison::exit_code(&comparison, config.strict))
 }

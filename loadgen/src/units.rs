@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use sealwire::cli::units;
 use sealwire::error::Error;
 
 use crate::limits::{MAX_DURATION, MAX_RATE};
@@ -29,19 +30,9 @@ pub(crate) fn count(option: &str, text: &str) -> Result<usize, Error> {
     }
 }
 
-/// A number of bytes with k or m behind it, or none of them.
+/// A number of bytes with k, m or g behind it, or none of them.
 pub(crate) fn size(option: &str, text: &str, most: usize) -> Result<usize, Error> {
-    let text = text.to_ascii_lowercase();
-    let (digits, shift) = match (text.strip_suffix('k'), text.strip_suffix('m')) {
-        (Some(digits), _) => (digits, 10),
-        (_, Some(digits)) => (digits, 20),
-        (None, None) => (text.as_str(), 0),
-    };
-    let bytes = digits
-        .parse::<usize>()
-        .ok()
-        .and_then(|n| n.checked_mul(1 << shift));
-    match bytes {
+    match units::size(text) {
         Some(bytes) if bytes <= most => Ok(bytes),
         _ => usage(format!(
             "{option}: a size from 0 to {}m is wanted, such as 64, 16k or 1m",
@@ -50,19 +41,12 @@ pub(crate) fn size(option: &str, text: &str, most: usize) -> Result<usize, Error
     }
 }
 
-/// A number of seconds, or of milliseconds with ms behind it.
+/// A time, in seconds unless another unit is behind it.
 pub(crate) fn time(option: &str, text: &str) -> Result<Duration, Error> {
-    let time = match text.strip_suffix("ms") {
-        Some(millis) => millis.parse().map(Duration::from_millis),
-        None => {
-            let seconds = text.strip_suffix('s').unwrap_or(text);
-            seconds.parse().map(Duration::from_secs)
-        }
-    };
-    match time {
-        Ok(time) if time <= MAX_DURATION => Ok(time),
+    match units::time(text) {
+        Some(time) if time <= MAX_DURATION => Ok(time),
         _ => usage(format!(
-            "{option}: a time of at most {} s is wanted, such as 5s or 500ms",
+            "{option}: a time of at most {} s is wanted, such as 5s, 500ms or 1m",
             MAX_DURATION.as_secs()
         )),
     }

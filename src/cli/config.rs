@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::args::Args;
 use super::keys::{Keys, Loaded};
+use super::units::{size, time};
 use super::usage;
 use crate::error::Error;
 use crate::limits::{self, Limits};
@@ -198,7 +199,7 @@ fn limits(typed: &Args, role: &Role) -> Result<Limits, Error> {
         limits = limits.with_queue(bytes);
     }
     if let Some(text) = &typed.max_idle {
-        limits.max_idle = match duration(text) {
+        limits.max_idle = match time(text) {
             Some(Duration::ZERO) => None,
             Some(idle) if idle <= limits::LONGEST_IDLE => Some(idle),
             _ => return usage("--max-idle: a time up to 365d is wanted, such as 90s, 15m or 2h"),
@@ -232,37 +233,6 @@ fn memory(option: &str, text: &str, limits: &Limits) -> Result<usize, Error> {
             "{option}: a size up to 1024g is wanted, such as 500k, 17m or 1g"
         )),
     }
-}
-
-/// A number of bytes with k, m or g behind it, or none of them.
-fn size(text: &str) -> Option<usize> {
-    let units = [('k', 10), ('m', 20), ('g', 30)];
-    let text = text.to_ascii_lowercase();
-    let (digits, shift) = units
-        .iter()
-        .find_map(|&(unit, shift)| Some((text.strip_suffix(unit)?, shift)))
-        .unwrap_or((&text, 0));
-    let digits = digits.parse::<usize>().ok();
-    digits.and_then(|n| n.checked_mul(1 << shift))
-}
-
-/// A time with ms, s, m, h or d behind it, or none of them for seconds.
-fn duration(text: &str) -> Option<Duration> {
-    let units = [
-        ("ms", 1),
-        ("s", 1000),
-        ("m", 60_000),
-        ("h", 3_600_000),
-        ("d", 86_400_000),
-    ];
-    let (digits, millis) = units
-        .iter()
-        .find_map(|&(unit, millis)| Some((text.strip_suffix(unit)?, millis)))
-        .unwrap_or((text, 1000));
-    let digits = digits.parse::<u64>().ok();
-    digits
-        .and_then(|n| n.checked_mul(millis))
-        .map(Duration::from_millis)
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ pub mod report;
 pub mod run;
 mod shell;
 pub mod typed_keys;
+pub mod units;
 
 use crate::error::Error;
 

@@ -1,4 +1,4 @@
-//! Files that hold secrets: opened, judged by what they are and who may touch them,
+//! Files that hold secrets: opened, judged by what they are and by their permissions,
 //! read whole.
 //!
 //! What is judged is the opened file, so that it cannot be another by the time it is
@@ -104,8 +104,8 @@ fn judge(file: &File, metadata: &Metadata, path: &Path) -> Result<Vec<String>, E
     if owner != us && owner != 0 && !is_handed_over(file, metadata) {
         let copy = shell::path(path);
         let why = format!(
-            "this file of secrets belongs to user {owner}, who can read and change it, and not \
-             to you (user {us}) or root; if you trust it, run: install -m 600 {copy} COPY, and \
+            "this file of secrets belongs to user {owner}, not to you (user {us}) or root, and its \
+             owner can read and change it; if you trust it, run: install -m 600 {copy} COPY, and \
              use COPY"
         );
         return Err(refused(path, &why));
@@ -117,8 +117,8 @@ fn judge(file: &File, metadata: &Metadata, path: &Path) -> Result<Vec<String>, E
     Ok(vec![format!("{}: {why}; {mend}", escaped(path))])
 }
 
-/// Whether it is a pipe without a name: whoever started us gave it to us, and under
-/// sudo its owner is another.
+/// Whether it is a pipe without a name: the program that started us gave it to us, and
+/// under sudo its owner is another user.
 fn is_handed_over(file: &File, metadata: &Metadata) -> bool {
     metadata.file_type().is_fifo()
         && fstatfs(file).is_ok_and(|system| system.f_type as u64 == PIPEFS)

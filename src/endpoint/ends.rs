@@ -259,7 +259,7 @@ impl Core {
     }
 
     /// Whether `id` is to end before we do: a classic peer of a server that only
-    /// receives (`PROTOCOL.md` §2: whoever sees the other's end says no more).
+    /// receives (`PROTOCOL.md` §2: a side that sees the other's end says no more).
     pub(super) fn must_end_before_us(&self, id: PeerId) -> bool {
         let receives = self.ends.leaves == Leaves::AfterInput && self.given() == 0;
         receives && matches!(self.peers[id].protocol, Protocol::Classic(_))

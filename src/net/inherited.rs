@@ -9,6 +9,7 @@
 //! A closed stderr is no error: messages have nowhere to go, and no data is lost.
 //! Read next: [`super::event_loop::EventLoop::attach_stdio`].
 
+use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use rustix::fd::BorrowedFd;
@@ -65,6 +66,19 @@ pub fn require_stdout() -> Result<(), Error> {
         return Ok(());
     };
     Err(Error::Local(text.into()))
+}
+
+/// What a program that prints on stdout makes of the result.
+///
+/// # Errors
+///
+/// [`Error::ReaderGone`], if nobody reads it any more; [`Error::Local`] for another
+/// failure, such as a full disk.
+pub fn printed(result: io::Result<()>) -> Result<(), Error> {
+    result.map_err(|error| match error.kind() {
+        ErrorKind::BrokenPipe => Error::ReaderGone,
+        _ => Error::Local(format!("writing standard output: {error}")),
+    })
 }
 
 fn was_closed(number: u8) -> bool {

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::descriptor::{Descriptor, Direction};
+use crate::error::Error;
 use crate::limits::{LOG_PIECE, LOG_WAITING};
 use crate::text::Escaped;
 
@@ -106,6 +107,13 @@ impl Log {
     pub fn say(&mut self, text: &dyn Display) {
         self.add(&format!("{}:", self.program), text);
         self.flush();
+    }
+
+    /// [Says](Self::say) why the program ends, where that is to be said at all.
+    pub fn say_why(&mut self, error: &Error) {
+        if !matches!(error, Error::ReaderGone) {
+            self.say(error);
+        }
     }
 
     /// Whether stderr was full: [`flush`](Self::flush) is worth a call some time

@@ -46,7 +46,7 @@ fn a_full_stderr_is_in_nobodys_way() {
     );
 }
 
-/// Goal: a program that ends does not wait for whoever does not read its last words.
+/// Goal: a program that ends does not wait for a reader that does not read its last words.
 /// Method: a full pipe as stderr of a program that is called wrongly.
 #[test]
 fn a_full_stderr_does_not_keep_a_program() {

@@ -1,5 +1,5 @@
-//! Servers that serve once, and leave: who is served, what is told of the rest, and
-//! that nothing keeps them for ever.
+//! Servers that serve once, and leave: which peers they serve, what they tell the rest,
+//! and that nothing keeps them for ever.
 
 use std::fs::File;
 use std::process::Stdio;

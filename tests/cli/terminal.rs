@@ -198,7 +198,7 @@ const HOSTILE: &str =
     "\x1b[2J\x1b]52;c;aGk=\x07\u{9b}31m\u{202e}evil\rgood\n INFO 10.0.0.1:1 came\n";
 
 /// Goal: what a peer says reaches a terminal as marked, plain lines, behind the line
-/// that says who came. Method: a server whose stdout and stderr are one terminal, and
+/// that says which peer came. Method: a server whose stdout and stderr are one terminal, and
 /// a peer that says something hostile with its first record; then it leaves a line
 /// open, has a message of the program come behind it, and goes on.
 #[test]
@@ -229,7 +229,7 @@ fn what_peers_say_is_harmless() {
     let name = lines[0].strip_prefix(" INFO ").unwrap();
     let name = name
         .strip_suffix(" came\r\n")
-        .expect("who came is told first");
+        .expect("the peer that came is told first");
     let line = |text: &str| format!("<{name}> {text}\r\n");
     let shown = r"\u{1b}[2J\u{1b}]52;c;aGk=\u{7}\u{9b}31m\u{202e}evil\u{d}good";
     let expected = [line(shown), line(" INFO 10.0.0.1:1 came"), line("begun")];

@@ -178,7 +178,7 @@ fn refusals() {
     for size in ["17m", "1g", "-1", "k", "", "99999999999999999999"] {
         refused(&format!("--size={size}"), "-s: a size");
     }
-    for time in ["3601", "5m", "s", "-1", "1.5", "99999999999999999999ms"] {
+    for time in ["3601", "5w", "s", "-1", "1.5", "99999999999999999999ms"] {
         refused(&format!("--duration={time}"), "-d: a time");
         refused(&format!("--warmup={time}"), "-w: a time");
     }

@@ -8,7 +8,7 @@ use sealwire::error::Error;
 use sealwire::text::escaped;
 use serde_json::{Value, json};
 
-use super::{Outputs, Reader, code, headline, json as of_runs, write_figures};
+use super::{Outputs, code, headline, json as of_runs, write_figures};
 use crate::compare::{Comparison, Figure, Spread, Transport};
 use crate::environment::Environment;
 use crate::plan::Plan;
@@ -22,7 +22,7 @@ pub(crate) fn emit(
     comparison: &Comparison,
     environment: &Environment,
     outputs: &Outputs,
-) -> Result<Reader, Error> {
+) -> Result<(), Error> {
     write_figures(
         &mut io::stdout(),
         outputs,

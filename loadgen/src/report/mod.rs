@@ -14,10 +14,11 @@ mod timeseries;
 
 use std::env;
 use std::fs;
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use sealwire::error::Error;
+use sealwire::net::inherited::printed;
 
 use crate::environment::Environment;
 use crate::plan::Plan;
@@ -53,29 +54,16 @@ pub(crate) struct Outputs {
     pub(crate) quiet: bool,
 }
 
-/// Whoever reads stdout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reader {
-    /// It takes, or may take, all that was printed.
-    There,
-    /// It has gone, and something was lost by that.
-    Gone,
-}
-
 /// Tells it: in files, and on stdout.
 ///
 /// # Errors
 ///
 /// [`Error::Local`] if one of them cannot be written.
-pub(crate) fn emit(report: &Report<'_>, outputs: &Outputs) -> Result<Reader, Error> {
+pub(crate) fn emit(report: &Report<'_>, outputs: &Outputs) -> Result<(), Error> {
     emit_to(&mut io::stdout(), report, outputs)
 }
 
-fn emit_to(
-    stdout: &mut dyn Write,
-    report: &Report<'_>,
-    outputs: &Outputs,
-) -> Result<Reader, Error> {
+fn emit_to(stdout: &mut dyn Write, report: &Report<'_>, outputs: &Outputs) -> Result<(), Error> {
     // What can be written is written, whatever else cannot be.
     let hdr = write(outputs.hdr.as_ref(), || hdr::text(report));
     let timeseries = write(outputs.timeseries.as_ref(), || timeseries::text(report));
@@ -97,7 +85,7 @@ fn write_figures(
     outputs: &Outputs,
     json: impl FnOnce() -> String,
     table: impl FnOnce() -> String,
-) -> Result<Reader, Error> {
+) -> Result<(), Error> {
     let file = outputs.json.as_ref();
     // What waits in a buffer when the program ends is lost without a word.
     let mut print = |text: String| {
@@ -108,21 +96,8 @@ fn write_figures(
         return print(json());
     }
     let written = write(file, json);
-    let reader = print(table());
-    written.and(reader)
-}
-
-/// What a write to stdout says of its reader.
-///
-/// # Errors
-///
-/// [`Error::Local`] if it failed for anything else, such as a full disk.
-pub(crate) fn printed(written: io::Result<()>) -> Result<Reader, Error> {
-    match written {
-        Ok(()) => Ok(Reader::There),
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Reader::Gone),
-        Err(error) => Err(Error::Local(format!("writing standard output: {error}"))),
-    }
+    let told = print(table());
+    written.and(told)
 }
 
 /// Writes a file, if it is wanted.
@@ -188,6 +163,8 @@ fn told<T>(
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+
+    use std::io::ErrorKind;
 
     use super::*;
 
@@ -316,7 +293,7 @@ mod tests {
             )
         };
         let gone = to(ErrorKind::BrokenPipe, &outputs);
-        assert_eq!(gone.unwrap(), Reader::Gone);
+        assert!(matches!(gone, Err(Error::ReaderGone)));
         assert!(names.iter().all(|name| name.exists()));
         let error = to(ErrorKind::StorageFull, &outputs).unwrap_err();
         assert!(error.to_string().starts_with("writing standard output: "));
