@@ -1,8 +1,7 @@
-//! Why a connection or the program ended, sorted by whose fault it was.
+//! Why a connection ended, sorted by whose fault it was.
 //!
-//! A [`Failure`] is about one connection and is final for it; [`Error`] is what
-//! ends the program. Both know their exit code. Texts say what happened; who it
-//! happened to is added by whoever knows the address.
+//! A [`Failure`] is about one connection and is final for it. Texts say what happened;
+//! the caller, which knows the address, adds to which peer it happened.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,36 +15,6 @@ pub const BY_SIGNAL: u8 = 128;
 /// Exit code when the reader of our output has gone and something was lost by it:
 /// what a shell tells of a program that SIGPIPE ended.
 pub const READER_GONE: u8 = BY_SIGNAL + 13;
-
-/// What ends the program before or instead of its work.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The command line, the environment or a key file asks for what cannot be.
-    #[error("{0}")]
-    Usage(String),
-    /// This machine did not do what was asked: bind, resolve, connect, a file.
-    #[error("{0}")]
-    Local(String),
-    /// A deadline passed before there was a connection.
-    #[error("{0}")]
-    Deadline(String),
-    /// The reader of stdout has gone and missed something. As other programs in a
-    /// pipeline, this one says nothing of it.
-    #[error("the reader of standard output has gone")]
-    ReaderGone,
-}
-
-impl Error {
-    /// The process exit code (`docs/OPERATING.md`, Exit codes).
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::Local(_) => 1,
-            Self::Usage(_) => 2,
-            Self::Deadline(_) => 5,
-            Self::ReaderGone => READER_GONE,
-        }
-    }
-}
 
 /// Why one connection ended before it was complete.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

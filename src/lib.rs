@@ -5,8 +5,7 @@
 //! `docs/ARCHITECTURE.md`. Each layer uses only those below it:
 //!
 //! ```text
-//! cli            what was typed, turned into what can run; what is printed
-//! net            real I/O: the mio loop, sockets, stdin and stdout, names, signals
+//! net            real I/O: the mio loop, sockets, inherited descriptors, names, signals
 //! modes          chat, echo, sink, relay: what is done with messages
 //! endpoint       many peers and locals, no I/O: slots, the tick, bounds, timers
 //! conn           one peer, no I/O: handshake, sequences, epochs, completion
@@ -24,13 +23,13 @@
 //! of your own, on [`net::event_loop::EventLoop`] or on your own I/O through
 //! [`endpoint::transport::Transport`].
 
-pub mod cli;
 pub mod conn;
 pub mod crypto;
 pub mod endpoint;
 pub mod error;
 pub mod limits;
 pub mod modes;
+#[cfg(feature = "net")]
 pub mod net;
 pub mod span;
 pub mod text;

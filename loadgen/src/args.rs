@@ -13,13 +13,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use sealwire::cli::args::{ENVIRONMENT, KeyArgs, usage_error};
-use sealwire::cli::typed_keys::TypedKeys;
 use sealwire::crypto::keys::Identity;
-use sealwire::error::Error;
 use sealwire::limits::{Limits, MAX_PAYLOAD};
 use sealwire::net::address::missing_zone;
 use sealwire::net::rlimit::raise_descriptor_limit;
+use sealwire_cli::args::{ENVIRONMENT, KeyArgs, usage_error};
+use sealwire_cli::error::Error;
+use sealwire_cli::typed_keys::TypedKeys;
 
 use crate::limits::{
     IDLE_EVERY, MAX_IN_FLIGHT, MAX_PUBLISHERS, MAX_ROUNDS, MAX_THREADS, OTHER_DESCRIPTORS,

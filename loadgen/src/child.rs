@@ -16,7 +16,7 @@ use rand::rngs::SysRng;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sealwire::crypto::keys::Identity;
 use sealwire::crypto::secret::{Secret, SecretPair};
-use sealwire::error::Error;
+use sealwire_cli::error::Error;
 use zeroize::Zeroizing;
 
 use crate::args::{SERVE, Target};

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use sealwire::crypto::kernel::Kernel;
-use sealwire::error::Error;
+use sealwire_cli::error::Error;
 use serde_json::Value;
 
 use crate::environment::Environment;

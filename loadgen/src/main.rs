@@ -49,11 +49,11 @@ use environment::Environment;
 use interrupt::Interrupt;
 use progress::Progress;
 use report::Report;
-use sealwire::cli::exposure::Exposure;
-use sealwire::error::Error;
-use sealwire::limits::LOG_PATIENCE;
-use sealwire::net::inherited::{self, printed, require_stdin, require_stdout};
-use sealwire::net::log::Log;
+use sealwire_cli::error::Error;
+use sealwire_cli::exposure::Exposure;
+use sealwire_cli::inherited::{self, printed, require_stdin, require_stdout};
+use sealwire_cli::limits::LOG_PATIENCE;
+use sealwire_cli::log::Log;
 
 ctor::declarative::ctor! {
     #[ctor(unsafe)]

@@ -14,11 +14,11 @@ use std::thread;
 use std::time::Duration;
 
 use sealwire::crypto::kernel::Kernel;
-use sealwire::error::Error;
 use sealwire::limits::CONNECT_DEADLINE;
 use sealwire::net::address::{host_and_port, why_not_connected};
 use sealwire::net::clock::Clock;
 use sealwire::time::Time;
+use sealwire_cli::error::Error;
 use socket2::{Domain, Socket, Type};
 
 use crate::args::Target;

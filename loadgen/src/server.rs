@@ -16,7 +16,6 @@ use sealwire::crypto::kernel::Kernel;
 use sealwire::crypto::keys::Identity;
 use sealwire::endpoint::mode::Mode as SealedMode;
 use sealwire::endpoint::{Endpoint, Leaves, Setup};
-use sealwire::error::Error;
 use sealwire::limits::Limits;
 use sealwire::modes::echo::Echo;
 use sealwire::modes::relay::Relay;
@@ -25,6 +24,7 @@ use sealwire::net::clock::Clock;
 use sealwire::net::event_loop::EventLoop;
 use sealwire::net::listen::Listener;
 use sealwire::net::rlimit::raise_descriptor_limit;
+use sealwire_cli::error::Error;
 
 use self::streams::Server;
 use crate::plan::{Kind, Over, Plan};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use sealwire::error::Error;
+use sealwire_cli::error::Error;
 
 use crate::limits::SAMPLES_ABOVE;
 use crate::times::Quantile;

@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use sealwire::cli::units;
-use sealwire::error::Error;
+use sealwire_cli::error::Error;
+use sealwire_cli::units;
 
 use crate::limits::{MAX_DURATION, MAX_RATE};
 use crate::plan::Rate;

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use sealwire::endpoint::transport::PeerId;
-use sealwire::error::Error;
 use sealwire::time::Time;
+use sealwire_cli::error::Error;
 
 use crate::crew::Attendance;
 use crate::ending::Ending;

@@ -14,7 +14,6 @@ use std::thread;
 use std::time::Duration;
 
 use common::{KEYS, Run, call, command, loadgen};
-use sealwire::cli::args::KeyArgs;
 use sealwire::crypto::kernel::Kernel;
 use sealwire::endpoint::mode::{HandedOn, Message, Mode, Receivers};
 use sealwire::endpoint::transport::PeerId;
@@ -24,6 +23,7 @@ use sealwire::limits::Limits;
 use sealwire::net::clock::Clock;
 use sealwire::net::event_loop::EventLoop;
 use sealwire::net::listen::Listener;
+use sealwire_cli::args::KeyArgs;
 
 /// What a server does instead of echoing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

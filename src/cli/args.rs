@@ -13,8 +13,8 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
 
-use crate::crypto::secret::Secret;
 use crate::error::Error;
+use sealwire::crypto::secret::Secret;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -12,8 +12,8 @@ use clap::error::ErrorKind;
 use super::args::{Args, Sub, usage_error};
 use super::config::Config;
 use super::typed_keys::TypedKeys;
-use crate::crypto::kernel::Kernel;
 use crate::error::Error;
+use sealwire::crypto::kernel::Kernel;
 
 /// What the user asks for.
 #[derive(Debug)]

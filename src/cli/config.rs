@@ -13,7 +13,8 @@ use super::keys::{Keys, Loaded};
 use super::units::{size, time};
 use super::usage;
 use crate::error::Error;
-use crate::limits::{self, Limits};
+use crate::limits::LONGEST_IDLE;
+use sealwire::limits::{self, Limits};
 
 /// The port of both sides unless they are told another.
 const DEFAULT_PORT: u16 = 9999;
@@ -201,7 +202,7 @@ fn limits(typed: &Args, role: &Role) -> Result<Limits, Error> {
     if let Some(text) = &typed.max_idle {
         limits.max_idle = match time(text) {
             Some(Duration::ZERO) => None,
-            Some(idle) if idle <= limits::LONGEST_IDLE => Some(idle),
+            Some(idle) if idle <= LONGEST_IDLE => Some(idle),
             _ => return usage("--max-idle: a time up to 365d is wanted, such as 90s, 15m or 2h"),
         };
     }

@@ -4,7 +4,7 @@
 //! so that neither the cache nor the time tells what a key is. Whether all
 //! digits were valid is no secret.
 
-use crate::crypto::secret::Secret;
+use sealwire::crypto::secret::Secret;
 
 /// The bytes that `digits` stand for; `None` when one is no hex digit, or one is
 /// left over.

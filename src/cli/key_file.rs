@@ -11,9 +11,9 @@ use std::str;
 
 use super::key_text::weakness;
 use super::{hex, private_file, shell};
-use crate::crypto::secret::{Secret, SecretPair};
 use crate::error::Error;
-use crate::text::{escaped, is_visible};
+use sealwire::crypto::secret::{Secret, SecretPair};
+use sealwire::text::{escaped, is_visible};
 
 /// Digits of one key.
 pub(super) const DIGITS: usize = 64;

@@ -14,8 +14,8 @@ use subtle::ConstantTimeEq;
 use super::key_file::DIGITS;
 use super::private_file::{self, Kind};
 use super::{hex, usage};
-use crate::crypto::secret::{Secret, SecretPair};
 use crate::error::Error;
+use sealwire::crypto::secret::{Secret, SecretPair};
 
 const WANTED: &str = "64 hex digits or exactly 32 bytes are wanted";
 

@@ -16,7 +16,7 @@ use super::key_file::{self, DIGITS};
 use super::private_file::{self, Kind};
 use super::{hex, shell};
 use crate::error::Error;
-use crate::text::escaped;
+use sealwire::text::escaped;
 
 /// Adds a line of two new keys called `name` to `path`; makes the file, with
 /// mode 0600, if there is none. Returns what to tell the user on stderr, in lines.

@@ -15,10 +15,10 @@ use super::key_text::{self, KeyText};
 use super::private_file::{self, Kind};
 use super::typed_keys::OPTIONS;
 use super::{key_file, usage};
-use crate::crypto::classic::ClassicKeys;
-use crate::crypto::keys::Identity;
-use crate::crypto::secret::{Secret, SecretPair};
 use crate::error::Error;
+use sealwire::crypto::classic::ClassicKeys;
+use sealwire::crypto::keys::Identity;
+use sealwire::crypto::secret::{Secret, SecretPair};
 
 /// What the environment calls the two secrets.
 pub(super) const VARIABLES: [&str; 2] = ["SEALWIRE_CONFKEY", "SEALWIRE_AUTHKEY"];

@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use super::shell;
 use crate::error::Error;
 use crate::limits::{MAX_KEY_FILE, NAMED_PIPE_DEADLINE, UNNAMED_PIPE_DEADLINE};
-use crate::text::escaped;
+use sealwire::text::escaped;
 
 /// The mode bits that let everyone read or write.
 const EVERYONE: u32 = 0o006;

@@ -4,23 +4,19 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use signal_hook::low_level::signal_name;
 
 use super::config::{ModeKind, Role};
-use crate::conn::Outcome;
-use crate::endpoint::mode::Mode;
-use crate::endpoint::{Event, Notice, Stats};
-use crate::error::{Failure, Reason};
-use crate::limits::{FAILURES_LOGGED, REFUSALS_LOGGED, VISITS_LOGGED};
-use crate::net::address::host_and_port;
-use crate::net::event_loop::{EventLoop, Report};
-use crate::net::log::{Level, Log};
-use crate::time::Time;
-
-/// How often lines of one kind start anew.
-const PERIOD: Duration = Duration::from_secs(1);
+use crate::limits::{FAILURES_LOGGED, LOG_PERIOD, REFUSALS_LOGGED, VISITS_LOGGED};
+use crate::log::{Level, Log};
+use sealwire::conn::Outcome;
+use sealwire::endpoint::mode::Mode;
+use sealwire::endpoint::{Event, Notice, Stats};
+use sealwire::error::{Failure, Reason};
+use sealwire::net::address::host_and_port;
+use sealwire::net::event_loop::{EventLoop, Report};
+use sealwire::time::Time;
 
 /// The program's role, which decides what its user wants to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +52,7 @@ pub struct Reporter {
     problems: Bounded,
 }
 
-/// Lines of one kind, so many in each [`PERIOD`].
+/// Lines of one kind, so many in each [`LOG_PERIOD`].
 #[derive(Debug)]
 struct Bounded {
     what: &'static str,
@@ -118,7 +114,7 @@ impl Bounded {
 
     /// When the period ends, if anything was printed in it.
     fn due(&self) -> Option<Time> {
-        (self.printed > 0).then(|| self.period + PERIOD)
+        (self.printed > 0).then(|| self.period + LOG_PERIOD)
     }
 }
 

@@ -3,22 +3,25 @@
 
 use std::io::{self, IsTerminal};
 
+use rustix::stdio::{stdin, stdout};
+
 use super::config::{Config, ModeKind, Role};
 use super::report::{Audience, Reporter};
-use crate::crypto::kernel::Kernel;
-use crate::endpoint::mode::Mode;
-use crate::endpoint::{Endpoint, Leaves, Setup};
-use crate::error::{BY_SIGNAL, Error};
+use crate::error::Error;
+use crate::inherited;
 use crate::limits::LOG_RETRY;
-use crate::modes::chat::Chat;
-use crate::modes::echo::Echo;
-use crate::modes::relay::Relay;
-use crate::modes::sink::Sink;
-use crate::net::clock::Clock;
-use crate::net::event_loop::{EventLoop, Report};
-use crate::net::inherited;
-use crate::net::log::Log;
-use crate::net::rlimit::raise_descriptor_limit;
+use crate::log::Log;
+use sealwire::crypto::kernel::Kernel;
+use sealwire::endpoint::mode::Mode;
+use sealwire::endpoint::{Endpoint, Leaves, Setup};
+use sealwire::error::BY_SIGNAL;
+use sealwire::modes::chat::Chat;
+use sealwire::modes::echo::Echo;
+use sealwire::modes::relay::Relay;
+use sealwire::modes::sink::Sink;
+use sealwire::net::clock::Clock;
+use sealwire::net::event_loop::{EventLoop, Report};
+use sealwire::net::rlimit::raise_descriptor_limit;
 
 type AnyMode = Box<dyn Mode>;
 
@@ -112,7 +115,9 @@ fn build(config: &Config, kernel: Kernel, audience: Audience) -> io::Result<Even
     };
     let mut events = EventLoop::new(Endpoint::new(setup, mode), Clock::start())?;
     if audience != Audience::Service {
-        events.attach_stdio(!config.no_input, config.keys.classic.is_some())?;
+        let input = (!config.no_input).then(stdin);
+        let lines = config.keys.classic.is_some();
+        events.attach_local(input, stdout(), lines)?;
     }
     events.watch_signals()?;
     Ok(events)

@@ -1,14 +1,14 @@
 //! Words as a shell reads them, for the commands that messages tell the user to run.
 //!
 //! What is shown is harmless to a terminal, and the same word once the user has pasted
-//! it into a shell. To show text that is no command: [`crate::text`].
+//! it into a shell. To show text that is no command: [`sealwire::text`].
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::text::is_visible;
+use sealwire::text::is_visible;
 
 /// `path` as a word that no command takes for an option.
 pub(super) fn path(path: &Path) -> String {

@@ -11,7 +11,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use zeroize::Zeroizing;
 
 use super::args::KeyArgs;
-use crate::crypto::secret::Secret;
+use sealwire::crypto::secret::Secret;
 
 /// The two options, as [`KeyArgs`] defines them.
 pub(super) const OPTIONS: [&str; 2] = ["--confkey", "--authkey"];
@@ -98,7 +98,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::cli::args::Args;
+    use crate::args::Args;
 
     /// What clap makes of the two options; `None` if it refuses the line.
     fn keys(words: Vec<OsString>, taken: Option<TypedKeys>) -> Option<[Option<Vec<u8>>; 2]> {

@@ -9,7 +9,6 @@ use std::sync::OnceLock;
 
 use super::check;
 use super::kernel::Kernel;
-use crate::error::Error;
 
 /// The environment variable that names the kernel to use.
 const VARIABLE: &str = "SEALWIRE_KERNEL";
@@ -34,17 +33,6 @@ fn instead(name: &str) -> String {
     match name == Kernel::PORTABLE.name() {
         true => String::new(),
         false => format!("; try {VARIABLE}={}", Kernel::PORTABLE.name()),
-    }
-}
-
-/// The user asked for what cannot be, or the machine does not do what it must.
-impl From<KernelError> for Error {
-    fn from(error: KernelError) -> Self {
-        let text = error.to_string();
-        match error {
-            KernelError::Unknown | KernelError::Lacking(_) => Self::Usage(text),
-            KernelError::Wrong(_) => Self::Local(text),
-        }
     }
 }
 
@@ -127,7 +115,6 @@ mod tests {
             assert_eq!(error, KernelError::Lacking(name));
             let text = error.to_string();
             assert!(text.starts_with(&format!("SEALWIRE_KERNEL={name}: this processor lacks")));
-            assert_eq!(Error::from(error).exit_code(), 2);
         }
         for name in ["deadbeef", "AVX512", "portable "] {
             let error = chosen(name, Kernel::all()).unwrap_err();
@@ -138,7 +125,6 @@ mod tests {
                 "{text}"
             );
             assert!(!text.contains(name), "{text}");
-            assert_eq!(Error::from(error).exit_code(), 2);
         }
     }
 
@@ -157,7 +143,6 @@ mod tests {
                     .to_string()
                     .ends_with("; try SEALWIRE_KERNEL=portable");
                 assert_eq!(offered, name != "portable", "{error}");
-                assert_eq!(Error::from(error).exit_code(), 1);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! How to wait for a descriptor that somebody else opened.
 //!
-//! Stdin and stdout are shared with the shell and with other programs, so they
+//! Such descriptors are shared with the shell and with other programs, so they
 //! are not made non-blocking: `O_NONBLOCK` belongs to the open file, not to the
 //! descriptor. A terminal or a pipe can be opened a second time instead. Read
 //! next: [`super::local`], which reads and writes what is opened here.
@@ -11,12 +11,12 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt as _;
 
 use rustix::event::{PollFlags, epoll};
-use rustix::fs::{OFlags, fcntl_getfl};
+use rustix::fs::{OFlags, fcntl_getfl, fstat, stat};
 use rustix::io::Errno;
 
 /// Which way the bytes go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Direction {
+pub enum Direction {
     /// Bytes are read.
     In,
     /// Bytes are written.
@@ -45,7 +45,7 @@ impl Direction {
 
 /// A descriptor of our own, by how it is waited for.
 #[derive(Debug)]
-pub(super) enum Descriptor {
+pub enum Descriptor {
     /// Reads and writes need no waiting: a regular file, `/dev/null`.
     AlwaysReady(OwnedFd),
     /// Non-blocking, and a poll can wait for it.
@@ -56,7 +56,7 @@ pub(super) enum Descriptor {
 
 impl Descriptor {
     /// Opens what `fd` names for `direction`; `fd` itself is left as it is.
-    pub(super) fn open(fd: BorrowedFd<'_>, direction: Direction) -> io::Result<Self> {
+    pub fn open(fd: BorrowedFd<'_>, direction: Direction) -> io::Result<Self> {
         let copy = fd.try_clone_to_owned()?;
         // A pipe's one end opened the other way would be its other end. Left
         // alone, the first read or write says what is wrong.
@@ -70,6 +70,12 @@ impl Descriptor {
             Err(_) => Self::Blocking(copy),
         })
     }
+}
+
+/// Whether `fd` is `/dev/null`.
+pub fn is_null(fd: BorrowedFd<'_>) -> bool {
+    let null = stat("/dev/null").map(|null| null.st_rdev);
+    fstat(fd).is_ok_and(|file| null == Ok(file.st_rdev))
 }
 
 /// Whether epoll takes `fd`. It refuses what is always ready.

@@ -7,7 +7,6 @@
 //! here.
 
 use std::collections::VecDeque;
-use std::fmt::Write as _;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,10 +15,9 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token, Waker};
 use rustix::io::Errno;
 
-use super::address::{host, why_not_connected};
+use super::error::{Error, Silent, Unreachable};
 use super::listen::canonical;
 use super::lookup::{Lookup, literal, without_brackets};
-use crate::error::Error;
 use crate::limits::{CONNECT_DEADLINE, CONNECT_STAGGER};
 use crate::time::Time;
 
@@ -101,11 +99,11 @@ impl Dial {
             return Progress::Connected(socket, canonical(address));
         }
         if now >= self.deadline {
-            return Progress::Failed(Error::Deadline(self.silence()));
+            return Progress::Failed(self.silent());
         }
         self.try_next(registry, token, now);
         if self.lookup.is_none() && self.attempts.is_empty() && self.untried.is_empty() {
-            return Progress::Failed(Error::Local(self.refusal()));
+            return Progress::Failed(self.unreachable());
         }
         Progress::Pending
     }
@@ -166,46 +164,25 @@ impl Dial {
         }
     }
 
-    /// Says that every address failed.
-    fn refusal(&self) -> String {
-        let Self { host, port, .. } = self;
-        let refused = |error: &io::Error| error.kind() == ErrorKind::ConnectionRefused;
-        if self.failures.iter().all(|(_, error)| refused(error)) {
-            let tried = self.tried();
-            return format!(
-                "{host} port {port} refused the connection{tried}: is the server running?"
-            );
-        }
-        let mut text = format!("cannot connect to {host} port {port}");
-        for (position, (address, error)) in self.failures.iter().enumerate() {
-            let separator = if position == 0 { ": " } else { "; " };
-            let why = why_not_connected(*address, error);
-            // Writing to a String does not fail.
-            let _ = write!(text, "{separator}{why}");
-        }
-        text
+    /// Every address failed.
+    fn unreachable(&mut self) -> Error {
+        Error::Unreachable(Unreachable {
+            host: self.host.clone(),
+            port: self.port,
+            failures: std::mem::take(&mut self.failures),
+        })
     }
 
-    /// Says that the deadline has passed.
-    fn silence(&self) -> String {
-        let Self { host, port, .. } = self;
-        let seconds = CONNECT_DEADLINE.as_secs();
-        if self.lookup.is_some() {
-            return format!("cannot resolve {host}: no answer within {seconds} s");
-        }
-        let tried = self.tried();
-        format!("{host} port {port} did not answer within {seconds} s{tried}")
-    }
-
-    /// " (tried A, B)", or nothing where that is what was asked for.
-    fn tried(&self) -> String {
+    /// The deadline has passed.
+    fn silent(&self) -> Error {
         let failed = self.failures.iter().map(|(address, _)| *address);
         let open = self.attempts.iter().map(|(_, address)| *address);
-        let tried: Vec<_> = failed.chain(open).map(host).collect();
-        if tried.iter().all(|address| *address == self.host) {
-            return String::new();
-        }
-        format!(" (tried {})", tried.join(", "))
+        let tried = || failed.chain(open).collect();
+        Error::Silent(Silent {
+            host: self.host.clone(),
+            port: self.port,
+            tried: self.lookup.is_none().then(tried),
+        })
     }
 }
 

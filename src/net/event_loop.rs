@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::io::{self, IsTerminal as _};
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,8 +18,9 @@ use mio::{Events, Poll, Token, Waker};
 use super::accept::Acceptor;
 use super::alarm::Alarm;
 use super::clock::Clock;
+use super::descriptor::is_null;
 use super::dial::{Dial, Progress};
-use super::inherited;
+use super::error::Error;
 use super::listen::Listener;
 use super::local::{Input, Output};
 use super::lookup::{Lookup, literal, without_brackets};
@@ -30,7 +31,6 @@ use super::ticks::Ticks;
 use crate::endpoint::mode::Mode;
 use crate::endpoint::transport::{LocalId, PeerId};
 use crate::endpoint::{self, Cut, Endpoint};
-use crate::error::Error;
 use crate::limits::EVENTS;
 use crate::time::Time;
 
@@ -123,7 +123,7 @@ impl<M: Mode> EventLoop<M> {
     ///
     /// # Errors
     ///
-    /// [`Error::Local`], if the address cannot be bound.
+    /// [`Error::Listen`], if the address cannot be bound.
     pub fn listen_on(&mut self, host: Option<&str>, port: u16) -> Result<(), Error> {
         match host.map(|host| (host, literal(host, port))) {
             None => self.take_listener(Listener::on_all(port)?),
@@ -139,7 +139,7 @@ impl<M: Mode> EventLoop<M> {
     fn take_listener(&mut self, listener: Listener) -> Result<(), Error> {
         let address = listener.local_addr();
         self.listen(listener)
-            .map_err(|error| Error::Local(format!("cannot listen on {address}: {error}")))?;
+            .map_err(|source| Error::Listen { address, source })?;
         self.reports.push(Report::Listening(address));
         Ok(())
     }
@@ -171,38 +171,40 @@ impl<M: Mode> EventLoop<M> {
         alarm.set(at, now)
     }
 
-    /// Joins standard output, and standard input unless it is not wanted, to the
-    /// endpoint, as its first local. Lines are cut where somebody types, and where
-    /// `lines` says so. Where stdout is a terminal, the endpoint is told the names
-    /// of peers.
-    pub fn attach_stdio(&mut self, input: bool, lines: bool) -> io::Result<()> {
+    /// Joins two inherited descriptors to the endpoint, as its first local: what `output`
+    /// takes, and what `input` gives. Lines are cut where a person types, and where
+    /// `lines` says so. Where `output` is a terminal, the endpoint is told the names of
+    /// peers.
+    pub fn attach_local(
+        &mut self,
+        input: Option<BorrowedFd<'_>>,
+        output: BorrowedFd<'_>,
+        lines: bool,
+    ) -> io::Result<()> {
         let registry = self.poll.registry();
         let mut kind = None;
-        if input {
-            let mut stdin = Input::open(io::stdin().as_fd(), self.waker.clone())?;
-            stdin.register(registry, INPUT)?;
-            kind = Some(stdin.is_terminal());
-            self.sockets.input = Some(stdin);
+        if let Some(input) = input {
+            let mut input = Input::open(input, self.waker.clone())?;
+            input.register(registry, INPUT)?;
+            let terminal = input.is_terminal();
+            let cut = match lines || terminal {
+                true => Cut::Lines,
+                false => Cut::Blocks,
+            };
+            kind = Some(endpoint::InputKind { cut, terminal });
+            self.sockets.input = Some(input);
         }
-        let mut stdout = Output::open(io::stdout().as_fd(), self.waker.clone())?;
-        stdout.register(registry, OUTPUT)?;
-        self.sockets.output = Some(stdout);
-        self.names_peers = io::stdout().is_terminal();
-        let output = match self.names_peers {
+        self.names_peers = output.is_terminal();
+        let mut taker = Output::open(output, self.waker.clone())?;
+        taker.register(registry, OUTPUT)?;
+        self.sockets.output = Some(taker);
+        let taker = match self.names_peers {
             true => endpoint::OutputKind::Terminal,
             false => endpoint::OutputKind::Stream,
         };
-        let kind = kind.map(|terminal| {
-            let cut = if lines || terminal {
-                Cut::Lines
-            } else {
-                Cut::Blocks
-            };
-            endpoint::InputKind { cut, terminal }
-        });
-        let local = self.endpoint.add_local(kind, Some(output));
+        let local = self.endpoint.add_local(kind, Some(taker));
         assert_eq!(local, LocalId::FIRST, "one local");
-        if input && inherited::is_null(io::stdin().as_fd()) {
+        if input.is_some_and(is_null) {
             self.endpoint.local_is_empty(local);
         }
         Ok(())
@@ -227,7 +229,7 @@ impl<M: Mode> EventLoop<M> {
             Ok(()) => {}
             // Whatever time it is now, what has come is to be known first.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
-            Err(error) => return Err(Error::Local(format!("cannot wait for events: {error}"))),
+            Err(error) => return Err(Error::Poll(error)),
         }
         let woke = self.clock.now();
         let due = self.endpoint.next_timeout().is_some_and(|due| due <= woke);
@@ -388,7 +390,7 @@ impl<M: Mode> EventLoop<M> {
                 }
                 self.sockets
                     .add(peer, socket, address)
-                    .map_err(|error| Error::Local(format!("{address}: {error}")))?;
+                    .map_err(|source| Error::Register { address, source })?;
                 self.reports.push(Report::Connected(address));
             }
         }

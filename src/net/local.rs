@@ -1,4 +1,4 @@
-//! Stdin and stdout as byte streams that never block their caller.
+//! Inherited descriptors as byte streams that never block their caller.
 //!
 //! A terminal or a pipe is non-blocking and polled; a file and `/dev/null` are
 //! always ready; for the rest, such as a socket, a helper thread makes the calls
@@ -21,14 +21,14 @@ use super::helper::Helper;
 use crate::endpoint::transport::Read;
 use crate::limits::LOCAL_BUDGET;
 
-/// Where bytes are read from: stdin.
+/// Where bytes are read from.
 #[derive(Debug)]
 pub(super) struct Input {
     terminal: bool,
     end: End,
 }
 
-/// Where bytes are written to: stdout.
+/// Where bytes are written to.
 #[derive(Debug)]
 pub(super) struct Output {
     end: End,

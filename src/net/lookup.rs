@@ -4,7 +4,6 @@
 //! of its own asks it. Neither the loop nor the end of the program waits for that
 //! thread.
 
-use std::fmt::Display;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
@@ -13,7 +12,7 @@ use std::thread;
 
 use mio::Waker;
 
-use crate::error::Error;
+use super::error::Error;
 
 /// A name whose addresses are on their way. Dropping it gives up.
 #[derive(Debug)]
@@ -55,19 +54,24 @@ impl Lookup {
     ///
     /// # Errors
     ///
-    /// [`Error::Local`] if the name has none.
+    /// [`Error::Resolve`] if the name has none.
     pub(super) fn take(&self) -> Result<Option<Vec<SocketAddr>>, Error> {
         match self.found.try_recv() {
-            Ok(Ok(addresses)) if addresses.is_empty() => Err(self.failed(&"it has no address")),
+            Ok(Ok(addresses)) if addresses.is_empty() => {
+                Err(self.failed(io::Error::other("it has no address")))
+            }
             Ok(Ok(addresses)) => Ok(Some(addresses)),
-            Ok(Err(error)) => Err(self.failed(&error)),
+            Ok(Err(error)) => Err(self.failed(error)),
             Err(TryRecvError::Empty) => Ok(None),
-            Err(TryRecvError::Disconnected) => Err(self.failed(&"no thread to look it up")),
+            Err(TryRecvError::Disconnected) => {
+                Err(self.failed(io::Error::other("no thread to look it up")))
+            }
         }
     }
 
-    fn failed(&self, why: &dyn Display) -> Error {
-        Error::Local(format!("cannot resolve {}: {why}", self.host))
+    fn failed(&self, source: io::Error) -> Error {
+        let host = self.host.clone();
+        Error::Resolve { host, source }
     }
 }
 

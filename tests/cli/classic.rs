@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpListener};
 use std::process::Stdio;
 use std::time::Duration;
 
-use sealwire::limits::REFUSALS_LOGGED;
+use sealwire_cli::limits::REFUSALS_LOGGED;
 
 use crate::old::{Frames, OldPeer, sent_by_old_peers, to_be_refused, with_keys};
 use crate::program::Launch;

@@ -7,7 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, prlimit};
-use sealwire::limits::{REFUSALS_LOGGED, SERVER_HELLO};
+use sealwire::limits::SERVER_HELLO;
+use sealwire_cli::limits::REFUSALS_LOGGED;
 
 use crate::program::{Launch, Program};
 use crate::raw_peer::{RawPeer, connect, hello, rest, signed};

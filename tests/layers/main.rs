@@ -101,7 +101,7 @@ fn resolve<'a>(home: &[&'a str], segments: &[&'a str]) -> Option<Vec<&'a str>> {
 /// What is wrong with `source`, the text of `file` below `src`.
 fn check(file: &Path, source: &str) -> Vec<String> {
     let modules = modules_of(file);
-    let source = match file == Path::new("main.rs") {
+    let source = match file == Path::new("cli/main.rs") {
         true => source.replacen(BEFORE_MAIN, "", 1),
         false => source.into(),
     };
@@ -166,7 +166,7 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
 fn the_source_keeps_its_layers() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let files = rust_files(&src);
-    for root in ["lib.rs", "main.rs", "wire/mod.rs", "crypto/kernel/mod.rs"] {
+    for root in ["lib.rs", "cli/main.rs", "wire/mod.rs", "crypto/kernel/mod.rs"] {
         assert!(files.contains(&src.join(root)), "{root} was not scanned");
     }
     let wrong = files.iter().flat_map(|path| {
@@ -227,8 +227,8 @@ fn what_reaches_up_is_found() {
         ("crypto/dh.rs", "rand::rng().fill(&mut key)"),
         ("crypto/dh.rs", "use rand::rngs::SysRng;"),
         ("wire/hello.rs", "unsafe { std::mem::zeroed() }"),
-        ("main.rs", "unsafe extern { }"),
-        ("main.rs", "#[ctor(unsafe)] fn f() { unsafe { g() } }"),
+        ("cli/main.rs", "unsafe extern { }"),
+        ("cli/main.rs", "#[ctor(unsafe)] fn f() { unsafe { g() } }"),
         ("net/mod.rs", "#[ctor(unsafe)] fn f() {}"),
     ];
     for (file, line) in planted {
@@ -261,10 +261,10 @@ fn what_keeps_the_rules_is_left_alone() {
         ),
         ("cli/mod.rs", "use sealwire::net; use crate::run;"),
         (
-            "main.rs",
+            "cli/main.rs",
             "use sealwire::{Error, net}; fn main() { crate::f() }",
         ),
-        ("main.rs", "#[ctor(unsafe)] fn before_main() {}"),
+        ("cli/main.rs", "#[ctor(unsafe)] fn before_main() {}"),
         ("lib.rs", "pub use net::run; pub use crate::cli::Config;"),
         (
             "time.rs",

@@ -1,6 +1,6 @@
 //! Refuses what does not go together, or would do nothing.
 
-use sealwire::error::Error;
+use sealwire_cli::error::Error;
 
 use super::Args;
 use crate::plan::{Kind, Over, Plan};

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use sealwire::error::Error;
+use sealwire_cli::error::Error;
 
 use super::{Args, Target};
 use crate::plan::Over;

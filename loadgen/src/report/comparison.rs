@@ -4,8 +4,8 @@
 use std::fmt::Write as _;
 use std::io;
 
-use sealwire::error::Error;
 use sealwire::text::escaped;
+use sealwire_cli::error::Error;
 use serde_json::{Value, json};
 
 use super::{Outputs, code, headline, json as of_runs, write_figures};

@@ -17,8 +17,8 @@ use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use sealwire::error::Error;
-use sealwire::net::inherited::printed;
+use sealwire_cli::error::Error;
+use sealwire_cli::inherited::printed;
 
 use crate::environment::Environment;
 use crate::plan::Plan;

@@ -12,7 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::NoServerSessionStorage;
 use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
-use sealwire::error::Error;
+use sealwire_cli::error::Error;
 
 /// Whom the certificate is for.
 pub(super) const SERVER_NAME: &str = "localhost";

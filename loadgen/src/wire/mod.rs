@@ -31,9 +31,9 @@ use std::ops::Range;
 
 use sealwire::crypto::kernel::Kernel;
 use sealwire::endpoint::transport::PeerId;
-use sealwire::error::Error;
 use sealwire::net::clock::Clock;
 use sealwire::time::Time;
+use sealwire_cli::error::Error;
 
 use self::plain::Plain;
 use self::sealed::Sealed;

@@ -11,12 +11,12 @@ use sealwire::conn::Outcome;
 use sealwire::endpoint::mode::{HandedOn, Message, Mode, Receivers};
 use sealwire::endpoint::transport::PeerId;
 use sealwire::endpoint::{Core, Endpoint, Event, Leaves, Setup};
-use sealwire::error::Error;
 use sealwire::limits::Limits;
 use sealwire::net::clock::Clock;
 use sealwire::net::event_loop::{EventLoop, Report};
 use sealwire::span::Span;
 use sealwire::time::Time;
+use sealwire_cli::error::Error;
 
 use super::{Context, Link, Received, Wire};
 use crate::crew::Crew;

@@ -11,10 +11,10 @@ use std::net::SocketAddr;
 use std::ops::Range;
 
 use sealwire::endpoint::transport::PeerId;
-use sealwire::error::Error;
 use sealwire::limits::MOST_SHARE;
 use sealwire::net::clock::Clock;
 use sealwire::time::Time;
+use sealwire_cli::error::Error;
 
 use super::codec::Codec;
 use super::cutting::{Rest, Spares, cut};

@@ -7,14 +7,15 @@
 //! from a constructor (`.init_array`), and asks here before it uses one.
 //!
 //! A closed stderr is no error: messages have nowhere to go, and no data is lost.
-//! Read next: [`super::event_loop::EventLoop::attach_stdio`].
+//! Read next: [`mod@super::run`].
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use rustix::fd::BorrowedFd;
-use rustix::fs::{OFlags, fcntl_getfl, fstat, stat};
+use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::stdio;
+use sealwire::net::descriptor::is_null;
 
 use crate::error::Error;
 
@@ -75,10 +76,7 @@ pub fn require_stdout() -> Result<(), Error> {
 /// [`Error::ReaderGone`], if nobody reads it any more; [`Error::Local`] for another
 /// failure, such as a full disk.
 pub fn printed(result: io::Result<()>) -> Result<(), Error> {
-    result.map_err(|error| match error.kind() {
-        ErrorKind::BrokenPipe => Error::ReaderGone,
-        _ => Error::Local(format!("writing standard output: {error}")),
-    })
+    result.map_err(|error| Error::of_stdout(&error))
 }
 
 fn was_closed(number: u8) -> bool {
@@ -89,10 +87,4 @@ fn was_closed(number: u8) -> bool {
 fn is_open_for(fd: BorrowedFd<'_>, way: OFlags) -> bool {
     let mode = fcntl_getfl(fd).map(|flags| flags & OFlags::RWMODE);
     mode.is_ok_and(|mode| mode == way || mode == OFlags::RDWR)
-}
-
-/// Whether `fd` is `/dev/null`.
-pub(super) fn is_null(fd: BorrowedFd<'_>) -> bool {
-    let null = stat("/dev/null").map(|null| null.st_rdev);
-    fstat(fd).is_ok_and(|file| null == Ok(file.st_rdev))
 }

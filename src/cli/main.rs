@@ -3,13 +3,13 @@
 use std::io::{self, Write, stdout};
 use std::process::ExitCode;
 
-use sealwire::cli::command::{self, Command};
-use sealwire::cli::exposure::Exposure;
-use sealwire::cli::{keygen, run};
-use sealwire::error::Error;
-use sealwire::limits::LOG_PATIENCE;
-use sealwire::net::inherited;
-use sealwire::net::log::Log;
+use sealwire_cli::command::{self, Command};
+use sealwire_cli::error::Error;
+use sealwire_cli::exposure::Exposure;
+use sealwire_cli::inherited;
+use sealwire_cli::limits::LOG_PATIENCE;
+use sealwire_cli::log::Log;
+use sealwire_cli::{keygen, run};
 
 ctor::declarative::ctor! {
     #[ctor(unsafe)]

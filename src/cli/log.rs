@@ -2,7 +2,7 @@
 //!
 //! Whoever reads stderr may stop reading. Then lines wait here, in bounded
 //! memory; those that find no room are counted, and their number is told once
-//! stderr takes lines again. Every line is [escaped](crate::text) as a whole, so
+//! stderr takes lines again. Every line is [escaped](sealwire::text) as a whole, so
 //! that no name or text in it drives a terminal or forges another line.
 //!
 //! What is said, and how often, is up to the caller.
@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 
-use super::descriptor::{Descriptor, Direction};
 use crate::error::Error;
 use crate::limits::{LOG_PIECE, LOG_WAITING};
-use crate::text::Escaped;
+use sealwire::net::descriptor::{Descriptor, Direction};
+use sealwire::text::Escaped;
 
 /// How much a line matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,137 @@
+//! What ends a program before or instead of its work, and its exit code.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+
+use sealwire::crypto::choice::KernelError;
+use sealwire::error::READER_GONE;
+use sealwire::net::error::Error as Net;
+
+/// Why a program cannot do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The command line, the environment or a key file asks for what cannot be.
+    #[error("{0}")]
+    Usage(String),
+    /// This machine did not do what was asked: bind, resolve, connect, a file.
+    #[error("{0}")]
+    Local(String),
+    /// A deadline passed before there was a connection.
+    #[error("{0}")]
+    Deadline(String),
+    /// The reader of stdout has gone and missed something. As other programs in a
+    /// pipeline, this one says nothing of it.
+    #[error("the reader of standard output has gone")]
+    ReaderGone,
+}
+
+impl Error {
+    /// The process exit code (`docs/OPERATING.md`, Exit codes).
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Local(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Deadline(_) => 5,
+            Self::ReaderGone => READER_GONE,
+        }
+    }
+
+    /// What a program that prints on stdout makes of a failure: [`Error::ReaderGone`], if
+    /// nothing reads it any more, or [`Error::Local`], for instance for a full disk.
+    pub fn of_stdout(error: &io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::BrokenPipe => Self::ReaderGone,
+            _ => Self::Local(format!("writing standard output: {error}")),
+        }
+    }
+}
+
+/// Adds what the user can do.
+impl From<Net> for Error {
+    fn from(error: Net) -> Self {
+        let hint = match &error {
+            Net::Silent(_) => return Self::Deadline(error.to_string()),
+            Net::Unreachable(unreachable) if unreachable.is_refusal() => ": is the server running?",
+            Net::Listen { address, source } => listen_elsewhere(*address, source),
+            _ => "",
+        };
+        Self::Local(format!("{error}{hint}"))
+    }
+}
+
+/// The user asked for what cannot be, or the machine does not do what it must.
+impl From<KernelError> for Error {
+    fn from(error: KernelError) -> Self {
+        let text = error.to_string();
+        match error {
+            KernelError::Unknown | KernelError::Lacking(_) => Self::Usage(text),
+            KernelError::Wrong(_) => Self::Local(text),
+        }
+    }
+}
+
+/// How to listen, where `error` kept us from listening on `address`.
+fn listen_elsewhere(address: SocketAddr, error: &io::Error) -> &'static str {
+    match error.kind() {
+        // All ports are: the error says what to do.
+        ErrorKind::AddrInUse if address.port() == 0 => "",
+        ErrorKind::AddrInUse => ": stop the program that uses it, or choose another with --port",
+        ErrorKind::AddrNotAvailable => ": choose one with --listen, or leave it out for all",
+        ErrorKind::PermissionDenied => ": choose one from 1024 up with --port",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sealwire::net::error::Unreachable;
+
+    use super::*;
+
+    /// Goal: what can be done is told, where something can. Method: the ways in which
+    /// listening fails, and two of connecting.
+    #[test]
+    fn hints() {
+        let local: SocketAddr = ([127, 0, 0, 1], 9).into();
+        let any: SocketAddr = ([127, 0, 0, 1], 0).into();
+        let listen = |address, kind: ErrorKind| Net::Listen {
+            address,
+            source: kind.into(),
+        };
+        let failed = |kind: ErrorKind| {
+            Net::Unreachable(Unreachable {
+                host: "h".into(),
+                port: 9,
+                failures: vec![(local, kind.into())],
+            })
+        };
+        let port = "port 9 is in use on 127.0.0.1: stop the program that uses it, or choose";
+        for (error, start) in [
+            (listen(local, ErrorKind::AddrInUse), port),
+            (
+                listen(local, ErrorKind::AddrNotAvailable),
+                "127.0.0.1 is no address of this machine: choose one with --listen",
+            ),
+            (
+                listen(local, ErrorKind::PermissionDenied),
+                "no permission to listen on port 9 of 127.0.0.1: choose one from 1024 up",
+            ),
+            (
+                listen(any, ErrorKind::AddrInUse),
+                "cannot listen: all ports of 127.0.0.1 are in use: end connections",
+            ),
+            (
+                failed(ErrorKind::ConnectionRefused),
+                "h port 9 refused the connection (tried 127.0.0.1): is the server running?",
+            ),
+            (
+                failed(ErrorKind::HostUnreachable),
+                "cannot connect to h port 9: 127.0.0.1: host unreachable",
+            ),
+        ] {
+            let error = Error::from(error);
+            assert_eq!(error.exit_code(), 1);
+            assert!(error.to_string().starts_with(start), "{error}");
+        }
+    }
+}

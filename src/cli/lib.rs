@@ -1,0 +1,41 @@
+//! The program `sealwire`: what a user typed, turned into what can run.
+//!
+//! [`args`] is the command line as typed, [`keys`] where the two secrets come from,
+//! [`config`] what was typed once it is checked, and [`command`] does all three;
+//! [`keygen`] makes new keys. What cannot run is refused there, by name, before a socket
+//! is opened. [`mod@run`] runs the rest, and [`report`] prints what happens, through the
+//! [`log`]; [`error`] and the exit codes tell how it ended.
+//!
+//! A process touches secrets and descriptors before it has arguments: [`inherited`] notes
+//! which standard descriptors were closed, [`typed_keys`] takes keys out of the command
+//! line, and [`exposure`] erases them where the system put them.
+//!
+//! The load tester uses the same keys, units, log and errors. Read next:
+//! [`command::parse`].
+
+pub mod args;
+pub mod command;
+pub mod config;
+pub mod error;
+pub mod exposure;
+mod hex;
+pub mod inherited;
+mod key_file;
+mod key_text;
+pub mod keygen;
+pub mod keys;
+pub mod limits;
+pub mod log;
+mod private_file;
+pub mod report;
+pub mod run;
+mod shell;
+pub mod typed_keys;
+pub mod units;
+
+use error::Error;
+
+/// Refuses what was typed.
+fn usage<T>(text: impl Into<String>) -> Result<T, Error> {
+    Err(Error::Usage(text.into()))
+}
