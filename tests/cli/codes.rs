@@ -1,33 +1,28 @@
-//! Exit codes that no other file here shows: what is no sealwire server, what
-//! dies, and what never answers.
+//! Exit codes that no other file here shows: what is no sealwire server, what never
+//! answers, and the worst of several peers. A peer that dies is in [`crate::records`].
 
 use std::io::Write;
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::process::Stdio;
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
 use crate::program::Launch;
-use crate::raw_peer::accept;
+use crate::raw_peer::{accept, listener, reset_on_close, rest};
 
 /// What a server does with a connection.
 type Answer = fn(TcpStream);
 
-/// Goal: a server that is none is told, with 3. Method: one that closes at once,
-/// one that answers something else, one that resets.
+/// Goal: a client ends with 3 if its server is no sealwire server. Method: one that closes
+/// at once, one that resets, one that answers something else.
 #[test]
 fn not_a_sealwire_server() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let reset = |socket: TcpStream| {
-        let socket = socket2::SockRef::from(&socket);
-        socket.set_linger(Some(Duration::ZERO)).unwrap();
-    };
+    let (listener, port) = listener();
+    let reset = |socket: TcpStream| reset_on_close(&socket);
     let greet = |mut socket: TcpStream| {
         let _ = socket.write_all(b"220 mail.example.org ESMTP\r\n");
         let _ = socket.shutdown(Shutdown::Write);
-        crate::raw_peer::rest(&mut socket);
+        rest(&mut socket);
     };
     let answers: [(Answer, &str); 3] = [
         (drop, "keys or service differ, or not a sealwire server"),
@@ -37,46 +32,18 @@ fn not_a_sealwire_server() {
     for (answer, told) in answers {
         let client = Launch::client(port, "").start();
         answer(accept(&listener));
-        client.ends_with(3).refused(3, told);
+        client.wait().refused(3, told);
     }
 }
 
-/// Goal: a program that is killed in the middle leaves its peer with 4, as a
-/// client, as a one-shot server, and not at all as a server that serves. Method:
-/// SIGKILL.
-#[test]
-fn a_killed_peer() {
-    let server = Launch::server("").start();
-    let client = Launch::client(server.port(), "").start();
-    server.line(" came");
-    drop(server);
-    let client = client.ends_with(4);
-    let told = "the connection ended before everything was transferred";
-    assert!(client.only_line().contains(told), "{client}");
-
-    let server = Launch::server("").stdin(Stdio::null()).start();
-    let client = Launch::client(server.port(), "").start();
-    server.line(" came");
-    drop(client);
-    server.line(told);
-    server.ends_with(4);
-
-    let server = Launch::server("--no-input").start();
-    let client = Launch::client(server.port(), "").start();
-    server.line(" came");
-    drop(client);
-    server.line(told);
-    server.stop();
-}
-
-/// Goal: who never answers is told after the deadline, with 5. Method: a server
-/// that accepts and says nothing (5 s), and one whose queue of connections is
-/// full, so that not even TCP answers (10 s); both at once.
+/// Goal: a client ends with 5 after the deadline of a server that never answers. Method:
+/// a server that accepts and says nothing (5 s), and one with a full backlog, so that not
+/// even TCP answers (10 s); both at once.
 #[test]
 fn deadlines() {
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (_silent, silent_port) = listener();
     let full = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    let any: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
     full.bind(&any.into()).unwrap();
     full.listen(0).unwrap();
     let full_address = full.local_addr().unwrap().as_socket().unwrap();
@@ -86,22 +53,23 @@ fn deadlines() {
 
     let start = Instant::now();
     let to_full = Launch::client(full_address.port(), "").start();
-    let to_silent = Launch::client(silent.local_addr().unwrap().port(), "").start();
-    let silent = to_silent.ends_with(5);
-    assert!((4..9).contains(&start.elapsed().as_secs()), "{silent}");
-    silent.refused(5, "no handshake within 5 s");
-    let full = to_full.ends_with(5);
-    assert!((9..15).contains(&start.elapsed().as_secs()), "{full}");
-    full.refused(5, "did not answer within 10 s");
+    let to_silent = Launch::client(silent_port, "").start();
+    for (client, seconds, told) in [
+        (to_silent, 4..9, "no handshake within 5 s"),
+        (to_full, 9..15, "did not answer within 10 s"),
+    ] {
+        let ended = client.wait().refused(5, told);
+        assert!(seconds.contains(&start.elapsed().as_secs()), "{ended}");
+    }
 }
 
-/// Goal: a one-shot server's code is that of the worst of its peers. Method: one
-/// that finishes and one that is killed.
+/// Goal: a one-shot server's code is that of the worst of its peers. Method: one that
+/// finishes and one that is killed.
 #[test]
 fn one_shot_tells_of_the_worst() {
     let mut server = Launch::server("").start();
     let port = server.port();
-    let good = Launch::client(port, "").stdin(Stdio::null()).start();
+    let good = Launch::client(port, "").empty_input().start();
     let bad = Launch::client(port, "").start();
     server.lines(2, " came");
     drop(bad);

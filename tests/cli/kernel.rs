@@ -20,8 +20,8 @@ fn named(forced: Option<&str>) -> String {
     kernel.unwrap().to_owned()
 }
 
-/// Goal: the version names the kernel that would be used: the one that is
-/// forced, or the fastest. Method: force each that this processor has, and none.
+/// Goal: the version names the kernel that would be used: the one that is forced, or the
+/// fastest. Method: force each that this processor has, and none.
 #[test]
 fn the_version_names_it() {
     for kernel in Kernel::all() {
@@ -41,19 +41,16 @@ fn they_understand_each_other() {
         let server = Launch::server("--echo").kernel(name).start();
         for client in Kernel::all() {
             let name = Some(OsStr::new(client.name()));
-            let mut client = Launch::client(server.port(), "").kernel(name).start();
-            client.say("from one kernel to another\n");
-            client.end_input();
-            client.prints("from one kernel to another\n");
-            client.ends_with(0);
+            let client = Launch::client(server.port(), "").kernel(name).start();
+            let line = "from one kernel to another\n";
+            client.finish(line).printed(line);
         }
         server.stop();
     }
 }
 
-/// Goal: a kernel that there is not is refused in one line that does not show
-/// what was given, whatever the program was to do with it; what needs no kernel
-/// is done. Method: names and bytes that name none.
+/// Goal: an unknown kernel is refused in one line that does not show what was given. What
+/// needs no kernel works. Method: names and bytes that name none.
 #[test]
 fn an_unknown_one_is_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -64,8 +61,7 @@ fn an_unknown_one_is_refused() {
     {
         let forced = |args: &str| Launch::new(args).kernel(Some(OsStr::from_bytes(name)));
         for args in ["--version", "-s --port 0 --echo", "-c 127.0.0.1 --port 1"] {
-            let ended = forced(args).run();
-            ended.refused(2, told);
+            let ended = forced(args).refused(2, told);
             assert!(!ended.stderr.contains("deadbeef"), "{ended}");
         }
         let file = folder.path().join(n.to_string());
@@ -75,8 +71,8 @@ fn an_unknown_one_is_refused() {
     }
 }
 
-/// Goal: a kernel that this processor lacks is refused, with what to do. Where it
-/// has all of them, only unit tests can show that, on a processor they make up.
+/// Goal: a kernel that this processor lacks is refused, with what to do. Where it has all
+/// of them, only the unit tests show that, on a processor that they make up.
 #[test]
 fn one_that_is_lacking_is_refused() {
     let here: Vec<_> = Kernel::all().map(Kernel::name).collect();
@@ -85,10 +81,7 @@ fn one_that_is_lacking_is_refused() {
             eprintln!("skipped: this processor has {name}");
             continue;
         }
-        let ended = Launch::new("--version")
-            .kernel(Some(OsStr::new(name)))
-            .run();
-        let told = format!("SEALWIRE_KERNEL={name}: this processor lacks");
-        ended.refused(2, &told);
+        let launch = Launch::new("--version").kernel(Some(OsStr::new(name)));
+        launch.refused(2, &format!("SEALWIRE_KERNEL={name}: this processor lacks"));
     }
 }

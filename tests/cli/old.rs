@@ -1,5 +1,5 @@
-//! A classic peer that is a socket in the test, and the known answers about
-//! classic frames.
+//! A classic peer that is a socket in the test, and the known answers about classic
+//! frames.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -11,7 +11,7 @@ use sealwire::limits::{BLOCK, CLASSIC_FRAME};
 use sealwire::wire::classic::{LENGTH, LENGTH_TAG, TAG, TEXT, first_frame, parse_length};
 use serde_json::Value;
 
-use crate::program::Launch;
+use crate::program::{Launch, from_hex};
 
 static ANSWERS: LazyLock<Value> = LazyLock::new(|| {
     let all: Value = serde_json::from_str(include_str!("../vectors/vectors.json")).unwrap();
@@ -20,7 +20,7 @@ static ANSWERS: LazyLock<Value> = LazyLock::new(|| {
 
 /// The keys of all classic peers here: those of the known answers.
 pub(crate) fn keys() -> [&'static str; 2] {
-    ["confkey", "authkey"].map(|name| ANSWERS[name].as_str().unwrap())
+    ["confkey", "authkey"].map(|name| text(&ANSWERS[name]))
 }
 
 /// A program with these keys.
@@ -29,36 +29,34 @@ pub(crate) fn with_keys(launch: Launch) -> Launch {
     launch.keys(confkey, authkey)
 }
 
-/// What the old program sends for texts that this one cuts otherwise: the text
-/// and its frames.
+/// Texts that the old program cuts into other frames than this one, each with those
+/// frames.
 pub(crate) fn sent_by_old_peers() -> Vec<(String, Vec<u8>)> {
     let list = ANSWERS["also_accepted_from_seed_peers"].as_array().unwrap();
     assert!(!list.is_empty());
-    let entry = |entry: &Value| {
-        (
-            entry["text"].as_str().unwrap().into(),
-            hex(&entry["frames"]),
-        )
-    };
-    list.iter().map(entry).collect()
+    let entries = list.iter();
+    entries
+        .map(|entry| {
+            (
+                text(&entry["text"]).into(),
+                from_hex(text(&entry["frames"])),
+            )
+        })
+        .collect()
 }
 
-/// What is to be refused: a name and the bytes.
+/// Bytes that must be refused, each with a name.
 pub(crate) fn to_be_refused() -> Vec<(String, Vec<u8>)> {
     let list = ANSWERS["refuse"].as_object().unwrap();
     assert!(!list.is_empty());
     let entries = list.iter();
     entries
-        .map(|(name, bytes)| (name.clone(), hex(bytes)))
+        .map(|(name, bytes)| (name.clone(), from_hex(text(bytes))))
         .collect()
 }
 
-fn hex(value: &Value) -> Vec<u8> {
-    let digits = value.as_str().unwrap();
-    let pairs = (0..digits.len()).step_by(2);
-    pairs
-        .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap())
-        .collect()
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap()
 }
 
 /// Makes and reads frames under one pair of keys.
@@ -88,7 +86,7 @@ impl Frames {
         all
     }
 
-    /// How many characters a frame of a program says are left, and its text.
+    /// How many characters are left according to a frame, and the frame's text.
     pub(crate) fn open(&self, frame: &[u8]) -> (usize, String) {
         let (head, tag) = frame[..TEXT].split_at(LENGTH_TAG);
         assert!(self.0.holds(head, tag), "the first tag");
@@ -104,7 +102,7 @@ impl Frames {
         (length, String::from_utf8(text.to_vec()).unwrap())
     }
 
-    /// The text of whole messages, whose lengths are checked.
+    /// The text of whole messages. Checks their lengths.
     pub(crate) fn read(&self, frames: &[u8]) -> String {
         let mut all = String::new();
         let mut owed = 0;

@@ -1,12 +1,13 @@
-//! What was typed wrong, or cannot be had from this machine: one clear line, the
-//! right exit code, and nothing else.
+//! Command lines that are wrong, or ask for what this machine does not have: one clear
+//! line, the right exit code, and nothing else.
 
-use std::net::TcpListener;
+use std::fs::File;
 
 use crate::program::Launch;
+use crate::raw_peer::listener;
 
-/// Goal: exactly one role is wanted, with options that belong to it. Method:
-/// each wrong line, told by its own words.
+/// Goal: exactly one role is wanted, with options that belong to it. Method: each wrong
+/// line is refused in its own words.
 #[test]
 fn roles_and_options() {
     for (args, told) in [
@@ -24,12 +25,12 @@ fn roles_and_options() {
             "--max-message: a size from 1 to 1g",
         ),
     ] {
-        Launch::new(args).run().refused(2, told);
+        Launch::new(args).refused(2, told);
     }
 }
 
-/// Goal: the help and the version go to stdout and are no error. Method: print
-/// both; a reader that is gone makes it 141, as of other programs, a full disk 1.
+/// Goal: the help and the version go to stdout and are no error. Method: print both; the
+/// code is 141 if the reader is gone, as of other programs, and 1 if the disk is full.
 #[test]
 fn help_and_version() {
     for (args, told) in [
@@ -38,45 +39,39 @@ fn help_and_version() {
     ] {
         let ended = Launch::new(args).run();
         assert_eq!((ended.code, &ended.stderr[..]), (0, ""), "{ended}");
-        assert!(
-            String::from_utf8_lossy(&ended.stdout).contains(told),
-            "{ended}"
-        );
+        let shown = String::from_utf8_lossy(&ended.stdout);
+        assert!(shown.contains(told), "{ended}");
     }
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let ended = Launch::new("--help").stdout(writer).run();
     assert_eq!((ended.code, &ended.stderr[..]), (141, ""), "{ended}");
-    let full = std::fs::File::options().write(true).open("/dev/full");
-    let ended = Launch::new("--version").stdout(full.unwrap()).run();
-    ended.refused(1, "writing standard output: No space left");
+    let full = File::options().write(true).open("/dev/full");
+    let version = Launch::new("--version").stdout(full.unwrap());
+    version.refused(1, "writing standard output: No space left");
 }
 
-/// Goal: a port that is in use is told, with what to do.
-#[test]
-fn a_port_in_use() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = taken.local_addr().unwrap().port();
-    let ended = Launch::new(&format!("-s --listen 127.0.0.1 --port {port}")).run();
-    ended.refused(1, &format!("port {port} is in use on 127.0.0.1"));
-}
-
-/// Goal: an address of another machine, and a name that cannot be, are told.
+/// Goal: a port in use, a server that is not there, an address of another machine and a
+/// name that cannot be are each refused, with what to do. Method: a port of the test, then
+/// the same port when it is free.
 #[test]
 fn addresses_that_cannot_be() {
-    let server = |listen: &str| Launch::new(&format!("-s --port 0 --listen {listen}")).run();
-    server("192.0.2.1").refused(1, "192.0.2.1 is no address of this machine");
-    server("no..such..name").refused(1, "cannot resolve no..such..name");
-    let client = Launch::new("-c no..such..name --port 1").run();
-    client.refused(1, "cannot resolve no..such..name");
-}
-
-/// Goal: a server that is not there is told. Method: a port that was just free.
-#[test]
-fn nobody_listens() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free.local_addr().unwrap().port();
-    drop(free);
+    let (taken, port) = listener();
+    let server = Launch::new(&format!("-s --listen 127.0.0.1 --port {port}"));
+    server.refused(1, &format!("port {port} is in use on 127.0.0.1"));
+    drop(taken);
     let told = format!("127.0.0.1 port {port} refused the connection: is the server running?");
-    Launch::client(port, "").run().refused(1, &told);
+    Launch::client(port, "").refused(1, &told);
+
+    let no_name = "cannot resolve no..such..name";
+    for (args, told) in [
+        (
+            "-s --port 0 --listen 192.0.2.1",
+            "192.0.2.1 is no address of this machine",
+        ),
+        ("-s --port 0 --listen no..such..name", no_name),
+        ("-c no..such..name --port 1", no_name),
+    ] {
+        Launch::new(args).refused(1, told);
+    }
 }
