@@ -112,8 +112,8 @@ mod tests {
         entries.iter().map(|entry| entry.name.into()).collect()
     }
 
-    /// A new file has mode 0600 and one line; more lines are added behind it,
-    /// also where the last one lacks its newline; no key is told.
+    /// Goal: a new file has mode 0600 and one line; a second line comes behind it, even if
+    /// the first one lacks its newline; no message shows a key.
     #[test]
     fn makes_and_appends() {
         let folder = tempfile::tempdir().unwrap();
@@ -125,10 +125,8 @@ mod tests {
 
         let mut text = fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().count(), 1);
-        assert!(
-            text.split_whitespace()
-                .all(|word| !told.contains(word) || word == "main")
-        );
+        let hidden = |word: &str| word == "main" || !told.contains(word);
+        assert!(text.split_whitespace().all(hidden));
         assert_eq!(text.pop(), Some('\n'));
         fs::write(&path, text).unwrap();
 
@@ -137,9 +135,8 @@ mod tests {
         assert_eq!(names(&path), ["main", "second"]);
     }
 
-    /// A name that is taken or is no name, a file that everyone may read, one
-    /// that holds something else, and a folder that is not there: refused, and
-    /// the file is as it was.
+    /// Goal: keygen refuses a name that is taken or is no name, a file that everyone may
+    /// read, a file of something else, and a missing folder, and leaves the file as it was.
     #[test]
     fn refuses() {
         let folder = tempfile::tempdir().unwrap();
@@ -148,15 +145,7 @@ mod tests {
         let before = fs::read(&path).unwrap();
         let code = |name| run(&path, name).unwrap_err().exit_code();
         assert_eq!(code("main"), 1);
-        for name in [
-            "",
-            "a b",
-            "a#b",
-            "a\nb",
-            "a\u{7f}b",
-            "a\u{200b}b",
-            "\u{feff}a",
-        ] {
+        for name in "|a b|a#b|a\nb|a\u{7f}b|a\u{200b}b|\u{feff}a".split('|') {
             assert_eq!(code(name), 2, "{name:?}");
         }
         fs::set_permissions(&path, Permissions::from_mode(0o604)).unwrap();

@@ -100,7 +100,7 @@ mod tests {
     use super::*;
     use crate::cli::args::Args;
 
-    /// What clap makes of the two options; `None` if it refuses the line.
+    /// The two keys as clap reads them; `None` if it refuses the line.
     fn keys(words: Vec<OsString>, taken: Option<TypedKeys>) -> Option<[Option<Vec<u8>>; 2]> {
         let mut typed = Args::try_parse_from(words).ok()?;
         if let Some(taken) = taken {
@@ -112,30 +112,11 @@ mod tests {
 
     /// Any of the words that matter to where a key stands.
     fn word() -> impl Strategy<Value = String> {
-        let words = [
-            "--confkey",
-            "--authkey",
-            "--confkey=",
-            "--authkey=SECRET",
-            "--confkey=--authkey",
-            "SECRET",
-            "-SECRET",
-            "--",
-            "-",
-            "",
-            "--server",
-            "-s",
-            "-c",
-            "--client",
-            "--client=h",
-            "--keys",
-            "--name",
-            "--port=1",
-            "keygen",
-            "--confkeys",
-            "--conf",
-        ];
-        prop::sample::select(words.to_vec()).prop_map(str::to_owned)
+        let words = "--confkey --authkey --confkey= --authkey=SECRET --confkey=--authkey SECRET \
+                     -SECRET -- - --server -s -c --client --client=h --keys --name --port=1 \
+                     keygen --confkeys --conf";
+        let words = words.split(' ').chain([""]);
+        prop::sample::select(words.collect::<Vec<_>>()).prop_map(str::to_owned)
     }
 
     proptest! {

@@ -118,12 +118,18 @@ fn holds(program: &Program, when: &str, needles: &[Needle]) -> bool {
     true
 }
 
-/// Asserts [`holds`] for a server before a client comes, for both while it is there, and
-/// for the server afterwards. Both have `args`, and the client has `keys`. Returns whether
-/// that could be seen.
-#[track_caller]
-fn holds_throughout(server: Launch, args: &str, keys: [&str; 2], needles: &[Needle]) -> bool {
+/// Starts a server that allows its memory to be read.
+fn exposed(server: Launch) -> Program {
     let server = server.arg("--allow-core-dumps").arg("--no-input").start();
+    server.port();
+    server
+}
+
+/// Asserts [`holds`] for a server before a client comes, for both while it is there, and
+/// for the server afterwards. The client has `args` and `keys`. Returns whether that could
+/// be seen.
+#[track_caller]
+fn holds_throughout(server: Program, args: &str, keys: [&str; 2], needles: &[Needle]) -> bool {
     let client = Launch::client(server.port(), &format!("--allow-core-dumps {args}"));
     if !holds(&server, "before the client", needles) {
         return false;
@@ -173,7 +179,7 @@ fn keys_lie_in_memory_once() {
         (HEX, Launch::server("").keys(&at_confkey, &at_authkey)),
     ] {
         eprintln!("{server:?}");
-        if !holds_throughout(server, "", keys, &native(keys)) {
+        if !holds_throughout(exposed(server), "", keys, &native(keys)) {
             return;
         }
     }
@@ -194,12 +200,12 @@ fn classic_keys_lie_in_memory_once() {
             halves("the confkey", keys[0].as_bytes(), 0),
             halves("the authkey", keys[1].as_bytes(), 0),
             halves("the key of the MAC", &Sha256::digest(keys.concat()), 0),
-            vec![cipher],
         ];
-        let server = Launch::server("--classic").keys(keys[0], keys[1]);
-        if !holds_throughout(server, "--classic", keys, &needles.concat()) {
+        let server = exposed(Launch::server("--classic").keys(keys[0], keys[1]));
+        if !holds(&server, "before the client", &[cipher]) {
             return;
         }
+        holds_throughout(server, "--classic", keys, &needles.concat());
     }
 }
 
