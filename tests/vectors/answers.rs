@@ -1,4 +1,4 @@
-//! Reads `vectors.json`: bytes are hex, and long ones are described.
+//! Reads `vectors.json`: bytes are hex, and long payloads are described.
 
 use std::sync::LazyLock;
 
@@ -61,8 +61,8 @@ pub(crate) fn payload(value: &Value) -> Vec<u8> {
     }
 }
 
-/// Fails unless `record` is the expected one: all of it in hex, or its length,
-/// hash and ends.
+/// Asserts that `record` is the expected one: all of it in hex, or its length, hash and
+/// ends.
 pub(crate) fn assert_record(record: &[u8], expected: &Value) {
     if expected.is_string() {
         return assert_eq!(record, bytes(expected));
