@@ -161,6 +161,8 @@ pub(super) fn pick<'a>(
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::process::Command;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -206,6 +208,8 @@ mod tests {
             (format!("o\u{1b}ne {MARK} {MARK2}"), "the name"),
             (format!("o\u{a0}ne {MARK} {MARK2}"), "the name"),
             (format!("o\u{200b}ne {MARK} {MARK2}"), "the name"),
+            (format!("o\u{202e}ne {MARK} {MARK2}"), "the name"),
+            (format!("o\u{ad}ne {MARK} {MARK2}"), "the name"),
             (format!("\u{feff}one {MARK} {MARK2}"), "the name"),
             (
                 format!("one {MARK} {upper}"),
@@ -225,7 +229,7 @@ mod tests {
     }
 
     /// Goal: a refusal names another encoding, with the command that mends it. Method: the
-    /// marks that editors write.
+    /// marks that editors write; a shell runs the command.
     #[test]
     fn other_encodings() {
         let line = format!("one {MARK} {MARK2}\n");
@@ -238,6 +242,14 @@ mod tests {
             let told = marked(mark);
             assert!(parts.iter().all(|part| told.contains(part)), "{told}");
         }
+        let path = tempfile::NamedTempFile::new().unwrap().into_temp_path();
+        let marked = format!("\u{feff}{line}");
+        std::fs::write(&path, &marked).unwrap();
+        let error = parse(marked.as_bytes(), &path).err().unwrap().to_string();
+        let (_, mend) = error.split_once("run: ").unwrap();
+        let status = Command::new("sh").arg("-c").arg(mend).status();
+        assert!(status.unwrap().success(), "{mend}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), line);
     }
 
     /// Goal: the only line needs no name; several do; a refusal of an unknown name lists

@@ -138,15 +138,6 @@ mod tests {
             .map_err(|error| error.to_string())
     }
 
-    /// Goal: 64 hex digits of either case, and 32 bytes of text, are 32 bytes each.
-    #[test]
-    fn hex_and_text() {
-        let raw = [0xde, 0xad, 0xbe, 0xef].repeat(8);
-        assert_eq!(native(HEX).unwrap(), raw);
-        assert_eq!(native(&HEX.to_uppercase()).unwrap(), raw);
-        assert_eq!(native(TEXT).unwrap(), TEXT.as_bytes());
-    }
-
     /// Goal: a refusal of a wrong length, or of 64 bytes that are not all hex, shows the
     /// length alone.
     #[test]
@@ -160,7 +151,8 @@ mod tests {
         assert!(told.starts_with(wanted) && !told.contains("beef"), "{told}");
     }
 
-    /// Goal: one newline at the end of a file is dropped, a second or a CR is not.
+    /// Goal: one newline at the end of a file is dropped, a second or a CR is not, and a
+    /// byte order mark is refused, in a file and as typed.
     #[test]
     fn files() {
         let folder = tempfile::tempdir().unwrap();
@@ -178,6 +170,13 @@ mod tests {
             fs::write(&path, file).unwrap();
             let key = resolved(&format!("@{}", path.display())).unwrap();
             assert_eq!(key.text.expose(), text.as_bytes());
+        }
+        fs::write(&path, "\u{feff}and 29 bytes, which makes 32.").unwrap();
+        let at = format!("@{}", path.display());
+        for typed in [at, format!("\u{feff}{HEX}")] {
+            let told = native(&typed).unwrap_err();
+            let wanted = "--confkey: the key begins with an invisible byte order mark";
+            assert!(told.starts_with(wanted), "{told}");
         }
     }
 

@@ -153,11 +153,20 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), before);
 
         let path = folder.path().join("notes");
-        fs::write(&path, "not a key file\n").unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
-        let error = run(&path, "main").unwrap_err();
-        assert!(error.to_string().contains("line 1"), "{error}");
-        assert_eq!(fs::read(&path).unwrap(), b"not a key file\n");
+        let weak = format!("a {0} {0}\n", "1".repeat(64));
+        for (text, told) in [
+            ("not a key file\n", "line 1"),
+            ("\u{feff}a\n", "line 1: begins with a byte order mark"),
+            (&weak, "line 1: the "),
+        ] {
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+            let error = run(&path, "main").unwrap_err();
+            assert!(error.to_string().contains(told), "{error}");
+            assert_eq!(fs::read(&path).unwrap(), text.as_bytes());
+        }
+        let new = folder.path().join("new");
+        assert!(run(&new, "a\u{200b}b").is_err() && !new.exists());
 
         let error = run(&folder.path().join("no/keys"), "main").unwrap_err();
         assert_eq!(error.exit_code(), 1);

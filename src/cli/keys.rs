@@ -344,7 +344,8 @@ mod tests {
         refused(args, false, 2, "--name");
     }
 
-    /// Goal: the environment is asked last, takes @FILE too, and needs both keys.
+    /// Goal: the environment is asked last, takes @FILE too, and needs both keys. Refusals
+    /// name its variables.
     #[test]
     fn environment() {
         let (_folder, path) = file(TEXT);
@@ -363,10 +364,19 @@ mod tests {
         let typed = typed(HEX, HEX2).load(false, &both).unwrap();
         assert_ne!(typed.keys.native.unwrap().key_id(), expected);
 
-        let one = |name: &str| both(name).filter(|_| name == "SEALWIRE_AUTHKEY");
-        let error = KeyArgs::default().load(false, &one).unwrap_err();
-        let wanted = "SEALWIRE_AUTHKEY needs SEALWIRE_CONFKEY too";
-        assert_eq!((error.exit_code(), error.to_string()), (2, wanted.into()));
+        for (confkey, told) in [
+            (None, "SEALWIRE_AUTHKEY needs SEALWIRE_CONFKEY too"),
+            (Some("deadbeef"), "SEALWIRE_CONFKEY: 8 bytes given"),
+            (Some(TEXT2), "SEALWIRE_CONFKEY and SEALWIRE_AUTHKEY are the"),
+        ] {
+            let env = |name: &str| match name {
+                "SEALWIRE_CONFKEY" => confkey.map(OsString::from),
+                _ => both(name),
+            };
+            let error = KeyArgs::default().load(false, &env).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().starts_with(told), "{error}");
+        }
     }
 
     /// Goal: one warning names the keys that others can see on the command line; there is
@@ -389,13 +399,9 @@ mod tests {
         }
     }
 
-    /// Goal: files that cannot be used are refused, and a key that begins with @ is not
-    /// shown if it is taken for a missing file.
+    /// Goal: files that cannot be used are refused.
     #[test]
     fn files_that_are_refused() {
-        let literal = format!("@{}", &TEXT[1..].replace("eadbeef", MARK));
-        refused(typed(&literal, HEX), false, 1, "type @@");
-        refused(typed(HEX, "@"), false, 1, "--authkey: cannot open");
         let (_folder, open) = file(HEX);
         fs::set_permissions(&open, Permissions::from_mode(0o604)).unwrap();
         refused(typed(&at(&open), HEX), false, 1, "chmod 600 ");
@@ -406,6 +412,8 @@ mod tests {
             (&open, None, 1, "chmod 600 "),
             (&two, None, 2, "with --name: a, b"),
             (&two, Some("c"), 2, "--name c"),
+            (&two, Some("a\u{ad}b"), 2, "--name: one word is wanted"),
+            (&missing, None, 1, "missing: cannot open this key file"),
             (&missing, None, 1, "keygen"),
             (&bad, None, 1, "line 1: three words"),
         ] {

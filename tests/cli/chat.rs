@@ -87,13 +87,3 @@ fn without_input() {
     speaker.ends_with(0);
     server.stop().printed("xx");
 }
-
-/// Goal: bytes that are no text, and no newline, are carried as they are. Method: every
-/// byte value, backwards too.
-#[test]
-fn any_bytes() {
-    let server = Launch::receiver("").start();
-    let bytes: Vec<u8> = (0..=255).chain((0..=255).rev()).collect();
-    Launch::client(server.port(), "").start().finish(&bytes);
-    server.ends_with(0).printed(bytes);
-}

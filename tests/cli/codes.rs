@@ -1,5 +1,5 @@
-//! Exit codes that no other file here shows: what is no sealwire server, what never
-//! answers, and the worst of several peers. A peer that dies is in [`crate::records`].
+//! Exit codes of a client whose server is none, or never answers. A peer that dies is in
+//! [`crate::records`].
 
 use std::io::Write;
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -61,20 +61,4 @@ fn deadlines() {
         let ended = client.wait().refused(5, told);
         assert!(seconds.contains(&start.elapsed().as_secs()), "{ended}");
     }
-}
-
-/// Goal: a one-shot server's code is that of the worst of its peers. Method: one that
-/// finishes and one that is killed.
-#[test]
-fn one_shot_tells_of_the_worst() {
-    let mut server = Launch::server("").start();
-    let port = server.port();
-    let good = Launch::client(port, "").empty_input().start();
-    let bad = Launch::client(port, "").start();
-    server.lines(2, " came");
-    drop(bad);
-    server.line("the connection ended before");
-    server.end_input();
-    good.ends_with(0);
-    server.ends_with(4);
 }

@@ -72,46 +72,6 @@ fn mend(ended: &Ended, shell: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Goal: a key of the wrong length is refused by its name, wherever it is from. Method: too
-/// short, too long, and not all hex; on the command line and in the environment.
-#[test]
-fn wrong_lengths() {
-    let (long, no_hex) = (format!("{CONFKEY}00"), format!("x{}", &CONFKEY[1..]));
-    for key in ["c0ffee", &long, &no_hex] {
-        let typed = Launch::server("--confkey").arg(key).arg("--authkey");
-        typed.arg(AUTHKEY).refused(2, "--confkey: ");
-        let in_environment = Launch::server("").keys(key, AUTHKEY);
-        in_environment.refused(2, "SEALWIRE_CONFKEY: ");
-    }
-    let none = Launch::server("").no_keys();
-    none.refused(2, "no keys: give --keys FILE");
-    let both = Launch::server("--keys f --confkey").arg(CONFKEY);
-    both.refused(2, "--keys, or --confkey and --authkey, but not both");
-}
-
-/// Goal: a key file that is missing, that everyone may read, that holds no key or a bad
-/// line, is refused, and the bad line is given by its number alone.
-#[test]
-fn bad_key_files() {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    let missing = with_file(&folder.join("missing"));
-    missing.refused(1, "missing: cannot open this key file");
-    with_file(folder).refused(1, ": ");
-    let good = line("a");
-    let bad = format!("# one\n{good}b {CONFKEY}\n");
-    let two = format!("{good}b {AUTHKEY} {CONFKEY}\n");
-    for (mode, text, code, told) in [
-        (0o644, &good[..], 1, "run: chmod 600 "),
-        (0o600, "# none\n", 1, "no keys in it"),
-        (0o600, &bad, 1, "line 3: three words are wanted"),
-        (0o600, &two, 2, "--name: a, b"),
-    ] {
-        let path = file(folder, "keys", mode, text);
-        with_file(&path).refused(code, told);
-    }
-}
-
 /// Goal: a key file that the program may not read is refused. Method: a file for its owner
 /// alone and, as root reads everything, another user.
 #[test]
@@ -127,83 +87,6 @@ fn an_unreadable_key_file() {
         launch = launch.user(NOBODY);
     }
     launch.refused(1, "cannot open this key file");
-}
-
-/// Goal: keys that protect nothing are refused by their line or their source; with
-/// `--classic`, whose users may have no others, there is a warning. Method: zeros, and one
-/// key twice, from every source.
-#[test]
-fn keys_that_protect_nothing() {
-    let zeros = "0".repeat(64);
-    let folder = tempfile::tempdir().unwrap();
-    for (confkey, authkey, why) in [
-        (&zeros[..], AUTHKEY, "confkey is all zeros, which"),
-        (CONFKEY, &zeros[..], "authkey is all zeros, which"),
-        (CONFKEY, &CONFKEY.to_uppercase()[..], "are the same;"),
-    ] {
-        let text = format!("good {CONFKEY} {AUTHKEY}\nbad {confkey} {authkey}\n");
-        let path = file(folder.path(), "keys", 0o600, text);
-        let by_name = Launch::server("--name good").key_file(&path);
-        by_name.refused(1, "line 2: the ").told(why);
-        keygen(&path).refused(1, "line 2: the ");
-        let classic = Launch::server("--classic").key_file(&path);
-        classic.refused(1, "line 2: the ");
-
-        let typed = format!("--confkey {confkey} --authkey {authkey}");
-        Launch::server(&typed).no_keys().refused(2, why);
-        let at = at(&file(folder.path(), "at", 0o600, confkey));
-        for confkey in [&confkey.to_uppercase(), &at] {
-            let in_environment = Launch::server("").keys(confkey, authkey);
-            in_environment.refused(2, "SEALWIRE_");
-        }
-        let classic = serves(Launch::server("--classic").keys(confkey, authkey));
-        classic.told_once("sealwire keygen makes");
-    }
-}
-
-/// Goal: an invisible character is in no name and before no key. Method: byte order marks
-/// and other invisible characters, in files, in `--name`, and in keys; the command in a
-/// refusal mends the file.
-#[test]
-fn invisible_characters() {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    let path = file(folder, "keys", 0o600, format!("\u{feff}{}", line("a")));
-    let told = "line 1: begins with a byte order mark";
-    keygen(&path).refused(1, told);
-    mend(&with_file(&path).refused(1, told), "sh").unwrap();
-    assert_eq!(fs::read_to_string(&path).unwrap(), line("a"));
-
-    let utf16 = format!("\u{feff}{}", line("a"));
-    let utf16 = utf16.encode_utf16().flat_map(u16::to_le_bytes);
-    fs::write(&path, utf16.collect::<Vec<u8>>()).unwrap();
-    with_file(&path).refused(1, "line 1: this is UTF-16 text");
-
-    for hidden in [
-        "\u{200b}", "\u{feff}", "\u{202e}", "\u{a0}", "\u{ad}", "\u{1b}",
-    ] {
-        let name = format!("a{hidden}b");
-        let path = file(folder, "keys", 0o600, format!("# keys\n{}", line(&name)));
-        with_file(&path).refused(1, "line 2: the name has invisible characters");
-        let new = folder.join("new");
-        let made = Launch::new("keygen --name").arg(&name).arg(&new);
-        let picked = Launch::server("--name").arg(&name).key_file(&path);
-        for launch in [made, picked] {
-            let ended = launch.refused(2, "--name: one word is wanted");
-            assert!(!ended.stderr.contains(hidden), "{ended:?}");
-        }
-        assert!(!new.exists());
-    }
-    let marked = format!("\u{feff}{CONFKEY}");
-    let text = "\u{feff}and 29 bytes, which makes 32.";
-    let in_file = at(&file(folder, "at", 0o600, text));
-    for (confkey, authkey, name) in [
-        (&marked[..], AUTHKEY, "SEALWIRE_CONFKEY"),
-        (CONFKEY, &in_file, "SEALWIRE_AUTHKEY"),
-    ] {
-        let told = format!("{name}: the key begins with an invisible byte order mark");
-        Launch::server("").keys(confkey, authkey).refused(2, &told);
-    }
 }
 
 /// Goal: a path that would drive a terminal is shown escaped, and the command in the

@@ -196,8 +196,8 @@ impl RawPeer {
         reset_on_close(&self.socket);
     }
 
-    /// The next record of the program, its bytes untouched; `None` at its end.
-    pub(crate) fn next_sealed(&mut self) -> Option<Vec<u8>> {
+    /// The next record of the program as it came; `None` at its end.
+    fn next_sealed(&mut self) -> Option<Vec<u8>> {
         let mut header = [0; RECORD_HEADER];
         self.fill(&mut header)?;
         let blocks = parse_blocks(&header).unwrap().unwrap();

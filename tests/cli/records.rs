@@ -122,21 +122,6 @@ fn a_client_refuses() {
     }
 }
 
-/// Goal: a server does not take its own record for a client's. Method: send back what it
-/// sent.
-#[test]
-fn a_reflected_record() {
-    let server = Launch::server("--echo").start();
-    let mut peer = RawPeer::proved(server.port());
-    peer.say(2, b"back to you");
-    let record = peer.next_sealed().unwrap();
-    peer.send(&record);
-    assert_eq!(peer.next(), None);
-    server.line("a record does not authenticate");
-    still_serves(&server);
-    server.stop();
-}
-
 /// Goal: a whole message ahead of a fault counts; half a message does not, nor does what
 /// comes behind the fault. Method: a message, half of one, a fault and a message, all in
 /// one write, to a server that prints.

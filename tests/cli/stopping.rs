@@ -152,18 +152,6 @@ fn a_closed_stdout_without_a_loss() {
     server.line("the peer gave up: local error");
 }
 
-/// Goal: a full disk as stdout is an error with code 1. Method: `/dev/full`.
-#[test]
-fn a_full_disk() {
-    let mut server = Launch::server("").start();
-    let client = Launch::client(server.port(), "").empty_input();
-    let client = client.stdout(dev_full()).start();
-    server.say("lost");
-    let told = "writing standard output: No space left";
-    client.ends_with(1).told(told);
-    server.line("the peer gave up: local error");
-}
-
 /// Goal: a stderr that is full or closed changes nothing. Method: a client with each, whose
 /// echo is whole; a program that cannot run, and has its code alone to say so.
 #[test]

@@ -6,29 +6,6 @@ use std::fs::File;
 use crate::program::Launch;
 use crate::raw_peer::listener;
 
-/// Goal: exactly one role is wanted, with options that belong to it. Method: each wrong
-/// line is refused in its own words.
-#[test]
-fn roles_and_options() {
-    for (args, told) in [
-        ("", "give --server or --client HOST"),
-        ("--server --client h", "--server and --client"),
-        ("--client", "--client <HOST>: the value is missing"),
-        ("--client h --echo", "--echo is for a server"),
-        ("--server --echo --sink", "--echo and --sink"),
-        ("--client h --port 0", "--port: a number from 1 to 65535"),
-        ("--server --port 65536", "--port: a number from 0 to 65535"),
-        ("--server --frobnicate", "--frobnicate: no such option"),
-        ("--client h:9999", "the port goes to --port"),
-        (
-            "--server --max-message 2g",
-            "--max-message: a size from 1 to 1g",
-        ),
-    ] {
-        Launch::new(args).refused(2, told);
-    }
-}
-
 /// Goal: the help and the version go to stdout and are no error. Method: print both; the
 /// code is 141 if the reader is gone, as of other programs, and 1 if the disk is full.
 #[test]
