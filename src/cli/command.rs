@@ -125,19 +125,6 @@ mod tests {
         }
     }
 
-    /// Goal: the version names the kernel that would be used.
-    #[test]
-    fn version_is_shown() {
-        for word in ["--version", "-V"] {
-            let Command::Version(text) = parsed(&[word]).unwrap() else {
-                panic!("{word}: something else");
-            };
-            let version = concat!("sealwire ", env!("CARGO_PKG_VERSION"), " (kernel ");
-            let kernel = text.strip_prefix(version).unwrap().strip_suffix(')');
-            assert_eq!(kernel, Some(Kernel::chosen().unwrap().name()));
-        }
-    }
-
     /// Goal: each role has three spellings.
     #[test]
     fn spellings_of_the_roles() {

@@ -145,8 +145,13 @@ mod tests {
         let before = fs::read(&path).unwrap();
         let code = |name| run(&path, name).unwrap_err().exit_code();
         assert_eq!(code("main"), 1);
-        for name in "|a b|a#b|a\nb|a\u{7f}b|a\u{200b}b|\u{feff}a".split('|') {
-            assert_eq!(code(name), 2, "{name:?}");
+        let wrong =
+            "|a b|a#b|a\nb|a\u{7f}b|a\u{200b}b|\u{feff}a|a\u{202e}b|a\u{a0}b|a\u{ad}b|a\u{1b}b";
+        for name in wrong.split('|') {
+            let error = run(&path, name).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{name:?}");
+            let told = error.to_string();
+            assert!(told.starts_with("--name: one word is wanted"), "{told}");
         }
         fs::set_permissions(&path, Permissions::from_mode(0o604)).unwrap();
         assert_eq!(code("other"), 1);

@@ -1,8 +1,10 @@
-//! Every way to name an address: IPv4, IPv6, names, one address or all.
+//! Every way to name an address: IPv4, IPv6, names, one address or all; and addresses that
+//! cannot be.
 
 use std::net::TcpListener;
 
 use crate::program::Launch;
+use crate::raw_peer::listener;
 
 /// Says so where there is no IPv6.
 fn has_ipv6() -> bool {
@@ -13,8 +15,13 @@ fn has_ipv6() -> bool {
     found
 }
 
-/// Goal: a client reaches a server on all addresses, and one on a single address, by
-/// every spelling of it. Method: a byte for each pair.
+/// The cases for IPv6, where there is IPv6.
+fn if_ipv6<T>(cases: &[T]) -> &[T] {
+    if has_ipv6() { cases } else { &[] }
+}
+
+/// Goal: a client reaches a server on all addresses, and one on a single address, by every
+/// spelling of it, and messages show an IPv4 peer as IPv4. Method: a byte for each pair.
 #[test]
 fn spellings() {
     let ipv4 = [
@@ -29,14 +36,16 @@ fn spellings() {
         ("--listen ::1", "::1"),
         ("--listen [::1]", "[::1]"),
     ];
-    let count = if has_ipv6() { ipv6.len() } else { 0 };
-    for (listen, host) in ipv4.iter().chain(&ipv6[..count]) {
+    for (listen, host) in ipv4.iter().chain(if_ipv6(&ipv6)) {
         let server = Launch::new(&format!("-s --port 0 {listen}"));
         let server = server.empty_input().start();
         let port = server.port();
         let client = Launch::new(&format!("-c {host} --port {port}")).start();
         client.finish("x");
-        assert_eq!(server.ends_with(0).stdout, b"x", "{listen} {host}");
+        let ended = server.ends_with(0);
+        assert_eq!(ended.stdout, b"x", "{listen} {host}");
+        let shown = ended.stderr.contains(" 127.0.0.1:");
+        assert!(shown || *host != "127.0.0.1", "{ended}");
     }
 }
 
@@ -51,34 +60,40 @@ fn no_other_address() {
     }
 }
 
-/// Goal: messages show an IPv4 peer as IPv4. Method: an IPv4 client of a server on all
-/// addresses.
+/// Goal: a client and a server refuse, with what to do, a port in use, a server that is not
+/// there, an address of another machine, a name that cannot be, and a link-local address
+/// without its interface. Method: a port of the test, then the same port when it is free; on
+/// loopback, a link-local address with its interface cannot be reached, but is shown whole.
 #[test]
-fn peers_are_named() {
-    let server = Launch::new("-s --port 0 --no-input").start();
-    Launch::client(server.port(), "").start().finish("");
-    let line = server.line(" came");
-    assert!(line.contains(" 127.0.0.1:"), "{line}");
-}
+fn addresses_that_cannot_be() {
+    let (taken, port) = listener();
+    let server = Launch::new(&format!("-s --listen 127.0.0.1 --port {port}"));
+    server.refused(1, &format!("port {port} is in use on 127.0.0.1"));
+    drop(taken);
+    let told = format!("127.0.0.1 port {port} refused the connection: is the server running?");
+    Launch::client(port, "").refused(1, &told);
 
-/// Goal: a client and a server refuse a link-local address without its interface, and
-/// show one with it whole. Method: an address that no interface has, then the same on
-/// loopback, where it cannot be reached.
-#[test]
-fn link_local() {
-    if !has_ipv6() {
-        return;
-    }
-    let told = "fe80::1 is a link-local address: name the interface, as in fe80::1%eth0";
-    for (args, told) in [
-        ("-c fe80::1 --port 1", told),
-        ("-s --port 0 --listen fe80::1", told),
-        ("-c fe80::1%lo --port 1", "fe80::1%lo: "),
+    let no_name = "cannot resolve no..such..name";
+    let link_local = "fe80::1 is a link-local address: name the interface, as in fe80::1%eth0";
+    let elsewhere = "is no address of this machine";
+    let ipv4 = [
+        (
+            "-s --port 0 --listen 192.0.2.1",
+            format!("192.0.2.1 {elsewhere}"),
+        ),
+        ("-s --port 0 --listen no..such..name", no_name.into()),
+        ("-c no..such..name --port 1", no_name.into()),
+    ];
+    let ipv6 = [
+        ("-c fe80::1 --port 1", link_local.into()),
+        ("-s --port 0 --listen fe80::1", link_local.into()),
+        ("-c fe80::1%lo --port 1", "fe80::1%lo: ".into()),
         (
             "-s --port 0 --listen fe80::1%lo",
-            "fe80::1%lo is no address of this machine",
+            format!("fe80::1%lo {elsewhere}"),
         ),
-    ] {
+    ];
+    for (args, told) in ipv4.iter().chain(if_ipv6(&ipv6)) {
         Launch::new(args).refused(1, told);
     }
 }

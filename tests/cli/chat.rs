@@ -19,6 +19,7 @@ fn lines_go_both_ways() {
     client.end_input();
     server.say("still here\n");
     client.prints("and hello back\nstill here\n");
+    assert!(client.is_running());
     let server = server.finish("").printed("hello\n");
     let client = client.ends_with(0);
     let client = client.printed("and hello back\nstill here\n");
@@ -65,25 +66,4 @@ fn one_server_and_three_clients() {
         client.finish("").printed("to all\n");
     }
     server.ends_with(0);
-}
-
-/// Goal: without input a client hears to the end and then leaves, and a server goes on.
-/// Method: two clients, one after the other, of a server that says nothing; a client
-/// without input of a server that speaks.
-#[test]
-fn without_input() {
-    let server = Launch::server("--no-input").start();
-    for round in 1..=2 {
-        Launch::client(server.port(), "").start().finish("x");
-        server.prints("x".repeat(round));
-        server.lines(round, " left");
-    }
-    let mut speaker = Launch::server("").start();
-    let listener = Launch::client(speaker.port(), "--no-input").start();
-    speaker.say("words");
-    listener.prints("words");
-    speaker.end_input();
-    listener.ends_with(0);
-    speaker.ends_with(0);
-    server.stop().printed("xx");
 }

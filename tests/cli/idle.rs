@@ -30,7 +30,7 @@ fn waiting_costs_nothing() {
 
     // Input is there, but no peer to send it to; a stranger says nothing.
     let mut server = Launch::server("").start();
-    server.say("for somebody");
+    server.say("for a peer");
     let _stranger = connect(server.port());
     waiting.push(("no peer", server));
 

@@ -81,10 +81,10 @@ fn an_unreadable_key_file() {
     let path = file(folder.path(), "keys", 0o200, line("a"));
     let mut launch = with_file(&path);
     if fs::read(&path).is_ok() {
-        if !Launch::as_nobody_works() {
+        if !Launch::nobody_can_run() {
             return;
         }
-        launch = launch.user(NOBODY);
+        launch = launch.by_nobody();
     }
     launch.refused(1, "cannot open this key file");
 }
@@ -184,18 +184,17 @@ fn the_owner_of_a_file() {
     with_file(&path).refused(1, told);
     keygen(&path).refused(1, "run: install -m 600 ");
     Launch::server("").keys(&at(&key), AUTHKEY).refused(1, told);
-    if !Launch::as_nobody_works() {
+    if !Launch::nobody_can_run() {
         return;
     }
-    serves(with_file(&path).user(NOBODY));
+    let of_nobody = || with_file(&path).by_nobody();
+    serves(of_nobody());
     // A group is how root lets another user read a file of root's.
     chown(&path, Some(0), Some(NOBODY)).unwrap();
     set_mode(&path, 0o644);
-    let of_root = || with_file(&path).user(NOBODY);
-    of_root().refused(1, "run: chmod 600 ");
+    of_nobody().refused(1, "run: chmod 600 ");
     set_mode(&path, 0o640);
-    let of_root = serves(of_root().group(NOBODY));
-    of_root.told_once("a group may read or write");
+    serves(of_nobody()).told_once("a group may read or write");
 }
 
 /// Goal: a file that a group may touch is used, with a warning that has the command to mend

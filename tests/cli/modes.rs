@@ -77,8 +77,8 @@ pub(crate) fn joined(server: &Program, count: usize) {
     let text = format!(" {count} peers now");
     for asked in 1..=600 {
         server.signal(Signal::USR1);
-        server.lines(asked, "peers now");
-        if server.has(&text) {
+        let lines = server.lines(asked, "peers now");
+        if lines.iter().any(|line| line.contains(&text)) {
             return;
         }
         sleep(Duration::from_millis(50));

@@ -46,16 +46,6 @@ pub(crate) fn sent_by_old_peers() -> Vec<(String, Vec<u8>)> {
         .collect()
 }
 
-/// Bytes that must be refused, each with a name.
-pub(crate) fn to_be_refused() -> Vec<(String, Vec<u8>)> {
-    let list = ANSWERS["refuse"].as_object().unwrap();
-    assert!(!list.is_empty());
-    let entries = list.iter();
-    entries
-        .map(|(name, bytes)| (name.clone(), from_hex(text(bytes))))
-        .collect()
-}
-
 /// Makes and reads frames.
 pub(crate) struct Frames(ClassicConnection);
 

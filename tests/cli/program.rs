@@ -153,15 +153,9 @@ impl Launch {
         self
     }
 
-    /// As another user; only root may.
-    pub(crate) fn user(mut self, id: u32) -> Self {
-        self.command.uid(id);
-        self
-    }
-
-    /// In another group; only root may.
-    pub(crate) fn group(mut self, id: u32) -> Self {
-        self.command.gid(id);
+    /// Runs as [`NOBODY`], in the group of that name; only root may do this.
+    pub(crate) fn by_nobody(mut self) -> Self {
+        self.command.uid(NOBODY).gid(NOBODY);
         self
     }
 
@@ -172,8 +166,8 @@ impl Launch {
     }
 
     /// Whether [`NOBODY`] can run the program; says so if not.
-    pub(crate) fn as_nobody_works() -> bool {
-        let works = Self::new("--version").user(NOBODY).succeeds();
+    pub(crate) fn nobody_can_run() -> bool {
+        let works = Self::new("--version").by_nobody().succeeds();
         if !works {
             eprintln!("skipped: no other user can run the program");
         }
@@ -269,40 +263,32 @@ impl Program {
         let expected = expected.as_ref();
         let found = self.stdout.until(|bytes| bytes.len() >= expected.len());
         if found != expected {
-            let found = String::from_utf8_lossy(&found);
             let expected = String::from_utf8_lossy(expected);
-            panic!("stdout is {found:?}, not {expected:?}; {}", self.printed());
+            panic!("stdout is not {expected:?}; {}", self.printed());
         }
     }
 
     /// Waits until a line on stderr contains `text`, and returns that line.
     #[track_caller]
     pub(crate) fn line(&self, text: &str) -> String {
-        let line = |bytes: &[u8]| {
-            let all = String::from_utf8_lossy(bytes).into_owned();
-            let mut lines = all.split_inclusive('\n');
-            let found = lines.find(|line| line.contains(text) && line.ends_with('\n'));
-            found.map(str::to_owned)
-        };
-        let bytes = self.stderr.until(|bytes| line(bytes).is_some());
-        line(&bytes).unwrap_or_else(|| panic!("no line with {text:?}; {}", self.printed()))
+        self.lines(1, text).swap_remove(0)
     }
 
-    /// Waits until stderr has at least `count` lines that contain `text`.
+    /// Waits until stderr has at least `count` lines that contain `text`, and returns them.
     #[track_caller]
-    pub(crate) fn lines(&self, count: usize, text: &str) {
-        let enough = |bytes: &[u8]| {
+    pub(crate) fn lines(&self, count: usize, text: &str) -> Vec<String> {
+        let matching = |bytes: &[u8]| -> Vec<String> {
             let all = String::from_utf8_lossy(bytes);
-            all.lines().filter(|line| line.contains(text)).count() >= count
+            let lines = all.split_inclusive('\n');
+            let found = lines.filter(|line| line.ends_with('\n') && line.contains(text));
+            found.map(str::to_owned).collect()
         };
-        let found = enough(&self.stderr.until(enough));
-        assert!(found, "not {count} lines with {text:?}; {}", self.printed());
-    }
-
-    /// Whether stderr has `text` by now.
-    pub(crate) fn has(&self, text: &str) -> bool {
-        let captured = self.stderr.0.0.lock().unwrap();
-        String::from_utf8_lossy(&captured.bytes).contains(text)
+        let enough = |bytes: &[u8]| matching(bytes).len() >= count;
+        let found = matching(&self.stderr.until(enough));
+        if found.len() < count {
+            panic!("not {count} lines with {text:?}; {}", self.printed());
+        }
+        found
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -355,14 +341,16 @@ impl Program {
 
     /// All that it has printed, to explain why a test failed.
     fn printed(&self) -> String {
-        let text = |capture: &Capture| {
-            let bytes = &capture.0.0.lock().unwrap().bytes;
-            let start = &bytes[..bytes.len().min(2000)];
-            String::from_utf8_lossy(start).into_owned()
-        };
-        let (stderr, stdout) = (text(&self.stderr), text(&self.stdout));
-        format!("stderr:\n{stderr}\nstdout:\n{stdout}")
+        let bytes = |capture: &Capture| capture.0.0.lock().unwrap().bytes.clone();
+        shown(&bytes(&self.stderr), &bytes(&self.stdout))
     }
+}
+
+/// The start of what a program has printed.
+fn shown(stderr: &[u8], stdout: &[u8]) -> String {
+    let start =
+        |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(2000)]).into_owned();
+    format!("stderr:\n{}\nstdout:\n{}", start(stderr), start(stdout))
 }
 
 impl Drop for Program {
@@ -433,9 +421,8 @@ pub(crate) fn from_hex(digits: &str) -> Vec<u8> {
 
 impl std::fmt::Display for Ended {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { code, stderr, .. } = self;
-        let stdout = String::from_utf8_lossy(&self.stdout[..self.stdout.len().min(2000)]);
-        write!(f, "code {code}, stderr:\n{stderr}\nstdout:\n{stdout}")
+        let printed = shown(self.stderr.as_bytes(), &self.stdout);
+        write!(f, "code {}, {printed}", self.code)
     }
 }
 

@@ -24,61 +24,44 @@ fn peer(args: &str) -> Program {
     python.arg(script).arg(args).start()
 }
 
-/// Lines of 75 characters, no two alike.
-fn lines() -> String {
-    (0..LINES).map(|n| format!("{n:-<74}\n")).collect()
-}
-
-/// Has the peer send what old peers send, wide characters too. Returns the text.
-fn say_wide(peer: &mut Program) -> String {
+/// Goal: 20,000 frames reach a peer that takes 112 bytes a read, none cut in two, and the
+/// peer's text, with wide characters, arrives meanwhile. Method: a program with a pipe,
+/// connected to the peer.
+#[track_caller]
+fn frames_reach(mut peer: Program, mut program: Program) {
+    // Lines of 75 characters, no two alike.
+    let lines: String = (0..LINES).map(|n| format!("{n:-<74}\n")).collect();
     let mut said = String::new();
     for (text, frames) in sent_by_old_peers() {
         peer.say((frames.len() as u16).to_be_bytes());
         peer.say(frames);
         said.push_str(&text);
     }
-    said
-}
-
-/// Asserts that `peer` received every frame whole, and in them `lines`.
-#[track_caller]
-fn received(peer: Program, lines: &str) {
+    program.say(&lines);
+    program.prints(&said);
+    program.end_input();
     let peer = peer.ends_with(0);
     let len = 5 * LINES * CLASSIC_FRAME;
     assert_eq!(peer.stdout.len(), len, "{}", peer.stderr);
     assert!(Frames::new().read(&peer.stdout) == lines);
+    program.ends_with(0).printed(said);
 }
 
-/// Goal: 20,000 frames reach a peer that takes 112 bytes a read, none cut in two, and
-/// what the peer says arrives meanwhile. Method: a one-shot server with a pipe.
+/// See [`frames_reach`], of a one-shot server.
 #[test]
 fn frames_from_a_server() {
-    if !has_python() {
-        return;
+    if has_python() {
+        let server = with_keys(Launch::server("--classic")).start();
+        frames_reach(peer(&server.port().to_string()), server);
     }
-    let mut server = with_keys(Launch::server("--classic")).start();
-    let mut peer = peer(&server.port().to_string());
-    let said = say_wide(&mut peer);
-    let lines = lines();
-    server.say(&lines);
-    server.end_input();
-    received(peer, &lines);
-    server.ends_with(0).printed(said);
 }
 
-/// Goal: the same holds for a client.
+/// See [`frames_reach`], of a client.
 #[test]
 fn frames_from_a_client() {
-    if !has_python() {
-        return;
+    if has_python() {
+        let peer = peer("listen");
+        let client = with_keys(Launch::client(peer.port(), "--classic")).start();
+        frames_reach(peer, client);
     }
-    let mut peer = peer("listen");
-    let mut client = with_keys(Launch::client(peer.port(), "--classic")).start();
-    let said = say_wide(&mut peer);
-    client.prints(&said);
-    let lines = lines();
-    client.say(&lines);
-    client.end_input();
-    received(peer, &lines);
-    client.ends_with(0).printed(said);
 }

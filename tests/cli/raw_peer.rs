@@ -75,12 +75,6 @@ fn patient(socket: TcpStream) -> TcpStream {
     socket
 }
 
-/// Makes the closing of `socket` a reset.
-pub(crate) fn reset_on_close(socket: &TcpStream) {
-    let socket = socket2::SockRef::from(socket);
-    socket.set_linger(Some(Duration::ZERO)).unwrap();
-}
-
 /// Everything up to the end of the stream, or up to a reset.
 pub(crate) fn rest(socket: &mut TcpStream) -> Vec<u8> {
     let mut all = Vec::new();
@@ -193,23 +187,18 @@ impl RawPeer {
 
     /// Ends the connection with a reset.
     pub(crate) fn reset(self) {
-        reset_on_close(&self.socket);
+        let socket = socket2::SockRef::from(&self.socket);
+        socket.set_linger(Some(Duration::ZERO)).unwrap();
     }
 
-    /// The next record of the program as it came; `None` at its end.
-    fn next_sealed(&mut self) -> Option<Vec<u8>> {
+    /// The kind and the payload of the program's next record; `None` at its end.
+    pub(crate) fn next(&mut self) -> Option<(u8, Vec<u8>)> {
         let mut header = [0; RECORD_HEADER];
         self.fill(&mut header)?;
         let blocks = parse_blocks(&header).unwrap().unwrap();
         let mut record = vec![0; record_len(blocks)];
         record[..RECORD_HEADER].copy_from_slice(&header);
         self.fill(&mut record[RECORD_HEADER..])?;
-        Some(record)
-    }
-
-    /// The kind and the payload of the program's next record; `None` at its end.
-    pub(crate) fn next(&mut self) -> Option<(u8, Vec<u8>)> {
-        let mut record = self.next_sealed()?;
         let mut keys = KeyStore::<OpenKeys>::new(Kernel::chosen().unwrap());
         let mut batch = OpenBatch::default();
         batch.push(OpenJob {

@@ -295,7 +295,7 @@ fn keys_are_wiped_where_others_see_them() {
 /// another user than root, where it makes a difference.
 #[test]
 fn memory_is_for_root_alone() {
-    if !Launch::as_nobody_works() {
+    if !Launch::nobody_can_run() {
         return;
     }
     let owner = |program: &Program| -> io::Result<u32> {
@@ -303,9 +303,9 @@ fn memory_is_for_root_alone() {
         Ok(fs::metadata(path)?.uid())
     };
     for (option, wanted) in [("", 0), ("--allow-core-dumps", NOBODY)] {
-        let server = Launch::server(&format!("--no-input {option}")).user(NOBODY);
+        let server = Launch::server(&format!("--no-input {option}")).by_nobody();
         let server = server.start();
-        let client = Launch::client(server.port(), option).user(NOBODY);
+        let client = Launch::client(server.port(), option).by_nobody();
         assert_eq!(owner(&server).unwrap(), wanted, "server {option}");
         let mut client = client.start();
         client.say("hello\n");

@@ -39,16 +39,6 @@ fn ignored_signals_stay_ignored() {
     }
 }
 
-/// Goal: stderr tells of a hangup, so that the user does not take its exit code for an end
-/// that was asked for.
-#[test]
-fn a_hangup_is_told() {
-    let server = Launch::server("--echo").start();
-    server.port();
-    server.signal(Signal::HUP);
-    server.ends_with(0).told("SIGHUP: leaving");
-}
-
 /// Goal: the program hears a signal while it looks a name up. Method: a name server that
 /// never answers, which a mount namespace shows to the program; servers and a client.
 #[test]

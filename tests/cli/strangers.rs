@@ -1,5 +1,6 @@
-//! Connections of peers that do not hold the keys: refused without a word, within seconds,
-//! and the server serves on.
+//! Peers that do not hold the keys: a server refuses them without a word, within seconds,
+//! and serves on; a client tells them from a deadline. A server that closes or resets at
+//! once, and one whose TCP does not answer, are in `tests/sim` and the tests of `net::dial`.
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
@@ -10,7 +11,7 @@ use rustix::process::{Resource, Rlimit, prlimit};
 use sealwire::limits::{REFUSALS_LOGGED, SERVER_HELLO};
 
 use crate::program::{Launch, Program};
-use crate::raw_peer::{RawPeer, connect, hello, rest, signed};
+use crate::raw_peer::{RawPeer, accept, connect, hello, listener, rest, signed};
 use crate::records::still_serves;
 
 /// Sends `bytes`, and asserts that the server closes at once, without a word.
@@ -162,4 +163,29 @@ fn one_shot_is_for_peers_with_the_keys() {
     Launch::client(server.port(), "").start().finish("received");
     server.ends_with(0).printed("received");
     assert_eq!(rest(&mut silent), b"");
+}
+
+/// Goal: a client ends with 3 if its server is no sealwire server. Method: one that says
+/// something else.
+#[test]
+fn not_a_sealwire_server() {
+    let (listener, port) = listener();
+    let client = Launch::client(port, "").start();
+    let mut socket = accept(&listener);
+    let _ = socket.write_all(b"220 mail.example.org ESMTP\r\n");
+    let _ = socket.shutdown(Shutdown::Write);
+    rest(&mut socket);
+    client.wait().refused(3, "not a sealwire");
+}
+
+/// Goal: a client ends with 5 after the deadline of the handshake. Method: a server that
+/// accepts and says nothing.
+#[test]
+fn a_silent_server() {
+    let (_listener, port) = listener();
+    let start = Instant::now();
+    let ended = Launch::client(port, "").start().wait();
+    let ended = ended.refused(5, "no handshake within 5 s");
+    let waited = start.elapsed().as_secs();
+    assert!((4..9).contains(&waited), "{waited} s: {ended}");
 }

@@ -140,17 +140,6 @@ fn the_end_of_a_servers_input() {
     server.stop();
 }
 
-/// Goal: a client that has sent all leaves at once, though the user of the server has not
-/// ended the talk. Method: a client without input, at a server on a terminal.
-#[test]
-fn a_file_to_a_terminal() {
-    let (server, _at_server) = on_terminal(Launch::server(""));
-    let client = Launch::client(server.port(), "").empty_input();
-    client.start().ends_with(0);
-    server.line(" left");
-    server.stop();
-}
-
 /// Goal: to stop a client on a terminal loses nothing, so it is a proper end; with
 /// `--no-input` its terminal is not read. Method: SIGINT to such a client; one without
 /// input, at a server that receives once.

@@ -28,20 +28,8 @@ const PROGRAM: &str = "cli";
 const NET: &str = "net";
 
 /// Sockets, files, clocks and randomness of the operating system.
-const SYSTEM: [&[&str]; 12] = [
-    &["std", "net"],
-    &["core", "net"],
-    &["std", "fs"],
-    &["rand", "rng"],
-    &["mio"],
-    &["rustix"],
-    &["socket2"],
-    &["getrandom"],
-    &["Instant"],
-    &["SystemTime"],
-    &["SysRng"],
-    &["ThreadRng"],
-];
+const SYSTEM: &str = "std::net core::net std::fs rand::rng mio rustix socket2 getrandom Instant \
+                      SystemTime SysRng ThreadRng";
 
 /// The only folder for unsafe code.
 const KERNELS: [&str; 2] = ["crypto", "kernel"];
@@ -107,7 +95,7 @@ fn collect(tokens: TokenStream, home: &[String], prefix: &[String], found: &mut 
 impl Named {
     /// The path from the library's root; `None` for other crates, for what is below
     /// `home`, and for a root alone, as in `pub(crate)`.
-    fn from_root(&self) -> Option<Vec<&str>> {
+    fn target(&self) -> Option<Vec<&str>> {
         let roots = ["crate", "sealwire", "self", "super"];
         let is_root = |word: &String| roots.contains(&&word[..]);
         let from = self.segments.iter().position(is_root)?;
@@ -127,8 +115,9 @@ impl Named {
     }
 
     fn is_system(&self) -> bool {
-        let names = |path: &&[&str]| self.segments.windows(path.len()).any(|part| part == *path);
-        SYSTEM.iter().any(names)
+        let path = format!("::{}::", self.segments.join("::"));
+        let mut names = SYSTEM.split(' ');
+        names.any(|name| path.contains(&format!("::{name}::")))
     }
 
     /// What is wrong with the path in `layer`.
@@ -139,7 +128,7 @@ impl Named {
         if Some(here) < row(NET) && self.is_system() {
             return Some(format!("{layer} sees no operating system: hand it in"));
         }
-        let target = self.from_root()?;
+        let target = self.target()?;
         let other = target.first().copied().unwrap_or_default();
         match row(other) {
             None => Some("the root may re-export anything; name the layer".into()),

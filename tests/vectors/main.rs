@@ -8,5 +8,4 @@
 mod answers;
 mod classic;
 mod connection;
-mod hellos;
 mod records;

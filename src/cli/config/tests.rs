@@ -110,9 +110,10 @@ fn modes() {
     }
 }
 
-/// Goal: hosts and addresses are taken as typed, but for brackets.
+/// Goal: hosts and addresses are taken as typed, but for brackets. A port has its whole
+/// range, and 0 for a server alone.
 #[test]
-fn hosts() {
+fn hosts_and_ports() {
     for (typed, bare) in [
         ("example.org", "example.org"),
         ("127.0.0.1", "127.0.0.1"),
@@ -128,14 +129,9 @@ fn hosts() {
             assert_eq!(host.as_deref(), Some(bare));
         }
     }
-}
-
-/// Goal: a port has its whole range, and 0 for a server alone.
-#[test]
-fn ports() {
-    assert_eq!(checked("-s --port 0").port, 0);
-    assert_eq!(checked("-c h --port 1").port, 1);
-    assert_eq!(checked("-c h --port 65535").port, 65535);
+    for (line, port) in [("-s", 0), ("-c h", 1), ("-c h", 65535)] {
+        assert_eq!(checked(&format!("{line} --port {port}")).port, port);
+    }
 }
 
 /// Goal: sizes have every suffix and both ends of the range, and what must hold a whole
