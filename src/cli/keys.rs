@@ -311,8 +311,8 @@ mod tests {
         refused(empty, true, 2, "--authkey: the key is empty");
     }
 
-    /// Goal: one key of two, two sources at once, a name without a file, and nothing are
-    /// each refused by name.
+    /// Goal: one key of two, two sources at once, a name without a file, and no keys at all
+    /// are each refused by name.
     #[test]
     fn incomplete_and_contradictory() {
         let one = |missing: &str, keys: Option<&str>| {

@@ -110,7 +110,7 @@ mod tests {
         Some(keys.map(|key| key.map(|key| key.expose().to_vec())))
     }
 
-    /// Any of the words that matter to where a key stands.
+    /// A word that decides where a key stands, or may be one.
     fn word() -> impl Strategy<Value = String> {
         let words = "--confkey --authkey --confkey= --authkey=SECRET --confkey=--authkey SECRET \
                      -SECRET -- - --server -s -c --client --client=h --keys --name --port=1 \
@@ -122,8 +122,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2000))]
 
-        /// Goal: a line means the same with its keys taken out and put back, and none
-        /// is left in what clap gets. Method: words in any order.
+        /// Goal: a line means the same with its keys taken out and put back, and clap gets
+        /// none of them. Method: words in any order.
         #[test]
         fn what_is_taken_is_put_back(words in prop::collection::vec(word(), 0..7)) {
             let words = ["sealwire".to_owned()].into_iter().chain(words);

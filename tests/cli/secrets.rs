@@ -48,8 +48,8 @@ fn halves(what: &'static str, secret: &[u8], times: usize) -> Vec<Needle> {
     needles.collect()
 }
 
-/// What is secret of two native keys: the keys not at all, in bytes or in hex, and what is
-/// derived from them once (`PROTOCOL.md` §1.1).
+/// The secrets of two native keys: the keys must not be there, in bytes or in hex, and what
+/// is derived from them once (`PROTOCOL.md` §1.1).
 fn native(keys: [&str; 2]) -> Vec<Needle> {
     let [confkey, authkey] = keys.map(|key| match key.len() {
         64 => from_hex(key),

@@ -25,7 +25,7 @@ fn refused_at_once(server: &Program, bytes: &[u8], told: &str) {
     server.line(told);
 }
 
-/// Goal: what is no hello of these keys is refused as soon as that is certain. Method:
+/// Goal: bytes that are no hello of these keys are refused as soon as that is certain. Method:
 /// garbage, HTTP, other versions, suites and services, reserved bytes, keys and tags that
 /// differ, and a low-order point under a right tag. A server gets no more of them than it
 /// prints refusals in a second.

@@ -1,5 +1,5 @@
-//! The classic format: its cipher, tags and numbers; and connections, which any text must
-//! reach in any pieces, ours and the old program's, and nothing that was changed.
+//! The classic format: its cipher, tags and numbers, and connections. Any text arrives, ours
+//! and the old program's, in any pieces; changed bytes never do.
 
 use std::sync::Arc;
 

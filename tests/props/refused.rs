@@ -30,7 +30,7 @@ enum Change {
     Shorter,
     /// A block of zeros is behind its ciphertext.
     Longer,
-    /// It came in the place of another record, and that one in its place.
+    /// It and another record came in each other's place.
     Swap(Index),
 }
 
