@@ -157,8 +157,8 @@ fn ranges(stat: &[u8]) -> Option<[u64; 4]> {
 mod tests {
     use super::*;
 
-    /// Goal: the four fields are found whatever the program is called, and a `stat`
-    /// that lacks them is not taken for one. Method: a name that looks like fields.
+    /// Goal: the four fields are found under any name of the program, and a `stat` without
+    /// them gives none. Method: a name that looks like fields.
     #[test]
     fn fields_of_stat() {
         let stat = |last: &str| {

@@ -57,7 +57,7 @@ mod tests {
 
     use super::*;
 
-    /// Every byte means as a digit what the standard library says.
+    /// Goal: every byte has the value as a digit that the standard library gives it.
     #[test]
     fn digits_agree_with_the_standard_library() {
         for byte in 0..=u8::MAX {
@@ -66,7 +66,7 @@ mod tests {
         }
     }
 
-    /// A digit that is none, at any place, and a single one left over: refused.
+    /// Goal: a byte that is no digit, at any place, and an odd number of digits are refused.
     #[test]
     fn what_is_not_hex_is_refused() {
         for place in 0..64 {
@@ -78,7 +78,7 @@ mod tests {
     }
 
     proptest! {
-        /// What is encoded decodes to itself, in either case.
+        /// Goal: bytes decode from their encoding, in either case.
         #[test]
         fn round_trip(bytes: Vec<u8>) {
             let mut digits = Vec::new();

@@ -161,12 +161,13 @@ pub(super) fn pick<'a>(
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::process::Command;
+
     use proptest::prelude::*;
 
     use super::*;
 
     const MARK: &str = "deadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeef";
-
     /// Another key.
     const MARK2: &str = "deadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbee2";
 
@@ -179,8 +180,8 @@ mod tests {
         text.strip_prefix("f: ").unwrap().to_owned()
     }
 
-    /// Comments, blank lines, tabs, CRLF and a missing last newline are all as
-    /// good as plain lines.
+    /// Goal: comments, blank lines, tabs, CRLF and a missing last newline are as good as
+    /// plain lines.
     #[test]
     fn lines_comments_and_blanks() {
         let file = format!("# keys\n\n one\t{MARK} {MARK2}  # first\r\ntwo {MARK} {MARK2}");
@@ -192,9 +193,11 @@ mod tests {
         assert!(parsed(b"").unwrap().is_empty());
     }
 
-    /// Each way a line can be bad: told by number, and not a word of it shown.
+    /// Goal: a bad line is refused by its number, and not a word of it is shown.
     #[test]
     fn a_bad_line_is_named_but_not_shown() {
+        let zeros = "0".repeat(64);
+        let upper = MARK.to_uppercase();
         for (line, why) in [
             (MARK.to_owned(), "three words"),
             (format!("{MARK} {MARK}"), "three words"),
@@ -202,22 +205,18 @@ mod tests {
             (format!("one {MARK}0 {MARK}"), "the confkey"),
             (format!("one {MARK} {}", &MARK[1..]), "the authkey"),
             (format!("one {MARK} g{}", &MARK[1..]), "the authkey"),
-            (format!("o\u{1b}ne {MARK} {MARK2}"), "the name"),
-            (format!("o\u{a0}ne {MARK} {MARK2}"), "the name"),
-            (format!("o\u{200b}ne {MARK} {MARK2}"), "the name"),
-            (format!("\u{feff}one {MARK} {MARK2}"), "the name"),
+            (format!("o\u{1b}ne {MARK} {MARK2}"), "name has invisible"),
+            (format!("o\u{a0}ne {MARK} {MARK2}"), "name has invisible"),
+            (format!("o\u{200b}ne {MARK} {MARK2}"), "name has invisible"),
+            (format!("o\u{202e}ne {MARK} {MARK2}"), "name has invisible"),
+            (format!("o\u{ad}ne {MARK} {MARK2}"), "name has invisible"),
+            (format!("\u{feff}one {MARK} {MARK2}"), "name has invisible"),
             (
-                format!("one {MARK} {}", MARK.to_uppercase()),
-                "the confkey and the authkey are the same",
+                format!("one {MARK} {upper}"),
+                "confkey and the authkey are the same",
             ),
-            (
-                format!("one {} {MARK}", "0".repeat(64)),
-                "the confkey is all zeros",
-            ),
-            (
-                format!("one {MARK} {}", "0".repeat(64)),
-                "the authkey is all zeros",
-            ),
+            (format!("one {zeros} {MARK}"), "the confkey is all zeros"),
+            (format!("one {MARK} {zeros}"), "the authkey is all zeros"),
         ] {
             let text = error_of(format!("# one\n{line}\n").as_bytes());
             assert!(text.starts_with("line 2: "), "{text}");
@@ -229,25 +228,32 @@ mod tests {
         assert_eq!(twice, "line 3: its name is taken by line 1");
     }
 
-    /// Goal: a file in another encoding is told as that, with the command that mends
-    /// it. Method: the marks that editors write.
+    /// Goal: a refusal names another encoding, with the command that mends it. Method: the
+    /// marks that editors write; a shell runs the command.
     #[test]
     fn other_encodings() {
         let line = format!("one {MARK} {MARK2}\n");
         let marked = |mark: &[u8]| error_of(&[mark, line.as_bytes()].concat());
-        let told = marked(b"\xef\xbb\xbf");
-        assert!(
-            told.contains("byte order mark") && told.ends_with(" f"),
-            "{told}"
-        );
-        for mark in [b"\xff\xfe", b"\xfe\xff"] {
+        for (mark, parts) in [
+            (&b"\xef\xbb\xbf"[..], ["byte order mark", " f"]),
+            (b"\xff\xfe", ["UTF-16", "iconv"]),
+            (b"\xfe\xff", ["UTF-16", "iconv"]),
+        ] {
             let told = marked(mark);
-            assert!(told.contains("UTF-16") && told.contains("iconv"), "{told}");
+            assert!(parts.iter().all(|part| told.contains(part)), "{told}");
         }
+        let path = tempfile::NamedTempFile::new().unwrap().into_temp_path();
+        let marked = format!("\u{feff}{line}");
+        std::fs::write(&path, &marked).unwrap();
+        let error = parse(marked.as_bytes(), &path).err().unwrap().to_string();
+        let (_, mend) = error.split_once("run: ").unwrap();
+        let status = Command::new("sh").arg("-c").arg(mend).status();
+        assert!(status.unwrap().success(), "{mend}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), line);
     }
 
-    /// The only line needs no name; several do; a name that is not there is
-    /// answered with those that are.
+    /// Goal: the only line needs no name; several do; a refusal of an unknown name lists
+    /// those that are there.
     #[test]
     fn picking_by_name() {
         let one = format!("one {MARK} {MARK2}\n");
@@ -270,8 +276,8 @@ mod tests {
     }
 
     proptest! {
-        /// Any bytes at all, and bytes that look like a key file, are parsed or
-        /// refused without a panic.
+        /// Goal: any bytes, and bytes that look like a key file, are parsed or refused
+        /// without a panic.
         #[test]
         fn never_panics(bytes: Vec<u8>, lines in "([a#é]{0,2}[ \t]?([0-9a-g]{63,65}[ \r]?){0,4}\n?){0,4}") {
             let _ = parsed(&bytes);

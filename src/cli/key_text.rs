@@ -138,16 +138,8 @@ mod tests {
             .map_err(|error| error.to_string())
     }
 
-    /// 64 hex digits of either case, and 32 bytes of text, are 32 bytes each.
-    #[test]
-    fn hex_and_text() {
-        let raw = [0xde, 0xad, 0xbe, 0xef].repeat(8);
-        assert_eq!(native(HEX).unwrap(), raw);
-        assert_eq!(native(&HEX.to_uppercase()).unwrap(), raw);
-        assert_eq!(native(TEXT).unwrap(), TEXT.as_bytes());
-    }
-
-    /// Wrong lengths, and 64 bytes that are not all hex: told by length alone.
+    /// Goal: a refusal of a wrong length, or of 64 bytes that are not all hex, shows the
+    /// length alone.
     #[test]
     fn wrong_lengths() {
         for text in ["", &TEXT[1..], &HEX[1..], &HEX.repeat(2)] {
@@ -155,14 +147,12 @@ mod tests {
             assert_eq!(native(text).unwrap_err(), told);
         }
         let told = native(&format!("{}x", &HEX[1..])).unwrap_err();
-        assert!(
-            told.starts_with("--confkey: 64 bytes given, but not all"),
-            "{told}"
-        );
-        assert!(!told.contains("beef"), "{told}");
+        let wanted = "--confkey: 64 bytes given, but not all";
+        assert!(told.starts_with(wanted) && !told.contains("beef"), "{told}");
     }
 
-    /// One newline at the end of a file is dropped, a second or a CR is not.
+    /// Goal: one newline at the end of a file is dropped, a second or a CR is not, and a
+    /// byte order mark is refused, in a file and as typed.
     #[test]
     fn files() {
         let folder = tempfile::tempdir().unwrap();
@@ -181,10 +171,17 @@ mod tests {
             let key = resolved(&format!("@{}", path.display())).unwrap();
             assert_eq!(key.text.expose(), text.as_bytes());
         }
+        fs::write(&path, "\u{feff}and 29 bytes, which makes 32.").unwrap();
+        let at = format!("@{}", path.display());
+        for typed in [at, format!("\u{feff}{HEX}")] {
+            let told = native(&typed).unwrap_err();
+            let wanted = "--confkey: the key begins with an invisible byte order mark";
+            assert!(told.starts_with(wanted), "{told}");
+        }
     }
 
-    /// Two @ stand for one. One alone in front of a key asks for a file that is
-    /// not there; what was typed is not shown.
+    /// Goal: two @ stand for one. One alone names a file; if that is missing, the refusal
+    /// does not show the text behind the @.
     #[test]
     fn at_signs() {
         assert_eq!(resolved("@@deadbeef").unwrap().text.expose(), b"@deadbeef");

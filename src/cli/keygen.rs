@@ -112,8 +112,8 @@ mod tests {
         entries.iter().map(|entry| entry.name.into()).collect()
     }
 
-    /// A new file has mode 0600 and one line; more lines are added behind it,
-    /// also where the last one lacks its newline; no key is told.
+    /// Goal: a new file has mode 0600 and one line; a second line comes behind it, even if
+    /// the first one lacks its newline; no message shows a key.
     #[test]
     fn makes_and_appends() {
         let folder = tempfile::tempdir().unwrap();
@@ -125,10 +125,8 @@ mod tests {
 
         let mut text = fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().count(), 1);
-        assert!(
-            text.split_whitespace()
-                .all(|word| !told.contains(word) || word == "main")
-        );
+        let hidden = |word: &str| word == "main" || !told.contains(word);
+        assert!(text.split_whitespace().all(hidden));
         assert_eq!(text.pop(), Some('\n'));
         fs::write(&path, text).unwrap();
 
@@ -137,9 +135,8 @@ mod tests {
         assert_eq!(names(&path), ["main", "second"]);
     }
 
-    /// A name that is taken or is no name, a file that everyone may read, one
-    /// that holds something else, and a folder that is not there: refused, and
-    /// the file is as it was.
+    /// Goal: keygen refuses a name that is taken or is no name, a file that everyone may
+    /// read, a file of something else, and a missing folder, and leaves the file as it was.
     #[test]
     fn refuses() {
         let folder = tempfile::tempdir().unwrap();
@@ -148,27 +145,33 @@ mod tests {
         let before = fs::read(&path).unwrap();
         let code = |name| run(&path, name).unwrap_err().exit_code();
         assert_eq!(code("main"), 1);
-        for name in [
-            "",
-            "a b",
-            "a#b",
-            "a\nb",
-            "a\u{7f}b",
-            "a\u{200b}b",
-            "\u{feff}a",
-        ] {
-            assert_eq!(code(name), 2, "{name:?}");
+        let wrong =
+            "|a b|a#b|a\nb|a\u{7f}b|a\u{200b}b|\u{feff}a|a\u{202e}b|a\u{a0}b|a\u{ad}b|a\u{1b}b";
+        for name in wrong.split('|') {
+            let error = run(&path, name).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{name:?}");
+            let told = error.to_string();
+            assert!(told.starts_with("--name: one word is wanted"), "{told}");
         }
         fs::set_permissions(&path, Permissions::from_mode(0o604)).unwrap();
         assert_eq!(code("other"), 1);
         assert_eq!(fs::read(&path).unwrap(), before);
 
         let path = folder.path().join("notes");
-        fs::write(&path, "not a key file\n").unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
-        let error = run(&path, "main").unwrap_err();
-        assert!(error.to_string().contains("line 1"), "{error}");
-        assert_eq!(fs::read(&path).unwrap(), b"not a key file\n");
+        let weak = format!("a {0} {0}\n", "1".repeat(64));
+        for (text, told) in [
+            ("not a key file\n", "line 1"),
+            ("\u{feff}a\n", "line 1: begins with a byte order mark"),
+            (&weak, "line 1: the "),
+        ] {
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+            let error = run(&path, "main").unwrap_err();
+            assert!(error.to_string().contains(told), "{error}");
+            assert_eq!(fs::read(&path).unwrap(), text.as_bytes());
+        }
+        let new = folder.path().join("new");
+        assert!(run(&new, "a\u{200b}b").is_err() && !new.exists());
 
         let error = run(&folder.path().join("no/keys"), "main").unwrap_err();
         assert_eq!(error.exit_code(), 1);

@@ -205,35 +205,22 @@ mod tests {
     /// Another key.
     const HEX2: &str = "deadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbee2";
     const TEXT: &str = "deadbeef, but as thirty-two text";
+    const TEXT2: &str = "deadbeef; but as thirty-two text";
 
     fn no_env(_: &str) -> Option<OsString> {
         None
     }
 
-    fn key(text: &str) -> Option<Secret> {
-        Some(Secret::new(text.into()))
-    }
-
-    /// The same once more: loading takes the keys.
-    fn again(args: &KeyArgs) -> KeyArgs {
-        KeyArgs {
-            confkey: args.confkey.clone(),
-            authkey: args.authkey.clone(),
-            keys: args.keys.clone(),
-            name: args.name.clone(),
-            allow_core_dumps: false,
-        }
-    }
-
     fn typed(confkey: &str, authkey: &str) -> KeyArgs {
+        let [confkey, authkey] = [confkey, authkey].map(|key| Some(Secret::new(key.into())));
         KeyArgs {
-            confkey: key(confkey),
-            authkey: key(authkey),
+            confkey,
+            authkey,
             ..KeyArgs::default()
         }
     }
 
-    fn key_file(path: impl Into<PathBuf>, name: Option<&str>) -> KeyArgs {
+    fn from_file(path: &Path, name: Option<&str>) -> KeyArgs {
         KeyArgs {
             keys: Some(path.into()),
             name: name.map(Into::into),
@@ -241,39 +228,27 @@ mod tests {
         }
     }
 
-    fn native(confkey: &[u8], authkey: &[u8]) -> [u8; 8] {
-        Identity::new(&pair(confkey, authkey)).unwrap().key_id()
+    fn pair(keys: [&[u8]; 2]) -> SecretPair {
+        let [confkey, authkey] = keys.map(|key| Secret::new(key.into()));
+        SecretPair { confkey, authkey }
     }
 
-    fn pair(confkey: &[u8], authkey: &[u8]) -> SecretPair {
-        SecretPair {
-            confkey: Secret::new(confkey.into()),
-            authkey: Secret::new(authkey.into()),
-        }
+    fn key_id(keys: [&[u8]; 2]) -> [u8; 8] {
+        Identity::new(&pair(keys)).unwrap().key_id()
     }
 
-    /// The key id that `args` lead to, with nothing of the keys in sight.
-    fn key_id(args: &KeyArgs) -> [u8; 8] {
-        let loaded = again(args).load(false, &no_env).unwrap();
-        let shown = format!("{args:?} {loaded:?}");
+    /// Loads the keys, and asserts that neither `args` nor the result shows them.
+    fn loaded(args: KeyArgs, classic: bool) -> Loaded {
+        let args_shown = format!("{args:?}");
+        let loaded = args.load(classic, &no_env).unwrap();
+        let shown = format!("{args_shown} {loaded:?}");
         assert!(!shown.contains(MARK), "{shown}");
-        assert!(loaded.keys.classic.is_none());
-        loaded.keys.native.unwrap().key_id()
-    }
-
-    /// The tag that classic keys give a probe: equal for equal keys alone.
-    fn classic_tag(args: &KeyArgs) -> [u8; 32] {
-        let loaded = again(args).load(true, &no_env).unwrap();
-        loaded.keys.classic.unwrap().tag(b"probe")
-    }
-
-    fn expected_tag(confkey: &str, authkey: &str) -> [u8; 32] {
-        ClassicKeys::new(&pair(confkey.as_bytes(), authkey.as_bytes())).tag(b"probe")
+        loaded
     }
 
     #[track_caller]
-    fn refused(args: &KeyArgs, classic: bool, code: u8, part: &str) {
-        let error = again(args).load(classic, &no_env).unwrap_err();
+    fn refused(args: KeyArgs, classic: bool, code: u8, part: &str) {
+        let error = args.load(classic, &no_env).unwrap_err();
         assert_eq!(error.exit_code(), code, "{error}");
         let shown = format!("{error} {error:?}");
         assert!(shown.contains(part), "{part} in {shown}");
@@ -293,69 +268,123 @@ mod tests {
         format!("@{}", path.display())
     }
 
-    /// 64 hex digits of either case, and 32 bytes of text, each as what they are.
+    /// Goal: native keys are 64 hex digits of either case, 32 bytes of text, or the line
+    /// that was picked. Method: compare their id.
     #[test]
-    fn hex_and_text() {
-        let raw = [0xde, 0xad, 0xbe, 0xef].repeat(8);
-        assert_eq!(key_id(&typed(HEX, TEXT)), native(&raw, TEXT.as_bytes()));
+    fn native_keys() {
+        let raw = &[0xde, 0xad, 0xbe, 0xef].repeat(8)[..];
         let upper = HEX.to_uppercase();
-        assert_eq!(key_id(&typed(TEXT, &upper)), native(TEXT.as_bytes(), &raw));
+        let ones = "1".repeat(64);
+        let (_folder, path) = file(&format!("a {HEX} {HEX2}\nb {HEX} {ones}\n"));
+        for (args, keys) in [
+            (typed(HEX, TEXT), [raw, TEXT.as_bytes()]),
+            (typed(TEXT, &upper), [TEXT.as_bytes(), raw]),
+            (from_file(&path, Some("b")), [raw, &[0x11; 32]]),
+        ] {
+            let found = loaded(args, false).keys;
+            assert!(found.classic.is_none());
+            assert_eq!(found.native.unwrap().key_id(), key_id(keys));
+        }
     }
 
-    /// One of two, both sources at once, a name without a file, and nothing: each
-    /// refused by name.
+    /// Goal: classic keys are the text as typed or as the file has it, hex digits too, and
+    /// there are native keys if the text allows it. Method: compare the tag of a probe,
+    /// which is equal for equal keys alone.
+    #[test]
+    fn classic_takes_text() {
+        let (_folder, one) = file("deadbeef\n\n");
+        let (_folder, line) = file(&format!("a {HEX} {HEX2}"));
+        for (args, keys, native) in [
+            (typed("deadbeef", "x"), ["deadbeef", "x"], false),
+            (typed(HEX, "@@x"), [HEX, "@x"], false),
+            (typed(&at(&one), "x"), ["deadbeef\n", "x"], false),
+            (from_file(&line, None), [HEX, HEX2], true),
+            (typed(HEX, TEXT), [HEX, TEXT], true),
+            (typed(HEX, "deadbeef"), [HEX, "deadbeef"], false),
+        ] {
+            let found = loaded(args, true).keys;
+            let expected = ClassicKeys::new(&pair(keys.map(str::as_bytes)));
+            assert_eq!(found.classic.unwrap().tag(b"probe"), expected.tag(b"probe"));
+            assert_eq!(found.native.is_some(), native, "{keys:?}");
+        }
+        let empty = typed("deadbeef", "");
+        refused(empty, true, 2, "--authkey: the key is empty");
+    }
+
+    /// Goal: one key of two, two sources at once, a name without a file, and no keys at all
+    /// are each refused by name.
     #[test]
     fn incomplete_and_contradictory() {
-        let mut args = typed(HEX, HEX);
-        args.authkey = None;
-        refused(&args, false, 2, "--confkey needs --authkey too");
-        args.keys = Some("file".into());
-        refused(&args, false, 2, "give --keys, or --confkey and --authkey");
-        let mut args = typed(HEX, HEX);
-        args.confkey = None;
-        refused(&args, false, 2, "--authkey needs --confkey too");
-        let mut args = KeyArgs::default();
-        for way in ["--keys", "--confkey", "SEALWIRE_AUTHKEY", "keygen"] {
-            refused(&args, false, 2, way);
+        let one = |missing: &str, keys: Option<&str>| {
+            let mut args = typed(HEX, HEX);
+            match missing {
+                "confkey" => args.confkey = None,
+                _ => args.authkey = None,
+            }
+            args.keys = keys.map(Into::into);
+            args
+        };
+        let both = "give --keys, or --confkey and --authkey";
+        for (args, part) in [
+            (one("authkey", None), "--confkey needs --authkey too"),
+            (one("confkey", None), "--authkey needs --confkey too"),
+            (one("authkey", Some("file")), both),
+            (KeyArgs::default(), "--keys"),
+            (KeyArgs::default(), "--confkey"),
+            (KeyArgs::default(), "SEALWIRE_AUTHKEY"),
+            (KeyArgs::default(), "keygen"),
+        ] {
+            refused(args, false, 2, part);
         }
-        args.name = Some("main".into());
-        refused(&args, false, 2, "--name");
+        let name = Some("main".into());
+        let args = KeyArgs {
+            name,
+            ..KeyArgs::default()
+        };
+        refused(args, false, 2, "--name");
     }
 
-    /// The environment is asked last, takes @FILE too, and needs both.
+    /// Goal: the environment is asked last, takes @FILE too, and needs both keys. Refusals
+    /// name its variables.
     #[test]
     fn environment() {
         let (_folder, path) = file(TEXT);
         let both = |name: &str| {
             Some(match name {
                 "SEALWIRE_CONFKEY" => OsString::from(at(&path)),
-                "SEALWIRE_AUTHKEY" => TEXT.replace(", but", "; but").into(),
+                "SEALWIRE_AUTHKEY" => TEXT2.into(),
                 other => panic!("{other}"),
             })
         };
-        let other = TEXT.replace(", but", "; but");
-        let ids = [TEXT.as_bytes(), other.as_bytes()];
+        let expected = key_id([TEXT.as_bytes(), TEXT2.as_bytes()]);
         let loaded = KeyArgs::default().load(false, &both).unwrap();
-        assert_eq!(loaded.keys.native.unwrap().key_id(), native(ids[0], ids[1]));
+        assert_eq!(loaded.keys.native.unwrap().key_id(), expected);
         assert_eq!(loaded.warnings, [""; 0], "not seen by others");
 
         let typed = typed(HEX, HEX2).load(false, &both).unwrap();
-        assert_ne!(typed.keys.native.unwrap().key_id(), native(ids[0], ids[1]));
+        assert_ne!(typed.keys.native.unwrap().key_id(), expected);
 
-        let one = |name: &str| both(name).filter(|_| name == "SEALWIRE_AUTHKEY");
-        let error = KeyArgs::default().load(false, &one).unwrap_err();
-        let wanted = "SEALWIRE_AUTHKEY needs SEALWIRE_CONFKEY too";
-        assert_eq!((error.exit_code(), error.to_string()), (2, wanted.into()));
+        for (confkey, told) in [
+            (None, "SEALWIRE_AUTHKEY needs SEALWIRE_CONFKEY too"),
+            (Some("deadbeef"), "SEALWIRE_CONFKEY: 8 bytes given"),
+            (Some(TEXT2), "SEALWIRE_CONFKEY and SEALWIRE_AUTHKEY are the"),
+        ] {
+            let env = |name: &str| match name {
+                "SEALWIRE_CONFKEY" => confkey.map(OsString::from),
+                _ => both(name),
+            };
+            let error = KeyArgs::default().load(false, &env).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().starts_with(told), "{error}");
+        }
     }
 
-    /// What others can see on the command line is warned of, once; files are not.
+    /// Goal: one warning names the keys that others can see on the command line; there is
+    /// none for files.
     #[test]
     fn literals_are_warned_of() {
-        let (folder, path) = file(HEX);
-        let second = folder.path().join("second");
-        fs::write(&second, HEX2).unwrap();
-        fs::set_permissions(&second, Permissions::from_mode(0o600)).unwrap();
-        let (at, at2) = (at(&path), at(&second));
+        let [(_folder, one), (_folder2, two)] = [HEX, HEX2].map(file);
+        let (at, at2) = (at(&one), at(&two));
         let literal = format!("@@{}", &TEXT[1..]);
         for (confkey, authkey, start) in [
             (HEX, HEX2, Some("--confkey and --authkey: ")),
@@ -363,52 +392,37 @@ mod tests {
             (HEX, &at2, Some("--confkey: ")),
             (&at, &at2, None),
         ] {
-            let warnings = typed(confkey, authkey)
-                .load(false, &no_env)
-                .unwrap()
-                .warnings;
+            let warnings = loaded(typed(confkey, authkey), false).warnings;
             assert_eq!(warnings.len(), usize::from(start.is_some()));
-            for warning in warnings {
-                assert!(warning.starts_with(start.unwrap()), "{warning}");
-                assert!(!warning.contains(MARK), "{warning}");
-            }
+            let right = |warning: &String| warning.starts_with(start.unwrap());
+            assert!(warnings.iter().all(right), "{warnings:?}");
         }
     }
 
-    /// A key that begins with @ is not shown when there is no such file; nor is
-    /// one of a file that everyone may read.
+    /// Goal: files that cannot be used are refused.
     #[test]
-    fn at_sign_mistakes() {
-        let literal = format!("@{}", &TEXT[1..].replace("eadbeef", MARK));
-        refused(&typed(&literal, HEX), false, 1, "type @@");
-        refused(&typed(HEX, "@"), false, 1, "--authkey: cannot open");
-        let (_folder, path) = file(HEX);
-        fs::set_permissions(&path, Permissions::from_mode(0o604)).unwrap();
-        refused(&typed(&at(&path), HEX), false, 1, "chmod 600 ");
-        refused(&key_file(&path, None), false, 1, "chmod 600 ");
+    fn files_that_are_refused() {
+        let (_folder, open) = file(HEX);
+        fs::set_permissions(&open, Permissions::from_mode(0o604)).unwrap();
+        refused(typed(&at(&open), HEX), false, 1, "chmod 600 ");
+        let (_folder, two) = file(&format!("a {HEX} {HEX2}\nb {HEX2} {HEX}\n"));
+        let (_folder, bad) = file(&format!("{HEX} {HEX}"));
+        let missing = two.with_file_name("missing");
+        for (path, name, code, part) in [
+            (&open, None, 1, "chmod 600 "),
+            (&two, None, 2, "with --name: a, b"),
+            (&two, Some("c"), 2, "--name c"),
+            (&two, Some("a\u{ad}b"), 2, "--name: one word is wanted"),
+            (&missing, None, 1, "missing: cannot open this key file"),
+            (&missing, None, 1, "keygen"),
+            (&bad, None, 1, "line 1: three words"),
+        ] {
+            refused(from_file(path, name), false, code, part);
+        }
     }
 
-    /// A key file by name and without, and what can be wrong with one.
-    #[test]
-    fn key_files() {
-        let raw = [0xde, 0xad, 0xbe, 0xef].repeat(8);
-        let ones = "1".repeat(64);
-        let (_folder, path) = file(&format!("a {HEX} {HEX2}\nb {HEX} {ones}\n"));
-        assert_eq!(
-            key_id(&key_file(&path, Some("b"))),
-            native(&raw, &[0x11; 32])
-        );
-        refused(&key_file(&path, None), false, 2, "with --name: a, b");
-        refused(&key_file(&path, Some("c")), false, 2, "--name c");
-        let missing = path.with_file_name("missing");
-        refused(&key_file(&missing, None), false, 1, "keygen");
-
-        let (_folder, path) = file(&format!("{HEX} {HEX}"));
-        refused(&key_file(&path, None), false, 1, "line 1: three words");
-    }
-
-    /// Goal: keys that protect nothing are refused by name; in classic they are told
-    /// and taken, as typed. Method: zeros and one key twice, in every form.
+    /// Goal: keys that protect nothing are refused by name; classic takes them as typed,
+    /// with a warning. Method: zeros and one key twice, in every form.
     #[test]
     fn keys_that_protect_nothing() {
         let zeros = "0".repeat(64);
@@ -421,61 +435,18 @@ mod tests {
             (&zeros, HEX, "--confkey is all zeros"),
             (TEXT, &nul, "--authkey is all zeros"),
         ] {
-            let args = typed(confkey, authkey);
-            refused(&args, false, 2, why);
-            let loaded = args.load(true, &no_env).unwrap();
+            refused(typed(confkey, authkey), false, 2, why);
+            let loaded = loaded(typed(confkey, authkey), true);
             assert!(loaded.keys.native.is_some());
-            let told = &loaded.warnings[1];
-            assert!(
-                told.starts_with(why) && loaded.warnings.len() == 2,
-                "{told}"
-            );
+            assert_eq!(loaded.warnings.len(), 2);
+            assert!(loaded.warnings[1].starts_with(why), "{loaded:?}");
         }
-        let told = &typed("any", "any").load(true, &no_env).unwrap().warnings[1];
+        let told = &loaded(typed("any", "any"), true).warnings[1];
         assert!(told.contains("are the same;"), "{told}");
         let (_folder, path) = file(&format!("a {HEX} {HEX}"));
         for classic in [false, true] {
-            refused(
-                &key_file(&path, None),
-                classic,
-                1,
-                "line 1: the confkey and",
-            );
+            let why = "line 1: the confkey and";
+            refused(from_file(&path, None), classic, 1, why);
         }
-    }
-
-    /// In classic, keys are the text as typed or as the file has it, hex digits
-    /// too; native keys are there if the text allows it; empty is refused.
-    #[test]
-    fn classic_takes_text() {
-        assert_eq!(
-            classic_tag(&typed("deadbeef", "x")),
-            expected_tag("deadbeef", "x")
-        );
-        assert_eq!(classic_tag(&typed(HEX, "@@x")), expected_tag(HEX, "@x"));
-        let (_folder, path) = file("deadbeef\n\n");
-        let args = typed(&at(&path), "x");
-        assert_eq!(classic_tag(&args), expected_tag("deadbeef\n", "x"));
-        let (_folder, path) = file(&format!("a {HEX} {HEX2}"));
-        let args = key_file(&path, None);
-        assert_eq!(classic_tag(&args), expected_tag(HEX, HEX2));
-
-        let has_native = |args: &KeyArgs| {
-            again(args)
-                .load(true, &no_env)
-                .unwrap()
-                .keys
-                .native
-                .is_some()
-        };
-        assert!(has_native(&args));
-        assert!(has_native(&typed(HEX, TEXT)));
-        assert!(!has_native(&typed(HEX, "deadbeef")));
-        refused(
-            &typed("deadbeef", ""),
-            true,
-            2,
-            "--authkey: the key is empty",
-        );
     }
 }

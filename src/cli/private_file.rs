@@ -192,12 +192,8 @@ mod tests {
         read(&options().open(path).unwrap(), path, Kind::FileOrPipe)
     }
 
-    fn refusal(path: &Path) -> String {
-        open(path).err().unwrap().to_string()
-    }
-
-    /// Goal: a file is refused, with the command that mends it, exactly when everyone
-    /// may read or write it, and told when a group may. Method: every kind of mode.
+    /// Goal: a file that everyone may read or write is refused, with the command that mends
+    /// it, and there is a warning if a group may. Method: every kind of mode.
     #[test]
     fn modes() {
         let folder = tempfile::tempdir().unwrap();
@@ -231,23 +227,24 @@ mod tests {
         }
     }
 
-    /// A directory and a file one byte over the limit are refused; one at the
-    /// limit is read.
+    /// Goal: a directory, a device and a file one byte over the limit are refused; a file
+    /// at the limit is read.
     #[test]
-    fn what_is_no_file_of_keys_is_refused() {
+    fn other_kinds_and_sizes() {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).unwrap();
-        let error = refusal(folder.path());
-        assert!(error.contains("is a directory"), "{error}");
-        let error = refusal(Path::new("/dev/null"));
-        assert!(error.contains("is a device"), "{error}");
-
-        let path = folder.path().join("large");
-        fs::write(&path, vec![b'#'; MAX_KEY_FILE]).unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
-        assert_eq!(open(&path).unwrap().bytes.len(), MAX_KEY_FILE);
-        fs::write(&path, vec![b'#'; MAX_KEY_FILE + 1]).unwrap();
-        let error = refusal(&path);
-        assert!(error.contains("too large"), "{error}");
+        let large = folder.path().join("large");
+        fs::write(&large, vec![b'#'; MAX_KEY_FILE]).unwrap();
+        fs::set_permissions(&large, Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(open(&large).unwrap().bytes.len(), MAX_KEY_FILE);
+        fs::write(&large, vec![b'#'; MAX_KEY_FILE + 1]).unwrap();
+        for (path, told) in [
+            (folder.path(), "is a directory"),
+            (Path::new("/dev/null"), "is a device"),
+            (&large, "too large"),
+        ] {
+            let error = open(path).err().unwrap().to_string();
+            assert!(error.contains(told), "{error}");
+        }
     }
 }

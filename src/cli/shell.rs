@@ -85,8 +85,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]
 
-        /// Goal: a shell reads the word as what it was, and a terminal shows it whole.
-        /// Method: any bytes but NUL, given to bash.
+        /// Goal: a shell reads the original bytes from the word, and a terminal shows it
+        /// whole. Method: any bytes but NUL, given to bash.
         #[test]
         fn a_shell_reads_it_back(bytes in prop::collection::vec(1..=u8::MAX, 0..40)) {
             let word = word(OsStr::from_bytes(&bytes));

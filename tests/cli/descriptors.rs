@@ -1,10 +1,12 @@
-//! Stdin, stdout and stderr that are closed when the program starts. The runtime
-//! opens `/dev/null` in their place, so that what is written is lost without a word.
+//! Stdin, stdout and stderr that are closed when the program starts. The runtime opens
+//! `/dev/null` in their place, so that output would be lost without a word.
 
 use std::io::ErrorKind;
-use std::net::TcpListener;
 
-use crate::program::{Launch, Program};
+use rustix::process::Signal;
+
+use crate::program::Launch;
+use crate::raw_peer::listener;
 
 /// The program with these redirections of a shell.
 fn with(redirections: &str, args: &str) -> Launch {
@@ -21,14 +23,13 @@ fn client(port: u16, redirections: &str, args: &str) -> Launch {
     with(redirections, &args)
 }
 
-/// Goal: what is closed and needed is an error before a socket is opened. Method:
-/// each descriptor and both, of a server and of a client; the server never listens,
-/// and nobody comes to where the client would connect.
+/// Goal: a descriptor that is closed and needed is an error before a socket is opened.
+/// Method: each descriptor and both, of a server and of a client; the server never
+/// listens, and no client connects.
 #[test]
 fn closed_and_needed() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (listener, port) = listener();
     listener.set_nonblocking(true).unwrap();
-    let port = listener.local_addr().unwrap().port();
     for (redirections, args, told) in [
         (">&-", "", "standard output is closed"),
         ("</dev/null >&-", "", "standard output is closed"),
@@ -39,48 +40,42 @@ fn closed_and_needed() {
         ("0>>/dev/zero", "", "standard input is not open for reading"),
     ] {
         for launch in [server(redirections, args), client(port, redirections, args)] {
-            let ended = launch.start().ends_with(1);
+            let ended = launch.start().ends_with(1).told(told);
             assert_eq!(ended.stderr.lines().count(), 1, "{redirections}: {ended}");
-            assert!(ended.stderr.contains(told), "{redirections}: {ended}");
         }
     }
     for launch in [server(">&- 2>&-", ""), client(port, ">&- 2>&-", "")] {
         launch.start().ends_with(1);
     }
-    let nobody = listener.accept().expect_err("a client connected");
-    assert_eq!(nobody.kind(), ErrorKind::WouldBlock);
+    let connected = listener.accept().expect_err("a client connected");
+    assert_eq!(connected.kind(), ErrorKind::WouldBlock);
     for args in ["--help", "--version"] {
         let ended = with(">&-", args).start().ends_with(1);
-        assert!(
-            ended.stderr.contains("standard output is closed"),
-            "{ended}"
-        );
+        ended.told("standard output is closed");
     }
 }
 
-/// Goal: what is closed and not needed changes nothing. Method: a mode that reads
-/// and writes sockets alone, without stdin and stdout; a client without input; one
-/// that has nobody to tell.
+/// Goal: a descriptor that is closed and not needed changes nothing. Method: a mode that
+/// uses sockets alone, without stdin and stdout; a client without input; a client without
+/// stderr.
 #[test]
 fn closed_and_not_needed() {
-    let server: Program = server("<&- >&-", "--echo").start();
+    let server = server("<&- >&-", "--echo").start();
     let port = server.port();
     let waits = client(port, "<&-", "--no-input").start();
     waits.line("connected to");
-    waits.signal(rustix::process::Signal::TERM);
-    // Stopped within the handshake, or behind it.
+    waits.signal(Signal::TERM);
+    // The signal comes within the handshake, or after it.
     let code = waits.wait().code;
     assert!(code == 0 || code == 143, "{code}");
-    let mut silent = client(port, "2>&-", "").start();
-    silent.say("whole");
-    silent.end_input();
-    assert_eq!(silent.ends_with(0).stdout, b"whole");
+    let silent = client(port, "2>&-", "").start();
+    silent.finish("whole").printed("whole");
     server.stop();
 }
 
-/// Goal: a `/dev/null` that somebody means goes on as before, however it was opened.
-/// Method: a file from a client to a server that drops it, with `/dev/null` opened for
-/// one way and for both, as shells and other programs open it.
+/// Goal: a `/dev/null` that the user means goes on as before, however it was opened.
+/// Method: a client with `/dev/null` opened for one way and for both, as shells and other
+/// programs open it, at a server that receives once.
 #[test]
 fn dev_null_that_is_meant() {
     for null in [
@@ -89,10 +84,8 @@ fn dev_null_that_is_meant() {
         "<>/dev/null 1<>/dev/null",
         "<>/dev/null 1<>/dev/null 2<>/dev/null",
     ] {
-        let server = Launch::server("").stdin(std::process::Stdio::null());
-        let server = server.start();
-        let client = client(server.port(), null, "").start();
-        client.ends_with(0);
-        server.ends_with(0);
+        let server = Launch::receiver("").start();
+        client(server.port(), null, "").start().ends_with(0);
+        server.ends_with(0).printed("");
     }
 }

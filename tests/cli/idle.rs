@@ -1,7 +1,6 @@
-//! Programs that wait use no processor, whatever it is they wait for.
+//! Programs that wait use no processor, whatever they wait for.
 
-use std::fs;
-use std::process::Stdio;
+use std::fs::{self, File};
 use std::thread;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use rustix::process::Signal;
 use crate::program::{Launch, Program};
 use crate::raw_peer::connect;
 
-/// Ticks that a program may use in a second of waiting: a hundred are all.
+/// Ticks that a program may use in a second of waiting, which has a hundred.
 const FEW: u64 = 20;
 
 /// Processor time used so far, in ticks: utime and stime of proc(5).
@@ -22,17 +21,18 @@ fn used(program: &Program) -> u64 {
     times.map(|ticks| ticks.parse::<u64>().unwrap()).sum()
 }
 
-/// Goal: no wait is a busy loop. Method: bring programs to where each waits for
-/// something else, and look at what they use in a second.
+/// Goal: no wait is a busy loop. Method: bring programs to where each waits for something
+/// else, and look at what they use in a second.
 #[test]
 fn waiting_costs_nothing() {
     let mut waiting = Vec::new();
+    let zeros = || File::open("/dev/zero").unwrap();
 
-    // Input is there, and nobody to send it to; a stranger says nothing.
+    // Input is there, but no peer to send it to; a stranger says nothing.
     let mut server = Launch::server("").start();
-    server.say("for somebody");
+    server.say("for a peer");
     let _stranger = connect(server.port());
-    waiting.push(("nobody there", server));
+    waiting.push(("no peer", server));
 
     // Both have an open pipe and nothing to say.
     let server = Launch::server("").start();
@@ -40,29 +40,22 @@ fn waiting_costs_nothing() {
     server.line(" came");
     waiting.extend([("silent server", server), ("silent client", client)]);
 
-    // The server has said all; the client has not.
-    let server = Launch::server("").stdin(Stdio::null()).start();
+    // The server's input has ended; the client's has not.
+    let server = Launch::receiver("").start();
     let client = Launch::client(server.port(), "").start();
     server.line("input ended");
     waiting.extend([("said all", server), ("was told all", client)]);
 
-    // Nobody reads what a server prints, so it does not read its client.
+    // A full stdout keeps a server from reading its client.
     let (_reader, writer) = std::io::pipe().unwrap();
-    let server = Launch::server("")
-        .stdin(Stdio::null())
-        .stdout(writer)
-        .start();
-    let zeros = fs::File::open("/dev/zero").unwrap();
-    let client = Launch::client(server.port(), "").stdin(zeros).start();
+    let server = Launch::receiver("").stdout(writer).start();
+    let client = Launch::client(server.port(), "").stdin(zeros()).start();
     server.line("input ended");
     waiting.extend([("blocked output", server), ("blocked peer", client)]);
 
     // A peer that is stopped takes nothing.
-    let zeros = fs::File::open("/dev/zero").unwrap();
-    let server = Launch::server("").stdin(zeros).start();
-    let client = Launch::client(server.port(), "")
-        .stdin(Stdio::null())
-        .start();
+    let server = Launch::server("").stdin(zeros()).start();
+    let client = Launch::client(server.port(), "").empty_input().start();
     client.line("connected to");
     client.signal(Signal::STOP);
     waiting.push(("stopped peer", server));

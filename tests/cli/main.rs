@@ -11,7 +11,6 @@
 mod addresses;
 mod chat;
 mod classic;
-mod codes;
 mod descriptors;
 mod idle;
 mod kernel;

@@ -1,17 +1,20 @@
-//! What a server does with messages, and what its clients see of it.
+//! What a server does with messages, and what its clients see.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use rustix::process::Signal;
 
 use crate::program::{A_WHILE, Launch, Program};
 
 fn clients(server: &Program, count: usize) -> Vec<Program> {
     let port = server.port();
-    (0..count)
-        .map(|_| Launch::client(port, "").start())
-        .collect()
+    let start = |_| Launch::client(port, "").start();
+    (0..count).map(start).collect()
 }
 
-/// Goal: each client gets its own bytes back, whole, and leaves with 0 when it
-/// has said all and heard all. Method: three clients with different messages,
-/// one of them large.
+/// Goal: each client gets its own bytes back, whole, and leaves with 0 when it has sent
+/// all and received all. Method: three clients with different messages, one of them large.
 #[test]
 fn echo() {
     let server = Launch::server("--echo").start();
@@ -21,43 +24,32 @@ fn echo() {
         "z\n".to_owned(),
     ];
     let mut clients = clients(&server, 3);
-    let writers: Vec<_> = clients
-        .iter_mut()
-        .zip(&messages)
-        .map(|(client, message)| {
-            let (mut input, message) = (client.take_input(), message.clone());
-            std::thread::spawn(move || std::io::Write::write_all(&mut input, message.as_bytes()))
-        })
-        .collect();
-    for (client, message) in clients.into_iter().zip(&messages) {
-        assert_eq!(client.ends_with(0).stdout, message.as_bytes());
+    for (client, message) in clients.iter_mut().zip(&messages) {
+        client.pour(message.clone());
     }
-    for writer in writers {
-        writer.join().unwrap().unwrap();
+    for (client, message) in clients.into_iter().zip(messages) {
+        client.ends_with(0).printed(message);
     }
-    let ended = server.stop();
-    assert!(ended.stdout.is_empty(), "{ended}");
+    server.stop().printed("");
 }
 
-/// Goal: a sink takes everything, says nothing, and counts it. Method: two
-/// clients, then the statistics.
+/// Goal: a sink takes everything, sends nothing, and counts. Method: two clients, then the
+/// statistics.
 #[test]
 fn sink() {
     let server = Launch::server("--sink").start();
     for (mut client, size) in clients(&server, 2).into_iter().zip([1_000, 2_000_000]) {
-        let mut input = client.take_input();
-        let bytes = vec![7; size];
-        std::thread::spawn(move || std::io::Write::write_all(&mut input, &bytes));
-        assert!(client.ends_with(0).stdout.is_empty());
+        client.pour(vec![7; size]);
+        client.ends_with(0).printed("");
     }
-    server.signal(rustix::process::Signal::USR1);
+    server.signal(Signal::USR1);
     let line = server.line("2 complete");
     assert!(line.contains(" of 2001000 bytes received"), "{line}");
     server.stop();
 }
 
-/// Goal: a relay passes a message to all others and not back. Method: three
-/// clients; each says something in turn, and the others print it.
+/// Goal: a relay passes a message to all others and not back. Method: three clients; each
+/// sends a line in turn, and the others print it.
 #[test]
 fn relay() {
     let server = Launch::server("--relay").start();
@@ -71,41 +63,37 @@ fn relay() {
             client.prints(heard.map(|said| format!("{said}\n")).collect::<String>());
         }
     }
-    std::thread::sleep(A_WHILE);
-    for (index, mut client) in clients.into_iter().enumerate() {
-        client.end_input();
+    sleep(A_WHILE);
+    for (index, client) in clients.into_iter().enumerate() {
         let others = (0..3).filter(|&said| said != index);
         let expected: String = others.map(|said| format!("{said}\n")).collect();
-        assert_eq!(client.ends_with(0).stdout, expected.as_bytes());
+        client.finish("").printed(expected);
     }
-    assert!(server.stop().stdout.is_empty());
+    server.stop().printed("");
 }
 
-/// Waits until the statistics tell of `count` peers.
+/// Waits until the statistics show `count` peers.
 pub(crate) fn joined(server: &Program, count: usize) {
     let text = format!(" {count} peers now");
     for asked in 1..=600 {
-        server.signal(rustix::process::Signal::USR1);
-        server.lines(asked, "peers now");
-        if server.has(&text) {
+        server.signal(Signal::USR1);
+        let lines = server.lines(asked, "peers now");
+        if lines.iter().any(|line| line.contains(&text)) {
             return;
         }
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        sleep(Duration::from_millis(50));
     }
     panic!("there are never {count} peers");
 }
 
-/// Goal: a server with a mode reads no input and is not ended by its end.
+/// Goal: a server with a mode reads no input, so the end of that does not end the server.
 /// Method: the input ends at once; a client comes after that.
 #[test]
 fn a_mode_needs_no_input() {
-    let server = Launch::server("--echo").stdin(std::process::Stdio::null());
-    let server = server.start();
+    let server = Launch::receiver("--echo").start();
     let port = server.port();
-    std::thread::sleep(A_WHILE);
-    let mut client = Launch::client(port, "").start();
-    client.say("back");
-    client.end_input();
-    assert_eq!(client.ends_with(0).stdout, b"back");
+    sleep(A_WHILE);
+    let client = Launch::client(port, "").start();
+    client.finish("back").printed("back");
     server.stop();
 }

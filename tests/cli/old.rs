@@ -1,26 +1,31 @@
-//! A classic peer that is a socket in the test, and the known answers about
-//! classic frames.
+//! A classic peer that is a socket in the test, and the known answers about classic
+//! frames. Whether frames are right is for `tests/vectors` and [`crate::python`].
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
+use sealwire::conn::classic::ClassicConnection;
 use sealwire::crypto::classic::ClassicKeys;
 use sealwire::crypto::secret::{Secret, SecretPair};
 use sealwire::limits::{BLOCK, CLASSIC_FRAME};
-use sealwire::wire::classic::{LENGTH, LENGTH_TAG, TAG, TEXT, first_frame, parse_length};
+use sealwire::time::Time;
 use serde_json::Value;
 
-use crate::program::Launch;
+use crate::program::{Launch, from_hex};
 
 static ANSWERS: LazyLock<Value> = LazyLock::new(|| {
     let all: Value = serde_json::from_str(include_str!("../vectors/vectors.json")).unwrap();
     all["classic"].clone()
 });
 
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap()
+}
+
 /// The keys of all classic peers here: those of the known answers.
-pub(crate) fn keys() -> [&'static str; 2] {
-    ["confkey", "authkey"].map(|name| ANSWERS[name].as_str().unwrap())
+fn keys() -> [&'static str; 2] {
+    ["confkey", "authkey"].map(|name| text(&ANSWERS[name]))
 }
 
 /// A program with these keys.
@@ -29,93 +34,59 @@ pub(crate) fn with_keys(launch: Launch) -> Launch {
     launch.keys(confkey, authkey)
 }
 
-/// What the old program sends for texts that this one cuts otherwise: the text
-/// and its frames.
+/// Texts that the old program cuts into other frames than this one, each with those
+/// frames.
 pub(crate) fn sent_by_old_peers() -> Vec<(String, Vec<u8>)> {
     let list = ANSWERS["also_accepted_from_seed_peers"].as_array().unwrap();
     assert!(!list.is_empty());
-    let entry = |entry: &Value| {
-        (
-            entry["text"].as_str().unwrap().into(),
-            hex(&entry["frames"]),
-        )
-    };
-    list.iter().map(entry).collect()
-}
-
-/// What is to be refused: a name and the bytes.
-pub(crate) fn to_be_refused() -> Vec<(String, Vec<u8>)> {
-    let list = ANSWERS["refuse"].as_object().unwrap();
-    assert!(!list.is_empty());
+    let frames = |entry: &Value| from_hex(text(&entry["frames"]));
     let entries = list.iter();
     entries
-        .map(|(name, bytes)| (name.clone(), hex(bytes)))
+        .map(|entry| (text(&entry["text"]).into(), frames(entry)))
         .collect()
 }
 
-fn hex(value: &Value) -> Vec<u8> {
-    let digits = value.as_str().unwrap();
-    let pairs = (0..digits.len()).step_by(2);
-    pairs
-        .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap())
-        .collect()
-}
-
-/// Makes and reads frames under one pair of keys.
-pub(crate) struct Frames(Arc<ClassicKeys>);
+/// Makes and reads frames.
+pub(crate) struct Frames(ClassicConnection);
 
 impl Frames {
     pub(crate) fn new() -> Self {
         let [confkey, authkey] = keys().map(|key| Secret::new(key.into()));
-        Self(ClassicKeys::new(&SecretPair { confkey, authkey }))
+        let keys = ClassicKeys::new(&SecretPair { confkey, authkey });
+        Self(ClassicConnection::new(keys, 1 << 24, Time::ZERO))
     }
 
     /// The frames of a line.
-    pub(crate) fn of(&self, line: &str) -> Vec<u8> {
+    pub(crate) fn of(&mut self, mut line: &str) -> Vec<u8> {
         let mut all = Vec::new();
-        let mut rest = line;
-        while !rest.is_empty() {
-            let text = first_frame(rest);
-            let iv = [7; BLOCK];
-            let (mut first, mut second) = ([0; BLOCK], [0; BLOCK]);
-            let length = rest.chars().count().to_string();
-            self.0.encrypt(&iv, length.as_bytes(), &mut first);
-            self.0.encrypt(&first, text.as_bytes(), &mut second);
-            let head = [iv, first].concat();
-            all.extend([&head[..], &self.0.tag(&head), &second, &self.0.tag(&second)].concat());
-            rest = &rest[text.len()..];
+        while !line.is_empty() {
+            let count = self.0.seal(line.as_bytes(), [7; BLOCK]);
+            line = &line[count..];
+            all.extend_from_slice(self.0.frame().unwrap());
+            self.0.taken(CLASSIC_FRAME);
         }
         all
     }
 
-    /// How many characters a frame of a program says are left, and its text.
-    pub(crate) fn open(&self, frame: &[u8]) -> (usize, String) {
-        let (head, tag) = frame[..TEXT].split_at(LENGTH_TAG);
-        assert!(self.0.holds(head, tag), "the first tag");
-        let (body, tag) = frame[TEXT..].split_at(CLASSIC_FRAME - TEXT - TAG);
-        assert!(self.0.holds(body, tag), "the second tag");
-        let iv = head[..LENGTH].try_into().unwrap();
-        let first: [u8; BLOCK] = head[LENGTH..].try_into().unwrap();
-        let mut digits = first;
-        let digits = self.0.decrypt(&iv, &mut digits).unwrap();
-        let mut text = body.to_vec();
-        let text = self.0.decrypt(&first, &mut text).unwrap();
-        let length = parse_length(digits).unwrap() as usize;
-        (length, String::from_utf8(text.to_vec()).unwrap())
+    /// The text of a frame, and whether it is the last of its message.
+    fn open(&mut self, frame: &[u8]) -> (String, bool) {
+        let mut frame = frame.to_vec();
+        let opened = self.0.open(Time::ZERO, &mut frame);
+        let opened = opened.expect("the frame is right");
+        assert_eq!(opened.used, CLASSIC_FRAME);
+        let text = frame[opened.text].to_vec();
+        (String::from_utf8(text).unwrap(), opened.last)
     }
 
-    /// The text of whole messages, whose lengths are checked.
-    pub(crate) fn read(&self, frames: &[u8]) -> String {
-        let mut all = String::new();
-        let mut owed = 0;
-        for frame in frames.chunks(CLASSIC_FRAME) {
-            let (length, text) = self.open(frame);
-            assert!(owed == 0 || owed == length, "{length} left, not {owed}");
-            owed = length - text.chars().count();
-            all.push_str(&text);
-        }
-        assert_eq!(owed, 0, "half a message");
-        all
+    /// The text of whole messages.
+    pub(crate) fn read(&mut self, frames: &[u8]) -> String {
+        let opened = frames.chunks(CLASSIC_FRAME).map(|frame| self.open(frame));
+        let opened: Vec<_> = opened.collect();
+        assert!(
+            opened.last().is_none_or(|(_, last)| *last),
+            "half a message"
+        );
+        opened.into_iter().map(|(text, _)| text).collect()
     }
 }
 
@@ -142,21 +113,21 @@ impl OldPeer {
 
     /// The next message; `None` at the end of the stream.
     pub(crate) fn hear(&mut self) -> Option<String> {
-        let mut all = Vec::new();
+        let mut message = String::new();
         loop {
             let mut frame = [0; CLASSIC_FRAME];
             match self.socket.read_exact(&mut frame) {
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
-                    assert!(all.is_empty(), "it ends inside a message");
+                    assert!(message.is_empty(), "it ends inside a message");
                     return None;
                 }
                 Err(error) => panic!("no frame: {error}"),
             }
-            all.extend(frame);
-            let (length, text) = self.frames.open(&frame);
-            if length == text.chars().count() {
-                return Some(self.frames.read(&all));
+            let (text, last) = self.frames.open(&frame);
+            message.push_str(&text);
+            if last {
+                return Some(message);
             }
         }
     }

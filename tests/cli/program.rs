@@ -1,9 +1,10 @@
-//! Runs the program: starts it, talks to it, waits for what it prints, and ends
-//! it, each within a bound.
+//! Runs the program: starts it, talks to it, waits for what it prints, and ends it, each
+//! within a bound. Peers that are sockets of the test are in [`crate::raw_peer`].
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -14,15 +15,21 @@ use rustix::process::{Pid, Signal, kill_process};
 /// How long anything may take: far more than it does, even 100 MB in a debug build
 /// on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
-/// How long to watch for what is not to happen.
+/// How long to watch for what must not happen.
 pub(crate) const A_WHILE: Duration = Duration::from_millis(300);
 
 /// The keys of every program here, unless a test gives others.
 pub(crate) const CONFKEY: &str = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00";
 /// See [`CONFKEY`].
 pub(crate) const AUTHKEY: &str = "5eed00015eed00015eed00015eed00015eed00015eed00015eed00015eed0001";
+/// Parts of these keys, which no message may show.
+const MARKS: [&str; 3] = ["c0ffee", "C0FFEE", "5eed0001"];
 
-/// A program to be started.
+/// Another user than root, and that user's group.
+pub(crate) const NOBODY: u32 = 65534;
+
+/// A program that a test may start.
+#[derive(Debug)]
 pub(crate) struct Launch {
     command: Command,
 }
@@ -44,7 +51,7 @@ pub(crate) struct Ended {
     pub(crate) stderr: String,
 }
 
-/// What a stream has given so far; a thread reads it.
+/// What a stream has given so far. A thread reads it.
 #[derive(Clone, Default)]
 struct Capture(Arc<(Mutex<Captured>, Condvar)>);
 
@@ -54,7 +61,7 @@ struct Captured {
 }
 
 impl Default for Captured {
-    /// Of a stream that is not there.
+    /// What a missing stream has given.
     fn default() -> Self {
         Self {
             bytes: Vec::new(),
@@ -72,8 +79,8 @@ impl Launch {
         Self::of(command)
     }
 
-    /// The program with `args`, as a shell starts it: by a `script` in which `"$@"`
-    /// stands for it, so that descriptors can be closed and signals be ignored.
+    /// The program with `args`, started by a shell. In its `script`, `"$@"` stands for
+    /// the program, so that a test can close descriptors and ignore signals.
     pub(crate) fn by_shell(script: &str, args: &str) -> Self {
         let mut command = Command::new("sh");
         command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_sealwire")]);
@@ -84,11 +91,6 @@ impl Launch {
     /// Another program, with the same keys and pipes.
     pub(crate) fn program(name: &str) -> Self {
         Self::of(Command::new(name))
-    }
-
-    /// A script for Python, likewise.
-    pub(crate) fn python(script: &str) -> Self {
-        Self::program("python3").arg(script)
     }
 
     fn of(mut command: Command) -> Self {
@@ -106,6 +108,11 @@ impl Launch {
         Self::new(&format!("--server --listen 127.0.0.1 --port 0 {args}"))
     }
 
+    /// A server that receives once, because its input is `/dev/null`.
+    pub(crate) fn receiver(args: &str) -> Self {
+        Self::server(args).empty_input()
+    }
+
     /// A client of the server on `port`.
     pub(crate) fn client(port: u16, args: &str) -> Self {
         Self::new(&format!("--client 127.0.0.1 --port {port} {args}"))
@@ -117,7 +124,7 @@ impl Launch {
         self
     }
 
-    /// Other keys than everybody's.
+    /// Other keys in the environment.
     pub(crate) fn keys(mut self, confkey: &str, authkey: &str) -> Self {
         self.command
             .env("SEALWIRE_CONFKEY", confkey)
@@ -132,7 +139,12 @@ impl Launch {
         self
     }
 
-    /// What `SEALWIRE_KERNEL` holds, if it is there at all.
+    /// Takes the keys from this file instead of the environment.
+    pub(crate) fn key_file(self, path: &Path) -> Self {
+        self.no_keys().arg("--keys").arg(path)
+    }
+
+    /// What `SEALWIRE_KERNEL` holds; `None` removes it.
     pub(crate) fn kernel(mut self, name: Option<&OsStr>) -> Self {
         match name {
             Some(name) => self.command.env("SEALWIRE_KERNEL", name),
@@ -141,28 +153,30 @@ impl Launch {
         self
     }
 
-    /// As another user; only root may.
-    pub(crate) fn user(mut self, id: u32) -> Self {
-        self.command.uid(id);
+    /// Runs as [`NOBODY`], in the group of that name; only root may do this.
+    pub(crate) fn by_nobody(mut self) -> Self {
+        self.command.uid(NOBODY).gid(NOBODY);
         self
     }
 
-    /// In another group; only root may.
-    pub(crate) fn group(mut self, id: u32) -> Self {
-        self.command.gid(id);
-        self
-    }
-
-    /// Whether it can be started at all.
-    pub(crate) fn starts(mut self) -> bool {
-        let child = self.command.spawn();
-        child.is_ok_and(|mut child| child.wait().is_ok())
-    }
-
-    /// Whether it can be started and ends well.
+    /// Whether it can be started and ends with 0.
     pub(crate) fn succeeds(mut self) -> bool {
         let child = self.command.spawn();
         child.is_ok_and(|mut child| child.wait().is_ok_and(|status| status.success()))
+    }
+
+    /// Whether [`NOBODY`] can run the program; says so if not.
+    pub(crate) fn nobody_can_run() -> bool {
+        let works = Self::new("--version").by_nobody().succeeds();
+        if !works {
+            eprintln!("skipped: no other user can run the program");
+        }
+        works
+    }
+
+    /// Input that has ended before it begins.
+    pub(crate) fn empty_input(self) -> Self {
+        self.stdin(Stdio::null())
     }
 
     pub(crate) fn stdin(mut self, stdin: impl Into<Stdio>) -> Self {
@@ -170,13 +184,13 @@ impl Launch {
         self
     }
 
-    /// Where its output goes; what is not a pipe of ours is not captured.
+    /// Where its output goes. Only our own pipe is captured.
     pub(crate) fn stdout(mut self, stdout: impl Into<Stdio>) -> Self {
         self.command.stdout(stdout);
         self
     }
 
-    /// Where its messages go; what is not a pipe of ours is not captured.
+    /// Where its messages go. Only our own pipe is captured.
     pub(crate) fn stderr(mut self, stderr: impl Into<Stdio>) -> Self {
         self.command.stderr(stderr);
         self
@@ -192,9 +206,15 @@ impl Launch {
         }
     }
 
-    /// Starts it and waits for its end; its stdin ends at once.
+    /// Starts it without input, and waits for its end.
     pub(crate) fn run(self) -> Ended {
-        self.stdin(Stdio::null()).start().wait()
+        self.empty_input().start().wait()
+    }
+
+    /// As [`run`](Self::run), and asserts that it is refused with `code` and `text`.
+    #[track_caller]
+    pub(crate) fn refused(self, code: i32, text: &str) -> Ended {
+        self.run().refused(code, text)
     }
 }
 
@@ -206,7 +226,7 @@ impl Program {
         port.parse().unwrap_or_else(|_| panic!("no port in {line}"))
     }
 
-    /// Gives it input; it may have ended already.
+    /// Gives it input. It may have ended already.
     pub(crate) fn say(&mut self, text: impl AsRef<[u8]>) {
         let stdin = self.stdin.as_mut().expect("a pipe that is open");
         let _ = stdin.write_all(text.as_ref());
@@ -217,9 +237,24 @@ impl Program {
         self.stdin.take().expect("a pipe that is open");
     }
 
-    /// Its input, for another thread to write; dropped, it has ended.
+    /// Its input, which ends when it is dropped.
     pub(crate) fn take_input(&mut self) -> ChildStdin {
         self.stdin.take().expect("a pipe that is open")
+    }
+
+    /// Gives it input and the end of that, without waiting.
+    pub(crate) fn pour(&mut self, bytes: impl AsRef<[u8]> + Send + 'static) {
+        let mut input = self.take_input();
+        // If the program leaves early, its own assertions say so.
+        thread::spawn(move || input.write_all(bytes.as_ref()));
+    }
+
+    /// Gives it the rest of its input, and waits until it has ended with 0.
+    #[track_caller]
+    pub(crate) fn finish(mut self, text: impl AsRef<[u8]>) -> Ended {
+        self.say(text);
+        self.end_input();
+        self.ends_with(0)
     }
 
     /// Waits until stdout is exactly `expected`.
@@ -228,40 +263,32 @@ impl Program {
         let expected = expected.as_ref();
         let found = self.stdout.until(|bytes| bytes.len() >= expected.len());
         if found != expected {
-            let found = String::from_utf8_lossy(&found);
             let expected = String::from_utf8_lossy(expected);
-            panic!("stdout is {found:?}, not {expected:?}; {}", self.printed());
+            panic!("stdout is not {expected:?}; {}", self.printed());
         }
     }
 
     /// Waits until a line on stderr contains `text`, and returns that line.
     #[track_caller]
     pub(crate) fn line(&self, text: &str) -> String {
-        let line = |bytes: &[u8]| {
-            let all = String::from_utf8_lossy(bytes).into_owned();
-            let mut lines = all.split_inclusive('\n');
-            let found = lines.find(|line| line.contains(text) && line.ends_with('\n'));
-            found.map(str::to_owned)
-        };
-        let bytes = self.stderr.until(|bytes| line(bytes).is_some());
-        line(&bytes).unwrap_or_else(|| panic!("no line with {text:?}; {}", self.printed()))
+        self.lines(1, text).swap_remove(0)
     }
 
-    /// Waits until stderr has at least `count` lines that contain `text`.
+    /// Waits until stderr has at least `count` lines that contain `text`, and returns them.
     #[track_caller]
-    pub(crate) fn lines(&self, count: usize, text: &str) {
-        let enough = |bytes: &[u8]| {
+    pub(crate) fn lines(&self, count: usize, text: &str) -> Vec<String> {
+        let matching = |bytes: &[u8]| -> Vec<String> {
             let all = String::from_utf8_lossy(bytes);
-            all.lines().filter(|line| line.contains(text)).count() >= count
+            let lines = all.split_inclusive('\n');
+            let found = lines.filter(|line| line.ends_with('\n') && line.contains(text));
+            found.map(str::to_owned).collect()
         };
-        let found = enough(&self.stderr.until(enough));
-        assert!(found, "not {count} lines with {text:?}; {}", self.printed());
-    }
-
-    /// Whether stderr has `text` by now.
-    pub(crate) fn has(&self, text: &str) -> bool {
-        let captured = self.stderr.0.0.lock().unwrap();
-        String::from_utf8_lossy(&captured.bytes).contains(text)
+        let enough = |bytes: &[u8]| matching(bytes).len() >= count;
+        let found = matching(&self.stderr.until(enough));
+        if found.len() < count {
+            panic!("not {count} lines with {text:?}; {}", self.printed());
+        }
+        found
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -305,23 +332,25 @@ impl Program {
         ended
     }
 
-    /// Stops a server that serves, and waits until it has ended well.
+    /// Stops a server that serves, and waits until it has ended with 0.
     #[track_caller]
     pub(crate) fn stop(self) -> Ended {
         self.signal(Signal::TERM);
         self.ends_with(0)
     }
 
-    /// All it has printed, for who has to find out why a test failed.
+    /// All that it has printed, to explain why a test failed.
     fn printed(&self) -> String {
-        let text = |capture: &Capture| {
-            let bytes = &capture.0.0.lock().unwrap().bytes;
-            let start = &bytes[..bytes.len().min(2000)];
-            String::from_utf8_lossy(start).into_owned()
-        };
-        let (stderr, stdout) = (text(&self.stderr), text(&self.stdout));
-        format!("stderr:\n{stderr}\nstdout:\n{stdout}")
+        let bytes = |capture: &Capture| capture.0.0.lock().unwrap().bytes.clone();
+        shown(&bytes(&self.stderr), &bytes(&self.stdout))
     }
+}
+
+/// The start of what a program has printed.
+fn shown(stderr: &[u8], stdout: &[u8]) -> String {
+    let start =
+        |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(2000)]).into_owned();
+    format!("stderr:\n{}\nstdout:\n{}", start(stderr), start(stdout))
 }
 
 impl Drop for Program {
@@ -333,7 +362,7 @@ impl Drop for Program {
 }
 
 impl Ended {
-    /// The only line on stderr besides those that say that the program works.
+    /// The only line on stderr, apart from those that say that the program works.
     #[track_caller]
     pub(crate) fn only_line(&self) -> &str {
         let usual = ["connected to ", "listening on "];
@@ -343,20 +372,57 @@ impl Ended {
         lines[0]
     }
 
-    /// Asserts the exit code and that the only line contains `text`.
+    /// Asserts the exit code, that the only line contains `text`, and that no key is shown.
     #[track_caller]
-    pub(crate) fn refused(&self, code: i32, text: &str) {
+    pub(crate) fn refused(self, code: i32, text: &str) -> Self {
         assert!(self.only_line().contains(text), "{text:?}: {self}");
         assert_eq!(self.code, code, "{self}");
         assert!(self.stdout.is_empty(), "{self}");
+        let shown = MARKS.iter().find(|mark| self.stderr.contains(**mark));
+        assert_eq!(shown, None, "a key is shown: {self}");
+        self
     }
+
+    /// Asserts that stderr has `text`.
+    #[track_caller]
+    pub(crate) fn told(self, text: &str) -> Self {
+        assert!(self.stderr.contains(text), "{text:?}: {self}");
+        self
+    }
+
+    /// Asserts that exactly one line on stderr has `text`.
+    #[track_caller]
+    pub(crate) fn told_once(self, text: &str) -> Self {
+        let lines = self.stderr.lines().filter(|line| line.contains(text));
+        assert_eq!(lines.count(), 1, "{text:?}: {self}");
+        self
+    }
+
+    /// Asserts that stdout is exactly `expected`.
+    #[track_caller]
+    pub(crate) fn printed(self, expected: impl AsRef<[u8]>) -> Self {
+        let equal = self.stdout == expected.as_ref();
+        let wanted = expected.as_ref().len();
+        assert!(
+            equal,
+            "stdout is not the {wanted} bytes that are wanted: {self}"
+        );
+        self
+    }
+}
+
+/// The bytes that hex digits stand for.
+pub(crate) fn from_hex(digits: &str) -> Vec<u8> {
+    let pairs = (0..digits.len()).step_by(2);
+    pairs
+        .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap())
+        .collect()
 }
 
 impl std::fmt::Display for Ended {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { code, stderr, .. } = self;
-        let stdout = String::from_utf8_lossy(&self.stdout[..self.stdout.len().min(2000)]);
-        write!(f, "code {code}, stderr:\n{stderr}\nstdout:\n{stdout}")
+        let printed = shown(self.stderr.as_bytes(), &self.stdout);
+        write!(f, "code {}, {printed}", self.code)
     }
 }
 
@@ -382,8 +448,8 @@ impl Capture {
         capture
     }
 
-    /// Waits until `enough` says so, the stream ends, or patience does; returns
-    /// what came.
+    /// Waits until `enough` holds, the stream ends, or [`PATIENCE`] does. Returns what
+    /// came.
     fn until(&self, enough: impl Fn(&[u8]) -> bool) -> Vec<u8> {
         let (captured, changed) = &*self.0;
         let captured = captured.lock().unwrap();

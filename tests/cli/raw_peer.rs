@@ -1,9 +1,10 @@
-//! A native peer that is a socket in the test: it makes a right handshake and
-//! then sends whatever a test wants, right or wrong.
+//! A native peer that is a socket in the test: it makes a right handshake, and then
+//! sends what the test wants, right or wrong. The classic one is [`crate::old`].
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
+use std::time::Duration;
 
 use sealwire::crypto::batch::{OpenBatch, OpenJob, SealBatch, SealJob};
 use sealwire::crypto::dh::Private;
@@ -15,28 +16,23 @@ use sealwire::span::{Area, Span};
 use sealwire::wire::hello::{CLIENT_TAG, ClientHello, SERVER_TAG, encode_server, parse_server};
 use sealwire::wire::record::{Kind, blocks_for, parse_blocks, parse_plaintext, record_len};
 
-use crate::program::{AUTHKEY, CONFKEY, PATIENCE};
+use crate::program::{AUTHKEY, CONFKEY, PATIENCE, from_hex};
 
-/// What the keys of every program here mean.
+/// The identity that the keys of every program here make.
 pub(crate) fn identity() -> Arc<Identity> {
-    let key = |digits: &str| {
-        let pairs = (0..digits.len()).step_by(2);
-        let bytes = pairs.map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap());
-        Secret::new(bytes.collect())
-    };
     let pair = SecretPair {
-        confkey: key(CONFKEY),
-        authkey: key(AUTHKEY),
+        confkey: Secret::new(from_hex(CONFKEY)),
+        authkey: Secret::new(from_hex(AUTHKEY)),
     };
     Identity::new(&pair).unwrap()
 }
 
-/// A private key; that every test has the same does not matter here.
+/// A private key, which all tests share.
 fn private() -> Private {
     Private::new([7; 32])
 }
 
-/// A client hello that is right.
+/// A right client hello, without its tag.
 pub(crate) fn hello() -> [u8; CLIENT_TAG] {
     let hello = ClientHello {
         service: 0,
@@ -46,12 +42,19 @@ pub(crate) fn hello() -> [u8; CLIENT_TAG] {
     hello.encode()
 }
 
-/// A hello with its tag, which holds whatever the hello says.
+/// A hello with its tag, which is right even if the hello is not.
 pub(crate) fn signed(hello: &[u8; CLIENT_TAG]) -> [u8; CLIENT_HELLO] {
     let mut all = [0; CLIENT_HELLO];
     all[..CLIENT_TAG].copy_from_slice(hello);
     all[CLIENT_TAG..].copy_from_slice(&identity().hello_tag(hello));
     all
+}
+
+/// A port of this test, and what connects to it.
+pub(crate) fn listener() -> (TcpListener, u16) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (listener, port)
 }
 
 /// A connection to a program.
@@ -92,7 +95,7 @@ pub(crate) struct RawPeer {
 }
 
 impl RawPeer {
-    /// A client that has said its hello and nothing else.
+    /// A client that has sent its hello and nothing else.
     pub(crate) fn unproved(port: u16) -> Self {
         let mut socket = connect(port);
         let hello = signed(&hello());
@@ -103,16 +106,20 @@ impl RawPeer {
         let transcript = [&hello[..], &reply[..SERVER_TAG]];
         let secrets = identity().agree(&private(), public, transcript).unwrap();
         assert!(secrets.finished_holds(&reply[SERVER_TAG..]));
+        Self::new(socket, *secrets.client_to_server, *secrets.server_to_client)
+    }
+
+    fn new(socket: TcpStream, seals: [u8; 32], opens: [u8; 32]) -> Self {
         Self {
             socket,
-            seals: *secrets.client_to_server,
-            opens: *secrets.server_to_client,
+            seals,
+            opens,
             sent: 0,
             received: 0,
         }
     }
 
-    /// A client that the server knows.
+    /// A client that has proved that it holds the keys.
     pub(crate) fn proved(port: u16) -> Self {
         let mut peer = Self::unproved(port);
         peer.say(Kind::Ping as u8, b"");
@@ -125,7 +132,7 @@ impl RawPeer {
         [self.seals, self.opens]
     }
 
-    /// The server of a program that connects to `listener`, once it is proved.
+    /// The server of a client that connects to `listener` and has proved itself.
     pub(crate) fn server(listener: &TcpListener) -> Self {
         let mut socket = accept(listener);
         let mut hello = [0; CLIENT_HELLO];
@@ -137,13 +144,7 @@ impl RawPeer {
         let secrets = secrets.unwrap();
         reply.extend(secrets.finished_tag());
         socket.write_all(&reply).unwrap();
-        let mut peer = Self {
-            socket,
-            seals: *secrets.server_to_client,
-            opens: *secrets.client_to_server,
-            sent: 0,
-            received: 0,
-        };
+        let mut peer = Self::new(socket, *secrets.server_to_client, *secrets.client_to_server);
         peer.next().expect("a client proves itself");
         peer
     }
@@ -154,7 +155,7 @@ impl RawPeer {
         self.any_record(kind as u8, payload, blocks)
     }
 
-    /// The next record, of any kind and length; its tag holds.
+    /// The next record, of any kind and length, with a right tag.
     pub(crate) fn any_record(&mut self, kind: u8, payload: &[u8], blocks: u16) -> Vec<u8> {
         let mut keys = KeyStore::<SealKeys>::new(Kernel::chosen().unwrap());
         let mut batch = SealBatch::default();
@@ -184,26 +185,20 @@ impl RawPeer {
         self.send(&record);
     }
 
-    /// Makes what has been sent lead to a reset, and closes.
+    /// Ends the connection with a reset.
     pub(crate) fn reset(self) {
         let socket = socket2::SockRef::from(&self.socket);
-        socket.set_linger(Some(std::time::Duration::ZERO)).unwrap();
+        socket.set_linger(Some(Duration::ZERO)).unwrap();
     }
 
-    /// The next record of the program, its bytes untouched; `None` at its end.
-    pub(crate) fn next_sealed(&mut self) -> Option<Vec<u8>> {
+    /// The kind and the payload of the program's next record; `None` at its end.
+    pub(crate) fn next(&mut self) -> Option<(u8, Vec<u8>)> {
         let mut header = [0; RECORD_HEADER];
         self.fill(&mut header)?;
         let blocks = parse_blocks(&header).unwrap().unwrap();
         let mut record = vec![0; record_len(blocks)];
         record[..RECORD_HEADER].copy_from_slice(&header);
         self.fill(&mut record[RECORD_HEADER..])?;
-        Some(record)
-    }
-
-    /// The kind and the payload of the program's next record; `None` at its end.
-    pub(crate) fn next(&mut self) -> Option<(u8, Vec<u8>)> {
-        let mut record = self.next_sealed()?;
         let mut keys = KeyStore::<OpenKeys>::new(Kernel::chosen().unwrap());
         let mut batch = OpenBatch::default();
         batch.push(OpenJob {

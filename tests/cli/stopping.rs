@@ -1,7 +1,10 @@
-//! Signals, and a stdout that closes: what each leads to.
+//! Signals, and a stdout or stderr that closes: what each leads to. Descriptors that are
+//! closed from the start are in [`crate::descriptors`].
 
+use std::fs::File;
 use std::io::Read;
 use std::process::Stdio;
+use std::thread::sleep;
 use std::time::Instant;
 
 use rustix::process::Signal;
@@ -10,41 +13,36 @@ use crate::modes::joined;
 use crate::program::{A_WHILE, Launch};
 use crate::raw_peer::RawPeer;
 
-/// Goal: a client or a one-shot server that is stopped in the middle ends with
-/// 128 + n; its peer is told that this is no proper end. Method: both on open
-/// pipes; one is stopped.
+fn dev_full() -> File {
+    File::options().write(true).open("/dev/full").unwrap()
+}
+
+/// Goal: a program that is stopped in the middle ends with 128 + n, and its peer learns
+/// that this is no proper end. Method: a client and a one-shot server on open pipes; one of
+/// them is stopped.
 #[test]
 fn stopped_in_the_middle() {
+    let told = "the peer gave up: going away";
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
-        let server = Launch::server("").stdin(Stdio::null()).start();
+        let server = Launch::receiver("").start();
         let client = Launch::client(server.port(), "").start();
         server.line(" came");
         client.signal(signal);
         client.ends_with(code);
-        let server = server.ends_with(3);
-        assert!(
-            server.stderr.contains("the peer gave up: going away"),
-            "{server}"
-        );
+        server.ends_with(3).told(told);
     }
     let server = Launch::server("").start();
     let client = Launch::client(server.port(), "").start();
     server.line(" came");
     server.signal(Signal::INT);
     server.ends_with(130);
-    let client = client.ends_with(3);
-    assert!(
-        client.stderr.contains("the peer gave up: going away"),
-        "{client}"
-    );
+    client.ends_with(3).told(told);
 }
 
-/// Goal: a client that is stopped when it has said all loses nothing: what was
-/// queued and the rest of the talk is let through. Method: its input has ended
-/// before, the server's is open; then a server without input, where nothing was
-/// left to be done.
+/// Goal: a client that is stopped when it has sent all ends with 0. Method: a client
+/// without input, at a server without input.
 #[test]
-fn stopped_with_nobody_cut_short() {
+fn stopped_with_no_message_cut_short() {
     let server = Launch::server("--no-input").start();
     let mut client = Launch::client(server.port(), "--no-input").start();
     joined(&server, 1);
@@ -55,8 +53,8 @@ fn stopped_with_nobody_cut_short() {
     server.stop();
 }
 
-/// Goal: a server that serves until stopped leaves with 0 when it is, and lets
-/// its clients finish. Method: stop one of each kind with a client there.
+/// Goal: a server that serves until stopped leaves with 0 when it is, and lets its clients
+/// finish. Method: stop one of each kind with a client whose input is open.
 #[test]
 fn a_server_that_serves_leaves_with_0() {
     for mode in ["--echo", "--relay", "--sink", "--no-input"] {
@@ -64,31 +62,37 @@ fn a_server_that_serves_leaves_with_0() {
         let mut client = Launch::client(server.port(), "").start();
         joined(&server, 1);
         client.say("x");
-        std::thread::sleep(A_WHILE);
-        client.end_input();
-        client.ends_with(0);
-        let server = server.stop();
-        assert!(!server.stderr.contains("truncated"), "{server}");
+        sleep(A_WHILE);
+        server.signal(Signal::TERM);
+        sleep(A_WHILE);
+        client.finish("");
+        server.ends_with(0);
     }
 }
 
-/// Goal: with nobody there, a stopped program leaves at once: a server with a
-/// mode with 0, one that has served nobody with 128 + n.
+/// Goal: without peers, a stopped program leaves at once: a server that serves until
+/// stopped with 0, a one-shot server with 128 + n. Stderr tells of a hangup, so that the user
+/// does not take its code for an end that was asked for.
 #[test]
 fn stopped_alone() {
-    for (args, code) in [("--echo", 0), ("--no-input", 0), ("", 143)] {
+    for (args, signal, code, told) in [
+        ("--echo", Signal::TERM, 0, ""),
+        ("--no-input", Signal::TERM, 0, ""),
+        ("", Signal::TERM, 143, ""),
+        ("--echo", Signal::HUP, 0, "SIGHUP: leaving"),
+    ] {
         let server = Launch::server(args).start();
         server.port();
         let start = Instant::now();
-        server.signal(Signal::TERM);
-        server.ends_with(code);
+        server.signal(signal);
+        server.ends_with(code).told(told);
         assert!(start.elapsed().as_secs() < 3, "{args}");
     }
 }
 
-/// Goal: a peer that does not finish delays a stopped server by seconds, and the
-/// second signal ends that too. Method: a peer that says nothing and closes
-/// nothing; one server is left to its deadline, another is signalled again.
+/// Goal: a peer that does not finish delays a stopped server by seconds, and a second
+/// signal ends that too. Method: a peer that sends nothing and closes nothing; one server
+/// is left to its deadline, another gets a second signal.
 #[test]
 fn a_second_signal_leaves_at_once() {
     let patient = Launch::server("--echo").start();
@@ -100,7 +104,7 @@ fn a_second_signal_leaves_at_once() {
         peer
     });
     let start = Instant::now();
-    std::thread::sleep(A_WHILE);
+    sleep(A_WHILE);
     hurried.signal(Signal::INT);
     hurried.ends_with(0);
     assert!(start.elapsed().as_secs() < 3, "{:?}", start.elapsed());
@@ -109,14 +113,14 @@ fn a_second_signal_leaves_at_once() {
     assert!((4..15).contains(&waited), "{waited} s, {ended}");
 }
 
-/// Goal: a reader that wants only the start of what comes, as `| head -1`, ends it
-/// quietly with 141, as it ends other programs, and the sender learns that not all was
-/// taken. Method: a client whose stdout is closed after its first bytes.
+/// Goal: a reader that wants only the start, as `| head -1`, ends a client quietly with
+/// 141, as it ends other programs, and the sender learns that not all was taken. Method: a
+/// client whose stdout is closed after its first bytes.
 #[test]
 fn a_closed_stdout_is_quiet() {
     let mut server = Launch::server("").start();
     let (mut reader, writer) = std::io::pipe().unwrap();
-    let client = Launch::client(server.port(), "").stdin(Stdio::null());
+    let client = Launch::client(server.port(), "").empty_input();
     let client = client.stdout(writer).start();
     let mut input = server.take_input();
     let pouring = std::thread::spawn(move || {
@@ -128,27 +132,21 @@ fn a_closed_stdout_is_quiet() {
     drop(reader);
     let client = client.ends_with(141);
     assert_eq!(client.stderr.lines().count(), 1, "{client}");
-    let server = server.ends_with(3);
-    assert!(
-        server.stderr.contains("the peer gave up: local error"),
-        "{server}"
-    );
+    server.ends_with(3).told("the peer gave up: local error");
     pouring.join().unwrap();
 }
 
-/// Goal: a reader that has gone is no failure by itself: with nothing lost the code is
-/// 0. Method: a client whose reader goes at once, and that nothing is sent to; then
-/// one to which something is said, whose own input is open.
+/// Goal: a reader that has gone is no failure by itself: with nothing lost the code is 0.
+/// Method: a client whose reader goes at once, and that receives nothing; then one that
+/// receives something, whose own input is open.
 #[test]
 fn a_closed_stdout_without_a_loss() {
-    let server = Launch::server("").stdin(Stdio::null()).start();
+    let server = Launch::receiver("").start();
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let mut client = Launch::client(server.port(), "").stdout(writer).start();
-    client.say("one way");
-    client.end_input();
-    client.ends_with(0);
-    assert_eq!(server.ends_with(0).stdout, b"one way");
+    let client = Launch::client(server.port(), "").stdout(writer).start();
+    client.finish("one way");
+    server.ends_with(0).printed("one way");
 
     let mut server = Launch::server("").start();
     let (reader, writer) = std::io::pipe().unwrap();
@@ -161,54 +159,24 @@ fn a_closed_stdout_without_a_loss() {
     server.line("the peer gave up: local error");
 }
 
-/// Goal: a stdout that takes nothing more, such as a full disk, is told and ends
-/// with 1. Method: `/dev/full`.
+/// Goal: a stderr that is full or closed changes nothing. Method: a client with each, whose
+/// echo is whole; a program that cannot run, and has its code alone to say so.
 #[test]
-fn a_full_disk() {
-    let full = std::fs::File::options().write(true).open("/dev/full");
-    let mut server = Launch::server("").start();
-    let client = Launch::client(server.port(), "").stdin(Stdio::null());
-    let client = client.stdout(full.unwrap()).start();
-    server.say("lost");
-    let client = client.ends_with(1);
-    assert!(
-        client
-            .stderr
-            .contains("writing standard output: No space left"),
-        "{client}"
-    );
-    server.line("the peer gave up: local error");
-}
-
-/// Goal: a stderr that is full or closed changes nothing. Method: a client with
-/// each, whose echo is whole; a program that could not run, which has its code
-/// alone to say so.
-#[test]
-fn nobody_reads_stderr() {
+fn a_lost_stderr() {
     let server = Launch::server("--echo").start();
-    let port = server.port();
-    let full = || {
-        std::fs::File::options()
-            .write(true)
-            .open("/dev/full")
-            .unwrap()
-    };
     let closed = || std::io::pipe().unwrap().1;
-    for stderr in [Stdio::from(full()), Stdio::from(closed())] {
-        let mut client = Launch::client(port, "").stderr(stderr).start();
-        client.say("whole");
-        client.end_input();
-        assert_eq!(client.ends_with(0).stdout, b"whole");
+    for stderr in [Stdio::from(dev_full()), Stdio::from(closed())] {
+        let client = Launch::client(server.port(), "").stderr(stderr).start();
+        client.finish("whole").printed("whole");
     }
-    for stderr in [Stdio::from(full()), Stdio::from(closed())] {
+    for stderr in [Stdio::from(dev_full()), Stdio::from(closed())] {
         let ended = Launch::new("--frobnicate").stderr(stderr).run();
         assert_eq!(ended.code, 2, "{ended}");
     }
     server.stop();
 }
 
-/// Goal: SIGUSR1 asks for statistics, the times of ticks among them, and changes
-/// nothing.
+/// Goal: SIGUSR1 asks for statistics, the times of ticks among them, and changes nothing.
 #[test]
 fn statistics() {
     let server = Launch::server("--echo").start();
@@ -216,19 +184,19 @@ fn statistics() {
     client.say("12345");
     client.prints("12345");
     server.signal(Signal::USR1);
-    let line = server.line("peers now");
-    for part in [
-        " 1 peers now, 1 joined, 0 complete",
-        "1 messages of 5 bytes received",
+    for (line, parts) in [
+        (
+            "peers now",
+            [
+                " 1 peers now, 1 joined, 0 complete",
+                "1 messages of 5 bytes received",
+            ],
+        ),
+        (" ticks, us: p50 ", [", longest ", "; <2 "]),
     ] {
-        assert!(line.contains(part), "{line}");
+        let line = server.line(line);
+        assert!(parts.iter().all(|part| line.contains(part)), "{line}");
     }
-    let line = server.line(" ticks, us: p50 ");
-    assert!(
-        line.contains(", longest ") && line.contains("; <2 "),
-        "{line}"
-    );
-    client.end_input();
-    client.ends_with(0);
+    client.finish("");
     server.stop();
 }

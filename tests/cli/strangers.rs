@@ -1,8 +1,9 @@
-//! Connections of who does not hold the keys: refused without a word, within
-//! seconds, and the server serves on.
+//! Peers that do not hold the keys: a server refuses them without a word, within seconds,
+//! and serves on; a client tells them from a deadline. A server that closes or resets at
+//! once, and one whose TCP does not answer, are in `tests/sim` and the tests of `net::dial`.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,10 +12,10 @@ use sealwire::limits::SERVER_HELLO;
 use sealwire_cli::limits::REFUSALS_LOGGED;
 
 use crate::program::{Launch, Program};
-use crate::raw_peer::{RawPeer, connect, hello, rest, signed};
+use crate::raw_peer::{RawPeer, accept, connect, hello, listener, rest, signed};
 use crate::records::still_serves;
 
-/// Sends `bytes`, and asserts that it is closed at once, without a word.
+/// Sends `bytes`, and asserts that the server closes at once, without a word.
 #[track_caller]
 fn refused_at_once(server: &Program, bytes: &[u8], told: &str) {
     let start = Instant::now();
@@ -25,10 +26,10 @@ fn refused_at_once(server: &Program, bytes: &[u8], told: &str) {
     server.line(told);
 }
 
-/// Goal: what is no hello of these keys is refused as soon as that is certain.
-/// Method: garbage, HTTP, other versions, suites and services, reserved bytes,
-/// keys and tags that differ, and a low-order point under a right tag. A server
-/// gets no more of them than it prints refusals in a second.
+/// Goal: bytes that are no hello of these keys are refused as soon as that is certain. Method:
+/// garbage, HTTP, other versions, suites and services, reserved bytes, keys and tags that
+/// differ, and a low-order point under a right tag. A server gets no more of them than it
+/// prints refusals in a second.
 #[test]
 fn wrong_hellos() {
     let changed = |at: usize, byte: u8| {
@@ -53,7 +54,7 @@ fn wrong_hellos() {
         (&bad_tag, "the hello does not authenticate"),
         (&signed(&low_order), "low-order public key"),
     ];
-    // With `--classic` what does not begin as a hello does is taken for a frame.
+    // With `--classic`, other first bytes than those of a hello are taken for a frame.
     let first = refused.as_slice();
     for (args, refused) in [("--echo", first), ("--echo --classic", &first[8..])] {
         for refused in refused.chunks(REFUSALS_LOGGED as usize) {
@@ -74,11 +75,11 @@ fn wrong_hellos() {
     }
 }
 
-/// Goal: a stranger that goes on after its hello gains nothing by it: nothing is
-/// announced, nothing is sent to it. Method: a right hello and then a record that
-/// does not hold, and one of a right hello alone that closes.
+/// Goal: a hello alone makes no peer: nothing is announced, and nothing is sent to it.
+/// Method: a right hello and then a record that does not hold; one that closes; one that
+/// aborts.
 #[test]
-fn a_hello_alone_is_nobody() {
+fn a_hello_alone_is_no_peer() {
     let server = Launch::server("--no-input").start();
     let mut peer = RawPeer::unproved(server.port());
     peer.send(&[0, 1, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9]);
@@ -96,9 +97,9 @@ fn a_hello_alone_is_nobody() {
     assert!(!ended.stderr.contains(" left"), "{ended}");
 }
 
-/// Goal: who does not finish the handshake is closed after 5 s, however it
-/// passes the time, and others are served meanwhile. Method: four at once:
-/// silent, half a hello, a hello byte by byte, a hello without a record.
+/// Goal: a connection that does not finish the handshake is closed after 5 s, whatever it
+/// does meanwhile, and others are served. Method: four at once: silent, half a hello, a
+/// hello byte by byte, a hello without a record.
 #[test]
 fn handshakes_have_a_deadline() {
     let server = Launch::server("--echo").start();
@@ -134,8 +135,8 @@ fn handshakes_have_a_deadline() {
     server.stop();
 }
 
-/// Goal: a server that has no descriptors left says so, rests, and serves again
-/// when there are some. Method: leave it 24, and open 30 connections.
+/// Goal: a server without free descriptors says so, rests, and serves again when there are
+/// some. Method: leave it 24, and open 30 connections.
 #[test]
 fn out_of_descriptors() {
     let server = Launch::server("--echo").start();
@@ -153,23 +154,39 @@ fn out_of_descriptors() {
     server.stop();
 }
 
-/// Goal: a one-shot server is not ended by strangers, and closes those who are
-/// there when it leaves. Method: garbage, then a silent one, then a client.
+/// Goal: strangers do not end a one-shot server, and it closes those that are there when
+/// it leaves. Method: garbage, then a silent one, then a client.
 #[test]
-fn one_shot_is_for_who_holds_the_keys() {
-    let server = Launch::server("")
-        .stdin(std::process::Stdio::null())
-        .start();
+fn one_shot_is_for_peers_with_the_keys() {
+    let server = Launch::receiver("").start();
     refused_at_once(&server, &[1; 100], "the first bytes are no hello");
-    let mut silent: TcpStream = connect(server.port());
-    still_received(server);
+    let mut silent = connect(server.port());
+    Launch::client(server.port(), "").start().finish("received");
+    server.ends_with(0).printed("received");
     assert_eq!(rest(&mut silent), b"");
 }
 
-fn still_received(server: Program) {
-    let mut client = Launch::client(server.port(), "").start();
-    client.say("received");
-    client.end_input();
-    client.ends_with(0);
-    assert_eq!(server.ends_with(0).stdout, b"received");
+/// Goal: a client ends with 3 if its server is no sealwire server. Method: one that says
+/// something else.
+#[test]
+fn not_a_sealwire_server() {
+    let (listener, port) = listener();
+    let client = Launch::client(port, "").start();
+    let mut socket = accept(&listener);
+    let _ = socket.write_all(b"220 mail.example.org ESMTP\r\n");
+    let _ = socket.shutdown(Shutdown::Write);
+    rest(&mut socket);
+    client.wait().refused(3, "not a sealwire");
+}
+
+/// Goal: a client ends with 5 after the deadline of the handshake. Method: a server that
+/// accepts and says nothing.
+#[test]
+fn a_silent_server() {
+    let (_listener, port) = listener();
+    let start = Instant::now();
+    let ended = Launch::client(port, "").start().wait();
+    let ended = ended.refused(5, "no handshake within 5 s");
+    let waited = start.elapsed().as_secs();
+    assert!((4..9).contains(&waited), "{waited} s: {ended}");
 }

@@ -1,9 +1,8 @@
-//! Somebody types: programs on a pseudo-terminal.
+//! Programs on a pseudo-terminal: typed lines, Ctrl-D, and what peers may show there.
 
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
-use std::process::Stdio;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::OFlags;
@@ -18,27 +17,35 @@ use crate::raw_peer::RawPeer;
 /// What Ctrl-D sends.
 const END: &str = "\x04";
 
-/// Who types.
-struct Keyboard(File);
+/// The user's end of a terminal: what is typed, and all that it has shown.
+struct Keyboard {
+    master: File,
+    seen: String,
+}
 
 impl Keyboard {
     fn types(&mut self, text: &str) {
-        self.0.write_all(text.as_bytes()).unwrap();
+        self.master.write_all(text.as_bytes()).unwrap();
     }
 
-    /// What the terminal shows next: what is typed, and what the program prints.
-    fn sees(&mut self) -> String {
+    /// Waits until `enough` holds of what the terminal shows: what is typed, and what the
+    /// program prints. Returns all of it.
+    fn sees(&mut self, enough: impl Fn(&str) -> bool) -> &str {
         let patience = PATIENCE.try_into().unwrap();
-        let mut asked = [PollFd::new(&self.0, PollFlags::IN)];
-        let ready = poll(&mut asked, Some(&patience)).unwrap();
-        assert!(ready > 0, "nothing more is shown");
-        let mut block = [0; 512];
-        let count = self.0.read(&mut block).expect("the program is there");
-        String::from_utf8_lossy(&block[..count]).into_owned()
+        while !enough(&self.seen) {
+            let mut asked = [PollFd::new(&self.master, PollFlags::IN)];
+            let ready = poll(&mut asked, Some(&patience)).unwrap();
+            assert!(ready > 0, "nothing more is shown behind {:?}", self.seen);
+            let mut block = [0; 512];
+            let count = self.master.read(&mut block);
+            let count = count.expect("the program is there");
+            self.seen += &String::from_utf8_lossy(&block[..count]);
+        }
+        &self.seen
     }
 }
 
-/// A new terminal: who types, and what a program gets.
+/// A new terminal: the user's end, and the program's.
 fn terminal() -> (Keyboard, OwnedFd) {
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
     let master: OwnedFd = openpt(flags).unwrap();
@@ -47,7 +54,8 @@ fn terminal() -> (Keyboard, OwnedFd) {
     let path = ptsname(&master, Vec::new()).unwrap();
     let flags = OFlags::RDWR | OFlags::NOCTTY;
     let slave = rustix::fs::open(path, flags, rustix::fs::Mode::empty()).unwrap();
-    (Keyboard(File::from(master)), slave)
+    let (master, seen) = (File::from(master), String::new());
+    (Keyboard { master, seen }, slave)
 }
 
 /// Starts a program whose stdin is a terminal.
@@ -56,9 +64,9 @@ fn on_terminal(launch: Launch) -> (Program, Keyboard) {
     (launch.stdin(slave).start(), keyboard)
 }
 
-/// Goal: two who type to each other see each other's lines; the first Ctrl-D
-/// ends the talk for a client, and the server stays. Method: a line each way,
-/// Ctrl-D at the client, then another client.
+/// Goal: two users who type to each other see each other's lines; Ctrl-D ends the talk for
+/// a client, and the server stays. Method: a line each way, Ctrl-D at the client, then
+/// another client.
 #[test]
 fn two_terminals() {
     let (server, mut at_server) = on_terminal(Launch::server(""));
@@ -80,7 +88,7 @@ fn two_terminals() {
     server.stop();
 }
 
-/// Goal: what is typed ahead of the connection is not lost. Method: lines and
+/// Goal: lines that are typed ahead of the connection are not lost. Method: lines and
 /// Ctrl-D are there before the client starts.
 #[test]
 fn typed_ahead() {
@@ -90,13 +98,13 @@ fn typed_ahead() {
     keyboard.types(END);
     let client = Launch::client(server.port(), "").stdin(slave).start();
     client.ends_with(0);
-    assert_eq!(server.stop().stdout, b"ahead\nof all\n");
+    server.stop().printed("ahead\nof all\n");
 }
 
-/// Goal: a line that nobody is there for is dropped with a notice, and who comes
-/// later does not get it.
+/// Goal: a line that is typed while no peer is there is dropped with a notice, and a later
+/// peer does not get it.
 #[test]
-fn a_line_for_nobody() {
+fn a_line_without_a_peer() {
     let (server, mut at_server) = on_terminal(Launch::server(""));
     let port = server.port();
     at_server.types("anyone?\n");
@@ -109,8 +117,8 @@ fn a_line_for_nobody() {
     client.ends_with(0);
 }
 
-/// Goal: Ctrl-D at a server ends what it says, to those there and to those who
-/// come later, and it serves on.
+/// Goal: Ctrl-D at a server ends its input, for the peers that are there and for later
+/// ones, and it serves on. Method: a client that is there, and one that comes later.
 #[test]
 fn the_end_of_a_servers_input() {
     let (mut server, mut at_server) = on_terminal(Launch::server(""));
@@ -118,7 +126,7 @@ fn the_end_of_a_servers_input() {
     let (client, _at_client) = on_terminal(Launch::client(port, ""));
     server.line(" came");
     at_server.types("last words");
-    // Behind a line that lacks its newline, the first only hands over that line.
+    // Behind a line without its newline, the first Ctrl-D only hands over that line.
     at_server.types(END);
     at_server.types(END);
     client.prints("last words");
@@ -128,27 +136,16 @@ fn the_end_of_a_servers_input() {
     let mut late = Launch::client(port, "").start();
     late.say("late");
     server.prints("late");
-    late.end_input();
-    late.ends_with(0);
+    late.finish("");
     server.stop();
 }
 
-/// Goal: on a terminal, a peer that has said all need not be waited for by whom
-/// types. Method: a client with a file, at a server on a terminal.
-#[test]
-fn a_file_to_who_types() {
-    let (server, _at_server) = on_terminal(Launch::server(""));
-    let client = Launch::client(server.port(), "").run();
-    assert_eq!(client.code, 0, "{client}");
-    server.line(" left");
-    server.stop();
-}
-
-/// Goal: to stop who types loses nothing, so it is a proper end. Method: SIGINT
-/// to a client on a terminal; its server receives once.
+/// Goal: to stop a client on a terminal loses nothing, so it is a proper end; with
+/// `--no-input` its terminal is not read. Method: SIGINT to such a client; one without
+/// input, at a server that receives once.
 #[test]
 fn stopped_while_typing() {
-    let server = Launch::server("").stdin(Stdio::null()).start();
+    let server = Launch::receiver("").start();
     let (client, mut at_client) = on_terminal(Launch::client(server.port(), "--no-input"));
     at_client.types("not read\n");
     client.ends_with(0);
@@ -166,8 +163,8 @@ fn stopped_while_typing() {
     server.stop();
 }
 
-/// Goal: all three of stdin, stdout and stderr may be one terminal, as they are
-/// for most; nothing but text is printed on it. Method: a client of an echo.
+/// Goal: stdin, stdout and stderr may be one terminal, as they usually are, and nothing but
+/// text is printed on it. Method: a client of an echo.
 #[test]
 fn all_on_one_terminal() {
     let server = Launch::server("--echo").start();
@@ -178,58 +175,46 @@ fn all_on_one_terminal() {
         .stderr(slave)
         .start();
     keyboard.types("one\n");
-    let mut seen = String::new();
     // Once as it is typed, once as it comes back.
-    while seen.matches("one").count() < 2 || !seen.contains("connected to 127.0.0.1:") {
-        seen.push_str(&keyboard.sees());
-    }
-    assert!(
-        !seen.contains('\x1b') && !seen.contains("panic"),
-        "{seen:?}"
-    );
+    let echoed = |seen: &str| seen.matches("one").count() >= 2;
+    let seen = keyboard.sees(|seen| echoed(seen) && seen.contains("connected to 127.0.0.1:"));
+    let plain = !seen.contains('\x1b') && !seen.contains("panic");
+    assert!(plain, "{seen:?}");
     keyboard.types(END);
     client.ends_with(0);
     server.stop();
 }
 
-/// What a hostile peer says to a terminal: clears it, fills the clipboard, hides a
-/// line behind another, forges one of this program and one of another peer.
+/// Text of a hostile peer: it clears the terminal, fills the clipboard, hides a line behind
+/// another, and forges a message of this program.
 const HOSTILE: &str =
     "\x1b[2J\x1b]52;c;aGk=\x07\u{9b}31m\u{202e}evil\rgood\n INFO 10.0.0.1:1 came\n";
 
-/// Goal: what a peer says reaches a terminal as marked, plain lines, behind the line
-/// that says which peer came. Method: a server whose stdout and stderr are one terminal, and
-/// a peer that says something hostile with its first record; then it leaves a line
-/// open, has a message of the program come behind it, and goes on.
+/// Goal: a peer's text reaches a terminal as marked, plain lines, behind the line that says
+/// which peer came. Method: a server whose stdout and stderr are one terminal, and a peer
+/// that sends hostile text with its first record; then it leaves a line open, a message of
+/// the program comes behind that, and the peer goes on, as if it were another.
 #[test]
 fn what_peers_say_is_harmless() {
     let (mut screen, slave) = terminal();
     let server = Launch::server("--no-input").stdout(slave.try_clone().unwrap());
     let server = server.stderr(slave).start();
-    let mut seen = String::new();
-    let until = |seen: &mut String, screen: &mut Keyboard, text: &str| {
-        while !seen.contains(text) {
-            seen.push_str(&screen.sees());
-        }
-    };
-    until(&mut seen, &mut screen, "\n");
+    let seen = screen.sees(|seen| seen.contains('\n'));
     let port = seen.trim_end().rsplit(':').next().unwrap().parse().unwrap();
     let mut peer = RawPeer::unproved(port);
     peer.say(Kind::End as u8, HOSTILE.as_bytes());
-    until(&mut seen, &mut screen, "10.0.0.1:1 came\r\n");
+    screen.sees(|seen| seen.contains("10.0.0.1:1 came\r\n"));
     peer.say(Kind::End as u8, b"begun");
-    until(&mut seen, &mut screen, "begun\r\n");
+    screen.sees(|seen| seen.contains("begun\r\n"));
     server.signal(Signal::USR1);
-    until(&mut seen, &mut screen, " ticks, us: p50 ");
+    screen.sees(|seen| seen.contains(" ticks, us: p50 "));
     peer.say(Kind::End as u8, b"<10.0.0.1:1> goes on\n");
-    until(&mut seen, &mut screen, "goes on\r\n");
+    let seen = screen.sees(|seen| seen.contains("goes on\r\n"));
     server.stop();
 
     let lines: Vec<_> = seen.split_inclusive("\r\n").skip(1).collect();
-    let name = lines[0].strip_prefix(" INFO ").unwrap();
-    let name = name
-        .strip_suffix(" came\r\n")
-        .expect("the peer that came is told first");
+    let came = lines[0].strip_prefix(" INFO ").unwrap();
+    let name = came.strip_suffix(" came\r\n").expect("which peer came");
     let line = |text: &str| format!("<{name}> {text}\r\n");
     let shown = r"\u{1b}[2J\u{1b}]52;c;aGk=\u{7}\u{9b}31m\u{202e}evil\u{d}good";
     let expected = [line(shown), line(" INFO 10.0.0.1:1 came"), line("begun")];
@@ -238,9 +223,8 @@ fn what_peers_say_is_harmless() {
     assert!(lines.contains(&&*goes_on), "{seen:?}");
 }
 
-/// Goal: a client's terminal is as safe from its server, and a pipe has what was said
-/// byte by byte. Method: the same words to a client on a terminal and to one on a
-/// pipe.
+/// Goal: a client's terminal is as safe from its server, and a pipe gets the bytes as they
+/// are. Method: the same text to a client on a terminal and to one on a pipe.
 #[test]
 fn what_a_server_says_is_harmless() {
     let (mut screen, slave) = terminal();
@@ -251,18 +235,12 @@ fn what_a_server_says_is_harmless() {
     server.lines(2, " came");
     server.say(HOSTILE);
     piped.prints(HOSTILE);
-    let mut seen = String::new();
-    while seen.matches('\n').count() < 2 {
-        seen.push_str(&screen.sees());
-    }
+    let seen = screen.sees(|seen| seen.matches('\n').count() >= 2);
     let mark = format!("<127.0.0.1:{port}> ");
     assert!(seen.lines().all(|line| line.starts_with(&mark)), "{seen:?}");
-    assert!(
-        !seen.contains(['\x1b', '\x07', '\u{9b}', '\u{202e}']),
-        "{seen:?}"
-    );
-    server.end_input();
-    server.ends_with(0);
+    let drives = ['\x1b', '\x07', '\u{9b}', '\u{202e}'];
+    assert!(!seen.contains(drives), "{seen:?}");
+    server.finish("");
     for client in [shown, piped] {
         client.ends_with(0);
     }

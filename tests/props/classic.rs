@@ -1,17 +1,25 @@
-//! The classic format: its cipher and tags, its numbers, and how text is cut.
+//! The classic format: its cipher, tags and numbers, and connections. Any text arrives, ours
+//! and the old program's, in any pieces; changed bytes never do.
+
+use std::sync::Arc;
 
 use aes::Aes256;
 use cbc::cipher::{BlockModeEncrypt, KeyIvInit, block_padding::Pkcs7};
 use hmac::{Hmac, KeyInit, Mac};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::sample::Index;
+use sealwire::conn::classic::ClassicConnection;
+use sealwire::conn::{Outcome, StreamEnd};
 use sealwire::crypto::classic::ClassicKeys;
 use sealwire::crypto::secret::{Secret, SecretPair};
-use sealwire::error::PeerFault;
-use sealwire::limits::{BLOCK, CLASSIC_TEXT};
+use sealwire::error::{Failure, PeerFault};
+use sealwire::limits::{BLOCK, CLASSIC_FRAME, CLASSIC_TEXT, MAX_CLASSIC_FRAME};
+use sealwire::time::Time;
 use sealwire::wire::classic::{TEXT_LENS, first_frame, parse_length};
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
+
+const NOW: Time = Time::ZERO;
 
 fn keys(confkey: &[u8], authkey: &[u8]) -> Arc<ClassicKeys> {
     ClassicKeys::new(&SecretPair {
@@ -20,10 +28,98 @@ fn keys(confkey: &[u8], authkey: &[u8]) -> Arc<ClassicKeys> {
     })
 }
 
+/// The keys where any will do.
+fn some_keys() -> Arc<ClassicKeys> {
+    keys(b"conf", b"auth")
+}
+
+/// `text`, encrypted under `confkey` by the plain crate.
+fn encrypt(confkey: &[u8], iv: &[u8], text: &[u8]) -> Vec<u8> {
+    let mut blocks = vec![0; MAX_CLASSIC_FRAME];
+    blocks[..text.len()].copy_from_slice(text);
+    let cipher = cbc::Encryptor::<Aes256>::new_from_slices(&Sha256::digest(confkey), iv).unwrap();
+    let sealed = cipher.encrypt_padded::<Pkcs7>(&mut blocks, text.len());
+    sealed.unwrap().to_vec()
+}
+
+fn connection() -> ClassicConnection {
+    ClassicConnection::new(some_keys(), 1 << 20, NOW)
+}
+
+/// The frames of `line`, as this project sends them.
+fn ours(line: &str, iv: [u8; BLOCK]) -> Vec<u8> {
+    let mut conn = connection();
+    let (mut rest, mut frames) = (line, Vec::new());
+    while !rest.is_empty() {
+        let count = conn.seal(rest.as_bytes(), iv);
+        rest = &rest[count..];
+        assert_eq!(conn.frame().unwrap().len(), CLASSIC_FRAME);
+        frames.extend_from_slice(conn.frame().unwrap());
+        conn.taken(CLASSIC_FRAME);
+    }
+    frames
+}
+
+/// The frames of `line`, as the old program sends them: 15 characters each.
+fn theirs(line: &str, iv: [u8; BLOCK]) -> Vec<u8> {
+    let keys = some_keys();
+    let characters: Vec<char> = line.chars().collect();
+    let mut left = characters.len();
+    let mut frames = Vec::new();
+    for characters in characters.chunks(CLASSIC_TEXT) {
+        let first = encrypt(b"conf", &iv, left.to_string().as_bytes());
+        let text: String = characters.iter().collect();
+        let second = encrypt(b"conf", &first, text.as_bytes());
+        let head = [&iv[..], &first].concat();
+        let tags = [keys.tag(&head), keys.tag(&second)];
+        frames.extend([&head[..], &tags[0], &second, &tags[1]].concat());
+        left -= characters.len();
+    }
+    frames
+}
+
+/// The lines that `input` gives in pieces of these sizes, and how it ended.
+fn play(input: &[u8], pieces: &[usize]) -> (Vec<String>, Outcome) {
+    let mut conn = connection();
+    let (mut kept, mut lines, mut line) = (Vec::new(), Vec::new(), String::new());
+    let mut rest = input;
+    let mut pieces = pieces.iter().cycle();
+    while !rest.is_empty() && !conn.is_over() {
+        let (now, later) = rest.split_at((*pieces.next().unwrap()).min(rest.len()));
+        rest = later;
+        kept.extend_from_slice(now);
+        while let Some(opened) = conn.open(NOW, &mut kept) {
+            line.push_str(str::from_utf8(&kept[opened.text]).unwrap());
+            kept.drain(..opened.used);
+            if opened.last {
+                lines.push(std::mem::take(&mut line));
+            }
+        }
+    }
+    if !conn.is_over() {
+        conn.end_of_stream(StreamEnd::Closed);
+    }
+    (lines, conn.outcome().unwrap().clone())
+}
+
+/// Any text: with wide characters, with CR and NUL, and wide throughout.
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "\\PC{1,60}",
+        "[a-z\\r\\x00\\n é雪😀]{1,60}",
+        vec(any::<char>(), 1..60).prop_map(String::from_iter),
+        (1..40_usize).prop_map(|count| "😀".repeat(count)),
+    ]
+}
+
+fn pieces() -> impl Strategy<Value = Vec<usize>> {
+    vec(1..400_usize, 1..8)
+}
+
 proptest! {
-    /// Goal: text comes back, and its ciphertext and tag are those of the plain
-    /// crates under the two keys of `PROTOCOL.md` §2. Method: keys of any
-    /// length, any text that fits a frame.
+    /// Goal: text comes back, and its ciphertext and tag are those of the plain crates under
+    /// the two keys of `PROTOCOL.md` §2. Method: keys of any length, any text that fits a
+    /// frame.
     #[test]
     fn a_block_goes_round_and_equals_the_plain_crates(
         confkey in vec(any::<u8>(), 1..80),
@@ -35,11 +131,7 @@ proptest! {
         let mut block = [0; BLOCK];
         keys.encrypt(&iv, &text, &mut block);
 
-        let mut plain = [0; BLOCK];
-        plain[..text.len()].copy_from_slice(&text);
-        let cipher = cbc::Encryptor::<Aes256>::new(&Sha256::digest(&confkey), &iv.into());
-        let expected = cipher.encrypt_padded::<Pkcs7>(&mut plain, text.len()).unwrap();
-        prop_assert_eq!(&block[..], expected);
+        prop_assert_eq!(&block[..], encrypt(&confkey, &iv, &text));
 
         let mac_key = Sha256::digest([&confkey[..], &authkey].concat());
         let mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&mac_key).unwrap();
@@ -50,27 +142,24 @@ proptest! {
         prop_assert_eq!(keys.decrypt(&iv, &mut block), Some(&text[..]));
     }
 
-    /// Goal: the longer texts of the old program decrypt. Method: encrypt up to
-    /// four blocks with the plain crate.
+    /// Goal: the longer texts of the old program decrypt. Method: encrypt up to four blocks
+    /// with the plain crate.
     #[test]
     fn longer_texts_decrypt(iv: [u8; BLOCK], text in vec(any::<u8>(), 0..TEXT_LENS[3])) {
-        let mut blocks = vec![0; TEXT_LENS[3]];
-        blocks[..text.len()].copy_from_slice(&text);
-        let cipher = cbc::Encryptor::<Aes256>::new(&Sha256::digest(b"conf"), &iv.into());
-        let len = cipher.encrypt_padded::<Pkcs7>(&mut blocks, text.len()).unwrap().len();
-        prop_assert!(TEXT_LENS.contains(&len));
-        prop_assert_eq!(keys(b"conf", b"auth").decrypt(&iv, &mut blocks[..len]), Some(&text[..]));
+        let mut blocks = encrypt(b"conf", &iv, &text);
+        prop_assert!(TEXT_LENS.contains(&blocks.len()));
+        prop_assert_eq!(some_keys().decrypt(&iv, &mut blocks), Some(&text[..]));
     }
 
-    /// Goal: one changed bit of the bytes or the tag does not hold, nor does a
-    /// tag that is cut. Method: flip one of any message.
+    /// Goal: a tag does not hold if one bit of it or of the bytes is changed, nor if it is
+    /// cut. Method: flip one bit of any message.
     #[test]
     fn a_changed_tag_does_not_hold(
         bytes in vec(any::<u8>(), 1..80),
         at: prop::sample::Index,
         bit in 0..8_u8,
     ) {
-        let keys = keys(b"conf", b"auth");
+        let keys = some_keys();
         let tag = keys.tag(&bytes);
         let mut changed = [&bytes[..], &tag].concat();
         changed[at.index(bytes.len() + tag.len())] ^= 1 << bit;
@@ -79,9 +168,8 @@ proptest! {
         prop_assert!(!keys.holds(&bytes, &tag[..16]));
     }
 
-    /// Goal: a length is 1 to 15 digits without a leading zero, and nothing
-    /// else. Method: compare with the standard library's reading, over digits
-    /// mostly, and over any bytes.
+    /// Goal: a length is 1 to 15 digits without a leading zero, and nothing else. Method:
+    /// compare with the standard library's reading, over digits mostly, and over any bytes.
     #[test]
     fn lengths_are_plain_numbers(
         digits in prop_oneof!["[0-9]{0,17}", "[+0-9 _-]{0,4}", "\\PC{0,4}"],
@@ -94,9 +182,9 @@ proptest! {
         prop_assert_eq!(read, expected.ok_or(PeerFault::ClassicFrame));
     }
 
-    /// Goal: a text is cut into frames without loss, none over 15 bytes, none
-    /// shorter than it need be, no character cut. Method: cut any text to its
-    /// end; the cuts are at characters, or slicing it would panic.
+    /// Goal: a text is cut into frames without loss, none over 15 bytes, none shorter than
+    /// necessary, no character cut. Method: cut any text to its end; a cut inside a character
+    /// would panic.
     #[test]
     fn frames_join_to_the_text(text in "\\PC{0,60}") {
         let mut rest = &text[..];
@@ -109,5 +197,100 @@ proptest! {
             prop_assert!(frame.len() + next > CLASSIC_TEXT || rest.is_empty());
         }
         prop_assert_eq!(first_frame(""), "");
+    }
+
+    /// Goal: any text arrives, from us and from the old program, with frames of 15 wide
+    /// characters, in any pieces.
+    #[test]
+    fn any_text_arrives(
+        texts in vec((text(), any::<bool>()), 1..6),
+        iv: [u8; BLOCK],
+        pieces in pieces(),
+    ) {
+        let frames = texts.iter().map(|(text, old)| if *old { theirs(text, iv) } else { ours(text, iv) });
+        let input: Vec<u8> = frames.flatten().collect();
+        let (lines, outcome) = play(&input, &pieces);
+        let expected: Vec<&String> = texts.iter().map(|(text, _)| text).collect();
+        prop_assert_eq!(lines.iter().collect::<Vec<_>>(), expected);
+        prop_assert_eq!(outcome, Ok(()));
+    }
+
+    /// Goal: for ASCII, our frames are the old program's.
+    #[test]
+    fn ascii_is_sent_as_ever(line in "[\\x00-\\x7f]{1,100}", iv: [u8; BLOCK]) {
+        prop_assert_eq!(ours(&line, iv), theirs(&line, iv));
+    }
+
+    /// Goal: a changed bit ends the connection, and nothing wrong is handed on.
+    #[test]
+    fn a_flipped_bit_is_noticed(
+        text in text(),
+        old: bool,
+        iv: [u8; BLOCK],
+        pieces in pieces(),
+        place: Index,
+        bit in 0..8_u8,
+    ) {
+        let mut input = if old { theirs(&text, iv) } else { ours(&text, iv) };
+        let place = place.index(input.len());
+        input[place] ^= 1 << bit;
+        let (lines, outcome) = play(&input, &pieces);
+        prop_assert!(lines.is_empty() && outcome.is_err(), "{lines:?} {outcome:?}");
+    }
+
+    /// Goal: a stream that is cut inside a message is truncated.
+    #[test]
+    fn a_cut_is_noticed(text in text(), old: bool, iv: [u8; BLOCK], cut: Index) {
+        let input = if old { theirs(&text, iv) } else { ours(&text, iv) };
+        let cut = cut.index(input.len() - 1) + 1;
+        prop_assume!(cut < input.len());
+        let (lines, outcome) = play(&input[..cut], &[1000]);
+        prop_assert!(lines.is_empty() && outcome.is_err(), "{lines:?} {outcome:?}");
+    }
+}
+
+/// Goal: a long line costs no more per frame than a short one. Method: behind the first
+/// frame of 16 MB, the connection gets no more of the line than the 19 bytes that a frame may
+/// need; the length that it sends for the rest is right.
+#[test]
+fn a_frame_looks_at_its_own_text_only() {
+    let line = "snö ☃ ".repeat(1_800_000);
+    let mut conn = connection();
+    let mut at = conn.seal(line.as_bytes(), [1; BLOCK]);
+    for _ in 0..1000 {
+        let mut frame = conn.frame().unwrap().to_vec();
+        conn.taken(CLASSIC_FRAME);
+        let mut theirs = ClassicConnection::new(some_keys(), 1 << 30, NOW);
+        let opened = theirs.open(NOW, &mut frame).unwrap();
+        let text = str::from_utf8(&frame[opened.text]).unwrap();
+        assert!(line[..at].ends_with(text));
+        at += conn.seal(&line.as_bytes()[at..at + CLASSIC_TEXT + 4], [1; BLOCK]);
+        assert_eq!(conn.left_of_line(), line.len() - at);
+    }
+}
+
+/// Goal: a connection that could not write was cut, even where only silence ends it.
+/// Method: writing fails before, and behind, the end of our own stream.
+#[test]
+fn a_failed_write_is_no_proper_end() {
+    let why = Failure::Truncated("writing to the peer failed");
+    for fails_first in [true, false] {
+        for deaf in [true, false] {
+            let mut conn = connection();
+            if deaf && fails_first {
+                conn.write_failed();
+            }
+            conn.finish();
+            assert!(conn.take_shutdown(NOW));
+            if deaf && !fails_first {
+                conn.write_failed();
+            }
+            assert_eq!(conn.outcome(), None);
+            let due = conn.poll_timeout().unwrap();
+            conn.handle_timeout(due, false);
+            assert!(conn.is_over());
+            let expected = if deaf { Err(why.clone()) } else { Ok(()) };
+            assert_eq!(conn.outcome(), Some(&expected));
+        }
     }
 }

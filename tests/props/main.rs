@@ -1,17 +1,15 @@
 //! Properties of the wire layouts and of sealing, for any input.
 //!
-//! [`records`], [`refused`] and [`lanes`] compare batches with [`oracle`], which
-//! seals one record at a time in the plainest way, for every kernel that this
-//! processor has; [`wire`] and [`classic`] need no oracle but the text of
-//! `PROTOCOL.md`; [`sessions`] and [`lines`] play two connections to each other.
-//! Known answers are in `tests/vectors`.
+//! [`records`], [`refused`] and [`lanes`] compare batches with [`oracle`], which seals one
+//! record at a time in the plainest way, for every kernel that this processor has; [`wire`]
+//! needs no oracle but the text of `PROTOCOL.md`; [`sessions`] plays two connections to each
+//! other, and [`classic`] has all of the old format. Known answers are in `tests/vectors`.
 #![allow(clippy::unwrap_used)]
 
 mod batches;
 mod classic;
 mod drawn;
 mod lanes;
-mod lines;
 mod oracle;
 mod plan;
 mod records;

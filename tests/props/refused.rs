@@ -13,12 +13,12 @@ use crate::drawn::plans;
 use crate::oracle;
 use crate::plan::{Direction, Plan, RECORDS, Record};
 
-/// What is done to a record of a batch.
+/// A change to a record of a batch.
 #[derive(Debug, Clone)]
 enum Change {
-    /// One bit of the ciphertext or the tag is another.
+    /// One bit of the ciphertext or the tag is flipped.
     Bit(Index, u8),
-    /// One bit of the tag is another.
+    /// One bit of the tag is flipped.
     TagBit(u8),
     /// It is opened as the record before or behind it.
     Sequence { behind: bool },
@@ -30,7 +30,7 @@ enum Change {
     Shorter,
     /// A block of zeros is behind its ciphertext.
     Longer,
-    /// It came in the place of another record, and that one in its.
+    /// It and another record came in each other's place.
     Swap(Index),
 }
 
@@ -47,7 +47,7 @@ fn changes() -> impl Strategy<Value = Change> {
     ]
 }
 
-/// A batch of which some records must be refused.
+/// A batch with some records that must be refused.
 struct Spoilt {
     plan: Plan,
     arrived: Vec<Arrived>,
@@ -64,7 +64,7 @@ impl Spoilt {
             arrived,
             refused: vec![false; count],
         };
-        // Of none, none can be changed.
+        // An empty batch has no record to change.
         for (victim, change) in changes.iter().filter(|_| count > 0) {
             let victim = victim.index(count);
             // A second change might take the first one back.
@@ -135,10 +135,10 @@ fn neighbour(plan: &Plan, record: &Record, behind: bool) -> u64 {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(768))]
 
-    /// Goal: with every kernel, a record that is not exactly what was sealed, at
-    /// its place, under its keys, is refused and not decrypted, and takes no
-    /// other with it. Method: spoil some records of a batch in any way; their
-    /// bytes must stay as they came, and all others must open.
+    /// Goal: with every kernel, a record that is not exactly what was sealed, at its place,
+    /// under its keys, is refused and not decrypted, and no other record is. Method: spoil
+    /// some records of a batch in any way; their bytes must stay as they came, and all others
+    /// must open.
     #[test]
     fn changed_records_are_refused_alone(
         plan in plans(),

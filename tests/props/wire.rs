@@ -26,8 +26,7 @@ fn piece_len() -> impl Strategy<Value = usize> {
 }
 
 proptest! {
-    /// Goal: a hello that is written is read back. Method: any contents, any
-    /// tag behind them.
+    /// Goal: a hello that is written is read back. Method: any contents, with any tag.
     #[test]
     fn hellos_go_round(service: u8, key_id: [u8; 8], ephemeral: [u8; 32], tag: [u8; 32]) {
         let sent = ClientHello { service, key_id, ephemeral };
@@ -43,9 +42,8 @@ proptest! {
         prop_assert_eq!(hello::parse_server(&bytes), Ok(ephemeral));
     }
 
-    /// Goal: any bytes are judged without a panic, and a judgement stands:
-    /// what is refused at one length is refused at every longer one. Method:
-    /// all prefixes of bytes that are nearly a hello.
+    /// Goal: any bytes are judged without a panic, and a refusal stands at every greater
+    /// length. Method: all prefixes of bytes that are nearly a hello.
     #[test]
     fn a_prefix_is_judged_once(bytes in nearly_a_hello()) {
         let mut verdict = Ok(());
@@ -70,8 +68,8 @@ proptest! {
         }
     }
 
-    /// Goal: chunks cover a message exactly, in order, each in one record, the
-    /// last one alone an END, and only an empty message has an empty one.
+    /// Goal: chunks cover a message exactly, in order, each in one record. Only the last one
+    /// is an END, and only an empty message has an empty one.
     #[test]
     fn chunks_cover_a_message(len in prop_oneof![
         0..=5 * MAX_PAYLOAD,
@@ -90,8 +88,7 @@ proptest! {
         prop_assert_eq!(covered, len);
     }
 
-    /// Goal: a length field is taken at two bytes, no sooner, when it is 1 to
-    /// 1025.
+    /// Goal: a length field is read from two bytes, no sooner, and accepted from 1 to 1025.
     #[test]
     fn length_fields_are_bounded(blocks: u16, rest in vec(any::<u8>(), 0..3)) {
         let bytes = [&blocks.to_be_bytes()[..], &rest].concat();
@@ -102,9 +99,9 @@ proptest! {
         prop_assert_eq!(record::parse_blocks(&[]), Ok(None));
     }
 
-    /// Goal: what a plaintext means is what `PROTOCOL.md` §1.3 says, and no
-    /// bytes make the reader panic. Method: lengths at the edges of the table,
-    /// any kind, any padding; the table is written down once more here.
+    /// Goal: a plaintext means what `PROTOCOL.md` §1.3 says, and no bytes make the reader
+    /// panic. Method: lengths at the edges of the table, any kind, any padding; the table is
+    /// written down once more here.
     #[test]
     fn plaintexts_mean_what_the_table_says(
         len in prop_oneof![0..=2_usize, MAX_ABORT - 1..=MAX_ABORT + 1, 0..=MAX_BLOCKS * 16 - 1,
@@ -138,8 +135,8 @@ proptest! {
         prop_assert_eq!(read.map(|(kind, len)| (kind as u8, len)), expected);
     }
 
-    /// Goal: pieces of any size, from the scratch and from the pool, join to
-    /// the same bytes in full chunks; nothing is held once all are released.
+    /// Goal: pieces of any size, from the scratch and from the pool, join to the same bytes
+    /// in full chunks, and the pool is empty once all are released.
     #[test]
     fn an_assembly_joins_any_pieces(
         pieces in vec((piece_len(), any::<bool>()), 0..12),
@@ -173,9 +170,9 @@ proptest! {
         prop_assert_eq!(memory.pool.held(), 0);
     }
 
-    /// Goal: a buffer lives exactly as long as it has a holder, keeps its bytes
-    /// meanwhile, and what is held is the sum of all. Method: take, hold and
-    /// release at random, beside a simple model of who holds what.
+    /// Goal: a buffer lives exactly as long as it has a holder, keeps its bytes meanwhile,
+    /// and the pool counts the sum of all. Method: take, hold and release at random, beside a
+    /// simple model of the holders.
     #[test]
     fn a_pool_counts_its_holders(
         acts in vec((0..4_u8, any::<prop::sample::Index>(), 0..70_000_usize, any::<u8>()), 0..60),

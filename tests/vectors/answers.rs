@@ -1,7 +1,8 @@
-//! Reads `vectors.json`: bytes are hex, and long ones are described.
+//! Reads `vectors.json`: bytes are hex, and long payloads are described.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
+use sealwire::crypto::keys::Identity;
 use sealwire::crypto::secret::{Secret, SecretPair};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -61,8 +62,8 @@ pub(crate) fn payload(value: &Value) -> Vec<u8> {
     }
 }
 
-/// Fails unless `record` is the expected one: all of it in hex, or its length,
-/// hash and ends.
+/// Asserts that `record` is the expected one: all of it in hex, or its length, hash and
+/// ends.
 pub(crate) fn assert_record(record: &[u8], expected: &Value) {
     if expected.is_string() {
         return assert_eq!(record, bytes(expected));
@@ -71,6 +72,12 @@ pub(crate) fn assert_record(record: &[u8], expected: &Value) {
     assert_eq!(record[..64], array::<64>(&expected["first 64"]));
     assert_eq!(record[record.len() - 16..], array::<16>(&expected["tag"]));
     assert_eq!(Sha256::digest(record)[..], array::<32>(&expected["sha256"]));
+}
+
+/// The identity that the vectors' two keys make.
+pub(crate) fn identity() -> Arc<Identity> {
+    let [confkey, authkey] = ["confkey", "authkey"].map(|name| bytes(&native()[name]));
+    Identity::new(&secrets(confkey, authkey)).unwrap()
 }
 
 pub(crate) fn secrets(confkey: Vec<u8>, authkey: Vec<u8>) -> SecretPair {

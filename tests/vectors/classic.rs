@@ -1,85 +1,90 @@
-//! Classic frames, as this project sends them.
+//! The vectors' classic keys, and their frames, played to real connections.
+
+use std::sync::Arc;
 
 use aes::Aes256;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use hmac::{Hmac, Mac};
+use sealwire::conn::classic::ClassicConnection;
 use sealwire::crypto::classic::ClassicKeys;
-use sealwire::limits::{BLOCK, CLASSIC_FRAME};
-use sealwire::wire::classic::{LENGTH, LENGTH_TAG, TAG, TEXT, first_frame, parse_length};
+use sealwire::error::{Failure, PeerFault};
+use sealwire::limits::BLOCK;
+use sealwire::time::Time;
 use serde_json::Value;
 use sha2::Sha256;
-use std::sync::Arc;
 
 use crate::answers::{array, bytes, classic, list, secrets, text};
 
-pub(crate) fn keys(pair: &Value) -> Arc<ClassicKeys> {
+const NOW: Time = Time::ZERO;
+const MAX_MESSAGE: usize = 1 << 24;
+
+fn keys(pair: &Value) -> Arc<ClassicKeys> {
     let as_typed = |name: &str| text(&pair[name]).as_bytes().to_vec();
     ClassicKeys::new(&secrets(as_typed("confkey"), as_typed("authkey")))
 }
 
-/// One frame of ours: `length` characters are left, of which it carries `text`.
-fn frame(keys: &ClassicKeys, iv: &[u8; BLOCK], length: usize, text: &str) -> Vec<u8> {
-    let (mut first, mut second) = ([0; BLOCK], [0; BLOCK]);
-    keys.encrypt(iv, length.to_string().as_bytes(), &mut first);
-    keys.encrypt(&first, text.as_bytes(), &mut second);
-    let head = [&iv[..], &first].concat();
-    let tags = [keys.tag(&head), keys.tag(&second)];
-    [&head[..], &tags[0], &second, &tags[1]].concat()
+fn connection() -> ClassicConnection {
+    ClassicConnection::new(keys(classic()), MAX_MESSAGE, NOW)
 }
 
-/// All frames of one message.
-fn frames(keys: &ClassicKeys, iv: &[u8; BLOCK], message: &str) -> Vec<u8> {
-    let mut frames = Vec::new();
-    let mut rest = message;
+/// What was received: whole messages, and what failed.
+#[derive(Debug, PartialEq)]
+struct Heard {
+    messages: Vec<String>,
+    unfinished: String,
+    failure: Option<Failure>,
+}
+
+/// Gives a connection `input` in pieces of `piece` bytes, the first of `first`.
+fn play(input: &[u8], first: usize, piece: usize) -> Heard {
+    let mut conn = connection();
+    let (mut kept, mut rest) = (Vec::new(), input);
+    let mut heard = Heard {
+        messages: Vec::new(),
+        unfinished: String::new(),
+        failure: None,
+    };
+    let mut next = first;
     while !rest.is_empty() {
-        let text = first_frame(rest);
-        frames.extend(frame(keys, iv, rest.chars().count(), text));
-        rest = &rest[text.len()..];
-    }
-    frames
-}
-
-/// Goal: what this project sends is right to the byte. Method: cut and encrypt
-/// every message of the list.
-#[test]
-fn messages_become_the_expected_frames() {
-    let answers = classic();
-    let iv = array(&answers["iv_of_every_frame"]);
-    for entry in list(&answers["sent_by_this_project"]) {
-        let sent = frames(&keys(answers), &iv, text(&entry["text"]));
-        assert_eq!(sent, bytes(&entry["frames"]), "{}", entry["text"]);
-    }
-}
-
-/// Goal: the same frames are read back. Method: check both tags of each, decrypt
-/// both parts in place, and follow the lengths to the message's end.
-#[test]
-fn the_frames_are_read_back() {
-    let answers = classic();
-    let keys = keys(answers);
-    for entry in list(&answers["sent_by_this_project"]) {
-        let mut left = text(&entry["text"]);
-        for frame in bytes(&entry["frames"]).chunks(CLASSIC_FRAME) {
-            let (head, tag) = frame[..TEXT].split_at(LENGTH_TAG);
-            assert!(keys.holds(head, tag));
-            let (body, tag) = frame[TEXT..].split_at(CLASSIC_FRAME - TEXT - TAG);
-            assert!(keys.holds(body, tag));
-
-            let iv = head[..LENGTH].try_into().unwrap();
-            let first: [u8; BLOCK] = head[LENGTH..].try_into().unwrap();
-            let length = keys.decrypt(&iv, &mut first.clone()).map(parse_length);
-            assert_eq!(length, Some(Ok(left.chars().count() as u64)));
-            let mut second = body.to_vec();
-            let text = keys.decrypt(&first, &mut second).unwrap();
-            left = left.strip_prefix(str::from_utf8(text).unwrap()).unwrap();
+        let (now, later) = rest.split_at(next.min(rest.len()));
+        (rest, next) = (later, piece);
+        kept.extend_from_slice(now);
+        conn.heard(NOW);
+        while let Some(opened) = conn.open(NOW, &mut kept) {
+            heard.unfinished += str::from_utf8(&kept[opened.text]).unwrap();
+            kept.drain(..opened.used);
+            if opened.last {
+                heard.messages.push(std::mem::take(&mut heard.unfinished));
+            }
         }
-        assert_eq!(left, "");
     }
+    heard.failure = conn.outcome().map(|outcome| outcome.clone().unwrap_err());
+    assert!(
+        heard.failure.is_some() || kept.is_empty(),
+        "{} bytes left",
+        kept.len()
+    );
+    heard
 }
 
-/// Goal: keys as typed, of any length and script, become the expected two.
-/// Method: these cannot be seen, so a block and a tag are compared with those
-/// that the plain crates make with the expected keys.
+/// Every way to give `input`: cut once, at every byte, and byte by byte.
+fn in_every_way(input: &[u8], check: impl Fn(&str, Heard)) {
+    for cut in 1..=input.len() {
+        check(&format!("cut at {cut}"), play(input, cut, input.len()));
+    }
+    check("byte by byte", play(input, 1, 1));
+}
+
+fn reads_back(entry: &Value) {
+    let line = text(&entry["text"]);
+    in_every_way(&bytes(&entry["frames"]), |how, heard| {
+        assert_eq!(heard.messages, [line], "{line:?}, {how}");
+        assert_eq!(heard.failure, None, "{line:?}, {how}");
+    });
+}
+
+/// Goal: keys as typed, of any length and script, become the expected two. Method: a block
+/// and a tag are compared with those that the plain crates make with the expected keys.
 #[test]
 fn typed_keys_become_the_expected_ones() {
     let answers = classic();
@@ -96,5 +101,49 @@ fn typed_keys_become_the_expected_ones() {
         let mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&bytes(&pair["mac_key"])).unwrap();
         let expected = mac.chain_update(block).finalize().into_bytes();
         assert_eq!(keys.tag(&block), expected[..]);
+    }
+}
+
+/// Goal: a connection sends each message right to the byte.
+#[test]
+fn a_connection_sends_the_expected_frames() {
+    let iv = array(&classic()["iv_of_every_frame"]);
+    for entry in list(&classic()["sent_by_this_project"]) {
+        let mut conn = connection();
+        let (mut rest, mut sent) = (text(&entry["text"]), Vec::new());
+        while !rest.is_empty() {
+            let count = conn.seal(rest.as_bytes(), iv);
+            rest = &rest[count..];
+            let frame = conn.frame().unwrap();
+            sent.extend_from_slice(frame);
+            conn.taken(frame.len());
+        }
+        assert_eq!(sent, bytes(&entry["frames"]), "{}", entry["text"]);
+    }
+}
+
+/// Goal: a connection reads what this project and what the old program sends.
+#[test]
+fn a_connection_reads_what_is_sent() {
+    for name in ["sent_by_this_project", "also_accepted_from_seed_peers"] {
+        list(&classic()[name]).iter().for_each(reads_back);
+    }
+}
+
+/// Goal: wrong frames end a connection, all with the same fault but the one that is too
+/// long, and hand nothing on. Method: all of the list, cut everywhere.
+#[test]
+fn wrong_frames_are_refused() {
+    let wrong = classic()["refuse"].as_object().unwrap();
+    assert!(!wrong.is_empty());
+    for (name, frames) in wrong {
+        in_every_way(&bytes(frames), |how, heard| {
+            let fault = match name.as_str() {
+                "over_any_limit" => PeerFault::ClassicLength,
+                _ => PeerFault::ClassicFrame,
+            };
+            assert_eq!(heard.failure, Some(Failure::Peer(fault)), "{name}, {how}");
+            assert!(heard.messages.is_empty(), "{name}, {how}: {heard:?}");
+        });
     }
 }

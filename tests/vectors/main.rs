@@ -1,15 +1,11 @@
-//! Known answers, made by an independent program: `vectors.json`, which
-//! `PROTOCOL.md` describes.
+//! Known answers, made by an independent program: `vectors.json`, which `PROTOCOL.md`
+//! describes.
 //!
-//! What layouts and keys alone decide is in [`hellos`], [`records`], [`refused`]
-//! and [`classic`]; [`connection`] and [`classic_connection`] play the bytes to
-//! real connections: which record may follow which, how a message is joined.
+//! [`records`] puts records through every kernel. [`connection`] and [`classic`] play the
+//! bytes to real connections, which judge hellos, records and frames, and their order.
 #![allow(clippy::unwrap_used)]
 
 mod answers;
 mod classic;
-mod classic_connection;
 mod connection;
-mod hellos;
 mod records;
-mod refused;

@@ -24,10 +24,9 @@ pub(crate) enum Direction {
 }
 
 impl Direction {
-    /// The direction of what `who`, or of what the vectors call `who to …`,
-    /// sends.
-    fn of(who: &Value) -> Self {
-        match text(who) {
+    /// The direction of what a side sends, or the one that the vectors call `… to …`.
+    fn of(sender: &Value) -> Self {
+        match text(sender) {
             "client" | "client to server" => Self::ClientToServer,
             "server" | "server to client" => Self::ServerToClient,
             other => panic!("unknown direction {other}"),
@@ -49,12 +48,12 @@ impl Direction {
     }
 }
 
-/// How many times a record goes through a kernel in one batch: alone, and beside
-/// itself in few lanes and in more than there are.
+/// How many times a record goes through a kernel in one batch: alone, and beside itself in
+/// few lanes and in more than there are.
 const TOGETHER: [usize; 3] = [1, 6, 40];
 
-/// What `run` gives for a record, so many times in a batch of a kernel: the same
-/// each time, with every kernel that this processor has.
+/// What `run` returns for each count of [`TOGETHER`] and each kernel that this processor
+/// has. Asserts that it is always the same.
 fn with_every_kernel<T: PartialEq>(run: impl Fn(Kernel, usize) -> Vec<T>) -> T {
     let ways = Kernel::all().flat_map(|kernel| TOGETHER.map(|count| (kernel, count)));
     let mut agreed = None;
@@ -101,9 +100,8 @@ pub(crate) fn seal(
     })
 }
 
-/// The plaintext of a whole record, with its padding; `None` if its tag does not
-/// hold.
-pub(crate) fn open(direction: Direction, sequence: u64, record: &[u8]) -> Option<Vec<u8>> {
+/// The plaintext of a whole record, with its padding; `None` if its tag does not hold.
+fn open(direction: Direction, sequence: u64, record: &[u8]) -> Option<Vec<u8>> {
     let secret = direction.secret(sequence);
     with_every_kernel(|kernel, count| {
         let mut keys = KeyStore::<OpenKeys>::new(kernel);
@@ -140,9 +138,8 @@ fn check(direction: Direction, sequence: u64, extra_blocks: u64, entry: &Value) 
     assert_eq!((read_kind as u8, &plaintext[..len]), (kind, &payload[..]));
 }
 
-/// Goal: every record of the vectors comes out right, in both directions, with
-/// padding of any length, over epochs. Method: seal each, compare, and open it
-/// again.
+/// Goal: every record of the vectors comes out right, in both directions, with padding of
+/// any length, over epochs. Method: seal each, compare, and open it again.
 #[test]
 fn records_are_sealed_and_opened() {
     for entry in list(&native()["records"]) {
@@ -152,8 +149,7 @@ fn records_are_sealed_and_opened() {
     }
 }
 
-/// Goal: a whole conversation comes out right. Method: each side counts its own
-/// records.
+/// Goal: a whole conversation comes out right. Method: each side counts its own records.
 #[test]
 fn a_transcript_is_sealed_and_opened() {
     let mut sent = [0; 2];
@@ -166,9 +162,9 @@ fn a_transcript_is_sealed_and_opened() {
     assert!(sent.iter().all(|&count| count > 0));
 }
 
-/// Goal: the keys of the first two epochs, and the first IV of each, are those
-/// of the vectors. Method: they cannot be seen, so one record is made with each:
-/// of a single block, it is `AES(k_enc, iv ⊕ plaintext)` and its tag.
+/// Goal: the keys of the first two epochs, and the first IV of each, are those of the
+/// vectors. Method: the keys cannot be read, so each makes a record of a single block, which
+/// is `AES(k_enc, iv ⊕ plaintext)` and its tag.
 #[test]
 fn an_epochs_keys_are_the_expected_ones() {
     for (epoch, name) in ["client_to_server_epoch_0", "client_to_server_epoch_1"]
