@@ -62,15 +62,8 @@ impl Case {
     }
 }
 
-fn chosen() -> Kernel {
-    Kernel::chosen().unwrap_or_else(|why| {
-        eprintln!("{why}");
-        std::process::exit(2);
-    })
-}
-
 fn cases() -> Vec<Case> {
-    let (auto, portable) = (Some(chosen()), Some(Kernel::PORTABLE));
+    let (auto, portable) = (Some(common::chosen::kernel()), Some(Kernel::PORTABLE));
     let mut cases = Vec::new();
     let mut add = |id, work, kernel| cases.push(Case { id, work, kernel });
     for len in LENS {
@@ -165,7 +158,7 @@ fn open(criterion: &mut Criterion) {
 criterion_group!(benches, seal, open, steps::steps);
 
 fn main() {
-    eprintln!("auto is {}", chosen().name());
+    eprintln!("auto is {}", common::chosen::kernel().name());
     benches();
     Criterion::default().configure_from_args().final_summary();
 }

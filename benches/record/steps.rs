@@ -15,9 +15,9 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput};
 use sealwire::limits::{MAX_PAYLOAD, TAG};
 
-use crate::common::{NOW, pair};
+use crate::common::{NOW, chosen, pair};
+use crate::time_open;
 use crate::work::{RECORDS, Work};
-use crate::{chosen, time_open};
 
 /// The group `steps`.
 pub(crate) fn steps(criterion: &mut Criterion) {
@@ -26,7 +26,7 @@ pub(crate) fn steps(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("steps");
     group.throughput(Throughput::Bytes(work.payload_len() as u64));
 
-    let mut seal = work.sealer(chosen());
+    let mut seal = work.sealer(chosen::kernel());
     seal(&payloads, &mut output);
     let sealed = output.clone();
     let mut forged = sealed.clone();
@@ -34,7 +34,7 @@ pub(crate) fn steps(criterion: &mut Criterion) {
         forged[place.body.end - TAG] ^= 1;
     }
     let mut records = sealed.clone();
-    let mut open = work.opener(chosen());
+    let mut open = work.opener(chosen::kernel());
     let mut time_open =
         |sealed: &[u8], expected| time_open(&mut open, &mut records, sealed, expected);
     group.bench_function("hmac", |bench| {

@@ -13,6 +13,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
 
+use sealwire::cli::kernel;
 use sealwire::crypto::kernel::Kernel;
 use sealwire::error::Error;
 use sealwire::limits::CONNECT_DEADLINE;
@@ -58,7 +59,7 @@ pub(crate) fn run(
     progress: Progress,
 ) -> Result<Results, Error> {
     // Before a server is started, which could only say the same.
-    let kernel = Kernel::chosen()?;
+    let kernel = kernel::chosen()?;
     let (mut own, started);
     let server = match server {
         Some(server) => {

@@ -11,8 +11,8 @@ use clap::error::ErrorKind;
 
 use super::args::{Args, Sub, usage_error};
 use super::config::Config;
+use super::kernel;
 use super::typed_keys::TypedKeys;
-use crate::crypto::kernel::Kernel;
 use crate::error::Error;
 
 /// What the user asks for.
@@ -63,7 +63,7 @@ pub fn parse(
 
 /// Of the program, and the kernel that it would use.
 fn version() -> Result<String, Error> {
-    let kernel = Kernel::chosen()?.name();
+    let kernel = kernel::chosen()?.name();
     let version = env!("CARGO_PKG_VERSION");
     Ok(format!("sealwire {version} (kernel {kernel})"))
 }
@@ -150,8 +150,8 @@ mod tests {
                 panic!("{word}: something else");
             };
             let version = concat!("sealwire ", env!("CARGO_PKG_VERSION"), " (kernel ");
-            let kernel = text.strip_prefix(version).unwrap().strip_suffix(')');
-            assert_eq!(kernel, Some(Kernel::chosen().unwrap().name()));
+            let named = text.strip_prefix(version).unwrap().strip_suffix(')');
+            assert_eq!(named, Some(kernel::chosen().unwrap().name()));
         }
     }
 

@@ -13,6 +13,7 @@ pub mod command;
 pub mod config;
 pub mod exposure;
 mod hex;
+pub mod kernel;
 mod key_file;
 mod key_text;
 pub mod keygen;

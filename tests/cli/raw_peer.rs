@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use sealwire::crypto::batch::{OpenBatch, OpenJob, SealBatch, SealJob};
 use sealwire::crypto::dh::Private;
-use sealwire::crypto::kernel::Kernel;
 use sealwire::crypto::keys::{Identity, KeyStore, OpenKeys, SealKeys};
 use sealwire::crypto::secret::{Secret, SecretPair};
 use sealwire::limits::{CLIENT_HELLO, RECORD_HEADER, SERVER_HELLO};
@@ -156,7 +155,7 @@ impl RawPeer {
 
     /// The next record, of any kind and length; its tag holds.
     pub(crate) fn any_record(&mut self, kind: u8, payload: &[u8], blocks: u16) -> Vec<u8> {
-        let mut keys = KeyStore::<SealKeys>::new(Kernel::chosen().unwrap());
+        let mut keys = KeyStore::<SealKeys>::new(crate::chosen::kernel());
         let mut batch = SealBatch::default();
         batch.push(SealJob {
             key: keys.install(&self.seals, 0).id(),
@@ -204,7 +203,7 @@ impl RawPeer {
     /// The kind and the payload of the program's next record; `None` at its end.
     pub(crate) fn next(&mut self) -> Option<(u8, Vec<u8>)> {
         let mut record = self.next_sealed()?;
-        let mut keys = KeyStore::<OpenKeys>::new(Kernel::chosen().unwrap());
+        let mut keys = KeyStore::<OpenKeys>::new(crate::chosen::kernel());
         let mut batch = OpenBatch::default();
         batch.push(OpenJob {
             key: keys.install(&self.opens, 0).id(),

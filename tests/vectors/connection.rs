@@ -3,7 +3,6 @@
 use sealwire::conn::session::{Event, Session};
 use sealwire::conn::{Connection, Outcome};
 use sealwire::crypto::dh::Private;
-use sealwire::crypto::kernel::Kernel;
 use sealwire::crypto::keys::Identity;
 use sealwire::error::{Failure, PeerFault};
 use sealwire::limits::SERVER_HELLO;
@@ -25,7 +24,7 @@ fn server() -> Session {
     let private = private("server_private");
     Session::new(
         Connection::server(identity(), private, NOW),
-        Kernel::chosen().unwrap(),
+        crate::chosen::kernel(),
         1 << 24,
     )
 }
@@ -34,7 +33,7 @@ fn server() -> Session {
 fn client() -> (Session, Vec<u8>) {
     let private = private("client_private");
     let connection = Connection::client(identity(), private, NOW);
-    let mut session = Session::new(connection, Kernel::chosen().unwrap(), 1 << 24);
+    let mut session = Session::new(connection, crate::chosen::kernel(), 1 << 24);
     let mut out = Vec::new();
     session.start(NOW, &mut out);
     (session, out)
@@ -348,7 +347,7 @@ fn the_tunnel_is_not_offered() {
 fn other_keys_are_refused() {
     let other = Identity::new(&secrets(hex(&"77".repeat(32)), hex(&"88".repeat(32)))).unwrap();
     let connection = Connection::server(other, private("server_private"), NOW);
-    let mut session = Session::new(connection, Kernel::chosen().unwrap(), 100);
+    let mut session = Session::new(connection, crate::chosen::kernel(), 100);
     assert!(drip(&mut session, &bytes(&native()["client_hello"])).is_empty());
     let fault = Failure::Peer(PeerFault::UnknownKey);
     assert_eq!(events(&mut session), [Event::Over(Err(fault))]);

@@ -7,6 +7,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod answers;
+#[path = "../common/chosen.rs"]
+mod chosen;
 mod classic;
 mod classic_connection;
 mod connection;

@@ -1,7 +1,7 @@
 //! Kernels: sealing and opening records. All are equal, byte for byte, to
 //! `portable`, and only here may code be unsafe.
 //!
-//! A [`Kernel`] is [chosen](Kernel::chosen) once and named to a [`KeyStore`],
+//! A [`Kernel`] is chosen once ([`Kernel::fastest`], [`Kernel::named`]) and named to a [`KeyStore`],
 //! which expands keys into the form that its kernel reads; batches then follow
 //! their keys. How it is chosen: [`super::choice`].
 //!

@@ -11,7 +11,7 @@ use sealwire::crypto::secret::{Secret, SecretPair};
 
 use super::request::{errors, is_secret, is_watched, make_public, make_secret};
 use super::subject::{RECORDS, Secrets};
-use super::{VARIABLE, WATCHED, has, leaks};
+use super::{WATCHED, has, leaks};
 
 /// Goal: from the keys and the text on, nothing in `portable`, in the dispatch to
 /// it and in the comparison of tags depends on a secret, but for the verdicts.
@@ -24,7 +24,6 @@ pub(crate) fn finds_nothing() {
     valgrind.args(["--quiet", "--error-limit=no"]);
     valgrind.arg(env::current_exe().unwrap());
     valgrind.args([WATCHED, "memcheck"]);
-    valgrind.env(VARIABLE, Kernel::PORTABLE.name());
     let ended = valgrind.output().unwrap();
     let told = String::from_utf8_lossy(&ended.stderr);
     if told.contains("Fatal error at startup") {
@@ -91,7 +90,7 @@ fn identities() {
 /// holds is too, and is branched on: once for each record, which memcheck cannot
 /// know to be right. Another branch or address would make it more.
 fn records() {
-    let kernel = Kernel::chosen().unwrap();
+    let kernel = Kernel::PORTABLE;
     let mut secrets = Secrets::new(3);
     make_secret(secrets.keys.as_flattened_mut());
     make_secret(&mut secrets.text);

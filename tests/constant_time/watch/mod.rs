@@ -16,15 +16,13 @@ use std::process::{Command, Stdio};
 
 /// What this program is given when it is the one that is watched.
 const WATCHED: &str = "watched-by";
-/// What names the kernel that it then uses.
-const VARIABLE: &str = "SEALWIRE_KERNEL";
 
 pub(super) fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         [WATCHED, "memcheck"] => memcheck::watched(),
-        [WATCHED, "path", secret] => path::watched(secret.parse().unwrap()),
+        [WATCHED, "path", kernel, secret] => path::watched(kernel, secret.parse().unwrap()),
         _ if is_asked_for(&arguments) => {
             memcheck::finds_nothing();
             path::is_one();

@@ -8,7 +8,7 @@ use sealwire::crypto::kernel::Kernel;
 
 use super::request::mark;
 use super::subject::Secrets;
-use super::{VARIABLE, WATCHED, has, leaks};
+use super::{WATCHED, has, leaks};
 
 /// What asks for all batches: four times as many steps.
 const THOROUGH: &str = "SEALWIRE_THOROUGH";
@@ -34,8 +34,8 @@ fn is_one_with(kernel: Kernel) {
         "/tests/constant_time/watch/path.py"
     ));
     script.arg(env::current_exe().unwrap());
-    script.args([WATCHED, "path"]);
-    let ended = script.env(VARIABLE, kernel.name()).output().unwrap();
+    script.args([WATCHED, "path", kernel.name()]);
+    let ended = script.output().unwrap();
     let told = String::from_utf8_lossy(&ended.stderr);
     if ended.status.code() == Some(77) {
         eprintln!("constant_time: skipped: {told}");
@@ -60,8 +60,8 @@ fn is_one_with(kernel: Kernel) {
 }
 
 /// What the script follows.
-pub(crate) fn watched(secret: u8) {
-    let kernel = Kernel::chosen().unwrap();
+pub(crate) fn watched(kernel: &str, secret: u8) {
+    let kernel = Kernel::named(kernel).unwrap();
     let secrets = match env::var_os(THOROUGH) {
         Some(_) => Secrets::new(secret),
         None => Secrets::few(secret),
