@@ -1,78 +1,25 @@
-//! AVX-512 and VAES: 32 lanes, each a word of the registers that hash and a
-//! quarter of those that encrypt ([`super::text512`]). What is done with text there
-//! is in [`super::stitch512`]. Of two sets of lanes, one rests if it is not needed. Not every
-//! processor is faster with it, and no lanes that are few: [`Units`].
+//! The engine for many lanes: AVX-512 and VAES. Each of 32 lanes is a word of the registers that
+//! hash and a quarter of a register that encrypts ([`transpose`]); the work on them is assembly
+//! ([`sha256_aes_cbc`]). There are two sets of 16 lanes, and one rests if few lanes are active.
+//! Which lanes go here: [`units`].
+
+pub(super) mod aes_cbc_decrypt;
+pub(super) mod sha256_aes_cbc;
+mod transpose;
+pub(super) mod units;
 
 use std::arch::x86_64::*;
 use std::mem;
 
+use self::sha256_aes_cbc::{Blocks, Keys, States, Words, one_set, two_sets};
+use self::transpose::{GROUPS, LANES, SET, lane, load_text, place, store_text, to_words};
+use self::units::{Units, sets};
 use super::Features;
-use super::aes::{ROUNDS, Schedule};
-use super::aesni::{self, AesNiEngine};
-use super::front::{Columns, Engine, FEW_STEPS, Front, STEP_BLOCKS, erase};
-use super::sha::OUTER_BITS;
-use super::stitch512::{Blocks, Keys, States, Words, one, two};
-use super::text512::{GROUPS, LANES, SET, lane, load_text, place, store_text, to_words};
+use super::aesni::AesNiEngine;
+use super::aesni::aes256::{ROUNDS, Schedule};
+use super::engine::{Columns, Engine, FEW_STEPS, LaneData, STEP_BLOCKS, erase};
+use super::shani::sha256::OUTER_BITS;
 use crate::crypto::cpu::Avx512;
-
-/// How an instruction on 512 bits starts.
-#[derive(Clone, Copy)]
-pub(in crate::crypto::kernel) enum Units {
-    /// As one.
-    Whole,
-    /// As two halves: lanes never go in sets. (Zen 4, 64 records to seal, us each, in
-    /// [`super::short`] or [`super::aesni`], and in sets: of 64 B 0.085, 0.115, of 300 B 0.231,
-    /// 0.214, of 1000 B 0.46, 0.49, of 16 KiB 5.6, 6.3. At 300 B sets win, but not enough to
-    /// have them for that alone. To open, they were never faster.)
-    Halves,
-}
-
-/// So few active lanes are faster in [`super::aesni`]. (Zen 5, 16 KiB to seal, us: four lanes
-/// there 25, a set 56, two sets 90; so eight lanes and not twelve, and four beside a set. That
-/// was before there were pairs, and groups of short records.)
-const ALONE: usize = aesni::LANES;
-/// And so few beside a full set, which leaves the other one to rest.
-const BESIDE: usize = 4;
-
-/// How many sets so many active lanes take; those behind them are for the other engine.
-fn sets(active: usize) -> usize {
-    if active <= ALONE {
-        0
-    } else if active <= SET + BESIDE {
-        1
-    } else {
-        2
-    }
-}
-
-impl Units {
-    /// Of this processor.
-    pub(super) fn detect() -> Self {
-        // AMD64 Architecture Programmer's Manual, volume 3, E.4.17: its units are of 256
-        // bits, and not of 512. Others do not have the leaf.
-        const HIGHEST: u32 = 0x8000_0000;
-        const UNITS: u32 = 0x8000_001a;
-        const FP256: u32 = 1 << 2;
-        const FP512: u32 = 1 << 3;
-        // SAFETY: every 64-bit processor has the instruction. (Compilers later than the
-        // oldest that we take know that.)
-        #[allow(unused_unsafe)]
-        let eax = |leaf| unsafe { __cpuid(leaf).eax };
-        let units = match eax(HIGHEST) >= UNITS {
-            true => eax(UNITS),
-            false => 0,
-        };
-        match units & (FP256 | FP512) {
-            FP256 => Self::Halves,
-            _ => Self::Whole,
-        }
-    }
-
-    /// Whether so many records are worked on in sets of lanes.
-    pub(super) fn uses_sets(self, records: usize) -> bool {
-        matches!(self, Self::Whole) && sets(records) > 0
-    }
-}
 
 // SAFETY: any bits are a value.
 const ZERO: __m512i = unsafe { mem::zeroed() };
@@ -108,16 +55,16 @@ impl Drop for Avx512Engine {
     fn drop(&mut self) {
         erase(&mut self.keys, NO_KEYS);
         erase(&mut self.plain, NO_TEXT);
-        // Of a forged record this is the tag that its forger looks for.
+        // For a forged record, this is the tag that its forger wants to know.
         erase(&mut self.states, [[ZERO; 8]; 2]);
     }
 }
 
 impl Engine<LANES> for Avx512Engine {
-    /// The payloads of a long message's chunks are 16 KiB apart, so that the same step of
-    /// 32 of them would be in one set of the first-level cache, which has 12 places or
-    /// less. (Zen 4, made to use sets of lanes: to seal 64 such chunks from where they are takes
-    /// 7 % longer, and 2 % less where they are 16,000 bytes apart.)
+    /// The payloads of a long message's chunks are 16 KiB apart, so the same step of 32 of them
+    /// falls into one set of the first-level cache, which has 12 places or fewer. (To seal from
+    /// where they are: 64 chunks take 7 % longer on a Zen 4 with sets of lanes, and 5 % on a Xeon
+    /// of family 6, model 207. There 16 chunks take 5 % less.)
     const COPIES: bool = true;
 
     fn set_cipher(&mut self, lane: usize, cipher: &Schedule) {
@@ -125,30 +72,30 @@ impl Engine<LANES> for Avx512Engine {
         unsafe { put_keys(&mut self.keys, lane, cipher) };
     }
 
-    unsafe fn seal(&mut self, front: &mut Front<'_, LANES>, active: usize, steps: usize) {
+    unsafe fn seal(&mut self, lanes: &mut LaneData<'_, LANES>, active: usize, steps: usize) {
         let sets = sets(active);
         // SAFETY: the token proves the features; the rest is the caller's promise.
         unsafe {
             match sets {
                 0 => {}
-                1 => self.seal_sets::<1>(front, active.min(SET), steps),
-                _ => self.seal_sets::<2>(front, active, steps),
+                1 => self.seal_sets::<1>(lanes, active.min(SET), steps),
+                _ => self.seal_sets::<2>(lanes, active, steps),
             }
-            self.aesni.work_from(front, sets * SET, active, steps, true);
+            self.aesni.work_from(lanes, sets * SET, active, steps, true);
         }
     }
 
-    unsafe fn hash(&mut self, front: &mut Front<'_, LANES>, active: usize, steps: usize) {
+    unsafe fn hash(&mut self, lanes: &mut LaneData<'_, LANES>, active: usize, steps: usize) {
         let sets = sets(active);
         // SAFETY: as above.
         unsafe {
             match sets {
                 0 => {}
-                1 => self.hash_sets::<1>(front, steps),
-                _ => self.hash_sets::<2>(front, steps),
+                1 => self.hash_sets::<1>(lanes, steps),
+                _ => self.hash_sets::<2>(lanes, steps),
             }
             self.aesni
-                .work_from(front, sets * SET, active, steps, false);
+                .work_from(lanes, sets * SET, active, steps, false);
         }
     }
 }
@@ -156,25 +103,25 @@ impl Engine<LANES> for Avx512Engine {
 impl Avx512Engine {
     /// # Safety
     ///
-    /// As of [`Engine::seal`].
+    /// As for [`Engine::seal`].
     #[target_feature(enable = "avx512f,avx512bw,vaes")]
     unsafe fn seal_sets<const SETS: usize>(
         &mut self,
-        front: &mut Front<'_, LANES>,
+        lanes: &mut LaneData<'_, LANES>,
         active: usize,
         steps: usize,
     ) {
-        // What becomes of the text of idle lanes does not matter.
+        // The text of idle lanes does not matter.
         let idle = u32::MAX.checked_shl(active as u32).unwrap_or(0);
-        load_states::<SETS>(front, &mut self.states);
-        load_chains::<SETS>(front, &mut self.chains);
+        load_states::<SETS>(lanes, &mut self.states);
+        load_chains::<SETS>(lanes, &mut self.chains);
         for step in 0..steps {
             if step > 0 {
                 to_words::<SETS>(&self.sealed, &mut self.words);
             }
             // SAFETY: the caller promises `STEP` bytes for each step.
-            unsafe { load_text::<SETS>(front, &mut self.plain) };
-            let masks = masks(front, step);
+            unsafe { load_text::<SETS>(lanes, &mut self.plain) };
+            let masks = masks(lanes, step);
             if step > 0 && steps > FEW_STEPS {
                 self.hash_and_encrypt::<SETS>();
             } else {
@@ -185,30 +132,30 @@ impl Avx512Engine {
             }
             restore_plain::<SETS>(&self.plain, &masks, idle, &mut self.sealed);
             // SAFETY: as above.
-            unsafe { store_text::<SETS>(front, &self.sealed) };
-            front.advance(0, SETS * SET, 1);
+            unsafe { store_text::<SETS>(lanes, &self.sealed) };
+            lanes.advance(0, SETS * SET, 1);
         }
         to_words::<SETS>(&self.sealed, &mut self.words);
-        put_outer::<SETS>(front, &mut self.words);
+        put_outer::<SETS>(lanes, &mut self.words);
         self.hash_words::<SETS>();
-        store_states::<SETS>(front, &self.states);
-        store_chains::<SETS>(front, &self.chains);
+        store_states::<SETS>(lanes, &self.states);
+        store_chains::<SETS>(lanes, &self.chains);
     }
 
     #[target_feature(enable = "avx512f")]
     fn hash_words<const SETS: usize>(&mut self) {
         match SETS {
-            1 => one::hash(&mut self.states, &mut self.words),
-            _ => two::hash(&mut self.states, &mut self.words),
+            1 => one_set::hash(&mut self.states, &mut self.words),
+            _ => two_sets::hash(&mut self.states, &mut self.words),
         }
     }
 
-    /// Hashes the step before, and encrypts this one.
+    /// Hashes the step before and encrypts this one.
     #[target_feature(enable = "avx512f,vaes")]
     fn hash_and_encrypt<const SETS: usize>(&mut self) {
         let hash_and_encrypt = match SETS {
-            1 => one::hash_and_encrypt,
-            _ => two::hash_and_encrypt,
+            1 => one_set::hash_and_encrypt,
+            _ => two_sets::hash_and_encrypt,
         };
         hash_and_encrypt(
             &mut self.states,
@@ -224,8 +171,8 @@ impl Avx512Engine {
     #[target_feature(enable = "avx512f,vaes")]
     fn encrypt<const SETS: usize>(&mut self, masks: &Masks) {
         let encrypt = match SETS {
-            1 => one::encrypt,
-            _ => two::encrypt,
+            1 => one_set::encrypt,
+            _ => two_sets::encrypt,
         };
         let blocks = masks.iter().filter(|&&lanes| lanes != 0).count();
         if blocks > 0 {
@@ -241,19 +188,23 @@ impl Avx512Engine {
 
     /// # Safety
     ///
-    /// As of [`Engine::hash`].
+    /// As for [`Engine::hash`].
     #[target_feature(enable = "avx512f,avx512bw")]
-    unsafe fn hash_sets<const SETS: usize>(&mut self, front: &mut Front<'_, LANES>, steps: usize) {
-        load_states::<SETS>(front, &mut self.states);
+    unsafe fn hash_sets<const SETS: usize>(
+        &mut self,
+        lanes: &mut LaneData<'_, LANES>,
+        steps: usize,
+    ) {
+        load_states::<SETS>(lanes, &mut self.states);
         for _ in 0..steps {
             // SAFETY: the caller promises `STEP` bytes for each step.
-            unsafe { load_text::<SETS>(front, &mut self.plain) };
-            front.advance(0, SETS * SET, 1);
+            unsafe { load_text::<SETS>(lanes, &mut self.plain) };
+            lanes.advance(0, SETS * SET, 1);
             to_words::<SETS>(&self.plain, &mut self.words);
-            put_outer::<SETS>(front, &mut self.words);
+            put_outer::<SETS>(lanes, &mut self.words);
             self.hash_words::<SETS>();
         }
-        store_states::<SETS>(front, &self.states);
+        store_states::<SETS>(lanes, &self.states);
     }
 }
 
@@ -267,17 +218,17 @@ fn put_keys(keys: &mut Keys, lane: usize, cipher: &Schedule) {
     }
 }
 
-/// The states to begin with.
+/// Loads the states that the lanes begin with.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn load_states<const SETS: usize>(front: &Front<'_, LANES>, states: &mut States) {
+fn load_states<const SETS: usize>(lanes: &LaneData<'_, LANES>, states: &mut States) {
     for (set, states) in states[..SETS].iter_mut().enumerate() {
-        let inner = (front.inner >> (set * SET)) as u16;
-        let outer = (front.outer >> (set * SET)) as u16;
+        let inner = (lanes.inner >> (set * SET)) as u16;
+        let outer = (lanes.outer >> (set * SET)) as u16;
         for (word, state) in states.iter_mut().enumerate() {
-            let now = column(&front.state, word, set);
-            let now = _mm512_mask_mov_epi32(now, inner, column(&front.inner_state, word, set));
-            *state = _mm512_mask_mov_epi32(now, outer, column(&front.outer_state, word, set));
+            let now = column(&lanes.state, word, set);
+            let now = _mm512_mask_mov_epi32(now, inner, column(&lanes.inner_state, word, set));
+            *state = _mm512_mask_mov_epi32(now, outer, column(&lanes.outer_state, word, set));
         }
     }
 }
@@ -293,9 +244,9 @@ fn column(columns: &Columns<LANES>, word: usize, set: usize) -> __m512i {
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn store_states<const SETS: usize>(front: &mut Front<'_, LANES>, states: &States) {
+fn store_states<const SETS: usize>(lanes: &mut LaneData<'_, LANES>, states: &States) {
     for (set, states) in states[..SETS].iter().enumerate() {
-        for (lanes, state) in front.state.iter_mut().zip(states) {
+        for (lanes, state) in lanes.state.iter_mut().zip(states) {
             let lanes = &mut lanes[set * SET..][..SET];
             // SAFETY: `SET` words are there.
             unsafe { _mm512_storeu_si512(lanes.as_mut_ptr().cast(), *state) };
@@ -305,9 +256,9 @@ fn store_states<const SETS: usize>(front: &mut Front<'_, LANES>, states: &States
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn load_chains<const SETS: usize>(front: &Front<'_, LANES>, chains: &mut Blocks) {
+fn load_chains<const SETS: usize>(lanes: &LaneData<'_, LANES>, chains: &mut Blocks) {
     for (register, chain) in chains[..SETS * GROUPS].iter_mut().enumerate() {
-        let of = |quarter: usize| front.chain[lane(register, quarter)];
+        let of = |quarter: usize| lanes.chain[lane(register, quarter)];
         let low = _mm512_inserti32x4::<1>(_mm512_castsi128_si512(of(0)), of(1));
         *chain = _mm512_inserti32x4::<3>(_mm512_inserti32x4::<2>(low, of(2)), of(3));
     }
@@ -315,23 +266,23 @@ fn load_chains<const SETS: usize>(front: &Front<'_, LANES>, chains: &mut Blocks)
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn store_chains<const SETS: usize>(front: &mut Front<'_, LANES>, chains: &Blocks) {
+fn store_chains<const SETS: usize>(lanes: &mut LaneData<'_, LANES>, chains: &Blocks) {
     for (register, chain) in chains[..SETS * GROUPS].iter().enumerate() {
-        front.chain[lane(register, 0)] = _mm512_castsi512_si128(*chain);
-        front.chain[lane(register, 1)] = _mm512_extracti32x4_epi32::<1>(*chain);
-        front.chain[lane(register, 2)] = _mm512_extracti32x4_epi32::<2>(*chain);
-        front.chain[lane(register, 3)] = _mm512_extracti32x4_epi32::<3>(*chain);
+        lanes.chain[lane(register, 0)] = _mm512_castsi512_si128(*chain);
+        lanes.chain[lane(register, 1)] = _mm512_extracti32x4_epi32::<1>(*chain);
+        lanes.chain[lane(register, 2)] = _mm512_extracti32x4_epi32::<2>(*chain);
+        lanes.chain[lane(register, 3)] = _mm512_extracti32x4_epi32::<3>(*chain);
     }
 }
 
-/// Which lanes have each block of a step encrypted; a bit each.
+/// For each block of a step, the lanes that encrypt it: a bit for each lane.
 type Masks = [u32; STEP_BLOCKS];
 
 #[inline]
 #[target_feature(enable = "avx512bw")]
-fn masks(front: &Front<'_, LANES>, step: usize) -> Masks {
+fn masks(lanes: &LaneData<'_, LANES>, step: usize) -> Masks {
     // SAFETY: there are 32 times 2 bytes.
-    let counts = unsafe { _mm512_loadu_si512(front.to_encrypt.as_ptr().cast()) };
+    let counts = unsafe { _mm512_loadu_si512(lanes.to_encrypt.as_ptr().cast()) };
     let before = (STEP_BLOCKS * step) as i16;
     let mut masks = [0; STEP_BLOCKS];
     for (mask, block) in masks.iter_mut().zip(before..) {
@@ -340,7 +291,7 @@ fn masks(front: &Front<'_, LANES>, step: usize) -> Masks {
     masks
 }
 
-/// Takes the plaintext back of what should not have been encrypted.
+/// Restores the blocks that should not have been encrypted.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn restore_plain<const SETS: usize>(
@@ -354,7 +305,7 @@ fn restore_plain<const SETS: usize>(
             continue;
         }
         for register in 0..SETS * GROUPS {
-            // A bit for each quarter, and then four: one for each word.
+            // A bit for each quarter becomes four: one for each word.
             let quarters = mask >> lane(register, 0) & 0x1111;
             let words = (quarters * 0b1111) as u16;
             let (plain, new) = (plain[register], &mut sealed[register]);
@@ -366,15 +317,15 @@ fn restore_plain<const SETS: usize>(
 /// Replaces the words of lanes that hash their state, with its padding.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn put_outer<const SETS: usize>(front: &Front<'_, LANES>, words: &mut Words) {
-    if front.outer == 0 {
+fn put_outer<const SETS: usize>(lanes: &LaneData<'_, LANES>, words: &mut Words) {
+    if lanes.outer == 0 {
         return;
     }
     for (set, words) in words[..SETS].iter_mut().enumerate() {
-        let outer = (front.outer >> (set * SET)) as u16;
+        let outer = (lanes.outer >> (set * SET)) as u16;
         for (i, word) in words.iter_mut().enumerate() {
             let padded = match i {
-                0..8 => column(&front.state, i, set),
+                0..8 => column(&lanes.state, i, set),
                 8 => _mm512_set1_epi32(i32::MIN),
                 15 => _mm512_set1_epi32(OUTER_BITS),
                 _ => _mm512_setzero_si512(),
