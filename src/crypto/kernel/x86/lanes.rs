@@ -99,7 +99,7 @@ pub(super) fn work<'a, E: Engine<LANES>, const LANES: usize>(
     // records, to overwrite it takes as long as a record, so it is no deeper than they need.
     let work_off = || lanes.work_off(&mut records);
     match (LANES, seals) {
-        (1, _) => wiped::<768, _>(work_off),
+        (1, _) => wiped::<1024, _>(work_off),
         (_, false) => wiped::<2048, _>(work_off),
         (_, true) => wiped::<4096, _>(work_off),
     }
