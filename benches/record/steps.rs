@@ -1,13 +1,11 @@
-//! 64 chunks of 16 KiB, one cost at a time, by the kernel chosen at start.
+//! 64 chunks of 16 KiB, one cost at a time, with the kernel of `auto`.
 //!
-//! - `hmac`: the tags alone: records are opened whose tags are all wrong, so that
-//!   none is decrypted.
-//! - `aes`: the cipher alone, as far as it has a time of its own: how much longer
-//!   it takes to open the same records with tags that hold. (When sealing, the
-//!   cipher runs beside the hash.)
-//! - `seal`: both, and what is around them, in one batch.
-//! - `connection`: a message of 1 MiB through a whole connection, from the call
-//!   that sends it to bytes for the socket.
+//! - `hmac`: the tags alone. All tags of the records are wrong, so none is decrypted.
+//! - `aes`: the cipher alone: how much longer it takes to open the same records with right tags.
+//!   (When sealing, the cipher runs beside the hash.)
+//! - `seal`: both in one batch, with all around them.
+//! - `connection`: a message of 1 MiB through a whole connection, from the call that sends it to
+//!   bytes for the socket.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -47,7 +45,7 @@ pub(crate) fn steps(criterion: &mut Criterion) {
                 both += time_open(&sealed, RECORDS);
                 tags += time_open(&forged, 0);
             }
-            // Where all is noise, a time that criterion takes.
+            // Criterion takes no time of zero, which noise may give.
             both.saturating_sub(tags).max(Duration::from_nanos(n))
         });
     });

@@ -7,13 +7,12 @@ pub(super) mod aes256;
 pub(super) mod aes_cbc_decrypt;
 mod aes_cbc_encrypt;
 
-use std::arch::x86_64::*;
 use std::{array, mem};
 
 use self::aes_cbc_encrypt::{Chains, load_text, store_text};
 use self::aes256::{AT_ONCE, Schedule};
 use super::Features;
-use super::engine::{Engine, FEW_STEPS, LaneData, STEP_BLOCKS};
+use super::engine::{Engine, FEW_STEPS, LaneData};
 use super::shani;
 use super::shani::sha256::State;
 use super::shani::sha256_pairs::{BESIDE, Keys, hash_and_encrypt};
@@ -187,7 +186,8 @@ unsafe fn hash<const COUNT: usize, const LANES: usize>(
 /// # Safety
 ///
 /// As for [`Engine::seal`], whose step it is.
-#[inline]
+// Not inlined, because its callers enable AVX.
+#[inline(never)]
 #[target_feature(enable = "sha,sse4.1")]
 unsafe fn hash_sealed<const COUNT: usize, const LANES: usize>(
     lanes: &LaneData<'_, LANES>,
@@ -216,19 +216,17 @@ unsafe fn hash_steps<const COUNT: usize, const LANES: usize>(
     steps: usize,
 ) {
     let strides = lanes.stride[first..].first_chunk().expect("as many lanes");
-    if lanes.outer >> first == 0 {
-        // SAFETY: the caller's promise; AES-NI's token also proves AVX.
-        return unsafe { shani::hash(states, texts, strides, steps) };
-    }
-    let mut outer = [[_mm_setzero_si128(); STEP_BLOCKS]; COUNT];
-    for (i, outer) in outer.iter_mut().enumerate() {
-        if lanes.is_outer(first + i) {
-            *outer = State::new(&lanes.state(first + i)).padded();
-            texts[i] = outer.as_ptr().cast();
+    let padded: [_; COUNT];
+    if lanes.outer >> first != 0 {
+        padded = array::from_fn(|i| State::new(&lanes.state(first + i)).padded());
+        for (i, (text, padded)) in texts.iter_mut().zip(&padded).enumerate() {
+            if lanes.is_outer(first + i) {
+                *text = padded.as_ptr().cast();
+            }
         }
     }
-    // SAFETY: the caller promises a run of one step, and a padded state is one.
-    unsafe { shani::hash(states, texts, strides, 1) };
+    // SAFETY: the caller's promise, and a padded state is one step, as a run with `outer` lanes is.
+    unsafe { shani::hash(states, texts, strides, steps) };
 }
 
 /// Aligned so that lanes that are loaded together are in one cache line.

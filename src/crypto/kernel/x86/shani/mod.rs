@@ -14,12 +14,12 @@ use self::sha256::State;
 /// Hashes so many steps, at least one, of each of one or an even number of lanes. A lane's text
 /// advances by its stride in each step.
 ///
-/// Not inlined: callers may enable AVX.
+/// No caller enables AVX, because this may be inlined.
 ///
 /// # Safety
 ///
 /// The processor has AVX. There is a step at each of `texts`, each time.
-#[inline(never)]
+#[inline]
 #[target_feature(enable = "sha,sse4.1")]
 pub(super) unsafe fn hash<const COUNT: usize>(
     states: &mut [State; COUNT],

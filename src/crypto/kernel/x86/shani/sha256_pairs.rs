@@ -208,7 +208,7 @@ macro_rules! asm_with_registers {
 /// # Safety
 ///
 /// The processor has AVX. There is a step at each of `texts`, each time.
-#[inline]
+#[inline(never)]
 #[target_feature(enable = "sha,sse4.1")]
 pub(super) unsafe fn hash<const COUNT: usize>(
     states: &mut [State; COUNT],
