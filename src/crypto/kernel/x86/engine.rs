@@ -27,19 +27,19 @@ pub(super) trait Engine<const LANES: usize> {
     /// Makes the keys of `cipher` ready for `lane`.
     fn set_cipher(&mut self, lane: usize, cipher: &Schedule);
 
-    /// Encrypts and hashes in lanes 0 to `active` - 1.
+    /// Hashes in lanes 0 to `active` - 1, and encrypts first if it `seals`. Otherwise no text
+    /// changes.
     ///
     /// # Safety
     ///
     /// [`LaneData`]'s invariant holds for so many steps.
-    unsafe fn seal(&mut self, lanes: &mut LaneData<'_, LANES>, active: usize, steps: usize);
-
-    /// Hashes only, and changes no text.
-    ///
-    /// # Safety
-    ///
-    /// [`LaneData`]'s invariant holds for so many steps.
-    unsafe fn hash(&mut self, lanes: &mut LaneData<'_, LANES>, active: usize, steps: usize);
+    unsafe fn work(
+        &mut self,
+        lanes: &mut LaneData<'_, LANES>,
+        active: usize,
+        steps: usize,
+        seals: bool,
+    );
 }
 
 /// What an engine sees of the lanes, field by field.

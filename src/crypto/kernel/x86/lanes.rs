@@ -99,7 +99,8 @@ pub(super) fn work<'a, E: Engine<LANES>, const LANES: usize>(
     // records, to overwrite it takes as long as a record, so it is no deeper than they need.
     let work_off = || lanes.work_off(&mut records);
     match (LANES, seals) {
-        (1, _) => wiped::<1024, _>(work_off),
+        (1, false) => wiped::<768, _>(work_off),
+        (1, true) => wiped::<1024, _>(work_off),
         (_, false) => wiped::<2048, _>(work_off),
         (_, true) => wiped::<4096, _>(work_off),
     }
@@ -155,13 +156,9 @@ impl<'e, 'a, E: Engine<LANES>, const LANES: usize> Lanes<'e, 'a, E, LANES> {
         // are its own, a lane has both, as many as `FinalBlocks::finish` has told. An idle lane and
         // one in its outer hash have a step there. Nothing touches them until this returns.
         unsafe {
-            if self.data.to_encrypt.iter().any(|&blocks| blocks > 0) {
-                self.engine
-                    .seal(&mut self.data, self.active, least as usize);
-            } else {
-                self.engine
-                    .hash(&mut self.data, self.active, least as usize);
-            }
+            let seals = self.data.to_encrypt.iter().any(|&blocks| blocks > 0);
+            self.engine
+                .work(&mut self.data, self.active, least as usize, seals);
         }
         self.data.inner = 0;
         self.data.outer = 0;

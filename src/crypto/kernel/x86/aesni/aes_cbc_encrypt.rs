@@ -12,7 +12,7 @@ use crate::limits::BLOCK;
 ///
 /// # Safety
 ///
-/// It is a step of [`Engine::seal`](super::super::engine::Engine::seal).
+/// It is a step of [`Engine::work`](super::super::engine::Engine::work).
 #[inline]
 #[target_feature(enable = "avx")]
 pub(super) unsafe fn load_text<const COUNT: usize, const LANES: usize>(
@@ -35,7 +35,7 @@ pub(super) unsafe fn load_text<const COUNT: usize, const LANES: usize>(
 ///
 /// # Safety
 ///
-/// As of [`load_text`].
+/// As for [`load_text`].
 #[inline]
 #[target_feature(enable = "avx")]
 pub(super) unsafe fn store_text<const COUNT: usize, const LANES: usize>(

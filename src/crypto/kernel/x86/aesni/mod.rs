@@ -30,14 +30,15 @@ impl<const LANES: usize> Engine<LANES> for AesNiEngine {
         // It is read in place.
     }
 
-    unsafe fn seal(&mut self, lanes: &mut LaneData<'_, LANES>, active: usize, steps: usize) {
+    unsafe fn work(
+        &mut self,
+        lanes: &mut LaneData<'_, LANES>,
+        active: usize,
+        steps: usize,
+        seals: bool,
+    ) {
         // SAFETY: the caller's promise.
-        unsafe { self.work_from(lanes, 0, active, steps, true) };
-    }
-
-    unsafe fn hash(&mut self, lanes: &mut LaneData<'_, LANES>, active: usize, steps: usize) {
-        // SAFETY: the caller's promise.
-        unsafe { self.work_from(lanes, 0, active, steps, false) };
+        unsafe { self.work_from(lanes, 0, active, steps, seals) };
     }
 }
 
@@ -47,7 +48,7 @@ impl AesNiEngine {
     ///
     /// # Safety
     ///
-    /// As for [`Engine::seal`], or for [`Engine::hash`].
+    /// As for [`Engine::work`].
     pub(super) unsafe fn work_from<const LANES: usize>(
         &self,
         lanes: &mut LaneData<'_, LANES>,
@@ -87,7 +88,7 @@ impl AesNiEngine {
 ///
 /// # Safety
 ///
-/// As for [`Engine::seal`].
+/// As for [`Engine::work`], which seals.
 #[target_feature(enable = "aes,sha,sse4.1,avx")]
 unsafe fn seal<const COUNT: usize, const LANES: usize>(
     lanes: &mut LaneData<'_, LANES>,
@@ -117,7 +118,7 @@ unsafe fn seal<const COUNT: usize, const LANES: usize>(
 ///
 /// # Safety
 ///
-/// As for [`Engine::seal`].
+/// As for [`Engine::work`], which seals.
 #[target_feature(enable = "aes,sha,sse4.1,avx512f,avx512vl,vaes")]
 unsafe fn seal_beside<const LANES: usize>(
     lanes: &mut LaneData<'_, LANES>,
@@ -166,7 +167,7 @@ unsafe fn seal_beside<const LANES: usize>(
 ///
 /// # Safety
 ///
-/// As for [`Engine::hash`].
+/// As for [`Engine::work`].
 #[target_feature(enable = "sha,sse4.1")]
 unsafe fn hash<const COUNT: usize, const LANES: usize>(
     lanes: &mut LaneData<'_, LANES>,
@@ -185,7 +186,7 @@ unsafe fn hash<const COUNT: usize, const LANES: usize>(
 ///
 /// # Safety
 ///
-/// As for [`Engine::seal`], whose step it is.
+/// As for [`Engine::work`], whose step it is.
 // Not inlined, because its callers enable AVX.
 #[inline(never)]
 #[target_feature(enable = "sha,sse4.1")]
@@ -205,7 +206,7 @@ unsafe fn hash_sealed<const COUNT: usize, const LANES: usize>(
 ///
 /// # Safety
 ///
-/// As for [`Engine::hash`].
+/// As for [`Engine::work`].
 #[inline]
 #[target_feature(enable = "sha,sse4.1")]
 unsafe fn hash_steps<const COUNT: usize, const LANES: usize>(

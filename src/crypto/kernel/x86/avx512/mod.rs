@@ -72,30 +72,25 @@ impl Engine<LANES> for Avx512Engine {
         unsafe { put_keys(&mut self.keys, lane, cipher) };
     }
 
-    unsafe fn seal(&mut self, lanes: &mut LaneData<'_, LANES>, active: usize, steps: usize) {
+    unsafe fn work(
+        &mut self,
+        lanes: &mut LaneData<'_, LANES>,
+        active: usize,
+        steps: usize,
+        seals: bool,
+    ) {
         let sets = sets(active);
         // SAFETY: the token proves the features; the rest is the caller's promise.
         unsafe {
-            match sets {
-                0 => {}
-                1 => self.seal_sets::<1>(lanes, active.min(SET), steps),
-                _ => self.seal_sets::<2>(lanes, active, steps),
-            }
-            self.aesni.work_from(lanes, sets * SET, active, steps, true);
-        }
-    }
-
-    unsafe fn hash(&mut self, lanes: &mut LaneData<'_, LANES>, active: usize, steps: usize) {
-        let sets = sets(active);
-        // SAFETY: as above.
-        unsafe {
-            match sets {
-                0 => {}
-                1 => self.hash_sets::<1>(lanes, steps),
-                _ => self.hash_sets::<2>(lanes, steps),
+            match (seals, sets) {
+                (_, 0) => {}
+                (true, 1) => self.seal_sets::<1>(lanes, active.min(SET), steps),
+                (true, _) => self.seal_sets::<2>(lanes, active, steps),
+                (false, 1) => self.hash_sets::<1>(lanes, steps),
+                (false, _) => self.hash_sets::<2>(lanes, steps),
             }
             self.aesni
-                .work_from(lanes, sets * SET, active, steps, false);
+                .work_from(lanes, sets * SET, active, steps, seals);
         }
     }
 }
@@ -103,7 +98,7 @@ impl Engine<LANES> for Avx512Engine {
 impl Avx512Engine {
     /// # Safety
     ///
-    /// As for [`Engine::seal`].
+    /// As for [`Engine::work`], which seals.
     #[target_feature(enable = "avx512f,avx512bw,vaes")]
     unsafe fn seal_sets<const SETS: usize>(
         &mut self,
@@ -188,7 +183,7 @@ impl Avx512Engine {
 
     /// # Safety
     ///
-    /// As for [`Engine::hash`].
+    /// As for [`Engine::work`].
     #[target_feature(enable = "avx512f,avx512bw")]
     unsafe fn hash_sets<const SETS: usize>(
         &mut self,

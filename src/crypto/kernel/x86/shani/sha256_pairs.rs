@@ -61,39 +61,39 @@ macro_rules! schedule {
 
 /// Four rounds in both lanes, and what `$beside` makes beside them.
 macro_rules! pair {
-    ($schedule:ident $beside:ident $i:tt $one:tt $other:tt) => {
+    ($schedule:ident $beside:ident ($i:tt $($part:tt)*) $one:tt $other:tt) => {
         concat!(
             four_rounds!($schedule $i "xmm1" "xmm2" $one),
             four_rounds!($schedule $i "xmm3" "xmm4" $other),
-            $beside!($i)
+            $beside!($($part)*)
         )
     };
 }
 
 /// Sixteen rounds. The names of the words move, not the words.
 macro_rules! sixteen {
-    ($schedule:ident $beside:ident $i:tt $i1:tt $i2:tt $i3:tt) => {
+    ($schedule:ident $beside:ident $first:tt $second:tt $third:tt $fourth:tt) => {
         concat!(
-            pair!($schedule $beside $i
+            pair!($schedule $beside $first
                 ["xmm5" "xmm6" "xmm7" "xmm8"] ["xmm9" "xmm10" "xmm11" "xmm12"]),
-            pair!($schedule $beside $i1
+            pair!($schedule $beside $second
                 ["xmm6" "xmm7" "xmm8" "xmm5"] ["xmm10" "xmm11" "xmm12" "xmm9"]),
-            pair!($schedule $beside $i2
+            pair!($schedule $beside $third
                 ["xmm7" "xmm8" "xmm5" "xmm6"] ["xmm11" "xmm12" "xmm9" "xmm10"]),
-            pair!($schedule $beside $i3
+            pair!($schedule $beside $fourth
                 ["xmm8" "xmm5" "xmm6" "xmm7"] ["xmm12" "xmm9" "xmm10" "xmm11"])
         )
     };
 }
 
-/// All rounds of both lanes.
+/// All rounds of both lanes; beside each four, a block of the cipher and two of its sixteenths.
 macro_rules! rounds {
     ($beside:ident) => {
         concat!(
-            sixteen!(schedule $beside 0 1 2 3),
-            sixteen!(schedule $beside 4 5 6 7),
-            sixteen!(schedule $beside 8 9 10 11),
-            sixteen!(nothing $beside 12 13 14 15)
+            sixteen!(schedule $beside (0 0 0 1) (1 0 2 3) (2 0 4 5) (3 0 6 7)),
+            sixteen!(schedule $beside (4 0 8 9) (5 0 10 11) (6 0 12 13) (7 0 14 15)),
+            sixteen!(schedule $beside (8 1 0 1) (9 1 2 3) (10 1 4 5) (11 1 6 7)),
+            sixteen!(nothing $beside (12 1 8 9) (13 1 10 11) (14 1 12 13) (15 1 14 15))
         )
     };
 }
@@ -166,23 +166,7 @@ macro_rules! sixteenth {
 /// An eighth of a block of all four lanes, beside four rounds of a pair. So a pair takes as long
 /// as two blocks, and two pairs take as long as a step.
 macro_rules! eighth {
-    (0) => { eighth!(0: 0 1) };
-    (1) => { eighth!(0: 2 3) };
-    (2) => { eighth!(0: 4 5) };
-    (3) => { eighth!(0: 6 7) };
-    (4) => { eighth!(0: 8 9) };
-    (5) => { eighth!(0: 10 11) };
-    (6) => { eighth!(0: 12 13) };
-    (7) => { eighth!(0: 14 15) };
-    (8) => { eighth!(1: 0 1) };
-    (9) => { eighth!(1: 2 3) };
-    (10) => { eighth!(1: 4 5) };
-    (11) => { eighth!(1: 6 7) };
-    (12) => { eighth!(1: 8 9) };
-    (13) => { eighth!(1: 10 11) };
-    (14) => { eighth!(1: 12 13) };
-    (15) => { eighth!(1: 14 15) };
-    ($block:tt: $n:tt $next:tt) => {
+    ($block:tt $n:tt $next:tt) => {
         concat!(sixteenth!($block $n), sixteenth!($block $next))
     };
 }
