@@ -73,10 +73,8 @@ fn cases() -> Vec<Case> {
         add(id("auto"), Work::equal(len), auto);
         add(id("one_by_one"), Work::equal(len), None);
         add(id("many_keys"), Work::many_keys(len), auto);
-        if len == LENS[0] {
-            add(id("lone"), Work::lone(len), auto);
-            add(id("lone_portable"), Work::lone(len), portable);
-        }
+        add(id("lone"), Work::lone(len), auto);
+        add(id("lone_portable"), Work::lone(len), portable);
     }
     let id = BenchmarkId::from_parameter;
     add(id("mixed"), Work::mixed(), auto);
