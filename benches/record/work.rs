@@ -64,8 +64,8 @@ impl Work {
         }
     }
 
-    /// Each in a batch of its own. There are many, because to read the clock takes as long as to open
-    /// one.
+    /// Each in a batch of its own. There are many, because to read the clock takes as long as to
+    /// open one.
     pub(crate) fn lone(len: usize) -> Self {
         let per_batch = 1;
         Self {

@@ -132,8 +132,8 @@ fn draft(directions: Vec<Direction>, sources: Vec<Vec<u8>>, records: &[Drawn]) -
     Plan::new(directions, Memory(sources), drafts)
 }
 
-/// A direction at the start or near the end of an epoch, or anywhere, with sequences left for a plan's
-/// records.
+/// A direction at the start or near the end of an epoch, or anywhere, with sequences left for a
+/// plan's records.
 fn direction() -> impl Strategy<Value = Direction> {
     let records = RECORDS as u64;
     let epoch = prop_oneof![3 => 0..4_u64, 1 => 0..=LAST_SEQUENCE >> EPOCH_BITS];

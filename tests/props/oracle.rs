@@ -1,5 +1,5 @@
-//! Sealing as `PROTOCOL.md` §1.3 and §1.4 say it, one record at a time, with the plain `aes`, `cbc`,
-//! `hmac` and `hkdf` crates. It is slow, and short enough to compare with that text by eye.
+//! Sealing as `PROTOCOL.md` §1.3 and §1.4 say it, one record at a time, with the plain `aes`,
+//! `cbc`, `hmac` and `hkdf` crates. It is slow, and short enough to compare with that text by eye.
 
 use aes::Aes256;
 use aes::cipher::{BlockCipherEncrypt, KeyInit, KeyIvInit};

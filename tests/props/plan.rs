@@ -1,5 +1,5 @@
-//! A plan: what is sealed and opened together. It has some directions, each somewhere in its sequence,
-//! and records of theirs that share source memory.
+//! A plan: what is sealed and opened together. It has some directions, each somewhere in its
+//! sequence, and records of theirs that share source memory.
 //!
 //! Any plan: [`crate::drawn`]. What happens to one: [`crate::batches`].
 

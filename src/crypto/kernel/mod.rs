@@ -1,9 +1,8 @@
 //! Kernels seal and open records. All give the same bytes as `portable`. Only here may code be
 //! unsafe.
 //!
-//! A [`Kernel`] is chosen once ([`Kernel::fastest`], [`Kernel::named`]) and named to a [`KeyStore`],
-//! which expands keys into the form that its kernel reads; batches then follow
-//! their keys. How it is chosen: [`super::choice`].
+//! A caller gives a [`Kernel`] to a [`KeyStore`], which expands keys into the form that this kernel
+//! reads. Batches follow their keys. The choice of a kernel: [`super::choice`].
 //!
 //! [`KeyStore`]: super::keys::KeyStore
 

@@ -12,8 +12,8 @@ use super::request::{errors, is_secret, is_watched, make_public, make_secret};
 use super::subject::Secrets;
 use super::{WATCHED, has, leaks};
 
-/// Goal: in `portable`, in the dispatch to it and in the comparison of tags, no branch and no address
-/// depends on the keys or the text, except the verdicts. Method: this program again, under
+/// Goal: in `portable`, in the dispatch to it and in the comparison of tags, no branch and no
+/// address depends on the keys or the text, except the verdicts. Method: this program again, under
 /// memcheck.
 pub(crate) fn finds_nothing() {
     if !has(&["valgrind"]) {
@@ -66,8 +66,8 @@ fn leaks_are_found() {
     assert!(count(|| leaks::by_an_address(secret, &secrets.text)).1 > 0);
 }
 
-/// Goal: no leak in what is derived from the two secrets before any connection, nor in the check of a
-/// client's hello. Method: count errors; the verdict may be one.
+/// Goal: no leak in what is derived from the two secrets before any connection, nor in the check of
+/// a client's hello. Method: count errors; the verdict may be one.
 fn identities() {
     let [confkey, authkey] = Secrets::new(2).keys.map(|key| {
         let mut key = key.to_vec();

@@ -13,9 +13,9 @@ use super::{WATCHED, has, leaks};
 /// The variable that asks for all batches: four times as many steps.
 const THOROUGH: &str = "SEALWIRE_THOROUGH";
 
-/// Goal: each kernel that valgrind does not know takes one path through sealing and opening, whatever
-/// the secrets are. Method: a script follows this program, as it was compiled, and must find two
-/// leaks. A few batches, or all if [`THOROUGH`] is set.
+/// Goal: each kernel that valgrind does not know takes one path through sealing and opening,
+/// whatever the secrets are. Method: a script follows this program, as it was compiled, and must
+/// find two leaks. A few batches, or all if [`THOROUGH`] is set.
 pub(crate) fn is_one() {
     if !has(&["python3", "objdump"]) {
         return;

@@ -15,8 +15,8 @@ use sha2::{Digest, Sha256};
 const LONG: usize = 400;
 /// Payload bytes of short records.
 const SHORT: usize = 64;
-/// How many records go together, and how long they are. Long: one; two; a few; as many as two sets of
-/// 16 lanes take, also when the empty record has ended; as many as one set takes, alone and with
+/// How many records go together, and how long they are. Long: one; two; a few; as many as two sets
+/// of 16 lanes take, also when the empty record has ended; as many as one set takes, alone and with
 /// four lanes beside it (`kernel/x86/avx512/units.rs`). Short: a group of each size
 /// (`kernel/x86/short_records.rs`).
 const BATCHES: [(usize, usize); 11] = [
