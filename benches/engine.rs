@@ -17,7 +17,6 @@ use crowd::{Crowd, Stream};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use sealwire::conn::session::Event;
-use sealwire::crypto::kernel::Kernel;
 use sealwire::endpoint::mode::Mode;
 use sealwire::modes::echo::Echo;
 use sealwire::modes::sink::Sink;
@@ -66,7 +65,7 @@ fn stream(criterion: &mut Criterion) {
 
 /// How long so many ticks take.
 fn time_streams<M: Mode + Copy>(mode: M, ticks: u64) -> Duration {
-    let kernel = Kernel::chosen().expect("a kernel");
+    let kernel = common::chosen::kernel();
     let mut took = Duration::ZERO;
     let mut left = ticks;
     while left > 0 {
@@ -130,7 +129,7 @@ fn counts() -> &'static [usize] {
 
 /// A crowd of so many; tells what each costs in memory.
 fn gather(count: usize) -> Crowd<Echo> {
-    let kernel = Kernel::chosen().expect("a kernel");
+    let kernel = common::chosen::kernel();
     let mut crowd = Crowd::new(kernel, Echo, 0, Stream::new(kernel, 64, MESSAGES));
     // What the bench itself has for each is there before anything is counted, and so is
     // what the endpoint has for all.

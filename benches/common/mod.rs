@@ -1,9 +1,11 @@
 //! What several benches need.
 
+#[path = "../../tests/common/chosen.rs"]
+pub(crate) mod chosen;
+
 use sealwire::conn::Connection;
 use sealwire::conn::session::{Event, Session};
 use sealwire::crypto::dh::Private;
-use sealwire::crypto::kernel::Kernel;
 use sealwire::crypto::keys::Identity;
 use sealwire::crypto::secret::{Secret, SecretPair};
 use sealwire::time::Time;
@@ -21,7 +23,7 @@ pub(crate) fn pair() -> (Session, Session) {
     let identity = Identity::new(&secrets).expect("32 bytes each");
     let client = Connection::client(identity.clone(), Private::new([3; 32]), NOW);
     let server = Connection::server(identity, Private::new([4; 32]), NOW);
-    let kernel = Kernel::chosen().expect("a kernel");
+    let kernel = chosen::kernel();
     let mut client = Session::new(client, kernel, MAX_MESSAGE);
     let mut server = Session::new(server, kernel, MAX_MESSAGE);
     let (mut to_server, mut to_client) = (Vec::new(), Vec::new());

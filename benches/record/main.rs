@@ -2,21 +2,20 @@
 //!
 //! Always 64 records of one direction, of 64 B, 1 KiB or 16 KiB, by these ids:
 //!
-//! - `portable`, `aesni`, `avx512`: one batch, one key, by that kernel, where the
-//!   processor has it; `auto`: by the one that is chosen at start. What follows is
-//!   by that one too.
-//! - `one_by_one`: as a user of the plain `cbc` and `hmac` crates writes it
-//!   (`plain.rs`).
+//! - `portable`, `aesni`, `avx512`: one batch and one key, with that kernel, if the processor has
+//!   it; `auto`: with the kernel that the environment names, or the fastest. The ids below use that
+//!   kernel too.
+//! - `one_by_one`: as a user of the plain `cbc` and `hmac` crates writes it (`plain.rs`).
 //! - `many_keys`: every record under a key of its own.
-//! - `mixed`: lengths as a chat server sees them (`work.rs`), under one key;
-//!   `mixed_one_by_one` are the same through the plain crates.
-//! - `lone`: every record in a batch of its own; `lone_portable` by that kernel.
+//! - `mixed`: lengths as a chat server sees them (`work.rs`), under one key; `mixed_one_by_one`:
+//!   the same with the plain crates.
+//! - `lone`: every record in a batch of its own; `lone_portable`: the same with that kernel.
 //!
-//! All give the same bytes, which is checked first. `steps` adds one cost at a
-//! time (`steps.rs`). `scripts/bench` makes a table.
+//! All give the same bytes, which is checked first. `steps` adds one cost at a time (`steps.rs`).
+//! `scripts/bench` makes a table.
 //!
-//! Opening destroys its input. Restoring it is not timed; reading the clock is,
-//! twice in 64 records, which is well below 1 % of the shortest.
+//! Opening destroys its input. The time excludes restoring it, and includes two readings of the
+//! clock for 64 records, which is well below 1 % of the shortest.
 
 mod plain;
 mod steps;
@@ -38,11 +37,11 @@ const LENS: [usize; 3] = [64, 1024, 16384];
 type Sealer<'a> = Box<dyn FnMut(&[u8], &mut [u8]) + 'a>;
 type Opener<'a> = Box<dyn FnMut(&mut [u8]) -> usize + 'a>;
 
-/// What is measured under one id.
+/// A measurement.
 struct Case {
     id: BenchmarkId,
     work: Work,
-    /// By whom; one by one if by none.
+    /// The kernel; without one, the plain crates one by one.
     kernel: Option<Kernel>,
 }
 
@@ -62,15 +61,8 @@ impl Case {
     }
 }
 
-fn chosen() -> Kernel {
-    Kernel::chosen().unwrap_or_else(|why| {
-        eprintln!("{why}");
-        std::process::exit(2);
-    })
-}
-
 fn cases() -> Vec<Case> {
-    let (auto, portable) = (Some(chosen()), Some(Kernel::PORTABLE));
+    let (auto, portable) = (Some(common::chosen::kernel()), Some(Kernel::PORTABLE));
     let mut cases = Vec::new();
     let mut add = |id, work, kernel| cases.push(Case { id, work, kernel });
     for len in LENS {
@@ -81,10 +73,8 @@ fn cases() -> Vec<Case> {
         add(id("auto"), Work::equal(len), auto);
         add(id("one_by_one"), Work::equal(len), None);
         add(id("many_keys"), Work::many_keys(len), auto);
-        if len == LENS[0] {
-            add(id("lone"), Work::lone(len), auto);
-            add(id("lone_portable"), Work::lone(len), portable);
-        }
+        add(id("lone"), Work::lone(len), auto);
+        add(id("lone_portable"), Work::lone(len), portable);
     }
     let id = BenchmarkId::from_parameter;
     add(id("mixed"), Work::mixed(), auto);
@@ -92,7 +82,7 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-/// The records of `work`, sealed one by one: what is right.
+/// The records of `work`, sealed one by one: the right bytes.
 fn sealed(work: &Work) -> Vec<u8> {
     let mut sealed = work.output();
     plain::sealer(work)(&work.payloads(), &mut sealed);
@@ -119,8 +109,7 @@ fn seal(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Times `open` once, in `records`, which become what was sealed before; it opens
-/// so many of them.
+/// Times `open` once. Before that, `records` become `sealed`. It must open as many as expected.
 fn time_open(
     open: &mut dyn FnMut(&mut [u8]) -> usize,
     records: &mut [u8],
@@ -165,7 +154,7 @@ fn open(criterion: &mut Criterion) {
 criterion_group!(benches, seal, open, steps::steps);
 
 fn main() {
-    eprintln!("auto is {}", chosen().name());
+    eprintln!("auto is {}", common::chosen::kernel().name());
     benches();
     Criterion::default().configure_from_args().final_summary();
 }

@@ -1,6 +1,5 @@
-//! The same records as a user of the plain `cbc` and `hmac` crates seals and
-//! opens them: a fresh cipher and a fresh MAC for every record, as these crates'
-//! own examples have it, and the IV's AES.
+//! Seals and opens the same records as a user of the plain `cbc` and `hmac` crates does: with a new
+//! cipher, a new MAC and a new AES for the IV for every record, as in these crates' examples.
 
 use aes::Aes256;
 use aes::cipher::{BlockCipherEncrypt, KeyInit, KeyIvInit};
@@ -17,7 +16,7 @@ use crate::work::{KIND, Place, Work, secret};
 struct PlainKeys([[u8; 32]; 3]);
 
 impl PlainKeys {
-    /// Those of key `index`.
+    /// The keys of number `index`.
     fn new(index: usize) -> Self {
         let mut keys = [[0; 32]; 3];
         Hkdf::<Sha256>::from_prk(&secret(index))
@@ -41,7 +40,7 @@ impl PlainKeys {
             .expect("whole blocks");
     }
 
-    /// The MAC of a record's ciphertext, not finished.
+    /// The MAC of a record, not finished.
     fn mac(&self, text: &[u8], place: &Place) -> Hmac<Sha256> {
         <Hmac<Sha256> as KeyInit>::new_from_slice(&self.0[1])
             .expect("any key")
@@ -59,7 +58,7 @@ impl PlainKeys {
         tag.copy_from_slice(&self.mac(text, place).finalize().into_bytes()[..TAG]);
     }
 
-    /// Says whether it opened.
+    /// Opens in place. Returns whether the tag held.
     fn open(&self, place: &Place, body: &mut [u8]) -> bool {
         let (text, tag) = body.split_at_mut(body.len() - TAG);
         let mac = self.mac(text, place);
@@ -85,7 +84,7 @@ pub(crate) fn sealer(work: &Work) -> impl FnMut(&[u8], &mut [u8]) {
     }
 }
 
-/// Opens one by one, in place; says how many opened.
+/// Opens one by one, in place. Returns how many tags held.
 pub(crate) fn opener(work: &Work) -> impl FnMut(&mut [u8]) -> usize {
     let keys = keys(work);
     move |records| {

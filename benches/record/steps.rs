@@ -1,13 +1,11 @@
-//! 64 chunks of 16 KiB, one cost at a time, by the kernel chosen at start.
+//! 64 chunks of 16 KiB, one cost at a time, with the kernel of `auto`.
 //!
-//! - `hmac`: the tags alone: records are opened whose tags are all wrong, so that
-//!   none is decrypted.
-//! - `aes`: the cipher alone, as far as it has a time of its own: how much longer
-//!   it takes to open the same records with tags that hold. (When sealing, the
-//!   cipher runs beside the hash.)
-//! - `seal`: both, and what is around them, in one batch.
-//! - `connection`: a message of 1 MiB through a whole connection, from the call
-//!   that sends it to bytes for the socket.
+//! - `hmac`: the tags alone. All tags of the records are wrong, so none is decrypted.
+//! - `aes`: the cipher alone: how much longer it takes to open the same records with right tags.
+//!   (When sealing, the cipher runs beside the hash.)
+//! - `seal`: both in one batch, with all around them.
+//! - `connection`: a message of 1 MiB through a whole connection, from the call that sends it to
+//!   bytes for the socket.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -15,9 +13,9 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput};
 use sealwire::limits::{MAX_PAYLOAD, TAG};
 
-use crate::common::{NOW, pair};
+use crate::common::{NOW, chosen, pair};
+use crate::time_open;
 use crate::work::{RECORDS, Work};
-use crate::{chosen, time_open};
 
 /// The group `steps`.
 pub(crate) fn steps(criterion: &mut Criterion) {
@@ -26,7 +24,7 @@ pub(crate) fn steps(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("steps");
     group.throughput(Throughput::Bytes(work.payload_len() as u64));
 
-    let mut seal = work.sealer(chosen());
+    let mut seal = work.sealer(chosen::kernel());
     seal(&payloads, &mut output);
     let sealed = output.clone();
     let mut forged = sealed.clone();
@@ -34,7 +32,7 @@ pub(crate) fn steps(criterion: &mut Criterion) {
         forged[place.body.end - TAG] ^= 1;
     }
     let mut records = sealed.clone();
-    let mut open = work.opener(chosen());
+    let mut open = work.opener(chosen::kernel());
     let mut time_open =
         |sealed: &[u8], expected| time_open(&mut open, &mut records, sealed, expected);
     group.bench_function("hmac", |bench| {
@@ -47,7 +45,7 @@ pub(crate) fn steps(criterion: &mut Criterion) {
                 both += time_open(&sealed, RECORDS);
                 tags += time_open(&forged, 0);
             }
-            // Where all is noise, a time that criterion takes.
+            // Criterion takes no time of zero, which noise may give.
             both.saturating_sub(tags).max(Duration::from_nanos(n))
         });
     });

@@ -1,4 +1,4 @@
-//! Which records are sealed and opened, and through the library.
+//! The records, and how the library seals and opens them.
 
 use std::ops::Range;
 
@@ -14,8 +14,8 @@ pub(crate) const RECORDS: usize = 64;
 /// The byte behind every payload.
 pub(crate) const KIND: u8 = Kind::End as u8;
 
-/// Lengths as a chat server sees them: of 64 records 44 are lines, 15 longer
-/// texts, 5 pasted; so many of each, of any length within these bounds.
+/// Lengths as a chat server sees them: of 64 records, 44 are lines, 15 longer texts, 5 pasted. The
+/// numbers of each, and the bounds of their lengths.
 const CHAT: [(usize, Range<usize>); 3] = [(44, 16..121), (15, 121..601), (5, 601..3001)];
 
 /// One record.
@@ -43,9 +43,9 @@ impl Place {
 /// 64 records, one behind the other.
 pub(crate) struct Work {
     pub(crate) places: Vec<Place>,
-    /// Under how many keys, in turn.
+    /// How many keys they use in turn.
     pub(crate) keys: usize,
-    /// How many make a batch.
+    /// Records in a batch.
     per_batch: usize,
 }
 
@@ -64,8 +64,8 @@ impl Work {
         }
     }
 
-    /// Each in a batch of its own. So many, because reading the clock takes as
-    /// long as opening one.
+    /// Each in a batch of its own. There are many, because to read the clock takes as long as to
+    /// open one.
     pub(crate) fn lone(len: usize) -> Self {
         let per_batch = 1;
         Self {
@@ -74,7 +74,7 @@ impl Work {
         }
     }
 
-    /// Lengths of [`CHAT`], in an order of no meaning that is always the same.
+    /// Lengths of [`CHAT`], in a random order that is always the same.
     pub(crate) fn mixed() -> Self {
         let mut numbers = Numbers(3);
         let mut lens = [0; RECORDS];
@@ -124,7 +124,7 @@ impl Work {
         vec![0; self.last().body.end]
     }
 
-    /// Seals through the library: payloads to records.
+    /// Seals with the library: payloads to records.
     pub(crate) fn sealer(&self, kernel: Kernel) -> impl FnMut(&[u8], &mut [u8]) {
         let (keys, handles) = self.store::<SealKeys>(kernel);
         let mut batch = SealBatch::default();
@@ -145,7 +145,7 @@ impl Work {
         }
     }
 
-    /// Opens through the library, in place; says how many opened.
+    /// Opens with the library, in place. Returns how many tags held.
     pub(crate) fn opener(&self, kernel: Kernel) -> impl FnMut(&mut [u8]) -> usize {
         let (keys, handles) = self.store::<OpenKeys>(kernel);
         let mut batch = OpenBatch::default();
@@ -182,7 +182,7 @@ pub(crate) fn secret(index: usize) -> [u8; 32] {
     secret
 }
 
-/// Numbers without order, the same ones in every run (splitmix64).
+/// Random numbers, the same in every run (splitmix64).
 struct Numbers(u64);
 
 impl Numbers {

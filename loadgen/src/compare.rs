@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use sealwire::crypto::kernel::Kernel;
 use sealwire_cli::error::Error;
+use sealwire_cli::kernel;
 use serde_json::Value;
 
 use crate::environment::Environment;
@@ -133,7 +134,7 @@ pub(crate) fn compare(
     interrupt: &Interrupt,
 ) -> Result<Comparison, Error> {
     // What is no kernel is refused before anything is run.
-    let mut comparison = Comparison::new(plan, rounds, Kernel::chosen()?);
+    let mut comparison = Comparison::new(plan, rounds, kernel::chosen()?);
     for round in 0..rounds {
         for index in order(round, Over::ALL.len()) {
             let over = Over::ALL[index];

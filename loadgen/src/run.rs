@@ -19,6 +19,7 @@ use sealwire::net::address::{host_and_port, why_not_connected};
 use sealwire::net::clock::Clock;
 use sealwire::time::Time;
 use sealwire_cli::error::Error;
+use sealwire_cli::kernel;
 use socket2::{Domain, Socket, Type};
 
 use crate::args::Target;
@@ -58,7 +59,7 @@ pub(crate) fn run(
     progress: Progress,
 ) -> Result<Results, Error> {
     // Before a server is started, which could only say the same.
-    let kernel = Kernel::chosen()?;
+    let kernel = kernel::chosen()?;
     let (mut own, started);
     let server = match server {
         Some(server) => {

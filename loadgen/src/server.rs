@@ -12,7 +12,6 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::{process, thread};
 
-use sealwire::crypto::kernel::Kernel;
 use sealwire::crypto::keys::Identity;
 use sealwire::endpoint::mode::Mode as SealedMode;
 use sealwire::endpoint::{Endpoint, Leaves, Setup};
@@ -25,6 +24,7 @@ use sealwire::net::event_loop::EventLoop;
 use sealwire::net::listen::Listener;
 use sealwire::net::rlimit::raise_descriptor_limit;
 use sealwire_cli::error::Error;
+use sealwire_cli::kernel;
 
 use self::streams::Server;
 use crate::plan::{Kind, Over, Plan};
@@ -114,7 +114,7 @@ impl Service {
 /// `identity`. Returns only if it cannot.
 pub(crate) fn serve(identity: Arc<Identity>, service: Service) -> Result<u8, Error> {
     // What cannot run says so, however soon its stdin ends.
-    Kernel::chosen()?;
+    kernel::chosen()?;
     raise_descriptor_limit();
     leave_with_stdin().map_err(local)?;
     match (service.over, service.mode) {
@@ -134,7 +134,7 @@ fn sealed(identity: Arc<Identity>, mode: impl SealedMode) -> Result<u8, Error> {
     let setup = Setup {
         identity: Some(identity),
         classic: None,
-        kernel: Kernel::chosen()?,
+        kernel: kernel::chosen()?,
         limits: Limits::default(),
         leaves: Leaves::WhenStopped,
         rng: rand::make_rng(),

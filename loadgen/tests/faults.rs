@@ -4,6 +4,8 @@
 //! that is at fault once.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../tests/common/chosen.rs"]
+mod chosen;
 mod common;
 
 use std::fs;
@@ -14,7 +16,6 @@ use std::thread;
 use std::time::Duration;
 
 use common::{KEYS, Run, call, command, loadgen};
-use sealwire::crypto::kernel::Kernel;
 use sealwire::endpoint::mode::{HandedOn, Message, Mode, Receivers};
 use sealwire::endpoint::transport::PeerId;
 use sealwire::endpoint::{Core, Endpoint, Leaves, Setup};
@@ -98,7 +99,7 @@ fn serve(fault: Fault) -> u16 {
         let setup = Setup {
             identity: loaded.keys.native,
             classic: None,
-            kernel: Kernel::chosen().unwrap(),
+            kernel: chosen::kernel(),
             limits: Limits::default(),
             leaves: Leaves::WhenStopped,
             rng: rand::make_rng(),
@@ -132,7 +133,7 @@ fn load(fault: Fault, flags: &str) -> Run {
     for unknown in ["server_cpu_us_per_message", "server_kernel"] {
         assert!(figures[unknown].is_null(), "{unknown}: {run:?}");
     }
-    assert_eq!(figures["kernel"], Kernel::chosen().unwrap().name());
+    assert_eq!(figures["kernel"], chosen::kernel().name());
     run
 }
 
@@ -154,7 +155,7 @@ fn none() {
 fn a_server_that_was_there() {
     let flags = format!("--to 127.0.0.1:{} -d 100ms -w 0", serve(Fault::None));
     let run = loadgen(&flags);
-    let kernel = Kernel::chosen().unwrap().name();
+    let kernel = chosen::kernel().name();
     let line = format!("\nkernel {kernel} here; the server's is not known\n");
     assert!(run.code == 0 && run.stdout.contains(&line), "{run:?}");
 }

@@ -11,9 +11,9 @@ use clap::error::ErrorKind;
 
 use super::args::{Args, Sub, usage_error};
 use super::config::Config;
+use super::kernel;
 use super::typed_keys::TypedKeys;
 use crate::error::Error;
-use sealwire::crypto::kernel::Kernel;
 
 /// What the user asks for.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ pub fn parse(
 
 /// Of the program, and the kernel that it would use.
 fn version() -> Result<String, Error> {
-    let kernel = Kernel::chosen()?.name();
+    let kernel = kernel::chosen()?.name();
     let version = env!("CARGO_PKG_VERSION");
     Ok(format!("sealwire {version} (kernel {kernel})"))
 }

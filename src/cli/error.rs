@@ -3,7 +3,6 @@
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
-use sealwire::crypto::choice::KernelError;
 use sealwire::error::READER_GONE;
 use sealwire::net::error::Error as Net;
 
@@ -56,17 +55,6 @@ impl From<Net> for Error {
             _ => "",
         };
         Self::Local(format!("{error}{hint}"))
-    }
-}
-
-/// The user asked for what cannot be, or the machine does not do what it must.
-impl From<KernelError> for Error {
-    fn from(error: KernelError) -> Self {
-        let text = error.to_string();
-        match error {
-            KernelError::Unknown | KernelError::Lacking(_) => Self::Usage(text),
-            KernelError::Wrong(_) => Self::Local(text),
-        }
     }
 }
 

@@ -20,6 +20,7 @@ pub mod error;
 pub mod exposure;
 mod hex;
 pub mod inherited;
+pub mod kernel;
 mod key_file;
 mod key_text;
 pub mod keygen;

@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal};
 use rustix::stdio::{stdin, stdout};
 
 use super::config::{Config, ModeKind, Role};
+use super::kernel;
 use super::report::{Audience, Reporter};
 use crate::error::Error;
 use crate::inherited;
@@ -33,7 +34,7 @@ type AnyMode = Box<dyn Mode>;
 /// What kept it from running. How connections end is printed, and told by the
 /// exit code.
 pub fn run(config: Config, log: &mut Log) -> Result<u8, Error> {
-    let kernel = Kernel::chosen()?;
+    let kernel = kernel::chosen()?;
     let audience = Audience::of(&config.role);
     if audience != Audience::Service {
         inherited::require_stdout()?;

@@ -1,10 +1,9 @@
 //! Many records, sealed or opened together.
 //!
-//! Records of any lengths, under any keys, of any number of connections are
-//! gathered into a batch; `run` works it off; whoever gathered reads the results
-//! in order. A batch holds names ([`Span`], [`KeyId`]), never borrows, so that it
-//! can be filled while the memory it refers to is still being filled. Which
-//! bytes are a record, and what its plaintext means, is not known here.
+//! A batch gathers records of any length, under any keys, of any number of connections. `run` works
+//! it off, and the caller reads the results in order. A batch holds names ([`Span`], [`KeyId`]) and
+//! never borrows, so it can be filled while the memory that it refers to is still being filled.
+//! Which bytes are a record, and what its plaintext means: [`crate::wire`] and [`crate::conn`].
 
 use std::ops::Range;
 use std::{fmt, mem};
@@ -20,7 +19,7 @@ use crate::span::{Areas, AreasMut, Span};
 /// One record to seal.
 #[derive(Debug, Clone, Copy)]
 pub struct SealJob {
-    /// Under which keys.
+    /// Its keys.
     pub key: KeyId,
     /// Its number in its direction.
     pub sequence: u64,
@@ -28,9 +27,9 @@ pub struct SealJob {
     pub kind: u8,
     /// Blocks of ciphertext: at least enough for the payload and its kind.
     pub blocks: u16,
-    /// What is sealed. Several records may share it.
+    /// The bytes to seal. Several records may share them.
     pub payload: Span,
-    /// Where in the output the ciphertext starts; the tag is behind it.
+    /// Where the ciphertext starts in the output. The tag is behind it.
     pub body: usize,
 }
 
@@ -47,7 +46,7 @@ impl SealJob {
 #[derive(Default)]
 pub struct SealBatch {
     jobs: Vec<SealJob>,
-    /// What `run` uses, kept for its memory.
+    /// Scratch of `run`, kept for its memory.
     records: Vec<Sealing<'static>>,
 }
 
@@ -56,9 +55,8 @@ impl SealBatch {
     ///
     /// # Panics
     ///
-    /// If its place in the output is not behind that of the record before it, or
-    /// its payload and kind need more blocks than it has, or it has more than a
-    /// record may have.
+    /// If its place in the output is not behind the record before it, if its payload and kind need
+    /// more blocks than it has, or if it has more blocks than a record may have.
     #[inline]
     pub fn push(&mut self, job: SealJob) {
         let free = self.jobs.last().map_or(0, SealJob::body_end);
@@ -71,18 +69,17 @@ impl SealBatch {
         self.jobs.push(job);
     }
 
-    /// How many records wait.
+    /// The number of records.
     pub fn len(&self) -> usize {
         self.jobs.len()
     }
 
-    /// Whether none waits.
+    /// Whether there are no records.
     pub fn is_empty(&self) -> bool {
         self.jobs.is_empty()
     }
 
-    /// Seals every record into `output` and empties the batch. The order of
-    /// records does not matter; each comes out as if sealed alone.
+    /// Seals every record into `output` and empties the batch. Each comes out as if sealed alone.
     pub fn run(&mut self, keys: &KeyStore<SealKeys>, sources: &impl Areas, output: &mut [u8]) {
         let mut records = reused(mem::take(&mut self.records));
         let mut output = Pieces::of(output);
@@ -118,7 +115,7 @@ impl<'a> Pieces<'a> {
         Self { rest: bytes, at: 0 }
     }
 
-    /// The bytes in `range`, which is behind all that were cut before.
+    /// The bytes in `range`, which lies behind all earlier pieces.
     fn cut(&mut self, range: Range<usize>) -> &'a mut [u8] {
         let (_, behind) = mem::take(&mut self.rest).split_at_mut(range.start - self.at);
         let (piece, rest) = behind.split_at_mut(range.len());
@@ -127,8 +124,8 @@ impl<'a> Pieces<'a> {
     }
 }
 
-/// The memory of `records`, to be used for others: today's standard library
-/// collects an iterator into the vector that it came from.
+/// The memory of `records` for records of another lifetime: the standard library collects an
+/// iterator into the vector that it came from.
 fn reused<T, U>(mut records: Vec<T>) -> Vec<U> {
     records.clear();
     records
@@ -140,16 +137,16 @@ fn reused<T, U>(mut records: Vec<T>) -> Vec<U> {
 /// One record to open in place.
 #[derive(Debug, Clone, Copy)]
 pub struct OpenJob {
-    /// Under which keys.
+    /// Its keys.
     pub key: KeyId,
     /// Its number in its direction.
     pub sequence: u64,
-    /// Its ciphertext, whole blocks, and the tag behind it.
+    /// Its ciphertext, in whole blocks, and its tag.
     pub body: Span,
 }
 
 impl OpenJob {
-    /// Where the plaintext with its padding is, once it is opened.
+    /// Where the plaintext and its padding are once the record is open.
     pub fn text(&self) -> Span {
         self.body.slice(0..self.body.len() - TAG)
     }
@@ -157,15 +154,15 @@ impl OpenJob {
 
 /// Records to open, and after `run` which of them are authentic.
 ///
-/// Invariant: no two records share a byte, as whoever gathers from a stream takes each
-/// byte once; and of two neighbours in one area the later lies behind the other.
+/// Invariant: no two records share a byte, because a caller that gathers from a stream takes each
+/// byte once. Of two neighbours in one area, the later lies behind the other.
 #[derive(Default)]
 pub struct OpenBatch {
     jobs: Vec<OpenJob>,
     held: Vec<bool>,
-    /// What the tags must be.
+    /// The tags that the records must have.
     tags: Vec<[u8; TAG]>,
-    /// What `run` uses, kept for its memory.
+    /// Scratch of `run`, kept for its memory.
     checking: Vec<Checking<'static>>,
     decrypting: Vec<Decrypting<'static>>,
 }
@@ -175,9 +172,8 @@ impl OpenBatch {
     ///
     /// # Panics
     ///
-    /// If its length is not that of whole blocks, as many as a record may have,
-    /// and a tag; or it begins before the end of the record pushed before it, if
-    /// that is in the same area.
+    /// If its length is not a tag and whole blocks, as many as a record may have, or if it begins
+    /// before the end of the record before it in the same area.
     #[inline]
     pub fn push(&mut self, job: OpenJob) {
         let text = job.body.len().saturating_sub(TAG);
@@ -190,23 +186,22 @@ impl OpenBatch {
         self.jobs.push(job);
     }
 
-    /// How many records there are.
+    /// The number of records.
     pub fn len(&self) -> usize {
         self.jobs.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no records.
     pub fn is_empty(&self) -> bool {
         self.jobs.is_empty()
     }
 
-    /// Checks every tag, in constant time, and decrypts in place those records
-    /// whose tag held.
+    /// Checks every tag in constant time, and decrypts the records whose tag held in place.
     pub fn run(&mut self, keys: &KeyStore<OpenKeys>, areas: &mut impl AreasMut) {
         self.compute_tags(keys, areas);
         self.held.clear();
         let mut tags = self.tags.iter();
-        // One area after the other: while pieces of one are out, no other can be had.
+        // One area after the other, because only one can be borrowed at a time.
         let of_one_area = |one: &OpenJob, next: &OpenJob| one.body.area == next.body.area;
         for jobs in self.jobs.chunk_by(of_one_area) {
             let mut records = reused(mem::take(&mut self.decrypting));
@@ -227,7 +222,7 @@ impl OpenBatch {
             keys.kernel().decrypt(&mut records);
             self.decrypting = reused(records);
         }
-        // Of a forged record this would be the tag that its forger looks for.
+        // For a forged record, this is the tag that its forger wants to know.
         self.tags.fill([0; TAG]);
         optimization_barrier(&self.tags);
     }
@@ -261,12 +256,12 @@ impl OpenBatch {
     }
 }
 
-/// Whether `theirs` is the tag, in constant time: as one number, which is one
-/// comparison, where bytes would be sixteen.
+/// Whether `theirs` is the tag, in constant time. As one number it takes one comparison, not one
+/// for each byte.
 fn holds(tag: &[u8; TAG], theirs: &[u8; TAG]) -> bool {
     let held = u128::from_ne_bytes(*tag).ct_eq(&u128::from_ne_bytes(*theirs));
-    // The verdict is public: of all that comes of a secret, it alone is branched
-    // on, and once (`bool::from` would do so too, in a debug build).
+    // The verdict is public, and the only result of a secret that code branches on: once, while
+    // `bool::from` has a second branch in a debug build.
     held.unwrap_u8() == 1
 }
 

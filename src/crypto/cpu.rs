@@ -1,8 +1,7 @@
-//! What this processor can do, as types.
+//! The features of this processor, as types.
 //!
-//! A value of [`AesNi`] or [`Avx512`] exists only where its instructions do, so a
-//! kernel that asks for one cannot run elsewhere. Who chooses between kernels:
-//! [`super::choice`].
+//! A value of [`AesNi`] or [`Avx512`] exists only where its instructions do, so a kernel that
+//! takes one cannot run elsewhere. The choice between kernels: [`super::choice`].
 
 /// Proof of AES-NI, SHA-NI and AVX.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +37,7 @@ impl Avx512 {
         AesNi::detect().filter(|_| all).map(Self)
     }
 
-    /// What comes with it.
+    /// The features that it includes.
     pub(in crate::crypto) fn aesni(self) -> AesNi {
         self.0
     }

@@ -1,17 +1,15 @@
 //! The Diffie-Hellman step of the handshake: X25519 (RFC 7748) behind one
 //! function each way.
 //!
-//! Where the processor can, it is that of `graviola`: s2n-bignum's assembly, proved to
-//! compute what it should, at half the cost; elsewhere, and with the portable kernel,
-//! `x25519-dalek`'s. Both give the same results, and both are written to take the same
-//! time whatever the key (`docs/CONSTANT_TIME.md`).
+//! Where the processor can, it is `graviola`'s: s2n-bignum's assembly, proved to compute what it
+//! should, at half the cost. Elsewhere it is `x25519-dalek`'s. Both give the same results, and
+//! both are written to take the same time whatever the key (`docs/CONSTANT_TIME.md`).
 
 use zeroize::Zeroizing;
 
-use super::kernel::Kernel;
 use super::wipe::wiped;
 
-/// As deep as a multiplication goes, and then some.
+/// Upper bound of the stack bytes that a multiplication leaves secrets in.
 const MULTIPLICATION: usize = 8192;
 
 /// A private key for one handshake, erased on drop.
@@ -25,26 +23,20 @@ impl Private {
 
     /// The public key to send.
     pub fn public(&self) -> [u8; 32] {
-        wiped::<MULTIPLICATION, _>(|| match chosen() {
+        wiped::<MULTIPLICATION, _>(|| match proved::Curve::detect() {
             Some(curve) => curve.public(&self.0),
             None => portable::public(&self.0),
         })
     }
 
-    /// The secret shared with the holder of `public`; `None` when it is all
-    /// zero, which only a low-order point brings about (RFC 7748 §6.1).
+    /// The secret shared with the holder of `public`; `None` when it is all zero, which only a
+    /// low-order point causes (RFC 7748 §6.1).
     pub fn agree(&self, public: [u8; 32]) -> Option<Zeroizing<[u8; 32]>> {
-        wiped::<MULTIPLICATION, _>(|| match chosen() {
+        wiped::<MULTIPLICATION, _>(|| match proved::Curve::detect() {
             Some(curve) => curve.agree(&self.0, public),
             None => portable::agree(&self.0, public),
         })
     }
-}
-
-/// What this processor has, unless only what every processor has is asked for.
-fn chosen() -> Option<proved::Curve> {
-    let portable = |kernel: Kernel| kernel.name() == Kernel::PORTABLE.name();
-    proved::Curve::detect().filter(|_| !Kernel::chosen().is_ok_and(portable))
 }
 
 impl std::fmt::Debug for Private {
@@ -53,7 +45,7 @@ impl std::fmt::Debug for Private {
     }
 }
 
-/// For every processor.
+/// The curve of every processor.
 mod portable {
     use x25519_dalek::{PublicKey, StaticSecret};
     use zeroize::Zeroizing;
@@ -69,15 +61,15 @@ mod portable {
     }
 }
 
-/// For processors that have what it takes.
+/// The curve of processors that have the instructions for it.
 #[cfg(target_arch = "x86_64")]
 mod proved {
     use graviola::key_agreement::x25519::{PublicKey, StaticPrivateKey};
     use graviola::util::is_cpu_supported;
     use zeroize::Zeroizing;
 
-    /// Proof of what all of graviola asks for, and of what its assembly uses; it panics
-    /// where the first is missing.
+    /// Proof of the features that graviola requires (it panics without them), and of those that
+    /// its assembly uses.
     #[derive(Clone, Copy)]
     pub(super) struct Curve(());
 
@@ -101,13 +93,13 @@ mod proved {
         ) -> Option<Zeroizing<[u8; 32]>> {
             let private = StaticPrivateKey::from_array(private);
             let shared = private.diffie_hellman(&PublicKey::from_array(&public));
-            // It fails for a shared secret of zero, and for nothing else.
+            // Its only error is a shared secret of zero.
             shared.ok().map(|shared| Zeroizing::new(shared.0))
         }
     }
 }
 
-/// In place of it elsewhere: nothing of it can exist.
+/// The same names on other processors, where no value can exist.
 #[cfg(not(target_arch = "x86_64"))]
 mod proved {
     use zeroize::Zeroizing;
@@ -144,8 +136,7 @@ mod tests {
         bytes.unwrap().try_into().unwrap()
     }
 
-    /// Every implementation that this processor has, in turn: its public key, and what
-    /// it agrees on.
+    /// The public key and the shared secret by every implementation that this processor has.
     fn all(private: [u8; 32], public: [u8; 32]) -> Vec<([u8; 32], Option<[u8; 32]>)> {
         let plain = |shared: Option<Zeroizing<[u8; 32]>>| shared.map(|shared| *shared);
         let portable = (
@@ -162,8 +153,8 @@ mod tests {
         [portable].into_iter().chain(proved).collect()
     }
 
-    /// Goal: what is computed is X25519. Method: RFC 7748 §6.1, Bob's side, by each
-    /// implementation and through the one that is chosen.
+    /// Goal: each implementation computes X25519. Method: RFC 7748 §6.1, Bob's side, by each of
+    /// them and through [`Private`].
     #[test]
     fn the_standard_agrees() {
         let private = hex("5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb");
@@ -173,13 +164,13 @@ mod tests {
         for result in all(private, alice) {
             assert_eq!(result, (public, Some(shared)));
         }
-        let chosen = Private::new(private);
-        assert_eq!(chosen.public(), public);
-        assert_eq!(*chosen.agree(alice).unwrap(), shared);
+        let private = Private::new(private);
+        assert_eq!(private.public(), public);
+        assert_eq!(*private.agree(alice).unwrap(), shared);
     }
 
-    /// Goal: nobody agrees on zero. Method: points of low order (RFC 7748 §6.1 has
-    /// none; these are 0, 1, and p - 1), by each implementation.
+    /// Goal: no implementation accepts a shared secret of zero. Method: the points of low order
+    /// 0, 1, and p - 1 (RFC 7748 §6.1 has no vector).
     #[test]
     fn low_order_points_are_refused() {
         let mut minus_one = [0xff; 32];
@@ -194,8 +185,8 @@ mod tests {
     }
 
     proptest! {
-        /// Goal: it does not matter which implementation there is. Method: any keys,
-        /// of which a public one may be no point of the curve, or not reduced.
+        /// Goal: all implementations agree. Method: any keys; a public key may be no point of
+        /// the curve, or not reduced.
         #[test]
         fn all_are_the_same(private: [u8; 32], public: [u8; 32]) {
             let results = all(private, public);

@@ -1,5 +1,5 @@
-//! From the two secrets to those of a connection (`PROTOCOL.md` §1.1, §1.2). Read
-//! next: [`super::keys`].
+//! From the two secrets to the secrets of a connection (`PROTOCOL.md` §1.1, §1.2). Read next:
+//! [`super::keys`].
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,17 +13,16 @@ use super::dh::Private;
 use super::secret::SecretPair;
 use super::wipe::wiped;
 
-/// As deep as an agreement goes, and then some: most of it is the curve's.
+/// Upper bound of the stack bytes that an agreement leaves secrets in. The curve needs most.
 const AGREEMENT: usize = 8192;
-/// As deep as hashes under a key leave it on the stack, and then some: 2 KiB were found
-/// in a debug build.
+/// Upper bound of the stack bytes that a keyed hash leaves secrets in. A debug build left 2 KiB.
 const HASHING: usize = 4096;
 
 /// 32 bytes that are erased on drop.
 pub(super) type Key = Zeroizing<[u8; 32]>;
 
-/// What the two secrets mean for the native format. It is made where it stays: what is
-/// moved or cloned leaves a copy behind.
+/// What the two secrets give for the native format. It is built where it stays, because a move or a
+/// clone leaves a copy behind.
 pub struct Identity {
     prk: Key,
     hello: Key,
@@ -31,7 +30,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Derives it; `None` unless both secrets are 32 bytes.
+    /// Derives the identity; `None` unless both secrets are 32 bytes.
     pub fn new(secrets: &SecretPair) -> Option<Arc<Self>> {
         if secrets.confkey.len() != 32 || secrets.authkey.len() != 32 {
             return None;
@@ -48,7 +47,7 @@ impl Identity {
         })
     }
 
-    /// Which keys these are, without giving them away.
+    /// A public name of the keys, which does not tell them.
     pub fn key_id(&self) -> [u8; 8] {
         self.key_id
     }
@@ -63,9 +62,8 @@ impl Identity {
         wiped::<HASHING, _>(|| mac(&self.hello, hello).verify_slice(tag).is_ok())
     }
 
-    /// The secrets of one connection; `None` when `public` is a low-order point.
-    /// `transcript` is the client's hello and the server's up to its tag. Boxed, so
-    /// that handing them on leaves no copies behind.
+    /// The secrets of one connection; `None` if `public` is a low-order point. `transcript` is the
+    /// client's hello and the server's up to its tag. The box leaves no copies when it is moved.
     pub fn agree(
         &self,
         private: &Private,
@@ -98,13 +96,13 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// What both sides of one connection have in common after the handshake.
+/// The secrets that both sides of one connection share after the handshake.
 pub struct SessionSecrets {
     finished: Key,
     hash: [u8; 32],
-    /// The first secret of what the client sends.
+    /// The first secret of the direction from client to server.
     pub client_to_server: Key,
-    /// The first secret of what the server sends.
+    /// The first secret of the direction from server to client.
     pub server_to_client: Key,
 }
 

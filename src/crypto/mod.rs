@@ -1,10 +1,9 @@
 //! Keys and kernels, no layouts.
 //!
-//! From the two [`secret`]s, by way of an `identity`, to [`keys`] per direction
-//! and epoch; [`batch`]es of records for a [`kernel`] to seal and open, of which
-//! [`choice`] takes one; [`dh`] for the handshake; and the old program's [`classic`]
-//! frames. What the sealed bytes are for is known to [`crate::wire`] and
-//! [`crate::conn`].
+//! The two [`secret`]s become an `identity`, and that becomes [`keys`] for each direction and
+//! epoch. A [`kernel`], which [`choice`] checks, seals and opens [`batch`]es of records. [`dh`]
+//! serves the handshake, and [`classic`] the old program's frames. What the sealed bytes mean:
+//! [`crate::wire`] and [`crate::conn`].
 
 pub mod batch;
 mod check;

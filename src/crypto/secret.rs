@@ -1,19 +1,18 @@
 //! The two secrets that both sides share, before anything is derived from them.
 //!
-//! Erased on drop, never shown. Read next: [`super::keys`].
+//! They are erased on drop and never shown. Read next: [`super::keys`].
 
 use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// Bytes that must not be shown or left behind: erased on drop, `Debug` tells
-/// the length alone. To clone it makes another copy that lies about; a parser of
-/// command lines asks for that.
+/// Bytes that must not be shown or left behind: they are erased on drop, and `Debug` tells only
+/// their length. A parser of command lines needs `Clone`, which makes another copy.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<Vec<u8>>);
 
 impl Secret {
-    /// Takes `bytes` over.
+    /// Takes ownership of `bytes`.
     pub fn new(bytes: Vec<u8>) -> Self {
         Self(Zeroizing::new(bytes))
     }

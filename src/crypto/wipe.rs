@@ -1,20 +1,18 @@
-//! What work with secrets leaves behind on the stack, overwritten.
+//! Overwrites what work with secrets leaves on the stack.
 
 use zeroize::zeroize_stack;
 
-/// Does `work`, and overwrites what it left on the stack, down to `DEPTH` bytes
-/// below the caller's frame.
+/// Does `work`, and overwrites the stack below the caller's frame, `DEPTH` bytes deep.
 ///
-/// How deep it goes is what a release build was seen to leave there. A panic is not
-/// covered: nothing here catches one.
+/// The depths come from what a release build was seen to leave there. A panic is not covered.
 pub(super) fn wiped<const DEPTH: usize, T>(work: impl FnOnce() -> T) -> T {
     let result = apart(work);
     zeroize_stack::<DEPTH>();
     result
 }
 
-/// Does `work` in a frame of its own: inlined, it would have its values in the
-/// caller's, which is above all that is overwritten.
+/// Does `work` in a frame of its own. Inlined, its values would be in the caller's frame, which is
+/// not overwritten.
 #[inline(never)]
 fn apart<T>(work: impl FnOnce() -> T) -> T {
     work()

@@ -10,6 +10,8 @@
 
 mod addresses;
 mod chat;
+#[path = "../common/chosen.rs"]
+mod chosen;
 mod classic;
 mod descriptors;
 mod idle;

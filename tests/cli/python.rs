@@ -19,7 +19,7 @@ fn has_python() -> bool {
 }
 
 fn peer(args: &str) -> Program {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/peer.py");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/cli/peer.py");
     let python = with_keys(Launch::program("python3"));
     python.arg(script).arg(args).start()
 }

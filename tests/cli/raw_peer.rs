@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use sealwire::crypto::batch::{OpenBatch, OpenJob, SealBatch, SealJob};
 use sealwire::crypto::dh::Private;
-use sealwire::crypto::kernel::Kernel;
 use sealwire::crypto::keys::{Identity, KeyStore, OpenKeys, SealKeys};
 use sealwire::crypto::secret::{Secret, SecretPair};
 use sealwire::limits::{CLIENT_HELLO, RECORD_HEADER, SERVER_HELLO};
@@ -157,7 +156,7 @@ impl RawPeer {
 
     /// The next record, of any kind and length, with a right tag.
     pub(crate) fn any_record(&mut self, kind: u8, payload: &[u8], blocks: u16) -> Vec<u8> {
-        let mut keys = KeyStore::<SealKeys>::new(Kernel::chosen().unwrap());
+        let mut keys = KeyStore::<SealKeys>::new(crate::chosen::kernel());
         let mut batch = SealBatch::default();
         batch.push(SealJob {
             key: keys.install(&self.seals, 0).id(),
@@ -199,7 +198,7 @@ impl RawPeer {
         let mut record = vec![0; record_len(blocks)];
         record[..RECORD_HEADER].copy_from_slice(&header);
         self.fill(&mut record[RECORD_HEADER..])?;
-        let mut keys = KeyStore::<OpenKeys>::new(Kernel::chosen().unwrap());
+        let mut keys = KeyStore::<OpenKeys>::new(crate::chosen::kernel());
         let mut batch = OpenBatch::default();
         batch.push(OpenJob {
             key: keys.install(&self.opens, 0).id(),

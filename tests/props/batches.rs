@@ -1,4 +1,4 @@
-//! Records of a plan in batches, for one kernel.
+//! Records of a plan in batches.
 
 use sealwire::crypto::batch::{OpenBatch, OpenJob, SealBatch, SealJob};
 use sealwire::crypto::kernel::Kernel;
@@ -7,7 +7,7 @@ use sealwire::span::{Area, Span};
 
 use crate::plan::{AROUND, Memory, OPENED_IN, Plan, Record};
 
-/// The keys of a plan's directions, each from when it is first used.
+/// The keys of a plan's directions, each installed when it is first used.
 pub(crate) struct Keys<'a, K> {
     plan: &'a Plan,
     pub(crate) store: KeyStore<K>,
@@ -23,7 +23,7 @@ impl<'a, K: RecordKeys> Keys<'a, K> {
         }
     }
 
-    /// Has keys for `sequence`, which a batch may then name.
+    /// Prepares the keys for `sequence`, which a batch may then name.
     fn prepare(&mut self, direction: usize, sequence: u64) -> KeyId {
         let handle = self.handles[direction].get_or_insert_with(|| {
             let direction = &self.plan.directions[direction];
@@ -70,7 +70,7 @@ pub(crate) fn seal(
     assert!(batch.is_empty());
 }
 
-/// A record as it comes to be opened.
+/// A record as it arrives, to be opened.
 #[derive(Debug, Clone)]
 pub(crate) struct Arrived {
     pub(crate) direction: usize,
@@ -93,27 +93,27 @@ pub(crate) fn arrived(records: &[Record], sealed: &[u8]) -> Vec<Arrived> {
     arrived.collect()
 }
 
-/// What came of a record.
+/// The result of opening a record.
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) held: bool,
-    /// What is in its place now: its text, and bytes that are free to use.
+    /// The bytes in its place: its text, and bytes without a meaning.
     pub(crate) bytes: Vec<u8>,
 }
 
 impl Opened {
-    /// Whether it held, and is what was sealed.
+    /// Whether its tag held and its text is `text`.
     pub(crate) fn is(&self, text: &[u8]) -> bool {
         self.held && self.bytes.starts_with(text)
     }
 
-    /// Whether it was refused and not touched.
+    /// Whether it was refused and not changed.
     pub(crate) fn is_as_it_came(&self, arrived: &Arrived) -> bool {
         !self.held && self.bytes == arrived.bytes
     }
 }
 
-/// Opens all in one batch, each in its area. Nothing but they may be touched.
+/// Opens all in one batch, each in its area. Nothing else may change.
 pub(crate) fn open(
     batch: &mut OpenBatch,
     keys: &mut Keys<'_, OpenKeys>,
@@ -148,6 +148,30 @@ pub(crate) fn open(
         expected.0[area][body].copy_from_slice(&bytes);
         opened.push(Opened { held, bytes });
     }
-    assert!(memory == expected, "what is around records was touched");
+    assert!(memory == expected, "bytes around records were changed");
     opened
+}
+
+/// Seals `plan` in one batch with every kernel, and compares all output, with the bytes around
+/// records, with the oracle's. Opens the oracle's records in one batch, in all areas.
+pub(crate) fn check_every_kernel(plan: &Plan, what: &str) {
+    let sealed = plan.all_sealed();
+    let arrived = arrived(&plan.records, &sealed);
+    for kernel in Kernel::all() {
+        let mut output = plan.empty_output();
+        let mut keys = Keys::new(kernel, plan);
+        let batch = &mut SealBatch::default();
+        seal(batch, &mut keys, &plan.records, &mut output);
+        assert!(output == sealed, "{kernel:?}: {what}");
+
+        let opened = open(
+            &mut OpenBatch::default(),
+            &mut Keys::new(kernel, plan),
+            &arrived,
+        );
+        for (index, (record, opened)) in plan.records.iter().zip(opened).enumerate() {
+            let is_right = opened.is(&plan.plaintext(record));
+            assert!(is_right, "{kernel:?}: {what}: {index}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! Any plan: what proptest draws one from.
+//! Draws any plan.
 
 use std::cmp::Reverse;
 
@@ -12,9 +12,9 @@ use crate::plan::{Direction, Draft, Memory, OPENED_IN, Plan, RECORDS, any_bytes}
 
 /// Any plan of 0 to `RECORDS` records.
 pub(crate) fn plans() -> impl Strategy<Value = Plan> {
-    // Keys that many records share, or that nearly none does.
+    // Keys that many records share, or hardly any.
     let directions = prop_oneof![4 => vec(direction(), 1..=4), 1 => vec(direction(), RECORDS)];
-    // As few as lanes may be, and more.
+    // From fewer records than lanes to more.
     let records = prop_oneof![
         2 => vec(drawn(), 0..=9),
         2 => vec(drawn(), 10..=40),
@@ -28,15 +28,14 @@ pub(crate) fn plans() -> impl Strategy<Value = Plan> {
     )
 }
 
-/// A record's part of a plan, as far as it is drawn.
+/// What is drawn of a record.
 #[derive(Debug)]
 struct Drawn {
     direction: Index,
     area: Index,
     start: Index,
     len: usize,
-    /// Seals the payload of the record before it: one plaintext for several
-    /// receivers.
+    /// Seals the payload of the record before it, as for several receivers.
     shared: bool,
     kind: u8,
     more_blocks: usize,
@@ -64,14 +63,14 @@ fn drawn() -> impl Strategy<Value = Drawn> {
     )
 }
 
-/// How the lengths of a plan's records lie to each other.
+/// How the lengths of a plan's records relate.
 #[derive(Debug, Clone)]
 enum Arrangement {
     AsDrawn,
     Ascending,
     Descending,
     Equal,
-    /// All are the shortest, but for one.
+    /// All have the shortest length, except one.
     OneLong(Index),
 }
 
@@ -133,8 +132,8 @@ fn draft(directions: Vec<Direction>, sources: Vec<Vec<u8>>, records: &[Drawn]) -
     Plan::new(directions, Memory(sources), drafts)
 }
 
-/// A direction at the start or near the end of an epoch, or anywhere; always with
-/// a plan's records to go.
+/// A direction at the start or near the end of an epoch, or anywhere, with sequences left for a
+/// plan's records.
 fn direction() -> impl Strategy<Value = Direction> {
     let records = RECORDS as u64;
     let epoch = prop_oneof![3 => 0..4_u64, 1 => 0..=LAST_SEQUENCE >> EPOCH_BITS];
@@ -150,7 +149,7 @@ fn direction() -> impl Strategy<Value = Direction> {
     })
 }
 
-/// Mostly short, for speed; full, and one off the edges of blocks, too.
+/// Mostly short, for speed; also full, and around the ends of blocks.
 fn payload_len() -> impl Strategy<Value = usize> {
     prop_oneof![
         8 => 0..=130_usize,
@@ -160,8 +159,7 @@ fn payload_len() -> impl Strategy<Value = usize> {
     ]
 }
 
-/// A full payload's bytes and some more: all different, or all zero, so that a
-/// payload may look like padding.
+/// More bytes than a full payload: any, or all zero, so that a payload may look like padding.
 fn source() -> impl Strategy<Value = Vec<u8>> {
     let len = MAX_PAYLOAD + 100;
     prop_oneof![

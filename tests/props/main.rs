@@ -7,6 +7,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod batches;
+#[path = "../common/chosen.rs"]
+mod chosen;
 mod classic;
 mod drawn;
 mod lanes;

@@ -1,6 +1,5 @@
-//! Sealing as `PROTOCOL.md` §1.3 and §1.4 say it, one record at a time, out of
-//! the plain `aes`, `cbc`, `hmac` and `hkdf` crates: slow, and short enough to be
-//! compared with that text by eye.
+//! Sealing as `PROTOCOL.md` §1.3 and §1.4 say it, one record at a time, with the plain `aes`,
+//! `cbc`, `hmac` and `hkdf` crates. It is slow, and short enough to compare with that text by eye.
 
 use aes::Aes256;
 use aes::cipher::{BlockCipherEncrypt, KeyInit, KeyIvInit};
@@ -9,7 +8,7 @@ use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-/// The secret of the epoch behind that of `secret`.
+/// The secret of the epoch after that of `secret`.
 pub(crate) fn next_epoch(secret: &[u8; 32]) -> [u8; 32] {
     expand(secret, "sealwire/1 next epoch")
 }
@@ -21,7 +20,7 @@ fn expand<const N: usize>(secret: &[u8; 32], label: &str) -> [u8; N] {
     out
 }
 
-/// The ciphertext and the tag of one record; `secret` is that of its epoch.
+/// The ciphertext and the tag of one record. `secret` is its epoch's.
 pub(crate) fn seal(
     secret: &[u8; 32],
     sequence: u64,
@@ -44,7 +43,7 @@ pub(crate) fn seal(
     [text, tag].concat()
 }
 
-/// The tag of `ciphertext`, as that of a record of `blocks`.
+/// The tag of `ciphertext` in a record of `blocks`.
 pub(crate) fn tag(secret: &[u8; 32], ciphertext: &[u8], sequence: u64, blocks: u16) -> Vec<u8> {
     let [_, k_mac, _] = record_keys(secret);
     let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&k_mac).unwrap();

@@ -1,7 +1,7 @@
-//! What is sealed and opened together: some directions, each somewhere in its
+//! A plan: what is sealed and opened together. It has some directions, each somewhere in its
 //! sequence, and records of theirs that share source memory.
 //!
-//! Any plan: [`crate::drawn`]. What is done with one: [`crate::batches`].
+//! Any plan: [`crate::drawn`]. What happens to one: [`crate::batches`].
 
 use std::fmt;
 
@@ -12,11 +12,11 @@ use sealwire::wire::record::{blocks_for, body_len};
 
 use crate::oracle;
 
-/// Most records of a plan.
+/// Upper bound of a plan's records.
 pub(crate) const RECORDS: usize = 100;
 /// Areas that records are opened in.
 pub(crate) const OPENED_IN: usize = 3;
-/// What is around records, and must stay.
+/// The byte around records, which must not change.
 pub(crate) const AROUND: u8 = 0xa5;
 
 /// What is sealed or opened together.
@@ -30,7 +30,7 @@ pub(crate) struct Plan {
 /// One direction of some connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Direction {
-    /// Of the epoch of `first`.
+    /// The secret of the epoch of `first`.
     pub(crate) secret: [u8; 32],
     /// The sequence of its first record here.
     pub(crate) first: u64,
@@ -44,11 +44,11 @@ pub(crate) struct Record {
     pub(crate) kind: u8,
     pub(crate) blocks: u16,
     pub(crate) payload: Span,
-    /// Where its ciphertext and tag are in the bytes of all.
+    /// Where its ciphertext and tag are among the sealed bytes.
     pub(crate) body: Span,
     /// Bytes between it and the record before it.
     pub(crate) gap: usize,
-    /// Where it is to be opened.
+    /// The area that it is opened in.
     pub(crate) opened_in: Area,
 }
 
@@ -57,7 +57,7 @@ pub(crate) struct Record {
 pub(crate) struct Draft {
     pub(crate) direction: usize,
     pub(crate) kind: u8,
-    /// More of them than the payload needs.
+    /// Blocks beyond those that the payload needs.
     pub(crate) more_blocks: usize,
     pub(crate) payload: Span,
     pub(crate) gap: usize,
@@ -99,8 +99,8 @@ impl Plan {
         }
     }
 
-    /// Records with payloads of these lengths, in turn of three directions, one
-    /// of which soon comes to an epoch's end.
+    /// Records with payloads of these lengths, in turn of three directions. One direction soon
+    /// reaches an epoch's end.
     pub(crate) fn of_lengths(lengths: &[usize]) -> Self {
         let directions = [(1, 7), (2, (9 << EPOCH_BITS) - 2), (3, 5 << EPOCH_BITS)];
         let directions = directions.map(|(byte, first)| Direction {
@@ -138,7 +138,7 @@ impl Plan {
         epochs.fold(direction.secret, |secret, _| oracle::next_epoch(&secret))
     }
 
-    /// The bytes of all records, sealed by the oracle, with what is around them.
+    /// All records as the oracle seals them, with the bytes around them.
     pub(crate) fn all_sealed(&self) -> Vec<u8> {
         let mut bytes = self.empty_output();
         for record in &self.records {
@@ -151,14 +151,14 @@ impl Plan {
         bytes
     }
 
-    /// Room for all records, filled with what must stay around them.
+    /// Room for all records, filled with the byte that must stay around them.
     pub(crate) fn empty_output(&self) -> Vec<u8> {
         let end = self.records.last().map_or(0, |r| r.body.end());
         vec![AROUND; end + 2]
     }
 }
 
-/// Bytes in several areas; its number names each.
+/// Bytes in several areas, which their numbers name.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Memory(pub(crate) Vec<Vec<u8>>);
 
@@ -174,7 +174,7 @@ impl AreasMut for Memory {
     }
 }
 
-/// Not the bytes: a plan that fails has tens of thousands.
+/// Shows lengths only: a plan that fails has tens of thousands of bytes.
 impl fmt::Debug for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Memory")?;
@@ -184,7 +184,7 @@ impl fmt::Debug for Memory {
     }
 }
 
-/// Bytes without a pattern, from a seed: drawing each from proptest is slow.
+/// Bytes without a pattern, from a seed. To draw each from proptest is slow.
 pub(crate) fn any_bytes(seed: u32, len: usize) -> Vec<u8> {
     let mut state = u64::from(seed) | 1 << 40;
     let next = || {

@@ -6,7 +6,6 @@ use proptest::sample::Index;
 use sealwire::conn::session::{Event, Session};
 use sealwire::conn::{Connection, Outcome};
 use sealwire::crypto::dh::Private;
-use sealwire::crypto::kernel::Kernel;
 use sealwire::crypto::keys::Identity;
 use sealwire::crypto::secret::{Secret, SecretPair};
 use sealwire::limits::{EPOCH_BITS, MAX_PAYLOAD, MIN_RECORD};
@@ -32,7 +31,7 @@ struct Side {
 impl Side {
     fn new(connection: Connection, plan: Vec<Vec<u8>>) -> Self {
         Self {
-            session: Session::new(connection, Kernel::chosen().unwrap(), MAX_MESSAGE),
+            session: Session::new(connection, crate::chosen::kernel(), MAX_MESSAGE),
             plan,
             heard: Vec::new(),
             outcome: None,

@@ -7,7 +7,6 @@ use std::time::Duration;
 use sealwire::conn::Connection;
 use sealwire::conn::session::{Event, Session};
 use sealwire::crypto::dh::Private;
-use sealwire::crypto::kernel::Kernel;
 use sealwire::crypto::keys::Identity;
 use sealwire::endpoint::transport::{LocalId, PeerId, Read, Transport};
 use sealwire::endpoint::{Endpoint, Leaves};
@@ -35,7 +34,7 @@ impl Flood {
     fn new() -> Self {
         let identity = Identity::new(&secrets(7)).unwrap();
         let client = Connection::client(identity, Private::new([9; 32]), Time::ZERO);
-        let mut session = Session::new(client, Kernel::chosen().unwrap(), 1 << 20);
+        let mut session = Session::new(client, crate::chosen::kernel(), 1 << 20);
         let mut pending = Vec::new();
         session.start(Time::ZERO, &mut pending);
         Self {

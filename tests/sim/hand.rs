@@ -2,7 +2,6 @@
 
 use sealwire::crypto::batch::{SealBatch, SealJob};
 use sealwire::crypto::dh::Private;
-use sealwire::crypto::kernel::Kernel;
 use sealwire::crypto::keys::{Handle, Identity, KeyStore, SealKeys};
 use sealwire::endpoint::transport::PeerId;
 use sealwire::limits::RECORD_HEADER;
@@ -45,7 +44,7 @@ impl Hand {
         let public = parse_server(&answer).unwrap();
         let transcript = [&hello[..], &answer[..SERVER_TAG]];
         let secrets = identity.agree(&private, public, transcript).unwrap();
-        let mut keys = KeyStore::new(Kernel::chosen().unwrap());
+        let mut keys = KeyStore::new(crate::chosen::kernel());
         let handle = keys.install(&secrets.client_to_server, 0);
         Self {
             keys,

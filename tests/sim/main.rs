@@ -7,6 +7,8 @@
 //! scripted, one subject per file.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../common/chosen.rs"]
+mod chosen;
 mod hand;
 mod net;
 mod old;

@@ -7,7 +7,6 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use sealwire::conn::Outcome;
 use sealwire::crypto::classic::ClassicKeys;
-use sealwire::crypto::kernel::Kernel;
 use sealwire::crypto::keys::Identity;
 use sealwire::crypto::secret::{Secret, SecretPair};
 use sealwire::endpoint::mode::{HandedOn, Message, Mode, Receivers};
@@ -169,7 +168,7 @@ pub(crate) fn native(seed: u64, leaves: Leaves) -> Setup {
     Setup {
         identity: Identity::new(&secrets(7)),
         classic: None,
-        kernel: Kernel::chosen().unwrap(),
+        kernel: crate::chosen::kernel(),
         limits: Limits::default(),
         leaves,
         rng: StdRng::seed_from_u64(seed),

@@ -3,7 +3,6 @@
 use sealwire::conn::Connection;
 use sealwire::conn::session::{Event, Session};
 use sealwire::crypto::dh::Private;
-use sealwire::crypto::kernel::Kernel;
 use sealwire::crypto::keys::Identity;
 use sealwire::endpoint::transport::PeerId;
 use sealwire::error::Abort;
@@ -34,7 +33,7 @@ impl Raw {
         let private = Private::new([link as u8 + 1; 32]);
         let connection = Connection::client(identity, private, world.now());
         Self {
-            session: Session::new(connection, Kernel::chosen().unwrap(), 1 << 30),
+            session: Session::new(connection, crate::chosen::kernel(), 1 << 30),
             end: End { link, client: true },
             peer,
             events: Vec::new(),

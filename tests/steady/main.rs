@@ -3,12 +3,13 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "../common/chosen.rs"]
+mod chosen;
 #[path = "../../benches/common/crowd.rs"]
 mod crowd;
 mod fair;
 mod many;
 
-use sealwire::crypto::kernel::Kernel;
 use sealwire::endpoint::mode::Mode;
 use sealwire::limits::MAX_PAYLOAD;
 use sealwire::modes::echo::Echo;
@@ -18,7 +19,7 @@ use sealwire::modes::sink::Sink;
 use crowd::{Crowd, Stream};
 
 fn crowd<M: Mode>(mode: M, peers: usize, len: usize, count: usize) -> Crowd<M> {
-    let kernel = Kernel::chosen().unwrap();
+    let kernel = chosen::kernel();
     Crowd::new(kernel, mode, peers, Stream::new(kernel, len, count))
 }
 

@@ -9,7 +9,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sealwire::conn::Outcome;
-use sealwire::crypto::kernel::Kernel;
 use sealwire::crypto::keys::Identity;
 use sealwire::crypto::secret::{Secret, SecretPair};
 use sealwire::endpoint::mode::{HandedOn, Message, Mode, Receivers};
@@ -38,7 +37,7 @@ fn events<M: Mode>(mode: M) -> EventLoop<M> {
     let setup = Setup {
         identity: Identity::new(&SecretPair { confkey, authkey }),
         classic: None,
-        kernel: Kernel::chosen().unwrap(),
+        kernel: crate::chosen::kernel(),
         limits: Limits::default(),
         leaves: Leaves::WhenStopped,
         rng: rand::make_rng(),

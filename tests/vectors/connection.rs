@@ -23,7 +23,7 @@ fn private(side: &str) -> Private {
 }
 
 fn chosen() -> Kernel {
-    Kernel::chosen().unwrap()
+    crate::chosen::kernel()
 }
 
 fn server(kernel: Kernel) -> Session {

@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod answers;
+#[path = "../common/chosen.rs"]
+mod chosen;
 mod classic;
 mod connection;
 mod records;

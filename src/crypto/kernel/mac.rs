@@ -1,6 +1,6 @@
-//! What every kernel's MAC begins and ends with: the states that a key gives, and
-//! what follows a record's ciphertext. [`MacKey::tag`] is all of it, for who takes
-//! one record after the other.
+//! HMAC-SHA256 as every kernel begins and ends it: the states that a key gives, and what follows
+//! a record's ciphertext. [`MacKey::tag`] is the whole MAC, for a kernel that takes one record
+//! after the other.
 
 use sha2::block_api::compress256;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
@@ -9,11 +9,11 @@ use crate::limits::{BLOCK, TAG};
 
 /// Bytes of a SHA-256 block (FIPS 180-4).
 pub(super) const HASH_BLOCK: usize = 64;
-/// Bytes that have room for the end of what a MAC covers.
-pub(super) const TAIL: usize = 2 * HASH_BLOCK;
+/// Bytes of the final blocks: room for the longest end of what a MAC covers.
+pub(super) const FINAL_LEN: usize = 2 * HASH_BLOCK;
 /// The sequence and the length, which only the MAC sees.
 pub(super) const TRAILER: usize = 8 + 2;
-/// The least that SHA-256 pads with: a bit, and the length.
+/// SHA-256's shortest padding: a bit, and the length.
 pub(super) const PADDING: usize = 1 + 8;
 /// SHA-256's initial state (FIPS 180-4 §5.3.3).
 const INITIAL: [u32; 8] = [
@@ -27,7 +27,7 @@ const INITIAL: [u32; 8] = [
     0x5be0_cd19,
 ];
 
-/// HMAC-SHA256 (RFC 2104) with the key's two blocks already hashed.
+/// HMAC-SHA256 (RFC 2104) whose two blocks of key are hashed already.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub(super) struct MacKey {
     pub(super) inner: [u32; 8],
@@ -55,10 +55,10 @@ impl MacKey {
         let mut state = self.inner;
         compress256(&mut state, whole);
 
-        let mut tail = [0; TAIL];
-        tail[..rest.len()].copy_from_slice(rest);
-        let count = end_tail(&mut tail, rest.len(), ciphertext.len(), sequence);
-        compress256(&mut state, &tail.as_chunks().0[..count]);
+        let mut last = [0; FINAL_LEN];
+        last[..rest.len()].copy_from_slice(rest);
+        let count = end_message(&mut last, rest.len(), ciphertext.len(), sequence);
+        compress256(&mut state, &last.as_chunks().0[..count]);
 
         let mut outer = [0; HASH_BLOCK];
         write_words(&state, &mut outer);
@@ -71,17 +71,22 @@ impl MacKey {
     }
 }
 
-/// Puts behind the last `end` bytes of a ciphertext of `len` what else the MAC
-/// covers, and the padding; says how many blocks of the hash that makes.
-pub(super) fn end_tail(tail: &mut [u8; TAIL], end: usize, len: usize, sequence: u64) -> usize {
-    let trailer = &mut tail[end..][..TRAILER];
+/// Puts trailer and padding behind the last `end` bytes of a ciphertext of `len` bytes. Returns
+/// the number of SHA-256 blocks.
+pub(super) fn end_message(
+    last: &mut [u8; FINAL_LEN],
+    end: usize,
+    len: usize,
+    sequence: u64,
+) -> usize {
+    let trailer = &mut last[end..][..TRAILER];
     trailer[..8].copy_from_slice(&sequence.to_be_bytes());
     trailer[8..].copy_from_slice(&((len / BLOCK) as u16).to_be_bytes());
-    finish(tail, end + TRAILER, HASH_BLOCK + len + TRAILER)
+    finish(last, end + TRAILER, HASH_BLOCK + len + TRAILER)
 }
 
-/// Pads a last piece of `end` bytes (FIPS 180-4 §5.1.1), of a message of `total`
-/// bytes, and says how many blocks it fills.
+/// Pads a last piece of `end` bytes of a message of `total` bytes (FIPS 180-4 §5.1.1). Returns
+/// the number of blocks that it fills.
 fn finish(piece: &mut [u8], end: usize, total: usize) -> usize {
     let count = (end + PADDING).div_ceil(HASH_BLOCK);
     piece[end] = 0x80;
@@ -90,7 +95,7 @@ fn finish(piece: &mut [u8], end: usize, total: usize) -> usize {
     count
 }
 
-/// Words as SHA-256 gives them out.
+/// Words as bytes of the hash.
 pub(super) fn write_words(words: &[u32], bytes: &mut [u8]) {
     for (chunk, word) in bytes.chunks_exact_mut(4).zip(words) {
         chunk.copy_from_slice(&word.to_be_bytes());

@@ -1,9 +1,8 @@
-//! Kernels: sealing and opening records. All are equal, byte for byte, to
-//! `portable`, and only here may code be unsafe.
+//! Kernels seal and open records. All give the same bytes as `portable`. Only here may code be
+//! unsafe.
 //!
-//! A [`Kernel`] is [chosen](Kernel::chosen) once and named to a [`KeyStore`],
-//! which expands keys into the form that its kernel reads; batches then follow
-//! their keys. How it is chosen: [`super::choice`].
+//! A caller gives a [`Kernel`] to a [`KeyStore`], which expands keys into the form that this kernel
+//! reads. Batches follow their keys. The choice of a kernel: [`super::choice`].
 //!
 //! [`KeyStore`]: super::keys::KeyStore
 
@@ -24,7 +23,7 @@ use crate::limits::TAG;
 /// `k_enc`, `k_mac` and `k_iv` (`PROTOCOL.md` §1.4).
 pub(super) type Material = [[u8; 32]; 3];
 
-/// One way to seal and open, which this processor has.
+/// A way to seal and open records that this processor has.
 #[derive(Clone, Copy)]
 pub struct Kernel(Choice);
 
@@ -35,9 +34,9 @@ enum Choice {
 }
 
 impl Kernel {
-    /// The one that runs everywhere.
+    /// The kernel that runs everywhere.
     pub const PORTABLE: Self = Self(Choice::Portable);
-    /// What kernels are called, whether or not this processor can run them.
+    /// The names of all kernels, whether or not this processor can run them.
     pub const NAMES: [&str; 3] = ["portable", "aesni", "avx512"];
 
     /// All that this processor can run, the slowest first.
@@ -46,7 +45,7 @@ impl Kernel {
         std::iter::once(Choice::Portable).chain(others).map(Self)
     }
 
-    /// What it is called.
+    /// Its name.
     pub fn name(self) -> &'static str {
         match self.0 {
             Choice::Portable => "portable",
@@ -73,14 +72,14 @@ impl Kernel {
     /// Decrypts the text of every record, in place. Their tags must have held.
     pub(super) fn decrypt(self, records: &mut [Decrypting<'_>]) {
         match self.0 {
-            // As deep as `aes` goes where it decrypts many blocks at once; without an
-            // AES unit it has round keys there twice, which is less.
+            // The stack bytes that `aes` uses to decrypt many blocks at once. Without an AES
+            // unit it keeps two copies of the round keys there, which is less.
             Choice::Portable => wiped::<6144, _>(|| portable::decrypt(records)),
             Choice::X86(features) => wiped::<1024, _>(|| x86::decrypt(features, records)),
         }
     }
 
-    /// Expands them to seal with.
+    /// Expands keys that seal.
     pub(super) fn seal_keys(self, material: &Material) -> SealKeys {
         match self.0 {
             Choice::Portable => ByKernel::Portable(Box::new(portable::SealKeys::new(material))),
@@ -88,7 +87,7 @@ impl Kernel {
         }
     }
 
-    /// Expands them to open with.
+    /// Expands keys that open.
     pub(super) fn open_keys(self, material: &Material) -> OpenKeys {
         match self.0 {
             Choice::Portable => ByKernel::Portable(Box::new(portable::OpenKeys::new(material))),
@@ -105,15 +104,14 @@ impl fmt::Debug for Kernel {
 
 /// Keys in the form that their kernel reads.
 pub(super) enum ByKernel<P, X> {
-    /// Boxed, because they are larger than the others, whose size counts: there
-    /// are two for every connection.
+    /// Boxed, because they are larger than the others. Every connection has two.
     Portable(Box<P>),
     X86(X),
 }
 
-/// What one direction seals with for an epoch.
+/// The keys that one direction seals with for an epoch.
 pub(super) type SealKeys = ByKernel<portable::SealKeys, x86::Keys>;
-/// What one direction opens with for an epoch.
+/// The keys that one direction opens with for an epoch.
 pub(super) type OpenKeys = ByKernel<portable::OpenKeys, x86::Keys>;
 
 const OTHER_KERNEL: &str = "keys and batch are of one store, and so of one kernel";
@@ -134,8 +132,7 @@ impl<P, X> ByKernel<P, X> {
     }
 }
 
-/// A record to seal: `payload ‖ kind ‖ 00 … 00` into `body`, which ends with the
-/// tag.
+/// A record to seal: `payload ‖ kind ‖ 00 … 00` into `body`, which ends with the tag.
 pub(super) struct Sealing<'a> {
     pub(super) keys: &'a SealKeys,
     pub(super) sequence: u64,
@@ -144,7 +141,7 @@ pub(super) struct Sealing<'a> {
     pub(super) body: &'a mut [u8],
 }
 
-/// A record whose tag is to be computed.
+/// A record whose tag is computed.
 pub(super) struct Checking<'a> {
     pub(super) keys: &'a OpenKeys,
     pub(super) sequence: u64,
@@ -152,7 +149,7 @@ pub(super) struct Checking<'a> {
     pub(super) tag: &'a mut [u8; TAG],
 }
 
-/// A record to decrypt in place, whose tag has held.
+/// A record to decrypt in place. Its tag has held.
 pub(super) struct Decrypting<'a> {
     pub(super) keys: &'a OpenKeys,
     pub(super) sequence: u64,

@@ -1,12 +1,12 @@
-//! In place of `x86` on other processors: nothing of it can exist.
+//! The names of `x86` on other processors, where no value of them can exist.
 
 use super::{Checking, Decrypting, Material, Sealing};
 
-/// None are there.
+/// There are none.
 #[derive(Clone, Copy)]
 pub(super) enum Features {}
 
-/// None are made: that takes features.
+/// There are none, because they take features.
 pub(in crate::crypto) struct Keys;
 
 impl Features {

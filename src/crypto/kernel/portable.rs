@@ -1,8 +1,7 @@
 //! The kernel that runs everywhere: RustCrypto's `aes`, `cbc` and `sha2`, one
 //! record after the other.
 //!
-//! Key schedules and the two HMAC states are made once per epoch, not once per
-//! record.
+//! Key schedules and the two HMAC states are made once per epoch, not once per record.
 
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use aes::{Aes256Dec, Aes256Enc};
@@ -13,14 +12,14 @@ use super::mac::MacKey;
 use super::{Checking, Decrypting, Material, Sealing};
 use crate::limits::{BLOCK, TAG};
 
-/// What one direction seals with for an epoch.
+/// The keys that one direction seals with for an epoch.
 pub(in crate::crypto) struct SealKeys {
     cipher: Aes256Enc,
     iv: Aes256Enc,
     mac: MacKey,
 }
 
-/// What one direction opens with for an epoch.
+/// The keys that one direction opens with for an epoch.
 pub(in crate::crypto) struct OpenKeys {
     cipher: Aes256Dec,
     iv: Aes256Enc,
@@ -40,8 +39,8 @@ impl SealKeys {
     /// Seals `payload ‖ kind ‖ 00 … 00` into `body`, which ends with the tag.
     fn seal(&self, sequence: u64, kind: u8, payload: &[u8], body: &mut [u8]) {
         let (text, tag) = body.split_at_mut(body.len() - TAG);
-        // The whole blocks of the payload are encrypted from where they are;
-        // only what shares a block with the kind is copied.
+        // Whole blocks of the payload are encrypted from where they are. Only the bytes that share
+        // a block with the kind are copied.
         let whole = payload.len() - payload.len() % BLOCK;
         let (head, tail) = text.split_at_mut(whole);
         tail[..payload.len() - whole].copy_from_slice(&payload[whole..]);

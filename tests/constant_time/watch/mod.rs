@@ -1,9 +1,8 @@
-//! Some records are sealed and opened ([`subject`]), and watched, twice.
+//! Watches, in two ways, how some records are sealed and opened ([`subject`]).
 //!
-//! [`memcheck`] is told which bytes are secret and follows them, in the kernel
-//! `portable`, for valgrind knows neither SHA-NI nor AVX-512. [`path`] compares
-//! the ways that the processor itself takes under two secrets, in every other kernel
-//! that it has. Both are shown [`leaks`], too, and must find them.
+//! [`memcheck`] is told which bytes are secret and follows them, in the kernel `portable`, because
+//! valgrind knows neither SHA-NI nor AVX-512. [`path`] compares the instructions that the processor
+//! executes under two secrets, in every other kernel that it has. Both must also find [`leaks`].
 
 mod leaks;
 mod memcheck;
@@ -14,17 +13,15 @@ mod subject;
 use std::env;
 use std::process::{Command, Stdio};
 
-/// What this program is given when it is the one that is watched.
+/// The first argument of this program when it is the one that is watched.
 const WATCHED: &str = "watched-by";
-/// What names the kernel that it then uses.
-const VARIABLE: &str = "SEALWIRE_KERNEL";
 
 pub(super) fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         [WATCHED, "memcheck"] => memcheck::watched(),
-        [WATCHED, "path", secret] => path::watched(secret.parse().unwrap()),
+        [WATCHED, "path", kernel, secret] => path::watched(kernel, secret.parse().unwrap()),
         _ if is_asked_for(&arguments) => {
             memcheck::finds_nothing();
             path::is_one();
@@ -33,8 +30,8 @@ pub(super) fn main() {
     }
 }
 
-/// Whether this is asked for as tests are: by no name or by its own, and not to be
-/// skipped.
+/// Whether the arguments ask for this test as `cargo test` asks: by no name or by its own, and not
+/// with `--skip`.
 fn is_asked_for(arguments: &[&str]) -> bool {
     let is_meant = |name: &&str| "constant_time".contains(*name);
     let (mut names, mut skipped) = (Vec::new(), false);
@@ -49,7 +46,7 @@ fn is_asked_for(arguments: &[&str]) -> bool {
     !skipped && (names.is_empty() || names.iter().any(is_meant))
 }
 
-/// Says so where one of these programs is missing.
+/// Whether these programs are there. Says which one is missing.
 fn has(programs: &[&str]) -> bool {
     programs.iter().all(|name| {
         let mut program = Command::new(name);

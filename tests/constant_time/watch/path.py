@@ -1,12 +1,11 @@
-"""Runs a program under two secrets and compares the ways that it takes.
+"""Runs a program under two secrets and compares its paths.
 
 usage: path.py PROGRAM ARGUMENT...
 
-The number of the secret, 1 or 2, becomes the last argument. The program marks the
-parts of its way that matter with a breakpoint instruction, always the same, before
-and behind. There it is taken step by step. Its two ways are one if they are the
-same instructions in the same order, at the same addresses of memory, and those
-that take longer for some numbers than for others are given the same.
+The number of the secret, 1 or 2, becomes the last argument. The program marks the parts that matter
+with a breakpoint instruction, always the same, before and behind. There it runs step by step. Its
+two paths are one if they have the same instructions in the same order with the same addresses of
+memory, and if instructions whose time depends on numbers get the same numbers.
 
 Prints a line for each part. Exit code 77: programs may not be followed here.
 """
@@ -27,7 +26,7 @@ ADDR_NO_RANDOMIZE = 0x40000
 REGISTERS = """r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi orig_rax rip
     cs eflags rsp ss fs_base gs_base ds es fs gs""".split()
 STEP, RIP = 8 * len(REGISTERS), REGISTERS.index("rip")
-# Those whose time depends on numbers, on some processors at least.
+# Instructions whose time depends on numbers, at least on some processors.
 SLOW = re.compile(r"i?div |p(dep|ext) ")
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -41,7 +40,7 @@ def ptrace(request, process, data=None):
 
 
 def start(command):
-    """Starts it, stopped, with memory where it always is."""
+    """Starts `command`, stopped, with memory at fixed addresses."""
     process = os.fork()
     if process == 0:
         try:
@@ -59,7 +58,7 @@ def start(command):
 
 
 def go_on(process, how):
-    """Whether it stops again; else it has ended as it should."""
+    """Whether the program stops again; if not, it has ended as it should."""
     ptrace(how, process)
     status = os.waitpid(process, 0)[1]
     if os.WIFSTOPPED(status) and os.WSTOPSIG(status) == signal.SIGTRAP:
@@ -70,10 +69,9 @@ def go_on(process, how):
 
 
 def walk(command, processor):
-    """For each part the registers at every step, one behind the other; and what is
-    mapped where."""
-    # A step is two changes between this and the program. Between processors, each
-    # would wake the other one up, which takes three times as long.
+    """For each part, the registers at every step, one behind the other; and the memory map."""
+    # A step is two switches between this script and the program. If they were on two processors,
+    # each switch would wake the other one up, which takes three times as long.
     os.sched_setaffinity(0, [processor])
     process, parts, maps = start(command), [], ""
     registers = (ctypes.c_uint64 * len(REGISTERS))()
@@ -92,7 +90,7 @@ def walk(command, processor):
 
 
 def walk_both(command):
-    """Under one secret and under the other at once, each on a processor if there are two."""
+    """Under both secrets at once, each on a processor of its own if there are two."""
     processors = (sorted(os.sched_getaffinity(0)) * 2)[:2]
     forks = multiprocessing.get_context("fork")
     with concurrent.futures.ProcessPoolExecutor(2, mp_context=forks) as pool:
@@ -141,7 +139,7 @@ def whole(name):
 
 
 def what_matters(text):
-    """The registers that decide which memory is touched, and the time it takes."""
+    """The registers that decide which memory is touched and how long it takes."""
     names = ["rsp", "rip"]
     if not re.match(r"lea |(\w+ )*nop", text):
         names += re.findall(r"\w+", "".join(re.findall(r"\[.*?\]", text)))
@@ -155,7 +153,7 @@ def what_matters(text):
 
 
 def compare(one, other, code):
-    """What is to be told about a part."""
+    """The verdict on a part."""
     matters, different = {}, 0
     for number, (a, b) in enumerate(zip(cut(one), cut(other))):
         if a == b:
@@ -169,7 +167,7 @@ def compare(one, other, code):
             return f"parted at step {number}: {text} in {function}"
     if len(one) != len(other):
         return "parted at the end"
-    return f"one, of {len(one) // STEP} steps, before {different} of which registers differed"
+    return f"one path of {len(one) // STEP} steps; registers differed before {different} of them"
 
 
 def main():

@@ -1,4 +1,4 @@
-//! Step by step on the processor itself, under one secret and under another.
+//! Follows the program step by step on the processor, under one secret and under another.
 
 use std::env;
 use std::hint::black_box;
@@ -8,15 +8,14 @@ use sealwire::crypto::kernel::Kernel;
 
 use super::request::mark;
 use super::subject::Secrets;
-use super::{VARIABLE, WATCHED, has, leaks};
+use super::{WATCHED, has, leaks};
 
-/// What asks for all batches: four times as many steps.
+/// The variable that asks for all batches: four times as many steps.
 const THOROUGH: &str = "SEALWIRE_THOROUGH";
 
-/// Goal: with each kernel that valgrind does not know, as it was compiled, the way
-/// through sealing and opening is one whatever the secrets are. Method: this
-/// program again, followed by a script, which also is led over two leaks. A few
-/// batches, or all if [`THOROUGH`] is set.
+/// Goal: each kernel that valgrind does not know takes one path through sealing and opening,
+/// whatever the secrets are. Method: a script follows this program, as it was compiled, and must
+/// find two leaks. A few batches, or all if [`THOROUGH`] is set.
 pub(crate) fn is_one() {
     if !has(&["python3", "objdump"]) {
         return;
@@ -34,8 +33,8 @@ fn is_one_with(kernel: Kernel) {
         "/tests/constant_time/watch/path.py"
     ));
     script.arg(env::current_exe().unwrap());
-    script.args([WATCHED, "path"]);
-    let ended = script.env(VARIABLE, kernel.name()).output().unwrap();
+    script.args([WATCHED, "path", kernel.name()]);
+    let ended = script.output().unwrap();
     let told = String::from_utf8_lossy(&ended.stderr);
     if ended.status.code() == Some(77) {
         eprintln!("constant_time: skipped: {told}");
@@ -46,7 +45,7 @@ fn is_one_with(kernel: Kernel) {
     let [records, branch, address] = ways.lines().collect::<Vec<_>>()[..] else {
         panic!("{ways}");
     };
-    assert!(records.starts_with("one, of "), "{kernel:?}: {records}");
+    assert!(records.starts_with("one path of "), "{kernel:?}: {records}");
     assert!(!records.contains(" before 0 "), "no secret: {records}");
     assert!(
         branch.contains(" in constant_time::watch::leaks::by_a_branch"),
@@ -60,8 +59,8 @@ fn is_one_with(kernel: Kernel) {
 }
 
 /// What the script follows.
-pub(crate) fn watched(secret: u8) {
-    let kernel = Kernel::chosen().unwrap();
+pub(crate) fn watched(kernel: &str, secret: u8) {
+    let kernel = Kernel::named(kernel).unwrap();
     let secrets = match env::var_os(THOROUGH) {
         Some(_) => Secrets::new(secret),
         None => Secrets::few(secret),
@@ -72,7 +71,7 @@ pub(crate) fn watched(secret: u8) {
         let held = secrets.open(kernel, &mut records);
         (records, held)
     };
-    // What is done but once is done.
+    // Whatever happens only once happens here.
     work();
     let (records, held) = marked(work);
     assert!(secrets.are(&records, &held));

@@ -1,5 +1,5 @@
-//! What only assembly can tell those who watch: to valgrind, which bytes are secret.
-//! Without valgrind that does nothing.
+//! Messages to the watchers, which take assembly: valgrind learns which bytes are secret. Without
+//! valgrind that does nothing.
 
 // Both are sequences of instructions that mean something to the watcher alone.
 #![allow(unsafe_code)]
@@ -9,7 +9,7 @@ use std::arch::asm;
 /// "Which valgrind is this" and "how many errors so far" (`valgrind.h`).
 const RUNNING_ON_VALGRIND: usize = 0x1001;
 const COUNT_ERRORS: usize = 0x1201;
-/// Requests of memcheck have its letters in front (`memcheck.h`).
+/// Memcheck's requests begin with its letters (`memcheck.h`).
 const MEMCHECK: usize = u32::from_be_bytes(*b"MC\0\0") as usize;
 const MAKE_MEM_UNDEFINED: usize = MEMCHECK + 1;
 const MAKE_MEM_DEFINED: usize = MEMCHECK + 2;
@@ -24,9 +24,8 @@ unsafe fn request(code: usize, arguments: [usize; 3]) -> usize {
     let [a, b, c] = arguments;
     let words = [code, a, b, c, 0, 0];
     let mut answer = 0;
-    // SAFETY: to a processor it is four rotations that undo each other and an
-    // exchange of a register with itself. Valgrind knows this sequence, reads the
-    // words and puts its answer into rdx.
+    // SAFETY: for a processor these are four rotations that undo each other, and an exchange of a
+    // register with itself. Valgrind knows the sequence, reads the words, and answers in rdx.
     unsafe {
         asm!(
             "rol rdi, 3",
@@ -42,20 +41,20 @@ unsafe fn request(code: usize, arguments: [usize; 3]) -> usize {
     answer
 }
 
-/// Whether valgrind runs this.
+/// Whether valgrind runs this program.
 pub(crate) fn is_watched() -> bool {
     // SAFETY: nothing is pointed to.
     unsafe { request(RUNNING_ON_VALGRIND, [0; 3]) != 0 }
 }
 
-/// How many errors memcheck has found.
+/// The number of errors that memcheck has found.
 pub(crate) fn errors() -> usize {
     // SAFETY: nothing is pointed to.
     unsafe { request(COUNT_ERRORS, [0; 3]) }
 }
 
-/// From here on a branch or an address that depends on `bytes` is an error, and
-/// whatever is computed from them is as they are.
+/// Makes `bytes` secret: from here on, a branch or an address that depends on them, or on what is
+/// computed from them, is an error.
 pub(crate) fn make_secret(bytes: &mut [u8]) {
     // SAFETY: only memcheck's idea of them changes.
     unsafe {
@@ -66,7 +65,7 @@ pub(crate) fn make_secret(bytes: &mut [u8]) {
     };
 }
 
-/// Ends that for `bytes` that an observer may have.
+/// Makes `bytes` public, because an observer may have them.
 pub(crate) fn make_public(bytes: &mut [u8]) {
     // SAFETY: as above.
     unsafe {
@@ -94,8 +93,8 @@ pub(crate) fn is_secret(bytes: &[u8]) -> bool {
     answer == 1 && bits.iter().all(|&bits| bits == u8::MAX)
 }
 
-/// Marks, for who follows step by step, where what matters begins or ends. Without
-/// one the program ends here.
+/// Marks, for the script that follows step by step, where a part begins or ends. Without the script
+/// the program ends here.
 #[inline(never)]
 pub(crate) fn mark() {
     // SAFETY: the signal that this raises is the tracer's.

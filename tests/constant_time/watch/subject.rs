@@ -1,7 +1,6 @@
 //! What is watched: some records are sealed and opened.
 
 use std::array;
-use std::ops::Range;
 
 use sealwire::crypto::batch::{OpenBatch, OpenJob, SealBatch, SealJob};
 use sealwire::crypto::kernel::Kernel;
@@ -10,38 +9,86 @@ use sealwire::limits::{BLOCK, TAG};
 use sealwire::span::{Area, Span};
 use sha2::{Digest, Sha256};
 
-/// How many records go together: one alone; two; a few; as many as two sets of 16 lanes
-/// take, also when the empty one is done, and as one takes, alone and with four lanes beside
-/// it, where lanes go in sets (`Units` in `kernel/x86/avx512.rs`).
-const LONG: [usize; 6] = [1, 2, 3, 30, 11, 20];
-/// And of those that are all short: a group of each size (`kernel/x86/short.rs`).
-const SHORT: [usize; 5] = [1, 2, 4, 6, 8];
-/// Which of these batches are a few that each take another way: a record alone, a set of
-/// lanes, and the largest group.
+/// Payload bytes of long records, less their number: five steps of a lane or more. Where lanes go
+/// in sets, an empty record ends after two, and more than two are then taken at once
+/// (`FEW_STEPS` in `kernel/x86/engine.rs`).
+const LONG: usize = 400;
+/// Payload bytes of short records.
+const SHORT: usize = 64;
+/// How many records go together, and how long they are. Long: one; two; a few; as many as two sets
+/// of 16 lanes take, also when the empty record has ended; as many as one set takes, alone and with
+/// four lanes beside it (`kernel/x86/avx512/units.rs`). Short: a group of each size
+/// (`kernel/x86/short_records.rs`).
+const BATCHES: [(usize, usize); 11] = [
+    (1, LONG),
+    (2, LONG),
+    (3, LONG),
+    (30, LONG),
+    (11, LONG),
+    (20, LONG),
+    (1, SHORT),
+    (2, SHORT),
+    (4, SHORT),
+    (6, SHORT),
+    (8, SHORT),
+];
+/// Those of the batches that each take another way: a record alone, a set of lanes, and the largest
+/// group.
 const FEW: [usize; 3] = [0, 4, 10];
-const _: () = assert!(LONG[0] == 1 && LONG[4] == 11 && SHORT[10 - LONG.len()] == 8);
-const LONG_RECORDS: usize = sum(&LONG);
-pub(crate) const RECORDS: usize = LONG_RECORDS + sum(&SHORT);
-/// Records without a payload: one of each batch of long ones but the first.
-const EMPTY: [usize; 5] = [1, 5, 15, 38, 58];
-/// Payload bytes of long records, and their number: five steps of a lane or more. Where lanes
-/// go in sets, the empty one is done after two, and then too more than two are taken at once
-/// (`FEW_STEPS` in `kernel/x86/front.rs`).
-const LONG_LEN: usize = 400;
-const _: () = assert!(LONG_LEN - LONG_RECORDS >= 5 * 64);
-/// And of short ones.
-const SHORT_LEN: usize = 64;
 
-/// What nobody may learn from the time that things take.
+/// What time must not tell.
 pub(crate) struct Secrets {
     /// Of epoch 0, of two directions.
     pub(crate) keys: [[u8; 32]; 2],
-    /// Of which every payload and every kind is a part.
+    /// Every payload and every kind is a part of it.
     pub(crate) text: [u8; 512],
-    /// Where the ciphertext and the tag of every record are, which is no secret.
-    bodies: Vec<Span>,
-    /// The records that go together.
-    batches: Vec<Range<usize>>,
+    /// The records, which are no secret.
+    batches: Vec<Vec<Record>>,
+}
+
+/// A record, by its number and its places.
+struct Record {
+    number: usize,
+    payload: Span,
+    /// Ciphertext and tag.
+    body: Span,
+}
+
+impl Record {
+    fn blocks(&self) -> usize {
+        self.body.len() / BLOCK - 1
+    }
+
+    fn is_spoilt(&self) -> bool {
+        self.number % 5 == 2
+    }
+}
+
+/// All records, one behind the other. The middle record of a batch of several long ones is empty.
+fn batches() -> Vec<Vec<Record>> {
+    let (mut number, mut end) = (0, 0);
+    let mut record = |len| {
+        let start = end;
+        end += (len / BLOCK + 1) * BLOCK + TAG;
+        number += 1;
+        Record {
+            number: number - 1,
+            payload: Span::new(Area::ONLY, number - 1..number - 1 + len),
+            body: Span::new(Area::ONLY, start..end),
+        }
+    };
+    let mut longs = 0;
+    let mut batch = |(count, len): (usize, usize)| {
+        let lens = (0..count).map(|i| match len {
+            LONG if count > 1 && i == count / 2 => 0,
+            LONG => LONG - longs - i,
+            _ => len,
+        });
+        let records = lens.map(&mut record).collect();
+        longs += count;
+        records
+    };
+    BATCHES.into_iter().map(&mut batch).collect()
 }
 
 impl Secrets {
@@ -52,34 +99,42 @@ impl Secrets {
         Self {
             keys: [0, 1].map(bytes),
             text: *text.as_flattened().first_chunk().unwrap(),
-            bodies: bodies(),
             batches: batches(),
         }
     }
 
     /// The same with a few batches only.
     pub(crate) fn few(seed: u8) -> Self {
-        let all = Self::new(seed);
-        Self {
-            batches: FEW.map(|n| all.batches[n].clone()).to_vec(),
-            ..all
-        }
+        let mut secrets = Self::new(seed);
+        let mut index = 0..;
+        let is_one = |_: &Vec<Record>| index.next().is_some_and(|index| FEW.contains(&index));
+        secrets.batches.retain(is_one);
+        secrets
     }
 
-    /// All records, ciphertexts and tags behind each other.
+    fn records(&self) -> impl Iterator<Item = &Record> {
+        self.batches.iter().flatten()
+    }
+
+    /// The number of records.
+    pub(crate) fn count(&self) -> usize {
+        self.records().count()
+    }
+
+    /// Seals all records, ciphertexts and tags behind each other.
     pub(crate) fn seal(&self, kernel: Kernel) -> Vec<u8> {
         let (keys, handles) = self.install(kernel);
-        let mut records = vec![0; self.bodies[RECORDS - 1].end()];
+        let mut records = vec![0; self.records().last().unwrap().body.end()];
         let mut batch = SealBatch::default();
         for batched in &self.batches {
-            for n in batched.clone() {
+            for record in batched {
                 batch.push(SealJob {
-                    key: handles[n % handles.len()].id(),
-                    sequence: n as u64,
-                    kind: self.text[n],
-                    blocks: blocks(n) as u16,
-                    payload: payload(n),
-                    body: self.bodies[n].range().start,
+                    key: handles[record.number % handles.len()].id(),
+                    sequence: record.number as u64,
+                    kind: self.text[record.number],
+                    blocks: record.blocks() as u16,
+                    payload: record.payload,
+                    body: record.body.range().start,
                 });
             }
             batch.run(&keys, &[&self.text[..]], &mut records);
@@ -94,11 +149,11 @@ impl Secrets {
         let mut batch = OpenBatch::default();
         for batched in &self.batches {
             batch.clear();
-            for n in batched.clone() {
+            for record in batched {
                 batch.push(OpenJob {
-                    key: handles[n % handles.len()].id(),
-                    sequence: n as u64,
-                    body: self.bodies[n],
+                    key: handles[record.number % handles.len()].id(),
+                    sequence: record.number as u64,
+                    body: record.body,
                 });
             }
             batch.run(&keys, &mut records);
@@ -107,10 +162,11 @@ impl Secrets {
         held
     }
 
-    /// Turns a bit of some tags over.
+    /// Flips a bit of some tags.
     pub(crate) fn spoil(&self, records: &mut [u8]) {
-        for n in (0..RECORDS).filter(|&n| is_spoilt(n)) {
-            records[self.bodies[n].end() - 1 - n % TAG] ^= 1 << (n % 8);
+        for record in self.records().filter(|record| record.is_spoilt()) {
+            let number = record.number;
+            records[record.body.end() - 1 - number % TAG] ^= 1 << (number % 8);
         }
     }
 
@@ -120,62 +176,16 @@ impl Secrets {
         (store, handles)
     }
 
-    /// Whether these are the records, spoilt and then opened.
+    /// Whether `records` were spoilt and then opened, and `held` says which tags held.
     pub(crate) fn are(&self, records: &[u8], held: &[u8]) -> bool {
-        let opened: Vec<usize> = self.batches.iter().cloned().flatten().collect();
-        let all_are = opened.iter().zip(held).all(|(&n, &held)| {
-            let text = &records[self.bodies[n].range()][..blocks(n) * BLOCK];
-            let (start, end) = text.split_at(payload(n).len());
-            let is_plain = start == &self.text[payload(n).range()]
-                && end[0] == self.text[n]
+        let all_are = self.records().zip(held).all(|(record, &held)| {
+            let text = &records[record.body.range()][..record.blocks() * BLOCK];
+            let (start, end) = text.split_at(record.payload.len());
+            let is_plain = start == &self.text[record.payload.range()]
+                && end[0] == self.text[record.number]
                 && end[1..].iter().all(|&byte| byte == 0);
-            is_plain != is_spoilt(n) && held == u8::from(is_plain)
+            is_plain != record.is_spoilt() && held == u8::from(is_plain)
         });
-        opened.len() == held.len() && all_are
+        self.count() == held.len() && all_are
     }
-}
-
-const fn sum(counts: &[usize]) -> usize {
-    match counts {
-        [] => 0,
-        [first, rest @ ..] => *first + sum(rest),
-    }
-}
-
-fn is_spoilt(n: usize) -> bool {
-    n % 5 == 2
-}
-
-fn batches() -> Vec<Range<usize>> {
-    let mut end = 0;
-    let range = |count| {
-        end += count;
-        end - count..end
-    };
-    LONG.into_iter().chain(SHORT).map(range).collect()
-}
-
-/// Where the payload of record `n` is.
-fn payload(n: usize) -> Span {
-    let len = match n {
-        n if EMPTY.contains(&n) => 0,
-        n if n < LONG_RECORDS => LONG_LEN - n,
-        _ => SHORT_LEN,
-    };
-    Span::new(Area::ONLY, n..n + len)
-}
-
-fn blocks(n: usize) -> usize {
-    payload(n).len() / BLOCK + 1
-}
-
-/// Behind each other.
-fn bodies() -> Vec<Span> {
-    let mut end = 0;
-    let place = |n| {
-        let start = end;
-        end += blocks(n) * BLOCK + TAG;
-        Span::new(Area::ONLY, start..end)
-    };
-    (0..RECORDS).map(place).collect()
 }

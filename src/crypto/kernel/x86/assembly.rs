@@ -1,5 +1,5 @@
-//! How the parts of assembly are put together, for [`super::pairs`] and
-//! [`super::stitch512`].
+//! Macros that build assembly, for [`super::shani::sha256_pairs`] and
+//! [`super::avx512::sha256_aes_cbc`].
 
 /// One instruction.
 macro_rules! ins {
@@ -8,7 +8,7 @@ macro_rules! ins {
     };
 }
 
-/// In place of what makes instructions.
+/// Makes no instruction, in place of a macro that makes some.
 macro_rules! nothing {
     ($($any:tt)*) => {
         ""

@@ -1,66 +1,18 @@
-//! CBC decryption, with AES-NI and with VAES: a record's blocks do not wait for each
-//! other.
+//! AES-256 CBC decryption with VAES, 32 blocks at a time: they do not wait for each other.
 
 use std::arch::x86_64::*;
 
-use super::aes::{ROUNDS, Schedule, load, store};
-use crate::crypto::cpu::{AesNi, Avx512};
-use crate::limits::BLOCK;
+use super::super::aesni::aes256::{ROUNDS, Schedule, store};
+use crate::crypto::cpu::Avx512;
 
 /// Decrypts `text`, whole blocks, in place (CBC, under an inverse schedule).
-pub(super) fn aesni(_: AesNi, cipher: &Schedule, iv: __m128i, text: &mut [u8]) {
+pub(in super::super) fn decrypt(_: Avx512, cipher: &Schedule, iv: __m128i, text: &mut [u8]) {
     // SAFETY: the token proves the features.
-    unsafe { decrypt_128(cipher, iv, text) };
-}
-
-#[target_feature(enable = "aes,avx")]
-fn decrypt_128(cipher: &Schedule, iv: __m128i, text: &mut [u8]) {
-    let (chunks, rest) = text.as_chunks_mut::<{ 8 * BLOCK }>();
-    let mut before = iv;
-    for chunk in chunks {
-        before = decrypt_blocks::<8>(cipher, before, chunk.as_chunks_mut().0);
-    }
-    for block in rest.as_chunks_mut::<BLOCK>().0.chunks_mut(1) {
-        before = decrypt_blocks::<1>(cipher, before, block);
-    }
-}
-
-/// Decrypts `COUNT` blocks, and gives back the last as it was.
-#[target_feature(enable = "aes,avx")]
-fn decrypt_blocks<const COUNT: usize>(
-    cipher: &Schedule,
-    mut before: __m128i,
-    blocks: &mut [[u8; BLOCK]],
-) -> __m128i {
-    let mut text = [_mm_setzero_si128(); COUNT];
-    for (text, block) in text.iter_mut().zip(&*blocks) {
-        *text = load(block);
-    }
-    let mut state = text;
-    for block in &mut state {
-        *block = _mm_xor_si128(*block, cipher.0[0]);
-    }
-    for round in 1..ROUNDS {
-        for block in &mut state {
-            *block = _mm_aesdec_si128(*block, cipher.0[round]);
-        }
-    }
-    for ((state, text), block) in state.iter().zip(text).zip(blocks) {
-        let plain = _mm_aesdeclast_si128(*state, cipher.0[ROUNDS]);
-        store(_mm_xor_si128(plain, before), block);
-        before = text;
-    }
-    before
-}
-
-/// The same with VAES.
-pub(super) fn avx512(_: Avx512, cipher: &Schedule, iv: __m128i, text: &mut [u8]) {
-    // SAFETY: the token proves the features.
-    unsafe { decrypt_512(cipher, iv, text) };
+    unsafe { decrypt_text(cipher, iv, text) };
 }
 
 #[target_feature(enable = "avx512f,vaes")]
-fn decrypt_512(cipher: &Schedule, iv: __m128i, text: &mut [u8]) {
+fn decrypt_text(cipher: &Schedule, iv: __m128i, text: &mut [u8]) {
     let mut keys = [_mm512_setzero_si512(); ROUNDS + 1];
     for (key, one) in keys.iter_mut().zip(&cipher.0) {
         *key = _mm512_broadcast_i32x4(*one);
@@ -79,8 +31,7 @@ fn decrypt_512(cipher: &Schedule, iv: __m128i, text: &mut [u8]) {
     }
 }
 
-/// Decrypts at most `COUNT` registers full of blocks, whose last ciphertext it
-/// gives back at the end of a register.
+/// Decrypts at most `COUNT` registers of blocks. Returns the last register of ciphertext.
 #[inline]
 #[target_feature(enable = "avx512f,vaes")]
 fn decrypt_lines<const COUNT: usize>(
@@ -96,7 +47,7 @@ fn decrypt_lines<const COUNT: usize>(
     };
     let mut sealed = [_mm512_setzero_si512(); COUNT];
     for (i, sealed) in sealed.iter_mut().enumerate() {
-        // SAFETY: the mask leaves out what is behind the text.
+        // SAFETY: the mask leaves out the bytes behind the text.
         *sealed =
             unsafe { _mm512_maskz_loadu_epi64(mask(i), text.as_ptr().wrapping_add(64 * i).cast()) };
     }
@@ -121,11 +72,10 @@ fn decrypt_lines<const COUNT: usize>(
     before
 }
 
-/// Puts as many blocks as there is room for to the start of `text`.
+/// Puts as many blocks to the start of `text` as it has room for.
 ///
-/// Not with a masked store: what reads behind it, such as the next record's
-/// turn, would wait for it, though they share no byte. That took a ninth of the time
-/// of opening 64 bytes.
+/// Not with a masked store: a read behind it, as for the next record, would wait for it although
+/// they share no byte. That took a ninth of the time to open 64 bytes.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn store_blocks(text: &mut [u8], blocks: __m512i) {

@@ -1,11 +1,11 @@
-//! Which lane is where in the registers of 512 bits, and text from memory to there
-//! and back. What sealing and hashing have in common here is never inlined, so that
-//! it is in the first-level cache of instructions once.
+//! Which lane is where in the registers of 512 bits, and text from memory to there and back.
+//! What sealing and hashing share is never inlined, so that the first-level cache of instructions
+//! has it once.
 
 use std::arch::x86_64::*;
 
-use super::front::{Front, STEP_BLOCKS};
-use super::stitch512::{Blocks, Words};
+use super::super::engine::{LaneData, STEP_BLOCKS};
+use super::sha256_aes_cbc::{Blocks, Words};
 
 /// Lanes that one register hashes for.
 pub(super) const SET: usize = 16;
@@ -13,8 +13,8 @@ pub(super) const SET: usize = 16;
 pub(super) const LANES: usize = 2 * SET;
 /// Lanes that one register encrypts for: its quarters.
 pub(super) const QUARTERS: usize = 4;
-/// Registers that encrypt for a set. Quarter q of register g is lane 4 q + g:
-/// so the words of its text come out in the order of lanes.
+/// Registers that encrypt for a set. Quarter q of register g is lane 4 q + g, so the words of the
+/// text come out in the order of lanes.
 pub(super) const GROUPS: usize = SET / QUARTERS;
 
 /// Which register encrypts for `lane`, and in which of its quarters.
@@ -23,12 +23,12 @@ pub(super) fn place(lane: usize) -> (usize, usize) {
     (set * GROUPS + lane % GROUPS, lane / GROUPS)
 }
 
-/// For which lane a quarter of a register encrypts: the inverse of [`place`].
+/// The lane for which a quarter of a register encrypts: the inverse of [`place`].
 pub(super) fn lane(register: usize, quarter: usize) -> usize {
     register / GROUPS * SET + quarter * GROUPS + register % GROUPS
 }
 
-/// Every lane's step, of so many sets, block by block.
+/// Loads a step of every lane of so many sets, block by block.
 ///
 /// # Safety
 ///
@@ -36,13 +36,13 @@ pub(super) fn lane(register: usize, quarter: usize) -> usize {
 #[inline(never)]
 #[target_feature(enable = "avx512f")]
 pub(super) unsafe fn load_text<const SETS: usize>(
-    front: &Front<'_, LANES>,
+    lanes: &LaneData<'_, LANES>,
     text: &mut [Blocks; STEP_BLOCKS],
 ) {
     for register in 0..SETS * GROUPS {
         let mut lines = [_mm512_setzero_si512(); QUARTERS];
         for (quarter, line) in lines.iter_mut().enumerate() {
-            let from = front.from[lane(register, quarter)];
+            let from = lanes.from[lane(register, quarter)];
             // SAFETY: the caller's promise.
             *line = unsafe { _mm512_loadu_si512(from.cast()) };
         }
@@ -52,7 +52,7 @@ pub(super) unsafe fn load_text<const SETS: usize>(
     }
 }
 
-/// Puts every lane's step, of so many sets, to its place.
+/// Puts a step of every lane of so many sets to its place.
 ///
 /// # Safety
 ///
@@ -60,14 +60,14 @@ pub(super) unsafe fn load_text<const SETS: usize>(
 #[inline]
 #[target_feature(enable = "avx512f")]
 pub(super) unsafe fn store_text<const SETS: usize>(
-    front: &Front<'_, LANES>,
+    lanes: &LaneData<'_, LANES>,
     text: &[Blocks; STEP_BLOCKS],
 ) {
     for register in 0..SETS * GROUPS {
         let [a, b, c, d] = text;
         let lines = transpose_blocks([a[register], b[register], c[register], d[register]]);
         for (quarter, line) in lines.into_iter().enumerate() {
-            let to = front.to[lane(register, quarter)];
+            let to = lanes.to[lane(register, quarter)];
             // SAFETY: the caller's promise.
             unsafe { _mm512_storeu_si512(to.cast(), line) };
         }
@@ -90,7 +90,7 @@ fn transpose_blocks([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
     ]
 }
 
-/// Every lane's text, of so many sets, as the words that are hashed.
+/// Turns the text of every lane of so many sets into the words that are hashed.
 #[inline(never)]
 #[target_feature(enable = "avx512f,avx512bw")]
 pub(super) fn to_words<const SETS: usize>(text: &[Blocks; STEP_BLOCKS], words: &mut Words) {

@@ -1,28 +1,25 @@
-//! SHA-256 in 32 lanes, and AES-256 in as many beside it, in assembly.
+//! SHA-256 in 32 lanes, and AES-256 CBC in as many beside it, in assembly.
 //!
-//! What matters here is where every value is, and in which order things start:
-//! the states of two sets of 16 lanes stay in registers 0 to 15, eight registers
-//! of text in 16 to 23, and 24 to 31 have what comes and goes; words and keys are
-//! read from the cache. A compiler that is given the same as intrinsics runs out
-//! of registers, and lines chains up that should run side by side.
+//! What matters is where every value is and in which order instructions start. Registers 0 to 15
+//! hold the states of two sets of 16 lanes, 16 to 23 hold text, and 24 to 31 are scratch. Words
+//! and keys are read from the cache. A compiler that is given the same as intrinsics runs out of
+//! registers, and puts chains in sequence that should run side by side.
 //!
-//! A round of SHA-256 waits for the one before. So rounds of the two sets
-//! alternate, the message schedule runs between them, and in
-//! [`hash_and_encrypt`] a round of AES for other text: 16 rounds go with a block
-//! of every lane, and 64 with a step.
+//! A round of SHA-256 waits for the one before. So rounds of the two sets alternate, with the
+//! message schedule between them, and in [`hash_and_encrypt`](two_sets::hash_and_encrypt) a round
+//! of AES for other text: 16 rounds go with a block of every lane, and 64 with a step.
 //!
-//! Each function is there once for each number of sets, and no more, because the
-//! first-level cache of instructions has little more room than they need.
+//! Each function exists once for each number of sets. The first-level cache of instructions has
+//! little more room than they need.
 //!
-//! That nothing here gives secrets away by the time it takes:
-//! `docs/CONSTANT_TIME.md`.
+//! Why their time tells nothing about secrets: `docs/CONSTANT_TIME.md`.
 
 use std::arch::asm;
 use std::arch::x86_64::__m512i;
 
-use super::aes::ROUNDS;
-use super::front::STEP_BLOCKS;
-use super::sha::K;
+use super::super::aesni::aes256::ROUNDS;
+use super::super::engine::STEP_BLOCKS;
+use super::super::shani::sha256::K;
 
 /// The states of two sets of lanes, word by word.
 pub(super) type States = [[__m512i; 8]; 2];
@@ -114,8 +111,7 @@ macro_rules! word {
     };
 }
 
-/// A round of one set (FIPS 180-4 §6.2.2), in place: what was h is the new a, and
-/// what was d the new e.
+/// A round of one set (FIPS 180-4 §6.2.2), in place: h becomes the new a, and d the new e.
 macro_rules! round {
     (
         [$a:literal $b:literal $c:literal $d:literal $e:literal $f:literal $g:literal $h:literal]
@@ -145,7 +141,7 @@ macro_rules! round {
     };
 }
 
-/// The word that takes the place of word `$i`, 16 rounds later.
+/// The word that replaces word `$i` 16 rounds later.
 macro_rules! schedule {
     (
         [$w:literal $x:literal $y:literal $z:literal] $set:literal
@@ -170,7 +166,7 @@ macro_rules! schedule {
     };
 }
 
-/// Rounds of one set or of two. Instead of the words of the states, their names move.
+/// Rounds of one set or of two. The names of the words of the states move, not the words.
 macro_rules! rounds {
     ($sets:ident $schedule:ident $aes:ident $first:tt $second:tt) => {
         ""
@@ -204,7 +200,7 @@ macro_rules! rounds {
     };
 }
 
-/// Sixteen rounds; and which words the schedule needs in each.
+/// Sixteen rounds, with the words that the schedule needs in each.
 macro_rules! sixteen {
     ($sets:ident $schedule:ident $aes:ident) => {
         rounds!(
@@ -241,8 +237,8 @@ macro_rules! functions {
         #[inline(never)]
         #[target_feature(enable = "avx512f")]
         pub(in super::super) fn hash(states: &mut States, words: &mut Words) {
-            // SAFETY: it reads K and reads and writes what it is given, all of it
-            // within the bounds of the types, and says which registers it changes.
+            // SAFETY: it reads K, reads and writes its arguments within the bounds of their types,
+            // and names the registers that it changes.
             unsafe {
                 asm_with_registers!(
                     states!($sets load("{states}", 0)),
@@ -263,7 +259,7 @@ macro_rules! functions {
             }
         }
 
-        /// Hashes a step, and encrypts another. The words are lost.
+        /// Hashes a step and encrypts another. The words are lost.
         #[inline(never)]
         #[target_feature(enable = "avx512f,vaes")]
         pub(in super::super) fn hash_and_encrypt(
@@ -274,7 +270,7 @@ macro_rules! functions {
             plain: &[Blocks; STEP_BLOCKS],
             sealed: &mut [Blocks; STEP_BLOCKS],
         ) {
-            // SAFETY: as in the function that hashes only.
+            // SAFETY: as above.
             unsafe {
                 asm_with_registers!(
                     states!($sets load("{states}", 0)),
@@ -314,7 +310,7 @@ macro_rules! functions {
             sealed: &mut [Blocks; STEP_BLOCKS],
         ) {
             assert!((1..=STEP_BLOCKS).contains(&blocks));
-            // SAFETY: as in the function that hashes only.
+            // SAFETY: as above.
             unsafe {
                 asm_with_registers!(
                     chains!($sets load("{chains}", 16)),
@@ -340,14 +336,14 @@ macro_rules! functions {
 }
 
 /// One set: 16 lanes.
-pub(super) mod one {
+pub(super) mod one_set {
     use super::*;
 
     functions!(one);
 }
 
 /// Two sets: 32 lanes, in a fifth more time.
-pub(super) mod two {
+pub(super) mod two_sets {
     use super::*;
 
     functions!(two);

@@ -1,28 +1,27 @@
-//! SHA-256 in pairs of lanes, with SHA-NI, and AES-256 in four beside two pairs, with
-//! VAES, in assembly: for the same reasons as [`super::stitch512`], in the same way.
+//! SHA-256 in pairs of lanes with SHA-NI, and AES-256 CBC in four lanes beside two pairs with
+//! VAES, in assembly. Why assembly: [`super::super::avx512::sha256_aes_cbc`].
 //!
-//! The unit for SHA-256 begins an instruction every other cycle, and each takes four: two
-//! lanes keep it busy, and leave room for all their words in registers. Pairs take turns
-//! at every step, because what one waits for at its end is time for the next. Beside them
-//! rounds of AES are as good as free, while its chains wait for themselves. (Zen 4, ns for
-//! a step of a lane: to hash, 16.8 in this way, 19.6 in fours with words in memory; to
-//! seal, 23.5 and 30.1.)
+//! The unit for SHA-256 begins an instruction every other cycle, and each takes four. Two lanes
+//! keep it busy, and leave room for all their words in registers. Pairs take turns at every step,
+//! because the wait at the end of one is time for the next. Rounds of AES beside them are almost
+//! free while their chains wait. (Zen 4, ns for a step of a lane: to hash, 16.8 in pairs, 19.6 in
+//! fours with words in memory; to seal, 23.5 and 30.1.)
 
 use std::arch::asm;
 use std::arch::x86_64::__m128i;
 
-use super::aes::ROUNDS;
-use super::front::STEP_BLOCKS;
-use super::sha::{BYTE_ORDER, K, State};
+use super::super::aesni::aes256::ROUNDS;
+use super::super::engine::STEP_BLOCKS;
+use super::sha256::{BYTE_ORDER, K, State};
 
-/// Lanes that AES has beside the hash.
-pub(super) const BESIDE: usize = 4;
+/// Lanes that AES encrypts beside the hash.
+pub(in super::super) const BESIDE: usize = 4;
 /// A step of so many lanes, block by block.
-pub(super) type Step<const COUNT: usize> = [[__m128i; COUNT]; STEP_BLOCKS];
+pub(in super::super) type Step<const COUNT: usize> = [[__m128i; COUNT]; STEP_BLOCKS];
 /// The keys of each round, for four lanes.
-pub(super) type Keys = [[__m128i; BESIDE]; ROUNDS + 1];
+pub(in super::super) type Keys = [[__m128i; BESIDE]; ROUNDS + 1];
 
-/// Four words of a lane, as they are hashed.
+/// Four words of a lane, in the byte order of the hash.
 macro_rules! load_words {
     ($($word:literal $at:expr),*) => {
         concat!($(
@@ -32,14 +31,14 @@ macro_rules! load_words {
     };
 }
 
-/// Four rounds in a lane; and the words that take the place of theirs, 16 rounds later.
+/// Four rounds in a lane, and the words that replace theirs 16 rounds later.
 macro_rules! four_rounds {
     (
         $schedule:ident $i:literal $abef:literal $cdgh:literal
         [$w:literal $w1:literal $w2:literal $w3:literal]
     ) => {
         concat!(
-            // The instruction has its third operand in xmm0.
+            // xmm0 is the instruction's third operand.
             ins!("vpaddd" "xmm0", $w, concat!("[{constants} + 16*", $i, "]")),
             ins!("sha256rnds2" $cdgh, $abef),
             ins!("vpshufd" "xmm0", "xmm0", "0x0e"),
@@ -60,41 +59,41 @@ macro_rules! schedule {
     };
 }
 
-/// Four rounds in both lanes, and beside them what `$beside` makes.
+/// Four rounds in both lanes, and what `$beside` makes beside them.
 macro_rules! pair {
-    ($schedule:ident $beside:ident $i:tt $one:tt $other:tt) => {
+    ($schedule:ident $beside:ident ($i:tt $($part:tt)*) $one:tt $other:tt) => {
         concat!(
             four_rounds!($schedule $i "xmm1" "xmm2" $one),
             four_rounds!($schedule $i "xmm3" "xmm4" $other),
-            $beside!($i)
+            $beside!($($part)*)
         )
     };
 }
 
-/// Sixteen rounds. Instead of the words, their names move.
+/// Sixteen rounds. The names of the words move, not the words.
 macro_rules! sixteen {
-    ($schedule:ident $beside:ident $i:tt $i1:tt $i2:tt $i3:tt) => {
+    ($schedule:ident $beside:ident $first:tt $second:tt $third:tt $fourth:tt) => {
         concat!(
-            pair!($schedule $beside $i
+            pair!($schedule $beside $first
                 ["xmm5" "xmm6" "xmm7" "xmm8"] ["xmm9" "xmm10" "xmm11" "xmm12"]),
-            pair!($schedule $beside $i1
+            pair!($schedule $beside $second
                 ["xmm6" "xmm7" "xmm8" "xmm5"] ["xmm10" "xmm11" "xmm12" "xmm9"]),
-            pair!($schedule $beside $i2
+            pair!($schedule $beside $third
                 ["xmm7" "xmm8" "xmm5" "xmm6"] ["xmm11" "xmm12" "xmm9" "xmm10"]),
-            pair!($schedule $beside $i3
+            pair!($schedule $beside $fourth
                 ["xmm8" "xmm5" "xmm6" "xmm7"] ["xmm12" "xmm9" "xmm10" "xmm11"])
         )
     };
 }
 
-/// All rounds of both lanes.
+/// All rounds of both lanes; beside each four, a block of the cipher and two of its sixteenths.
 macro_rules! rounds {
     ($beside:ident) => {
         concat!(
-            sixteen!(schedule $beside 0 1 2 3),
-            sixteen!(schedule $beside 4 5 6 7),
-            sixteen!(schedule $beside 8 9 10 11),
-            sixteen!(nothing $beside 12 13 14 15)
+            sixteen!(schedule $beside (0 0 0 1) (1 0 2 3) (2 0 4 5) (3 0 6 7)),
+            sixteen!(schedule $beside (4 0 8 9) (5 0 10 11) (6 0 12 13) (7 0 14 15)),
+            sixteen!(schedule $beside (8 1 0 1) (9 1 2 3) (10 1 4 5) (11 1 6 7)),
+            sixteen!(nothing $beside (12 1 8 9) (13 1 10 11) (14 1 12 13) (15 1 14 15))
         )
     };
 }
@@ -126,7 +125,7 @@ macro_rules! add_state {
     };
 }
 
-/// `$name` of four chains, two in a register, and what is at the same place.
+/// `$name` of four chains, two in a register, and memory.
 macro_rules! chains {
     ($name:literal $place:expr) => {
         concat!(
@@ -145,7 +144,7 @@ macro_rules! store_chains {
     };
 }
 
-/// A sixteenth of encrypting block `$block` from here of every lane (CBC).
+/// A sixteenth of encrypting block `$block` of every lane (CBC).
 macro_rules! sixteenth {
     ($block:literal 0) => {
         chains!("vpxorq" concat!("{plain} + 64*", $block))
@@ -164,35 +163,19 @@ macro_rules! sixteenth {
     };
 }
 
-/// Beside four rounds of a pair, an eighth of a block of all four lanes: so a pair takes as
-/// long as two blocks, and two pairs as long as a step.
+/// An eighth of a block of all four lanes, beside four rounds of a pair. So a pair takes as long
+/// as two blocks, and two pairs take as long as a step.
 macro_rules! eighth {
-    (0) => { eighth!(0: 0 1) };
-    (1) => { eighth!(0: 2 3) };
-    (2) => { eighth!(0: 4 5) };
-    (3) => { eighth!(0: 6 7) };
-    (4) => { eighth!(0: 8 9) };
-    (5) => { eighth!(0: 10 11) };
-    (6) => { eighth!(0: 12 13) };
-    (7) => { eighth!(0: 14 15) };
-    (8) => { eighth!(1: 0 1) };
-    (9) => { eighth!(1: 2 3) };
-    (10) => { eighth!(1: 4 5) };
-    (11) => { eighth!(1: 6 7) };
-    (12) => { eighth!(1: 8 9) };
-    (13) => { eighth!(1: 10 11) };
-    (14) => { eighth!(1: 12 13) };
-    (15) => { eighth!(1: 14 15) };
-    ($block:tt: $n:tt $next:tt) => {
+    ($block:tt $n:tt $next:tt) => {
         concat!(sixteenth!($block $n), sixteenth!($block $next))
     };
 }
 
-/// Names all registers as changed whose upper halves are cleared.
+/// Names the registers as changed whose upper halves are cleared.
 macro_rules! asm_with_registers {
     ($($code:tt)*) => {
         asm!(
-            // What is left in the upper halves would be waited for.
+            // Upper halves that are not zero make SHA-NI slow (see the module above).
             "vzeroupper",
             $($code)*
             out("xmm0") _, out("xmm1") _, out("xmm2") _, out("xmm3") _, out("xmm4") _,
@@ -203,14 +186,14 @@ macro_rules! asm_with_registers {
     };
 }
 
-/// Hashes so many steps, at least one, of each of an even number of lanes; in each step,
-/// a lane's text goes on by its stride.
+/// Hashes so many steps, at least one, of each of an even number of lanes. A lane's text advances
+/// by its stride in each step.
 ///
 /// # Safety
 ///
-/// There is a step at each of `texts`, each time.
+/// The processor has AVX. There is a step at each of `texts`, each time.
 #[inline(never)]
-#[target_feature(enable = "sha,sse4.1,avx")]
+#[target_feature(enable = "sha,sse4.1")]
 pub(super) unsafe fn hash<const COUNT: usize>(
     states: &mut [State; COUNT],
     texts: &mut [*const u8; COUNT],
@@ -218,12 +201,12 @@ pub(super) unsafe fn hash<const COUNT: usize>(
     steps: usize,
 ) {
     assert!(COUNT > 0 && COUNT.is_multiple_of(2) && steps > 0);
-    // SAFETY: it reads constants, and what the caller promises, and changes what it is
-    // given, within the bounds of the types, and says which registers it changes.
+    // SAFETY: it reads constants and what the caller promises, changes its arguments within the
+    // bounds of their types, and names the registers that it changes.
     unsafe {
         asm_with_registers!(
             "2:",
-            // It counts bytes of pointers: a pair has 16, and four times as much of states.
+            // `at` counts bytes of pointers: 16 for a pair, whose states have four times as many.
             "xor {at:e}, {at:e}",
             "3:",
             "mov {one}, [{texts} + {at}]",
@@ -263,7 +246,7 @@ pub(super) unsafe fn hash<const COUNT: usize>(
 /// Hashes a step, `text`, of each of four lanes, and encrypts another, `plain`.
 #[inline(never)]
 #[target_feature(enable = "sha,sse4.1,avx512f,avx512vl,vaes")]
-pub(super) fn hash_and_encrypt(
+pub(in super::super) fn hash_and_encrypt(
     states: &mut [State; BESIDE],
     text: &Step<BESIDE>,
     keys: &Keys,
@@ -271,14 +254,14 @@ pub(super) fn hash_and_encrypt(
     plain: &Step<BESIDE>,
     sealed: &mut Step<BESIDE>,
 ) {
-    // SAFETY: it reads constants and reads and writes what it is given, all within the
-    // bounds of the types, and says which registers it changes.
+    // SAFETY: it reads constants, reads and writes its arguments within the bounds of their types,
+    // and names the registers that it changes.
     unsafe {
         asm_with_registers!(
             "vmovdqu64 ymm16, [{chains}]",
             "vmovdqu64 ymm17, [{chains} + 32]",
             "mov {left:e}, 2",
-            // A pair to hash, and two blocks of all to encrypt.
+            // A pair to hash, and two blocks of every lane to encrypt.
             "2:",
             states!(load_state "{states}"),
             load_words!(

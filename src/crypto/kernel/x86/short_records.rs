@@ -1,19 +1,19 @@
-//! Short records, as those of chats: their text, with all else that a MAC covers, fits a
-//! [`Tail`].
+//! Short records, such as those of chats: their text and all else that the MAC covers fit
+//! [`FinalBlocks`].
 //!
-//! It takes one step of SHA-256 or two, so nobody waits long for another, and they go in
-//! groups of up to eight without what [`super::lanes`] keeps in mind of each. Which records
-//! go here: [`super`].
+//! Each takes one step of SHA-256 or two, so none waits long for another. They go in groups of up
+//! to eight, without the state that [`super::lanes`] keeps for each. Which records go here:
+//! [`super`].
 
 use std::arch::x86_64::*;
 use std::array;
 
 use super::Keys;
-use super::aes::{self, AT_ONCE, ivs, load, store};
-use super::front::STEP;
-use super::pairs::hash;
-use super::sha::{State, Step, compress};
-use super::tail::{Plain, SHORT, Tail};
+use super::aesni::aes256::{self, AT_ONCE, ivs, load, store};
+use super::engine::STEP;
+use super::final_blocks::{FinalBlocks, Plaintext, SHORT};
+use super::shani;
+use super::shani::sha256::{State, Step};
 use crate::crypto::cpu::AesNi;
 use crate::crypto::kernel::mac::{PADDING, TRAILER};
 use crate::crypto::kernel::{Checking, Sealing};
@@ -28,16 +28,16 @@ pub(super) trait Grouped: Sized {
     /// Its keys.
     fn keys(&self) -> &Keys;
 
-    /// Works on a group, of `COUNT` or fewer, all of which take as many steps.
+    /// Works on a group of at most `COUNT` records that take equally many steps.
     fn work<const COUNT: usize>(token: AesNi, group: &mut [Self]);
 }
 
-/// Works off those of `records`, the longest first, that are short. Returns the others.
+/// Works off the short ones of `records`, which come longest first. Returns the others.
 pub(super) fn work<R: Grouped>(token: AesNi, records: &mut [R]) -> &mut [R] {
     let first = records.partition_point(|record| record.len() > SHORT);
     let (others, records) = records.split_at_mut(first);
-    // As deep as so many leave round keys, states and plaintext on the stack. Overwriting
-    // 4 KiB takes longer than 64 bytes take to encrypt.
+    // The stack bytes in which so many records leave round keys, states and plaintext. To
+    // overwrite 4 KiB takes longer than to encrypt 64 bytes.
     match records.len() {
         0 => {}
         1 | 2 => wiped::<1280, _>(|| work_off(token, records)),
@@ -70,18 +70,18 @@ impl Grouped for Checking<'_> {
         self.keys.x86()
     }
 
-    // Not inlined, so that a small group does not go as deep as a large one.
+    // Not inlined, so that a small group does not use the stack of a large one.
     #[inline(never)]
     fn work<const COUNT: usize>(_: AesNi, group: &mut [Self]) {
-        let mut tails = [Tail::EMPTY; COUNT];
+        let mut buffers = [FinalBlocks::EMPTY; COUNT];
         let mut steps = 0;
-        for (record, tail) in group.iter().zip(&mut tails) {
-            tail.begin(record.text);
-            steps = tail.end(record.len(), record.len(), record.sequence);
+        for (record, buffer) in group.iter().zip(&mut buffers) {
+            buffer.begin(record.text);
+            steps = buffer.finish(record.len(), record.len(), record.sequence);
         }
         let keys = array::from_fn(|i| member(group, i).keys());
         // SAFETY: the token proves the features.
-        let tags = unsafe { tags(&keys, &tails, steps) };
+        let tags = unsafe { tags(&keys, &buffers, steps) };
         for (record, tag) in group.iter_mut().zip(tags) {
             store(tag, record.tag);
         }
@@ -97,105 +97,81 @@ impl Grouped for Sealing<'_> {
         self.keys.x86()
     }
 
-    // Likewise.
+    // As above.
     #[inline(never)]
     fn work<const COUNT: usize>(token: AesNi, group: &mut [Self]) {
-        let mut tails = [Tail::EMPTY; COUNT];
+        let mut buffers = [FinalBlocks::EMPTY; COUNT];
         let mut blocks = [0; COUNT];
         let mut steps = 0;
-        for ((record, tail), blocks) in group.iter().zip(&mut tails).zip(&mut blocks) {
-            let plain = Plain {
+        for ((record, buffer), blocks) in group.iter().zip(&mut buffers).zip(&mut blocks) {
+            let plain = Plaintext {
                 payload: record.payload,
                 kind: record.kind,
             };
-            tail.begin_plain(&plain, 0);
-            steps = tail.end(record.len(), record.len(), record.sequence);
+            buffer.begin_plain(&plain, 0);
+            steps = buffer.finish(record.len(), record.len(), record.sequence);
             *blocks = record.len() / BLOCK;
         }
         let keys = array::from_fn(|i| member(group, i).keys());
         let ivs = ivs(token, COUNT, |i| (&keys[i].iv, member(group, i).sequence));
         // SAFETY: the token proves the features.
         let tags = unsafe {
-            encrypt(&keys, ivs, &blocks, &mut tails);
-            tags(&keys, &tails, steps)
+            encrypt(&keys, ivs, &blocks, &mut buffers);
+            tags(&keys, &buffers, steps)
         };
-        for ((record, tail), tag) in group.iter_mut().zip(&tails).zip(tags) {
+        for ((record, buffer), tag) in group.iter_mut().zip(&buffers).zip(tags) {
             let (text, there) = record.body.split_last_chunk_mut().expect("a tag");
-            tail.copy_to(text);
+            buffer.copy_to(text);
             store(tag, there);
         }
     }
 }
 
-/// Member `i` of a group; where there are fewer, the last.
+/// Member `i` of a group, or the last if there are fewer.
 fn member<R>(group: &[R], i: usize) -> &R {
     &group[i.min(group.len() - 1)]
 }
 
-/// Encrypts so many blocks of each tail (CBC).
+/// Encrypts so many blocks of each record (CBC).
 #[inline]
 #[target_feature(enable = "aes,avx")]
 fn encrypt<const COUNT: usize>(
     keys: &[&Keys; COUNT],
     mut chains: [__m128i; COUNT],
     blocks: &[usize; COUNT],
-    tails: &mut [Tail; COUNT],
+    buffers: &mut [FinalBlocks; COUNT],
 ) {
     let keys = keys.map(|keys| &keys.cipher);
     let most = blocks.iter().copied().fold(0, usize::max);
     for at in 0..most {
-        let block = |tail: &Tail| load(&tail.0.as_chunks().0[at]);
-        chains = array::from_fn(|i| _mm_xor_si128(chains[i], block(&tails[i])));
-        chains = aes::encrypt(&keys, chains);
-        for ((tail, &chain), &blocks) in tails.iter_mut().zip(&chains).zip(blocks) {
+        let block = |buffer: &FinalBlocks| load(&buffer.0.as_chunks().0[at]);
+        chains = array::from_fn(|i| _mm_xor_si128(chains[i], block(&buffers[i])));
+        chains = aes256::encrypt(&keys, chains);
+        for ((buffer, &chain), &blocks) in buffers.iter_mut().zip(&chains).zip(blocks) {
             if at < blocks {
-                store(chain, &mut tail.0.as_chunks_mut().0[at]);
+                store(chain, &mut buffer.0.as_chunks_mut().0[at]);
             }
         }
     }
 }
 
-/// The tags of what is in so many steps of each tail.
+/// The tags over so many steps of each record.
 #[inline]
-#[target_feature(enable = "sha,sse4.1,avx")]
+#[target_feature(enable = "sha,sse4.1")]
 fn tags<const COUNT: usize>(
     keys: &[&Keys; COUNT],
-    tails: &[Tail; COUNT],
+    buffers: &[FinalBlocks; COUNT],
     steps: usize,
 ) -> [__m128i; COUNT] {
-    assert!(steps * STEP <= size_of::<Tail>());
+    assert!(steps * STEP <= size_of::<FinalBlocks>());
     let mut inner = keys.map(|keys| State::new(&keys.mac.inner));
-    let texts = tails.each_ref().map(|tail| tail.0.as_ptr());
-    // SAFETY: a tail has so many steps.
-    unsafe { hash_all(&mut inner, texts, steps) };
+    let mut texts = buffers.each_ref().map(|buffer| buffer.0.as_ptr());
+    // SAFETY: callers have a token, which proves AVX; a buffer has so many steps.
+    unsafe { shani::hash(&mut inner, &mut texts, &[STEP; COUNT], steps) };
     let padded: [Step; COUNT] = inner.map(|state| state.padded());
     let mut outer = keys.map(|keys| State::new(&keys.mac.outer));
-    let texts = padded.each_ref().map(|text| text.as_ptr().cast());
-    // SAFETY: what is padded is a step.
-    unsafe { hash_all(&mut outer, texts, 1) };
+    let mut texts = padded.each_ref().map(|text| text.as_ptr().cast());
+    // SAFETY: as above; a padded state is one step.
+    unsafe { shani::hash(&mut outer, &mut texts, &[STEP; COUNT], 1) };
     outer.map(|state| state.bytes()[0])
-}
-
-/// Hashes so many steps of each text. A lone one is no pair, which would take a tenth longer.
-///
-/// # Safety
-///
-/// There are so many.
-#[inline]
-#[target_feature(enable = "sha,sse4.1,avx")]
-unsafe fn hash_all<const COUNT: usize>(
-    states: &mut [State; COUNT],
-    mut texts: [*const u8; COUNT],
-    steps: usize,
-) {
-    let [state] = &mut states[..] else {
-        // SAFETY: the caller's promise.
-        return unsafe { hash(states, &mut texts, &[STEP; COUNT], steps) };
-    };
-    for step in 0..steps {
-        let block = |i| texts[0].wrapping_add(step * STEP + i * BLOCK).cast();
-        // SAFETY: the caller's promise.
-        let words = array::from_fn(|i| unsafe { _mm_loadu_si128(block(i)) });
-        *state = compress(*state, words);
-    }
 }

@@ -1,19 +1,20 @@
-//! What SHA-256 is made of (FIPS 180-4), and its state as SHA-NI has it.
+//! SHA-256 (FIPS 180-4) in one lane: its constants, its state as SHA-NI has it, and a step.
 
 use std::arch::x86_64::*;
-use std::mem;
+use std::{array, mem};
 
-use super::front::STEP_BLOCKS;
+use super::super::engine::STEP_BLOCKS;
+use crate::limits::BLOCK;
 
-/// Aligned as instructions that read 16 bytes of them want it.
+/// Aligned for instructions that read 16 bytes of them.
 #[repr(align(16))]
-pub(super) struct Constants(pub(super) [u32; 64]);
+pub(in super::super) struct Constants(pub(in super::super) [u32; 64]);
 
-/// How many bits the outer hash covers: a key's block and the inner hash.
-pub(super) const OUTER_BITS: i32 = 8 * (64 + 32);
+/// Bits that the outer hash covers: a key's block and the inner hash.
+pub(in super::super) const OUTER_BITS: i32 = 8 * (64 + 32);
 
 /// The round constants (§4.2.2).
-pub(super) static K: Constants = Constants([
+pub(in super::super) static K: Constants = Constants([
     0x428a_2f98,
     0x7137_4491,
     0xb5c0_fbcf,
@@ -80,28 +81,28 @@ pub(super) static K: Constants = Constants([
     0xc671_78f2,
 ]);
 
-/// Where in text the bytes of four words are.
+/// Where in the text the bytes of four words are.
 // SAFETY: any bits are a value.
 pub(super) static BYTE_ORDER: __m128i =
     unsafe { mem::transmute([3_u8, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12]) };
 
-/// SHA-256's state as its instructions have it: words A, B, E, F and C, D, G, H; in that order,
-/// as [`super::pairs`] reads it from memory.
+/// SHA-256's state as its instructions have it: words A, B, E, F and C, D, G, H, in the order
+/// that [`super::sha256_pairs`] reads from memory.
 #[derive(Clone, Copy)]
 #[repr(C)]
-pub(super) struct State {
+pub(in super::super) struct State {
     pub(super) abef: __m128i,
     pub(super) cdgh: __m128i,
 }
 
 /// A step's text, block by block.
-pub(super) type Step = [__m128i; STEP_BLOCKS];
+pub(in super::super) type Step = [__m128i; STEP_BLOCKS];
 
 impl State {
     /// From its words, A to H.
     #[inline]
-    #[target_feature(enable = "sse4.1,avx")]
-    pub(super) fn new(words: &[u32; 8]) -> Self {
+    #[target_feature(enable = "sse4.1")]
+    pub(in super::super) fn new(words: &[u32; 8]) -> Self {
         let half = |at: usize| words[at..].as_ptr().cast();
         // SAFETY: eight words are there.
         let (abcd, efgh) = unsafe { (_mm_loadu_si128(half(0)), _mm_loadu_si128(half(4))) };
@@ -113,11 +114,11 @@ impl State {
         }
     }
 
-    /// The hash, if nothing more follows.
+    /// The hash, if nothing follows.
     #[inline]
-    #[target_feature(enable = "sse4.1,avx")]
-    pub(super) fn bytes(self) -> [__m128i; 2] {
-        // Each half has two words, the later one first, and of each the last byte first.
+    #[target_feature(enable = "sse4.1")]
+    pub(in super::super) fn bytes(self) -> [__m128i; 2] {
+        // Each half has two words, the later one first, each with its last byte first.
         let order = _mm_set_epi64x(0x0809_0a0b_0c0d_0e0f, 0x0001_0203_0405_0607);
         [
             _mm_shuffle_epi8(_mm_unpackhi_epi64(self.abef, self.cdgh), order),
@@ -125,10 +126,10 @@ impl State {
         ]
     }
 
-    /// The text that the outer hash covers: this, as the inner hash, and its padding.
+    /// The text of the outer hash: this state as the inner hash, and padding.
     #[inline]
-    #[target_feature(enable = "sse4.1,avx")]
-    pub(super) fn padded(self) -> Step {
+    #[target_feature(enable = "sse4.1")]
+    pub(in super::super) fn padded(self) -> Step {
         let [first, second] = self.bytes();
         let mut padding = [
             _mm_set_epi32(0, 0, 0, i32::MIN),
@@ -140,8 +141,8 @@ impl State {
 
     /// Its words, A to H.
     #[inline]
-    #[target_feature(enable = "sse4.1,avx")]
-    pub(super) fn words(self) -> [u32; 8] {
+    #[target_feature(enable = "sse4.1")]
+    pub(in super::super) fn words(self) -> [u32; 8] {
         [
             _mm_extract_epi32::<3>(self.abef),
             _mm_extract_epi32::<2>(self.abef),
@@ -157,8 +158,8 @@ impl State {
 
     /// The sum, word by word.
     #[inline]
-    #[target_feature(enable = "avx")]
-    pub(super) fn add(self, other: Self) -> Self {
+    #[target_feature(enable = "sse2")]
+    fn add(self, other: Self) -> Self {
         Self {
             abef: _mm_add_epi32(self.abef, other.abef),
             cdgh: _mm_add_epi32(self.cdgh, other.cdgh),
@@ -166,13 +167,32 @@ impl State {
     }
 }
 
+/// Hashes so many steps. The text advances by its stride in each.
+///
+/// # Safety
+///
+/// There is a step at `text`, each time.
+#[inline]
+#[target_feature(enable = "sha,sse4.1")]
+pub(super) unsafe fn hash(state: &mut State, text: &mut *const u8, stride: usize, steps: usize) {
+    let mut now = *state;
+    for _ in 0..steps {
+        let block = |i| text.wrapping_add(i * BLOCK).cast();
+        // SAFETY: the caller's promise.
+        let words = array::from_fn(|i| unsafe { _mm_loadu_si128(block(i)) });
+        now = compress(now, words);
+        *text = text.wrapping_add(stride);
+    }
+    *state = now;
+}
+
 /// A step of SHA-256.
 #[inline]
-#[target_feature(enable = "sha,sse4.1,avx")]
-pub(super) fn compress(before: State, mut words: Step) -> State {
+#[target_feature(enable = "sha,sse4.1")]
+fn compress(before: State, mut words: Step) -> State {
     swap_bytes(&mut words);
     let mut state = before;
-    // A loop would have the words in memory, which the rounds would wait for.
+    // A loop would keep the words in memory, and the rounds would wait for them.
     macro_rules! parts {
         ($($part:literal)*) => {
             $(four_rounds::<$part>(&mut state, &mut words);)*
@@ -182,9 +202,9 @@ pub(super) fn compress(before: State, mut words: Step) -> State {
     state.add(before)
 }
 
-/// Rounds 4 × `PART` to 4 × `PART` + 3, and the words for 16 rounds later.
+/// Rounds 4 × `PART` to 4 × `PART` + 3, and the words of the rounds 16 later.
 #[inline]
-#[target_feature(enable = "sha,sse4.1,avx")]
+#[target_feature(enable = "sha,sse4.1")]
 fn four_rounds<const PART: usize>(state: &mut State, words: &mut Step) {
     let [k0, k1, k2, k3] = K.0.as_chunks().0[PART].map(u32::cast_signed);
     let low = _mm_add_epi32(words[PART % 4], _mm_set_epi32(k3, k2, k1, k0));
@@ -199,10 +219,10 @@ fn four_rounds<const PART: usize>(state: &mut State, words: &mut Step) {
     }
 }
 
-/// Words to bytes, and back.
+/// Words to bytes, and the reverse.
 #[inline]
-#[target_feature(enable = "sse4.1,avx")]
-pub(super) fn swap_bytes(text: &mut [__m128i]) {
+#[target_feature(enable = "sse4.1")]
+fn swap_bytes(text: &mut [__m128i]) {
     for words in text {
         *words = _mm_shuffle_epi8(*words, BYTE_ORDER);
     }

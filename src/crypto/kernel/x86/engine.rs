@@ -1,12 +1,12 @@
-//! The seam between lanes and engines: what an [`Engine`] sees of the lanes, and
-//! what it does with them. Which bytes these are, is known to [`super::lanes`].
+//! The seam between lanes and engines: what an [`Engine`] sees of the lanes ([`LaneData`]), and
+//! what it does with them. Which bytes these are: [`super::lanes`].
 
 use std::arch::x86_64::{__m128i, _mm_setzero_si128};
 use std::{array, ptr};
 
 use zeroize::optimization_barrier;
 
-use super::aes::Schedule;
+use super::aesni::aes256::Schedule;
 use crate::crypto::kernel::mac::{HASH_BLOCK, MacKey};
 use crate::limits::BLOCK;
 
@@ -15,51 +15,50 @@ pub(super) const STEP: usize = HASH_BLOCK;
 /// Blocks of the cipher in a step.
 pub(super) const STEP_BLOCKS: usize = STEP / BLOCK;
 
-/// In so few steps, encrypting one beside the hash of another is not worth the code that
-/// has to be fetched for it.
+/// In a run of so few steps, encrypting one step beside the hash of another does not repay
+/// fetching the code for it.
 pub(super) const FEW_STEPS: usize = 2;
 
-/// What takes steps, in up to `LANES` lanes.
+/// Takes steps in up to `LANES` lanes.
 pub(super) trait Engine<const LANES: usize> {
-    /// Whether payloads are to be copied to where they are encrypted, and be read there
-    /// (its engine says why).
+    /// Whether payloads are copied first to where they are encrypted, and are read there.
     const COPIES: bool;
 
     /// Makes the keys of `cipher` ready for `lane`.
     fn set_cipher(&mut self, lane: usize, cipher: &Schedule);
 
-    /// Encrypts and hashes, in lanes 0 to `active` - 1.
+    /// Hashes in lanes 0 to `active` - 1, and encrypts first if it `seals`. Otherwise no text
+    /// changes.
     ///
     /// # Safety
     ///
-    /// [`Front`]'s invariant holds for so many steps.
-    unsafe fn seal(&mut self, front: &mut Front<'_, LANES>, active: usize, steps: usize);
-
-    /// Hashes only, and changes no text.
-    ///
-    /// # Safety
-    ///
-    /// [`Front`]'s invariant holds for so many steps.
-    unsafe fn hash(&mut self, front: &mut Front<'_, LANES>, active: usize, steps: usize);
+    /// [`LaneData`]'s invariant holds for so many steps.
+    unsafe fn work(
+        &mut self,
+        lanes: &mut LaneData<'_, LANES>,
+        active: usize,
+        steps: usize,
+        seals: bool,
+    );
 }
 
 /// What an engine sees of the lanes, field by field.
 ///
-/// Invariant, for a run of some steps: at `from` every active lane has `STEP` × steps
-/// bytes. If anything is encrypted, it has as many at `to`, which are replaced and
-/// which nothing else refers to: not even `from` of another lane, nor its own, unless
-/// both are the same. Where the stride is 0, `STEP` bytes are enough, for idle lanes too.
-/// If a lane is in `outer`, it is a run of one step.
-pub(super) struct Front<'a, const LANES: usize> {
+/// Invariant, for a run of some steps: every active lane has `STEP` × steps bytes at `from`. If
+/// anything is encrypted, it has as many at `to`. They are replaced, and nothing else refers to
+/// them: not even `from` of another lane, nor the lane's own `from` unless both are equal. Where
+/// the stride is 0, `STEP` bytes are enough, and idle lanes have them too. A lane in `outer` is
+/// in a run of one step.
+pub(super) struct LaneData<'a, const LANES: usize> {
     /// What is encrypted or, if nothing is, hashed.
     pub(super) from: [*const u8; LANES],
-    /// Where it is encrypted to, to be hashed there.
+    /// Where it is encrypted to, and hashed.
     pub(super) to: [*mut u8; LANES],
-    /// How far both go in a step, by the engine; 0 in idle lanes.
+    /// By how much the engine advances both in a step; 0 in idle lanes.
     pub(super) stride: [usize; LANES],
-    /// How many blocks are encrypted, from here on; what is behind them is not.
+    /// How many blocks are encrypted from here on. Blocks behind them are not.
     pub(super) to_encrypt: [u16; LANES],
-    /// The block of ciphertext before, or the IV.
+    /// The last block of ciphertext, or the IV.
     pub(super) chain: [__m128i; LANES],
     pub(super) cipher: [Option<&'a Schedule>; LANES],
     mac: [Option<&'a MacKey>; LANES],
@@ -68,8 +67,8 @@ pub(super) struct Front<'a, const LANES: usize> {
     /// Bit by bit, the lanes that begin with the state in `inner_state`.
     pub(super) inner: u32,
     pub(super) inner_state: Columns<LANES>,
-    /// Bit by bit, the lanes that, instead of their text, hash their
-    /// state of the step before, padded, and begin with that in `outer_state`.
+    /// Bit by bit, the lanes that hash their padded state of the step before instead of text,
+    /// and begin with the state in `outer_state`.
     pub(super) outer: u32,
     pub(super) outer_state: Columns<LANES>,
 }
@@ -77,7 +76,7 @@ pub(super) struct Front<'a, const LANES: usize> {
 /// Eight words of every lane, lane beside lane.
 pub(super) type Columns<const LANES: usize> = [[u32; LANES]; 8];
 
-impl<'a, const LANES: usize> Front<'a, LANES> {
+impl<'a, const LANES: usize> LaneData<'a, LANES> {
     pub(super) fn new() -> Self {
         const { assert!(LANES <= u32::BITS as usize) };
         // SAFETY: SSE2 is on every x86-64.
@@ -98,7 +97,7 @@ impl<'a, const LANES: usize> Front<'a, LANES> {
         }
     }
 
-    /// Has `lane` begin a hash under `mac`.
+    /// Makes `lane` begin a hash under `mac`.
     pub(super) fn begin_hash(&mut self, lane: usize, mac: &'a MacKey) {
         self.inner |= 1 << lane;
         if self.mac[lane].is_some_and(|last| ptr::eq(last, mac)) {
@@ -109,7 +108,7 @@ impl<'a, const LANES: usize> Front<'a, LANES> {
         put(&mut self.outer_state, lane, &mac.outer);
     }
 
-    /// Has `count` lanes from `first` on go on by so many steps.
+    /// Advances `count` lanes from `first` on by so many steps.
     #[inline(always)]
     pub(super) fn advance(&mut self, first: usize, count: usize, steps: usize) {
         let lanes = first..first + count;
@@ -128,13 +127,13 @@ impl<'a, const LANES: usize> Front<'a, LANES> {
         self.from[lane].wrapping_add(step * self.stride[lane])
     }
 
-    /// Where it is written.
+    /// Where a step of `lane` is written.
     #[inline(always)]
     pub(super) fn there(&self, lane: usize, step: usize) -> *mut u8 {
         self.to[lane].wrapping_add(step * self.stride[lane])
     }
 
-    /// The state that a lane begins with.
+    /// The state that `lane` begins with.
     pub(super) fn begin_state(&self, lane: usize) -> [u32; 8] {
         let columns = if self.is_outer(lane) {
             &self.outer_state
@@ -146,12 +145,12 @@ impl<'a, const LANES: usize> Front<'a, LANES> {
         take(columns, lane)
     }
 
-    /// Whether a lane hashes its state.
+    /// Whether `lane` hashes its state.
     pub(super) fn is_outer(&self, lane: usize) -> bool {
         self.outer >> lane & 1 == 1
     }
 
-    /// The state that a lane has come to.
+    /// The state that `lane` has reached.
     pub(super) fn state(&self, lane: usize) -> [u32; 8] {
         take(&self.state, lane)
     }
@@ -160,7 +159,7 @@ impl<'a, const LANES: usize> Front<'a, LANES> {
         put(&mut self.state, lane, &state);
     }
 
-    /// Makes lane `to` go on where lane `from` is.
+    /// Makes lane `to` continue where lane `from` is.
     pub(super) fn copy(&mut self, from: usize, to: usize) {
         self.from[to] = self.from[from];
         self.to[to] = self.to[from];
@@ -183,7 +182,7 @@ impl<'a, const LANES: usize> Front<'a, LANES> {
 }
 
 /// The states that a key gives are as good as the key.
-impl<const LANES: usize> Drop for Front<'_, LANES> {
+impl<const LANES: usize> Drop for LaneData<'_, LANES> {
     fn drop(&mut self) {
         let zero = [[0; LANES]; 8];
         erase(&mut self.inner_state, zero);
@@ -192,14 +191,14 @@ impl<const LANES: usize> Drop for Front<'_, LANES> {
     }
 }
 
-/// Overwrites a secret, also where nobody looks at it afterwards. Not with
-/// `Zeroize`, whose writes are volatile, word by word: that is slow for kilobytes.
+/// Overwrites a secret, even if no code reads it afterwards. `Zeroize` writes volatile words one
+/// by one, which is slow for kilobytes.
 pub(super) fn erase<T: Copy>(secret: &mut T, zero: T) {
     *secret = zero;
     optimization_barrier(secret);
 }
 
-/// Not with `map`, which would copy the columns first.
+/// A lane's words. (`map` would copy all columns first.)
 fn take<const LANES: usize>(columns: &Columns<LANES>, lane: usize) -> [u32; 8] {
     array::from_fn(|word| columns[word][lane])
 }

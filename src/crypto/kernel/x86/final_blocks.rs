@@ -1,26 +1,26 @@
-//! The end of what a record's MAC covers, put together where it is hashed: the end of the
-//! text, which is encrypted there, the trailer, and SHA-256's padding. And the plaintext
-//! that it ends. Who hashes it: [`super::lanes`], [`super::short`].
+//! The final blocks of what a record's MAC covers, built where they are hashed: the end of the
+//! text, which is encrypted there, the trailer, and SHA-256's padding. [`super::lanes`] and
+//! [`super::short_records`] hash them.
 
-use crate::crypto::kernel::mac::{PADDING, TAIL, TRAILER, end_tail};
+use crate::crypto::kernel::mac::{FINAL_LEN, PADDING, TRAILER, end_message};
 use crate::limits::BLOCK;
 
 /// What is encrypted: the payload, its kind, and zeros to the end of the text.
-pub(super) struct Plain<'a> {
+pub(super) struct Plaintext<'a> {
     pub(super) payload: &'a [u8],
     pub(super) kind: u8,
 }
 
-/// As many bytes as an end may have.
+/// Room for the longest end.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-pub(super) struct Tail(pub(super) [u8; TAIL]);
+pub(super) struct FinalBlocks(pub(super) [u8; FINAL_LEN]);
 
-/// The longest text that, with trailer and SHA-256's padding, fits a tail: it is
-/// worked on there from its beginning.
-pub(super) const SHORT: usize = TAIL - TRAILER - PADDING;
+/// The longest text that fits the final blocks with trailer and padding. All of it is worked on
+/// there.
+pub(super) const SHORT: usize = FINAL_LEN - TRAILER - PADDING;
 
-impl Plain<'_> {
+impl Plaintext<'_> {
     /// Fills `text` with its beginning.
     pub(super) fn put(&self, text: &mut [u8]) {
         let (payload, behind) = text.split_at_mut(self.payload.len().min(text.len()));
@@ -32,8 +32,8 @@ impl Plain<'_> {
     }
 }
 
-impl Tail {
-    pub(super) const EMPTY: Self = Self([0; TAIL]);
+impl FinalBlocks {
+    pub(super) const EMPTY: Self = Self([0; FINAL_LEN]);
 
     /// Begins with the whole blocks of `text`, with zeros behind them.
     pub(super) fn begin(&mut self, text: &[u8]) {
@@ -43,28 +43,28 @@ impl Tail {
         }
     }
 
-    /// Begins with what of `plain` is behind its first `start` bytes.
-    pub(super) fn begin_plain(&mut self, plain: &Plain<'_>, start: usize) {
+    /// Begins with what follows the first `start` bytes of `plain`.
+    pub(super) fn begin_plain(&mut self, plain: &Plaintext<'_>, start: usize) {
         let Some(payload) = plain.payload.get(start..) else {
             return self.begin(&[]);
         };
         self.begin(payload);
         let end = payload.len();
         match payload.last_chunk::<BLOCK>() {
-            // Over blocks that are there already: of a fixed length, it is no call of `memcpy`.
+            // Overlaps blocks that are there already: a fixed length saves a call of `memcpy`.
             Some(last) => self.0[end - BLOCK..end].copy_from_slice(last),
             None => self.0[..end].copy_from_slice(payload),
         }
         self.0[end] = plain.kind;
     }
 
-    /// Puts trailer and padding behind the last `end` bytes of a text of `len`. Returns how
-    /// many steps that makes.
-    pub(super) fn end(&mut self, end: usize, len: usize, sequence: u64) -> usize {
-        end_tail(&mut self.0, end, len, sequence)
+    /// Puts trailer and padding behind the last `end` bytes of a text of `len`. Returns the
+    /// number of steps.
+    pub(super) fn finish(&mut self, end: usize, len: usize, sequence: u64) -> usize {
+        end_message(&mut self.0, end, len, sequence)
     }
 
-    /// Copies its beginning to `text`, which has whole blocks.
+    /// Copies the beginning to `text`, which has whole blocks.
     pub(super) fn copy_to(&self, text: &mut [u8]) {
         let (from, to) = (self.0.as_chunks::<BLOCK>().0, text.as_chunks_mut().0);
         for (from, to) in from.iter().zip(to) {

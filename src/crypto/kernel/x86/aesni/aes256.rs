@@ -1,5 +1,5 @@
-//! AES-256 with AES-NI (FIPS 197): key schedules, and the IVs of many records at
-//! once. The ciphers' modes are the engines' own.
+//! AES-256 with AES-NI (FIPS 197): key schedules, blocks under many keys side by side, and the IVs
+//! of many records at once.
 
 use std::arch::x86_64::*;
 use std::array;
@@ -9,24 +9,24 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 use crate::crypto::cpu::AesNi;
 
 /// Rounds of AES-256.
-pub(super) const ROUNDS: usize = 14;
-/// How many blocks, each under its own key, are best encrypted at once: a round takes about
-/// four cycles, and two can start in each.
-pub(super) const AT_ONCE: usize = 8;
+pub(in super::super) const ROUNDS: usize = 14;
+/// How many blocks are best encrypted at once: a round takes about four cycles, and two rounds
+/// start in each cycle.
+pub(in super::super) const AT_ONCE: usize = 8;
 
 /// The round keys of one direction of the cipher, in the order of their use.
 #[derive(Zeroize, ZeroizeOnDrop)]
-pub(super) struct Schedule(pub(super) [__m128i; ROUNDS + 1]);
+pub(in super::super) struct Schedule(pub(in super::super) [__m128i; ROUNDS + 1]);
 
 impl Schedule {
-    /// What encrypts.
-    pub(super) fn to_encrypt(_: AesNi, key: &[u8; 32]) -> Self {
+    /// The schedule that encrypts.
+    pub(in super::super) fn to_encrypt(_: AesNi, key: &[u8; 32]) -> Self {
         // SAFETY: the token proves the features.
         Self(unsafe { expand(key) })
     }
 
-    /// What decrypts (FIPS 197 §5.3.5, the equivalent inverse cipher).
-    pub(super) fn to_decrypt(token: AesNi, key: &[u8; 32]) -> Self {
+    /// The schedule that decrypts (FIPS 197 §5.3.5, the equivalent inverse cipher).
+    pub(in super::super) fn to_decrypt(token: AesNi, key: &[u8; 32]) -> Self {
         let forward = Self::to_encrypt(token, key);
         // SAFETY: the token proves the features.
         Self(unsafe { invert(&forward.0) })
@@ -62,8 +62,7 @@ fn expand(key: &[u8; 32]) -> [__m128i; ROUNDS + 1] {
     keys
 }
 
-/// The next four words from the four before the last four, and what is derived
-/// from the last word.
+/// The next four words, from the four before the last four and from what the last word gives.
 #[inline]
 #[target_feature(enable = "aes,avx")]
 fn mix(mut words: __m128i, derived: __m128i) -> __m128i {
@@ -84,10 +83,10 @@ fn invert(forward: &[__m128i; ROUNDS + 1]) -> [__m128i; ROUNDS + 1] {
     keys
 }
 
-/// The IVs of `count` records, at most `COUNT` (`PROTOCOL.md` §1.3), of which `of` tells
-/// the key and the sequence: `AES-256-ECB(key, 00×8 ‖ sequence)`. Behind them is the
-/// first's again.
-pub(super) fn ivs<'a, const COUNT: usize>(
+/// The IVs of `count` records, at most `COUNT`: `AES-256-ECB(key, 00×8 ‖ sequence)`
+/// (`PROTOCOL.md` §1.3). `of` tells the key and the sequence of a record. The places behind
+/// `count` repeat the first IV.
+pub(in super::super) fn ivs<'a, const COUNT: usize>(
     _: AesNi,
     count: usize,
     of: impl Fn(usize) -> (&'a Schedule, u64),
@@ -103,10 +102,10 @@ fn sequence_block(sequence: u64) -> __m128i {
     unsafe { _mm_set_epi64x(sequence.swap_bytes().cast_signed(), 0) }
 }
 
-/// Each block under its own key, side by side.
+/// Encrypts each block under its own key, side by side.
 #[inline]
 #[target_feature(enable = "aes,avx")]
-pub(super) fn encrypt<const COUNT: usize>(
+pub(in super::super) fn encrypt<const COUNT: usize>(
     keys: &[&Schedule; COUNT],
     mut blocks: [__m128i; COUNT],
 ) -> [__m128i; COUNT] {
@@ -126,14 +125,14 @@ pub(super) fn encrypt<const COUNT: usize>(
 
 /// 16 bytes from anywhere.
 #[inline(always)]
-pub(super) fn load(bytes: &[u8; 16]) -> __m128i {
+pub(in super::super) fn load(bytes: &[u8; 16]) -> __m128i {
     // SAFETY: 16 bytes are there, and SSE2 is on every x86-64.
     unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
 }
 
 /// 16 bytes to anywhere.
 #[inline(always)]
-pub(super) fn store(block: __m128i, bytes: &mut [u8; 16]) {
+pub(in super::super) fn store(block: __m128i, bytes: &mut [u8; 16]) {
     // SAFETY: 16 bytes are there, and SSE2 is on every x86-64.
     unsafe { _mm_storeu_si128(bytes.as_mut_ptr().cast(), block) }
 }
