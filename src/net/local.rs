@@ -1,12 +1,9 @@
 //! Inherited descriptors as byte streams that never block their caller.
 //!
-//! A terminal or a pipe is non-blocking and polled; a file and `/dev/null` are
-//! always ready; for the rest, such as a socket, a helper thread makes the calls
-//! (`descriptor` says which is which, and why). What the bytes are for is known
-//! to [`crate::endpoint`].
-//!
-//! A stream that is neither always ready nor polled is told by the waker: after
-//! it has woken the poll, both are worth a try.
+//! A terminal or a pipe is non-blocking and polled; a file and `/dev/null` are always
+//! ready; for the rest, such as a socket, a helper thread makes the calls and wakes the
+//! poll, after which input and output are both worth a try. `descriptor` says which is
+//! which, and why. What the bytes are for is not known here: read [`crate::endpoint`].
 
 use std::io::{self, IoSlice, IsTerminal as _};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -21,29 +18,29 @@ use super::helper::Helper;
 use crate::endpoint::transport::Read;
 use crate::limits::LOCAL_BUDGET;
 
-/// Where bytes are read from.
+/// A descriptor to read from.
 #[derive(Debug)]
 pub(super) struct Input {
     terminal: bool,
     end: End,
 }
 
-/// Where bytes are written to.
+/// A descriptor to write to.
 #[derive(Debug)]
 pub(super) struct Output {
     end: End,
 }
 
-/// Our end of a stream, by who makes the calls.
+/// Our end of a stream, by the thread that makes the calls.
 #[derive(Debug)]
 enum End {
-    /// We do; the call returns at once.
+    /// The caller's: calls return at once.
     Ours { fd: OwnedFd, polled: bool },
-    /// The helper does.
+    /// The helper's.
     Helped { helper: Helper, block: Block },
 }
 
-/// What the helper has read and nobody has taken yet.
+/// The helper's buffer, and how much of it is read and not yet taken.
 ///
 /// Invariant: `taken <= filled <= bytes.len()`.
 #[derive(Debug, Default)]
@@ -76,7 +73,7 @@ impl End {
 }
 
 impl Input {
-    /// Opens `fd` for reading without blocking; it stays as it is for others.
+    /// Opens `fd` for reading without blocking; other programs see no change.
     /// `waker` wakes the poll when a helper has read.
     pub(super) fn open(fd: BorrowedFd<'_>, waker: Arc<Waker>) -> io::Result<Self> {
         let terminal = fd.is_terminal();
@@ -84,22 +81,22 @@ impl Input {
         Ok(Self { terminal, end })
     }
 
-    /// Whether somebody types.
+    /// Whether it is a terminal, where a person types.
     pub(super) fn is_terminal(&self) -> bool {
         self.terminal
     }
 
-    /// Has the poll tell under `token` when there is something to read, where
-    /// it is the poll that tells.
+    /// Has the poll report under `token` when there is something to read, where the poll
+    /// can.
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         self.end.register(registry, token, Interest::READABLE)
     }
 
-    /// Reads into `into`, which has room. What was not opened for reading reads
-    /// as an end.
+    /// Reads into `into`, which has room. A descriptor that was not opened for reading
+    /// reads as an end.
     ///
-    /// Never drained before the end: a terminal gives one line at a time, and
-    /// the end of a pipe is told together with its last bytes.
+    /// Never drained before the end: a terminal gives one line at a time, and the end of
+    /// a pipe comes in one event with its last bytes.
     pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<Read> {
         debug_assert!(!into.is_empty(), "a read without room looks like the end");
         let result = match &mut self.end {
@@ -120,7 +117,7 @@ impl Input {
 }
 
 impl Block {
-    /// Takes what has been read, or asks for more and says `WouldBlock`.
+    /// Takes the bytes that the helper read, or asks for more and says `WouldBlock`.
     fn read(&mut self, helper: &mut Helper, into: &mut [u8]) -> io::Result<usize> {
         if self.taken == self.filled {
             if !helper.is_busy() {
@@ -144,23 +141,22 @@ impl Block {
 }
 
 impl Output {
-    /// Opens `fd` for writing without blocking; it stays as it is for others.
+    /// Opens `fd` for writing without blocking; other programs see no change.
     /// `waker` wakes the poll when a helper has written.
     pub(super) fn open(fd: BorrowedFd<'_>, waker: Arc<Waker>) -> io::Result<Self> {
         let end = End::open(fd, Direction::Out, waker)?;
         Ok(Self { end })
     }
 
-    /// Has the poll tell under `token` when there is room, where it is the poll
-    /// that tells.
+    /// Has the poll report under `token` when there is room, where the poll can.
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         self.end.register(registry, token, Interest::WRITABLE)
     }
 
     /// Writes a first part of `bytes`; says how much has been written for good.
     ///
-    /// After `WouldBlock` the next call is to begin with the same bytes: a
-    /// helper may be writing a copy of them.
+    /// After `WouldBlock` the next call must begin with the same bytes: a helper may be
+    /// writing a copy of them.
     pub(super) fn write(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
         match &mut self.end {
             End::Ours { fd, .. } => Ok(retry_on_intr(|| rustix::io::writev(&*fd, bytes))?),

@@ -166,7 +166,12 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
 fn the_source_keeps_its_layers() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let files = rust_files(&src);
-    for root in ["lib.rs", "cli/main.rs", "wire/mod.rs", "crypto/kernel/mod.rs"] {
+    for root in [
+        "lib.rs",
+        "cli/main.rs",
+        "wire/mod.rs",
+        "crypto/kernel/mod.rs",
+    ] {
         assert!(files.contains(&src.join(root)), "{root} was not scanned");
     }
     let wrong = files.iter().flat_map(|path| {

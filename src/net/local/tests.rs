@@ -53,7 +53,7 @@ fn write(output: &mut Output, bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// A terminal: the side of who types and looks, and the side of the program.
+/// A terminal: the side of the person, and the side of the program.
 fn terminal() -> (File, OwnedFd) {
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let typist = openpt(flags).unwrap();
@@ -63,7 +63,7 @@ fn terminal() -> (File, OwnedFd) {
     (typist.into(), program)
 }
 
-/// Writes until there is no room; says how much was taken.
+/// Writes until there is no room; says how much it wrote.
 fn fill(output: &mut Output, block: &[u8]) -> usize {
     let mut total = 0;
     while let Some(written) = write(output, block) {
@@ -73,13 +73,13 @@ fn fill(output: &mut Output, block: &[u8]) -> usize {
     total
 }
 
-/// Whether no event will ever tell that it is ready, because it always is.
+/// Whether it is always ready, so that no event ever says so.
 fn always_ready(end: &End) -> bool {
     matches!(end, End::Ours { polled: false, .. })
 }
 
-/// Goal: a pipe tells when bytes come, and its end behind the last of them.
-/// Method: write, read until dry, write and close, read to the end.
+/// Goal: an event says when bytes come to a pipe, and when its end comes behind them.
+/// Method: write, read until empty, write and close, read to the end.
 #[test]
 fn pipe_is_read_to_its_end() {
     let mut bench = Bench::new();
@@ -99,7 +99,7 @@ fn pipe_is_read_to_its_end() {
     assert_eq!(read(&mut input).unwrap(), b"");
 }
 
-/// Goal: a full pipe tells when it has room again, and every byte arrives.
+/// Goal: an event says when a full pipe has room again, and every byte arrives.
 /// Method: fill it, empty it from the other end, go on, compare.
 #[test]
 fn full_pipe_is_waited_for() {
@@ -119,9 +119,9 @@ fn full_pipe_is_waited_for() {
     assert_eq!(&seen[total..], b"more");
 }
 
-/// Goal: a reader that has left is told as a broken pipe. Method: it leaves
-/// before or after a pipe is opened, or before a FIFO is, which then cannot be
-/// opened again.
+/// Goal: writing for a reader that has left fails as a broken pipe. Method: it leaves
+/// before or after we open a pipe, or before we open a FIFO, which then cannot be opened
+/// again.
 #[test]
 fn broken_pipe_is_told() {
     let mut bench = Bench::new();
@@ -151,7 +151,7 @@ fn broken_pipe_is_told() {
     }
 }
 
-/// Goal: a file is always ready and shares its offset with whoever opened it.
+/// Goal: a file is always ready and shares its offset with the program that opened it.
 /// Method: write through ours, then through theirs; read likewise.
 #[test]
 fn file_shares_its_offset() {
@@ -181,8 +181,8 @@ fn null_device() {
     assert_eq!(write(&mut output(&bench, &null), b"gone"), Some(4));
 }
 
-/// Goal: what was opened the other way reads as an end and fails to write.
-/// Method: a pipe's ends, swapped.
+/// Goal: a descriptor that was opened the other way reads as an end, and fails to
+/// write. Method: a pipe's ends, swapped.
 #[test]
 fn wrong_way_round() {
     let bench = Bench::new();
@@ -192,9 +192,9 @@ fn wrong_way_round() {
     assert_eq!(Errno::from_io_error(&error.unwrap_err()), Some(Errno::BADF));
 }
 
-/// Goal: a helper reads when asked, in order, to the end, whatever the room.
-/// Method: a socket as input, with more bytes than one read takes; the socket
-/// is non-blocking, as another program may have left it.
+/// Goal: a helper reads on demand, in order, to the end. Method: a socket as input, with
+/// more bytes than one read takes; the socket is non-blocking, as another program may
+/// have left it.
 #[test]
 fn helper_reads() {
     let mut bench = Bench::new();
@@ -218,8 +218,8 @@ fn helper_reads() {
     assert_eq!(seen, sent);
 }
 
-/// Goal: nothing is read that nobody asked for, so that a program behind us
-/// finds it. Method: open an input, wait, read past it.
+/// Goal: a helper does not read ahead, so the next program finds those bytes. Method:
+/// open an input, wait, read the bytes past it.
 #[test]
 fn helper_does_not_read_ahead() {
     let bench = Bench::new();
@@ -232,9 +232,9 @@ fn helper_does_not_read_ahead() {
     assert_eq!(&seen, b"not ours");
 }
 
-/// Goal: what a helper says is written is written. Method: a socket with less
-/// room than one block: no completion before the other side reads; then the
-/// counts and the bytes agree.
+/// Goal: what a helper reports as written is written. Method: a socket with less room
+/// than one block: no completion before the other side reads; then the counts and the
+/// bytes agree.
 #[test]
 fn helper_writes_for_good() {
     let mut bench = Bench::new();
@@ -246,7 +246,7 @@ fn helper_writes_for_good() {
     let bytes: Vec<u8> = (0..200_000_u32).map(|n| n as u8).collect();
     assert_eq!(write(&mut output, &bytes), None);
     thread::sleep(Duration::from_millis(50));
-    assert_eq!(write(&mut output, &bytes), None, "nobody has read it");
+    assert_eq!(write(&mut output, &bytes), None, "not read yet");
 
     let reader = thread::spawn(move || {
         let mut seen = Vec::new();
@@ -275,7 +275,7 @@ fn terminal_gives_lines() {
     assert_eq!(read(&mut input), None);
     typist.write_all(b"one\ntwo\n").unwrap();
     bench.until(SUBJECT, |event| event.is_readable());
-    // The terminal's own thread hands the lines on, maybe one by one.
+    // The kernel may hand the lines on one by one.
     let mut lines = Vec::new();
     while lines.len() < 2 {
         match read(&mut input) {
@@ -290,8 +290,8 @@ fn terminal_gives_lines() {
     assert_eq!(read(&mut input).unwrap(), b"");
 }
 
-/// Goal: a terminal that shows nothing more is waited for. Method: write until
-/// it is full, look at some of it, and be told.
+/// Goal: an event says when a full terminal has room again. Method: write until it is
+/// full, read all of it.
 #[test]
 fn full_terminal_is_waited_for() {
     let mut bench = Bench::new();
