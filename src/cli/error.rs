@@ -1,4 +1,6 @@
-//! What ends a program before or instead of its work, and its exit code.
+//! Why a program ends before or instead of its work, and its exit code.
+//!
+//! How connections end is not known here: read [`sealwire::error`].
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -10,17 +12,16 @@ use sealwire::net::error::Error as Net;
 /// Why a program cannot do what it was asked to.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The command line, the environment or a key file asks for what cannot be.
+    /// The command line, the environment or a key file asks for something impossible.
     #[error("{0}")]
     Usage(String),
-    /// This machine did not do what was asked: bind, resolve, connect, a file.
+    /// This machine could not do it: bind, resolve, connect, a file.
     #[error("{0}")]
     Local(String),
     /// A deadline passed before there was a connection.
     #[error("{0}")]
     Deadline(String),
-    /// The reader of stdout has gone and missed something. As other programs in a
-    /// pipeline, this one says nothing of it.
+    /// The reader of stdout has gone and missed something.
     #[error("the reader of standard output has gone")]
     ReaderGone,
 }
@@ -36,8 +37,8 @@ impl Error {
         }
     }
 
-    /// What a program that prints on stdout makes of a failure: [`Error::ReaderGone`], if
-    /// nothing reads it any more, or [`Error::Local`], for instance for a full disk.
+    /// A failure of printing on stdout: [`Error::ReaderGone`], if its reader has gone, or
+    /// [`Error::Local`], for instance for a full disk.
     pub fn of_stdout(error: &io::Error) -> Self {
         match error.kind() {
             ErrorKind::BrokenPipe => Self::ReaderGone,
@@ -46,7 +47,7 @@ impl Error {
     }
 }
 
-/// Adds what the user can do.
+/// Adds what the user can do about it.
 impl From<Net> for Error {
     fn from(error: Net) -> Self {
         let hint = match &error {
@@ -59,7 +60,7 @@ impl From<Net> for Error {
     }
 }
 
-/// The user asked for what cannot be, or the machine does not do what it must.
+/// The user chose a kernel that this processor lacks, or the processor computes wrongly.
 impl From<KernelError> for Error {
     fn from(error: KernelError) -> Self {
         let text = error.to_string();
@@ -70,10 +71,10 @@ impl From<KernelError> for Error {
     }
 }
 
-/// How to listen, where `error` kept us from listening on `address`.
+/// What to do where listening on `address` failed with `error`.
 fn listen_elsewhere(address: SocketAddr, error: &io::Error) -> &'static str {
     match error.kind() {
-        // All ports are: the error says what to do.
+        // All ports are in use: the error itself says what to do.
         ErrorKind::AddrInUse if address.port() == 0 => "",
         ErrorKind::AddrInUse => ": stop the program that uses it, or choose another with --port",
         ErrorKind::AddrNotAvailable => ": choose one with --listen, or leave it out for all",
