@@ -18,7 +18,7 @@ use crate::limits::LONGEST_IDLE;
 use crate::units::{size, time};
 use crate::usage;
 
-/// The port of both sides unless they are told another.
+/// The port of both sides without `--port`.
 const DEFAULT_PORT: u16 = 9999;
 
 const CLASSIC_IS_WEAK: &str = "--classic: whoever sits on the path can replay, reorder and \

@@ -36,15 +36,6 @@ impl Error {
             Self::ReaderGone => READER_GONE,
         }
     }
-
-    /// A failure of printing on stdout: [`Error::ReaderGone`], if its reader has gone, or
-    /// [`Error::Local`], for instance for a full disk.
-    pub fn of_stdout(error: &io::Error) -> Self {
-        match error.kind() {
-            ErrorKind::BrokenPipe => Self::ReaderGone,
-            _ => Self::Local(format!("writing standard output: {error}")),
-        }
-    }
 }
 
 /// Adds what the user can do about it.

@@ -9,7 +9,7 @@
 //! A closed stderr is no error: messages have nowhere to go, and no data is lost. What is
 //! read and written is not known here. Read next: [`mod@crate::run`].
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use rustix::stdio;
@@ -75,7 +75,10 @@ pub fn require_stdout() -> Result<(), Error> {
 /// [`Error::ReaderGone`], if its reader has gone; [`Error::Local`] for another failure,
 /// such as a full disk.
 pub fn printed(result: io::Result<()>) -> Result<(), Error> {
-    result.map_err(|error| Error::of_stdout(&error))
+    result.map_err(|error| match error.kind() {
+        ErrorKind::BrokenPipe => Error::ReaderGone,
+        _ => Error::Local(format!("writing standard output: {error}")),
+    })
 }
 
 fn was_closed(number: u8) -> bool {

@@ -133,8 +133,8 @@ mod tests {
         assert_eq!(host_and_port(address("[fe80::1%1]:9")), "[fe80::1%lo]:9");
     }
 
-    /// Goal: text that is an address is told from a name, with its zone. Method: each
-    /// family, with and without a zone and brackets; a name.
+    /// Goal: we can tell an address, with its zone, from a name. Method: each family, with
+    /// and without a zone and brackets; a name.
     #[test]
     fn typed() {
         for (text, found) in [

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs::File;
-use std::io::{ErrorKind, PipeReader, PipeWriter, Read as _, Seek as _, Write as _};
+use std::io::{ErrorKind, PipeReader, PipeWriter, Read, Seek as _, Write as _};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::thread;
@@ -99,24 +99,28 @@ fn pipe_is_read_to_its_end() {
     assert_eq!(read(&mut input).unwrap(), b"");
 }
 
-/// Goal: an event says when a full pipe has room again, and every byte arrives.
-/// Method: fill it, empty it from the other end, go on, compare.
+/// Goal: an event says when a full pipe or terminal has room again, and every byte
+/// arrives. Method: fill it, empty it from the other end, write on; read that.
 #[test]
-fn full_pipe_is_waited_for() {
-    let mut bench = Bench::new();
-    let (mut reader, writer) = io::pipe().unwrap();
-    let mut output = output(&bench, &writer);
-    drop(writer);
-    let total = fill(&mut output, &[b'a'; 10_000]);
-    assert!(total > 0);
-    bench.events(Duration::ZERO);
-    let mut seen = vec![0; total];
-    reader.read_exact(&mut seen).unwrap();
-    bench.until(SUBJECT, |event| event.is_writable());
-    assert_eq!(write(&mut output, b"more"), Some(4));
-    drop(output);
-    reader.read_to_end(&mut seen).unwrap();
-    assert_eq!(&seen[total..], b"more");
+fn full_output_is_waited_for() {
+    fn waits(program: impl AsFd, block: &[u8], mut other: impl Read) {
+        let mut bench = Bench::new();
+        let mut output = output(&bench, &program);
+        let total = fill(&mut output, block);
+        assert!(total > 0);
+        bench.events(Duration::ZERO);
+        let mut seen = vec![0; total];
+        other.read_exact(&mut seen).unwrap();
+        assert!(seen.iter().all(|byte| *byte == block[0]));
+        bench.until(SUBJECT, |event| event.is_writable());
+        assert_eq!(write(&mut output, b"more"), Some(4));
+        other.read_exact(&mut seen[..4]).unwrap();
+        assert_eq!(&seen[..4], b"more");
+    }
+    let (reader, writer) = io::pipe().unwrap();
+    waits(writer, &[b'a'; 10_000], reader);
+    let (person, program) = terminal();
+    waits(program, &[b'a'; 1000], person);
 }
 
 /// Goal: writing for a reader that has left fails as a broken pipe. Method: it leaves
@@ -288,18 +292,4 @@ fn terminal_gives_lines() {
     typist.write_all(b"\x04").unwrap();
     bench.until(SUBJECT, |event| event.is_readable());
     assert_eq!(read(&mut input).unwrap(), b"");
-}
-
-/// Goal: an event says when a full terminal has room again. Method: write until it is
-/// full, read all of it.
-#[test]
-fn full_terminal_is_waited_for() {
-    let mut bench = Bench::new();
-    let (mut typist, program) = terminal();
-    let mut output = output(&bench, &program);
-    let total = fill(&mut output, &[b'a'; 1000]);
-    bench.events(Duration::ZERO);
-    typist.read_exact(&mut vec![0; total]).unwrap();
-    bench.until(SUBJECT, |event| event.is_writable());
-    assert_eq!(write(&mut output, b"more"), Some(4));
 }
