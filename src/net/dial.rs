@@ -5,7 +5,7 @@
 //! first that answers wins. One deadline covers all of it. What is said on the connection
 //! is not known here. Read next: [`super::stream`].
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -185,17 +185,15 @@ impl Dial {
 /// `addresses` without repetition, families in turn, in the system's order within a
 /// family: RFC 8305 §4.
 fn alternating(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
-    let Some(first) = addresses.first() else {
+    let Some(first) = addresses.first().map(SocketAddr::is_ipv4) else {
         return VecDeque::new();
     };
-    let same = |address: &SocketAddr| address.is_ipv4() == first.is_ipv4();
-    let (mut one, mut other) = (VecDeque::new(), VecDeque::new());
-    for address in &addresses {
-        let family = if same(address) { &mut one } else { &mut other };
-        if !family.contains(address) {
-            family.push_back(*address);
-        }
-    }
+    let mut seen = HashSet::new();
+    let unique = addresses
+        .into_iter()
+        .filter(|address| seen.insert(*address));
+    let (mut one, mut other): (VecDeque<_>, VecDeque<_>) =
+        unique.partition(|address| address.is_ipv4() == first);
     let mut mixed = VecDeque::new();
     while !one.is_empty() || !other.is_empty() {
         mixed.extend(one.pop_front());

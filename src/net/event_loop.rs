@@ -178,23 +178,20 @@ impl<M: Mode> EventLoop<M> {
         let registry = self.poll.registry();
         let mut input_kind = None;
         if let Some(fd) = input {
-            let mut input = Input::open(fd, self.waker.clone())?;
-            input.register(registry, INPUT)?;
-            let terminal = input.is_terminal();
+            let terminal = fd.is_terminal();
             let cut = match lines || terminal {
                 true => Cut::Lines,
                 false => Cut::Blocks,
             };
             input_kind = Some(InputKind { cut, terminal });
-            self.sockets.input = Some(input);
+            self.sockets.input = Some(Input::open(fd, self.waker.clone(), registry, INPUT)?);
         }
         self.names_peers = output.is_terminal();
         let output_kind = match self.names_peers {
             true => OutputKind::Terminal,
             false => OutputKind::Stream,
         };
-        let mut output = Output::open(output, self.waker.clone())?;
-        output.register(registry, OUTPUT)?;
+        let output = Output::open(output, self.waker.clone(), registry, OUTPUT)?;
         self.sockets.output = Some(output);
         let local = self.endpoint.add_local(input_kind, Some(output_kind));
         assert_eq!(local, LocalId::FIRST, "one local");

@@ -5,7 +5,7 @@
 //! poll, after which input and output are both worth a try. `descriptor` says which is
 //! which, and why. What the bytes are for is not known here: read [`crate::endpoint`].
 
-use std::io::{self, IoSlice, IsTerminal as _};
+use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
@@ -20,22 +20,17 @@ use crate::limits::LOCAL_BUDGET;
 
 /// A descriptor to read from.
 #[derive(Debug)]
-pub(super) struct Input {
-    terminal: bool,
-    end: End,
-}
+pub(super) struct Input(End);
 
 /// A descriptor to write to.
 #[derive(Debug)]
-pub(super) struct Output {
-    end: End,
-}
+pub(super) struct Output(End);
 
 /// Our end of a stream, by the thread that makes the calls.
 #[derive(Debug)]
 enum End {
     /// The caller's: calls return at once.
-    Ours { fd: OwnedFd, polled: bool },
+    Ours(OwnedFd),
     /// The helper's.
     Helped { helper: Helper, block: Block },
 }
@@ -51,45 +46,43 @@ struct Block {
 }
 
 impl End {
-    fn open(fd: BorrowedFd<'_>, direction: Direction, waker: Arc<Waker>) -> io::Result<Self> {
+    /// Opens `fd` without blocking; other programs see no change. `waker` wakes the poll
+    /// when a helper has made a call. Where the poll can wait, it reports under `token`
+    /// that a call is worth a try.
+    fn open(
+        fd: BorrowedFd<'_>,
+        direction: Direction,
+        waker: Arc<Waker>,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<Self> {
+        let interest = match direction {
+            Direction::In => Interest::READABLE,
+            Direction::Out => Interest::WRITABLE,
+        };
         Ok(match Descriptor::open(fd, direction)? {
-            Descriptor::AlwaysReady(fd) => Self::Ours { fd, polled: false },
-            Descriptor::Polled(fd) => Self::Ours { fd, polled: true },
+            Descriptor::AlwaysReady(fd) => Self::Ours(fd),
+            Descriptor::Polled(fd) => {
+                registry.register(&mut SourceFd(&fd.as_raw_fd()), token, interest)?;
+                Self::Ours(fd)
+            }
             Descriptor::Blocking(fd) => Self::Helped {
                 helper: Helper::start(fd, direction, waker)?,
                 block: Block::default(),
             },
         })
     }
-
-    fn register(&self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
-        match self {
-            Self::Ours { fd, polled: true } => {
-                registry.register(&mut SourceFd(&fd.as_raw_fd()), token, interest)
-            }
-            Self::Ours { polled: false, .. } | Self::Helped { .. } => Ok(()),
-        }
-    }
 }
 
 impl Input {
-    /// Opens `fd` for reading without blocking; other programs see no change.
-    /// `waker` wakes the poll when a helper has read.
-    pub(super) fn open(fd: BorrowedFd<'_>, waker: Arc<Waker>) -> io::Result<Self> {
-        let terminal = fd.is_terminal();
-        let end = End::open(fd, Direction::In, waker)?;
-        Ok(Self { terminal, end })
-    }
-
-    /// Whether it is a terminal, where a person types.
-    pub(super) fn is_terminal(&self) -> bool {
-        self.terminal
-    }
-
-    /// Has the poll report under `token` when there is something to read, where the poll
-    /// can.
-    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        self.end.register(registry, token, Interest::READABLE)
+    /// Opens `fd` for reading, for the poll of `registry`, which `waker` wakes.
+    pub(super) fn open(
+        fd: BorrowedFd<'_>,
+        waker: Arc<Waker>,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<Self> {
+        End::open(fd, Direction::In, waker, registry, token).map(Self)
     }
 
     /// Reads into `into`, which has room. A descriptor that was not opened for reading
@@ -99,8 +92,8 @@ impl Input {
     /// a pipe comes in one event with its last bytes.
     pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<Read> {
         debug_assert!(!into.is_empty(), "a read without room looks like the end");
-        let result = match &mut self.end {
-            End::Ours { fd, .. } => {
+        let result = match &mut self.0 {
+            End::Ours(fd) => {
                 retry_on_intr(|| rustix::io::read(&*fd, &mut *into)).map_err(Into::into)
             }
             End::Helped { helper, block } => block.read(helper, into),
@@ -141,16 +134,14 @@ impl Block {
 }
 
 impl Output {
-    /// Opens `fd` for writing without blocking; other programs see no change.
-    /// `waker` wakes the poll when a helper has written.
-    pub(super) fn open(fd: BorrowedFd<'_>, waker: Arc<Waker>) -> io::Result<Self> {
-        let end = End::open(fd, Direction::Out, waker)?;
-        Ok(Self { end })
-    }
-
-    /// Has the poll report under `token` when there is room, where the poll can.
-    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        self.end.register(registry, token, Interest::WRITABLE)
+    /// Opens `fd` for writing, for the poll of `registry`, which `waker` wakes.
+    pub(super) fn open(
+        fd: BorrowedFd<'_>,
+        waker: Arc<Waker>,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<Self> {
+        End::open(fd, Direction::Out, waker, registry, token).map(Self)
     }
 
     /// Writes a first part of `bytes`; says how much has been written for good.
@@ -158,8 +149,8 @@ impl Output {
     /// After `WouldBlock` the next call must begin with the same bytes: a helper may be
     /// writing a copy of them.
     pub(super) fn write(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
-        match &mut self.end {
-            End::Ours { fd, .. } => Ok(retry_on_intr(|| rustix::io::writev(&*fd, bytes))?),
+        match &mut self.0 {
+            End::Ours(fd) => Ok(retry_on_intr(|| rustix::io::writev(&*fd, bytes))?),
             End::Helped { helper, block } => {
                 if !helper.is_busy() {
                     let copy = &mut block.bytes;

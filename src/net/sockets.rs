@@ -74,7 +74,7 @@ impl Sockets {
 
     /// Takes note of an event of a peer's socket.
     pub(super) fn note(&mut self, peer: PeerId, event: &Event) {
-        if let Ok(stream) = self.stream(peer) {
+        if let Ok(stream) = find(&mut self.slots, peer) {
             stream.note(event);
         }
     }
@@ -94,10 +94,6 @@ impl Sockets {
     pub(super) fn forget_closed(&mut self) {
         self.closed.clear();
     }
-
-    fn stream(&mut self, peer: PeerId) -> io::Result<&mut Stream> {
-        find(&mut self.slots, peer)
-    }
 }
 
 fn find(slots: &mut [Option<Slot>], peer: PeerId) -> io::Result<&mut Stream> {
@@ -111,11 +107,11 @@ fn find(slots: &mut [Option<Slot>], peer: PeerId) -> io::Result<&mut Stream> {
 
 impl Transport for Sockets {
     fn read(&mut self, peer: PeerId, into: &mut [IoSliceMut<'_>]) -> io::Result<Read> {
-        self.stream(peer)?.read(into)
+        find(&mut self.slots, peer)?.read(into)
     }
 
     fn write(&mut self, peer: PeerId, bytes: &[u8]) -> io::Result<usize> {
-        self.stream(peer)?.write(bytes)
+        find(&mut self.slots, peer)?.write(bytes)
     }
 
     fn write_frame(&mut self, peer: PeerId, frame: &[u8]) -> io::Result<usize> {
@@ -123,13 +119,13 @@ impl Transport for Sockets {
     }
 
     fn shut_down(&mut self, peer: PeerId) {
-        if let Ok(stream) = self.stream(peer) {
+        if let Ok(stream) = find(&mut self.slots, peer) {
             stream.shut_down();
         }
     }
 
     fn reset(&mut self, peer: PeerId) {
-        if let Ok(stream) = self.stream(peer) {
+        if let Ok(stream) = find(&mut self.slots, peer) {
             stream.reset_on_close();
         }
         self.close(peer);
