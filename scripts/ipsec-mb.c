@@ -1,13 +1,13 @@
 /* How fast Intel's multi-buffer library does the work of `cargo bench --bench
  * record`: 64 records of one direction and key, AES-256-CBC, and HMAC-SHA256
- * over ciphertext, sequence and length, with tags of 16 bytes. Sealing is from
+ * over ciphertext, sequence and length, with tags of 16 bytes. Sealing goes from
  * one place to another, opening in place.
  *
  *     ipsec-mb seal|open LENGTH        prints GB/s of payload, a median
  *
- * What favours the library: IVs are given, not computed; kind and padding are in
- * place; when opening, tags are computed but not compared. Before anything is
- * timed, its bytes are checked. scripts/bench --ipsec-mb builds and runs this.
+ * Three things favour the library: it gets IVs and does not compute them; kind and
+ * padding are in place; when opening, it computes tags but does not compare them. A
+ * check of its bytes precedes the timing. scripts/bench --ipsec-mb builds and runs this.
  */
 #include <intel-ipsec-mb.h>
 #include <stdint.h>
@@ -26,9 +26,9 @@ enum {
     TRAILER = 10, /* sequence and length, which only the MAC sees */
     LONGEST = 16384,
     ROOM = LONGEST + BLOCK + TRAILER,
-    BURST = 32,       /* jobs handed over at a time */
-    RUNS = 201,       /* the median is over so many */
-    RUN_BYTES = 1 << 20 /* of payload; reading the clock is nothing beside it */
+    BURST = 32,       /* jobs in one call */
+    RUNS = 201,       /* the median is of so many */
+    RUN_BYTES = 1 << 20 /* of payload, so that reading the clock costs nothing */
 };
 
 typedef uint32_t (*submit_fn)(IMB_MGR *, uint32_t, IMB_JOB **);
@@ -52,7 +52,7 @@ static const uint8_t first_cipher[BLOCK] = {
 };
 static const uint8_t mac_key[KEY] = "the key of every message's tag..";
 
-/* One array, so that the distance between the two is a difference of pointers. */
+/* One object, so that the distance between its parts is a difference of pointers. */
 static struct {
     uint8_t plain[RECORDS][ROOM];
     uint8_t sealed[RECORDS][ROOM];
@@ -112,7 +112,7 @@ static void fill(IMB_JOB *job, int i, int sealing, size_t text)
     job->cipher_start_src_offset_in_bytes = 0;
     job->msg_len_to_cipher_in_bytes = text;
     job->hash_alg = IMB_AUTH_HMAC_SHA_256;
-    /* It hashes at an offset from `src`: the ciphertext is at `dst`. */
+    /* The library hashes at an offset from `src`; the ciphertext is at `dst`. */
     job->hash_start_src_offset_in_bytes = (uint64_t)(to - from);
     job->msg_len_to_hash_in_bytes = text + TRAILER;
     job->auth_tag_output = tags[i];
@@ -194,8 +194,8 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The median, in seconds, of working off all records once. Opening goes on with
- * what the run before left, which costs the same. */
+/* The median time, in seconds, for all records once. Opening takes what the run
+ * before left, which costs the same. */
 static double measure(IMB_MGR *mgr, int sealing, size_t length, size_t text)
 {
     double times[RUNS];

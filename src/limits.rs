@@ -1,8 +1,7 @@
-//! Every bound, each with its reason; what must hold between them is checked
-//! when this is compiled.
+//! Every bound, each with its reason. The compiler checks the relations between them.
 //!
-//! Sizes are in bytes. What the wire fixes is marked `PROTOCOL.md`; the rest is
-//! ours to choose. What a user may set is in [`Limits`].
+//! Sizes are in bytes. A bound that the wire fixes names `PROTOCOL.md`; the others are
+//! ours to choose. A user may set those of [`Limits`].
 
 use std::time::Duration;
 
@@ -43,65 +42,66 @@ pub const CLASSIC_FRAME: usize = 112;
 /// 4 bytes each pad to 64.
 pub const MAX_CLASSIC_FRAME: usize = 160;
 
-/// From accept to the whole of the first record (`PROTOCOL.md` §1.2).
+/// From accepting a connection to the end of its first record (`PROTOCOL.md` §1.2).
 pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
 /// From a record's first byte to its last (`PROTOCOL.md` §1.3).
 pub const RECORD_DEADLINE: Duration = Duration::from_secs(30);
 /// From a classic frame's first byte to its last (`PROTOCOL.md` §2).
 pub const CLASSIC_FRAME_DEADLINE: Duration = Duration::from_secs(5);
-/// A connection silent this long takes a classic slot (`PROTOCOL.md` §2).
+/// A connection that is silent for so long takes a classic slot (`PROTOCOL.md` §2).
 pub const CLASSIC_SILENCE: Duration = Duration::from_secs(1);
-/// A proved side that has sent nothing for this long sends PING
-/// (`PROTOCOL.md` §1.5).
+/// A proved side that has sent nothing for so long sends PING (`PROTOCOL.md` §1.5).
 pub const PING_AFTER: Duration = Duration::from_secs(30);
 /// Silence that ends a connection (`PROTOCOL.md` §1.5).
 pub const SILENCE_DEADLINE: Duration = Duration::from_secs(90);
-/// How long a side that has said all reads on for the other's end of stream
+/// How long a side that has sent everything still reads, for the other's end of stream
 /// (`PROTOCOL.md` §1.3).
 pub const CLOSING_DEADLINE: Duration = Duration::from_secs(5);
-/// From the first lookup to a connection, over all addresses of a name.
+/// From the lookup to a connection, over all addresses of a name: in that time TCP repeats
+/// a lost SYN three times.
 pub const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
-/// How long the next address waits for the one before it: RFC 8305 §5.
+/// How long an address waits for the one before it: RFC 8305 §5.
 pub const CONNECT_STAGGER: Duration = Duration::from_millis(250);
-/// Silence after which TCP itself asks whether the other machine is still
-/// there. With [`KEEPALIVE_INTERVAL`] and [`KEEPALIVE_PROBES`] a dead one is
-/// noticed within [`SILENCE_DEADLINE`] where PING does not exist: in classic.
+/// Silence after which TCP itself probes the other machine. With [`KEEPALIVE_INTERVAL`]
+/// and [`KEEPALIVE_PROBES`] it finds a dead one within [`SILENCE_DEADLINE`] in classic,
+/// which has no PING.
 pub const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
-/// How long TCP waits between two such questions.
+/// Time between two such probes.
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-/// How many unanswered ones end the connection.
+/// Unanswered probes that end the connection.
 pub const KEEPALIVE_PROBES: u32 = 3;
-/// How long a stopped program lets its peers finish.
+/// How long a stopped program lets its peers finish: with [`STOP_GRACE`] less than the 10 s
+/// after which container managers kill a program.
 pub const STOP_DEADLINE: Duration = Duration::from_secs(5);
-/// How long after [`STOP_DEADLINE`] the ABORTs may take to leave.
+/// How long the ABORTs may then take to leave, after [`STOP_DEADLINE`].
 pub const STOP_GRACE: Duration = Duration::from_secs(1);
-/// A receiver over high water that takes nothing for this long while others wait
-/// or, when memory is short, of whatever waits for it, is aborted as too slow.
+/// A receiver above its high-water mark that accepts nothing for so long while others wait
+/// is aborted as too slow. So is any receiver with queued data when memory is short.
 pub const TOO_SLOW: Duration = Duration::from_secs(1);
-/// How long a listener rests when descriptors have run out, so that it does not
-/// spin on a connection it cannot accept.
+/// How long a listener pauses when descriptors have run out, so that it does not spin on
+/// a connection that it cannot accept.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Room that one tick reads into. 32 full records fill every lane, and still fit the
-/// second-level cache.
+/// The scratch that one tick reads into. 32 full records fill every lane, and still fit
+/// the second-level cache.
 pub const INPUT_SCRATCH: usize = 32 * MAX_RECORD;
-/// Room that one round of sealing writes into: as much, for the same reason.
+/// The scratch that one round of sealing writes into: as much, for the same reason.
 pub const OUTPUT_SCRATCH: usize = 32 * MAX_RECORD;
-/// Bytes that one tick seals, unless more peers than it has [`LEAST_SHARE`]s for want
-/// something: [`MOST_SHARE`] for each of eight. What leaves in one piece comes in one
-/// piece, or in few, and fills lanes there, too.
+/// Bytes that one tick seals: [`MOST_SHARE`] for each of eight peers, and more only where
+/// more peers wait than it has [`LEAST_SHARE`]s for. Records that leave together arrive
+/// together, in one read or a few, and fill the receiver's lanes too.
 pub const OUTPUT_TICK: usize = 8 * MOST_SHARE;
-/// Bytes of either that one peer may take at least, unless less is left, however many
-/// there are: four full records, so that few calls are needed, and nobody waits long
-/// for its turn. Of classic frames, what is sent in one tick.
+/// Least room in either scratch for one peer, unless less is left, however many peers
+/// wait: four full records need few calls, and the other peers do not wait long. Also the
+/// classic frames that one peer is sent in a tick.
 pub const LEAST_SHARE: usize = 4 * MAX_RECORD;
-/// Bytes of either that one peer may take at most, however few there are: 16 full
-/// records are a whole set of lanes, where they go in sets. Also what may be kept of what
-/// its socket did not take.
+/// Most room in either scratch for one peer, however few peers wait: 16 full records are
+/// a whole set of lanes, where lanes go in sets. Also the most bytes that are kept when a
+/// socket does not accept them.
 pub const MOST_SHARE: usize = 16 * MAX_RECORD;
 
-/// What each of `many` peers, which are not none, may take of so much `room`: as many
-/// full records as come to each, so that a stream is not cut within one.
+/// The share of each of `many` peers, at least one, in so much `room`: whole records, so
+/// that no share cuts a stream within a record.
 pub fn share(room: usize, many: usize) -> usize {
     let records = room / many / MAX_RECORD;
     (records * MAX_RECORD)
@@ -109,117 +109,115 @@ pub fn share(room: usize, many: usize) -> usize {
         .min(room)
 }
 
-/// Who has given this much in one read streams: a full record, whose opening and
-/// sealing others would wait for longer than for their own.
+/// A peer counts as streaming from so many bytes in one read: a full record, whose opening
+/// and sealing take longer than those of the short messages that would wait for it.
 pub const STREAM_FROM: usize = MAX_RECORD;
-/// Until it gives less than this: well below, so that a read which came early is not
-/// taken for a change. Who stays between both is what it was.
+/// A streaming peer counts as such until a read brings less than this: well below
+/// [`STREAM_FROM`], so that one early read changes nothing.
 pub const CHAT_BELOW: usize = 2048;
 
-/// Bytes that the system keeps of a connection that we made, and cannot send yet:
-/// what is sealed at a time, so that the other side has more to read meanwhile. On
-/// loopback it is in the reader's time that what is kept beyond that is sent.
+/// Unsent bytes that the system keeps of a connection that we made: as many as we seal at
+/// a time, so that the other side always has some to read. On loopback, sending the rest
+/// would cost the reader's CPU time.
 pub const UNSENT: u32 = MOST_SHARE as u32;
-/// Most bytes read from one local in one tick: as many as are sealed at a time.
+/// Most bytes read from one local in one tick: as many as we seal at a time.
 pub const LOCAL_BUDGET: usize = MOST_SHARE / MAX_RECORD * STREAM_MESSAGE;
 /// Most bytes read from one local in one tick where each line is a message: what a
 /// pipe holds by default.
 pub const LINES_BUDGET: usize = 65_536;
-/// Largest message made of a stream; one record each, so that nothing has to be
-/// put together at the far side.
+/// Largest message made of a stream: one record, so that the receiver assembles nothing.
 pub const STREAM_MESSAGE: usize = MAX_PAYLOAD;
-/// A local that feeds peers is not read while one of them has this much queued:
-/// enough to keep its socket busy, little enough, with what one more read brings, to
-/// stay in cache.
+/// The high-water mark of peers that a local feeds, at which the local is not read: enough
+/// to keep a socket busy, and little enough, with one more read, to stay in cache.
 pub const INPUT_HIGH_WATER: usize = 4 * STREAM_MESSAGE;
-/// Longest line of a terminal or of classic input that is kept as one message;
-/// a longer one is cut here.
+/// Longest line of a terminal or of classic input that becomes one message; a longer one
+/// is cut, so that a file without newlines does not fill the memory.
 pub const MAX_LINE: usize = 1 << 20;
-/// What an item in a queue costs besides its bytes: its node, its buffer's entry,
-/// what the allocator adds. Counted, because short and empty messages queue, too.
+/// The cost of an item in a queue, beyond its bytes: its node, its buffer's entry, the
+/// allocator's part. It counts because short and empty messages queue, too.
 pub const QUEUED_ITEM: usize = 128;
-/// Records that one tick of a relay may make, about: what it reads times those
-/// who get it. 40 MB of queue items, a second's work. Lines of a local likewise.
+/// About how many records one tick of a relay may make: the messages that it reads times
+/// their receivers. That is 40 MB of queue items, and a second's work. Lines of a local
+/// likewise.
 pub const FAN_OUT: usize = 1 << 20;
-/// Queue items that the store keeps room for when it is empty.
+/// Queue items that the store keeps room for when it is empty, so that a usual load
+/// allocates none.
 pub const KEPT_ITEMS: usize = 1 << 16;
-/// Buffers up to this size are made to measure and not kept: a short message must
-/// not hold a buffer made for a long one. Pieces of a stream below it are copied
-/// together, which costs less than an item each.
+/// Buffers up to this size have the exact size and are not kept: a short message must not
+/// hold a long buffer. Shorter pieces of a stream are copied together, which costs less
+/// than an item each.
 pub const SHORT: usize = 2048;
-/// Sizes of buffers that are needed all the time, for partial records and for what
-/// sockets did not take; for more than how many bytes, and how many of each are kept for
-/// reuse: 4, 8 and 8 MiB.
+/// Buffers that are needed all the time, for partial records and unsent bytes: for more
+/// than how many bytes, their size, and how many of them are kept for reuse. 4, 8 and
+/// 8 MiB.
 pub const KEPT_BUFFERS: [(usize, usize, usize); 3] = [
     (SHORT, MAX_RECORD, 256),
     (MAX_RECORD, LEAST_SHARE, 128),
-    // What is less than half of it is rare, and made to measure.
+    // Less than half of it is rare, and gets a buffer of the exact size.
     (MOST_SHARE / 2, MOST_SHARE, 32),
 ];
-/// Bytes of a message that a terminal is given at a time: a screenful. Marked and
-/// escaped, that may be sixty times as much.
+/// Bytes of a message that a terminal gets at a time: a screenful. Marked and escaped,
+/// they may become sixty times as many.
 pub const SCREEN_PIECE: usize = 4096;
 /// Slices that one write to a local gathers; Linux takes up to 1024.
 pub const GATHER: usize = 64;
 
-/// Connections that may be unproved at once; past it the oldest is closed. Each
-/// may hold one record's buffer: 16 MiB in all.
+/// Most unproved connections at once; past it the oldest is closed. Each may hold one
+/// record's buffer: 16 MiB in all.
 pub const MAX_UNPROVED: usize = 1024;
-/// Peers accepted from one listener in one turn of the loop, so that a flood of
-/// connections does not starve those that are there.
+/// Most connections accepted from one listener in one turn of the loop, so that a flood of
+/// them does not starve the peers.
 pub const ACCEPT_BUDGET: usize = 256;
-/// Connections that the system may keep for us until they are accepted: all it
-/// lets us have (it cuts this down to its own limit), because a burst of
-/// clients that is refused only comes back.
+/// Connections that the system may keep until we accept them: as many as its own limit
+/// allows, because clients that it refuses only come back.
 pub const LISTEN_BACKLOG: i32 = i32::MAX;
-/// Events that one poll brings at most: more than a process usually may have
-/// descriptors, because whoever has said something is to be known before it is asked
-/// who has not. Of the memory for them only that of those that come is touched.
+/// Most events of one poll: more than the descriptors that a process usually may have,
+/// because deadlines may be checked only when all bytes that came are known. Unused
+/// entries are never touched, so they cost no memory.
 pub const EVENTS: usize = 1 << 16;
-/// Longest tick that is told from longer ones.
+/// Upper bound of the tick histogram.
 pub const LONGEST_TICK: Duration = Duration::from_secs(60);
-/// Silent or unproved connections that may hold a classic slot at once
-/// (`PROTOCOL.md` §2).
+/// Most silent or unproved connections in a classic slot at once (`PROTOCOL.md` §2).
 pub const MAX_CLASSIC_UNPROVED: usize = 64;
 
-/// Largest message limit that a user may set: offsets into one message and what
-/// is read behind it still fit 32 bits.
+/// Largest message limit that a user may set: offsets into a message, and into the bytes
+/// that are read behind it, fit 32 bits.
 pub const MAX_MESSAGE: usize = 1 << 30;
 
-/// Most proved peers that a user may allow, and the default: as many as Linux lets a
-/// process have descriptors, unless it is told otherwise.
+/// Most proved peers that a user may allow, and the default: as many as the descriptors
+/// that Linux lets a process have by default.
 pub const MAX_PEERS: usize = 1 << 20;
 /// Largest bound on memory that a user may set: no machine has more, and sums of a few
-/// of them still fit 64 bits.
+/// of them fit 64 bits.
 pub const MAX_MEMORY: usize = 1 << 40;
 
-/// What a user may set.
+/// The bounds that a user may set.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Most bytes of a message that is received; at least 16 MiB unless told
-    /// otherwise (`PROTOCOL.md` §1.3).
+    /// Most bytes of a received message; at least 16 MiB unless the user sets less
+    /// (`PROTOCOL.md` §1.3).
     pub max_message: usize,
     /// Most bytes of unfinished messages over all peers; past it the peer with
     /// the largest is aborted.
     pub max_assembling: usize,
-    /// High water: most bytes queued for one receiver before those who feed it
-    /// are not read. At least a whole message, so that two programs that both
+    /// The high-water mark: with so many bytes queued for one receiver, the peers that
+    /// feed it are not read. At least a whole message, so that two programs that both
     /// write one before they read never wait for each other.
     pub max_queue: usize,
-    /// Most bytes queued for all receivers; past it one may hold no more than
-    /// [`INPUT_HIGH_WATER`] before those who feed it are not read, and who takes
-    /// nothing is given up. At twice that much nobody is read who adds to it.
+    /// Most bytes queued for all receivers. Past it memory is short: the high-water mark
+    /// falls to [`INPUT_HIGH_WATER`], and a receiver that accepts nothing is aborted. At
+    /// twice that much, no peer is read that adds to a queue.
     pub max_queued: usize,
     /// Most proved peers.
     pub max_peers: usize,
-    /// How long a program that ends with its peers waits for one that makes no
-    /// progress; PING and PONG are none. `None`: for ever.
+    /// How long a program that ends with its peers waits for one that makes no progress;
+    /// PING and PONG are no progress. `None`: for ever.
     pub max_idle: Option<Duration>,
 }
 
 impl Limits {
-    /// The defaults, for messages of up to `max_message` bytes: what must hold a
-    /// whole one, in its buffers, is raised where it would not.
+    /// The defaults, for messages of up to `max_message` bytes: raises the bounds that
+    /// could not hold a whole one, in its buffers.
     pub fn for_messages(max_message: usize) -> Self {
         let usual = Self::default();
         let whole = Self::whole(max_message);
@@ -232,15 +230,13 @@ impl Limits {
         }
     }
 
-    /// The memory that a whole message of `max_message` bytes takes: what
-    /// [`max_assembling`](Self::max_assembling) and [`max_queue`](Self::max_queue)
-    /// are at least.
+    /// The memory that a whole message of `max_message` bytes takes: the least value of
+    /// [`max_assembling`](Self::max_assembling) and [`max_queue`](Self::max_queue).
     pub const fn whole(max_message: usize) -> usize {
         max_message.div_ceil(MAX_PAYLOAD) * (MAX_RECORD + QUEUED_ITEM)
     }
 
-    /// These, with `max_queue` for one receiver, and for all of them no less than
-    /// two.
+    /// These, with `max_queue` for one receiver, and at least twice that for all of them.
     pub fn with_queue(self, max_queue: usize) -> Self {
         Self {
             max_queue,
@@ -250,12 +246,12 @@ impl Limits {
     }
 }
 
-/// The largest message, unless told otherwise (`PROTOCOL.md` §1.3).
+/// The default of the largest message (`PROTOCOL.md` §1.3).
 const USUAL_MESSAGE: usize = 16 << 20;
-/// How long a peer may make no progress, unless told otherwise: longer than a backup
-/// thinks before its first byte, and still the same night.
+/// The default of how long a peer may make no progress: longer than a backup takes before
+/// its first byte, and still the same night.
 const USUAL_IDLE: Duration = Duration::from_secs(3600);
-/// What may be queued for one receiver, unless told otherwise: such a message.
+/// The default of what may be queued for one receiver: such a message.
 const USUAL_QUEUE: usize = 17 << 20;
 
 impl Default for Limits {

@@ -1,25 +1,25 @@
-//! Text that somebody else chose, made harmless before a person reads it.
+//! Text from outside, made harmless before a person reads it.
 //!
-//! Peers, file names and host names may hold anything: escape sequences that
-//! drive a terminal, characters that reverse the line, or that nobody sees. The log
-//! (`net::log`), a terminal's screen (`endpoint`) and the load tester's tables escape
-//! every line as a whole, so messages need not do it again. Data for a pipe or a file
-//! never comes here.
+//! Peers, file names and host names may hold anything: escape sequences that drive a
+//! terminal, characters that reverse the line or are invisible. The program's log, a
+//! terminal's screen (`endpoint`) and the load tester's tables escape every line as a
+//! whole, so messages need not. Data for a pipe or a file never comes here.
 
 use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 
-/// Shows `text` on one line, with everything escaped that a terminal would act
-/// on or hide: see [`Escaped`].
+/// Shows `text` on one line, and escapes everything that a terminal would act on or hide:
+/// see [`Escaped`].
 pub fn escaped<T: AsRef<OsStr> + ?Sized>(text: &T) -> Escaped<'_> {
     Escaped(text.as_ref().as_bytes())
 }
 
 /// Bytes as a person may see them.
 ///
-/// Characters that are [visible](is_visible), the space and the tab are shown as
-/// they are, all others as `\u{1b}`, and what is not UTF-8 as `\xff`.
+/// [Visible](is_visible) characters, the space and the tab stay as they are; any other
+/// character becomes an escape such as `\u{1b}`, and a byte that is not UTF-8 one such as
+/// `\xff`.
 #[derive(Clone, Copy)]
 pub struct Escaped<'a>(pub &'a [u8]);
 
@@ -51,11 +51,11 @@ impl fmt::Debug for Escaped<'_> {
     }
 }
 
-/// Whether a terminal shows `c` as something, and does nothing else with it.
+/// Whether a terminal shows `c`, and does nothing else with it.
 ///
-/// No control character (Unicode's Cc: C0, DEL and C1), none that separates lines
-/// or changes the direction of the text around it, and none that is invisible
-/// (Unicode's `Default_Ignorable_Code_Point`).
+/// That excludes control characters (Unicode's Cc: C0, DEL and C1), those that separate
+/// lines or change the direction of the text around them, and invisible ones (Unicode's
+/// `Default_Ignorable_Code_Point`).
 pub fn is_visible(c: char) -> bool {
     !c.is_control()
         && !matches!(c,
@@ -73,9 +73,8 @@ mod tests {
 
     use super::*;
 
-    /// Goal: ordinary text of any language is shown as it is; what drives a
-    /// terminal, forges a line, reverses text or hides in it is not. Method: one
-    /// of each.
+    /// Goal: ordinary text of any language stays as it is; text that drives a terminal,
+    /// forges a line, reverses or hides text does not. Method: one of each.
     #[test]
     fn shown_or_escaped() {
         for plain in ["", "a b\tc", "Grüße, 世界 🦀", r"C:\u{1b}"] {
@@ -101,7 +100,7 @@ mod tests {
     }
 
     proptest! {
-        /// Goal: nothing that a terminal acts on comes through. Method: any bytes.
+        /// Goal: no character passes that a terminal acts on. Method: any bytes.
         #[test]
         fn harmless(bytes: Vec<u8>) {
             let shown = Escaped(&bytes).to_string();

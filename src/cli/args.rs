@@ -1,10 +1,9 @@
 //! The command line, as typed.
 //!
-//! clap finds out which words are options and which are their values; what the
-//! values mean is up to [`super::keys`], and which options go together to
-//! [`super::config`], so that every refusal is one line in our words. No refusal
-//! shows a value: it may be a key that went astray. Read next:
-//! [`super::command`].
+//! clap tells options from their values. [`crate::config`] gives the values a meaning and
+//! says which options go together, and [`crate::keys`] does so for keys; so every refusal
+//! is one line in our words. No refusal shows a value: it may be a misplaced key. Read
+//! next: [`crate::command`].
 
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
@@ -12,9 +11,9 @@ use std::path::PathBuf;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
+use sealwire::crypto::secret::Secret;
 
 use crate::error::Error;
-use sealwire::crypto::secret::Secret;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,7 +28,7 @@ Exit codes: 0 complete, 1 could not run, 2 usage, 3 the keys differ or the peer
 gave up, 4 cut short, 5 a deadline passed, 128 + n stopped by signal n, 141 the
 reader of stdout closed it before all was written";
 
-/// What the help says of the environment, but for the keys.
+/// The help on the environment, but for the keys.
 pub const ENVIRONMENT: &str = "\
 Environment:
   SEALWIRE_KERNEL  what seals and opens records: portable, aesni or avx512
@@ -54,13 +53,13 @@ const LIMITS: &str = "Limits (a SIZE is in bytes, or has k, m or g behind it)";
     disable_help_subcommand = true,
     args_conflicts_with_subcommands = true
 )]
-pub(super) struct Args {
+pub(crate) struct Args {
     #[command(subcommand)]
-    pub(super) command: Option<Sub>,
+    pub(crate) command: Option<Sub>,
 
     /// Wait for peers
     #[arg(short, long, alias = "s", help_heading = ROLE)]
-    pub(super) server: bool,
+    pub(crate) server: bool,
     /// Connect to a server: a name or an address
     #[arg(
         short,
@@ -69,57 +68,57 @@ pub(super) struct Args {
         value_name = "HOST",
         help_heading = ROLE
     )]
-    pub(super) client: Option<String>,
+    pub(crate) client: Option<String>,
 
     /// Listen on this address alone [default: all addresses]
     #[arg(long, value_name = "ADDR", help_heading = ADDRESS)]
-    pub(super) listen: Option<String>,
+    pub(crate) listen: Option<String>,
     /// TCP port; 0 lets the system choose one for a server [default: 9999]
     #[arg(long, help_heading = ADDRESS)]
-    pub(super) port: Option<String>,
+    pub(crate) port: Option<String>,
 
     #[command(flatten)]
-    pub(super) keys: KeyArgs,
+    pub(crate) keys: KeyArgs,
 
     /// Return each message to its sender
     #[arg(long, help_heading = MODE)]
-    pub(super) echo: bool,
+    pub(crate) echo: bool,
     /// Count messages and drop them
     #[arg(long, help_heading = MODE)]
-    pub(super) sink: bool,
+    pub(crate) sink: bool,
     /// Pass each message on to every other peer
     #[arg(long, help_heading = MODE)]
-    pub(super) relay: bool,
+    pub(crate) relay: bool,
 
     /// Speak the format of p2p_encryption.py: a server both, a client only it
     #[arg(long)]
-    pub(super) classic: bool,
+    pub(crate) classic: bool,
     /// Do not read stdin; a server then keeps serving
     #[arg(long)]
-    pub(super) no_input: bool,
+    pub(crate) no_input: bool,
     /// Largest message taken from a peer; at most 1g [default: 16m]
     #[arg(long, value_name = "SIZE", help_heading = LIMITS)]
-    pub(super) max_message: Option<String>,
+    pub(crate) max_message: Option<String>,
     /// Memory for unfinished messages of all peers; past it the peer with the
     /// largest is given up [default: 256m]
     #[arg(long, value_name = "SIZE", help_heading = LIMITS)]
-    pub(super) max_assembling: Option<String>,
-    /// Memory for what waits for one receiver; past it those who fill it are not
+    pub(crate) max_assembling: Option<String>,
+    /// Memory for what waits for one receiver; past it the peers that fill it are not
     /// read [default: 17m]
     #[arg(long, value_name = "SIZE", help_heading = LIMITS)]
-    pub(super) max_queue: Option<String>,
+    pub(crate) max_queue: Option<String>,
     /// How long a one-shot server, or a client that reads a pipe or a file, waits for
     /// a peer that makes no progress; a TIME is in seconds, or has ms, s, m, h or d
     /// behind it; 0: for ever [default: 1h]
     #[arg(long, value_name = "TIME", help_heading = LIMITS)]
-    pub(super) max_idle: Option<String>,
+    pub(crate) max_idle: Option<String>,
     /// Peers that a server has at once; more are turned away [default: 1048576]
     #[arg(long, value_name = "N", help_heading = LIMITS)]
-    pub(super) max_peers: Option<String>,
+    pub(crate) max_peers: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Sub {
+pub(crate) enum Sub {
     /// Make new keys in FILE (mode 0600), or add a line of new keys to it
     Keygen {
         /// The key file
@@ -133,12 +132,12 @@ pub(super) enum Sub {
 /// The options that say where the two secrets come from, for a command line to
 /// flatten; [`load`](Self::load) gets the keys.
 ///
-/// clap keeps copies of what it parses: let [`TypedKeys`] take the keys out before. The
-/// program's arguments are readable to the machine's other users until [`Exposure`] has
-/// wiped them; `load` warns of it.
+/// clap keeps copies of the words that it parses: let [`typed_keys::parse`] call it. Other
+/// users of the machine can read the program's arguments until [`Exposure`] has wiped
+/// them; `load` warns of that.
 ///
-/// [`TypedKeys`]: super::typed_keys::TypedKeys
-/// [`Exposure`]: super::exposure::Exposure
+/// [`typed_keys::parse`]: crate::typed_keys::parse
+/// [`Exposure`]: crate::exposure::Exposure
 #[derive(Debug, Default, clap::Args)]
 pub struct KeyArgs {
     /// Key for confidentiality: 64 hex digits, or 32 bytes of text; @FILE takes
@@ -178,14 +177,14 @@ pub struct KeyArgs {
     pub allow_core_dumps: bool,
 }
 
-/// Takes any bytes at all: whether they can be a key is asked where the answer
-/// does not show them.
+/// Takes any bytes at all: later code, whose errors do not show them, checks whether they
+/// can be a key.
 fn secret() -> impl TypedValueParser<Value = Secret> {
     OsStringValueParser::new().map(|typed| Secret::new(typed.into_vec()))
 }
 
-/// What clap found wrong, in one line that shows no value that was typed. Not
-/// for the help and the version, which clap returns as errors too.
+/// The error that clap found, in one line that shows no value that was typed. Not for the
+/// help and the version, which clap returns as errors too.
 pub fn usage_error(error: &clap::Error) -> Error {
     let context = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
@@ -207,8 +206,8 @@ pub fn usage_error(error: &clap::Error) -> Error {
     Error::Usage(format!("{text} (see --help)"))
 }
 
-/// A word that belongs nowhere. It is shown only if it looks like the name of an
-/// option: a key with spaces, unquoted, falls into words.
+/// A word that belongs nowhere. The text shows it only if it looks like the name of an
+/// option: an unquoted key with spaces falls into words.
 fn unknown(word: Option<&str>, suggested: Option<&str>) -> String {
     let letter = |c: char| c.is_ascii_lowercase() || c == '-';
     let name = word.filter(|w| w.starts_with('-') && w.len() <= 16 && w.chars().all(letter));

@@ -1,30 +1,28 @@
-//! From the program's arguments to what it is to do.
+//! From the program's arguments to the work that they ask for.
 //!
-//! Parsing is [`super::args`], checking [`super::config`]. Read next:
-//! [`super::run`].
+//! [`crate::args`] parses and [`crate::config`] checks. Read next: [`mod@crate::run`].
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::Parser;
 use clap::error::ErrorKind;
 
-use super::args::{Args, Sub, usage_error};
-use super::config::Config;
-use super::kernel;
-use super::typed_keys::TypedKeys;
+use crate::args::{Args, Sub, usage_error};
+use crate::config::Config;
 use crate::error::Error;
+use crate::kernel;
+use crate::typed_keys;
 
 /// What the user asks for.
 #[derive(Debug)]
 pub enum Command {
     /// A server or a client.
     Run(Box<Config>),
-    /// New keys; [`super::keygen::run`] makes them.
+    /// New keys; [`crate::keygen::run`] makes them.
     Keygen {
         /// The key file to make or to add to.
         file: PathBuf,
-        /// What the new line is called.
+        /// The name of the new line.
         name: String,
     },
     /// The help: `print` it on stdout, and leave with 0.
@@ -44,9 +42,7 @@ pub fn parse(
     args: impl IntoIterator<Item = OsString>,
     env: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<Command, Error> {
-    let mut words: Vec<OsString> = args.into_iter().collect();
-    let keys = TypedKeys::take(&mut words);
-    let mut typed = match Args::try_parse_from(words) {
+    let mut typed = match typed_keys::parse(args, |typed: &mut Args| &mut typed.keys) {
         Ok(typed) => typed,
         Err(error) if error.kind() == ErrorKind::DisplayVersion => {
             return Ok(Command::Version(version()?));
@@ -54,14 +50,13 @@ pub fn parse(
         Err(error) if !error.use_stderr() => return Ok(Command::Help(error)),
         Err(error) => return Err(usage_error(&error)),
     };
-    keys.put_back(&mut typed.keys);
     match typed.command.take() {
         Some(Sub::Keygen { file, name }) => Ok(Command::Keygen { file, name }),
         None => Ok(Command::Run(Box::new(Config::check(typed, env)?))),
     }
 }
 
-/// Of the program, and the kernel that it would use.
+/// The program's version, and the kernel that it would use.
 fn version() -> Result<String, Error> {
     let kernel = kernel::chosen()?.name();
     let version = env!("CARGO_PKG_VERSION");
@@ -73,6 +68,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use std::os::unix::ffi::OsStringExt;
+
+    use clap::Parser;
 
     use super::*;
 

@@ -1,22 +1,24 @@
 //! What was typed, once it is checked: this can run.
 //!
-//! Says which options go together and what their values may be, and nothing
-//! about how any of it is done. Read next: [`super::keys`] for the keys,
-//! [`mod@super::run`] for what a [`Config`] leads to.
+//! It knows which options go together and what their values may be, and nothing about
+//! how any of it is done. Read next: [`crate::keys`], and [`mod@crate::run`], which runs a
+//! [`Config`].
 
 use std::ffi::OsString;
-use std::net::Ipv6Addr;
+use std::net::IpAddr;
 use std::time::Duration;
 
-use super::args::Args;
-use super::keys::{Keys, Loaded};
-use super::units::{size, time};
-use super::usage;
-use crate::error::Error;
-use crate::limits::LONGEST_IDLE;
 use sealwire::limits::{self, Limits};
+use sealwire::net::address::{parse, without_brackets};
 
-/// The port of both sides unless they are told another.
+use crate::args::Args;
+use crate::error::Error;
+use crate::keys::{Keys, Loaded};
+use crate::limits::LONGEST_IDLE;
+use crate::units::{size, time};
+use crate::usage;
+
+/// The port of both sides without `--port`.
 const DEFAULT_PORT: u16 = 9999;
 
 const CLASSIC_IS_WEAK: &str = "--classic: whoever sits on the path can replay, reorder and \
@@ -31,11 +33,11 @@ pub struct Config {
     pub role: Role,
     /// TCP port; 0 lets the system choose, for a server alone.
     pub port: u16,
-    /// The keys of each format that is spoken; at least of one.
+    /// The keys of each format that it speaks; at least of one.
     pub keys: Keys,
-    /// Stdin is not read.
+    /// Do not read stdin.
     pub no_input: bool,
-    /// The process's memory may be looked at, and written to a file.
+    /// Other processes may read this one's memory, and the system may write it to a file.
     pub allow_core_dumps: bool,
     /// The defaults, or what the user set.
     pub limits: Limits,
@@ -43,7 +45,7 @@ pub struct Config {
     pub warnings: Vec<String>,
 }
 
-/// Who waits and who calls.
+/// The side that waits for connections, or the side that makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Role {
     /// Waits for peers.
@@ -75,7 +77,7 @@ pub enum ModeKind {
 
 impl Config {
     /// Checks what was typed, and loads the keys.
-    pub(super) fn check(
+    pub(crate) fn check(
         typed: Args,
         env: &dyn Fn(&str) -> Option<OsString>,
     ) -> Result<Self, Error> {
@@ -92,7 +94,7 @@ impl Config {
             match role {
                 Role::Server { .. } if keys.native.is_none() => warnings.push(CLASSIC_ONLY.into()),
                 Role::Server { .. } => {}
-                // It never tries the other format by itself (`PROTOCOL.md` §1.2).
+                // A client never tries the other format by itself (`PROTOCOL.md` §1.2).
                 Role::Client { .. } => keys.native = None,
             }
         }
@@ -130,7 +132,7 @@ fn role(typed: &Args) -> Result<Role, Error> {
     }
 }
 
-/// The mode that was asked for, and by which option.
+/// The option that chose a mode, and the mode.
 fn mode(typed: &Args) -> Result<Option<(&'static str, ModeKind)>, Error> {
     let asked = [
         (typed.echo, "--echo", ModeKind::Echo),
@@ -148,16 +150,11 @@ fn mode(typed: &Args) -> Result<Option<(&'static str, ModeKind)>, Error> {
 
 /// A name or an address, out of its brackets if it has some.
 fn host(option: &str, typed: &str) -> Result<String, Error> {
-    let bare = typed
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(typed);
+    let bare = without_brackets(typed);
     if bare.is_empty() {
         return usage(format!("{option}: a name or an address is wanted"));
     }
-    // A zone such as %eth0 may follow the address.
-    let address = bare.split('%').next().unwrap_or_default();
-    if bare.contains(':') && address.parse::<Ipv6Addr>().is_err() {
+    if bare.contains(':') && !matches!(parse(bare), Some((IpAddr::V6(_), _))) {
         return usage(format!(
             "{option}: a name or an address is wanted; the port goes to --port"
         ));
@@ -179,7 +176,7 @@ fn port(typed: Option<&str>, role: &Role) -> Result<u16, Error> {
     }
 }
 
-/// The defaults, with what was typed.
+/// The defaults, changed by the options.
 fn limits(typed: &Args, role: &Role) -> Result<Limits, Error> {
     let mut limits = match &typed.max_message {
         None => Limits::default(),
@@ -221,7 +218,7 @@ fn limits(typed: &Args, role: &Role) -> Result<Limits, Error> {
     Ok(limits)
 }
 
-/// Memory in which the largest message has room.
+/// A bound on memory, in which the largest message must fit.
 fn memory(option: &str, text: &str, limits: &Limits) -> Result<usize, Error> {
     let least = Limits::whole(limits.max_message);
     match size(text) {

@@ -1,4 +1,6 @@
-//! What ends a program before or instead of its work, and its exit code.
+//! Why a program ends before or instead of its work, and its exit code.
+//!
+//! How connections end is not known here: read [`sealwire::error`].
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -9,17 +11,16 @@ use sealwire::net::error::Error as Net;
 /// Why a program cannot do what it was asked to.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The command line, the environment or a key file asks for what cannot be.
+    /// The command line, the environment or a key file asks for something impossible.
     #[error("{0}")]
     Usage(String),
-    /// This machine did not do what was asked: bind, resolve, connect, a file.
+    /// This machine could not do it: bind, resolve, connect, a file.
     #[error("{0}")]
     Local(String),
     /// A deadline passed before there was a connection.
     #[error("{0}")]
     Deadline(String),
-    /// The reader of stdout has gone and missed something. As other programs in a
-    /// pipeline, this one says nothing of it.
+    /// The reader of stdout has gone and missed something.
     #[error("the reader of standard output has gone")]
     ReaderGone,
 }
@@ -34,18 +35,9 @@ impl Error {
             Self::ReaderGone => READER_GONE,
         }
     }
-
-    /// What a program that prints on stdout makes of a failure: [`Error::ReaderGone`], if
-    /// nothing reads it any more, or [`Error::Local`], for instance for a full disk.
-    pub fn of_stdout(error: &io::Error) -> Self {
-        match error.kind() {
-            ErrorKind::BrokenPipe => Self::ReaderGone,
-            _ => Self::Local(format!("writing standard output: {error}")),
-        }
-    }
 }
 
-/// Adds what the user can do.
+/// Adds what the user can do about it.
 impl From<Net> for Error {
     fn from(error: Net) -> Self {
         let hint = match &error {
@@ -58,10 +50,10 @@ impl From<Net> for Error {
     }
 }
 
-/// How to listen, where `error` kept us from listening on `address`.
+/// What to do where listening on `address` failed with `error`.
 fn listen_elsewhere(address: SocketAddr, error: &io::Error) -> &'static str {
     match error.kind() {
-        // All ports are: the error says what to do.
+        // All ports are in use: the error itself says what to do.
         ErrorKind::AddrInUse if address.port() == 0 => "",
         ErrorKind::AddrInUse => ": stop the program that uses it, or choose another with --port",
         ErrorKind::AddrNotAvailable => ": choose one with --listen, or leave it out for all",

@@ -1,18 +1,16 @@
-//! What others see of this process: its memory, its arguments, its environment.
+//! What other processes see of this one: its memory, its arguments, its environment.
 //!
-//! Linux shows them under `/proc/PID` to every process of the same user, and its
-//! arguments to all users; and what crashes may have its memory written to a file.
-//! [`Exposure::end`] has the system show the memory to root alone and write no
-//! such file, and [`Exposure::wipe_arguments`] and [`Exposure::wipe_environment`] overwrite keys where
-//! the system put them when the program was started. After that only the derived secrets remain in memory
-//! (see `crypto`).
+//! Linux shows all three under `/proc/PID` to every process of the same user, and the
+//! arguments to all users. It may also write the memory of a process that crashes to a
+//! file. [`Exposure::end`] has the system show the memory to root alone and write no such
+//! file. [`Exposure::wipe_arguments`] and [`Exposure::wipe_environment`] overwrite keys
+//! where the system put them at the start. Until then other processes can read them;
+//! afterwards only the derived secrets are in memory ([`sealwire::crypto`]).
 //!
-//! The arguments and the environment are overwritten through `/proc/self/mem`, which is
-//! sound as long as the process has one thread: Rust's library copies out of those
-//! strings while it is asked for them, and nothing refers to them in between. The strings
-//! keep their place and length, so later readers still find valid strings.
-//! A key was still readable from the start of the process until then. Where there is no
-//! `/proc`, they stay.
+//! They overwrite through `/proc/self/mem`, which is sound while the process has one
+//! thread: Rust's library copies out of those strings on each call, and keeps no
+//! reference. The strings keep their place and length, so later readers find valid
+//! strings. Without `/proc` they stay as they are.
 
 use std::fs::{self, File};
 use std::io;
@@ -22,18 +20,19 @@ use std::os::unix::fs::FileExt;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use zeroize::Zeroizing;
 
-use super::key_text;
-use super::keys::VARIABLES;
-use super::typed_keys::{self, Place};
+use crate::key_text;
+use crate::keys::VARIABLES;
+use crate::typed_keys::{self, Place};
 
-/// What others can see of this process, from its start.
+/// What other processes can see of this one, from its start.
 #[derive(Debug)]
+#[must_use]
 pub struct Exposure {
-    /// `None` where the system does not tell.
+    /// `None` where the system does not say.
     start: Option<Start>,
 }
 
-/// Our memory, and where in it the system put what we were started with.
+/// Our memory, and where in it the system put the arguments and the environment.
 #[derive(Debug)]
 struct Start {
     memory: File,
@@ -44,30 +43,30 @@ struct Start {
 impl Exposure {
     /// Ends it for this process's memory.
     pub fn end() -> Self {
-        // Before: afterwards only root may open it.
+        // First: afterwards only root may open the memory.
         let start = Start::find().ok();
-        // It fails on no Linux, and elsewhere there is no such thing.
+        // Linux never refuses this.
         let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
         Self { start }
     }
 
-    /// Overwrites the keys in the arguments, which have been copied, but not the names of
-    /// files that stand for keys. The process has one thread.
+    /// Overwrites the keys in the arguments, but not the names of files that stand for
+    /// keys. Copy the arguments before. The process must have one thread.
     pub fn wipe_arguments(&self) {
         if let Some(start) = &self.start {
-            // What cannot be overwritten stays: nothing else can be done about it.
+            // There is no other way, so keys that this cannot overwrite stay.
             let _ = start.wipe_arguments();
         }
     }
 
-    /// The same for the environment; after that nothing can be overwritten.
+    /// Does the same for the environment, and closes the memory.
     pub fn wipe_environment(&mut self) {
         if let Some(start) = self.start.take() {
             let _ = start.wipe_environment();
         }
     }
 
-    /// Lets debuggers look at the memory again, and the system write it to a file.
+    /// Lets debuggers read the memory again, and the system write it to a file.
     pub fn allow_core_dumps(self) {
         let _ = set_dumpable_behavior(DumpableBehavior::Dumpable);
     }
@@ -116,7 +115,7 @@ impl Start {
         Ok(text)
     }
 
-    /// Overwrites `key`, which the system has at this address.
+    /// Overwrites `key`, which is at this address.
     fn wipe(&self, address: u64, key: &[u8]) -> io::Result<()> {
         if !key_text::is_literal(key) {
             return Ok(());
@@ -125,7 +124,7 @@ impl Start {
     }
 }
 
-/// The strings in `text`, each with where it starts.
+/// The strings in `text`, each with its start.
 fn strings(text: &[u8]) -> Vec<(u64, &[u8])> {
     let mut next = 0;
     let strings = text.split(|&byte| byte == 0).map(|string| {
@@ -136,11 +135,10 @@ fn strings(text: &[u8]) -> Vec<(u64, &[u8])> {
     strings.collect()
 }
 
-/// Where a `stat` says that the arguments and the environment start and end: fields 48
-/// to 51 (proc_pid_stat(5)).
+/// The start and the end of the arguments and of the environment: fields 48 to 51 of
+/// `stat` (proc_pid_stat(5)).
 fn ranges(stat: &[u8]) -> Option<[u64; 4]> {
-    // The second field is the program's name, in which anything may be. Behind it comes
-    // the third.
+    // The second field is the program's name, which may hold any characters, `)` too.
     let end = stat.iter().rposition(|&byte| byte == b')')?;
     let rest = str::from_utf8(&stat[end + 1..]).ok()?;
     let fields = rest.split_whitespace().skip(48 - 3);

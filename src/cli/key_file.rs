@@ -1,29 +1,29 @@
 //! The key file: lines of `name confkey authkey` in hex, `#` comments.
 //!
-//! Reads what the bytes say and picks a line; the file itself is opened and
-//! judged by [`super::private_file`], and [`super::keygen`] writes lines. No
-//! error shows a part of a line: a user who mixes up the
-//! columns may have a secret in any of them.
+//! It parses the bytes and picks a line. [`crate::private_file`] opens and judges the
+//! file, and [`crate::keygen`] writes lines. No error shows a part of a line: a user that
+//! mixes up the columns may have a secret in any of them.
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::str;
 
-use super::key_text::weakness;
-use super::{hex, private_file, shell};
-use crate::error::Error;
 use sealwire::crypto::secret::{Secret, SecretPair};
 use sealwire::text::{escaped, is_visible};
 
-/// Digits of one key.
-pub(super) const DIGITS: usize = 64;
+use crate::error::Error;
+use crate::key_text::weakness;
+use crate::{private_file, shell};
 
-/// One line, its keys as hex digits. Borrows from the file's bytes, so that
-/// there is one copy to erase.
-pub(super) struct Entry<'a> {
-    pub(super) name: &'a str,
-    pub(super) confkey: &'a [u8],
-    pub(super) authkey: &'a [u8],
+/// Digits of one key.
+pub(crate) const DIGITS: usize = 64;
+
+/// One line, its keys as hex digits. It borrows from the file's bytes, so that there is
+/// one copy to erase.
+pub(crate) struct Entry<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) confkey: &'a [u8],
+    pub(crate) authkey: &'a [u8],
 }
 
 /// All entries of `file`, which was at `path`.
@@ -31,7 +31,7 @@ pub(super) struct Entry<'a> {
 /// # Errors
 ///
 /// [`Error::Local`] with the number of the first bad line, and what is wrong with it.
-pub(super) fn parse<'a>(file: &'a [u8], path: &Path) -> Result<Vec<Entry<'a>>, Error> {
+pub(crate) fn parse<'a>(file: &'a [u8], path: &Path) -> Result<Vec<Entry<'a>>, Error> {
     let refused =
         |number: usize, why: &str| private_file::refused(path, &format!("line {number}: {why}"));
     if let Some(why) = other_text(file, path) {
@@ -52,8 +52,8 @@ pub(super) fn parse<'a>(file: &'a [u8], path: &Path) -> Result<Vec<Entry<'a>>, E
     Ok(entries)
 }
 
-/// What a file in another encoding is, and the command that mends it: some editors
-/// save such, and it looks like any other.
+/// The encoding of a file that is not plain UTF-8, and the command that mends it: some
+/// editors save such files, and they look like any other.
 fn other_text(file: &[u8], path: &Path) -> Option<String> {
     let path = shell::path(path);
     match file {
@@ -68,7 +68,7 @@ fn other_text(file: &[u8], path: &Path) -> Option<String> {
     }
 }
 
-/// The entry of a line; `None` when there is only a comment, or nothing.
+/// The entry of a line; `None` for a comment or an empty line.
 fn parse_line(line: &[u8]) -> Result<Option<Entry<'_>>, String> {
     let text = line.split(|&byte| byte == b'#').next().unwrap_or_default();
     let mut words = text
@@ -98,19 +98,19 @@ fn parse_line(line: &[u8]) -> Result<Option<Entry<'_>>, String> {
     }))
 }
 
-/// Whether `name` can be the name of a line: what cannot be seen in it would make two
-/// names that look the same.
+/// Whether `name` can be the name of a line. Invisible characters would let two names
+/// look the same.
 fn is_name(name: &str) -> bool {
     let fits = |c: char| is_visible(c) && !c.is_whitespace() && c != '#';
     !name.is_empty() && name.chars().all(fits)
 }
 
-/// Refuses what `--name` says if no line can have that name.
+/// Refuses the value of `--name` if no line can have that name.
 ///
 /// # Errors
 ///
 /// [`Error::Usage`].
-pub(super) fn check_name(name: &str) -> Result<(), Error> {
+pub(crate) fn check_name(name: &str) -> Result<(), Error> {
     if is_name(name) {
         return Ok(());
     }
@@ -118,17 +118,22 @@ pub(super) fn check_name(name: &str) -> Result<(), Error> {
     Err(Error::Usage(text.into()))
 }
 
-fn key(digits: &[u8]) -> Option<Secret> {
-    hex::decode(digits).filter(|_| digits.len() == DIGITS)
+/// The 32 bytes that these digits stand for, of either case, in constant time but for the
+/// answer; `None` if they are not all digits, or not [`DIGITS`].
+pub(crate) fn key(digits: &[u8]) -> Option<Secret> {
+    let mut bytes = vec![0; DIGITS / 2];
+    let is_hex = base16ct::mixed::decode(digits, &mut bytes).is_ok();
+    let key = Secret::new(bytes);
+    (is_hex && digits.len() == DIGITS).then_some(key)
 }
 
 /// The entry called `name`, or the only one there is.
 ///
 /// # Errors
 ///
-/// [`Error::Usage`] if no entry has that name, or if there are several and none
-/// is named; [`Error::Local`] if there are none at all.
-pub(super) fn pick<'a>(
+/// [`Error::Usage`] if no entry has that name, or if there are several and no name is
+/// given; [`Error::Local`] if there are none at all.
+pub(crate) fn pick<'a>(
     entries: Vec<Entry<'a>>,
     name: Option<&str>,
     path: &Path,

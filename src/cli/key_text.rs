@@ -1,35 +1,35 @@
-//! One secret as it was typed: its key itself, or `@` and the file that has it.
+//! One secret as it was typed: the key itself, or `@` and the file that has it.
 //!
-//! The native format asks for 32 bytes, as they are or in hex, and classic takes
-//! the text. No error shows a secret, nor what may be one: a key that begins with
-//! `@` looks like a file. Where the secrets come from is [`super::keys`]'s.
+//! The native format wants 32 bytes, as they are or in hex, and classic takes the text.
+//! No error shows a secret, nor what may be one: a key that begins with `@` looks like a
+//! file. Where the secrets come from: [`crate::keys`].
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::str;
 
+use sealwire::crypto::secret::{Secret, SecretPair};
 use subtle::ConstantTimeEq;
 
-use super::key_file::DIGITS;
-use super::private_file::{self, Kind};
-use super::{hex, usage};
 use crate::error::Error;
-use sealwire::crypto::secret::{Secret, SecretPair};
+use crate::key_file::{self, DIGITS};
+use crate::private_file::{self, Kind};
+use crate::usage;
 
 const WANTED: &str = "64 hex digits or exactly 32 bytes are wanted";
 
-/// The text of one key, and what messages call it.
-pub(super) struct KeyText {
-    pub(super) source: &'static str,
-    pub(super) text: Secret,
+/// The text of one key, and its name in messages.
+pub(crate) struct KeyText {
+    pub(crate) source: &'static str,
+    pub(crate) text: Secret,
 }
 
-/// Why `keys`, which messages call `names`, protect nothing though their form is right,
-/// if that is so: one key used twice, or a placeholder.
+/// Why `keys`, which messages call `names`, protect nothing though their form is right:
+/// one key used twice, or a placeholder. `None` for good ones.
 ///
 /// In constant time but for the answer.
-pub(super) fn weakness(names: [&str; 2], keys: &SecretPair) -> Option<String> {
+pub(crate) fn weakness(names: [&str; 2], keys: &SecretPair) -> Option<String> {
     let SecretPair { confkey, authkey } = keys;
     for (name, key) in names.iter().zip([confkey, authkey]) {
         let zeros = [0; DIGITS];
@@ -50,14 +50,14 @@ pub(super) fn weakness(names: [&str; 2], keys: &SecretPair) -> Option<String> {
 }
 
 /// Whether what was typed is the key itself, not the name of its file.
-pub(super) fn is_literal(typed: &[u8]) -> bool {
+pub(crate) fn is_literal(typed: &[u8]) -> bool {
     !typed.starts_with(b"@") || typed.starts_with(b"@@")
 }
 
 impl KeyText {
-    /// The text that `@FILE` or `@@…` stand for, or `typed` itself; what to tell the
-    /// user of the file goes to `warnings`.
-    pub(super) fn resolve(
+    /// The text that `@FILE` or `@@…` stands for, or `typed` itself; adds to `warnings`
+    /// what the user should know of the file.
+    pub(crate) fn resolve(
         source: &'static str,
         typed: Secret,
         warnings: &mut Vec<String>,
@@ -78,30 +78,26 @@ impl KeyText {
 }
 
 /// The 32 bytes that `text`, which is from `source`, stands for in the native format.
-pub(super) fn native(source: &str, text: Secret) -> Result<Secret, Error> {
+pub(crate) fn native(source: &str, text: Secret) -> Result<Secret, Error> {
     match text.len() {
         32 => Ok(text),
-        DIGITS => hex::decode(text.expose()).map_or_else(
-            || {
-                usage(format!(
-                    "{source}: 64 bytes given, but not all are hex digits; {WANTED}"
-                ))
-            },
-            Ok,
-        ),
+        DIGITS => key_file::key(text.expose()).ok_or_else(|| {
+            let why = "64 bytes given, but not all are hex digits";
+            Error::Usage(format!("{source}: {why}; {WANTED}"))
+        }),
         len => usage(format!("{source}: {len} bytes given; {WANTED}")),
     }
 }
 
-/// Whether it is text behind a byte order mark. Bytes that are no text may well begin
-/// like one.
+/// Whether it is text behind a byte order mark. Random bytes may begin with the same
+/// three.
 fn is_marked(key: &[u8]) -> bool {
     key.starts_with(b"\xef\xbb\xbf") && str::from_utf8(key).is_ok()
 }
 
 /// All of a file but one trailing newline.
 fn from_file(source: &str, path: &Path, warnings: &mut Vec<String>) -> Result<Secret, Error> {
-    // The path is not shown until there is such a file: it may be a key.
+    // No message shows the path until there is such a file: it may be a key.
     let file = private_file::options().open(path).map_err(|error| {
         Error::Local(format!(
             "{source}: cannot open the file named behind the @: {} \

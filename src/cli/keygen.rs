@@ -1,6 +1,6 @@
 //! `sealwire keygen FILE`: new keys, in a file that only its owner reads.
 //!
-//! Prints nothing: the line to show is handed back. What the file means is
+//! It prints nothing, and returns the lines to show. The meaning of the file is
 //! `key_file`'s.
 
 use std::fs::File;
@@ -10,20 +10,20 @@ use std::path::Path;
 
 use rand::TryRng;
 use rand::rngs::SysRng;
+use sealwire::text::escaped;
 use zeroize::Zeroizing;
 
-use super::key_file::{self, DIGITS};
-use super::private_file::{self, Kind};
-use super::{hex, shell};
 use crate::error::Error;
-use sealwire::text::escaped;
+use crate::key_file::{self, DIGITS};
+use crate::private_file::{self, Kind};
+use crate::shell;
 
 /// Adds a line of two new keys called `name` to `path`; makes the file, with
 /// mode 0600, if there is none. Returns what to tell the user on stderr, in lines.
 ///
 /// # Errors
 ///
-/// [`Error::Usage`] if `name` cannot be one; [`Error::Local`] if it is taken, if
+/// [`Error::Usage`] if `name` cannot be a name; [`Error::Local`] if it is taken, if
 /// everyone may read or write the file, if it is another user's, if it is no file or
 /// holds anything but keys, or if the system does not give a file or random bytes.
 pub fn run(path: &Path, name: &str) -> Result<Vec<String>, Error> {
@@ -41,7 +41,7 @@ pub fn run(path: &Path, name: &str) -> Result<Vec<String>, Error> {
     let line = new_line(name, ended)
         .map_err(|error| Error::Local(format!("no random bytes from the system: {error}")))?;
     if let Err(error) = file.write_all(&line).and_then(|()| file.sync_all()) {
-        // A part of a line would make the whole file unreadable.
+        // Half a line would make the whole file invalid.
         let _ = file.set_len(old.len() as u64);
         return Err(private_file::failed(path, "write", &error));
     }
@@ -60,7 +60,7 @@ pub fn run(path: &Path, name: &str) -> Result<Vec<String>, Error> {
     Ok(told)
 }
 
-/// Makes the file, or opens the one that is there.
+/// Makes the file, or opens the existing one.
 fn open(path: &Path) -> io::Result<File> {
     let mut options = private_file::options();
     options.append(true);
@@ -70,8 +70,8 @@ fn open(path: &Path) -> io::Result<File> {
     }
 }
 
-/// A whole line, to be written at once; with a newline ahead of it unless the
-/// line before has `ended`.
+/// A whole line, for one write; with a newline ahead of it unless the line before has
+/// `ended`.
 fn new_line(name: &str, ended: bool) -> Result<Zeroizing<Vec<u8>>, <SysRng as TryRng>::Error> {
     let room = name.len() + 2 * (1 + DIGITS) + 2;
     let mut line = Zeroizing::new(Vec::with_capacity(room));
@@ -83,7 +83,9 @@ fn new_line(name: &str, ended: bool) -> Result<Zeroizing<Vec<u8>>, <SysRng as Tr
         let mut key = Zeroizing::new([0; DIGITS / 2]);
         SysRng.try_fill_bytes(&mut key[..])?;
         line.push(b' ');
-        hex::encode(&key[..], &mut line);
+        let start = line.len();
+        line.resize(start + DIGITS, 0);
+        base16ct::lower::encode(&key[..], &mut line[start..]).expect("room for the digits");
     }
     line.push(b'\n');
     assert!(line.len() <= room, "grown: a copy was left behind");

@@ -1,8 +1,8 @@
-//! Where the two secrets come from, and what is made of them.
+//! Where the two secrets come from, and the keys that they make.
 //!
-//! All sources lead to the same thing, two secrets as typed, of which each format
-//! makes its keys. What one of them stands for is `key_text`'s, and what
-//! a key file holds `key_file`'s.
+//! Every source gives two secrets as typed, and each format derives its keys from them.
+//! What one secret stands for is `key_text`'s, and what a key file holds `key_file`'s.
+//! Read next: [`sealwire::crypto::keys`].
 
 use std::ffi::OsString;
 use std::io;
@@ -10,20 +10,21 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::args::KeyArgs;
-use super::key_text::{self, KeyText};
-use super::private_file::{self, Kind};
-use super::typed_keys::OPTIONS;
-use super::{key_file, usage};
-use crate::error::Error;
 use sealwire::crypto::classic::ClassicKeys;
 use sealwire::crypto::keys::Identity;
 use sealwire::crypto::secret::{Secret, SecretPair};
 
-/// What the environment calls the two secrets.
-pub(super) const VARIABLES: [&str; 2] = ["SEALWIRE_CONFKEY", "SEALWIRE_AUTHKEY"];
+use crate::args::KeyArgs;
+use crate::error::Error;
+use crate::key_text::{self, KeyText};
+use crate::private_file::{self, Kind};
+use crate::typed_keys::OPTIONS;
+use crate::{key_file, usage};
 
-/// The keys of one service, for each format that may be spoken.
+/// The environment variables of the two secrets.
+pub(crate) const VARIABLES: [&str; 2] = ["SEALWIRE_CONFKEY", "SEALWIRE_AUTHKEY"];
+
+/// The keys of one service, for each format that it may speak.
 #[derive(Debug)]
 pub struct Keys {
     /// For the native format.
@@ -42,10 +43,10 @@ pub struct Loaded {
 }
 
 impl KeyArgs {
-    /// Gets the two secrets from where the options say, else from what `env` has
-    /// under `SEALWIRE_CONFKEY` and `SEALWIRE_AUTHKEY`, and derives the keys.
-    /// With `classic`, any text will do, and there are classic keys; native ones
-    /// too if the secrets allow it. Without, there are native keys alone.
+    /// Takes the two secrets from where the options say, else from `SEALWIRE_CONFKEY` and
+    /// `SEALWIRE_AUTHKEY` in `env`, and derives the keys. With `classic`, any text will do,
+    /// and there are classic keys; native ones too if the secrets allow it. Without, there
+    /// are native keys alone.
     ///
     /// # Errors
     ///
@@ -100,15 +101,12 @@ impl KeyArgs {
         }
     }
 
-    /// The warning that keys stand on the command line, if they do.
+    /// The warning about keys on the command line, if there are any.
     fn exposed(&self) -> Option<String> {
-        let exposed: Vec<_> = OPTIONS
-            .into_iter()
-            .zip([&self.confkey, &self.authkey])
-            .filter(|(_, key)| {
-                key.as_ref()
-                    .is_some_and(|key| key_text::is_literal(key.expose()))
-            })
+        let is_literal = |key: &Secret| key_text::is_literal(key.expose());
+        let keys = OPTIONS.into_iter().zip([&self.confkey, &self.authkey]);
+        let exposed: Vec<_> = keys
+            .filter(|(_, key)| key.as_ref().is_some_and(is_literal))
             .map(|(option, _)| option)
             .collect();
         (!exposed.is_empty()).then(|| {
@@ -121,7 +119,7 @@ impl KeyArgs {
     }
 }
 
-/// Both from the line called `name`, or from the only one.
+/// Both secrets from the line called `name`, or from the only line.
 fn from_key_file(
     path: &Path,
     name: Option<&str>,
@@ -148,7 +146,7 @@ fn from_key_file(
 }
 
 /// The keys that the two secrets make. The native format refuses keys that protect
-/// nothing; with classic they are warned of, as its users may have no others.
+/// nothing; with classic this only warns, as its users may have no others.
 fn derive(given: [KeyText; 2], classic: bool, warnings: &mut Vec<String>) -> Result<Keys, Error> {
     let names = given.each_ref().map(|given| given.source);
     let [confkey, authkey] = given.map(|given| given.text);
@@ -179,7 +177,7 @@ fn derive(given: [KeyText; 2], classic: bool, warnings: &mut Vec<String>) -> Res
     })
 }
 
-/// What two texts stand for in the native format: 32 bytes each.
+/// The 32 bytes that each of two texts stands for in the native format.
 fn native(names: [&str; 2], texts: SecretPair) -> Result<SecretPair, Error> {
     Ok(SecretPair {
         confkey: key_text::native(names[0], texts.confkey)?,

@@ -1,24 +1,22 @@
 //! The program `sealwire`: what a user typed, turned into what can run.
 //!
-//! [`args`] is the command line as typed, [`keys`] where the two secrets come from,
-//! [`config`] what was typed once it is checked, and [`command`] does all three;
-//! [`keygen`] makes new keys. What cannot run is refused there, by name, before a socket
-//! is opened. [`mod@run`] runs the rest, and [`report`] prints what happens, through the
-//! [`log`]; [`error`] and the exit codes tell how it ended.
+//! [`args`] is the command line as typed, [`keys`] finds the two secrets, [`config`] checks
+//! what was typed, and [`command`] does all three; [`keygen`] makes new keys. They refuse,
+//! by name, what cannot run, before a socket is opened. [`mod@run`] runs the rest,
+//! [`report`] prints what happens, through the [`log`], and [`error`] has the exit codes.
 //!
-//! A process touches secrets and descriptors before it has arguments: [`inherited`] notes
-//! which standard descriptors were closed, [`typed_keys`] takes keys out of the command
-//! line, and [`exposure`] erases them where the system put them.
+//! A process handles secrets and descriptors before it parses arguments: [`inherited`]
+//! notes which standard descriptors were closed, [`typed_keys`] takes keys out of the
+//! command line, and [`exposure`] erases them where the system put them.
 //!
-//! The load tester uses the same keys, units, log and errors. Read next:
-//! [`command::parse`].
+//! Nothing here knows the wire or a socket. The load tester uses the same keys, units, log
+//! and errors. Read next: [`command::parse`].
 
 pub mod args;
 pub mod command;
 pub mod config;
 pub mod error;
 pub mod exposure;
-mod hex;
 pub mod inherited;
 pub mod kernel;
 mod key_file;

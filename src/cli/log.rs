@@ -1,32 +1,31 @@
-//! Lines for people, on stderr, that hold nobody up.
+//! Lines for people, on stderr, without ever waiting for it.
 //!
-//! Whoever reads stderr may stop reading. Then lines wait here, in bounded
-//! memory; those that find no room are counted, and their number is told once
-//! stderr takes lines again. Every line is [escaped](sealwire::text) as a whole, so
-//! that no name or text in it drives a terminal or forges another line.
+//! The reader of stderr may stop reading. Then lines wait here, in bounded memory; those
+//! that find no room are counted, and a line gives their number once stderr takes lines
+//! again. Every line is [escaped](sealwire::text) as a whole, so that no name or text in
+//! it drives a terminal or forges another line.
 //!
-//! What is said, and how often, is up to the caller.
+//! What to say, and how often, is the caller's. Read next: [`crate::report`].
 
 use std::fmt::Display;
 use std::io::{self, Write as _, stderr};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec};
+use sealwire::net::descriptor::{Descriptor, Direction, wait_until_ready};
+use sealwire::text::Escaped;
 
 use crate::error::Error;
 use crate::limits::{LOG_PIECE, LOG_WAITING};
-use sealwire::net::descriptor::{Descriptor, Direction};
-use sealwire::text::Escaped;
 
 /// How much a line matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
-    /// What happens as it should.
+    /// Something happened as it should.
     Info,
-    /// What the user may want to change.
+    /// The user may want to change something.
     Warn,
-    /// What could not be done.
+    /// Something failed.
     Error,
 }
 
@@ -43,29 +42,28 @@ impl Level {
 /// Stderr, and the lines that it has not taken yet.
 #[derive(Debug)]
 pub struct Log {
-    /// What the program's own lines begin with.
+    /// The program's own lines begin with its name.
     program: &'static str,
-    /// Our own descriptor of it; without one, that which others share is used.
+    /// Our own descriptor of stderr; without one, we use the shared one.
     own: Option<OwnedFd>,
-    /// Calls return at once. Else one may block, and stderr is asked first whether it
-    /// has room.
+    /// Writes return at once. Else one may block, so it needs a check for room first.
     at_once: bool,
     waiting: Vec<u8>,
     /// Lines that found no room.
     lost: u64,
-    /// How many lost lines a line in `waiting` tells.
+    /// How many lost lines a line in `waiting` speaks of.
     telling: u64,
 }
 
 impl Log {
-    /// Lines of `program` go to this process's stderr, which stays as it is for others.
+    /// Lines of `program` go to this process's stderr; other programs see no change.
     pub fn to_stderr(program: &'static str) -> Self {
         match Descriptor::open(stderr().as_fd(), Direction::Out) {
             Ok(Descriptor::AlwaysReady(fd) | Descriptor::Polled(fd)) => {
                 Self::to(program, Some(fd), true)
             }
             Ok(Descriptor::Blocking(fd)) => Self::to(program, Some(fd), false),
-            // There are no descriptors left, which is to be told.
+            // No descriptor is left, and the user must hear of that.
             Err(_) => Self::to(program, None, false),
         }
     }
@@ -102,27 +100,27 @@ impl Log {
         self.line(Level::Error, text);
     }
 
-    /// Adds a line without a level, behind the program's name: what it says before it
-    /// serves, or when it cannot.
+    /// Adds a line without a level, behind the program's name, for what it says before
+    /// it serves, or when it cannot.
     pub fn say(&mut self, text: &dyn Display) {
         self.add(&format!("{}:", self.program), text);
         self.flush();
     }
 
-    /// [Says](Self::say) why the program ends, where that is to be said at all.
+    /// [Says](Self::say) why the program ends. As other programs in a pipeline, it is
+    /// silent where its reader has gone.
     pub fn say_why(&mut self, error: &Error) {
         if !matches!(error, Error::ReaderGone) {
             self.say(error);
         }
     }
 
-    /// Whether stderr was full: [`flush`](Self::flush) is worth a call some time
-    /// later.
+    /// Whether stderr was full: then call [`flush`](Self::flush) again later.
     pub fn is_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }
 
-    /// Writes what waits, as far as stderr takes it without waiting.
+    /// Writes the lines that wait, as far as stderr takes them without waiting.
     pub fn flush(&mut self) {
         loop {
             if self.waiting.is_empty() {
@@ -138,7 +136,7 @@ impl Log {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => {
-                    // A full disk may have room later, so they count.
+                    // A full disk may have room later: count the lines for that time.
                     let lines = self.waiting.iter().filter(|&&byte| byte == b'\n').count();
                     self.lost += lines as u64 + self.telling.saturating_sub(1);
                     self.telling = 0;
@@ -148,13 +146,13 @@ impl Log {
         }
     }
 
-    /// Writes what waits, for `at_most` so long.
+    /// Writes the lines that wait, and waits `at_most` so long for stderr to take them.
     pub fn finish(&mut self, at_most: Duration) {
         let end = Instant::now() + at_most;
         loop {
             self.flush();
             let left = end.saturating_duration_since(Instant::now());
-            if self.waiting.is_empty() || left.is_zero() || !has_room(self.fd(), left) {
+            if self.waiting.is_empty() || left.is_zero() || !self.has_room(left) {
                 return;
             }
         }
@@ -172,11 +170,16 @@ impl Log {
 
     fn write_piece(&self) -> io::Result<usize> {
         let piece = &self.waiting[..self.waiting.len().min(LOG_PIECE)];
-        if self.at_once || has_room(self.fd(), Duration::ZERO) {
+        if self.at_once || self.has_room(Duration::ZERO) {
             Ok(rustix::io::write(self.fd(), piece)?)
         } else {
             Err(io::ErrorKind::WouldBlock.into())
         }
+    }
+
+    /// Whether stderr takes some bytes, or tells an error, within `at_most`.
+    fn has_room(&self, at_most: Duration) -> bool {
+        wait_until_ready(self.fd(), Direction::Out, Some(at_most)).unwrap_or(false)
     }
 
     fn fd(&self) -> BorrowedFd<'_> {
@@ -184,13 +187,6 @@ impl Log {
             .as_ref()
             .map_or(rustix::stdio::stderr(), OwnedFd::as_fd)
     }
-}
-
-/// Whether `fd` takes some bytes, or tells an error, within `at_most`.
-fn has_room(fd: BorrowedFd<'_>, at_most: Duration) -> bool {
-    let at_most = Timespec::try_from(at_most).ok();
-    let mut asked = [PollFd::new(&fd, PollFlags::OUT)];
-    rustix::event::poll(&mut asked, at_most.as_ref()).is_ok_and(|ready| ready > 0)
 }
 
 #[cfg(test)]

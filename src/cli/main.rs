@@ -33,7 +33,7 @@ fn start(log: &mut Log) -> Result<u8, Error> {
     let args: Vec<_> = std::env::args_os().collect();
     exposure.wipe_arguments();
     let command = command::parse(args, &|name| std::env::var_os(name));
-    // Whatever came of it: there is one thread yet.
+    // Also after an error, while there is one thread.
     exposure.wipe_environment();
     match command? {
         Command::Help(text) => print(|| text.print()),
@@ -53,7 +53,7 @@ fn start(log: &mut Log) -> Result<u8, Error> {
     }
 }
 
-/// Prints what was asked for on stdout, which takes all of it or is an error.
+/// Prints on stdout, which must take all of it.
 fn print(write: impl FnOnce() -> io::Result<()>) -> Result<u8, Error> {
     inherited::require_stdout()?;
     inherited::printed(write().and_then(|()| stdout().flush()))?;

@@ -1,9 +1,8 @@
-//! Files that hold secrets: opened, judged by what they are and by their permissions,
-//! read whole.
+//! Files that hold secrets: opened, judged by kind and permissions, read whole.
 //!
-//! What is judged is the opened file, so that it cannot be another by the time it is
-//! read. No open waits, and no read waits for long. What the bytes mean is
-//! [`super::key_file`]'s and [`super::key_text`]'s.
+//! It judges the opened file, which no other can replace before it is read. No open
+//! waits, and no read waits for long. The bytes mean nothing here. Read next:
+//! [`crate::key_file`] and [`crate::key_text`].
 
 use std::fs::{File, FileType, Metadata, OpenOptions};
 use std::io;
@@ -11,16 +10,16 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fstatfs};
 use rustix::io::Errno;
 use rustix::process::geteuid;
+use sealwire::net::descriptor::{Direction, wait_until_ready};
+use sealwire::text::escaped;
 use zeroize::Zeroizing;
 
-use super::shell;
 use crate::error::Error;
 use crate::limits::{MAX_KEY_FILE, NAMED_PIPE_DEADLINE, UNNAMED_PIPE_DEADLINE};
-use sealwire::text::escaped;
+use crate::shell;
 
 /// The mode bits that let everyone read or write.
 const EVERYONE: u32 = 0o006;
@@ -31,39 +30,39 @@ const PIPEFS: u64 = 0x5049_5045;
 
 /// What a file of secrets may be.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// A regular file, nothing else: it is written to.
+pub(crate) enum Kind {
+    /// A regular file, nothing else: we write to it.
     File,
-    /// A regular file, or a pipe from whatever decrypts it.
+    /// A regular file, or a pipe from a program that decrypts it.
     FileOrPipe,
 }
 
-/// What was read.
-pub(super) struct Contents {
-    /// All of it, in memory that is erased.
-    pub(super) bytes: Zeroizing<Vec<u8>>,
+/// The contents of a file.
+pub(crate) struct Contents {
+    /// All of them, in memory that is erased.
+    pub(crate) bytes: Zeroizing<Vec<u8>>,
     /// What to tell the user about the file, one line each.
-    pub(super) warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
-/// How files of secrets are opened: a pipe that nobody writes and a device that is not
-/// ready keep nobody waiting, and no terminal becomes ours.
-pub(super) fn options() -> OpenOptions {
+/// How to open files of secrets: opening does not wait for a pipe's writer or for a
+/// device, and no terminal becomes ours.
+pub(crate) fn options() -> OpenOptions {
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(flags.bits() as i32);
     options
 }
 
-/// Reads all of `file`, which `path` led to and which [`options`] opened.
+/// Reads all of `file`, which [`options`] opened at `path`.
 ///
 /// # Errors
 ///
-/// [`Error::Local`] if it is of another kind than `wanted`, if others may change it or
-/// everyone may read it, if it is larger than [`MAX_KEY_FILE`], or if it cannot be
-/// read, or as a pipe has not ended within [`NAMED_PIPE_DEADLINE`], or, without a name,
-/// [`UNNAMED_PIPE_DEADLINE`].
-pub(super) fn read(file: &File, path: &Path, wanted: Kind) -> Result<Contents, Error> {
+/// [`Error::Local`] if it is of another kind than `wanted`; if others may change it or
+/// everyone may read it; if it is larger than [`MAX_KEY_FILE`]; if it cannot be read; if
+/// it is a pipe that does not end within [`NAMED_PIPE_DEADLINE`], or
+/// [`UNNAMED_PIPE_DEADLINE`] for one without a name.
+pub(crate) fn read(file: &File, path: &Path, wanted: Kind) -> Result<Contents, Error> {
     let metadata = file
         .metadata()
         .map_err(|error| failed(path, "read", &error))?;
@@ -82,7 +81,7 @@ pub(super) fn read(file: &File, path: &Path, wanted: Kind) -> Result<Contents, E
     Ok(Contents { bytes, warnings })
 }
 
-/// What it is, unless that is `wanted`.
+/// The name of its kind, unless that is `wanted`.
 fn other_kind(found: FileType, wanted: Kind) -> Option<&'static str> {
     match found {
         found if found.is_file() => None,
@@ -93,7 +92,8 @@ fn other_kind(found: FileType, wanted: Kind) -> Option<&'static str> {
     }
 }
 
-/// Refuses what others could change or everyone reads; warns of what a group may.
+/// Refuses a file that others may change or everyone may read; warns of one that a group
+/// may.
 fn judge(file: &File, metadata: &Metadata, path: &Path) -> Result<Vec<String>, Error> {
     let mend = format!("run: chmod 600 {}", shell::path(path));
     if metadata.mode() & EVERYONE != 0 {
@@ -117,30 +117,27 @@ fn judge(file: &File, metadata: &Metadata, path: &Path) -> Result<Vec<String>, E
     Ok(vec![format!("{}: {why}; {mend}", escaped(path))])
 }
 
-/// Whether it is a pipe without a name: the program that started us gave it to us, and
-/// under sudo its owner is another user.
+/// Whether it is a pipe without a name: then the program that started us made it, and
+/// under sudo it belongs to another user.
 fn is_handed_over(file: &File, metadata: &Metadata) -> bool {
     metadata.file_type().is_fifo()
         && fstatfs(file).is_ok_and(|system| system.f_type as u64 == PIPEFS)
 }
 
-/// Its bytes, or one more than [`MAX_KEY_FILE`] of them.
+/// Its bytes, at most one more than [`MAX_KEY_FILE`].
 fn read_all(file: &File, path: &Path, deadline: Duration) -> Result<Zeroizing<Vec<u8>>, Error> {
     let began = Instant::now();
-    // All of it at once: a vector that grows leaves copies behind.
+    // Allocated at once: a vector that grows leaves copies behind.
     let mut bytes = Zeroizing::new(vec![0; MAX_KEY_FILE + 1]);
     let mut filled = 0;
     while filled < bytes.len() {
         let left = deadline.saturating_sub(began.elapsed());
-        let left = Timespec::try_from(left).expect("seconds");
-        // Asked before each read: one from a pipe that nobody has opened yet would tell
-        // of its end.
-        let mut ready = [PollFd::new(file, PollFlags::IN)];
-        match poll(&mut ready, Some(&left)) {
-            Ok(0) => return Err(refused(path, &too_late(deadline))),
-            Ok(_) => {}
-            Err(Errno::INTR) => continue,
-            Err(error) => return Err(failed(path, "read", &error.into())),
+        // Before each read: a pipe that has had no writer yet reads as ended.
+        match wait_until_ready(file, Direction::In, Some(left)) {
+            Ok(true) => {}
+            Ok(false) => return Err(refused(path, &too_late(deadline))),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(failed(path, "read", &error)),
         }
         match rustix::io::read(file, &mut bytes[filled..]) {
             Ok(0) => break,
@@ -161,18 +158,18 @@ fn too_late(deadline: Duration) -> String {
     )
 }
 
-/// `path` is not what it has to be.
-pub(super) fn refused(path: &Path, why: &str) -> Error {
+/// Refuses the file at `path`.
+pub(crate) fn refused(path: &Path, why: &str) -> Error {
     Error::Local(format!("{}: {why}", escaped(path)))
 }
 
-/// The system did not let us `verb` what is at `path`.
-pub(super) fn failed(path: &Path, verb: &str, error: &io::Error) -> Error {
+/// The system did not let us `verb` the file at `path`.
+pub(crate) fn failed(path: &Path, verb: &str, error: &io::Error) -> Error {
     refused(path, &format!("cannot {verb}: {}", reason(error)))
 }
 
-/// What the system says; of a socket it says what nobody understands.
-pub(super) fn reason(error: &io::Error) -> String {
+/// The system's words for `error`, but for a socket, where they do not help.
+pub(crate) fn reason(error: &io::Error) -> String {
     if Errno::from_io_error(error) == Some(Errno::NXIO) {
         return "it is a socket or a missing device; give a regular file".into();
     }

@@ -1,15 +1,12 @@
-//! What the user is told on stderr: who came, who left and why, and what could
-//! not be done. One line each. Lines that peers or strangers cause come at a bounded
-//! rate; the rest are counted, and their number is told.
+//! What the user reads on stderr: which peers came, left or failed and why, and what the
+//! program could not do. One line each. Lines that peers or strangers cause come at a
+//! bounded rate; one line gives the number of the rest.
+//!
+//! How lines are written is [`crate::log`]'s. Read next: [`mod@crate::run`].
 
 use std::fmt;
 use std::net::SocketAddr;
 
-use signal_hook::low_level::signal_name;
-
-use super::config::{ModeKind, Role};
-use crate::limits::{FAILURES_LOGGED, LOG_PERIOD, REFUSALS_LOGGED, VISITS_LOGGED};
-use crate::log::{Level, Log};
 use sealwire::conn::Outcome;
 use sealwire::endpoint::mode::Mode;
 use sealwire::endpoint::{Event, Notice, Stats};
@@ -17,20 +14,25 @@ use sealwire::error::{Failure, Reason};
 use sealwire::net::address::host_and_port;
 use sealwire::net::event_loop::{EventLoop, Report};
 use sealwire::time::Time;
+use signal_hook::low_level::signal_name;
+
+use crate::config::{ModeKind, Role};
+use crate::limits::{FAILURES_LOGGED, LOG_PERIOD, REFUSALS_LOGGED, VISITS_LOGGED};
+use crate::log::{Level, Log};
 
 /// The program's role, which decides what its user wants to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audience {
     /// Of a client: what went wrong with its one peer.
     Client,
-    /// Of a chatting server: who comes and who goes.
+    /// Of a chatting server: which peers come and leave.
     Chat,
     /// Of a server with a mode: what goes wrong, at a bounded rate.
     Service,
 }
 
 impl Audience {
-    /// Who reads what a program in this role prints.
+    /// The audience of a program in this role.
     pub fn of(role: &Role) -> Self {
         match role {
             Role::Client { .. } => Self::Client,
@@ -44,7 +46,7 @@ impl Audience {
 #[derive(Debug)]
 pub struct Reporter {
     audience: Audience,
-    /// What connections cause that prove nothing.
+    /// Connections that prove nothing.
     strangers: Bounded,
     /// Peers that come and leave.
     visits: Bounded,
@@ -60,18 +62,6 @@ struct Bounded {
     period: Time,
     printed: u32,
     hidden: u64,
-}
-
-/// A peer as the user knows it.
-struct Name(Option<SocketAddr>);
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(address) => f.write_str(&host_and_port(address)),
-            None => f.write_str("a peer"),
-        }
-    }
 }
 
 impl Bounded {
@@ -98,7 +88,7 @@ impl Bounded {
         }
     }
 
-    /// A new period begins; what was hidden in the last one is told.
+    /// Begins a new period, and says how many lines the last one hid.
     fn begin(&mut self, log: &mut Log, now: Time) {
         if self.hidden > 0 {
             let Self { hidden, what, .. } = self;
@@ -132,24 +122,27 @@ impl Reporter {
         }
     }
 
-    /// When [`tell_hidden`](Self::tell_hidden) is to be called, if it is.
-    pub fn next_due(&self) -> Option<Time> {
-        let kinds = [&self.strangers, &self.visits, &self.problems].into_iter();
-        let hiding = kinds.filter(|kind| kind.hidden > 0);
-        hiding.filter_map(Bounded::due).min()
+    /// The kinds of lines that hid some.
+    fn hiding(&mut self) -> impl Iterator<Item = &mut Bounded> {
+        let kinds = [&mut self.strangers, &mut self.visits, &mut self.problems];
+        kinds.into_iter().filter(|kind| kind.hidden > 0)
     }
 
-    /// Tells how many lines were not shown, once no more may follow; at the `end`, at
-    /// once.
+    /// When to call [`tell_hidden`](Self::tell_hidden), if at all.
+    pub fn next_due(&mut self) -> Option<Time> {
+        self.hiding().filter_map(|kind| kind.due()).min()
+    }
+
+    /// Says how many lines were hidden, once their period is over; at the `end`, at once.
     pub fn tell_hidden(&mut self, log: &mut Log, now: Time, end: bool) {
-        for kind in [&mut self.strangers, &mut self.visits, &mut self.problems] {
-            if kind.hidden > 0 && (end || kind.due().is_some_and(|due| now >= due)) {
+        for kind in self.hiding() {
+            if end || kind.due().is_some_and(|due| now >= due) {
                 kind.begin(log, now);
             }
         }
     }
 
-    /// Prints what `report` has to tell.
+    /// Prints `report`, where the user wants to know it.
     pub fn print<M: Mode>(&mut self, log: &mut Log, events: &EventLoop<M>, report: Report) {
         let now = events.now();
         match report {
@@ -159,7 +152,6 @@ impl Reporter {
             Report::Listening(address) => {
                 log.info(&format_args!("listening on {}", host_and_port(address)))
             }
-            Report::Reached(..) => {}
             Report::Stopping(signal) => {
                 let name = signal_name(signal).unwrap_or("a signal");
                 log.info(&format_args!(
@@ -175,31 +167,30 @@ impl Reporter {
                 let text = format_args!("cannot accept more connections for now: {error}");
                 self.strangers.line(log, now, Level::Warn, text);
             }
-            Report::Endpoint(Event::Joined(peer)) => {
-                if self.audience == Audience::Chat {
-                    let name = Name(events.address(peer));
-                    let text = format_args!("{name} came");
-                    self.visits.line(log, now, Level::Info, text);
-                }
+            Report::Endpoint(Event::Joined(peer)) if self.audience == Audience::Chat => {
+                let name = name(events.address(peer));
+                let text = format_args!("{name} came");
+                self.visits.line(log, now, Level::Info, text);
             }
             Report::Endpoint(Event::Left(peer, outcome)) => {
-                self.left(log, now, &Name(events.address(peer)), &outcome);
+                self.left(log, now, &name(events.address(peer)), &outcome);
             }
             Report::Endpoint(Event::Refused(peer, outcome)) => {
-                self.refused(log, now, &Name(events.address(peer)), &outcome);
+                self.refused(log, now, &name(events.address(peer)), &outcome);
             }
             Report::Endpoint(Event::Notice(notice)) => self.notice(log, now, notice),
+            _ => {}
         }
     }
 
-    fn left(&mut self, log: &mut Log, now: Time, name: &Name, outcome: &Outcome) {
+    fn left(&mut self, log: &mut Log, now: Time, name: &str, outcome: &Outcome) {
         match outcome {
             Ok(()) if self.audience == Audience::Chat => {
                 let text = format_args!("{name} left");
                 self.visits.line(log, now, Level::Info, text);
             }
             Ok(()) => {}
-            // A local of ours failed, which is told once, or is no failure.
+            // Our own input or output failed, which has a line of its own, or none.
             Err(Failure::Gave(abort)) if abort.reason == Reason::LOCAL_ERROR => {}
             Err(failure) => {
                 let text = format_args!("{name}: {failure}");
@@ -208,7 +199,7 @@ impl Reporter {
         }
     }
 
-    fn refused(&mut self, log: &mut Log, now: Time, name: &Name, outcome: &Outcome) {
+    fn refused(&mut self, log: &mut Log, now: Time, name: &str, outcome: &Outcome) {
         let Err(failure) = outcome else {
             return;
         };
@@ -248,6 +239,11 @@ impl Reporter {
             }
         }
     }
+}
+
+/// A peer as the user knows it.
+fn name(address: Option<SocketAddr>) -> String {
+    address.map_or("a peer".into(), host_and_port)
 }
 
 /// The first line that SIGUSR1 prints.

@@ -1,17 +1,11 @@
-//! Runs what the command line asks for: builds the endpoint and the loop, turns
-//! it until there is an exit code, and prints what happens.
+//! Runs a server or a client: builds the endpoint and the loop, turns the loop until
+//! there is an exit code, and has a reporter print what happens.
+//!
+//! What happens in a turn is not known here. Read next: [`sealwire::net::event_loop`].
 
 use std::io::{self, IsTerminal};
 
 use rustix::stdio::{stdin, stdout};
-
-use super::config::{Config, ModeKind, Role};
-use super::kernel;
-use super::report::{Audience, Reporter};
-use crate::error::Error;
-use crate::inherited;
-use crate::limits::LOG_RETRY;
-use crate::log::Log;
 use sealwire::crypto::kernel::Kernel;
 use sealwire::endpoint::mode::Mode;
 use sealwire::endpoint::{Endpoint, Leaves, Setup};
@@ -24,15 +18,22 @@ use sealwire::net::clock::Clock;
 use sealwire::net::event_loop::{EventLoop, Report};
 use sealwire::net::rlimit::raise_descriptor_limit;
 
+use crate::config::{Config, ModeKind, Role};
+use crate::error::Error;
+use crate::inherited;
+use crate::kernel;
+use crate::limits::LOG_RETRY;
+use crate::log::Log;
+use crate::report::{Audience, Reporter};
+
 type AnyMode = Box<dyn Mode>;
 
-/// Runs `config` to its end, and tells `log` what happens; returns the process exit
-/// code.
+/// Runs `config` to its end, with what happens on `log`; returns the process exit code,
+/// which says how connections ended.
 ///
 /// # Errors
 ///
-/// What kept it from running. How connections end is printed, and told by the
-/// exit code.
+/// Why it could not run.
 pub fn run(config: Config, log: &mut Log) -> Result<u8, Error> {
     let kernel = kernel::chosen()?;
     let audience = Audience::of(&config.role);
@@ -65,7 +66,7 @@ fn turn_until_done<M: Mode>(
             if let Report::Stopping(signal) = report
                 && events.is_looking_up()
             {
-                // It has not served until it was stopped: it never served.
+                // Its exit code cannot say that it served until it was stopped.
                 return Ok(BY_SIGNAL + signal as u8);
             }
             reporter.print(log, events, report);
@@ -88,7 +89,7 @@ fn cannot_set_up(error: io::Error) -> Error {
 }
 
 fn build(config: &Config, kernel: Kernel, audience: Audience) -> io::Result<EventLoop<AnyMode>> {
-    // Where somebody types, or nothing is read, nobody waits for the input's end.
+    // A person may type for ever, and no input has no end, so no end is waited for.
     let open_ended = config.no_input || io::stdin().is_terminal();
     let mut limits = config.limits.clone();
     limits.max_idle = limits.max_idle.filter(|_| !open_ended);

@@ -1,7 +1,7 @@
 //! Words as a shell reads them, for the commands that messages tell the user to run.
 //!
-//! What is shown is harmless to a terminal, and the same word once the user has pasted
-//! it into a shell. To show text that is no command: [`sealwire::text`].
+//! A word is harmless to a terminal, and stays the same word when the user pastes it into
+//! a shell. For text that is no command: [`sealwire::text`].
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use std::path::Path;
 use sealwire::text::is_visible;
 
 /// `path` as a word that no command takes for an option.
-pub(super) fn path(path: &Path) -> String {
+pub(crate) fn path(path: &Path) -> String {
     let bytes = path.as_os_str().as_bytes();
     if bytes.starts_with(b"-") {
         return word(&Path::new(".").join(path));
@@ -21,7 +21,7 @@ pub(super) fn path(path: &Path) -> String {
 
 /// `text` as one word: bare if it is plain, in quotes if all of it can be seen, else as
 /// `$'…'`, which shows every other byte as `\x1b`.
-pub(super) fn word<T: AsRef<OsStr> + ?Sized>(text: &T) -> String {
+pub(crate) fn word<T: AsRef<OsStr> + ?Sized>(text: &T) -> String {
     let bytes = text.as_ref().as_bytes();
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-".contains(byte);
     match str::from_utf8(bytes) {

@@ -1,36 +1,35 @@
-//! Keys on the command line, taken out of it before anything copies them.
+//! Keys on the command line, taken out of it before a parser copies them.
 //!
-//! Whatever parses a command line keeps copies of its words that it does not erase.
-//! [`TypedKeys::take`] leaves a placeholder for each key, and
-//! [`TypedKeys::put_back`] gives what was parsed its keys. What is left in the
-//! process's own arguments is [`super::exposure`]'s.
+//! A parser of a command line keeps copies of its words, and does not erase them. So
+//! [`parse`] gives it a placeholder for each key, and puts the keys into the result.
+//! [`crate::exposure`] overwrites the process's own arguments.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
+use sealwire::crypto::secret::Secret;
 use zeroize::Zeroizing;
 
-use super::args::KeyArgs;
-use sealwire::crypto::secret::Secret;
+use crate::args::KeyArgs;
 
 /// The two options, as [`KeyArgs`] defines them.
-pub(super) const OPTIONS: [&str; 2] = ["--confkey", "--authkey"];
-/// What stands for a key until it is put back.
+pub(crate) const OPTIONS: [&str; 2] = ["--confkey", "--authkey"];
+/// Stands for a key while the rest of the command line is parsed.
 const PLACEHOLDER: &str = "-";
 
 /// Where a key stands on a command line.
-pub(super) struct Place {
-    /// Whose value it is: an index into [`OPTIONS`].
-    pub(super) option: usize,
-    /// In which word.
-    pub(super) word: usize,
-    /// From where in it, to its end.
-    pub(super) from: usize,
+pub(crate) struct Place {
+    /// The index of its option in [`OPTIONS`].
+    pub(crate) option: usize,
+    /// The index of its word.
+    pub(crate) word: usize,
+    /// Where it starts in the word, whose rest it is.
+    pub(crate) from: usize,
 }
 
-/// The values of both options in `words`, as clap finds them: the next word, whatever it
-/// is, or what follows a `=`. The first word is the program's name.
-pub(super) fn places<'a>(words: impl IntoIterator<Item = &'a [u8]>) -> Vec<Place> {
+/// The values of both options in `words`, as clap finds them: any next word, or the text
+/// behind a `=`. The first word is the program's name.
+pub(crate) fn places<'a>(words: impl IntoIterator<Item = &'a [u8]>) -> Vec<Place> {
     let mut places = Vec::new();
     let mut words = words.into_iter().enumerate().skip(1);
     while let Some((at, word)) = words.next() {
@@ -53,12 +52,30 @@ pub(super) fn places<'a>(words: impl IntoIterator<Item = &'a [u8]>) -> Vec<Place
     places
 }
 
+/// What clap makes of `words`, which begin with the program's name. It never sees the
+/// keys, which go to the [`KeyArgs`] that `keys` finds in the result.
+///
+/// # Errors
+///
+/// Those of clap, and its help and version.
+pub fn parse<T: clap::Parser>(
+    words: impl IntoIterator<Item = OsString>,
+    keys: impl FnOnce(&mut T) -> &mut KeyArgs,
+) -> Result<T, clap::Error> {
+    let mut words: Vec<OsString> = words.into_iter().collect();
+    let taken = TypedKeys::take(&mut words);
+    let mut typed = T::try_parse_from(words)?;
+    taken.put_back(keys(&mut typed));
+    Ok(typed)
+}
+
 /// The keys of a command line: the confkey and the authkey.
 #[derive(Debug)]
+#[must_use]
 pub struct TypedKeys([Option<Secret>; 2]);
 
 impl TypedKeys {
-    /// Takes them out of `words`, the first of which is the program's name.
+    /// Takes them out of `words`, which begin with the program's name.
     pub fn take(words: &mut [OsString]) -> Self {
         let mut taken = [None, None];
         for place in places(words.iter().map(|word| word.as_bytes())) {
@@ -71,7 +88,7 @@ impl TypedKeys {
             } else {
                 Secret::new(Zeroizing::new(whole)[from..].to_vec())
             };
-            // Of an option that is given twice: that is refused.
+            // An option that is given twice loses the first key here; clap refuses it.
             taken[option] = Some(key);
         }
         Self(taken)

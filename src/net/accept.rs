@@ -1,8 +1,8 @@
-//! A listener at work in a loop: who waits there is taken within a budget, and after
-//! a failure not before a pause.
+//! A listener in a loop: it accepts the connections that wait, within a budget, and
+//! pauses after a failure.
 //!
-//! Who listens where is [`listen`](super::listen)'s; what becomes of a connection is
-//! up to whoever takes it.
+//! Binding is [`listen`](super::listen)'s. What a connection is for is not known here:
+//! read [`super::event_loop`].
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,18 +14,18 @@ use super::listen::Listener;
 use crate::limits::{ACCEPT_BUDGET, ACCEPT_PAUSE};
 use crate::time::Time;
 
-/// Takes connections, some at a time.
+/// Accepts connections, some at a time.
 #[derive(Debug)]
 pub struct Acceptor {
     listener: Listener,
-    /// There may be more than was accepted.
+    /// More connections may wait.
     ready: bool,
-    /// Not before this: there was no room for another connection.
+    /// The end of the pause after a failure.
     paused: Option<Time>,
 }
 
 impl Acceptor {
-    /// Takes what comes to `listener`, whose events come under `token`.
+    /// Accepts the connections that come to `listener`, whose events have `token`.
     pub fn new(mut listener: Listener, registry: &Registry, token: Token) -> io::Result<Self> {
         listener.register(registry, token)?;
         Ok(Self {
@@ -40,18 +40,17 @@ impl Acceptor {
         self.ready = true;
     }
 
-    /// From when on [`accept`](Self::accept) is worth a try, unless an event has to
-    /// come first.
+    /// When [`accept`](Self::accept) is worth a call; `None` before the next event.
     pub fn next_due(&self) -> Option<Time> {
         self.ready.then(|| self.paused.unwrap_or(Time::ZERO))
     }
 
-    /// Has `take` called for who waits, at most [`ACCEPT_BUDGET`] of them.
+    /// Calls `take` for each connection that waits, at most for [`ACCEPT_BUDGET`].
     ///
     /// # Errors
     ///
     /// Those of this machine, such as having no more descriptors, and those of
-    /// `take`. After one, nobody is taken for [`ACCEPT_PAUSE`].
+    /// `take`. A pause of [`ACCEPT_PAUSE`] follows.
     pub fn accept(
         &mut self,
         now: Time,

@@ -1,10 +1,11 @@
 //! Addresses as people write them, and why one cannot be used.
 //!
-//! The system's own words for that (`Invalid argument`) help nobody, and an address
-//! without its zone is another one.
+//! Both need care: an IPv6 address without its zone is another address, and the system's
+//! own `Invalid argument` does not say what to change. Nothing is looked up here; for
+//! names read `lookup`.
 
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
 use rustix::io::Errno;
 use rustix::net::netdevice::index_to_name;
@@ -13,6 +14,31 @@ use rustix::net::{AddressFamily, SocketType, socket};
 /// What to do when all local ports are in use.
 const MORE_PORTS: &str =
     "end connections that are not needed, or widen net.ipv4.ip_local_port_range";
+
+/// `host` without the brackets that set an IPv6 address apart from a port.
+pub fn without_brackets(host: &str) -> &str {
+    let inside = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    inside.unwrap_or(host)
+}
+
+/// The address that `host` is, and the zone behind its `%`, if there is one; `None` for a
+/// name.
+pub fn parse(host: &str) -> Option<(IpAddr, Option<&str>)> {
+    let (address, zone) = match host.split_once('%') {
+        Some((address, zone)) => (address, Some(zone)),
+        None => (host, None),
+    };
+    Some((address.parse().ok()?, zone))
+}
+
+/// The address that `host` is; `None` for a name, and for an address with a zone, which
+/// the system's resolver knows.
+pub(super) fn literal(host: &str, port: u16) -> Option<SocketAddr> {
+    match parse(host)? {
+        (address, None) => Some((address, port).into()),
+        (_, Some(_)) => None,
+    }
+}
 
 /// `address` without its port; one of IPv6 with its zone, as in `fe80::1%eth0`.
 pub fn host(address: SocketAddr) -> String {
@@ -30,8 +56,8 @@ pub fn host_and_port(address: SocketAddr) -> String {
     }
 }
 
-/// What is wrong with `address` alone: it is a link-local one, of which every
-/// interface may have its own, and has no zone.
+/// Says so if `address` is a link-local one without a zone: each interface may have its
+/// own such address.
 pub fn missing_zone(address: SocketAddr) -> Option<String> {
     let SocketAddr::V6(v6) = address else {
         return None;
@@ -42,7 +68,7 @@ pub fn missing_zone(address: SocketAddr) -> Option<String> {
     })
 }
 
-/// Why no connection to `address` could be begun, which `error` kept us from.
+/// Why connecting to `address` failed with `error`, and what to do about it.
 pub fn why_not_connected(address: SocketAddr, error: &io::Error) -> String {
     if error.kind() == ErrorKind::AddrNotAvailable {
         return format!(
@@ -55,7 +81,8 @@ pub fn why_not_connected(address: SocketAddr, error: &io::Error) -> String {
     zone.unwrap_or_else(|| format!("{}: {error}", host(address)))
 }
 
-/// Why `address` cannot be bound, where that is its zone or the ports of this machine.
+/// Why `address` cannot be bound, where its zone or the ports of this machine are at
+/// fault.
 pub(super) fn why_not_bound(address: SocketAddr, error: &io::Error) -> Option<String> {
     match error.kind() {
         ErrorKind::AddrInUse if address.port() == 0 => Some(format!(
@@ -73,7 +100,7 @@ fn is_invalid(error: &io::Error) -> bool {
 /// The name of the interface, or its number where it has none.
 fn zone(address: SocketAddrV6) -> String {
     let index = address.scope_id();
-    // Any socket will do to ask with.
+    // The question needs a socket, of any kind.
     let name = socket(AddressFamily::UNIX, SocketType::DGRAM, None)
         .and_then(|socket| index_to_name(socket, index));
     name.unwrap_or_else(|_| index.to_string())
@@ -89,8 +116,8 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// Goal: an address is shown as it would be typed. Method: each family, with and
-    /// without a zone; the first interface is the loopback, and one number is nobody's.
+    /// Goal: an address is shown as a user would type it. Method: each family, with and
+    /// without a zone; interface 1 is the loopback, and no interface has the last number.
     #[test]
     fn as_typed() {
         for (text, name) in [
@@ -106,8 +133,29 @@ mod tests {
         assert_eq!(host_and_port(address("[fe80::1%1]:9")), "[fe80::1%lo]:9");
     }
 
-    /// Goal: what is missing is told, and nothing else is taken for it. Method: every
-    /// edge of fe80::/10, then other errors and other addresses.
+    /// Goal: we can tell an address, with its zone, from a name. Method: each family, with
+    /// and without a zone and brackets; a name.
+    #[test]
+    fn typed() {
+        for (text, found) in [
+            ("10.1.2.3", Some(("10.1.2.3", None))),
+            ("[::1]", Some(("::1", None))),
+            ("fe80::1%eth0", Some(("fe80::1", Some("eth0")))),
+            ("[fe80::1%]", Some(("fe80::1", Some("")))),
+            ("localhost", None),
+            ("name%eth0", None),
+        ] {
+            let bare = without_brackets(text);
+            let found = found.map(|(ip, zone)| (ip.parse().unwrap(), zone));
+            assert_eq!(parse(bare), found, "{text}");
+            let literal = literal(bare, 9).map(|address| address.ip());
+            let zoneless = found.filter(|(_, zone)| zone.is_none());
+            assert_eq!(literal, zoneless.map(|(ip, _)| ip), "{text}");
+        }
+    }
+
+    /// Goal: a hint tells of a missing zone, and only then. Method: every edge of
+    /// fe80::/10, then other errors and other addresses.
     #[test]
     fn a_zone_is_missing() {
         let invalid = io::Error::from(Errno::INVAL);
@@ -133,8 +181,8 @@ mod tests {
         assert!(of("10.1.2.3:9", &invalid).starts_with("10.1.2.3: "));
     }
 
-    /// Goal: ports that are used up are told as such, and a port that is taken is not.
-    /// Method: the errors that Linux gives for each, bind(2) and connect(2).
+    /// Goal: a hint tells of ports that are used up, but not of one port that is taken.
+    /// Method: the errors that Linux gives for each: bind(2), connect(2).
     #[test]
     fn no_port_is_left() {
         let (in_use, none) = (Errno::ADDRINUSE.into(), Errno::ADDRNOTAVAIL.into());

@@ -1,75 +1,56 @@
 //! Waking the loop at a time, to some microseconds.
 //!
-//! A poll's own timeout is kept to whole milliseconds, which is fine for
-//! deadlines and useless for sending at an even pace. Linux has timers that a poll
-//! can wait for; elsewhere the poll's timeout has to do.
+//! A poll keeps its own timeout to whole milliseconds, which is enough for deadlines and
+//! too coarse for sending at an even pace. So this is a timer that a poll can wait for.
+//! What the time is for is not known here. Read next: [`super::event_loop`].
 
 use std::io;
-#[cfg(target_os = "linux")]
 use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::time::Duration;
 
-#[cfg(target_os = "linux")]
 use mio::unix::SourceFd;
-use mio::{Registry, Token};
-
-#[cfg(target_os = "linux")]
-use mio::Interest;
+use mio::{Interest, Registry, Token};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+    timerfd_settime,
+};
 
 use crate::time::Time;
+
+const NEVER: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 0,
+};
 
 /// Wakes a poll once.
 #[derive(Debug)]
 pub struct Alarm {
     at: Option<Time>,
-    #[cfg(target_os = "linux")]
     timer: OwnedFd,
 }
 
 impl Alarm {
     /// One that is not set, whose events have `token`.
     pub fn new(registry: &Registry, token: Token) -> io::Result<Self> {
-        #[cfg(target_os = "linux")]
-        {
-            use rustix::time::{TimerfdClockId, TimerfdFlags, timerfd_create};
-
-            let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
-            let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
-            registry.register(&mut SourceFd(&timer.as_raw_fd()), token, Interest::READABLE)?;
-            Ok(Self { at: None, timer })
-        }
-        #[cfg(not(target_os = "linux"))]
-        {
-            let _ = (registry, token);
-            Ok(Self { at: None })
-        }
+        let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
+        let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
+        registry.register(&mut SourceFd(&timer.as_raw_fd()), token, Interest::READABLE)?;
+        Ok(Self { at: None, timer })
     }
 
-    /// Sets it to go off at `at` instead of when it was to; it is `now`.
+    /// Sets it to `at`, in place of the time that was set before; it is `now`.
     pub fn set(&mut self, at: Time, now: Time) -> io::Result<()> {
         if self.at == Some(at) {
             return Ok(());
         }
-        #[cfg(target_os = "linux")]
-        {
-            use rustix::time::{Itimerspec, TimerfdTimerFlags, Timespec, timerfd_settime};
-
-            const NEVER: Timespec = Timespec {
-                tv_sec: 0,
-                tv_nsec: 0,
-            };
-            let after = at.since(now).max(std::time::Duration::from_nanos(1));
-            let once = Itimerspec {
-                it_interval: NEVER,
-                it_value: Timespec {
-                    tv_sec: after.as_secs().try_into().unwrap_or(i64::MAX),
-                    tv_nsec: after.subsec_nanos().into(),
-                },
-            };
-            // It need not be read: setting it forgets that it went off.
-            timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once)?;
-        }
-        #[cfg(not(target_os = "linux"))]
-        let _ = now;
+        // Zero would switch the timer off.
+        let after = at.since(now).max(Duration::from_nanos(1));
+        let once = Itimerspec {
+            it_interval: NEVER,
+            it_value: Timespec::try_from(after).expect("64 bits of nanoseconds"),
+        };
+        // Setting it also clears an expiry, so nothing reads the timer.
+        timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once)?;
         self.at = Some(at);
         Ok(())
     }
@@ -91,11 +72,10 @@ mod tests {
 
     use super::*;
 
-    /// Goal: it wakes a poll when it should, again and again, also when it was set
-    /// anew before it went off. Method: waits without another end. How soon after its
-    /// time is a matter of the machine; before its time, it may not be.
+    /// Goal: it wakes a poll at its time, again and again, also when it was set anew
+    /// before it went off. Method: a poll with a long timeout. How late it is depends on
+    /// the machine; it must not be early.
     #[test]
-    #[cfg(target_os = "linux")]
     fn wakes() {
         let mut poll = Poll::new().unwrap();
         let mut events = Events::with_capacity(4);

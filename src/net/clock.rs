@@ -1,4 +1,4 @@
-//! The clock: what the layers below are told the time from.
+//! The clock that gives the layers below their time; they read none themselves.
 //!
 //! Read next: [`crate::time`].
 
@@ -34,7 +34,7 @@ mod tests {
 
     use super::*;
 
-    /// Goal: time starts at zero and moves as the world's does. Method: sleep.
+    /// Goal: time starts at zero and passes as in the world. Method: sleep.
     #[test]
     fn moves_on() {
         let clock = Clock::start();

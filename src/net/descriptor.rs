@@ -1,16 +1,17 @@
-//! How to wait for a descriptor that somebody else opened.
+//! How to wait for a descriptor that another program opened.
 //!
-//! Such descriptors are shared with the shell and with other programs, so they
-//! are not made non-blocking: `O_NONBLOCK` belongs to the open file, not to the
-//! descriptor. A terminal or a pipe can be opened a second time instead. Read
-//! next: [`super::local`], which reads and writes what is opened here.
+//! The shell and other programs share such descriptors, so we do not make them
+//! non-blocking: `O_NONBLOCK` belongs to the open file, not to the descriptor. We open a
+//! terminal or a pipe a second time instead. What is read and written here is not known.
+//! Read next: `local`, which reads and writes what this opens.
 
 use std::fs::OpenOptions;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::time::Duration;
 
-use rustix::event::{PollFlags, epoll};
+use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fstat, stat};
 use rustix::io::Errno;
 
@@ -24,26 +25,18 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// What to poll for.
-    pub(super) fn readiness(self) -> PollFlags {
-        match self {
-            Self::In => PollFlags::IN,
-            Self::Out => PollFlags::OUT,
-        }
-    }
-
-    /// Whether a descriptor that was opened with `flags` goes this way.
-    fn is_open_in(self, flags: OFlags) -> bool {
-        let mode = flags & OFlags::RWMODE;
+    /// Whether `fd` is open this way.
+    pub fn is_open(self, fd: BorrowedFd<'_>) -> io::Result<bool> {
+        let mode = fcntl_getfl(fd)? & OFlags::RWMODE;
         let one_way = match self {
             Self::In => OFlags::RDONLY,
             Self::Out => OFlags::WRONLY,
         };
-        mode == one_way || mode == OFlags::RDWR
+        Ok(mode == one_way || mode == OFlags::RDWR)
     }
 }
 
-/// A descriptor of our own, by how it is waited for.
+/// A descriptor of our own, by how to wait for it.
 #[derive(Debug)]
 pub enum Descriptor {
     /// Reads and writes need no waiting: a regular file, `/dev/null`.
@@ -58,17 +51,47 @@ impl Descriptor {
     /// Opens what `fd` names for `direction`; `fd` itself is left as it is.
     pub fn open(fd: BorrowedFd<'_>, direction: Direction) -> io::Result<Self> {
         let copy = fd.try_clone_to_owned()?;
-        // A pipe's one end opened the other way would be its other end. Left
-        // alone, the first read or write says what is wrong.
-        if !direction.is_open_in(fcntl_getfl(fd)?) || !can_be_polled(fd)? {
+        // Opening one end of a pipe the other way gives its other end. So we leave it: the
+        // first read or write says what is wrong.
+        if !direction.is_open(fd)? || !can_be_polled(fd)? {
             return Ok(Self::AlwaysReady(copy));
         }
         Ok(match reopen(fd, direction) {
             Ok(own) => Self::Polled(own),
-            // A socket, another user's terminal, a FIFO that nobody reads any
-            // more, or no /proc.
+            // A socket, another user's terminal, a FIFO without a reader, or no /proc.
             Err(_) => Self::Blocking(copy),
         })
+    }
+}
+
+/// Waits until `fd` can be read or written, or tells an error, but not longer than
+/// `at_most`; says whether that came in time.
+///
+/// # Errors
+///
+/// Those of `poll`. A signal ends the wait with [`io::ErrorKind::Interrupted`].
+pub fn wait_until_ready(
+    fd: impl AsFd,
+    direction: Direction,
+    at_most: Option<Duration>,
+) -> io::Result<bool> {
+    let wanted = match direction {
+        Direction::In => PollFlags::IN,
+        Direction::Out => PollFlags::OUT,
+    };
+    // A time beyond what a `Timespec` holds is for ever.
+    let at_most = at_most.and_then(|time| Timespec::try_from(time).ok());
+    let mut asked = [PollFd::new(&fd, wanted)];
+    Ok(poll(&mut asked, at_most.as_ref())? > 0)
+}
+
+/// Repeats `call` while a signal interrupts it.
+pub(super) fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
     }
 }
 
@@ -105,7 +128,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use std::fs::File;
-    use std::os::fd::AsFd;
     use std::os::unix::net::UnixStream;
 
     use super::*;
@@ -114,7 +136,7 @@ mod tests {
         Descriptor::open(fd.as_fd(), direction).unwrap()
     }
 
-    /// Goal: a pipe is non-blocking for us and stays blocking for whoever gave
+    /// Goal: a pipe is non-blocking for us and stays blocking for the program that gave
     /// it to us. Method: look at the flags of both.
     #[test]
     fn a_pipe_is_opened_again() {
@@ -145,7 +167,7 @@ mod tests {
         assert!(ready(opened(&writer, Direction::In)));
     }
 
-    /// Goal: what cannot be opened again is left to a thread. Method: a socket.
+    /// Goal: a thread serves what cannot be opened again. Method: a socket.
     #[test]
     fn sockets_block() {
         let (socket, _other) = UnixStream::pair().unwrap();

@@ -1,12 +1,11 @@
-//! A client's way from a name to a connection.
+//! A client's way from a name to a connection (Happy Eyeballs, RFC 8305).
 //!
-//! The name is looked up ([`super::lookup`]); its addresses are tried one
-//! after the other, families in turn, the next as soon as one fails or has not
-//! answered for a moment (RFC 8305), and the first that answers is taken. One
-//! deadline is over everything. What is said on the connection is not known
-//! here.
+//! It looks the name up ([`super::lookup`]) and tries the addresses one after the other,
+//! families in turn: the next as soon as one fails or has not answered for a moment. The
+//! first that answers wins. One deadline covers all of it. What is said on the connection
+//! is not known here. Read next: [`super::stream`].
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,16 +14,17 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token, Waker};
 use rustix::io::Errno;
 
+use super::address::{literal, without_brackets};
 use super::error::{Error, Silent, Unreachable};
 use super::listen::canonical;
-use super::lookup::{Lookup, literal, without_brackets};
+use super::lookup::Lookup;
 use crate::limits::{CONNECT_DEADLINE, CONNECT_STAGGER};
 use crate::time::Time;
 
-/// What has become of a [`Dial`].
+/// The state of a [`Dial`] after a turn.
 #[derive(Debug)]
 pub(super) enum Progress {
-    /// Nothing yet: come back after an event or the timeout.
+    /// Not over: come back after an event or the timeout.
     Pending,
     /// A connection, no longer registered, and the address that it goes to.
     Connected(TcpStream, SocketAddr),
@@ -32,16 +32,16 @@ pub(super) enum Progress {
     Failed(Error),
 }
 
-/// A connection on its way. Dropping it gives up.
+/// A connection that is being made. Dropping it gives up.
 #[derive(Debug)]
 pub(super) struct Dial {
     host: String,
     port: u16,
     deadline: Time,
-    /// Where the addresses come from, until they are there.
+    /// Finds the addresses; `None` once they are known.
     lookup: Option<Lookup>,
     untried: VecDeque<SocketAddr>,
-    /// When the next of them is tried, if nothing fails before.
+    /// When to try the next of them, if no attempt fails before.
     next_try: Time,
     attempts: Vec<(TcpStream, SocketAddr)>,
     failures: Vec<(SocketAddr, io::Error)>,
@@ -50,20 +50,17 @@ pub(super) struct Dial {
 impl Dial {
     /// Begins to dial `port` of `host`, a name or an address, in brackets or
     /// not; `waker` wakes the poll when a name is resolved.
-    ///
-    /// A lookup that hangs blocks neither the caller nor the end of the
-    /// program.
     pub(super) fn start(host: &str, port: u16, waker: Arc<Waker>, now: Time) -> Self {
         let bare = without_brackets(host);
-        if let Some(address) = literal(bare, port) {
-            return Self::over(bare, port, vec![address], now);
+        let address = literal(bare, port);
+        let mut dial = Self::over(bare, port, Vec::from_iter(address), now);
+        if address.is_none() {
+            dial.lookup = Some(Lookup::start(bare, port, waker));
         }
-        let mut dial = Self::over(bare, port, Vec::new(), now);
-        dial.lookup = Some(Lookup::start(bare, port, waker));
         dial
     }
 
-    /// A dial of `addresses`, which `host` stands for.
+    /// A dial of `addresses`, which are those of `host`.
     fn over(host: &str, port: u16, addresses: Vec<SocketAddr>, now: Time) -> Self {
         Self {
             host: host.to_owned(),
@@ -77,7 +74,7 @@ impl Dial {
         }
     }
 
-    /// When to take the next turn even if no event came.
+    /// When to take the next turn even without an event.
     pub(super) fn next_timeout(&self) -> Time {
         if self.untried.is_empty() {
             self.deadline
@@ -86,10 +83,9 @@ impl Dial {
         }
     }
 
-    /// Goes on as far as can be done now; to be called after any event of
-    /// `token` or of the waker, and at the timeout. A call too many is cheap.
-    ///
-    /// All sockets are registered under `token`.
+    /// Goes on as far as it can now. Call it after any event of `token`, under which it
+    /// registers all sockets, or of the waker, and at the timeout. A call too many is
+    /// cheap.
     pub(super) fn turn(&mut self, registry: &Registry, token: Token, now: Time) -> Progress {
         if let Err(error) = self.take_addresses() {
             return Progress::Failed(error);
@@ -108,7 +104,7 @@ impl Dial {
         Progress::Pending
     }
 
-    /// Takes what the lookup has found, if it is done.
+    /// Takes the addresses that the lookup found, once it is done.
     fn take_addresses(&mut self) -> Result<(), Error> {
         if let Some(lookup) = &self.lookup
             && let Some(addresses) = lookup.take()?
@@ -119,7 +115,7 @@ impl Dial {
         Ok(())
     }
 
-    /// Takes the first attempt that has succeeded, and drops those that failed.
+    /// Takes the first attempt that succeeded, and drops those that failed.
     fn take_connected(
         &mut self,
         registry: &Registry,
@@ -147,8 +143,8 @@ impl Dial {
         None
     }
 
-    /// Tries the next address when it is due, and the one behind it at once
-    /// where the system knows already that it cannot be reached.
+    /// Tries the next address when it is due, and at once the one behind it where the
+    /// system refuses that address immediately.
     fn try_next(&mut self, registry: &Registry, token: Token, now: Time) {
         while now >= self.next_try {
             let Some(address) = self.untried.pop_front() else {
@@ -186,20 +182,18 @@ impl Dial {
     }
 }
 
-/// `addresses` without repetition, the system's order kept within a family,
-/// families taking turns: RFC 8305 §4.
+/// `addresses` without repetition, families in turn, in the system's order within a
+/// family: RFC 8305 §4.
 fn alternating(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
-    let Some(first) = addresses.first() else {
+    let Some(first) = addresses.first().map(SocketAddr::is_ipv4) else {
         return VecDeque::new();
     };
-    let same = |address: &SocketAddr| address.is_ipv4() == first.is_ipv4();
-    let (mut one, mut other) = (VecDeque::new(), VecDeque::new());
-    for address in &addresses {
-        let family = if same(address) { &mut one } else { &mut other };
-        if !family.contains(address) {
-            family.push_back(*address);
-        }
-    }
+    let mut seen = HashSet::new();
+    let unique = addresses
+        .into_iter()
+        .filter(|address| seen.insert(*address));
+    let (mut one, mut other): (VecDeque<_>, VecDeque<_>) =
+        unique.partition(|address| address.is_ipv4() == first);
     let mut mixed = VecDeque::new();
     while !one.is_empty() || !other.is_empty() {
         mixed.extend(one.pop_front());
@@ -215,11 +209,11 @@ fn connecting(address: SocketAddr, registry: &Registry, token: Token) -> io::Res
     Ok(socket)
 }
 
-/// Whether a connecting socket has arrived.
+/// Whether a connecting socket is connected.
 fn is_connected(socket: &TcpStream) -> io::Result<bool> {
     match socket.take_error()? {
-        // Before a connection is there it is refused, not reset: this one was
-        // made and has ended since, which its first read tells.
+        // A connection that was never there is refused, not reset: this one was made and
+        // has ended since. Its first read reports that.
         Some(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(true),
         Some(error) => return Err(error),
         None => {}

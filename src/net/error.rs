@@ -1,4 +1,6 @@
-//! Why there is no listener or no connection. What the system said is the source.
+//! Why there is no listener or no connection; the system's own error is the source.
+//!
+//! What a user can do about it is the program's to say. Read next: [`super::address`].
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -7,7 +9,7 @@ use std::net::SocketAddr;
 use super::address::{host, why_not_bound, why_not_connected};
 use crate::limits::CONNECT_DEADLINE;
 
-/// What ends an [`EventLoop`](super::event_loop::EventLoop), or keeps it from its work.
+/// Why an [`EventLoop`](super::event_loop::EventLoop) ends, or cannot begin.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -19,7 +21,7 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
-    /// The address cannot be listened on.
+    /// Listening on the address failed.
     #[error("{}", not_bound(*address, source))]
     Listen {
         /// The address.
@@ -27,7 +29,7 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
-    /// No address of the host could be connected to.
+    /// Connecting failed at every address of the host.
     #[error(transparent)]
     Unreachable(Unreachable),
     /// No connection was there within [`CONNECT_DEADLINE`].
@@ -36,10 +38,10 @@ pub enum Error {
     /// The poll failed.
     #[error("cannot wait for events: {0}")]
     Poll(#[source] io::Error),
-    /// A socket cannot be waited for.
+    /// The poll did not take a socket.
     #[error("{}: {source}", host(*address))]
     Register {
-        /// Where it goes to.
+        /// The other side's address.
         address: SocketAddr,
         /// Why.
         source: io::Error,
@@ -60,19 +62,19 @@ fn not_bound(address: SocketAddr, error: &io::Error) -> String {
     }
 }
 
-/// A host, each address of which refused the connection or could not be reached.
+/// A host whose addresses all refused the connection or could not be reached.
 #[derive(Debug, thiserror::Error)]
 pub struct Unreachable {
     /// The name or address.
     pub host: String,
     /// The port.
     pub port: u16,
-    /// What was tried, and why it failed.
+    /// The addresses, and why each failed.
     pub failures: Vec<(SocketAddr, io::Error)>,
 }
 
 impl Unreachable {
-    /// Whether every address refused the connection: no program listens there.
+    /// Whether every address refused the connection: then no program listens there.
     pub fn is_refusal(&self) -> bool {
         let mut errors = self.failures.iter().map(|(_, error)| error.kind());
         errors.all(|kind| kind == ErrorKind::ConnectionRefused)
@@ -106,7 +108,7 @@ pub struct Silent {
     pub host: String,
     /// The port.
     pub port: u16,
-    /// What was tried; `None` if the name did not resolve in time.
+    /// The addresses; `None` if the name did not resolve in time.
     pub tried: Option<Vec<SocketAddr>>,
 }
 

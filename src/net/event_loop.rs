@@ -1,9 +1,9 @@
-//! The loop on one thread: waits for sockets, locals, names, signals and time,
-//! and drives an [`Endpoint`].
+//! The loop on one thread: waits for sockets, locals, names, signals and time, and
+//! drives an [`Endpoint`].
 //!
-//! The program and the load tester both run on it. What to do with messages is
-//! the endpoint's mode; what to tell the user is up to whoever calls
-//! [`turn`](EventLoop::turn).
+//! The program and the load tester both run on it. [`turn`](EventLoop::turn) is its story.
+//! What to do with messages is the endpoint's mode, and what to tell the user is the
+//! caller's; neither is known here. Read next: [`crate::endpoint`].
 
 use std::collections::HashSet;
 use std::fmt;
@@ -13,9 +13,12 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mio::event::Event;
+use mio::net::TcpStream;
 use mio::{Events, Poll, Token, Waker};
 
 use super::accept::Acceptor;
+use super::address::{host_and_port, literal, without_brackets};
 use super::alarm::Alarm;
 use super::clock::Clock;
 use super::descriptor::is_null;
@@ -23,14 +26,14 @@ use super::dial::{Dial, Progress};
 use super::error::Error;
 use super::listen::Listener;
 use super::local::{Input, Output};
-use super::lookup::{Lookup, literal, without_brackets};
+use super::lookup::Lookup;
 use super::signals::{Signal, Signals};
 use super::sockets::{FIRST_RESERVED, Sockets};
 use super::stream;
 use super::ticks::Ticks;
 use crate::endpoint::mode::Mode;
 use crate::endpoint::transport::{LocalId, PeerId};
-use crate::endpoint::{self, Cut, Endpoint};
+use crate::endpoint::{self, Cut, Endpoint, InputKind, OutputKind};
 use crate::limits::EVENTS;
 use crate::time::Time;
 
@@ -42,27 +45,27 @@ const INPUT: Token = Token(FIRST_RESERVED + 4);
 const OUTPUT: Token = Token(FIRST_RESERVED + 5);
 const ALARM: Token = Token(FIRST_RESERVED + 6);
 
-/// What a turn brought, for people to read.
+/// What happened in a turn, for the caller to act on or to show.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Report {
-    /// Something happened on the endpoint.
+    /// An event of the endpoint.
     Endpoint(endpoint::Event),
     /// A dialled connection is there; the handshake comes next.
     Connected(SocketAddr),
-    /// Connections are taken at this address from now on.
+    /// From now on this address takes connections.
     Listening(SocketAddr),
-    /// A connection that was begun with [`connect`](EventLoop::connect) is there, since
-    /// this time.
+    /// A connection that [`connect`](EventLoop::connect) began is there, since this time.
     Reached(PeerId, Time),
     /// This signal asks us to leave.
     Stopping(i32),
-    /// SIGUSR1: statistics are wanted.
+    /// SIGUSR1: the user wants statistics.
     StatisticsWanted,
     /// Connections wait, and this machine has no descriptors or memory for them.
     CannotAccept(io::Error),
 }
 
-/// The loop, and all it drives.
+/// The loop, and all that it drives.
 pub struct EventLoop<M> {
     poll: Poll,
     events: Events,
@@ -72,22 +75,22 @@ pub struct EventLoop<M> {
     sockets: Sockets,
     acceptor: Option<Acceptor>,
     dial: Option<Dial>,
-    /// The address to listen on is looked up.
+    /// Finds the address to listen on.
     lookup: Option<Lookup>,
     signals: Option<Signals>,
     alarm: Option<Alarm>,
-    /// The endpoint is told where each peer is, for a terminal to show.
+    /// The endpoint gets the address of each peer as its name, for a terminal to show.
     names_peers: bool,
-    /// Whose TCP connection is not there yet, of those that we connect to.
+    /// Peers from [`connect`](Self::connect) whose TCP connection is not there yet.
     connecting: HashSet<PeerId>,
-    /// How long turns took in which there was something to do, without the waiting.
+    /// The times of turns that had something to do, without the waits.
     ticks: Ticks,
     reports: Vec<Report>,
 }
 
 impl<M: Mode> EventLoop<M> {
-    /// A loop around `endpoint`, whose times are those of `clock`, with nothing to wait
-    /// for yet.
+    /// A loop around `endpoint`, which takes its times from `clock`. It waits for nothing
+    /// yet.
     pub fn new(endpoint: Endpoint<M>, clock: Clock) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
@@ -111,36 +114,28 @@ impl<M: Mode> EventLoop<M> {
         })
     }
 
-    /// Accepts what comes to `listener`.
+    // ---- what to wait for --------------------------------------------------
+
+    /// Accepts the connections that come to `listener`.
     pub fn listen(&mut self, listener: Listener) -> io::Result<()> {
         self.acceptor = Some(Acceptor::new(listener, self.poll.registry(), LISTENER)?);
         Ok(())
     }
 
-    /// Listens on `port` of `host`, an address or a name, or of all addresses. A
-    /// name is looked up first, in the turns to come; [`Report::Listening`] tells
-    /// when it is done.
+    /// Listens on `port` of `host`, an address or a name, or of all addresses.
+    /// [`Report::Listening`] says when it does: a name is looked up first, in later turns.
     ///
     /// # Errors
     ///
     /// [`Error::Listen`], if the address cannot be bound.
     pub fn listen_on(&mut self, host: Option<&str>, port: u16) -> Result<(), Error> {
-        match host.map(|host| (host, literal(host, port))) {
-            None => self.take_listener(Listener::on_all(port)?),
-            Some((_, Some(address))) => self.take_listener(Listener::on_first(&[address])?),
-            Some((name, None)) => {
-                let waker = self.waker.clone();
-                self.lookup = Some(Lookup::start(without_brackets(name), port, waker));
-                Ok(())
-            }
+        let Some(host) = host.map(without_brackets) else {
+            return self.take_listener(Listener::on_all(port)?);
+        };
+        if let Some(address) = literal(host, port) {
+            return self.take_listener(Listener::on_first(&[address])?);
         }
-    }
-
-    fn take_listener(&mut self, listener: Listener) -> Result<(), Error> {
-        let address = listener.local_addr();
-        self.listen(listener)
-            .map_err(|source| Error::Listen { address, source })?;
-        self.reports.push(Report::Listening(address));
+        self.lookup = Some(Lookup::start(host, port, self.waker.clone()));
         Ok(())
     }
 
@@ -155,13 +150,13 @@ impl<M: Mode> EventLoop<M> {
         let socket = stream::connect(address, from)?;
         let peer = self.endpoint.dialled(self.clock.now());
         // Where this fails, so does the first read.
-        let _ = self.sockets.add(peer, socket, address);
+        let _ = self.add(peer, socket, address);
         self.connecting.insert(peer);
         Ok(peer)
     }
 
-    /// Has a [turn](Self::turn) wait until `at` and no longer, where the system can
-    /// to some microseconds; replaces the time that was set before.
+    /// Has a [turn](Self::turn) wait until `at` and no longer, to some microseconds;
+    /// replaces the time that was set before.
     pub fn wake_at(&mut self, at: Time) -> io::Result<()> {
         let now = self.clock.now();
         let alarm = match &mut self.alarm {
@@ -171,10 +166,9 @@ impl<M: Mode> EventLoop<M> {
         alarm.set(at, now)
     }
 
-    /// Joins two inherited descriptors to the endpoint, as its first local: what `output`
-    /// takes, and what `input` gives. Lines are cut where a person types, and where
-    /// `lines` says so. Where `output` is a terminal, the endpoint is told the names of
-    /// peers.
+    /// Joins two inherited descriptors to the endpoint, as its one local: it reads `input`
+    /// and writes `output`. Input is cut into lines at a terminal, and where `lines` says
+    /// so. Where `output` is a terminal, the endpoint gets the names of peers.
     pub fn attach_local(
         &mut self,
         input: Option<BorrowedFd<'_>>,
@@ -182,27 +176,24 @@ impl<M: Mode> EventLoop<M> {
         lines: bool,
     ) -> io::Result<()> {
         let registry = self.poll.registry();
-        let mut kind = None;
-        if let Some(input) = input {
-            let mut input = Input::open(input, self.waker.clone())?;
-            input.register(registry, INPUT)?;
-            let terminal = input.is_terminal();
+        let mut input_kind = None;
+        if let Some(fd) = input {
+            let terminal = fd.is_terminal();
             let cut = match lines || terminal {
                 true => Cut::Lines,
                 false => Cut::Blocks,
             };
-            kind = Some(endpoint::InputKind { cut, terminal });
-            self.sockets.input = Some(input);
+            input_kind = Some(InputKind { cut, terminal });
+            self.sockets.input = Some(Input::open(fd, self.waker.clone(), registry, INPUT)?);
         }
         self.names_peers = output.is_terminal();
-        let mut taker = Output::open(output, self.waker.clone())?;
-        taker.register(registry, OUTPUT)?;
-        self.sockets.output = Some(taker);
-        let taker = match self.names_peers {
-            true => endpoint::OutputKind::Terminal,
-            false => endpoint::OutputKind::Stream,
+        let output_kind = match self.names_peers {
+            true => OutputKind::Terminal,
+            false => OutputKind::Stream,
         };
-        let local = self.endpoint.add_local(kind, Some(taker));
+        let output = Output::open(output, self.waker.clone(), registry, OUTPUT)?;
+        self.sockets.output = Some(output);
+        let local = self.endpoint.add_local(input_kind, Some(output_kind));
         assert_eq!(local, LocalId::FIRST, "one local");
         if input.is_some_and(is_null) {
             self.endpoint.local_is_empty(local);
@@ -216,6 +207,8 @@ impl<M: Mode> EventLoop<M> {
         Ok(())
     }
 
+    // ---- a turn ------------------------------------------------------------
+
     /// Waits until something happens, at most `at_most`, and does all that
     /// follows from it.
     ///
@@ -227,7 +220,7 @@ impl<M: Mode> EventLoop<M> {
         let timeout = self.timeout().into_iter().chain(at_most).min();
         match self.poll.poll(&mut self.events, timeout) {
             Ok(()) => {}
-            // Whatever time it is now, what has come is to be known first.
+            // The next poll brings what came; until then no deadline may count.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             Err(error) => return Err(Error::Poll(error)),
         }
@@ -239,59 +232,18 @@ impl<M: Mode> EventLoop<M> {
         self.take_looked_up()?;
         self.accept(now);
         if !self.endpoint.is_accepting() {
-            // Connections that wait until now were taken above, so that each is told why
-            // it comes to nothing.
+            // The connections that waited were accepted above, so that the endpoint can
+            // tell each of them why it ends.
             self.acceptor = None;
             self.dial = None;
         }
         self.take_dialled(now)?;
         self.endpoint.tick(now, &mut self.sockets);
-        while let Some(event) = self.endpoint.poll_event() {
-            if let endpoint::Event::Refused(peer, _) = &event {
-                self.connecting.remove(peer);
-            }
-            self.reports.push(Report::Endpoint(event));
-        }
+        self.take_endpoint_events();
         if busy {
             self.ticks.note(self.clock.now().since(woke));
         }
         Ok(())
-    }
-
-    /// Whether nobody can have come: the address to listen on is, or was to the end,
-    /// not known.
-    pub fn is_looking_up(&self) -> bool {
-        self.lookup.is_some()
-    }
-
-    /// What the last turn brought; to be taken before the next one.
-    pub fn take_reports(&mut self) -> Vec<Report> {
-        std::mem::take(&mut self.reports)
-    }
-
-    /// Where `peer` is, or was when it left in the last turn.
-    pub fn address(&self, peer: PeerId) -> Option<SocketAddr> {
-        self.sockets.address(peer)
-    }
-
-    /// What is driven.
-    pub fn endpoint(&self) -> &Endpoint<M> {
-        &self.endpoint
-    }
-
-    /// What is driven, to change its mode between turns.
-    pub fn endpoint_mut(&mut self) -> &mut Endpoint<M> {
-        &mut self.endpoint
-    }
-
-    /// How long what was done between two waits took.
-    pub fn ticks(&self) -> &Ticks {
-        &self.ticks
-    }
-
-    /// The time of the loop's clock.
-    pub fn now(&self) -> Time {
-        self.clock.now()
     }
 
     /// How long to wait at most.
@@ -304,8 +256,11 @@ impl<M: Mode> EventLoop<M> {
         due.into_iter().flatten().min().map(|at| at.since(now))
     }
 
+    /// Marks what is ready; the steps that follow do the work.
     fn note_events(&mut self) {
-        for event in &self.events {
+        // Taken out, because noting an event needs the rest of the loop.
+        let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        for event in &events {
             match event.token() {
                 WAKER => {
                     self.endpoint.local_readable(LocalId::FIRST);
@@ -317,53 +272,43 @@ impl<M: Mode> EventLoop<M> {
                     }
                 }
                 DIAL | ALARM => {}
-                SIGNALS => note_signals(
-                    &mut self.signals,
-                    &mut self.endpoint,
-                    &mut self.reports,
-                    self.clock.now(),
-                ),
+                SIGNALS => self.take_signals(),
                 INPUT => self.endpoint.local_readable(LocalId::FIRST),
                 OUTPUT => self.endpoint.local_writable(LocalId::FIRST),
-                Token(number) => {
-                    let peer = PeerId::from_u64(number as u64);
-                    self.sockets.note(peer, event);
-                    if event.is_readable() || event.is_read_closed() || event.is_error() {
-                        self.endpoint.readable(peer);
-                    }
-                    if event.is_writable() {
-                        self.endpoint.writable(peer);
-                        // A connection that was refused can be written to, as well.
-                        let there = !event.is_error() && !event.is_write_closed();
-                        if self.connecting.remove(&peer) && there {
-                            self.reports.push(Report::Reached(peer, self.clock.now()));
-                        }
-                    }
+                Token(number) => self.note_peer(PeerId::from_u64(number as u64), event),
+            }
+        }
+        self.events = events;
+    }
+
+    fn note_peer(&mut self, peer: PeerId, event: &Event) {
+        self.sockets.note(peer, event);
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            self.endpoint.readable(peer);
+        }
+        if event.is_writable() {
+            self.endpoint.writable(peer);
+            // A connection that was refused is writable, too.
+            let there = !event.is_error() && !event.is_write_closed();
+            if self.connecting.remove(&peer) && there {
+                self.reports.push(Report::Reached(peer, self.clock.now()));
+            }
+        }
+    }
+
+    fn take_signals(&mut self) {
+        for signal in self.signals.iter_mut().flat_map(Signals::pending) {
+            match signal {
+                Signal::Stop(number) => {
+                    self.endpoint.stop(self.clock.now(), number as u8);
+                    self.reports.push(Report::Stopping(number));
                 }
+                Signal::Statistics => self.reports.push(Report::StatisticsWanted),
             }
         }
     }
 
-    /// Accepts who waits, within the budget.
-    fn accept(&mut self, now: Time) {
-        let Some(acceptor) = &mut self.acceptor else {
-            return;
-        };
-        let accepted = acceptor.accept(now, |socket, address| {
-            let peer = self.endpoint.accepted(now);
-            if self.names_peers {
-                self.endpoint.set_name(peer, &address.to_string());
-            }
-            // Where this fails, so does the first read.
-            let _ = self.sockets.add(peer, socket, address);
-            Ok(())
-        });
-        if let Err(error) = accepted {
-            self.reports.push(Report::CannotAccept(error));
-        }
-    }
-
-    /// Listens on the address that was looked up, once it is there.
+    /// Listens on the address that was looked up, once it is known.
     fn take_looked_up(&mut self) -> Result<(), Error> {
         if self.endpoint.is_accepting()
             && let Some(lookup) = &self.lookup
@@ -373,6 +318,31 @@ impl<M: Mode> EventLoop<M> {
             self.take_listener(Listener::on_first(&addresses)?)?;
         }
         Ok(())
+    }
+
+    fn take_listener(&mut self, listener: Listener) -> Result<(), Error> {
+        let address = listener.local_addr();
+        self.listen(listener)
+            .map_err(|source| Error::Listen { address, source })?;
+        self.reports.push(Report::Listening(address));
+        Ok(())
+    }
+
+    /// Accepts the connections that wait, within the budget.
+    fn accept(&mut self, now: Time) {
+        let Some(mut acceptor) = self.acceptor.take() else {
+            return;
+        };
+        let accepted = acceptor.accept(now, |socket, address| {
+            let peer = self.endpoint.accepted(now);
+            // Where this fails, so does the first read.
+            let _ = self.add(peer, socket, address);
+            Ok(())
+        });
+        if let Err(error) = accepted {
+            self.reports.push(Report::CannotAccept(error));
+        }
+        self.acceptor = Some(acceptor);
     }
 
     /// Goes on with dialling, if that is what we do.
@@ -385,11 +355,7 @@ impl<M: Mode> EventLoop<M> {
             Progress::Failed(error) => return Err(error),
             Progress::Connected(socket, address) => {
                 let peer = self.endpoint.dialled(now);
-                if self.names_peers {
-                    self.endpoint.set_name(peer, &address.to_string());
-                }
-                self.sockets
-                    .add(peer, socket, address)
+                self.add(peer, socket, address)
                     .map_err(|source| Error::Register { address, source })?;
                 self.reports.push(Report::Connected(address));
             }
@@ -397,22 +363,60 @@ impl<M: Mode> EventLoop<M> {
         self.dial = None;
         Ok(())
     }
-}
 
-fn note_signals<M: Mode>(
-    signals: &mut Option<Signals>,
-    endpoint: &mut Endpoint<M>,
-    reports: &mut Vec<Report>,
-    now: Time,
-) {
-    for signal in signals.iter_mut().flat_map(Signals::pending) {
-        match signal {
-            Signal::Stop(number) => {
-                endpoint.stop(now, number as u8);
-                reports.push(Report::Stopping(number));
-            }
-            Signal::Statistics => reports.push(Report::StatisticsWanted),
+    /// Registers the connection of `peer`, and names the peer where a terminal shows it.
+    fn add(&mut self, peer: PeerId, socket: TcpStream, address: SocketAddr) -> io::Result<()> {
+        if self.names_peers {
+            self.endpoint.set_name(peer, &host_and_port(address));
         }
+        self.sockets.add(peer, socket, address)
+    }
+
+    fn take_endpoint_events(&mut self) {
+        while let Some(event) = self.endpoint.poll_event() {
+            if let endpoint::Event::Refused(peer, _) = &event {
+                self.connecting.remove(peer);
+            }
+            self.reports.push(Report::Endpoint(event));
+        }
+    }
+
+    // ---- between turns -----------------------------------------------------
+
+    /// What happened in the last turn; take it before the next one.
+    pub fn take_reports(&mut self) -> Vec<Report> {
+        std::mem::take(&mut self.reports)
+    }
+
+    /// Whether the address to listen on is not known yet, or never was, so that no peer
+    /// can have come.
+    pub fn is_looking_up(&self) -> bool {
+        self.lookup.is_some()
+    }
+
+    /// The address of `peer`, also if it left in the last turn.
+    pub fn address(&self, peer: PeerId) -> Option<SocketAddr> {
+        self.sockets.address(peer)
+    }
+
+    /// The endpoint.
+    pub fn endpoint(&self) -> &Endpoint<M> {
+        &self.endpoint
+    }
+
+    /// The endpoint, to change its mode between turns.
+    pub fn endpoint_mut(&mut self) -> &mut Endpoint<M> {
+        &mut self.endpoint
+    }
+
+    /// How long turns took that had something to do, as a line of statistics.
+    pub fn ticks(&self) -> &impl fmt::Display {
+        &self.ticks
+    }
+
+    /// The time of the loop's clock.
+    pub fn now(&self) -> Time {
+        self.clock.now()
     }
 }
 

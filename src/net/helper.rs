@@ -1,9 +1,9 @@
-//! A thread that reads or writes what only blocks.
+//! A thread that reads or writes a descriptor whose calls block.
 //!
-//! It has one block at a time and makes one call for it, when asked to: nothing
-//! is read that nobody wants, and what is reported as written is written. It
-//! ends with the [`Helper`], or else with the process, which does not wait for
-//! it. Read next: [`super::local`].
+//! It makes one call for one block at a time, on demand: it never reads ahead, and what
+//! it reports as written is written. It ends with the [`Helper`], or with the process,
+//! which does not wait for it. Which descriptors need it is not known here. Read next:
+//! [`super::local`].
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -12,12 +12,11 @@ use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::thread;
 
 use mio::Waker;
-use rustix::event::PollFd;
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
-use super::descriptor::Direction;
+use super::descriptor::{Direction, uninterrupted, wait_until_ready};
 
-/// The block that a call was made for, and what the call returned.
+/// A block, and the result of the call for it.
 type Done = (Vec<u8>, io::Result<usize>);
 
 /// Makes blocking calls on a thread of its own, one at a time.
@@ -43,12 +42,12 @@ impl Helper {
         })
     }
 
-    /// Whether a block is out: then it is to be [`take`](Self::take)n first.
+    /// Whether the thread has a block: [`take`](Self::take) it back first.
     pub(super) fn is_busy(&self) -> bool {
         self.busy
     }
 
-    /// Hands over `block`, all of which is to be read into or written.
+    /// Hands over `block`, to read into all of it or to write all of it.
     pub(super) fn give(&mut self, block: Vec<u8>) -> io::Result<()> {
         debug_assert!(!self.busy, "one block at a time");
         self.blocks.send(block).map_err(|_| gone())?;
@@ -56,8 +55,8 @@ impl Helper {
         Ok(())
     }
 
-    /// Takes the block back with what the call returned; `WouldBlock` until it
-    /// has.
+    /// Takes the block back with the result of the call; `WouldBlock` while the call
+    /// runs.
     pub(super) fn take(&mut self) -> io::Result<Done> {
         match self.done.try_recv() {
             Ok(done) => {
@@ -74,7 +73,7 @@ fn gone() -> io::Error {
     io::Error::other("the helper thread is gone")
 }
 
-/// The thread: makes the call for each block until nobody gives one any more.
+/// The thread: makes the call for each block until the [`Helper`] is gone.
 fn run(
     fd: &OwnedFd,
     direction: Direction,
@@ -87,29 +86,22 @@ fn run(
         if report.send((block, result)).is_err() {
             return;
         }
-        // Without a poll there is nobody to tell.
+        // It fails only where the poll is gone, and with it the reader of the report.
         let _ = waker.wake();
     }
 }
 
-/// One read or write. The descriptor is someone else's too, who may have made
-/// it non-blocking: then this waits.
+/// One read or write. Another program may have made the shared descriptor non-blocking:
+/// then this waits.
 fn call(fd: &OwnedFd, direction: Direction, block: &mut [u8]) -> io::Result<usize> {
     loop {
-        let result = match direction {
+        let result = retry_on_intr(|| match direction {
             Direction::In => rustix::io::read(fd, &mut *block),
             Direction::Out => rustix::io::write(fd, block),
-        };
-        match result {
-            Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => {
-                let mut asked = [PollFd::new(fd, direction.readiness())];
-                match rustix::event::poll(&mut asked, None) {
-                    Ok(_) | Err(Errno::INTR) => {}
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            result => return Ok(result?),
+        });
+        if result != Err(Errno::AGAIN) {
+            return Ok(result?);
         }
+        uninterrupted(|| wait_until_ready(fd, direction, None))?;
     }
 }

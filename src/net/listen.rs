@@ -1,7 +1,7 @@
 //! A server's listening socket.
 //!
-//! Binds an address and takes connections, one at a time;
-//! [`accept`](super::accept) does so within a loop.
+//! It binds an address and accepts connections one at a time. When to accept, and how
+//! many, is not known here. Read next: [`super::accept`].
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -14,7 +14,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::error::Error;
 use crate::limits::LISTEN_BACKLOG;
 
-/// A bound socket that takes connections.
+/// A bound socket that accepts connections.
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
@@ -35,7 +35,7 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// [`Error::Listen`], if none can be: what kept the first from it.
+    /// [`Error::Listen`], if none can be: the error of the first.
     ///
     /// # Panics
     ///
@@ -60,23 +60,22 @@ impl Listener {
         }
     }
 
-    /// The address that is listened on, with the port that was taken.
+    /// The address that it listens on, with the port that the system chose.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// Registers for connections to come.
+    /// Registers for connections.
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         registry.register(&mut self.socket, token, Interest::READABLE)
     }
 
-    /// Takes the next connection and where it comes from, `None` if there is
-    /// none now.
+    /// Accepts the next connection, with its peer's address; `None` if there is none now.
+    /// Passes over a connection that broke while it waited.
     ///
     /// # Errors
     ///
-    /// Those of this machine, such as having no more descriptors. A connection
-    /// that broke while it waited is passed over.
+    /// Those of this machine, such as having no more descriptors.
     pub(super) fn accept(&mut self) -> io::Result<Option<(TcpStream, SocketAddr)>> {
         loop {
             match self.socket.accept() {
@@ -110,8 +109,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// `address` as people know it: one that came over IPv4 to a socket for both
-/// is shown as IPv4.
+/// `address` as people know it: IPv4 where a socket for both families shows it as IPv6.
 pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
     match address {
         SocketAddr::V6(v6) => match v6.ip().to_ipv4_mapped() {
@@ -142,8 +140,7 @@ fn bound(address: SocketAddr, both_families: bool) -> io::Result<(Socket, Socket
     if both_families {
         socket.set_only_v6(false)?;
     }
-    // A server that is started again need not wait for the last one's closed
-    // connections.
+    // A restarted server need not wait for the closed connections of the last one.
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     socket.listen(LISTEN_BACKLOG)?;
@@ -179,8 +176,8 @@ mod tests {
         error.to_string()
     }
 
-    /// Goal: all addresses means IPv4 too, shown as such. Method: connect to
-    /// 127.0.0.1 and to what the listener says, take both, then find none.
+    /// Goal: "all addresses" includes IPv4, shown as such. Method: connect to 127.0.0.1,
+    /// accept that, then find no other.
     #[test]
     fn all_addresses_take_ipv4() {
         let mut bench = Bench::new();
@@ -196,9 +193,9 @@ mod tests {
         assert!(listener.accept().unwrap().is_none());
     }
 
-    /// Goal: the first address that can be bound is taken. Method: one of another
-    /// machine (RFC 5737) in front of a loopback one, of either family where the
-    /// machine has it.
+    /// Goal: the listener binds the first address that it can. Method: an address of
+    /// another machine (RFC 5737) before a loopback one, of each family that this machine
+    /// has.
     #[test]
     fn the_first_that_can_be_bound() {
         let other = "192.0.2.1:0".parse().unwrap();
@@ -210,7 +207,7 @@ mod tests {
         }
     }
 
-    /// Goal: a connection that was reset while it waited does not end the
+    /// Goal: a connection that was reset while it waited does not stop the
     /// listener. Method: reset one, make another, accept until none is left.
     #[test]
     fn broken_connections_are_passed_over() {
@@ -232,22 +229,20 @@ mod tests {
         assert!(from.contains(&good.local_addr().unwrap()));
     }
 
-    /// Goal: errors say what is wrong. Method: a port in use, and an address of
-    /// another machine (RFC 5737).
+    /// Goal: errors say what is wrong: a port in use, also on all addresses, where IPv4
+    /// must not hide it; an address of another machine; an address without its zone; all
+    /// ports in use. Method: the system's own errors, where it has IPv6 for the zones; a
+    /// made-up one for the last.
     #[test]
     fn refusals_are_clear() {
         let taken = on_loopback();
         let port = taken.local_addr().port();
         let text = refused(&format!("127.0.0.1:{port}"));
         assert!(text.contains(&format!("port {port} is in use on 127.0.0.1")));
+        let taken = Listener::on_all(0).unwrap();
+        let again = Listener::on_all(taken.local_addr().port()).unwrap_err();
+        assert!(again.to_string().contains("is in use on"), "{again}");
         assert!(refused("192.0.2.1:0").contains("192.0.2.1 is no address of this machine"));
-    }
-
-    /// Goal: an address keeps its zone, one that lacks it is told so, and ports that are
-    /// used up are not told as port 0. Method: the system's own error for the first two,
-    /// where it has IPv6; a made-up one for the last.
-    #[test]
-    fn zones_and_ports_are_clear() {
         if StdListener::bind("[::1]:0").is_ok() {
             let missing = refused("[fe80::1]:0");
             assert!(missing.contains("as in fe80::1%eth0"), "{missing}");
@@ -261,16 +256,8 @@ mod tests {
         assert!(text.starts_with(told), "{text}");
     }
 
-    /// Goal: the whole machine's port being in use is told, not papered over
-    /// with IPv4. Method: bind the same port twice.
-    #[test]
-    fn all_addresses_in_use() {
-        let taken = Listener::on_all(0).unwrap();
-        let again = Listener::on_all(taken.local_addr().port()).unwrap_err();
-        assert!(again.to_string().contains("is in use on"), "{again}");
-    }
-
-    /// Goal: only IPv4 in disguise is unmasked. Method: three addresses.
+    /// Goal: an IPv4-mapped address is shown as IPv4, and no other changes. Method: three
+    /// addresses.
     #[test]
     fn mapped_addresses_are_shown_as_ipv4() {
         let shown = |text: &str| canonical(text.parse().unwrap()).to_string();

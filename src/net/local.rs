@@ -1,14 +1,11 @@
 //! Inherited descriptors as byte streams that never block their caller.
 //!
-//! A terminal or a pipe is non-blocking and polled; a file and `/dev/null` are
-//! always ready; for the rest, such as a socket, a helper thread makes the calls
-//! (`descriptor` says which is which, and why). What the bytes are for is known
-//! to [`crate::endpoint`].
-//!
-//! A stream that is neither always ready nor polled is told by the waker: after
-//! it has woken the poll, both are worth a try.
+//! A terminal or a pipe is non-blocking and polled; a file and `/dev/null` are always
+//! ready; for the rest, such as a socket, a helper thread makes the calls and wakes the
+//! poll, after which input and output are both worth a try. `descriptor` says which is
+//! which, and why. What the bytes are for is not known here: read [`crate::endpoint`].
 
-use std::io::{self, IoSlice, IsTerminal as _};
+use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
@@ -21,29 +18,24 @@ use super::helper::Helper;
 use crate::endpoint::transport::Read;
 use crate::limits::LOCAL_BUDGET;
 
-/// Where bytes are read from.
+/// A descriptor to read from.
 #[derive(Debug)]
-pub(super) struct Input {
-    terminal: bool,
-    end: End,
-}
+pub(super) struct Input(End);
 
-/// Where bytes are written to.
+/// A descriptor to write to.
 #[derive(Debug)]
-pub(super) struct Output {
-    end: End,
-}
+pub(super) struct Output(End);
 
-/// Our end of a stream, by who makes the calls.
+/// Our end of a stream, by the thread that makes the calls.
 #[derive(Debug)]
 enum End {
-    /// We do; the call returns at once.
-    Ours { fd: OwnedFd, polled: bool },
-    /// The helper does.
+    /// The caller's: calls return at once.
+    Ours(OwnedFd),
+    /// The helper's.
     Helped { helper: Helper, block: Block },
 }
 
-/// What the helper has read and nobody has taken yet.
+/// The helper's buffer, and how much of it is read and not yet taken.
 ///
 /// Invariant: `taken <= filled <= bytes.len()`.
 #[derive(Debug, Default)]
@@ -54,56 +46,54 @@ struct Block {
 }
 
 impl End {
-    fn open(fd: BorrowedFd<'_>, direction: Direction, waker: Arc<Waker>) -> io::Result<Self> {
+    /// Opens `fd` without blocking; other programs see no change. `waker` wakes the poll
+    /// when a helper has made a call. Where the poll can wait, it reports under `token`
+    /// that a call is worth a try.
+    fn open(
+        fd: BorrowedFd<'_>,
+        direction: Direction,
+        waker: Arc<Waker>,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<Self> {
+        let interest = match direction {
+            Direction::In => Interest::READABLE,
+            Direction::Out => Interest::WRITABLE,
+        };
         Ok(match Descriptor::open(fd, direction)? {
-            Descriptor::AlwaysReady(fd) => Self::Ours { fd, polled: false },
-            Descriptor::Polled(fd) => Self::Ours { fd, polled: true },
+            Descriptor::AlwaysReady(fd) => Self::Ours(fd),
+            Descriptor::Polled(fd) => {
+                registry.register(&mut SourceFd(&fd.as_raw_fd()), token, interest)?;
+                Self::Ours(fd)
+            }
             Descriptor::Blocking(fd) => Self::Helped {
                 helper: Helper::start(fd, direction, waker)?,
                 block: Block::default(),
             },
         })
     }
-
-    fn register(&self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
-        match self {
-            Self::Ours { fd, polled: true } => {
-                registry.register(&mut SourceFd(&fd.as_raw_fd()), token, interest)
-            }
-            Self::Ours { polled: false, .. } | Self::Helped { .. } => Ok(()),
-        }
-    }
 }
 
 impl Input {
-    /// Opens `fd` for reading without blocking; it stays as it is for others.
-    /// `waker` wakes the poll when a helper has read.
-    pub(super) fn open(fd: BorrowedFd<'_>, waker: Arc<Waker>) -> io::Result<Self> {
-        let terminal = fd.is_terminal();
-        let end = End::open(fd, Direction::In, waker)?;
-        Ok(Self { terminal, end })
+    /// Opens `fd` for reading, for the poll of `registry`, which `waker` wakes.
+    pub(super) fn open(
+        fd: BorrowedFd<'_>,
+        waker: Arc<Waker>,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<Self> {
+        End::open(fd, Direction::In, waker, registry, token).map(Self)
     }
 
-    /// Whether somebody types.
-    pub(super) fn is_terminal(&self) -> bool {
-        self.terminal
-    }
-
-    /// Has the poll tell under `token` when there is something to read, where
-    /// it is the poll that tells.
-    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        self.end.register(registry, token, Interest::READABLE)
-    }
-
-    /// Reads into `into`, which has room. What was not opened for reading reads
-    /// as an end.
+    /// Reads into `into`, which has room. A descriptor that was not opened for reading
+    /// reads as an end.
     ///
-    /// Never drained before the end: a terminal gives one line at a time, and
-    /// the end of a pipe is told together with its last bytes.
+    /// Never drained before the end: a terminal gives one line at a time, and the end of
+    /// a pipe comes in one event with its last bytes.
     pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<Read> {
         debug_assert!(!into.is_empty(), "a read without room looks like the end");
-        let result = match &mut self.end {
-            End::Ours { fd, .. } => {
+        let result = match &mut self.0 {
+            End::Ours(fd) => {
                 retry_on_intr(|| rustix::io::read(&*fd, &mut *into)).map_err(Into::into)
             }
             End::Helped { helper, block } => block.read(helper, into),
@@ -120,7 +110,7 @@ impl Input {
 }
 
 impl Block {
-    /// Takes what has been read, or asks for more and says `WouldBlock`.
+    /// Takes the bytes that the helper read, or asks for more and says `WouldBlock`.
     fn read(&mut self, helper: &mut Helper, into: &mut [u8]) -> io::Result<usize> {
         if self.taken == self.filled {
             if !helper.is_busy() {
@@ -144,26 +134,23 @@ impl Block {
 }
 
 impl Output {
-    /// Opens `fd` for writing without blocking; it stays as it is for others.
-    /// `waker` wakes the poll when a helper has written.
-    pub(super) fn open(fd: BorrowedFd<'_>, waker: Arc<Waker>) -> io::Result<Self> {
-        let end = End::open(fd, Direction::Out, waker)?;
-        Ok(Self { end })
-    }
-
-    /// Has the poll tell under `token` when there is room, where it is the poll
-    /// that tells.
-    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        self.end.register(registry, token, Interest::WRITABLE)
+    /// Opens `fd` for writing, for the poll of `registry`, which `waker` wakes.
+    pub(super) fn open(
+        fd: BorrowedFd<'_>,
+        waker: Arc<Waker>,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<Self> {
+        End::open(fd, Direction::Out, waker, registry, token).map(Self)
     }
 
     /// Writes a first part of `bytes`; says how much has been written for good.
     ///
-    /// After `WouldBlock` the next call is to begin with the same bytes: a
-    /// helper may be writing a copy of them.
+    /// After `WouldBlock` the next call must begin with the same bytes: a helper may be
+    /// writing a copy of them.
     pub(super) fn write(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
-        match &mut self.end {
-            End::Ours { fd, .. } => Ok(retry_on_intr(|| rustix::io::writev(&*fd, bytes))?),
+        match &mut self.0 {
+            End::Ours(fd) => Ok(retry_on_intr(|| rustix::io::writev(&*fd, bytes))?),
             End::Helped { helper, block } => {
                 if !helper.is_busy() {
                     let copy = &mut block.bytes;

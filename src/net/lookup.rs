@@ -1,11 +1,11 @@
 //! Looking a name up without waiting for it.
 //!
-//! The system's resolver blocks, for seconds where it gets no answer, so a thread
-//! of its own asks it. Neither the loop nor the end of the program waits for that
-//! thread.
+//! The system's resolver blocks, for seconds where it gets no answer, so a thread asks
+//! it. Neither the loop nor the end of the program waits for that thread. What text is a
+//! name and what an address: [`super::address`].
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::thread;
@@ -14,7 +14,7 @@ use mio::Waker;
 
 use super::error::Error;
 
-/// A name whose addresses are on their way. Dropping it gives up.
+/// A name whose addresses are not known yet. Dropping it gives up.
 #[derive(Debug)]
 pub(super) struct Lookup {
     host: String,
@@ -30,19 +30,19 @@ impl Lookup {
         let wake = Arc::clone(&waker);
         let thread = thread::Builder::new().name("lookup".into()).spawn(move || {
             let addresses = asked.to_socket_addrs().map(Iterator::collect);
-            // Whoever asked may have given up.
+            // The caller may have given up.
             let _ = sender.send(addresses);
             let _ = wake.wake();
         });
         if thread.is_err() {
-            // The sender is gone, which the next look finds.
+            // The next `take` finds that the sender is gone.
             let _ = waker.wake();
         }
         let host = host.to_owned();
         Self { host, found }
     }
 
-    /// One that gets no answer for as long as the other half is there.
+    /// One that gets no answer while the other half is there.
     #[cfg(test)]
     pub(super) fn hanging(host: &str) -> (mpsc::Sender<io::Result<Vec<SocketAddr>>>, Self) {
         let (sender, found) = mpsc::channel();
@@ -73,17 +73,4 @@ impl Lookup {
         let host = self.host.clone();
         Error::Resolve { host, source }
     }
-}
-
-/// `host` without the brackets that set an IPv6 address apart from a port.
-pub(super) fn without_brackets(host: &str) -> &str {
-    let inside = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
-    inside.unwrap_or(host)
-}
-
-/// The address that `host` is, in brackets or not; `None` for a name, and for an
-/// address with a zone, which the resolver knows.
-pub(super) fn literal(host: &str, port: u16) -> Option<SocketAddr> {
-    let address: IpAddr = without_brackets(host).parse().ok()?;
-    Some((address, port).into())
 }

@@ -1,17 +1,22 @@
 //! Real I/O: the loop, and the pieces that touch the operating system.
 //!
 //! [`event_loop`] drives an endpoint over `sockets`. Below it each file knows one
-//! thing: the [`clock`]; [`signals`]; the limit on descriptors ([`rlimit`]); waking to the microsecond ([`alarm`]); how long
-//! [`ticks`] take; one connection ([`stream`]); a server's socket ([`listen`]) and its
-//! newcomers ([`accept`]); a client's way to a connection (`dial`, `lookup`); inherited
-//! descriptors (`local`, over [`descriptor`] and `helper`); how addresses are shown
-//! ([`address`]). None of those knows peers, keys or messages. None blocks its caller;
-//! only a listener's bind may, before anything is served. The load tester uses some of
-//! them for the transports that it compares with ours.
+//! thing:
+//!
+//! - time: the [`clock`], waking to the microsecond ([`alarm`]), how long `ticks` take
+//! - a connection ([`stream`]), a server's socket ([`listen`], [`accept`]), a client's way
+//!   to a connection (`dial`, `lookup`), how people write addresses ([`address`])
+//! - inherited descriptors (`local`, over [`descriptor`] and `helper`), how many of them
+//!   there may be ([`rlimit`])
+//! - [`signals`]
+//!
+//! None of those knows peers, keys or messages. None blocks its caller; only a listener's
+//! bind may, before the program serves. The load tester uses some of them for the
+//! transports that it compares with ours.
 //!
 //! Readiness is edge-triggered throughout: after an event, go on until
 //! `WouldBlock`, or until a [`Read`](crate::endpoint::transport::Read) says
-//! that nothing more is there.
+//! that the socket is empty.
 
 pub mod accept;
 pub mod address;
@@ -31,4 +36,4 @@ mod sockets;
 pub mod stream;
 #[cfg(test)]
 mod testing;
-pub mod ticks;
+mod ticks;

@@ -1,15 +1,11 @@
 //! How many descriptors the process may have open.
 //!
-//! A peer costs one. The soft limit is 1024 on most systems for the sake of
-//! programs that use `select`, which this one does not.
+//! A peer costs one. Most systems have a soft limit of 1024 for programs that use
+//! `select`, which this one does not. When descriptors run out: [`super::accept`].
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the limit on open descriptors as far as the system lets us; says how
-/// many there may be now.
-///
-/// Where it does not, the limit stays: a listener rests when descriptors have
-/// run out ([`ACCEPT_PAUSE`](crate::limits::ACCEPT_PAUSE)).
+/// Raises the limit on open descriptors as far as the system lets us; returns the limit.
 pub fn raise_descriptor_limit() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -27,8 +23,8 @@ pub fn raise_descriptor_limit() -> u64 {
 mod tests {
     use super::*;
 
-    /// Goal: the soft limit becomes the hard one, and that is what is said.
-    /// Method: raise it and look.
+    /// Goal: the soft limit becomes the hard one, and the call returns it. Method: raise
+    /// it and look.
     #[test]
     fn soft_becomes_hard() {
         let raised = raise_descriptor_limit();

@@ -1,8 +1,8 @@
-//! The signals that the program acts on, told through the poll.
+//! The signals that the program acts on, as events of the poll.
 //!
-//! One that was ignored when the program started stays ignored: `nohup`, and a
-//! shell that starts a job in the background, ask for that. What a stop or the
-//! statistics are is the event loop's to know.
+//! A signal that was ignored when the program started stays ignored: `nohup`, and a shell
+//! that starts a job in the background, ask for that. How to stop, and what the
+//! statistics are, is not known here. Read next: [`super::event_loop`].
 
 use std::fs;
 use std::io;
@@ -14,7 +14,7 @@ use signal_hook_mio::v1_0 as hook;
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Signal {
-    /// To stop; the number is the signal's, for the exit code 128 + n.
+    /// To stop; the number is the signal's.
     Stop(i32),
     /// To print what has been done so far (SIGUSR1).
     Statistics,
@@ -26,10 +26,10 @@ pub(super) struct Signals {
     hook: hook::Signals,
 }
 
-/// Of `signals`, those that this process does not ignore, as Linux tells it (`SigIgn`
-/// in proc(5)); all of them where that cannot be read.
+/// Those of `signals` that this process does not ignore, by `SigIgn` in proc(5); all of
+/// them where that cannot be read.
 ///
-/// To be asked before any of them is caught.
+/// Call it before any of them is caught.
 pub fn not_ignored(signals: &[i32]) -> Vec<i32> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = ignored(&status);
@@ -46,7 +46,7 @@ fn ignored(status: &str) -> u64 {
 }
 
 impl Signals {
-    /// Catches the signals from here on; `token` becomes readable when one came.
+    /// Catches the signals from here on; `token` becomes readable when one comes.
     pub(super) fn new(registry: &Registry, token: Token) -> io::Result<Self> {
         let caught = not_ignored(&[SIGINT, SIGTERM, SIGHUP, SIGUSR1]);
         let mut hook = hook::Signals::new(caught)?;
@@ -72,8 +72,8 @@ mod tests {
     use super::*;
     use crate::net::testing::{Bench, SUBJECT};
 
-    /// Goal: what is ignored is read as Linux writes it. Method: SIGHUP and SIGPIPE
-    /// are, then nothing is known.
+    /// Goal: the mask of ignored signals is read as Linux writes it. Method: a status
+    /// where SIGHUP and SIGPIPE are ignored, then an empty one.
     #[test]
     fn what_linux_says() {
         let status = "Name:\tx\nSigBlk:\tffff\nSigIgn:\t0000000000001001\nSigCgt:\tf\n";
@@ -81,9 +81,8 @@ mod tests {
         assert_eq!(ignored(""), 0);
     }
 
-    /// Goal: each signal wakes the poll and is told apart. Method: one test
-    /// for all of them, as handlers belong to the whole process; it sends them
-    /// to itself.
+    /// Goal: each signal wakes the poll, and we can tell which it was. Method: one test
+    /// for all of them, as handlers belong to the whole process; it sends them to itself.
     #[test]
     fn each_is_told() {
         let mut bench = Bench::new();

@@ -1,5 +1,8 @@
-//! The sockets of an endpoint's peers, and its locals: what
-//! [`Transport`] asks for, done by the operating system.
+//! The sockets of an endpoint's peers, and its local: [`Transport`] over the operating
+//! system.
+//!
+//! It finds the socket of a peer, and no more: what is read and written, and when, is the
+//! endpoint's. Read next: [`super::stream`] and [`super::local`].
 
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
@@ -12,7 +15,7 @@ use super::local::{Input, Output};
 use super::stream::Stream;
 use crate::endpoint::transport::{LocalId, PeerId, Read, Transport};
 
-/// Poll tokens of peers are their numbers; these few at the end are never one.
+/// The poll token of a peer is its number, which is never one of these last few.
 pub(super) const FIRST_RESERVED: usize = usize::MAX - 15;
 
 #[derive(Debug)]
@@ -30,7 +33,7 @@ struct Slot {
 pub(super) struct Sockets {
     registry: Registry,
     slots: Vec<Option<Slot>>,
-    /// Who was closed in this turn, for those who want to print it.
+    /// The peers that were closed in this turn: a report may still ask for an address.
     closed: Vec<(PeerId, SocketAddr)>,
     pub(super) input: Option<Input>,
     pub(super) output: Option<Output>,
@@ -47,8 +50,8 @@ impl Sockets {
         }
     }
 
-    /// Registers the connection of `peer`. Without it, or if that fails, reading
-    /// from the peer fails, which ends it.
+    /// Registers the connection of `peer`. If that fails, so does reading from the peer,
+    /// which ends it.
     pub(super) fn add(
         &mut self,
         peer: PeerId,
@@ -59,7 +62,8 @@ impl Sockets {
         if self.slots.len() <= place {
             self.slots.resize_with(place + 1, || None);
         }
-        let stream = Stream::new(socket, &self.registry, token_of(peer))?;
+        let token = Token(peer.as_u64() as usize);
+        let stream = Stream::new(socket, &self.registry, token)?;
         self.slots[place] = Some(Slot {
             peer,
             stream,
@@ -70,27 +74,25 @@ impl Sockets {
 
     /// Takes note of an event of a peer's socket.
     pub(super) fn note(&mut self, peer: PeerId, event: &Event) {
-        if let Ok(stream) = self.stream(peer) {
+        if let Ok(stream) = find(&mut self.slots, peer) {
             stream.note(event);
         }
     }
 
-    /// Where `peer` is, or was when it was closed in this turn.
+    /// The address of `peer`, also if it was closed in this turn.
     pub(super) fn address(&self, peer: PeerId) -> Option<SocketAddr> {
         let slot = self.slots.get(peer.slot as usize)?.as_ref();
-        let here = slot.filter(|slot| slot.peer == peer);
-        let gone = || self.closed.iter().find(|(id, _)| *id == peer);
-        here.map(|slot| slot.address)
-            .or_else(|| gone().map(|(_, address)| *address))
+        let open = slot.map(|slot| (slot.peer, slot.address));
+        let known = open.iter().chain(&self.closed);
+        known
+            .copied()
+            .find(|(id, _)| *id == peer)
+            .map(|(_, address)| address)
     }
 
-    /// A new turn begins; who was closed in the last one is forgotten.
+    /// A new turn begins: forgets the peers that were closed in the last one.
     pub(super) fn forget_closed(&mut self) {
         self.closed.clear();
-    }
-
-    fn stream(&mut self, peer: PeerId) -> io::Result<&mut Stream> {
-        find(&mut self.slots, peer)
     }
 }
 
@@ -103,18 +105,13 @@ fn find(slots: &mut [Option<Slot>], peer: PeerId) -> io::Result<&mut Stream> {
         .ok_or_else(|| ErrorKind::NotConnected.into())
 }
 
-/// The poll token of `peer`.
-pub(super) fn token_of(peer: PeerId) -> Token {
-    Token(peer.as_u64() as usize)
-}
-
 impl Transport for Sockets {
     fn read(&mut self, peer: PeerId, into: &mut [IoSliceMut<'_>]) -> io::Result<Read> {
-        self.stream(peer)?.read(into)
+        find(&mut self.slots, peer)?.read(into)
     }
 
     fn write(&mut self, peer: PeerId, bytes: &[u8]) -> io::Result<usize> {
-        self.stream(peer)?.write(bytes)
+        find(&mut self.slots, peer)?.write(bytes)
     }
 
     fn write_frame(&mut self, peer: PeerId, frame: &[u8]) -> io::Result<usize> {
@@ -122,13 +119,13 @@ impl Transport for Sockets {
     }
 
     fn shut_down(&mut self, peer: PeerId) {
-        if let Ok(stream) = self.stream(peer) {
+        if let Ok(stream) = find(&mut self.slots, peer) {
             stream.shut_down();
         }
     }
 
     fn reset(&mut self, peer: PeerId) {
-        if let Ok(stream) = self.stream(peer) {
+        if let Ok(stream) = find(&mut self.slots, peer) {
             stream.reset_on_close();
         }
         self.close(peer);
@@ -143,16 +140,12 @@ impl Transport for Sockets {
     }
 
     fn read_local(&mut self, _: LocalId, into: &mut [u8]) -> io::Result<Read> {
-        match &mut self.input {
-            Some(input) => input.read(into),
-            None => Err(ErrorKind::NotConnected.into()),
-        }
+        let input = self.input.as_mut().ok_or(ErrorKind::NotConnected)?;
+        input.read(into)
     }
 
     fn write_local(&mut self, _: LocalId, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
-        match &mut self.output {
-            Some(output) => output.write(bytes),
-            None => Err(ErrorKind::NotConnected.into()),
-        }
+        let output = self.output.as_mut().ok_or(ErrorKind::NotConnected)?;
+        output.write(bytes)
     }
 }

@@ -1,8 +1,8 @@
-//! One TCP socket: connecting it, and what is done with it then.
+//! One TCP socket: connecting, reading, writing, closing.
 //!
-//! Reads say whether they emptied the socket, so that no call is spent on
-//! hearing `WouldBlock`. Writes of the classic format wait until nothing is
-//! unsent. What the bytes mean is known to [`crate::endpoint`].
+//! A read says whether it emptied the socket, which saves the call that would return
+//! `WouldBlock`. Writes of the classic format wait until nothing is unsent. The meaning
+//! of the bytes is not known here: read [`crate::endpoint`] for that.
 
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr};
@@ -11,26 +11,22 @@ use std::time::Duration;
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
-use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 
+use super::descriptor::{Direction, uninterrupted, wait_until_ready};
 use crate::endpoint::transport::Read;
 use crate::limits::{KEEPALIVE_AFTER, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES, UNSENT};
 
 /// Both directions: an idle direction costs nothing, and a change of interest
 /// costs a system call.
 const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
-const AT_ONCE: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 0,
-};
 
-/// Begins to connect to `address`, from `from` if that is given; its port 0 is one that
-/// the system chooses.
+/// Begins to connect to `address`, from `from` if that is given. Port 0 there lets the
+/// system choose a port.
 ///
-/// Of what is written, little waits in the system ([`UNSENT`]): there it would leave
-/// when the other side's reading makes room, and as its work.
+/// The system keeps little that is unsent ([`UNSENT`]): more would leave when the other
+/// side makes room by reading, and its CPU time would pay for that.
 pub fn connect(address: SocketAddr, from: Option<SocketAddr>) -> io::Result<TcpStream> {
     let socket = match from {
         None => TcpStream::connect(address)?,
@@ -60,16 +56,16 @@ fn connect_from(from: SocketAddr, address: SocketAddr) -> io::Result<TcpStream> 
 pub struct Stream {
     socket: TcpStream,
     token: Token,
-    /// The poll has told the end of the other's bytes, or an error. It tells it
-    /// once, so a short read does not mean that nothing is left to be heard.
+    /// The poll has reported the end of the other's bytes, or an error. It reports that
+    /// once, so after it a short read does not mean that the socket is empty.
     end_told: bool,
-    /// The socket is writable only while nothing is unsent.
+    /// The socket counts as writable only while nothing is unsent.
     frames: bool,
 }
 
 impl Stream {
-    /// Takes over `socket`, sends without delay, has TCP watch for
-    /// a dead machine at the other end, and registers it under `token`.
+    /// Takes over `socket`, switches Nagle's algorithm off and keepalive on, and
+    /// registers it under `token`.
     pub fn new(mut socket: TcpStream, registry: &Registry, token: Token) -> io::Result<Self> {
         let keepalive = TcpKeepalive::new()
             .with_time(KEEPALIVE_AFTER)
@@ -86,21 +82,20 @@ impl Stream {
         })
     }
 
-    /// Takes note of an `event` of this socket; to be called before acting on
-    /// it.
+    /// Takes note of an `event` of this socket; call it before acting on the event.
     pub fn note(&mut self, event: &Event) {
         self.end_told |= event.is_read_closed() || event.is_error();
     }
 
-    /// What went wrong with connecting, if something did.
+    /// The error of connecting, if that failed.
     pub fn error(&self) -> io::Result<()> {
         self.socket.take_error()?.map_or(Ok(()), Err)
     }
 
     /// Reads into `into`, which has room, filling the first slice first.
     ///
-    /// A read that fills less than the room has emptied the socket
-    /// ([`Read::drained`]) unless its end was told with the same event.
+    /// A read that fills less than the room has emptied the socket ([`Read::drained`]),
+    /// unless the poll has reported its end.
     pub fn read(&mut self, into: &mut [IoSliceMut<'_>]) -> io::Result<Read> {
         let room: usize = into.iter().map(|slice| slice.len()).sum();
         debug_assert!(room > 0, "a read without room looks like the end");
@@ -128,60 +123,43 @@ impl Stream {
     /// so that no segment holds part of it (`PROTOCOL.md` §2, Sending).
     ///
     /// Otherwise says `WouldBlock`, and the socket becomes writable when all is
-    /// sent. What is written with this is not to be mixed with [`write`](Self::write).
+    /// sent. Do not mix it with [`write`](Self::write) on one stream.
     pub fn write_frame(&mut self, registry: &Registry, frame: &[u8]) -> io::Result<usize> {
         if !self.frames {
             SockRef::from(&self.socket).set_tcp_notsent_lowat(1)?;
             self.frames = true;
         }
-        let result = if self.is_writable()? {
-            self.write(frame)
-        } else {
-            Err(ErrorKind::WouldBlock.into())
-        };
+        let at_once = Some(Duration::ZERO);
+        let result =
+            match uninterrupted(|| wait_until_ready(&self.socket, Direction::Out, at_once))? {
+                true => self.write(frame),
+                false => Err(ErrorKind::WouldBlock.into()),
+            };
         if matches!(&result, Err(error) if error.kind() == ErrorKind::WouldBlock) {
-            // Registering looks at the socket again, so that an edge which came
-            // since is not lost.
+            // Registering checks the socket again, so an edge that came meanwhile is not lost.
             registry.reregister(&mut self.socket, self.token, BOTH)?;
         }
         result
     }
 
-    /// Whether a write would be taken, or would tell an error, now.
-    fn is_writable(&self) -> io::Result<bool> {
-        let mut asked = [PollFd::new(&self.socket, PollFlags::OUT)];
-        let ready = uninterrupted(|| Ok(rustix::event::poll(&mut asked, Some(&AT_ONCE))?))?;
-        Ok(ready > 0)
-    }
-
     /// Tells the other side that nothing more will be written.
     ///
-    /// Fails silently: a socket that is gone tells so when it is read.
+    /// Fails silently: the next read reports a socket that is gone.
     pub fn shut_down(&mut self) {
         let _ = self.socket.shutdown(Shutdown::Write);
     }
 
-    /// Has closing tell the other side of an error.
+    /// Lets closing reset the connection, which the other side sees as an error.
     ///
-    /// Fails silently: a socket that is gone cannot be broken.
+    /// Fails silently: a socket that is gone needs no reset.
     pub fn reset_on_close(&mut self) {
         let _ = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
     }
 
     /// Closes the connection.
     pub fn close(mut self, registry: &Registry) {
-        // Closing takes it out of the poll, too.
+        // Closing also removes it from the poll, so a failure costs nothing.
         let _ = registry.deregister(&mut self.socket);
-    }
-}
-
-/// Repeats `call` while a signal interrupts it.
-fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            result => return result,
-        }
     }
 }
 
@@ -220,8 +198,7 @@ mod tests {
         stream.read(&mut [IoSliceMut::new(first), IoSliceMut::new(second)])
     }
 
-    /// Goal: no Nagle, and keepalive within the silence deadline. Method: ask
-    /// the socket.
+    /// Goal: Nagle's algorithm is off and keepalive on. Method: ask the socket.
     #[test]
     fn options_are_set() {
         let bench = Bench::new();
@@ -234,7 +211,7 @@ mod tests {
     }
 
     /// Goal: slices fill in order, and `drained` tells a short read from a full
-    /// one. Method: 10 bytes into rooms of 4 + 4 and then 4 + 4.
+    /// one. Method: read 10 bytes into room for 4 + 4, twice.
     #[test]
     fn reads_tell_when_drained() {
         let mut bench = Bench::new();
@@ -252,8 +229,8 @@ mod tests {
         assert_eq!(nothing.kind(), ErrorKind::WouldBlock);
     }
 
-    /// Goal: an end told together with the last bytes is not lost. Method: the
-    /// other side writes and closes before the one event is looked at.
+    /// Goal: an end that comes with the last bytes is not lost. Method: the other side
+    /// writes and closes before we take the one event.
     #[test]
     fn end_behind_bytes_is_read() {
         let mut bench = Bench::new();
@@ -288,10 +265,10 @@ mod tests {
         assert_eq!(other.read(&mut [0; 1]).unwrap(), 0);
     }
 
-    /// Goal: a frame goes whole, waits while another is unsent, and is told
-    /// when it may go. Method: the other side reads nothing until its window is
-    /// shut, when one frame is unsent and the rest has arrived; then everything,
-    /// three times.
+    /// Goal: a frame leaves whole, waits while another is unsent, and an event says
+    /// when it may leave. Method: the other side reads nothing until its window is
+    /// shut, when one frame is unsent and the rest has arrived; then it reads all. Three
+    /// times.
     #[test]
     fn frames_wait_for_what_is_unsent() {
         let mut bench = Bench::new();
@@ -314,7 +291,7 @@ mod tests {
                 assert!(start.elapsed() < PATIENCE, "more than a frame is unsent");
                 thread::yield_now();
             }
-            // Drain what was told before; then only reading may wake us.
+            // Drain earlier events; then only reading may wake us.
             bench.events(Duration::ZERO);
             other.read_exact(&mut vec![0; sent]).unwrap();
             bench.until(SUBJECT, Event::is_writable);

@@ -1,4 +1,4 @@
-//! What the tests of `net` share: a poll that waits for one token.
+//! A poll that waits for one token, for the tests of `net`.
 
 #![allow(clippy::unwrap_used)]
 
@@ -10,7 +10,7 @@ use mio::{Events, Poll, Registry, Token, Waker};
 
 /// The token of a [`Bench`]'s waker.
 pub(super) const WAKE: Token = Token(0);
-/// A token for what is tested.
+/// The token of what a test is about.
 pub(super) const SUBJECT: Token = Token(1);
 /// How long a test waits for what must happen.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -32,7 +32,7 @@ impl Bench {
         self.poll.registry()
     }
 
-    /// Every event that is there within `timeout`, in one poll.
+    /// Every event that one poll brings within `timeout`.
     pub(super) fn events(&mut self, timeout: Duration) -> Vec<Event> {
         let mut events = Events::with_capacity(64);
         match self.poll.poll(&mut events, Some(timeout)) {

@@ -1,4 +1,6 @@
-//! How long ticks take: for as long as one does, nobody else is served.
+//! How long ticks take: while one runs, every other peer waits.
+//!
+//! It keeps counts, not the times themselves. What a tick does: [`crate::endpoint`].
 
 use std::fmt;
 use std::time::Duration;
@@ -8,8 +10,8 @@ use hdrhistogram::Histogram;
 use crate::limits::LONGEST_TICK;
 
 /// The times of all ticks so far, to two digits, in microseconds.
-#[derive(Debug, Clone)]
-pub struct Ticks(Histogram<u64>);
+#[derive(Debug)]
+pub(super) struct Ticks(Histogram<u64>);
 
 impl Default for Ticks {
     fn default() -> Self {
@@ -19,23 +21,18 @@ impl Default for Ticks {
 }
 
 impl Ticks {
-    /// Takes note of one.
-    pub fn note(&mut self, took: Duration) {
+    /// Counts one that took so long.
+    pub(super) fn note(&mut self, took: Duration) {
         self.0.saturating_record(took.as_micros() as u64);
     }
 
     /// How many there were.
-    pub fn count(&self) -> u64 {
+    fn count(&self) -> u64 {
         self.0.len()
-    }
-
-    /// What a part of them did not exceed, such as 0.99 of them.
-    pub fn at(&self, part: f64) -> Duration {
-        Duration::from_micros(self.0.value_at_quantile(part))
     }
 }
 
-/// Everything on one line: quantiles, then how many took less than each power of two.
+/// One line: quantiles, then how many took less than each power of two.
 impl fmt::Display for Ticks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let us = |part| self.0.value_at_quantile(part);
@@ -63,8 +60,8 @@ impl fmt::Display for Ticks {
 mod tests {
     use super::*;
 
-    /// Goal: every tick is in one place of the line, and quantiles are theirs. Method:
-    /// a hundred of 3 us, one of 900, one longer than any.
+    /// Goal: the line counts every tick once, and its quantiles are right. Method: a
+    /// hundred of 3 us, one of 900, one beyond the upper bound.
     #[test]
     fn every_tick_is_told() {
         let mut ticks = Ticks::default();

@@ -9,7 +9,7 @@ use super::*;
 use crate::net::clock::Clock;
 use crate::net::testing::{Bench, PATIENCE, SUBJECT};
 
-/// A loopback port that is taken but not listened on: it refuses.
+/// A loopback port that is bound but not listened on: it refuses.
 fn refusing() -> (Socket, SocketAddr) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -51,13 +51,15 @@ fn finish(bench: &mut Bench, clock: Clock, dial: &mut Dial) -> Progress {
     panic!("the dial never ended");
 }
 
-fn dialled(host: &str, port: u16) -> Progress {
+/// Dials `host` to the end; with the poll that it used.
+fn dialled(host: &str, port: u16) -> (Bench, Progress) {
     let (mut bench, clock) = (Bench::new(), Clock::start());
     let mut dial = Dial::start(host, port, Arc::clone(&bench.waker), clock.now());
-    finish(&mut bench, clock, &mut dial)
+    let progress = finish(&mut bench, clock, &mut dial);
+    (bench, progress)
 }
 
-/// Dials all of `addresses`; says which one was reached, and after how long.
+/// Dials `addresses`; says which one it reached, and after how long.
 fn reached(addresses: Vec<SocketAddr>) -> (SocketAddr, Duration) {
     let (mut bench, clock) = (Bench::new(), Clock::start());
     let mut dial = Dial::over("name", 1, addresses, clock.now());
@@ -70,7 +72,7 @@ fn reached(addresses: Vec<SocketAddr>) -> (SocketAddr, Duration) {
     }
 }
 
-/// What is told of a failure, and whether it is one of time.
+/// Whether a deadline failed it, and the text of the error.
 fn failure(progress: Progress) -> (bool, String) {
     match progress {
         Progress::Failed(error) => (matches!(error, Error::Silent(_)), error.to_string()),
@@ -78,63 +80,46 @@ fn failure(progress: Progress) -> (bool, String) {
     }
 }
 
-/// Goal: an address, a bracketed one and a name lead to a connection that can
-/// be registered anew. Method: dial a listener by each; a name may have IPv6
-/// addresses first, which refuse.
+/// Goal: an address, a bracketed one and a name lead to a connection that has left the
+/// poll, so that the same poll takes it again and reports it. Method: dial a listener by
+/// each; a name may have IPv6 addresses first, which refuse.
 #[test]
 fn addresses_and_names_connect() {
     let (_listener, address) = listening();
     for host in ["127.0.0.1", "[127.0.0.1]", "localhost"] {
-        match dialled(host, address.port()) {
-            Progress::Connected(mut socket, reached) => {
-                assert_eq!(reached, address);
-                let mut bench = Bench::new();
-                let both = Interest::READABLE | Interest::WRITABLE;
-                bench
-                    .registry()
-                    .register(&mut socket, SUBJECT, both)
-                    .unwrap();
-                bench.until(SUBJECT, |event| event.is_writable());
-            }
-            other => panic!("{host}: {other:?}"),
-        }
+        let (mut bench, progress) = dialled(host, address.port());
+        let Progress::Connected(mut socket, reached) = progress else {
+            panic!("{host}: {progress:?}");
+        };
+        assert_eq!(reached, address);
+        let both = Interest::READABLE | Interest::WRITABLE;
+        let registry = bench.registry();
+        registry.register(&mut socket, SUBJECT, both).unwrap();
+        bench.until(SUBJECT, |event| event.is_writable());
     }
 }
 
-/// Goal: a connection that is handed over has left the poll, so that the same
-/// poll takes it again and tells it. Method: register it with the poll of the
-/// dial.
+/// Goal: the error names the address that refuses, and a name that does not exist.
+/// Method: dial a port that is bound but not listened on, by address and by name; a name
+/// that cannot exist.
 #[test]
-fn handed_over_to_the_same_poll() {
-    let (_listener, address) = listening();
-    let (mut bench, clock) = (Bench::new(), Clock::start());
-    let mut dial = Dial::over("name", 1, vec![address], clock.now());
-    let Progress::Connected(mut socket, _) = finish(&mut bench, clock, &mut dial) else {
-        panic!("not connected");
-    };
-    let writable = Interest::WRITABLE;
-    bench
-        .registry()
-        .register(&mut socket, SUBJECT, writable)
-        .unwrap();
-    bench.until(SUBJECT, |event| event.is_writable());
-}
-
-/// Goal: a refusal is told with its address. Method:
-/// dial a port that is bound and not listened on, by address and by name.
-#[test]
-fn refusal_is_told() {
+fn failures_are_clear() {
     let (_socket, address) = refusing();
     let port = address.port();
-    let expected = format!("127.0.0.1 port {port} refused the connection");
-    assert_eq!(failure(dialled("127.0.0.1", port)), (false, expected));
-    let (late, text) = failure(dialled("localhost", port));
-    assert!(!late);
-    assert!(text.contains("127.0.0.1"), "{text}");
+    let refused = format!("127.0.0.1 port {port} refused the connection");
+    for (host, part) in [
+        ("127.0.0.1", &*refused),
+        ("localhost", "127.0.0.1"),
+        ("no..such..name", "cannot resolve no..such..name: "),
+    ] {
+        let (late, text) = failure(dialled(host, port).1);
+        assert!(!late && text.contains(part), "{host}: {text}");
+    }
+    assert_eq!(failure(dialled("127.0.0.1", port).1).1, refused);
 }
 
-/// Goal: when one address fails the next is tried at once. Method: a refusing
-/// address before a good one, well within the stagger.
+/// Goal: when one address fails, the next gets its try at once. Method: a refusing
+/// address before a good one.
 #[test]
 fn next_address_after_a_refusal() {
     let (_socket, refusing) = refusing();
@@ -143,9 +128,9 @@ fn next_address_after_a_refusal() {
     assert_eq!(address, good);
 }
 
-/// Goal: an address that keeps silent does not hold up the next. Method: a
-/// full listener before a good one; the connection comes after the stagger and
-/// long before the deadline.
+/// Goal: an address that keeps silent does not hold up the next. Method: a full
+/// listener before a good one; the connection comes after the stagger and before the
+/// deadline.
 #[test]
 fn next_address_after_a_silence() {
     let (_held, silent) = silent();
@@ -159,7 +144,7 @@ fn next_address_after_a_silence() {
 }
 
 /// Goal: silence ends at the deadline, as an error of its own. Method: a full
-/// listener, and a clock of the test's own.
+/// listener, and times that the test makes up.
 #[test]
 fn silence_ends_at_the_deadline() {
     let (_held, address) = silent();
@@ -177,7 +162,7 @@ fn silence_ends_at_the_deadline() {
 }
 
 /// Goal: a lookup that hangs ends at the same deadline. Method: a lookup
-/// whose answer never comes, and a clock of the test's own.
+/// whose answer never comes, and times that the test makes up.
 #[test]
 fn hanging_lookup_ends_at_the_deadline() {
     let bench = Bench::new();
@@ -192,54 +177,57 @@ fn hanging_lookup_ends_at_the_deadline() {
     assert_eq!(failure(late), (true, expected));
 }
 
-/// Goal: a name that does not exist is told. Method: one that cannot exist.
+/// Goal: errors name every address with its failure and its zone, and no address twice.
+/// Method: put failures in place.
 #[test]
-fn unknown_name_is_told() {
-    let (late, text) = failure(dialled("no..such..name", 1));
-    assert!(!late);
-    assert!(
-        text.starts_with("cannot resolve no..such..name: "),
-        "{text}"
-    );
+fn every_address_is_named() {
+    let zoned = "[fe80::1%1]:9";
+    for (host, failures, unreachable, tried) in [
+        (
+            "name",
+            &[
+                ("[::1]:9", ErrorKind::NetworkUnreachable),
+                ("127.0.0.1:9", ErrorKind::ConnectionRefused),
+            ][..],
+            "cannot connect to name port 9: ::1: network unreachable; \
+             127.0.0.1: connection refused",
+            " (tried ::1, 127.0.0.1)",
+        ),
+        (
+            "name",
+            &[(zoned, ErrorKind::HostUnreachable)],
+            "cannot connect to name port 9: fe80::1%lo: host unreachable",
+            " (tried fe80::1%lo)",
+        ),
+        (
+            "name",
+            &[(zoned, ErrorKind::ConnectionRefused)],
+            "name port 9 refused the connection (tried fe80::1%lo)",
+            " (tried fe80::1%lo)",
+        ),
+        (
+            "fe80::1%lo",
+            &[(zoned, ErrorKind::ConnectionRefused)],
+            "fe80::1%lo port 9 refused the connection",
+            "",
+        ),
+    ] {
+        let mut dial = Dial::over(host, 9, Vec::new(), Time::ZERO);
+        let failed = |&(address, kind): &(&str, ErrorKind)| (address.parse().unwrap(), kind.into());
+        dial.failures = failures.iter().map(failed).collect();
+        let silent = format!("{host} port 9 did not answer within 10 s{tried}");
+        assert_eq!(dial.silent().to_string(), silent);
+        assert_eq!(dial.unreachable().to_string(), unreachable);
+    }
 }
 
-/// Goal: unlike failures are all told. Method: put two in place.
+/// Goal: the error of an address that lacks its zone says so. Method: dial one, which the
+/// system refuses at once.
 #[test]
-fn mixed_failures_are_told() {
-    let mut dial = Dial::over("name", 9, Vec::new(), Time::ZERO);
-    let fail = |address: &str, kind: ErrorKind| (address.parse().unwrap(), kind.into());
-    dial.failures = vec![
-        fail("[::1]:9", ErrorKind::NetworkUnreachable),
-        fail("127.0.0.1:9", ErrorKind::ConnectionRefused),
-    ];
-    let expected = "cannot connect to name port 9: \
-        ::1: network unreachable; 127.0.0.1: connection refused";
-    assert_eq!(dial.unreachable().to_string(), expected);
-}
-
-/// Goal: an address keeps its zone in every text, and one that lacks it is told so.
-/// Method: put failures in place; then dial one, which the system refuses at once.
-#[test]
-fn zones_are_told() {
-    let zoned: SocketAddr = "[fe80::1%1]:9".parse().unwrap();
-    let fail = |kind: ErrorKind| vec![(zoned, kind.into())];
-    let mut dial = Dial::over("name", 9, Vec::new(), Time::ZERO);
-    dial.failures = fail(ErrorKind::ConnectionRefused);
-    let silent = dial.silent().to_string();
-    assert!(silent.ends_with(" (tried fe80::1%lo)"), "{silent}");
-    let refused = "name port 9 refused the connection (tried fe80::1%lo)";
-    assert_eq!(dial.unreachable().to_string(), refused);
-    dial.failures = fail(ErrorKind::HostUnreachable);
-    let unreachable = "cannot connect to name port 9: fe80::1%lo: host unreachable";
-    assert_eq!(dial.unreachable().to_string(), unreachable);
-    dial.host = "fe80::1%lo".into();
-    dial.failures = fail(ErrorKind::ConnectionRefused);
-    let itself = "fe80::1%lo port 9 refused the connection";
-    assert_eq!(dial.unreachable().to_string(), itself);
-
-    let (late, text) = failure(dialled("fe80::1", 9));
+fn a_missing_zone_is_told() {
+    let (late, text) = failure(dialled("fe80::1", 9).1);
     assert!(!late);
-    // Where there is no IPv6, that is the trouble.
+    // Without IPv6 the error is another one.
     if TcpListener::bind("[::1]:0").is_ok() {
         let told = "cannot connect to fe80::1 port 9: fe80::1 is a link-local address: name the \
             interface, as in fe80::1%eth0";
@@ -247,8 +235,8 @@ fn zones_are_told() {
     }
 }
 
-/// Goal: families take turns, the system's first one first. Method: a list
-/// with a repetition.
+/// Goal: families take turns, beginning with the system's first. Method: a list with a
+/// repetition.
 #[test]
 fn families_take_turns() {
     let list = |texts: &[&str]| -> Vec<SocketAddr> {

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs::File;
-use std::io::{ErrorKind, PipeReader, PipeWriter, Read as _, Seek as _, Write as _};
+use std::io::{ErrorKind, PipeReader, PipeWriter, Read, Seek as _, Write as _};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::thread;
@@ -15,15 +15,13 @@ use super::*;
 use crate::net::testing::{Bench, SUBJECT, WAKE};
 
 fn input(bench: &Bench, fd: impl AsFd) -> Input {
-    let mut input = Input::open(fd.as_fd(), Arc::clone(&bench.waker)).unwrap();
-    input.register(bench.registry(), SUBJECT).unwrap();
-    input
+    let waker = Arc::clone(&bench.waker);
+    Input::open(fd.as_fd(), waker, bench.registry(), SUBJECT).unwrap()
 }
 
 fn output(bench: &Bench, fd: impl AsFd) -> Output {
-    let mut output = Output::open(fd.as_fd(), Arc::clone(&bench.waker)).unwrap();
-    output.register(bench.registry(), SUBJECT).unwrap();
-    output
+    let waker = Arc::clone(&bench.waker);
+    Output::open(fd.as_fd(), waker, bench.registry(), SUBJECT).unwrap()
 }
 
 /// One read of up to 64 bytes; `None` where there is nothing yet.
@@ -53,7 +51,7 @@ fn write(output: &mut Output, bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// A terminal: the side of who types and looks, and the side of the program.
+/// A terminal: the side of the person, and the side of the program.
 fn terminal() -> (File, OwnedFd) {
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let typist = openpt(flags).unwrap();
@@ -63,7 +61,7 @@ fn terminal() -> (File, OwnedFd) {
     (typist.into(), program)
 }
 
-/// Writes until there is no room; says how much was taken.
+/// Writes until there is no room; says how much it wrote.
 fn fill(output: &mut Output, block: &[u8]) -> usize {
     let mut total = 0;
     while let Some(written) = write(output, block) {
@@ -73,20 +71,13 @@ fn fill(output: &mut Output, block: &[u8]) -> usize {
     total
 }
 
-/// Whether no event will ever tell that it is ready, because it always is.
-fn always_ready(end: &End) -> bool {
-    matches!(end, End::Ours { polled: false, .. })
-}
-
-/// Goal: a pipe tells when bytes come, and its end behind the last of them.
-/// Method: write, read until dry, write and close, read to the end.
+/// Goal: an event says when bytes come to a pipe, and when its end comes behind them.
+/// Method: write, read until empty, write and close, read to the end.
 #[test]
 fn pipe_is_read_to_its_end() {
     let mut bench = Bench::new();
     let (reader, mut writer): (PipeReader, PipeWriter) = io::pipe().unwrap();
     let mut input = input(&bench, &reader);
-    assert!(!input.is_terminal());
-    assert!(!always_ready(&input.end));
     assert_eq!(read(&mut input), None);
     writer.write_all(b"first").unwrap();
     bench.until(SUBJECT, |event| event.is_readable());
@@ -99,36 +90,40 @@ fn pipe_is_read_to_its_end() {
     assert_eq!(read(&mut input).unwrap(), b"");
 }
 
-/// Goal: a full pipe tells when it has room again, and every byte arrives.
-/// Method: fill it, empty it from the other end, go on, compare.
+/// Goal: an event says when a full pipe or terminal has room again, and every byte
+/// arrives. Method: fill it, empty it from the other end, write on; read that.
 #[test]
-fn full_pipe_is_waited_for() {
-    let mut bench = Bench::new();
-    let (mut reader, writer) = io::pipe().unwrap();
-    let mut output = output(&bench, &writer);
-    drop(writer);
-    let total = fill(&mut output, &[b'a'; 10_000]);
-    assert!(total > 0);
-    bench.events(Duration::ZERO);
-    let mut seen = vec![0; total];
-    reader.read_exact(&mut seen).unwrap();
-    bench.until(SUBJECT, |event| event.is_writable());
-    assert_eq!(write(&mut output, b"more"), Some(4));
-    drop(output);
-    reader.read_to_end(&mut seen).unwrap();
-    assert_eq!(&seen[total..], b"more");
+fn full_output_is_waited_for() {
+    fn waits(program: impl AsFd, block: &[u8], mut other: impl Read) {
+        let mut bench = Bench::new();
+        let mut output = output(&bench, &program);
+        let total = fill(&mut output, block);
+        assert!(total > 0);
+        bench.events(Duration::ZERO);
+        let mut seen = vec![0; total];
+        other.read_exact(&mut seen).unwrap();
+        assert!(seen.iter().all(|byte| *byte == block[0]));
+        bench.until(SUBJECT, |event| event.is_writable());
+        assert_eq!(write(&mut output, b"more"), Some(4));
+        other.read_exact(&mut seen[..4]).unwrap();
+        assert_eq!(&seen[..4], b"more");
+    }
+    let (reader, writer) = io::pipe().unwrap();
+    waits(writer, &[b'a'; 10_000], reader);
+    let (person, program) = terminal();
+    waits(program, &[b'a'; 1000], person);
 }
 
-/// Goal: a reader that has left is told as a broken pipe. Method: it leaves
-/// before or after a pipe is opened, or before a FIFO is, which then cannot be
-/// opened again.
+/// Goal: writing for a reader that has left fails as a broken pipe. Method: it leaves
+/// before or after we open a pipe, or before we open a FIFO, which then cannot be opened
+/// again.
 #[test]
 fn broken_pipe_is_told() {
     let mut bench = Bench::new();
     let (reader, writer) = io::pipe().unwrap();
-    let before = Output::open(writer.as_fd(), Arc::clone(&bench.waker)).unwrap();
+    let before = output(&bench, &writer);
     drop(reader);
-    let after = Output::open(writer.as_fd(), Arc::clone(&bench.waker)).unwrap();
+    let after = output(&bench, &writer);
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("fifo");
@@ -136,8 +131,8 @@ fn broken_pipe_is_told() {
     let both_ways = File::options().read(true).write(true).open(&path).unwrap();
     let fifo = File::options().write(true).open(&path).unwrap();
     drop(both_ways);
-    let fifo = Output::open(fifo.as_fd(), Arc::clone(&bench.waker)).unwrap();
-    assert!(matches!(fifo.end, End::Helped { .. }));
+    let fifo = output(&bench, &fifo);
+    assert!(matches!(fifo.0, End::Helped { .. }));
 
     for mut output in [before, after, fifo] {
         let error = loop {
@@ -151,20 +146,17 @@ fn broken_pipe_is_told() {
     }
 }
 
-/// Goal: a file is always ready and shares its offset with whoever opened it.
+/// Goal: a file is always ready and shares its offset with the program that opened it.
 /// Method: write through ours, then through theirs; read likewise.
 #[test]
 fn file_shares_its_offset() {
     let bench = Bench::new();
     let mut file = tempfile::tempfile().unwrap();
     let mut output = output(&bench, &file);
-    assert!(always_ready(&output.end));
     assert_eq!(write(&mut output, b"ours "), Some(5));
     file.write_all(b"theirs").unwrap();
     file.rewind().unwrap();
     let mut input = input(&bench, &file);
-    assert!(!input.is_terminal());
-    assert!(always_ready(&input.end));
     assert_eq!(read(&mut input).unwrap(), b"ours theirs");
     assert_eq!(read(&mut input).unwrap(), b"");
 }
@@ -176,13 +168,12 @@ fn null_device() {
     let mut both_ways = File::options();
     let null = both_ways.read(true).write(true).open("/dev/null").unwrap();
     let mut input = input(&bench, &null);
-    assert!(!input.is_terminal());
     assert_eq!(read(&mut input).unwrap(), b"");
     assert_eq!(write(&mut output(&bench, &null), b"gone"), Some(4));
 }
 
-/// Goal: what was opened the other way reads as an end and fails to write.
-/// Method: a pipe's ends, swapped.
+/// Goal: a descriptor that was opened the other way reads as an end, and fails to
+/// write. Method: a pipe's ends, swapped.
 #[test]
 fn wrong_way_round() {
     let bench = Bench::new();
@@ -192,17 +183,15 @@ fn wrong_way_round() {
     assert_eq!(Errno::from_io_error(&error.unwrap_err()), Some(Errno::BADF));
 }
 
-/// Goal: a helper reads when asked, in order, to the end, whatever the room.
-/// Method: a socket as input, with more bytes than one read takes; the socket
-/// is non-blocking, as another program may have left it.
+/// Goal: a helper reads on demand, in order, to the end. Method: a socket as input, with
+/// more bytes than one read takes; the socket is non-blocking, as another program may
+/// have left it.
 #[test]
 fn helper_reads() {
     let mut bench = Bench::new();
     let (socket, mut other) = UnixStream::pair().unwrap();
     socket.set_nonblocking(true).unwrap();
     let mut input = input(&bench, &socket);
-    assert!(!input.is_terminal());
-    assert!(!always_ready(&input.end));
     assert_eq!(read(&mut input), None);
     let sent: Vec<u8> = (0..=255).collect();
     other.write_all(&sent).unwrap();
@@ -218,8 +207,8 @@ fn helper_reads() {
     assert_eq!(seen, sent);
 }
 
-/// Goal: nothing is read that nobody asked for, so that a program behind us
-/// finds it. Method: open an input, wait, read past it.
+/// Goal: a helper does not read ahead, so the next program finds those bytes. Method:
+/// open an input, wait, read the bytes past it.
 #[test]
 fn helper_does_not_read_ahead() {
     let bench = Bench::new();
@@ -232,21 +221,20 @@ fn helper_does_not_read_ahead() {
     assert_eq!(&seen, b"not ours");
 }
 
-/// Goal: what a helper says is written is written. Method: a socket with less
-/// room than one block: no completion before the other side reads; then the
-/// counts and the bytes agree.
+/// Goal: what a helper reports as written is written. Method: a socket with less room
+/// than one block: no completion before the other side reads; then the counts and the
+/// bytes agree.
 #[test]
 fn helper_writes_for_good() {
     let mut bench = Bench::new();
     let (socket, mut other) = UnixStream::pair().unwrap();
     SockRef::from(&socket).set_send_buffer_size(4096).unwrap();
     let mut output = output(&bench, &socket);
-    assert!(!always_ready(&output.end));
     drop(socket);
     let bytes: Vec<u8> = (0..200_000_u32).map(|n| n as u8).collect();
     assert_eq!(write(&mut output, &bytes), None);
     thread::sleep(Duration::from_millis(50));
-    assert_eq!(write(&mut output, &bytes), None, "nobody has read it");
+    assert_eq!(write(&mut output, &bytes), None, "not read yet");
 
     let reader = thread::spawn(move || {
         let mut seen = Vec::new();
@@ -271,11 +259,10 @@ fn terminal_gives_lines() {
     let mut bench = Bench::new();
     let (mut typist, program) = terminal();
     let mut input = input(&bench, &program);
-    assert!(input.is_terminal());
     assert_eq!(read(&mut input), None);
     typist.write_all(b"one\ntwo\n").unwrap();
     bench.until(SUBJECT, |event| event.is_readable());
-    // The terminal's own thread hands the lines on, maybe one by one.
+    // The kernel may hand the lines on one by one.
     let mut lines = Vec::new();
     while lines.len() < 2 {
         match read(&mut input) {
@@ -288,18 +275,4 @@ fn terminal_gives_lines() {
     typist.write_all(b"\x04").unwrap();
     bench.until(SUBJECT, |event| event.is_readable());
     assert_eq!(read(&mut input).unwrap(), b"");
-}
-
-/// Goal: a terminal that shows nothing more is waited for. Method: write until
-/// it is full, look at some of it, and be told.
-#[test]
-fn full_terminal_is_waited_for() {
-    let mut bench = Bench::new();
-    let (mut typist, program) = terminal();
-    let mut output = output(&bench, &program);
-    let total = fill(&mut output, &[b'a'; 1000]);
-    bench.events(Duration::ZERO);
-    typist.read_exact(&mut vec![0; total]).unwrap();
-    bench.until(SUBJECT, |event| event.is_writable());
-    assert_eq!(write(&mut output, b"more"), Some(4));
 }
