@@ -188,10 +188,10 @@ impl<'a> Run<'a> {
             run.begin.push(begin);
             run.gauges.push(task.gauge.clone());
             let workload = workload::new(plan, &context.pattern, task.share);
-            let wire = open(context, Peers::new(workload))?;
+            let mut wire = open(context, Peers::new(workload))?;
             thread::Builder::new()
                 .name(format!("load {thread}"))
-                .spawn(move || Worker::work(task, wire))
+                .spawn(move || Worker::work(task, &mut *wire))
                 .map_err(|error| Error::Local(format!("cannot start a thread: {error}")))?;
         }
         Ok(run)

@@ -1,27 +1,40 @@
-//! Runs a workload on a simulated clock, against a simulated server.
+//! A wire on a simulated clock, to a simulated server. A real worker runs over it.
 #![allow(clippy::unwrap_used)]
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashSet};
+use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::io;
+use std::net::SocketAddr;
 use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use sealwire::endpoint::transport::PeerId;
+use sealwire::error::Error;
+use sealwire::net::clock::Clock;
 use sealwire::time::Time;
 
+use super::ending::Ending;
 use super::pattern::Pattern;
-use super::worker::drain;
-use super::workload::{self, Share, Workload};
-use super::{Link, Received};
+use super::peers::Peers;
+use super::worker::{Said, Task, Worker};
+use super::workload::{self, Share};
+use super::{Link, Received, Wire};
 use crate::measure::meter::Window;
 use crate::measure::results::Tally;
 use crate::plan::{Kind, Plan, Rate};
 use crate::testing;
 
-/// How long it takes to connect, and to leave.
+/// How long it takes to connect, and to leave. Of peers that stay, each needs a microsecond
+/// more than the one before.
 pub(super) const CONNECTS: Duration = Duration::from_micros(100);
+const STAGGER: Duration = Duration::from_micros(1);
+/// When the load begins; the clock starts with the test.
+pub(super) const START: Time = Time::from_nanos(20_000_000);
 
-/// What the server does.
+/// What the server or the user does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Event {
     /// Says the bytes to a peer.
@@ -30,6 +43,8 @@ pub(super) enum Event {
     Joins(PeerId),
     /// Its connection ends.
     Leaves(PeerId, bool),
+    /// The user ends the run.
+    Stops,
 }
 
 /// A plan that tests change.
@@ -57,9 +72,9 @@ pub(super) fn peer(index: usize) -> PeerId {
 /// Notes what was sent.
 pub(super) struct Sent {
     pub(super) now: Time,
-    pub(super) pattern: Pattern,
-    pub(super) sent: Vec<(PeerId, Range<usize>)>,
-    pub(super) finished: Vec<PeerId>,
+    pattern: Pattern,
+    sent: Vec<(PeerId, Range<usize>)>,
+    finished: Vec<PeerId>,
     gone: HashSet<PeerId>,
 }
 
@@ -97,53 +112,57 @@ impl Link for Sent {
     }
 }
 
-/// A workload, and the server that it loads.
+/// A thread's peers, and the server that they load.
 pub(super) struct Simulation<S> {
-    pub(super) workload: Box<dyn Workload>,
     pub(super) window: Window,
+    /// Peers from this number on are refused; from that one, they cannot begin to connect.
+    pub(super) refused_from: usize,
+    pub(super) fails_from: usize,
+    /// Time is real with it: only then do several threads agree on it.
+    pub(super) clock: Option<Clock>,
     plan: Plan,
+    share: Share,
+    peers: Peers,
     link: Sent,
-    /// How many have begun to connect.
     begun: usize,
     /// What happens next, in the order of time, then of arrival.
     events: BinaryHeap<Reverse<(Time, u64)>>,
     known: Vec<Event>,
+    /// When the server says its last word to a peer.
+    last: HashMap<PeerId, Time>,
+    stop: Arc<AtomicBool>,
+    /// Turns in a row in which time stood still.
+    spins: u32,
     /// What the server does with a message, and when.
     server: S,
 }
 
 impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
-    /// The peers of `plan` have joined at the beginning.
+    /// The only thread of `plan`.
     pub(super) fn new(plan: &Plan, server: S) -> Self {
-        Self::with(plan, plan.all_peers(), &[], server)
+        Self::of_thread(plan, 0, server)
     }
 
-    /// Only some of them have, and some of those have `left` again.
-    pub(super) fn with(plan: &Plan, joined: usize, left: &[usize], server: S) -> Self {
-        let pattern = Pattern::new(plan.size);
-        let share = Share::new(plan, 0);
-        let mut simulation = Self {
-            workload: workload::new(plan, &pattern, share),
-            window: Window::new(plan, Time::from_nanos(1000)),
+    /// One of several threads.
+    pub(super) fn of_thread(plan: &Plan, thread: usize, server: S) -> Self {
+        let (pattern, share) = (Pattern::new(plan.size), Share::new(plan, thread));
+        Self {
+            window: Window::new(plan, START),
+            refused_from: usize::MAX,
+            fails_from: usize::MAX,
+            clock: None,
             plan: plan.clone(),
+            share,
+            peers: Peers::new(workload::new(plan, &pattern, share)),
             link: Sent::new(pattern),
             begun: 0,
             events: BinaryHeap::new(),
             known: Vec::new(),
+            last: HashMap::new(),
+            stop: Arc::default(),
+            spins: 0,
             server,
-        };
-        if plan.kind != Kind::Churn {
-            for index in 0..joined {
-                simulation
-                    .workload
-                    .joined(&mut simulation.link, peer(index));
-            }
         }
-        for &index in left {
-            simulation.happen(Event::Leaves(peer(index), false));
-        }
-        simulation.workload.begin(simulation.window);
-        simulation
     }
 
     /// The content of messages.
@@ -151,14 +170,12 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
         self.link.pattern.clone()
     }
 
-    /// One turn, at `now`.
-    pub(super) fn turn_at(&mut self, now: Time) {
-        self.link.now = now;
-        self.workload.turn(&mut self.link);
-    }
-
     /// Schedules an event.
     pub(super) fn at(&mut self, time: Time, event: Event) {
+        if let Event::Says(peer, _) = event {
+            let last = self.last.entry(peer).or_default();
+            *last = time.max(*last);
+        }
         let number = self.known.len() as u64;
         self.known.push(event);
         self.events.push(Reverse((time, number)));
@@ -166,85 +183,54 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
 
     /// Runs to the end. Returns what was measured.
     pub(super) fn run(self) -> Tally {
-        let end = self.window.end;
-        self.run_until(end, false)
+        match self.said().pop() {
+            Some(Ok(Said::Done(done))) => done.tally,
+            _ => panic!("it says something else last"),
+        }
     }
 
-    /// Runs until the user ends it.
-    pub(super) fn cut_short(self, at: Time) -> Tally {
-        self.run_until(at, true)
+    /// The same; the user ends the run at `at`.
+    pub(super) fn cut_short(mut self, at: Time) -> Tally {
+        self.at(at, Event::Stops);
+        self.run()
     }
 
-    /// As a thread does it: the load, the drain, and what comes late.
-    fn run_until(mut self, end: Time, cut_short: bool) -> Tally {
-        self.advance(end, false);
-        self.workload.meter().close(end);
-        self.advance(end + drain(self.plan.timeout, cut_short), true);
-        let now = self.link.now;
-        self.workload.stop(now, cut_short);
-        // Late answers come while peers finish.
-        while let Some(Reverse((time, number))) = self.events.pop() {
-            self.link.now = self.link.now.max(time);
-            self.happen(self.known[number as usize].clone());
-        }
-        for peer in std::mem::take(&mut self.link.finished) {
-            self.workload.left(now, peer, true);
-        }
-        // The rest is given up.
-        for index in 0..self.begun.max(self.plan.all_peers()) {
-            self.workload.left(self.link.now, peer(index), false);
-        }
-        self.workload.tally()
+    /// Runs to the end. Returns all that the worker says.
+    pub(super) fn said(self) -> Vec<Result<Said, Error>> {
+        let ending = Ending::new(1, &self.stop);
+        self.said_until(&Arc::new(ending))
     }
 
-    /// Goes on until `until`; if it `drains`, only while something is in flight.
-    fn advance(&mut self, until: Time, drains: bool) {
-        let mut at_once = 0;
-        while !drains || self.workload.meter().under_way() > 0 {
-            let now = self.link.now;
-            for _ in 0..self.workload.wanted(now) {
-                self.workload.connecting(now, peer(self.begun));
-                self.at(now + CONNECTS, Event::Joins(peer(self.begun)));
-                self.begun += 1;
-            }
-            self.workload.turn(&mut self.link);
-            self.deliver();
-            let next = self.events.peek().map(|Reverse((time, _))| *time);
-            let due = self.workload.next_due();
-            let Some(time) = [next, due].into_iter().flatten().min() else {
-                break;
-            };
-            if time >= until {
-                break;
-            }
-            at_once = if time > now { 0 } else { at_once + 1 };
-            assert!(at_once < 1000, "it spins, and time stands still");
-            // Time does not go back, and every step takes a moment.
-            self.link.now = time.max(self.link.now + Duration::from_nanos(1));
-            while let Some(&Reverse((time, number))) = self.events.peek()
-                && time <= self.link.now
-            {
-                self.events.pop();
-                self.happen(self.known[number as usize].clone());
-            }
-        }
-        if !drains || self.workload.meter().under_way() > 0 {
-            self.link.now = self.link.now.max(until);
-        }
+    /// The same; `ending` is shared by several threads.
+    pub(super) fn said_until(mut self, ending: &Arc<Ending>) -> Vec<Result<Said, Error>> {
+        let (say, said) = mpsc::channel();
+        let (begin, heard) = mpsc::channel();
+        begin.send(self.window).unwrap();
+        let task = Task {
+            plan: self.plan.clone(),
+            share: self.share,
+            row: self.plan.duration / 10,
+            gauge: Arc::default(),
+            ending: ending.clone(),
+            say,
+            begin: heard,
+        };
+        Worker::work(task, &mut self);
+        said.iter().collect()
     }
 
     /// Hands the server what was sent.
     fn deliver(&mut self) {
-        if self.plan.kind == Kind::Churn {
-            for peer in std::mem::take(&mut self.link.finished) {
-                self.at(self.link.now + CONNECTS, Event::Leaves(peer, true));
-            }
-        }
+        let now = self.link.now;
         for (peer, part) in std::mem::take(&mut self.link.sent) {
             let bytes = self.link.pattern.bytes()[part].to_vec();
-            for (time, event) in (self.server)(self.link.now, peer, &bytes) {
+            for (time, event) in (self.server)(now, peer, &bytes) {
                 self.at(time, event);
             }
+        }
+        for peer in std::mem::take(&mut self.link.finished) {
+            let last = self.last.get(&peer).copied().unwrap_or_default();
+            self.at(last.max(now + CONNECTS), Event::Leaves(peer, true));
         }
     }
 
@@ -252,18 +238,68 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
         let now = self.link.now;
         match event {
             Event::Says(peer, bytes) => {
-                self.workload.message(now, peer, Received(&[&bytes]));
-                self.workload.go_on(&mut self.link, peer);
+                self.peers.message(now, peer, Received(&[&bytes]));
+                self.peers.go_on(&mut self.link, peer);
             }
             Event::Joins(peer) => {
-                self.workload.connected(now, peer);
-                self.workload.joined(&mut self.link, peer);
+                self.peers.connected(now, peer);
+                self.peers.joined(&mut self.link, peer);
             }
             Event::Leaves(peer, complete) => {
-                self.link.gone.insert(peer);
-                self.workload.left(now, peer, complete);
+                if self.link.gone.insert(peer) {
+                    let outcome = complete.then_some(()).ok_or("it is refused".into());
+                    self.peers.left(now, peer, outcome);
+                }
             }
+            Event::Stops => self.stop.store(true, Ordering::Relaxed),
         }
         self.deliver();
+    }
+}
+
+impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Wire for Simulation<S> {
+    fn connect(&mut self, _: Option<SocketAddr>) -> io::Result<PeerId> {
+        if self.begun >= self.fails_from {
+            return Err(io::Error::other("no port is left"));
+        }
+        let peer = peer(self.begun);
+        let stagger = match self.plan.kind {
+            Kind::Churn => Duration::ZERO,
+            _ => STAGGER * self.begun as u32,
+        };
+        let event = match self.begun < self.refused_from {
+            true => Event::Joins(peer),
+            false => Event::Leaves(peer, false),
+        };
+        self.at(self.link.now + CONNECTS + stagger, event);
+        self.begun += 1;
+        Ok(peer)
+    }
+
+    fn turn(&mut self, until: Time) -> Result<(), Error> {
+        let next = self.events.peek().map(|Reverse((time, _))| *time);
+        // Every turn takes a moment.
+        let soonest = self.link.now + Duration::from_nanos(1);
+        let time = until.min(next.unwrap_or(until)).max(soonest);
+        self.spins = if time > soonest { 0 } else { self.spins + 1 };
+        assert!(self.spins < 1000, "it spins, and time stands still");
+        self.link.now = self.clock.map_or(time, |clock| clock.now());
+        while let Some(&Reverse((time, number))) = self.events.peek()
+            && time <= self.link.now
+        {
+            self.events.pop();
+            self.happen(self.known[number as usize].clone());
+        }
+        self.peers.turn(&mut self.link);
+        self.deliver();
+        Ok(())
+    }
+
+    fn peers(&mut self) -> &mut Peers {
+        &mut self.peers
+    }
+
+    fn now(&self) -> Time {
+        self.link.now
     }
 }

@@ -3,13 +3,22 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
 use std::time::Duration;
 
 use proptest::prelude::*;
 use sealwire::endpoint::transport::PeerId;
+use sealwire::net::clock::Clock;
 use sealwire::time::Time;
 
-use super::simulation::{Event, Simulation, peer, plan, steady};
+use super::ending::Ending;
+use super::pattern::Pattern;
+use super::simulation::{Event, START, Sent, Simulation, peer, plan, steady};
+use super::worker::{Done, Said};
+use super::workload::{self, Share};
+use crate::measure::meter::Window;
 use crate::plan::{Arrival, Kind, Plan, Rate};
 
 const MS: Duration = Duration::from_millis(1);
@@ -23,9 +32,8 @@ fn above(times: &hdrhistogram::Histogram<u64>, bound: Duration) -> u64 {
     times.len() - times.count_between(0, bound.as_nanos() as u64)
 }
 
-/// Goal: a server that answers after a fixed time is measured to take that time, in
-/// both loops. Method: quantiles and mean within 2 %, by which histograms and
-/// clocks may differ.
+/// Goal: a server that answers after a fixed time is measured to take that time, in both loops.
+/// Method: quantiles and mean within 2 %, by which histograms may differ.
 #[test]
 fn a_fixed_delay() {
     for rate in [None, steady(6400.0)] {
@@ -59,7 +67,7 @@ fn a_fixed_delay() {
             "{:?}",
             tally.account
         );
-        // Little's law, to which nothing here is an exception.
+        // Little's law holds exactly here.
         let under_way = tally.under_way as f64 / 2e9;
         let wanted = tally.account.completed as f64 / 2e9 * tally.service.mean();
         assert!(
@@ -69,10 +77,10 @@ fn a_fixed_delay() {
     }
 }
 
-/// Goal: a pause of the server shows as what it does to everyone who had something to
-/// say meanwhile, and not only to those it kept waiting. Method: 200 ms without an
-/// answer, one message under way per peer; the schedule says how many are late, of
-/// which `response` has to hold 90 %; `service` sees one per peer at most.
+/// Goal: a pause of the server shows in every message that was due meanwhile, not only in those
+/// in flight. Method: 200 ms without an answer, one message in flight per peer; the schedule
+/// says how many are late, and `response` must hold 90 % of them; `service` sees one per peer
+/// at most.
 #[test]
 fn a_pause() {
     let rate = 6400.0;
@@ -98,14 +106,13 @@ fn a_pause() {
         );
         assert!(above(&tally.service, 10 * MS) <= 64);
         assert_eq!(tally.account.completed, tally.account.scheduled);
-        // The generator was in time for all of it.
+        // The load tester sent all of them in time.
         assert!(tally.lag.max() < 1000, "{}", tally.lag.max());
     }
 }
 
-/// Goal: a server that is too slow for the rate is not made to look good: what was
-/// due and could not be sent is counted, and counts with its age. Method: one that
-/// answers half of what is asked for, in order.
+/// Goal: a server that is too slow for the rate does not look good: messages that were due and
+/// could not be sent count, with their age. Method: one that answers half of the rate.
 #[test]
 fn too_slow_a_server() {
     let plan = Plan {
@@ -134,9 +141,9 @@ fn too_slow_a_server() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Goal: every message is accounted for, once, whatever a server does. Method: one
-    /// that by chance answers late, wrong, twice, never, or ends connections, cleanly or
-    /// not; all workloads that it may have, in both loops.
+    /// Goal: every message is accounted for once, whatever a server does. Method: one that by
+    /// chance answers late, wrongly, twice, never, or ends connections, cleanly or not; three
+    /// workloads, in both loops.
     #[test]
     fn the_account_holds(
         seed: u64,
@@ -189,9 +196,8 @@ proptest! {
     }
 }
 
-/// Goal: the stages of a connection are told as they were, and add up; what those send
-/// that never joined is told as shed. Method: a server that takes a millisecond, in both
-/// loops.
+/// Goal: the stages of a connection are measured as they were, and add up. Method: a server
+/// that takes a millisecond, in both loops.
 #[test]
 fn churn() {
     for rate in [None, steady(400.0)] {
@@ -222,57 +228,43 @@ fn churn() {
     }
 }
 
-/// Ten that send, a hundred messages a second each.
-fn ten(kind: Kind) -> Plan {
-    Plan {
-        peers: 10,
-        publishers: 10,
-        rate: steady(1000.0),
-        ..plan(kind)
-    }
-}
-
-/// Goal: what peers, or publishers, were to send that never joined is due, and shed.
-/// Method: an open loop of ten, of which seven come.
+/// Goal: messages of peers, or publishers, that never joined are due, and shed; so are those
+/// of peers that left before the load. Method: an open loop of ten that send a hundred
+/// messages a second each; three are refused; one leaves before the word to begin, one after.
 #[test]
 fn absent_peers() {
     for kind in [Kind::Echo, Kind::Fanout] {
-        let plan = ten(kind);
-        let account =
-            Simulation::with(&plan, 7, &[], |now, peer, bytes| echo(now, MS, peer, bytes))
-                .run()
-                .account;
+        let plan = Plan {
+            peers: 10,
+            publishers: 10,
+            rate: steady(1000.0),
+            ..plan(kind)
+        };
+        let server = |now, sender, bytes: &[u8]| match kind {
+            Kind::Fanout => (10..20)
+                .flat_map(|one| echo(now, MS, peer(one), bytes))
+                .collect(),
+            _ => echo(now, MS, sender, bytes),
+        };
+        let mut refuses = Simulation::new(&plan, server);
+        refuses.refused_from = 7;
+        let account = refuses.run().account;
         assert!(account.holds(), "{account:?}");
         assert_eq!((account.scheduled, account.shed), (2000, 600));
-    }
-}
 
-/// Goal: so is what those were to send that had joined, and left before anything was due.
-/// Method: one leaves before the load begins, one behind that and before it starts.
-#[test]
-fn early_leavers() {
-    for kind in [Kind::Echo, Kind::Fanout] {
-        let plan = ten(kind);
-        let all = plan.all_peers();
-        let mut simulation = Simulation::with(&plan, all, &[3], |now, peer, bytes| match kind {
-            Kind::Fanout => {
-                let subscribers = (10..20).map(super::simulation::peer);
-                let each = |one| echo(now, MS, one, bytes);
-                subscribers.flat_map(each).collect()
-            }
-            _ => echo(now, MS, peer, bytes),
-        });
-        simulation.at(Time::from_nanos(500), Event::Leaves(peer(4), false));
-        let account = simulation.run().account;
+        let mut loses = Simulation::new(&plan, server);
+        loses.at(Time::from_nanos(105_000), Event::Leaves(peer(3), false));
+        loses.at(Time::from_nanos(500_000), Event::Leaves(peer(4), false));
+        let account = loses.run().account;
         assert!(account.holds(), "{account:?}");
         let counts = (account.scheduled, account.completed, account.shed);
         assert_eq!(counts, (2000, 1600, 400), "{kind:?}");
     }
 }
 
-/// Goal: what is cut short is under way, and no fault of the server, but what had had
-/// all its time is. Method: stop while nothing is answered that was sent after 600 ms;
-/// allow an answer more time than that takes, and less.
+/// Goal: when the user ends the run, a message in flight is no fault of the server, but one
+/// that had all its time is. Method: a server that is silent from 600 ms on; a longer timeout
+/// than that takes, and a shorter one.
 #[test]
 fn cut_short() {
     for (timeout, late) in [(5000, 0), (100, 64)] {
@@ -295,8 +287,8 @@ fn cut_short() {
     }
 }
 
-/// Goal: what was due to who has left counts until the run ends, and no longer. Method:
-/// a peer, or a publisher, leaves at once; the user ends the run after 500 ms of it.
+/// Goal: messages of a peer that has left count until the run ends, and no longer. Method: a
+/// peer, or a publisher, leaves at once; the user ends the run after 500 ms.
 #[test]
 fn shed_until_the_end() {
     for kind in [Kind::Echo, Kind::Fanout] {
@@ -316,9 +308,8 @@ fn shed_until_the_end() {
     }
 }
 
-/// Goal: an answer after all have stopped waiting is late, and neither wrong nor lost;
-/// other bytes are wrong even then. Method: one that comes after twice the timeout,
-/// right from all peers but one.
+/// Goal: an answer after its timeout is late, and neither wrong nor lost; other bytes are wrong
+/// even then. Method: answers after twice the timeout, right from all peers but one.
 #[test]
 fn late_answers() {
     let plan = plan(Kind::Echo);
@@ -335,8 +326,8 @@ fn late_answers() {
     assert_eq!((tally.wrong, tally.lost), (1, 0));
 }
 
-/// Goal: a stream of which nothing was confirmed was measured until all was over, and
-/// what it sent is told. Method: peers that never end; and one that does.
+/// Goal: a stream without any confirmation was measured until all was over, and what it sent is
+/// counted. Method: peers that never end; and one that does.
 #[test]
 fn unconfirmed() {
     let plan = Plan {
@@ -344,22 +335,26 @@ fn unconfirmed() {
         ..plan(Kind::Sink)
     };
     for confirmed in [None, Some(700 * MS)] {
-        let mut simulation = Simulation::new(&plan, |_, _, _| Vec::new());
-        simulation.turn_at(simulation.window.start);
-        assert!(simulation.workload.meter().sent_so_far > 0);
-        assert_eq!(simulation.workload.meter().answered_so_far, 0);
-        let start = simulation.window.start;
+        let pattern = Pattern::new(plan.size);
+        let mut sink = workload::new(&plan, &pattern, Share::new(&plan, 0));
+        let mut link = Sent::new(pattern);
+        (0..2).for_each(|index| sink.joined(&mut link, peer(index)));
+        sink.begin(Window::new(&plan, START));
+        link.now = START;
+        sink.turn(&mut link);
+        assert!(sink.meter().sent_so_far > 0);
+        assert_eq!(sink.meter().answered_so_far, 0);
         if let Some(after) = confirmed {
-            simulation.workload.left(start + after, peer(0), true);
+            sink.left(START + after, peer(0), true);
         }
-        let took = simulation.workload.took(start + 900 * MS);
+        let took = sink.took(START + 900 * MS);
         assert_eq!(took, Some(confirmed.unwrap_or(900 * MS)));
     }
 }
 
-/// Goal: what is never sent is counted, and told with its age, though it be billions.
-/// Method: a server that answers nothing, for ten minutes, at the highest rate, whatever
-/// the arrivals, and falling to nothing.
+/// Goal: billions of messages that are never sent are counted, with their age. Method: a server
+/// that answers nothing, for ten minutes, at the highest rate; with both arrivals, and falling
+/// to nothing.
 #[test]
 fn billions_unsent() {
     for (arrival, to, wanted) in [
@@ -378,9 +373,158 @@ fn billions_unsent() {
         assert!(account.holds(), "{account:?}");
         let scheduled = account.scheduled as f64 / wanted;
         assert!((scheduled - 1.0).abs() < 0.001, "{account:?}");
-        // One second is waited for answers.
+        // Answers are waited for a second.
         let median = tally.response.value_at_quantile(0.5) as f64 / 1e9 - 1.0;
         let of_all = if to == 0.0 { 0.5_f64.sqrt() } else { 0.5 } * 600.0;
         assert!((median / of_all - 1.0).abs() < 0.005, "{median}");
     }
+}
+
+// ---- the worker ------------------------------------------------------------
+
+/// A short load of two peers.
+fn short(kind: Kind) -> Plan {
+    Plan {
+        peers: 2,
+        rate: steady(1000.0),
+        depth: 4,
+        warmup: Duration::ZERO,
+        duration: 100 * MS,
+        ..plan(kind)
+    }
+}
+
+fn done(said: Option<Result<Said, sealwire::error::Error>>) -> Done {
+    match said {
+        Some(Ok(Said::Done(done))) => *done,
+        _ => panic!("it says something else"),
+    }
+}
+
+/// The error that a worker says first.
+fn error(said: Vec<Result<Said, sealwire::error::Error>>) -> String {
+    said.into_iter().find_map(Result::err).unwrap().to_string()
+}
+
+/// Goal: a thread that panics says so. Method: its wire does.
+#[test]
+fn a_panic_is_said() {
+    let panics = Simulation::new(&short(Kind::Echo), |_, _, _| panic!("as it was told to"));
+    assert!(error(panics.said()).contains("panicked"));
+}
+
+/// Goal: in the load, a connection that cannot begin has failed, with the reason; before the
+/// load, it ends the run. Method: a load of connections, and one whose peers connect first.
+#[test]
+fn connections_that_cannot_begin() {
+    let server = |now, peer, bytes: &[u8]| echo(now, MS, peer, bytes);
+    let mut churn = Simulation::new(&short(Kind::Churn), server);
+    churn.fails_from = 1;
+    let Done {
+        tally, attendance, ..
+    } = done(churn.said().pop());
+    assert!(tally.account.holds(), "{:?}", tally.account);
+    let errors = tally.account.errors;
+    assert!((1..=11).contains(&errors), "it does not pause: {errors}");
+    assert!(attendance.failed >= errors);
+    let why: Vec<_> = attendance.errors.keys().collect();
+    assert_eq!(why, ["cannot connect: no port is left"]);
+
+    let mut early = Simulation::new(&short(Kind::Echo), server);
+    early.fails_from = 1;
+    assert!(error(early.said()).contains("no port is left"));
+}
+
+/// Goal: a load of connections tests first whether they work, and the test does not count.
+/// Method: a server that refuses them, and one that does not.
+#[test]
+fn a_test_before_a_churn() {
+    for (refused_from, joined) in [(0, 0), (usize::MAX, 1)] {
+        let server = |now, peer, bytes: &[u8]| echo(now, MS, peer, bytes);
+        let mut churn = Simulation::new(&short(Kind::Churn), server);
+        churn.refused_from = refused_from;
+        let mut said = churn.said();
+        let Done {
+            tally, attendance, ..
+        } = done(said.pop());
+        let Ok(Said::Joined(first, _)) = said.remove(0) else {
+            panic!("it says something else first");
+        };
+        assert_eq!((first.joined, first.failed), (joined, 1 - joined));
+        let account = tally.account;
+        let ended = (attendance.complete, attendance.failed);
+        assert_eq!(ended, (account.completed, account.errors));
+    }
+}
+
+/// Goal: a peer that still connects when the user ends the run is no failure: it joins, hears
+/// that nothing follows, and is complete. Method: three peers; one has joined.
+#[test]
+fn stopped_while_peers_join() {
+    let plan = Plan {
+        peers: 3,
+        ..short(Kind::Echo)
+    };
+    let mut simulation = Simulation::new(&plan, |_, _, _| Vec::new());
+    simulation.at(Time::from_nanos(100_500), Event::Stops);
+    let attendance = done(simulation.said().pop()).attendance;
+    assert_eq!(attendance.errors.len(), 0, "{attendance:?}");
+    assert_eq!((attendance.joined, attendance.complete), (3, 3));
+}
+
+/// Goal: messages of peers that have left are due until the run ends, in every thread; and no
+/// longer than any peer is there. Method: four peers with 25 messages each, on a real clock;
+/// those of no thread leave, of one, or of both.
+#[test]
+fn threads_without_peers() {
+    for leaving in 0..=2 {
+        let plan = Plan {
+            peers: 4,
+            depth: 1000,
+            threads: 2,
+            ..short(Kind::Echo)
+        };
+        let (clock, stop) = (Clock::start(), Arc::<AtomicBool>::default());
+        let ending = Arc::new(Ending::new(plan.threads, &stop));
+        let threads = [0, 1].map(|index| {
+            let (plan, ending) = (plan.clone(), ending.clone());
+            thread::spawn(move || {
+                let server = |now, peer, bytes: &[u8]| echo(now, Duration::ZERO, peer, bytes);
+                let mut simulation = Simulation::of_thread(&plan, index, server);
+                simulation.clock = Some(clock);
+                for one in 0..if index < leaving { 2 } else { 0 } {
+                    simulation.at(START + 10 * MS, Event::Leaves(peer(one), false));
+                }
+                done(simulation.said_until(&ending).pop())
+            })
+        });
+        let [mut all, other] = threads.map(|thread| thread.join().unwrap());
+        all.tally += &other.tally;
+        all.attendance.add(other.attendance);
+        let account = all.tally.account;
+        assert!(account.holds(), "{account:?}");
+        assert_eq!(all.attendance.failed, 2 * leaving as u64);
+        if leaving < 2 {
+            assert_eq!(account.scheduled, 100, "{account:?}");
+        }
+        // Some were answered before their peer left.
+        assert!(account.shed <= 50 * leaving as u64, "{account:?}");
+        assert!(account.scheduled <= 100, "{account:?}");
+    }
+}
+
+/// Goal: messages in flight when the user ends the run are counted as that, and are not waited
+/// for until their timeout. Method: a timeout of a minute, and a server without answers.
+#[test]
+fn stopped_in_flight() {
+    let plan = Plan {
+        timeout: Duration::from_secs(60),
+        rate: None,
+        depth: 3,
+        duration: Duration::from_secs(30),
+        ..short(Kind::Echo)
+    };
+    let simulation = Simulation::new(&plan, |_, _, _| Vec::new());
+    let account = simulation.cut_short(START + 10 * MS).account;
+    assert_eq!((account.in_flight, account.timeouts), (6, 0), "{account:?}");
 }

@@ -76,9 +76,9 @@ pub(crate) struct Task {
 }
 
 /// A thread's work.
-pub(crate) struct Worker {
+pub(crate) struct Worker<'a> {
     task: Task,
-    wire: Box<dyn Wire + Send>,
+    wire: &'a mut dyn Wire,
     begun: usize,
     sources: Sources,
     /// When to show progress, though nothing happens.
@@ -91,9 +91,9 @@ pub(crate) struct Worker {
     deserted: bool,
 }
 
-impl Worker {
+impl<'a> Worker<'a> {
     /// Does `task` over `wire`, and says how it goes.
-    pub(crate) fn work(task: Task, wire: Box<dyn Wire + Send>) {
+    pub(crate) fn work(task: Task, wire: &'a mut dyn Wire) {
         let say = task.say.clone();
         let worker = Self {
             sources: Sources::new(&task.plan.sources, task.share.thread, task.plan.threads),
@@ -352,6 +352,3 @@ impl Worker {
 pub(crate) fn drain(timeout: Duration, stopped: bool) -> Duration {
     if stopped { timeout.min(DRAIN) } else { timeout }
 }
-
-#[cfg(test)]
-mod tests;

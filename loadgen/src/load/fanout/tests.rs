@@ -8,9 +8,9 @@ use crate::plan::{Kind, Plan};
 
 const MS: Duration = Duration::from_millis(1);
 
-/// Goal: losses, duplicates, and who had a message when, are told as they were.
-/// Method: three subscribers, to whom one message does not come, one comes twice, and
-/// all others come after 1, 2 and 5 ms.
+/// Goal: losses, duplicates, and when subscribers had a message, are counted as they were.
+/// Method: three subscribers; one message does not come, one comes twice, and all others come
+/// after 1, 2 and 5 ms.
 #[test]
 fn fanout() {
     let plan = Plan {
@@ -51,9 +51,8 @@ fn fanout() {
     }
 }
 
-/// Goal: a publisher waits for no more than it may have under way, and a subscriber
-/// that leaves is waited for no longer. Method: one that never gets anything, and
-/// leaves.
+/// Goal: a publisher has no more in flight than allowed, and does not wait for a subscriber
+/// that has left. Method: one that never gets anything, and leaves.
 #[test]
 fn fanout_without_one() {
     let plan = Plan {
@@ -75,9 +74,8 @@ fn fanout_without_one() {
     assert_eq!(tally.lost, 2);
 }
 
-/// Goal: what comes behind its followers, what comes twice, and what comes back to who
-/// sent it are told apart, and none is lost. Method: one message each; the server also
-/// answers the last ones long after the end.
+/// Goal: a late message, a repeated one, and one that returns to its publisher are told apart,
+/// and none is lost. Method: one message each; the last ones come long after the end.
 #[test]
 fn fanout_out_of_order() {
     let plan = Plan {
@@ -107,10 +105,9 @@ fn fanout_out_of_order() {
     assert_eq!(count("deliveries"), 249);
 }
 
-/// Goal: what is not a message, or not one that was sent, is wrong, and says nothing of
-/// any other. Method: one message comes without its first byte, which is how another
-/// begins; to a subscriber, and to who published it. Then comes one that is only sent
-/// much later.
+/// Goal: bytes that are no message, or one that was not sent yet, are wrong, and affect no
+/// other message. Method: a message without its first byte, which is how another begins, to a
+/// subscriber and to its publisher; and one that is sent only much later.
 #[test]
 fn wrong_messages() {
     let plan = Plan {
@@ -143,8 +140,8 @@ fn wrong_messages() {
     assert_eq!(tally.counts["deliveries"], 250 * 3 - 1);
 }
 
-/// Goal: a message of a publisher that never came is no reason to fail. Method: a server
-/// that makes one up, and says it to the only publisher.
+/// Goal: a message of a publisher that never joined does no harm. Method: a server that makes
+/// one up, and says it to the only publisher.
 #[test]
 fn nobodys_message() {
     let plan = Plan {
@@ -152,7 +149,8 @@ fn nobodys_message() {
         rate: steady(100.0),
         ..plan(Kind::Fanout)
     };
-    let mut simulation = Simulation::with(&plan, 1, &[], |_, _, _| Vec::new());
+    let mut simulation = Simulation::new(&plan, |_, _, _| Vec::new());
+    simulation.refused_from = 1;
     let cycle = (super::PLACES / 2) as u64;
     let pattern = simulation.pattern();
     let bytes = pattern.bytes()[pattern.at(cycle + 5)].to_vec();
