@@ -329,7 +329,7 @@ fn check_plan(plan: &Plan, compares: bool, descriptors: u64) -> Result<(), Error
     } else if is_fanout && plan.threads > 1 {
         "-t: fanout takes one thread, which knows which subscriber had which message".into()
     } else if (compares || plan.over != Over::Sealed) && plan.size == 0 {
-        "-s: an empty message is nothing where only bytes tell messages apart".into()
+        "-s: an empty message cannot be counted over a plain stream of bytes".into()
     } else if plan.all_peers() as u64 > most_peers {
         format!(
             "-c: at most {most_peers} peers, as this process may open {descriptors} descriptors; \

@@ -70,8 +70,8 @@ fn order(round: usize, transports: usize) -> Vec<usize> {
 mod tests {
     use super::*;
 
-    /// Goal: a transport does not always run after the same other one. Method: look who
-    /// follows which, and which is first, in some rounds.
+    /// Goal: a transport does not always run after the same other one. Method: each pair of
+    /// neighbours, and each first one, occurs in some round.
     #[test]
     fn predecessors_change() {
         for transports in [2, 3] {

@@ -1,7 +1,8 @@
-//! A run: the server, the threads that load it, and how they are told and heard.
+//! A run: the server, the threads that load it, and the channels to them.
 //!
-//! Each thread has its share of the peers ([`crate::load::worker`]). Here they are started, told when to
-//! begin, and added up. Meanwhile the server's process is sampled as each interval ends.
+//! Each thread has its share of the peers. Here they are started, told when to begin, and added
+//! up. Meanwhile the server's process is sampled as each interval ends. Read next:
+//! [`crate::load::worker`].
 
 use std::iter;
 use std::net::SocketAddr;

@@ -1,8 +1,8 @@
 //! What the runs of a comparison come to: ratios, and how far they can be trusted.
 //!
 //! A machine's speed changes from one minute to the next. So a ratio is taken within a round,
-//! and the figure is the median over the rounds, with the least and the most. Who makes the
-//! rounds: [`crate::compare`].
+//! and the figure is the median over the rounds, with the least and the most.
+//! [`crate::compare`] makes the rounds.
 
 use std::collections::BTreeMap;
 

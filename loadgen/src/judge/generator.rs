@@ -28,7 +28,7 @@ pub(super) fn judge(results: &Results, figures: &Figures, findings: &mut Finding
         );
         match results.plan.rate {
             Some(_) => findings.suspect(BOUND, text),
-            // A closed loop runs into a limit by design; the rate says whose it is.
+            // A closed loop runs into a limit by design; the rate is then "at least".
             None => findings.note(text),
         }
     }

@@ -22,7 +22,7 @@ pub(super) fn rate(results: &Results, figures: &Figures, busy: bool, findings: &
     if asked - scheduled > by_chance.max(asked * (1.0 - ACHIEVED)) {
         let why = match results.peers.failed {
             0 => "the load tester fell behind".into(),
-            // Once all have left, nothing more is scheduled for them.
+            // Once all have left, their messages are not scheduled any more.
             failed => format!("{failed} peers had failed"),
         };
         let scheduled = scheduled / took;

@@ -136,8 +136,8 @@ fn busy_threads() {
     }
 }
 
-/// Goal: a load tester that waits for a processor is told, in a closed loop, too. Method: just
-/// as much as allowed, and more.
+/// Goal: a load tester that waits for a processor is suspect, in a closed loop, too. Method:
+/// just as much as allowed, and more.
 #[test]
 fn waits_for_a_processor() {
     for (part, grade, told) in [
@@ -152,7 +152,7 @@ fn waits_for_a_processor() {
     }
 }
 
-/// Goal: a late load tester is told, and more lag is allowed where the service takes long; a
+/// Goal: a late load tester is found, and more lag is allowed where the service takes long; a
 /// response that is long because of the lag excuses nothing. Method: lags on either side of
 /// both bounds.
 #[test]
@@ -181,7 +181,7 @@ fn late_generators() {
     }
 }
 
-/// Goal: a response that is mostly the load tester's own lag is told, however short both are.
+/// Goal: a response that is mostly the load tester's own lag is found, however short both are.
 /// Method: a lag on either side of half of the response, which is 209 us.
 #[test]
 fn late_for_a_fast_server() {
@@ -219,7 +219,7 @@ fn fewer(missing: u64, unsent: bool, busy: bool) -> Verdict {
     })
 }
 
-/// Goal: a rate that was not reached is told, with the cause. Method: fewer answers, just
+/// Goal: a rate that was not reached is found, with the cause. Method: fewer answers, just
 /// enough and too few, with each of the causes.
 #[test]
 fn the_rate_is_reached() {
@@ -384,7 +384,8 @@ fn failures_are_told() {
         expect(&judged(|results| change(results, 200)), Suspect, told);
         expect(&judged(|results| change(results, 201)), Invalid, told);
     }
-    let once: [(&str, Grade, fn(&mut Results)); 5] = [
+    type Once = (&'static str, Grade, fn(&mut Results));
+    let once: [Once; 5] = [
         ("1 answers were wrong", Invalid, |results| {
             results.tally.wrong = 1
         }),
@@ -440,8 +441,8 @@ fn little_agrees() {
     }
 }
 
-/// Goal: where Little's law says nothing it is not asked, and that is noted. Method: nothing
-/// is in flight, in a sink, with few samples, and with messages that take long.
+/// Goal: Little's law is not asked where it does not apply, and that is noted. Method: no
+/// message in flight, in a sink, with few samples, and with messages that take long.
 #[test]
 fn little_is_not_always_asked() {
     for (kind, samples, nanos, told) in [

@@ -32,7 +32,7 @@ enum Finish {
     No,
     /// The next turn tells those that are present.
     Wanted,
-    /// They are told; a peer that joins is told at once.
+    /// They have been told; a peer that joins is told at once.
     Told,
 }
 

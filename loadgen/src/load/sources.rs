@@ -77,7 +77,7 @@ impl Sources {
     }
 }
 
-/// Why nothing could be connected from `source`, or from wherever the system chooses.
+/// Why no connection was possible from `source`, or from an address that the system chooses.
 fn why_not(source: Option<SocketAddr>, error: &io::Error) -> String {
     match source {
         Some(source) if is_taken(error) => format!(
@@ -178,7 +178,7 @@ mod tests {
         assert_eq!(Sources::new(&[], 0, 1).connect(Ok), Ok(None));
     }
 
-    /// Goal: a taken port is skipped; if all are taken, or the error is another, it is told.
+    /// Goal: a taken port is skipped; if all are taken, or the error is another, it is returned.
     /// Method: errors of each kind.
     #[test]
     fn taken_ports() {

@@ -196,8 +196,8 @@ mod tests {
         Figures::of(&results)
     }
 
-    /// Goal: what is answered after the measured time does not count, but in a sink nothing
-    /// is known before. Method: half of the answers come late.
+    /// Goal: answers after the measured time do not count, except in a sink, which confirms
+    /// only then. Method: half of the answers come late.
     #[test]
     fn late_answers_are_no_rate() {
         let half = |results: &mut Results| {

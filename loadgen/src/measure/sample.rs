@@ -31,8 +31,8 @@ mod system {
         /// What it has used until now; `None` once it has gone.
         pub(crate) fn usage(&self) -> Option<Usage> {
             let (stat, status) = (self.0.stat().ok()?, self.0.status().ok()?);
-            // Threads that have ended meanwhile are left out. Without any thread nothing is
-            // known, which is not the same as nothing used.
+            // Threads that have ended meanwhile are left out. Without any thread the use is
+            // unknown, which is not 0.
             let threads = self.0.tasks().ok()?.flatten();
             let threads = threads.filter_map(|thread| thread_of(&thread));
             let (exact, voluntary, involuntary) =
@@ -80,7 +80,7 @@ mod system {
 
     use crate::measure::results::Usage;
 
-    /// A process of which nothing is known.
+    /// A process whose use is unknown.
     #[derive(Debug)]
     pub(crate) struct Process;
 

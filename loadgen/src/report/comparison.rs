@@ -17,7 +17,7 @@ use crate::measure::environment::Environment;
 use crate::plan::Kind;
 use crate::values::name;
 
-/// Tells it: as JSON where that is wanted, and on `stdout`.
+/// Writes it: as JSON where that is wanted, and to `stdout`.
 ///
 /// # Errors
 ///

@@ -16,7 +16,7 @@ pub(super) fn text(value: Value) -> String {
     format!("{value:#}\n")
 }
 
-/// All that is told of a run.
+/// The report of a run.
 pub(crate) fn value(report: &Report<'_>) -> Value {
     let (results, reasons) = (report.results, &report.verdict.reasons);
     let mut all = to_value(report).expect("every key is text");
@@ -167,7 +167,7 @@ mod tests {
     }
 
     /// Goal: a figure that is unknown is null, not 0. Method: few samples, and a closed loop
-    /// over plain TCP to a server of which nothing is known.
+    /// over plain TCP to an unknown server.
     #[test]
     fn unknown_figures() {
         let change = |results: &mut Results| {

@@ -33,7 +33,7 @@ const NOT_VALID: u8 = 5;
 /// Something was lost or wrong, or a peer failed.
 const FOUND_FAULTS: u8 = 6;
 
-/// All that is told of a run; its names in JSON are those of its parts.
+/// The report of a run; its names in JSON are those of its parts.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report<'a> {
     #[serde(flatten)]
@@ -47,7 +47,7 @@ pub(crate) struct Report<'a> {
     pub(crate) verdict: Verdict,
 }
 
-/// Where it is told.
+/// Where the report goes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
 #[command(next_help_heading = "The report")]
 pub(crate) struct Outputs {
@@ -84,7 +84,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// Tells it: in files, and on `stdout`.
+    /// Writes it: to files, and to `stdout`.
     ///
     /// # Errors
     ///
@@ -155,7 +155,7 @@ fn code(faults: bool, slos_met: bool, strict: bool, grade: Grade) -> u8 {
     }
 }
 
-/// For tests: what `tell` says of the made-up run after `change`, with these bounds.
+/// For tests: `tell`s of the made-up run after `change`, with these bounds.
 #[cfg(test)]
 fn told<T>(
     change: impl FnOnce(&mut Results),
@@ -219,7 +219,7 @@ mod tests {
         }
     }
 
-    /// What is on stdout, once a good run is told to `outputs`.
+    /// What is on stdout, once the report of a good run is written to `outputs`.
     fn emitted(outputs: &Outputs) -> Result<String, Error> {
         let mut stdout = Vec::new();
         told(|_| {}, "", |report| report.emit(&mut stdout, outputs))?;
@@ -255,7 +255,7 @@ mod tests {
         }
     }
 
-    /// Takes nothing.
+    /// Refuses every write.
     struct Closed(ErrorKind);
 
     impl Write for Closed {
@@ -267,8 +267,8 @@ mod tests {
         }
     }
 
-    /// Goal: files are written though stdout takes nothing, and that is told; a closed pipe is
-    /// no error, but an error elsewhere is. Method: writers that refuse; a file in no folder.
+    /// Goal: files are written though stdout refuses, and that is an error, unless its reader
+    /// has gone. Method: writers that refuse; a file in no folder.
     #[test]
     fn stdout_takes_nothing() {
         let folder = tempfile::tempdir().unwrap();

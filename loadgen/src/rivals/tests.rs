@@ -218,8 +218,8 @@ fn joining_ends() {
     assert_eq!(why, Err("the server refused the connection".into()));
 }
 
-/// Goal: a wait ends when it is told to, to the microsecond. Method: nothing happens, and some
-/// times that no poll could wait for exactly.
+/// Goal: a wait ends in time, to the microsecond. Method: no connection, and some times that no
+/// poll could wait for exactly.
 #[test]
 fn a_wait_ends_in_time() {
     let clock = Clock::start();

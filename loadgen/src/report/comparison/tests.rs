@@ -74,7 +74,7 @@ fn how_far_it_can_be_trusted() {
     assert_eq!(exit_code(&ended, true), 5);
 }
 
-/// Goal: peers that take no memory are told as that, and a ratio to them is unknown; so is a
+/// Goal: peers may take no memory; a ratio to them is unknown, and so is a
 /// percentile of too few samples. Method: a run of that kind.
 #[test]
 fn unknown_figures() {
@@ -91,7 +91,7 @@ fn unknown_figures() {
     assert!(value["ratios"]["sealed_by_plain"]["server_kib_per_peer"].is_null());
 }
 
-/// Goal: every reason for doubt is told by its name, with what went wrong. Method: two runs of
+/// Goal: notes name every reason for doubt, and what went wrong. Method: two runs of
 /// each transport, of a debug build; in one answers are wrong, others fail and the rate is not
 /// reached.
 #[test]

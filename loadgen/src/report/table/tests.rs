@@ -57,8 +57,8 @@ VALID
     assert_eq!(coloured.replace("\x1b[32mVALID\x1b[0m", "VALID"), due);
 }
 
-/// Goal: what a run lacks is not told as if it were there. Method: a closed loop against
-/// another's server, over plain TCP, of which nothing is known, and which ended early.
+/// Goal: the table shows no figure that a run lacks. Method: a closed loop that ended early,
+/// over plain TCP to an unknown server.
 #[test]
 fn unknown_figures() {
     let shown = shown(
@@ -88,8 +88,8 @@ fn unknown_figures() {
     }
 }
 
-/// Goal: what went wrong is told, with the reasons for doubt; no text of an error drives a
-/// terminal. Method: a run with a bit of everything, an account that does not hold, and bounds
+/// Goal: the table shows what went wrong, with the reasons for doubt; no text of an error
+/// drives a terminal. Method: a run with a bit of everything, an account that does not hold, and bounds
 /// that are missed and not decided.
 #[test]
 fn what_went_wrong() {
