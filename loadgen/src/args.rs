@@ -260,41 +260,30 @@ fn refusal(error: &clap::Error) -> Error {
 fn check_options(typed: &Args, matches: &ArgMatches, compares: bool) -> Result<(), Error> {
     let given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
     let (kind, keys) = (typed.plan.kind, &typed.keys);
-    let own_keys = keys.keys.is_some()
-        || keys.name.is_some()
-        || keys.confkey.is_some()
-        || keys.authkey.is_some();
+    let secrets = keys.confkey.is_some() || keys.authkey.is_some();
+    let has_keys = secrets || keys.keys.is_some() || keys.name.is_some();
+    let (is_sink, owns) = (kind == Kind::Sink, !given("to"));
     let paced = given("rate") || kind == Kind::Idle;
+    let is_fanout = kind == Kind::Fanout;
+    let seals = typed.plan.over == Over::Sealed;
+    let no_rate = "-r: a sink takes what it can; it has no rate";
+    let no_warmup = "-w: a sink is measured from its beginning, as it is confirmed at the end";
+    let not_due = "--arrival goes with -r: without a rate nothing is due";
+    let own_keys = "keys go with --to HOST:PORT; a server that is started gets new ones";
+    let own_pid = "--server-pid goes with --to HOST:PORT";
+    let no_use = "keys go with --over sealed: no other transport uses them";
     for (misfit, text) in [
         (given("rounds") && !compares, "--rounds goes with compare"),
         (
-            given("publishers") && kind != Kind::Fanout,
+            given("publishers") && !is_fanout,
             "--publishers goes with fanout",
         ),
-        (
-            given("rate") && kind == Kind::Sink,
-            "-r: a sink takes what it can; it has no rate",
-        ),
-        (
-            given("warmup") && kind == Kind::Sink,
-            "-w: a sink is measured from its beginning, as it is confirmed at the end",
-        ),
-        (
-            given("arrival") && !paced,
-            "--arrival goes with -r: without a rate nothing is due",
-        ),
-        (
-            own_keys && !given("to"),
-            "keys go with --to HOST:PORT; a server that is started gets new ones",
-        ),
-        (
-            given("server_pid") && !given("to"),
-            "--server-pid goes with --to HOST:PORT",
-        ),
-        (
-            own_keys && typed.plan.over != Over::Sealed,
-            "keys go with --over sealed: no other transport uses them",
-        ),
+        (given("rate") && is_sink, no_rate),
+        (given("warmup") && is_sink, no_warmup),
+        (given("arrival") && !paced, not_due),
+        (has_keys && owns, own_keys),
+        (given("server_pid") && owns, own_pid),
+        (has_keys && !seals, no_use),
     ] {
         if misfit {
             return usage(text);

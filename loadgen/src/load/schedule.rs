@@ -58,11 +58,7 @@ impl Schedule {
     /// of [`due`](Self::due).
     fn number(&self, time: Time) -> f64 {
         let Rate { from, to } = self.rate;
-        let Window {
-            start,
-            measure,
-            end,
-        } = self.window;
+        let (start, measure, end) = self.window.times();
         let before = from * time.min(measure).since(start).as_secs_f64();
         let lasts = end.since(measure).as_secs_f64();
         let measured = time.min(end).since(measure).as_secs_f64();
@@ -72,11 +68,7 @@ impl Schedule {
     /// When message `number` of all is due; `None` once the load has ended.
     fn due(&self, number: f64) -> Option<Time> {
         let Rate { from, to } = self.rate;
-        let Window {
-            start,
-            measure,
-            end,
-        } = self.window;
+        let (start, measure, end) = self.window.times();
         let before = from * measure.since(start).as_secs_f64();
         let measured = number - before;
         if measured < 0.0 {

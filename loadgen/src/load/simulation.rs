@@ -181,10 +181,13 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
         self.events.push(Reverse((time, number)));
     }
 
-    /// Runs to the end. Returns what was measured.
+    /// Runs to the end. Returns what was measured; its account holds.
     pub(super) fn run(self) -> Tally {
         match self.said().pop() {
-            Some(Ok(Said::Done(done))) => done.tally,
+            Some(Ok(Said::Done(done))) => {
+                assert!(done.tally.account.holds(), "{:?}", done.tally.account);
+                done.tally
+            }
             _ => panic!("it says something else last"),
         }
     }

@@ -4,6 +4,7 @@ use std::env::consts::ARCH;
 use std::net::{SocketAddr, UdpSocket};
 use std::thread;
 
+use procfs::Current as _;
 use rustix::system::uname;
 use sealwire::crypto::kernel::Kernel;
 use serde::Serialize;
@@ -70,17 +71,10 @@ pub(crate) fn shares_machine(server: SocketAddr) -> bool {
 }
 
 /// The first processor's model, if the system tells it.
-#[cfg(target_os = "linux")]
 fn model() -> Option<String> {
-    use procfs::Current as _;
     let all = procfs::CpuInfo::current().ok()?;
     let model = all.model_name(0)?.trim();
     (!model.is_empty()).then(|| model.into())
-}
-
-#[cfg(not(target_os = "linux"))]
-fn model() -> Option<String> {
-    None
 }
 
 #[cfg(test)]

@@ -45,6 +45,11 @@ impl Window {
         }
     }
 
+    /// When the load begins, when measuring does, and when both end.
+    pub(crate) fn times(&self) -> (Time, Time, Time) {
+        (self.start, self.measure, self.end)
+    }
+
     /// Whether the load has begun `now`.
     pub(crate) fn has_begun(&self, now: Time) -> bool {
         now >= self.start

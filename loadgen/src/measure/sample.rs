@@ -1,102 +1,60 @@
-//! What a process and a thread have used, as Linux accounts for it. Elsewhere it is unknown.
+//! What a process and a thread have used, as Linux accounts for it in `/proc`.
 
 use std::time::Duration;
 
+use procfs::FromRead as _;
+use procfs::process::{self, Schedstat, Task};
 use rustix::time::{ClockId, clock_gettime};
 
-use super::results::ThreadUse;
+use super::results::{ThreadUse, Usage};
 
-pub(crate) use self::system::Process;
+/// A process that runs. It is held open, so that no other process can take its place.
+#[derive(Debug)]
+pub(crate) struct Process(process::Process);
 
-#[cfg(target_os = "linux")]
-mod system {
-    use std::time::Duration;
-
-    use procfs::FromRead as _;
-    use procfs::process::{self, Schedstat, Task};
-
-    use crate::measure::results::Usage;
-
-    /// A process that runs. It is held open, so that no other process can take its place.
-    #[derive(Debug)]
-    pub(crate) struct Process(process::Process);
-
-    impl Process {
-        /// The process `pid`; `None` if there is none, or it cannot be read.
-        pub(crate) fn of(pid: u32) -> Option<Self> {
-            let process = Self(process::Process::new(pid.try_into().ok()?).ok()?);
-            process.usage().map(|_| process)
-        }
-
-        /// What it has used until now; `None` once it has gone.
-        pub(crate) fn usage(&self) -> Option<Usage> {
-            let (stat, status) = (self.0.stat().ok()?, self.0.status().ok()?);
-            // Threads that have ended meanwhile are left out. Without any thread the use is
-            // unknown, which is not 0.
-            let threads = self.0.tasks().ok()?.flatten();
-            let threads = threads.filter_map(|thread| thread_of(&thread));
-            let (exact, voluntary, involuntary) =
-                threads.reduce(|all, one| (all.0 + one.0, all.1 + one.1, all.2 + one.2))?;
-            let time = |ticks: u64| {
-                Duration::from_secs_f64(ticks as f64 / procfs::ticks_per_second() as f64)
-            };
-            let (user, system) = (time(stat.utime), time(stat.stime));
-            Some(Usage {
-                // What ended threads ran is known in ticks alone.
-                ran: exact.max(user + system),
-                user,
-                system,
-                // In units of 1024 bytes.
-                resident: status.vmrss? << 10,
-                descriptors: self.0.fd_count().ok()? as u64,
-                voluntary,
-                involuntary,
-            })
-        }
+impl Process {
+    /// The process `pid`; `None` if there is none, or it cannot be read.
+    pub(crate) fn of(pid: u32) -> Option<Self> {
+        let process = Self(process::Process::new(pid.try_into().ok()?).ok()?);
+        process.usage().map(|_| process)
     }
 
-    /// How long a thread has run, and how often it waited and was made to.
-    fn thread_of(thread: &Task) -> Option<(Duration, u64, u64)> {
-        let status = thread.status().ok()?;
-        // Where the system keeps no such account there are still ticks.
-        let ran = thread.schedstat().map_or(0, |stat| stat.sum_exec_runtime);
-        Some((
-            Duration::from_nanos(ran),
-            status.voluntary_ctxt_switches?,
-            status.nonvoluntary_ctxt_switches?,
-        ))
-    }
-
-    /// How long the calling thread has waited for a processor.
-    pub(super) fn waited() -> Option<Duration> {
-        let stat = Schedstat::from_file("/proc/thread-self/schedstat").ok()?;
-        Some(Duration::from_nanos(stat.run_delay))
+    /// What it has used until now; `None` once it has gone.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        let (stat, status) = (self.0.stat().ok()?, self.0.status().ok()?);
+        // Threads that have ended meanwhile are left out. Without any thread the use is
+        // unknown, which is not 0.
+        let threads = self.0.tasks().ok()?.flatten();
+        let threads = threads.filter_map(|thread| thread_of(&thread));
+        let (exact, voluntary, involuntary) =
+            threads.reduce(|all, one| (all.0 + one.0, all.1 + one.1, all.2 + one.2))?;
+        let second = procfs::ticks_per_second() as f64;
+        let time = |ticks: u64| Duration::from_secs_f64(ticks as f64 / second);
+        let (user, system) = (time(stat.utime), time(stat.stime));
+        Some(Usage {
+            // What ended threads ran is known in ticks alone.
+            ran: exact.max(user + system),
+            user,
+            system,
+            // In units of 1024 bytes.
+            resident: status.vmrss? << 10,
+            descriptors: self.0.fd_count().ok()? as u64,
+            voluntary,
+            involuntary,
+        })
     }
 }
 
-#[cfg(not(target_os = "linux"))]
-mod system {
-    use std::time::Duration;
-
-    use crate::measure::results::Usage;
-
-    /// A process whose use is unknown.
-    #[derive(Debug)]
-    pub(crate) struct Process;
-
-    impl Process {
-        pub(crate) fn of(_: u32) -> Option<Self> {
-            None
-        }
-
-        pub(crate) fn usage(&self) -> Option<Usage> {
-            None
-        }
-    }
-
-    pub(super) fn waited() -> Option<Duration> {
-        None
-    }
+/// How long a thread has run, and how often it waited and was made to.
+fn thread_of(thread: &Task) -> Option<(Duration, u64, u64)> {
+    let status = thread.status().ok()?;
+    // Where the system keeps no such account there are still ticks.
+    let ran = thread.schedstat().map_or(0, |stat| stat.sum_exec_runtime);
+    Some((
+        Duration::from_nanos(ran),
+        status.voluntary_ctxt_switches?,
+        status.nonvoluntary_ctxt_switches?,
+    ))
 }
 
 /// How long the calling thread has run.
@@ -109,9 +67,10 @@ pub(crate) fn thread_time() -> Duration {
 /// What the calling thread has had of processors until now. A wait that the system does not
 /// tell counts as none.
 pub(crate) fn thread_use() -> ThreadUse {
+    let stat = Schedstat::from_file("/proc/thread-self/schedstat");
     ThreadUse {
         ran: thread_time(),
-        waited: system::waited().unwrap_or_default(),
+        waited: Duration::from_nanos(stat.map_or(0, |stat| stat.run_delay)),
     }
 }
 
@@ -149,7 +108,6 @@ mod tests {
     /// Goal: a process's use is that of all its threads, those that have ended too, and of
     /// what it holds now; a process that is not there has none. Method: this one, before and
     /// after a thread worked, with much memory and many descriptors; a number out of range.
-    #[cfg(target_os = "linux")]
     #[test]
     fn a_processs_use() {
         const BYTES: usize = 64 << 20;

@@ -91,13 +91,8 @@ fn row(transport: &Transport) -> String {
 
 fn ratio(spread: Option<Spread>) -> String {
     spread.map_or("-".into(), |spread| {
-        let Spread {
-            least,
-            median,
-            most,
-            rounds,
-        } = spread;
-        format!("{median:.3} ({least:.2} to {most:.2}) of {rounds}")
+        let (least, most, rounds) = (spread.least, spread.most, spread.rounds);
+        format!("{:.3} ({least:.2} to {most:.2}) of {rounds}", spread.median)
     })
 }
 

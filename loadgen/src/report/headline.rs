@@ -45,26 +45,15 @@ pub(super) fn lines(report: &Report<'_>) -> Vec<String> {
 }
 
 fn what(plan: &Plan, here: &Environment, over: &str) -> String {
-    let Environment {
-        version,
-        commit,
-        profile,
-        ..
-    } = here;
-    let workload = name(plan.kind);
+    let (version, commit, workload) = (here.version, here.commit, name(plan.kind));
+    let profile = here.profile;
     format!("loadgen {version} ({commit}, {profile}): {workload} over {over}")
 }
 
 fn machine(here: &Environment) -> String {
-    let Environment {
-        processor,
-        processors,
-        system,
-        ..
-    } = here;
     // A hypervisor may call its processor anything.
-    let processor = escaped(processor);
-    format!("{processor}, {processors} processors, {system}")
+    let (processor, count) = (escaped(&here.processor), here.processors);
+    format!("{processor}, {count} processors, {}", here.system)
 }
 
 /// The lines of a comparison.

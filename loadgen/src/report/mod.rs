@@ -174,8 +174,6 @@ fn told<T>(
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use std::io::ErrorKind;
-
     use super::*;
 
     /// Goal: each fault has its exit code, and the worst decides. Method: runs with each
@@ -219,13 +217,6 @@ mod tests {
         }
     }
 
-    /// What is on stdout, once the report of a good run is written to `outputs`.
-    fn emitted(outputs: &Outputs) -> Result<String, Error> {
-        let mut stdout = Vec::new();
-        told(|_| {}, "", |report| report.emit(&mut stdout, outputs))?;
-        Ok(String::from_utf8(stdout).unwrap())
-    }
-
     /// Goal: every output that is asked for is written, and names what ran and where. Method:
     /// files in a folder.
     #[test]
@@ -238,8 +229,8 @@ mod tests {
             timeseries: at("csv"),
             ..Outputs::default()
         };
-        let table = emitted(&outputs).unwrap();
-        fs::write(folder.path().join("table"), table).unwrap();
+        let mut table = fs::File::create(folder.path().join("table")).unwrap();
+        told(|_| {}, "", |report| report.emit(&mut table, &outputs)).unwrap();
         for (name, part) in [
             ("table", "account  "),
             ("json", "\"format\": 2"),
@@ -253,74 +244,5 @@ mod tests {
                 assert!(text.contains(named), "{name} does not name {named}: {text}");
             }
         }
-    }
-
-    /// Refuses every write.
-    struct Closed(ErrorKind);
-
-    impl Write for Closed {
-        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-            Err(self.0.into())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    /// Goal: files are written though stdout refuses, and that is an error, unless its reader
-    /// has gone. Method: writers that refuse; a file in no folder.
-    #[test]
-    fn stdout_takes_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let names = ["json", "hgrm", "csv"].map(|name| folder.path().join(name));
-        let [json, hdr, timeseries] = names.clone().map(Some);
-        let outputs = Outputs {
-            json,
-            hdr,
-            timeseries,
-            ..Outputs::default()
-        };
-        let to = |kind, outputs: &Outputs| {
-            told(|_| {}, "", |report| report.emit(&mut Closed(kind), outputs))
-        };
-        let gone = to(ErrorKind::BrokenPipe, &outputs);
-        assert!(matches!(gone, Err(Error::ReaderGone)));
-        assert!(names.iter().all(|name| name.exists()));
-        let error = to(ErrorKind::StorageFull, &outputs).unwrap_err();
-        assert!(error.to_string().starts_with("writing standard output: "));
-        let json = Outputs {
-            json: Some("no/such/folder".into()),
-            ..outputs
-        };
-        let hdr = Outputs {
-            hdr: Some("no/such/folder".into()),
-            ..Outputs::default()
-        };
-        for outputs in [json, hdr] {
-            let error = to(ErrorKind::BrokenPipe, &outputs).unwrap_err().to_string();
-            assert!(error.starts_with("no/such/folder: cannot write"), "{error}");
-        }
-    }
-
-    /// Goal: only what was asked for is on stdout. Method: JSON on stdout, quietly and not;
-    /// one line.
-    #[test]
-    fn what_is_on_stdout() {
-        for quiet in [false, true] {
-            let json = Some("-".into());
-            let outputs = Outputs {
-                json,
-                quiet,
-                ..Outputs::default()
-            };
-            let text = emitted(&outputs).unwrap();
-            let value: serde_json::Value = serde_json::from_str(&text).unwrap();
-            assert_eq!(value["format"], 2);
-        }
-        let outputs = Outputs {
-            quiet: true,
-            ..Outputs::default()
-        };
-        assert_eq!(emitted(&outputs).unwrap().lines().count(), 1);
     }
 }

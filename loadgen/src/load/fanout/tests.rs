@@ -38,7 +38,6 @@ fn fanout() {
     })
     .run();
     let account = tally.account;
-    assert!(account.holds(), "{account:?}");
     assert_eq!((account.scheduled, account.errors), (200, 1), "{account:?}");
     assert_eq!(account.completed, 199);
     let (lost, wrong) = (tally.lost, tally.wrong);
@@ -68,7 +67,6 @@ fn fanout_without_one() {
     simulation.at(leaves, Event::Leaves(peer(3), false));
     let tally = simulation.run();
     let account = tally.account;
-    assert!(account.holds(), "{account:?}");
     // Until then the two of the warm-up block it.
     assert!(account.completed.abs_diff(2 * 1500) < 10, "{account:?}");
     assert_eq!(tally.lost, 2);
@@ -100,7 +98,6 @@ fn fanout_out_of_order() {
     let count = |name| tally.counts[name];
     assert_eq!((count("reordered"), count("duplicates")), (1, 1));
     assert_eq!((tally.wrong, tally.lost), (1, 0));
-    assert!(tally.account.holds(), "{:?}", tally.account);
     assert_eq!((tally.account.errors, tally.account.timeouts), (1, 2));
     assert_eq!(count("deliveries"), 249);
 }
@@ -134,7 +131,6 @@ fn wrong_messages() {
     simulation.at(at, Event::Says(peer(2), later));
     let tally = simulation.run();
     let account = tally.account;
-    assert!(account.holds(), "{account:?}");
     assert_eq!((tally.wrong, tally.lost), (2, 1));
     assert_eq!((account.errors, account.completed), (1, 199), "{account:?}");
     assert_eq!(tally.counts["deliveries"], 250 * 3 - 1);
@@ -156,6 +152,5 @@ fn nobodys_message() {
     let bytes = pattern.bytes()[pattern.at(cycle + 5)].to_vec();
     simulation.at(simulation.window.measure, Event::Says(peer(0), bytes));
     let tally = simulation.run();
-    assert!(tally.account.holds());
     assert_eq!(tally.wrong, 0);
 }
