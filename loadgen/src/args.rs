@@ -132,10 +132,11 @@ pub(crate) fn parse(
     env: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<Command, Error> {
     let mut words: Vec<OsString> = args.into_iter().collect();
+    // First of all: clap keeps copies of what it parses.
+    let keys = TypedKeys::take(&mut words);
     if words.get(1).is_some_and(|word| word == SERVE) {
         return serve(&words[1..], env);
     }
-    let keys = TypedKeys::take(&mut words);
     let matches = match Args::command().try_get_matches_from(words) {
         Ok(matches) => matches,
         Err(error) if !error.use_stderr() => return Ok(Command::Show(error)),
