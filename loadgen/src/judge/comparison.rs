@@ -254,7 +254,7 @@ mod tests {
         let mut comparison = Comparison::new(&testing::plan(), 3, here.fastest);
         let note = |comparison: &mut Comparison, index: usize, ran: u64| {
             let mut results = testing::results();
-            results.rows.iter_mut().for_each(|row| row.completed *= ran);
+            testing::answers(&mut results, |count| count * ran);
             let figures = Figures::of(&results);
             let verdict = judge(&results, &figures, &[], &here);
             comparison.note(

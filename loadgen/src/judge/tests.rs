@@ -7,7 +7,6 @@ use sealwire::crypto::kernel::Kernel;
 
 use super::Grade::{Invalid, Suspect, Valid};
 use super::*;
-use crate::measure::quantile;
 use crate::measure::results::Tally;
 use crate::plan::{Arrival, Kind, Rate};
 use crate::testing;
@@ -69,7 +68,7 @@ fn nothing_answered() {
     let verdict = judged(|results| {
         let account = &mut results.tally.account;
         account.timeouts = std::mem::take(&mut account.completed);
-        results.rows.iter_mut().for_each(|row| row.completed = 0);
+        testing::answers(results, |_| 0);
     });
     assert_eq!(verdict.grade, Invalid);
     assert!(verdict.reasons[0].text.contains("nothing was answered"));
@@ -169,12 +168,10 @@ fn late_generators() {
             let tally = &mut results.tally;
             tally.lag.saturating_record_n(micros * 1000, 1000);
             let count = tally.response.len();
-            tally.response = quantile::histogram();
-            tally.response.saturating_record_n(40_000_000, count);
+            tally.response = testing::times(40_000_000, count);
             if let Some(millis) = service {
-                tally.service = quantile::histogram();
-                tally.service.saturating_record_n(millis * 1_000_000, count);
-                tally.under_way = u128::from(count) * u128::from(millis) * 1_000_000;
+                tally.service = testing::times(millis * 1_000_000, count);
+                tally.under_way = u128::from(count * millis * 1_000_000);
             }
         });
         expect(&verdict, grade, told);
@@ -188,10 +185,8 @@ fn late_for_a_fast_server() {
     let told = "0.11 ms late at p99, where 0.10 ms may be: most of the response";
     for (micros, grade, told) in [(100, Valid, ""), (110, Suspect, told)] {
         let verdict = judged(|results| {
-            let lag = &mut results.tally.lag;
-            let count = lag.len();
-            lag.reset();
-            lag.saturating_record_n(micros * 1000, count);
+            let count = results.tally.lag.len();
+            results.tally.lag = testing::times(micros * 1000, count);
         });
         expect(&verdict, grade, told);
     }
@@ -204,10 +199,7 @@ fn late_for_a_fast_server() {
 fn fewer(missing: u64, unsent: bool, busy: bool) -> Verdict {
     judged(|results| {
         let each = missing / results.rows.len() as u64;
-        results
-            .rows
-            .iter_mut()
-            .for_each(|row| row.completed -= each);
+        testing::answers(results, |count| count - each);
         if unsent {
             let account = &mut results.tally.account;
             account.unsent = missing;
@@ -229,21 +221,15 @@ fn the_rate_is_reached() {
     let slow = "the server did not answer in time";
     expect(&fewer(220, false, false), Invalid, slow);
     for (unsent, told) in [
-        (
-            false,
-            "answered of 1000 that were due (98.9 %): the load tester fell behind",
-        ),
-        (
-            true,
-            "the load tester fell behind, and the server held them back",
-        ),
+        (false, "were due (98.9 %): the load tester fell behind"),
+        (true, "tester fell behind, and the server held them back"),
     ] {
         let verdict = fewer(220, unsent, true);
         assert_eq!(verdict.grade, Invalid);
         assert!(verdict.reasons[0].text.contains(told), "{verdict:?}");
     }
     let gone = judged(|results| {
-        results.rows.iter_mut().for_each(|row| row.completed -= 11);
+        testing::answers(results, |count| count - 11);
         let account = &mut results.tally.account;
         (account.shed, account.completed) = (220, account.completed - 220);
     });
@@ -274,14 +260,9 @@ fn long_answers() {
             results.plan.warmup = testing::SECOND * warmup;
             results.plan.rate = Some(rate);
             let each = late / results.rows.len() as u64;
-            results
-                .rows
-                .iter_mut()
-                .for_each(|row| row.completed -= each);
-            let service = &mut results.tally.service;
-            let count = service.len();
-            service.reset();
-            service.saturating_record_n(500_000_000, count);
+            testing::answers(results, |count| count - each);
+            let count = results.tally.service.len();
+            results.tally.service = testing::times(500_000_000, count);
         });
         expect(&verdict, grade, told);
     }
@@ -293,18 +274,13 @@ fn long_answers() {
 #[test]
 fn the_schedule_is_kept() {
     let told = "1000 messages/s were scheduled of 1020 asked for: the load tester fell behind";
+    let had_failed = "asked for: 1 peers had failed";
     for (asked, arrival, failed, grade, told) in [
         (Some(1009.0), Arrival::Constant, 0, Valid, ""),
         (Some(1020.0), Arrival::Constant, 0, Invalid, told),
         (Some(1020.0), Arrival::Poisson, 0, Valid, ""),
         (Some(1040.0), Arrival::Poisson, 0, Invalid, "scheduled of"),
-        (
-            Some(1020.0),
-            Arrival::Constant,
-            1,
-            Invalid,
-            "asked for: 1 peers had failed",
-        ),
+        (Some(1020.0), Arrival::Constant, 1, Invalid, had_failed),
         (None, Arrival::Constant, 0, Valid, ""),
     ] {
         let mut verdict = judged(|results| {
@@ -312,9 +288,8 @@ fn the_schedule_is_kept() {
             results.plan.arrival = arrival;
             results.peers.failed = failed;
         });
-        verdict
-            .reasons
-            .retain(|reason| reason.rule != "peers failed");
+        let reasons = &mut verdict.reasons;
+        reasons.retain(|reason| reason.rule != "peers failed");
         expect(&verdict, grade, told);
     }
 }
@@ -329,18 +304,13 @@ fn ends_early() {
             results.plan.rate = Some(rate);
             results.took = results.plan.duration / 2;
             results.rows.truncate(10);
-            results
-                .rows
-                .iter_mut()
-                .for_each(|row| row.completed = messages / 10);
+            testing::answers(results, |_| messages / 10);
             let tally = &mut results.tally;
             let account = &mut tally.account;
             (account.scheduled, account.completed) = (messages, messages);
             tally.lag.reset();
-            for times in [&mut tally.service, &mut tally.response] {
-                times.reset();
-                times.saturating_record_n(100_000, messages);
-            }
+            tally.service = testing::times(100_000, messages);
+            tally.response = testing::times(100_000, messages);
             tally.under_way = u128::from(messages) * 100_000;
             results.interrupted = interrupted;
             results.ended_early = !interrupted;
@@ -453,9 +423,7 @@ fn little_is_not_always_asked() {
         let verdict = judged(|results| {
             results.plan.kind = kind;
             results.tally.under_way = 0;
-            let service = &mut results.tally.service;
-            service.reset();
-            service.record_n(nanos, samples).unwrap();
+            results.tally.service = testing::times(nanos, samples);
         });
         expect(&verdict, Valid, "");
         let told = format!("not asked: {told}");

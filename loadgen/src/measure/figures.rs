@@ -200,9 +200,7 @@ mod tests {
     /// only then. Method: half of the answers come late.
     #[test]
     fn late_answers_are_no_rate() {
-        let half = |results: &mut Results| {
-            results.rows.iter_mut().for_each(|row| row.completed /= 2);
-        };
+        let half = |results: &mut Results| testing::answers(results, |count| count / 2);
         assert_eq!(figures(half).messages_per_second, 500.0);
         let sink = figures(|results| {
             half(results);

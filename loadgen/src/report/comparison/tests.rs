@@ -82,8 +82,7 @@ fn unknown_figures() {
         if let Some(server) = &mut results.server {
             server.before.resident = 0;
         }
-        results.tally.response.reset();
-        results.tally.response.saturating_record_n(1000, 999);
+        results.tally.response = testing::times(1000, 999);
     });
     let sealed = &value["transports"]["sealed"];
     assert_eq!(sealed["server_kib_per_peer"]["median"], 0.0);
@@ -106,7 +105,7 @@ fn reasons_have_names() {
         let account = &mut results.tally.account;
         (account.errors, results.tally.wrong) = (3, 3);
         account.completed -= 3;
-        results.rows.iter_mut().for_each(|row| row.completed /= 2);
+        testing::answers(results, |count| count / 2);
         results.peers.failed = 2;
         results.peers.errors.insert("reset".into(), 2);
     });
