@@ -1,12 +1,12 @@
 //! Tells the program which commit it is built from (`LOADGEN_COMMIT`) and how
-//! (`LOADGEN_PROFILE`): a figure is worth little if nobody knows whose it is.
+//! (`LOADGEN_PROFILE`): a figure is worth little without its program.
 
 use std::env;
 use std::path::Path;
 use std::process::Command;
 
-/// What the program is made of, seen from this package: what differs from the
-/// commit in it makes the tree dirty.
+/// The sources of the program, seen from this package: a change in them makes the tree
+/// dirty.
 const SOURCES: &[&str] = &[
     "Cargo.toml",
     "build.rs",
@@ -20,7 +20,7 @@ fn main() {
     SOURCES.iter().for_each(|path| watch(path));
     let commit = commit().unwrap_or_else(|| "unknown".into());
     println!("cargo::rustc-env=LOADGEN_COMMIT={commit}");
-    // What is not optimised says nothing about what is, however it is called.
+    // An unoptimised build is no measure of an optimised one, whatever its profile is called.
     let profile = match env::var("OPT_LEVEL").as_deref() {
         Ok("0" | "1") | Err(_) => "debug".into(),
         Ok(_) => env::var("PROFILE").unwrap_or_else(|_| "unknown".into()),
@@ -28,14 +28,13 @@ fn main() {
     println!("cargo::rustc-env=LOADGEN_PROFILE={profile}");
 }
 
-/// The commit that is checked out, with `-dirty` behind it if the sources are not
-/// what it says. `None` without git, and from an archive of the sources, even one
-/// that is unpacked inside another project's tree.
+/// The commit that is checked out, with `-dirty` behind it if the sources differ from it.
+/// `None` without git, and in an archive of the sources, even inside another project's tree.
 fn commit() -> Option<String> {
     git(&["ls-files", "--error-unmatch", "build.rs"])?;
     let commit = git(&["rev-parse", "--short=12", "HEAD"])?;
-    // A commit, or another branch, changes one of these; in a worktree they are
-    // elsewhere.
+    // A commit, or another branch, changes one of these; git knows where they are in a
+    // worktree.
     let branch = git(&["symbolic-ref", "-q", "HEAD"]);
     let names = ["HEAD", "logs/HEAD", "packed-refs"].into_iter();
     for name in names.chain(branch.as_deref()) {
@@ -43,15 +42,14 @@ fn commit() -> Option<String> {
             watch(&path);
         }
     }
-    // Only looks: what it found must not look like a change the next time.
+    // Without locks: git must not touch files that are watched here.
     let status = ["--no-optional-locks", "status", "--porcelain", "--"];
     let changed = git(&[&status, SOURCES].concat())?;
     let dirty = if changed.is_empty() { "" } else { "-dirty" };
     Some(format!("{commit}{dirty}"))
 }
 
-/// Has this run again when `path` changes. One that is not there would have it
-/// run every time.
+/// Runs this script again when `path` changes. A missing path would run it every time.
 fn watch(path: &str) {
     if Path::new(path).exists() {
         println!("cargo::rerun-if-changed={path}");

@@ -1,11 +1,9 @@
-//! What a user might pick instead of CBC and HMAC: AES-256-GCM and
-//! ChaCha20-Poly1305 as TLS 1.3 uses them, through `aws-lc-rs`. 64 records of one
-//! direction, one after the other, in bytes of payload, beside the groups `seal`
-//! and `open` of `cargo bench --bench record`.
+//! What a user might pick instead of CBC and HMAC: AES-256-GCM and ChaCha20-Poly1305 as TLS 1.3
+//! uses them, through `aws-lc-rs`. It takes 64 records of one direction, one after the other,
+//! in bytes of payload, for the groups `seal` and `open` of `cargo bench --bench record`.
 //!
-//! Sealing is in place too, which spares it the copy that the others make; what is
-//! sealed anew is what was sealed before. Opening destroys its input: restoring it
-//! is not timed.
+//! Sealing is in place, which saves the copy that the others make; it seals what was sealed
+//! before. Opening destroys its input; restoring that is not timed.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -42,7 +40,7 @@ fn header(text: usize) -> Aad<[u8; 5]> {
     Aad::from([23, 3, 3, high, low])
 }
 
-/// Seals all `records`, which are text and tag.
+/// Seals all `records`, which hold text and tag.
 fn seal_all(key: &LessSafeKey, len: usize, records: &mut [u8]) {
     for (i, record) in records.chunks_mut(len + TYPE + TAG).enumerate() {
         let (text, tag) = record.split_at_mut(len + TYPE);
@@ -52,7 +50,7 @@ fn seal_all(key: &LessSafeKey, len: usize, records: &mut [u8]) {
     }
 }
 
-/// Opens all `records`; says how many opened.
+/// Opens all `records`. Returns how many were authentic.
 fn open_all(key: &LessSafeKey, len: usize, records: &mut [u8]) -> usize {
     let records = records.chunks_mut(len + TYPE + TAG).enumerate();
     records

@@ -1,43 +1,36 @@
 //! The command line: as typed, then checked.
 //!
-//! Refusals are one line in our words, name the option, and show no value: it
-//! may be a key that went astray. Opens no socket. Read next: [`crate::plan`].
+//! clap gives each option its type. Here are the rules over several options, and what would
+//! exhaust the machine. A refusal is one line, names the option, and shows no value: it may be
+//! a key in the wrong place. Opens no socket. Read next: [`crate::plan`].
 
-mod check;
-mod target;
-
+use std::error::Error as _;
 use std::ffi::OsString;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum as _};
 use sealwire::crypto::keys::Identity;
 use sealwire::limits::{Limits, MAX_PAYLOAD};
-use sealwire::net::address::missing_zone;
 use sealwire::net::rlimit::raise_descriptor_limit;
 use sealwire_cli::args::{ENVIRONMENT, KeyArgs, usage_error};
 use sealwire_cli::error::Error;
 use sealwire_cli::typed_keys::TypedKeys;
 
+use crate::judge::slo::Slo;
 use crate::limits::{
     IDLE_EVERY, MAX_IN_FLIGHT, MAX_PUBLISHERS, MAX_ROUNDS, MAX_THREADS, OTHER_DESCRIPTORS,
 };
-use crate::plan::{Arrival, Kind, Over, Plan, Rate};
+use crate::plan::{Kind, LOAD, Over, Plan, Rate, SERVER, Service, Target};
 use crate::report::Outputs;
-use crate::server::Service;
-use crate::slo::Slo;
-use crate::units::{count, number, rate, size, time, usage};
+use crate::values::{count, host_and_port, name};
 
 /// The hidden workload: to be the server.
 pub(crate) const SERVE: &str = "serve";
 /// The workload that runs another one over every transport.
 const COMPARE: &str = "compare";
-
-/// What is not typed: the rounds of a comparison; how long to load before measuring.
-const ROUNDS: usize = 7;
-const WARMUP: Duration = Duration::from_secs(1);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -55,7 +48,8 @@ measured so far.
 
 Exit codes: 0 fine, 1 could not run or could not write the report, 2 usage, 3 an --slo
 was missed, 5 the figures are not valid (with --strict), 6 something was lost or wrong, or
-a peer failed, 141 nobody read the report, 128 + n ended by signal n, with no report";
+a peer failed, 141 stdout was closed before it had the report, 128 + n ended by signal n,
+with no report";
 
 /// What the user asks for.
 pub(crate) enum Command {
@@ -70,8 +64,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Whether it has keys that are worth something once it is done, and that nobody is
-    /// to see meanwhile.
+    /// Whether it has keys that outlive the run, so that its memory must stay private.
     pub(crate) fn hides_keys(&self) -> bool {
         let Self::Run(config) = self else {
             return false;
@@ -87,26 +80,11 @@ pub(crate) struct Config {
     /// The server; without one we start our own.
     pub(crate) to: Option<Target>,
     pub(crate) slos: Vec<Slo>,
-    /// Our memory may be looked at, whatever keys are in it.
+    /// Debuggers and core dumps may see our memory, with its keys.
     pub(crate) allow_core_dumps: bool,
-    /// Figures that are not valid are an error.
-    pub(crate) strict: bool,
     pub(crate) outputs: Outputs,
     /// What to tell the user first, one line each.
     pub(crate) warnings: Vec<String>,
-}
-
-/// A server that runs.
-pub(crate) struct Target {
-    pub(crate) host: String,
-    pub(crate) port: u16,
-    /// Its keys, if it seals.
-    pub(crate) identity: Option<Arc<Identity>>,
-    /// Its process, if it is on this machine and is to be looked at.
-    pub(crate) pid: Option<u32>,
-    /// Its certificate, if it speaks TLS.
-    #[cfg(feature = "tls")]
-    pub(crate) certificate: Option<Vec<u8>>,
 }
 
 /// Loads a sealwire server, checks every reply, and reports what it can do.
@@ -118,76 +96,29 @@ struct Args {
     #[arg(num_args = 0..)]
     workload: Vec<String>,
     /// A server that runs [default: start one, on loopback with new keys]
-    #[arg(long, value_name = "HOST:PORT", help_heading = "The server")]
-    to: Option<String>,
+    #[arg(long, value_name = "HOST:PORT", help_heading = SERVER, value_parser = host_and_port)]
+    to: Option<(String, u16)>,
     /// Process of that server, to look at its CPU time and memory, if it is on this
     /// machine
-    #[arg(long, value_name = "PID", help_heading = "The server")]
-    server_pid: Option<String>,
-    /// What carries the messages: sealed, plain (TCP with no protection), tls (if
-    /// it was built with that) [default: sealed]
-    #[arg(long, help_heading = "The server")]
-    over: Option<String>,
+    #[arg(long, value_name = "PID", help_heading = SERVER)]
+    server_pid: Option<u32>,
     #[command(flatten)]
     keys: KeyArgs,
-    /// How many peers; for fanout, how many that receive
-    #[arg(short = 'c', long, default_value = "64", help_heading = "The load")]
-    peers: String,
-    /// Peers that send, for fanout [default: 1]
-    #[arg(long, help_heading = "The load")]
-    publishers: Option<String>,
-    /// Bytes of each message, with k or m
-    #[arg(short = 's', long, default_value = "64", help_heading = "The load")]
-    size: String,
-    /// Messages of each peer that may be under way at once
-    #[arg(short = 'p', long, default_value = "1", help_heading = "The load")]
-    depth: String,
-    /// Messages per second of all peers, whether or not the server keeps up; A:B goes
-    /// from A to B [default: the next message as soon as one is answered]
-    #[arg(short = 'r', long, help_heading = "The load")]
-    rate: Option<String>,
-    /// How those are spread in time: constant or poisson [default: constant]
-    #[arg(long, help_heading = "The load")]
-    arrival: Option<String>,
-    /// Where random times start
-    #[arg(long, default_value = "1", help_heading = "The load")]
-    seed: String,
-    /// How long an answer may take, in s, ms, m or h
-    #[arg(long, default_value = "5s", help_heading = "The load")]
-    timeout: String,
-    /// How long to measure, in s, ms, m or h
-    #[arg(short = 'd', long, default_value = "5s", help_heading = "The load")]
-    duration: String,
-    /// How long to load before that, in s, ms, m or h; a sink has no such time [default: 1s]
-    #[arg(short = 'w', long, help_heading = "The load")]
-    warmup: Option<String>,
-    /// Threads that load
-    #[arg(short = 't', long, default_value = "1", help_heading = "The load")]
-    threads: String,
-    /// Address to connect from; repeat it for more than 28,000 peers
-    #[arg(long, value_name = "IP", help_heading = "The load")]
-    source_ip: Vec<String>,
-    /// Times that each transport is run, for compare [default: 7]
-    #[arg(long, help_heading = "The load")]
-    rounds: Option<String>,
+    #[command(flatten)]
+    plan: Plan,
+    /// Times that each transport is run, for compare
+    #[arg(long, default_value = "7", help_heading = LOAD, value_parser = count)]
+    rounds: usize,
     /// What response times must be, such as 'p99<5ms'
-    #[arg(long, value_name = "BOUND", help_heading = "The report")]
-    slo: Vec<String>,
-    /// Figures that are not valid are an error
-    #[arg(long, help_heading = "The report")]
-    strict: bool,
-    /// Write the figures for programs; - is stdout, and then there is no table
-    #[arg(long, value_name = "FILE", help_heading = "The report")]
-    json: Option<PathBuf>,
-    /// Write the response times as HdrHistogram's plotter reads them
-    #[arg(long, value_name = "FILE", help_heading = "The report")]
-    hdr: Option<PathBuf>,
-    /// Write a line for each second, as CSV
-    #[arg(long, value_name = "FILE", help_heading = "The report")]
-    timeseries: Option<PathBuf>,
-    /// Print one line in place of the table, and show nothing meanwhile
-    #[arg(short = 'q', long, help_heading = "The report")]
-    quiet: bool,
+    #[arg(
+        long,
+        value_name = "BOUND",
+        value_delimiter = ',',
+        help_heading = "The report"
+    )]
+    slo: Vec<Slo>,
+    #[command(flatten)]
+    outputs: Outputs,
 }
 
 /// Turns arguments (the first is the program's name) and environment into what
@@ -201,217 +132,217 @@ pub(crate) fn parse(
     env: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<Command, Error> {
     let mut words: Vec<OsString> = args.into_iter().collect();
+    // First of all: clap keeps copies of what it parses.
     let keys = TypedKeys::take(&mut words);
-    let mut typed = match Args::try_parse_from(words) {
-        Ok(typed) => typed,
+    if words.get(1).is_some_and(|word| word == SERVE) {
+        return serve(&words[1..], env);
+    }
+    let matches = match Args::command().try_get_matches_from(words) {
+        Ok(matches) => matches,
         Err(error) if !error.use_stderr() => return Ok(Command::Show(error)),
-        Err(error) => return Err(usage_error(&error)),
+        Err(error) => return Err(refusal(&error)),
     };
+    let mut typed = Args::from_arg_matches(&matches).map_err(|error| refusal(&error))?;
     keys.put_back(&mut typed.keys);
-    let words: Vec<_> = typed.workload.iter().map(String::as_str).collect();
-    let (kind, compares) = match words[..] {
-        [SERVE, ref rest @ ..] => {
-            let keys = typed.keys.load(false, env)?.keys;
-            let identity = keys.native.expect("not classic");
-            return Ok(Command::Serve(identity, Service::parse(rest)?));
+    let (kind, compares) = kind(&typed.workload)?;
+    typed.plan.kind = kind;
+    check_options(&typed, &matches, compares)?;
+    match kind {
+        Kind::Idle if typed.plan.rate.is_none() => {
+            let all = typed.plan.peers as f64 / IDLE_EVERY.as_secs_f64();
+            typed.plan.rate = Some(Rate::steady(all));
         }
-        [COMPARE] => (Kind::Echo, true),
-        [COMPARE, word] => (kind(word)?, true),
-        [] => (Kind::Echo, false),
-        [word] => (kind(word)?, false),
+        // What is confirmed at the end is measured from the beginning.
+        Kind::Sink => typed.plan.warmup = Duration::ZERO,
+        _ => {}
+    }
+    check_plan(&typed.plan, compares, raise_descriptor_limit())?;
+    let allow_core_dumps = typed.keys.allow_core_dumps;
+    let (to, warnings) = target(typed.to, typed.server_pid, typed.keys, typed.plan.over, env)?;
+    let config = Box::new(Config {
+        plan: typed.plan,
+        to,
+        slos: typed.slo,
+        allow_core_dumps,
+        outputs: typed.outputs,
+        warnings,
+    });
+    Ok(match compares {
+        true => Command::Compare(config, typed.rounds),
+        false => Command::Run(config),
+    })
+}
+
+/// How a run starts its own server; the keys are in the environment.
+fn serve(words: &[OsString], env: &dyn Fn(&str) -> Option<OsString>) -> Result<Command, Error> {
+    let Ok(service) = Service::try_parse_from(words) else {
+        return usage("serve is how a run starts its own server: serve OVER MODE SIZE");
+    };
+    let keys = KeyArgs::default().load(false, env)?.keys;
+    Ok(Command::Serve(keys.native.expect("not classic"), service))
+}
+
+/// Which workload the words are, and whether it is compared.
+fn kind(words: &[String]) -> Result<(Kind, bool), Error> {
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    let (word, compares) = match words[..] {
+        [] => return Ok((Kind::Echo, false)),
+        [COMPARE] => return Ok((Kind::Echo, true)),
+        [COMPARE, word] => (word, true),
+        [word] => (word, false),
         _ => return usage("a word belongs to no option (see --help)"),
     };
-    check::fits(&typed, kind, compares)?;
-    let plan = plan(&typed, kind, raise_descriptor_limit())?;
-    if compares {
-        check::comparison(&typed, &plan)?;
+    let Ok(kind) = Kind::from_str(word, false) else {
+        let names = Kind::value_variants().iter().map(|&kind| name(kind));
+        let names = names.collect::<Vec<_>>().join(", ");
+        return usage(format!("no such workload; there are {names} and {COMPARE}"));
+    };
+    Ok((kind, compares))
+}
+
+/// The server that was typed, if any, and what to tell the user about its keys.
+fn target(
+    to: Option<(String, u16)>,
+    pid: Option<u32>,
+    keys: KeyArgs,
+    over: Over,
+    env: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<(Option<Target>, Vec<String>), Error> {
+    let Some((host, port)) = to else {
+        return Ok((None, Vec::new()));
+    };
+    let (identity, warnings) = match over {
+        Over::Sealed => {
+            let loaded = keys.load(false, env)?;
+            (loaded.keys.native, loaded.warnings)
+        }
+        _ => (None, Vec::new()),
+    };
+    let server = Target {
+        host,
+        port,
+        identity,
+        pid,
+        #[cfg(feature = "tls")]
+        certificate: None,
+    };
+    Ok((Some(server), warnings))
+}
+
+// ---- refusals --------------------------------------------------------------
+
+fn usage<T>(text: impl Into<String>) -> Result<T, Error> {
+    Err(Error::Usage(text.into()))
+}
+
+/// What clap found wrong, in one line without the value.
+fn refusal(error: &clap::Error) -> Error {
+    let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else {
+        return usage_error(error);
+    };
+    let typed = error.get(ContextKind::InvalidValue);
+    let why = match (error.kind(), error.get(ContextKind::ValidValue)) {
+        (ErrorKind::ValueValidation, _) => error.source().map(ToString::to_string),
+        (ErrorKind::InvalidValue, Some(ContextValue::Strings(names)))
+            if typed.is_some_and(|typed| !typed.to_string().is_empty()) =>
+        {
+            Some(format!("one of {} is wanted", names.join(", ")))
+        }
+        _ => None,
+    };
+    let option = option.split(' ').next().unwrap_or_default();
+    why.map_or_else(
+        || usage_error(error),
+        |why| Error::Usage(format!("{option}: {why}")),
+    )
+}
+
+/// Refuses options that do not go together, or would do nothing.
+fn check_options(typed: &Args, matches: &ArgMatches, compares: bool) -> Result<(), Error> {
+    let given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    let (kind, keys) = (typed.plan.kind, &typed.keys);
+    let secrets = keys.confkey.is_some() || keys.authkey.is_some();
+    let has_keys = secrets || keys.keys.is_some() || keys.name.is_some();
+    let (is_sink, owns) = (kind == Kind::Sink, !given("to"));
+    let paced = given("rate") || kind == Kind::Idle;
+    let is_fanout = kind == Kind::Fanout;
+    let seals = typed.plan.over == Over::Sealed;
+    let no_rate = "-r: a sink takes what it can; it has no rate";
+    let no_warmup = "-w: a sink is measured from its beginning, as it is confirmed at the end";
+    let not_due = "--arrival goes with -r: without a rate nothing is due";
+    let own_keys = "keys go with --to HOST:PORT; a server that is started gets new ones";
+    let own_pid = "--server-pid goes with --to HOST:PORT";
+    let no_use = "keys go with --over sealed: no other transport uses them";
+    for (misfit, text) in [
+        (given("rounds") && !compares, "--rounds goes with compare"),
+        (
+            given("publishers") && !is_fanout,
+            "--publishers goes with fanout",
+        ),
+        (given("rate") && is_sink, no_rate),
+        (given("warmup") && is_sink, no_warmup),
+        (given("arrival") && !paced, not_due),
+        (has_keys && owns, own_keys),
+        (given("server_pid") && owns, own_pid),
+        (has_keys && !seals, no_use),
+    ] {
+        if misfit {
+            return usage(text);
+        }
     }
-    let allow_core_dumps = typed.keys.allow_core_dumps;
-    let (to, warnings) = target::find(&mut typed, plan.over, env)?.unzip();
-    let mut slos = Vec::new();
-    for text in &typed.slo {
-        slos.extend(Slo::parse(text)?);
-    }
-    let config = Box::new(Config {
-        plan,
-        to,
-        slos,
-        allow_core_dumps,
-        strict: typed.strict,
-        outputs: Outputs {
-            json: typed.json,
-            hdr: typed.hdr,
-            timeseries: typed.timeseries,
-            quiet: typed.quiet,
-        },
-        warnings: warnings.unwrap_or_default(),
-    });
     if !compares {
-        return Ok(Command::Run(config));
+        return Ok(());
     }
-    match or("--rounds", typed.rounds.as_deref(), ROUNDS, count)? {
-        rounds if rounds <= MAX_ROUNDS => Ok(Command::Compare(config, rounds)),
+    let runs_alone = ["to", "over", "slo", "hdr", "timeseries", "quiet"];
+    if let Some(id) = runs_alone.into_iter().find(|id| given(id)) {
+        return usage(format!("--{id} does not go with compare"));
+    }
+    match typed.rounds {
+        ..=MAX_ROUNDS => Ok(()),
         _ => usage(format!("--rounds: at most {MAX_ROUNDS}")),
     }
 }
 
-fn kind(word: &str) -> Result<Kind, Error> {
-    let found = Kind::ALL.into_iter().find(|kind| kind.name() == word);
-    found.map_or_else(
-        || {
-            let names = Kind::ALL.map(Kind::name).join(", ");
-            usage(format!("no such workload; there are {names} and {COMPARE}"))
-        },
-        Ok,
-    )
-}
-
-fn plan(typed: &Args, kind: Kind, descriptors: u64) -> Result<Plan, Error> {
-    let plan = Plan {
-        kind,
-        over: typed.over.as_deref().map_or(Ok(Over::Sealed), over)?,
-        peers: count("-c", &typed.peers)?,
-        publishers: or("--publishers", typed.publishers.as_deref(), 1, count)?,
-        size: size("-s", &typed.size, Limits::default().max_message)?,
-        depth: count("-p", &typed.depth)?,
-        rate: pace(typed, kind)?,
-        arrival: or(
-            "--arrival",
-            typed.arrival.as_deref(),
-            Arrival::Constant,
-            arrival,
-        )?,
-        duration: time("-d", &typed.duration)?,
-        warmup: match kind {
-            // What is confirmed at the end is confirmed from the beginning.
-            Kind::Sink => Duration::ZERO,
-            _ => or("-w", typed.warmup.as_deref(), WARMUP, time)?,
-        },
-        timeout: time("--timeout", &typed.timeout)?,
-        threads: count("-t", &typed.threads)?,
-        sources: sources(&typed.source_ip)?,
-        seed: number("--seed", &typed.seed)?,
-    };
-    check(&plan, descriptors)?;
-    Ok(plan)
-}
-
-/// What was typed for an option, as `read` makes it out, or `default`.
-fn or<T>(
-    option: &str,
-    typed: Option<&str>,
-    default: T,
-    read: impl Fn(&str, &str) -> Result<T, Error>,
-) -> Result<T, Error> {
-    typed.map_or(Ok(default), |typed| read(option, typed))
-}
-
-fn arrival(option: &str, word: &str) -> Result<Arrival, Error> {
-    let found = Arrival::ALL.into_iter().find(|one| one.name() == word);
-    found.map_or_else(
-        || {
-            let names = Arrival::ALL.map(Arrival::name).join(", ");
-            usage(format!("{option}: one of {names} is wanted"))
-        },
-        Ok,
-    )
-}
-
-fn over(word: &str) -> Result<Over, Error> {
-    let found = Over::ALL.iter().find(|over| over.name() == word);
-    found.copied().map_or_else(
-        || {
-            let names: Vec<_> = Over::ALL.iter().map(|over| over.name()).collect();
-            usage(format!("--over: one of {} is wanted", names.join(", ")))
-        },
-        Ok,
-    )
-}
-
-/// The rate that was asked for, or that idle peers have.
-fn pace(typed: &Args, kind: Kind) -> Result<Option<Rate>, Error> {
-    match (&typed.rate, kind) {
-        (Some(text), _) => rate("-r", text).map(Some),
-        (None, Kind::Idle) => {
-            let all = count("-c", &typed.peers)? as f64 / IDLE_EVERY.as_secs_f64();
-            Ok(Some(Rate::steady(all)))
-        }
-        (None, _) => Ok(None),
-    }
-}
-
-fn sources(typed: &[String]) -> Result<Vec<SocketAddr>, Error> {
-    let words = typed.iter().flat_map(|text| text.split(','));
-    words.map(source).collect()
-}
-
-/// An address, which may have a zone, as in `fe80::1%eth0`.
-fn source(word: &str) -> Result<SocketAddr, Error> {
-    let bare = word.split('%').next().unwrap_or_default();
-    let Ok(address) = bare.parse::<IpAddr>() else {
-        return usage("--source-ip: an IP address is wanted");
-    };
-    if bare == word {
-        let source = SocketAddr::from((address, 0));
-        return match missing_zone(source) {
-            Some(why) => usage(format!("--source-ip: {why}")),
-            None => Ok(source),
-        };
-    }
-    // The system knows its interfaces; an address is none that it looks up.
-    let zoned = (word, 0)
-        .to_socket_addrs()
-        .ok()
-        .and_then(|mut all| all.next());
-    zoned.map_or_else(
-        || usage("--source-ip: no interface has the name behind the %"),
-        Ok,
-    )
-}
-
-/// Refuses what cannot be run, or would bring the machine down.
-fn check(plan: &Plan, descriptors: u64) -> Result<(), Error> {
-    let limits = Limits::default();
-    if plan.duration.is_zero() {
-        return usage("-d: there is nothing to measure in no time");
-    }
-    if plan.timeout.is_zero() {
-        return usage("--timeout: nothing is answered in no time");
-    }
-    if plan.threads > MAX_THREADS.min(plan.peers) {
-        return usage(format!("-t: at most {MAX_THREADS}, and no more than peers"));
-    }
-    if plan.kind == Kind::Fanout && plan.threads > 1 {
-        return usage("-t: fanout takes one thread: who has had a message is known to it");
-    }
-    check::size(plan)?;
-    let most = descriptors.saturating_sub(OTHER_DESCRIPTORS);
-    if plan.all_peers() as u64 > most {
-        return usage(format!(
-            "-c: at most {most} peers, as this process may open {descriptors} descriptors; \
-             ulimit -Hn is that limit"
-        ));
-    }
+/// Refuses what cannot run, or would exhaust the machine.
+fn check_plan(plan: &Plan, compares: bool, descriptors: u64) -> Result<(), Error> {
+    let most_unfinished = Limits::default().max_assembling;
+    let most_peers = descriptors.saturating_sub(OTHER_DESCRIPTORS);
     let chunks = plan.size.div_ceil(MAX_PAYLOAD).max(1);
-    let in_flight = plan.peers.saturating_mul(plan.depth);
-    if in_flight.saturating_mul(chunks) > MAX_IN_FLIGHT {
-        return usage(format!(
-            "-c times -p: at most {MAX_IN_FLIGHT} messages, or 16 KiB of them, under way at once"
-        ));
-    }
-    if plan.senders().saturating_mul(plan.size) > limits.max_assembling {
-        return usage(format!(
-            "-c times -s: at most {} bytes, the most that a server keeps of unfinished messages",
-            limits.max_assembling
-        ));
-    }
-    if plan.kind == Kind::Fanout && (plan.publishers > MAX_PUBLISHERS || plan.size < 8) {
-        return usage(format!(
-            "fanout takes at most {MAX_PUBLISHERS} publishers, and messages of at least 8 bytes, by \
-             which they are told apart"
-        ));
-    }
-    Ok(())
+    let in_flight = plan.peers.saturating_mul(plan.depth).saturating_mul(chunks);
+    let is_fanout = plan.kind == Kind::Fanout;
+    let text = if plan.duration.is_zero() {
+        "-d: there is nothing to measure in no time".into()
+    } else if plan.timeout.is_zero() {
+        "--timeout: nothing is answered in no time".into()
+    } else if plan.threads > MAX_THREADS.min(plan.peers) {
+        format!("-t: at most {MAX_THREADS}, and no more than peers")
+    } else if is_fanout && plan.threads > 1 {
+        "-t: fanout takes one thread, which knows which subscriber had which message".into()
+    } else if (compares || plan.over != Over::Sealed) && plan.size == 0 {
+        "-s: an empty message cannot be counted over a plain stream of bytes".into()
+    } else if plan.all_peers() as u64 > most_peers {
+        format!(
+            "-c: at most {most_peers} peers, as this process may open {descriptors} descriptors; \
+             ulimit -Hn is that limit"
+        )
+    } else if in_flight > MAX_IN_FLIGHT {
+        format!(
+            "-c times -p: at most {MAX_IN_FLIGHT} messages, or 16 KiB of them, in flight at once"
+        )
+    } else if plan.senders().saturating_mul(plan.size) > most_unfinished {
+        format!(
+            "-c times -s: at most {most_unfinished} bytes, the most that a server keeps of \
+             unfinished messages"
+        )
+    } else if is_fanout && (plan.publishers > MAX_PUBLISHERS || plan.size < 8) {
+        format!(
+            "fanout takes at most {MAX_PUBLISHERS} publishers, and messages of at least 8 bytes, \
+             which tell them apart"
+        )
+    } else {
+        return Ok(());
+    };
+    usage(text)
 }
 
 #[cfg(test)]

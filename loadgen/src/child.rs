@@ -1,5 +1,4 @@
-//! The process of the server that we start: this program again, with keys that
-//! nobody else has.
+//! The process of the server that a run starts: this program again, with new keys.
 //!
 //! What it does is in [`crate::server`].
 
@@ -19,31 +18,31 @@ use sealwire::crypto::secret::{Secret, SecretPair};
 use sealwire_cli::error::Error;
 use zeroize::Zeroizing;
 
-use crate::args::{SERVE, Target};
-use crate::interrupt::Interrupt;
+use crate::args::SERVE;
+use crate::interrupt::{Interrupt, interrupted};
 use crate::limits::{LOOK_EVERY, LOOK_TO_END, SERVER_LEAVES};
-use crate::run::interrupted;
+use crate::plan::{Service, Target};
+#[cfg(feature = "tls")]
+use crate::rivals::certificate::Certificate;
 #[cfg(feature = "tls")]
 use crate::server::CERTIFICATE;
-use crate::server::{LOOPBACK, Service};
-#[cfg(feature = "tls")]
-use crate::wire::certificate::Certificate;
+use crate::server::LOOPBACK;
 
-/// A server that leaves when this is dropped, and is waited for.
+/// A server. Dropping this makes it leave, and waits for that.
 #[derive(Debug)]
 pub(crate) struct OwnServer(Child);
 
 impl OwnServer {
-    /// Starts a server on loopback that serves as `service` says, and says where it
-    /// is; it serves when this returns.
+    /// Starts a server on loopback that serves as `service` says, and returns where it is. It
+    /// serves when this returns.
     pub(crate) fn start(service: Service, interrupt: &Interrupt) -> Result<(Self, Target), Error> {
         let pair = SecretPair {
             confkey: random()?,
             authkey: random()?,
         };
         let program = env::current_exe().map_err(|error| failed(&error))?;
-        // What `Command` keeps of the keys is not erased; they are worth nothing
-        // once the server is gone.
+        // `Command` does not erase its copies of the keys; they are worthless once the server
+        // is gone.
         let mut command = Command::new(program);
         #[cfg(feature = "tls")]
         let certificate = match service.over {
@@ -59,8 +58,8 @@ impl OwnServer {
             .args(service.words())
             .env("SEALWIRE_CONFKEY", hex(&pair.confkey).as_str())
             .env("SEALWIRE_AUTHKEY", hex(&pair.authkey).as_str())
-            // A terminal sends its Ctrl-C to the whole group, and the server is to
-            // stay until the last reply.
+            // A terminal sends its Ctrl-C to the whole group, but the server must stay until the
+            // last reply.
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -78,7 +77,7 @@ impl OwnServer {
         Ok((own, server))
     }
 
-    /// How it ended, if it has, or does within `at_most`.
+    /// How it ended, if it does within `at_most`.
     pub(crate) fn ended(&mut self, at_most: Duration) -> Option<ExitStatus> {
         let began = Instant::now();
         loop {
@@ -89,7 +88,7 @@ impl OwnServer {
         }
     }
 
-    /// The port that it says once it serves.
+    /// The port that it prints once it serves.
     fn read_port(&mut self, interrupt: &Interrupt) -> Result<u16, Error> {
         let stdout = self.0.stdout.take().expect("piped");
         while !is_readable(&stdout, LOOK_TO_END) {
@@ -112,18 +111,18 @@ impl Drop for OwnServer {
     fn drop(&mut self) {
         drop(self.0.stdin.take());
         if self.ended(SERVER_LEAVES).is_none() {
-            // Already gone is as good.
+            // It may be gone already.
             let _ = self.0.kill();
             let _ = self.0.wait();
         }
     }
 }
 
-/// Whether there is something to be read from `pipe`, or its end, within `at_most`.
+/// Whether bytes or the end can be read from `pipe` within `at_most`.
 fn is_readable(pipe: &ChildStdout, at_most: Duration) -> bool {
     let at_most = Timespec::try_from(at_most).ok();
     let mut asked = [PollFd::new(pipe, PollFlags::IN)];
-    // A signal is no reason to wait longer than that.
+    // A signal ends the wait early; the caller loops.
     poll(&mut asked, at_most.as_ref()).is_ok_and(|ready| ready > 0)
 }
 
@@ -141,7 +140,7 @@ fn random() -> Result<Secret, Error> {
 }
 
 fn hex(key: &Secret) -> Zeroizing<String> {
-    // All of it at once: a string that grows leaves copies behind.
+    // A string that grows leaves copies behind.
     let mut text = Zeroizing::new(String::with_capacity(2 * key.len()));
     for byte in key.expose() {
         // Writing to a String does not fail.

@@ -1,8 +1,8 @@
-//! What Ctrl-C and its like do: they end the program while there is nothing to report,
+//! What Ctrl-C, SIGTERM and SIGHUP do: they end the program while there is nothing to report,
 //! and ask for the report once there is.
 //!
-//! So a call that blocks, such as the lookup of a name, need not check a flag. The server
-//! of a run leaves by itself when its stdin ends.
+//! So a call that blocks, such as the lookup of a name, need not check a flag. The server of a
+//! run leaves by itself when its stdin ends.
 
 use std::io;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use signal_hook::flag;
 #[derive(Debug)]
 pub(crate) struct Interrupt {
     asked: Arc<AtomicBool>,
-    /// A signal ends the program as if nobody had caught it.
+    /// A signal ends the program as if it were not caught.
     ends: Arc<AtomicBool>,
 }
 
@@ -27,7 +27,7 @@ impl Interrupt {
     ///
     /// # Errors
     ///
-    /// [`Error::Local`], if the system does not let us.
+    /// [`Error::Local`], if the system refuses.
     pub(crate) fn catch() -> Result<Self, Error> {
         let this = Self {
             asked: Arc::default(),
@@ -51,14 +51,13 @@ impl Interrupt {
     /// From now on there is something to report: the first signal asks for it.
     pub(crate) fn report(&self) {
         self.ends.store(false, Ordering::SeqCst);
-        // Where that came between, or before, this was the first one.
+        // A signal that came before counts as the first one.
         if self.asked.load(Ordering::SeqCst) {
             self.end();
         }
     }
 
-    /// From now on nobody looks whether a report is asked for: a signal ends the
-    /// program.
+    /// From now on the report is under way: a signal ends the program.
     pub(crate) fn end(&self) {
         self.ends.store(true, Ordering::SeqCst);
     }
@@ -68,8 +67,14 @@ impl Interrupt {
         self.asked.load(Ordering::Relaxed)
     }
 
-    /// The same, for threads.
+    /// The flag itself, for threads.
     pub(crate) fn asked(&self) -> &Arc<AtomicBool> {
         &self.asked
     }
+}
+
+/// The end of a run that had measured nothing yet. It is not shown: a comparison reports its
+/// earlier runs instead.
+pub(crate) fn interrupted() -> Error {
+    Error::Local("it was interrupted before it measured anything".into())
 }

@@ -1,59 +1,52 @@
-//! `loadgen` loads a sealwire server, checks every reply, and reports what the
-//! server can do, and how far its own figures can be trusted.
+//! `loadgen` loads a sealwire server, checks every reply, and reports what the server can do,
+//! and how far its own figures can be trusted.
 //!
-//! [`args`] makes a [`plan`] of what was typed. [`run`] starts a server ([`child`],
-//! which [`server`] is), and threads, each a [`worker`]: it takes the peers of a
-//! [`crew`] through the run, over a [`wire`], with a [`workload`] that follows a
-//! [`schedule`] and measures with a [`meter`]. What comes of it are [`results`], on
-//! which [`verdict`] judges and of which [`report`] tells; [`compare`] does all that
-//! over every transport. What Ctrl-C does is up to [`interrupt`]. The library is used
-//! through its public API alone.
+//! The folders, and which of them each one uses; [`plan`], [`limits`] and [`values`] serve all:
+//!
+//! | folder | question | uses |
+//! |---|---|---|
+//! | [`measure`] | what came of it? | |
+//! | [`load`] | what is sent, and when? | `measure` |
+//! | [`rivals`] | what is the library compared with? | `load` |
+//! | [`judge`] | can the figures be trusted? | `measure` |
+//! | [`report`] | how is it told? | `measure`, `judge` |
+//!
+//! The files beside them use all folders. [`args`] makes a [`plan`] of what was typed; [`run`]
+//! starts a server ([`child`], which runs [`server`]) and the threads that load it; [`compare`]
+//! runs every transport in turns; [`interrupt`] is what Ctrl-C does. The library is used through
+//! its public API alone. Read next: [`run`].
 
 mod args;
 mod child;
 mod compare;
-mod crew;
-mod crypto_cost;
-mod ending;
-mod environment;
-mod figures;
 mod interrupt;
+mod judge;
 mod limits;
-mod meter;
-mod pattern;
+mod load;
+mod measure;
 mod plan;
-mod progress;
 mod report;
-mod results;
-mod rows;
+mod rivals;
 mod run;
-mod sample;
-mod schedule;
 mod server;
-mod slo;
-mod sources;
 #[cfg(test)]
 mod testing;
-mod times;
-mod units;
-mod verdict;
-mod wire;
-mod worker;
-mod workload;
+mod values;
 
-use std::io::{Write, stdout};
+use std::io::Write as _;
 use std::process::ExitCode;
 
-use args::{Command, Config};
-use environment::Environment;
-use interrupt::Interrupt;
-use progress::Progress;
-use report::Report;
 use sealwire_cli::error::Error;
 use sealwire_cli::exposure::Exposure;
 use sealwire_cli::inherited::{self, printed, require_stdin, require_stdout};
 use sealwire_cli::limits::LOG_PATIENCE;
 use sealwire_cli::log::Log;
+
+use crate::args::{Command, Config};
+use crate::interrupt::Interrupt;
+use crate::measure::environment::Environment;
+use crate::report::progress::Progress;
+use crate::report::{Report, comparison};
 
 ctor::declarative::ctor! {
     #[ctor(unsafe)]
@@ -67,7 +60,7 @@ fn main() -> ExitCode {
     let code = start(&mut log).unwrap_or_else(|error| {
         log.say_why(&error);
         match error {
-            // 5 says something else here.
+            // Here 5 means figures that are not valid.
             Error::Deadline(_) => 1,
             _ => error.exit_code(),
         }
@@ -81,18 +74,18 @@ fn start(log: &mut Log) -> Result<u8, Error> {
     let words: Vec<_> = std::env::args_os().collect();
     exposure.wipe_arguments();
     let command = args::parse(words, &|name| std::env::var_os(name));
-    // Whatever came of it: there is one thread yet.
+    // Also after an error; there is only one thread yet.
     exposure.wipe_environment();
     let command = command?;
     if !command.hides_keys() {
-        // So that debuggers work, and the server that we start can be looked at.
+        // So that debuggers work, and the process of our own server can be sampled.
         exposure.allow_core_dumps();
     }
     // Before anything is started: every command prints there.
     require_stdout()?;
     match command {
         Command::Show(text) => {
-            printed(text.print().and_then(|()| stdout().flush()))?;
+            printed(text.print().and_then(|()| std::io::stdout().flush()))?;
             Ok(0)
         }
         Command::Serve(identity, service) => {
@@ -108,31 +101,23 @@ fn run_once(config: &Config, log: &mut Log) -> Result<u8, Error> {
     for warning in &config.warnings {
         log.say(warning);
     }
-    let plan = &config.plan;
-    let progress = Progress::new(String::new(), config.outputs.quiet);
+    let outputs = &config.outputs;
+    let progress = Progress::new(String::new(), outputs.quiet);
     let interrupt = Interrupt::catch()?;
-    let results = run::run(plan, config.to.as_ref(), &interrupt, progress)?;
+    let results = run::run(&config.plan, config.to.as_ref(), &interrupt, progress)?;
     interrupt.end();
     let environment = Environment::here();
-    let slos = config.slos.iter().cloned();
-    let slos: Vec<_> = slos.map(|slo| slo.judge(&results.tally.response)).collect();
-    let verdict = verdict::judge(plan, &results, &slos, &environment);
-    let report = Report {
-        plan,
-        results: &results,
-        environment: &environment,
-        slos: &slos,
-        verdict: &verdict,
-    };
-    report::emit(&report, &config.outputs)?;
-    Ok(report::exit_code(&report, config.strict))
+    let report = Report::new(&results, &config.slos, &environment);
+    report.emit(&mut report::stdout(), outputs)?;
+    Ok(report.exit_code(outputs.strict))
 }
 
 fn run_in_turns(config: &Config, rounds: usize) -> Result<u8, Error> {
     let environment = Environment::here();
     let interrupt = Interrupt::catch()?;
-    let comparison = compare::compare(&config.plan, rounds, &environment, &interrupt)?;
+    let compared = compare::compare(&config.plan, rounds, &environment, &interrupt)?;
     interrupt.end();
-    report::comparison::emit(&comparison, &environment, &config.outputs)?;
-    Ok(report::comparison::exit_code(&comparison, config.strict))
+    let outputs = &config.outputs;
+    comparison::emit(&compared, &environment, &mut report::stdout(), outputs)?;
+    Ok(comparison::exit_code(&compared, outputs.strict))
 }

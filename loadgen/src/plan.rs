@@ -1,79 +1,55 @@
-//! What is to be run: the load, how it is paced and over what, as checked.
+//! What to run: the load, its pace, what carries it, and the server.
 //!
-//! Made by [`crate::args`]; read by everyone.
+//! A [`Plan`] is declared once, for the command line, the JSON of a report and all code.
+//! [`crate::args`] makes it and checks it; every other module reads it.
 
 use std::net::SocketAddr;
+use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use clap::ValueEnum;
+use sealwire::crypto::keys::Identity;
+use sealwire::net::address::host;
+use serde::{Serialize, Serializer};
+
+use crate::limits::MAX_RATE;
+use crate::values::{count, duration, name, size, source};
+
+/// The help's groups.
+pub(crate) const SERVER: &str = "The server";
+pub(crate) const LOAD: &str = "The load";
+
 /// What a run does with its peers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {
     /// Every message comes back.
     Echo,
-    /// Messages go one way, and the end is confirmed.
+    /// Messages go one way, and the server confirms the end.
     Sink,
     /// Publishers' messages go to all subscribers.
     Fanout,
-    /// Connections come, say one thing, and go.
+    /// Peers connect, send one message, and leave.
     Churn,
-    /// Peers are there, and now and then say something.
+    /// Peers stay, and send a message now and then.
     Idle,
 }
 
-impl Kind {
-    pub(crate) const ALL: [Self; 5] = [
-        Self::Echo,
-        Self::Sink,
-        Self::Fanout,
-        Self::Churn,
-        Self::Idle,
-    ];
-
-    /// What it is called on the command line and in reports.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Echo => "echo",
-            Self::Sink => "sink",
-            Self::Fanout => "fanout",
-            Self::Churn => "churn",
-            Self::Idle => "idle",
-        }
-    }
-}
-
 /// What carries the messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Over {
     /// The library.
     Sealed,
-    /// TCP with no protection: the floor.
+    /// TCP with no protection: the lower bound of the cost.
     Plain,
     /// rustls, TLS 1.3, AES-256-GCM.
     #[cfg(feature = "tls")]
     Tls,
 }
 
-impl Over {
-    pub(crate) const ALL: &[Self] = &[
-        Self::Sealed,
-        Self::Plain,
-        #[cfg(feature = "tls")]
-        Self::Tls,
-    ];
-
-    /// What it is called on the command line and in reports.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Sealed => "sealed",
-            Self::Plain => "plain",
-            #[cfg(feature = "tls")]
-            Self::Tls => "tls",
-        }
-    }
-}
-
-/// Messages per second over all peers: from one to the other in the measured
-/// time, or the same all the time.
+/// Messages per second over all peers: from one rate to the other in the measured time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Rate {
     pub(crate) from: f64,
@@ -91,15 +67,39 @@ impl Rate {
         self.from == self.to
     }
 
-    /// Over the first `part` of the measured time, in which it changes evenly: 1 is
-    /// all of it.
+    /// The mean over the first `part` of the measured time; 1 is all of it.
     pub(crate) fn mean_until(self, part: f64) -> f64 {
         self.from + (self.to - self.from) * part / 2.0
     }
 }
 
+impl FromStr for Rate {
+    type Err = String;
+
+    /// Takes a rate, or two with a colon between them; `k` behind a number is thousands.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let one = |text: &str| {
+            let (digits, factor) = match text.strip_suffix(['k', 'K']) {
+                Some(digits) => (digits, 1000.0),
+                None => (text, 1.0),
+            };
+            let rate = digits.parse::<f64>().ok()? * factor;
+            (rate > 0.0 && rate <= MAX_RATE).then_some(rate)
+        };
+        let (from, to) = text.split_once(':').unwrap_or((text, text));
+        let rate = one(from).zip(one(to)).map(|(from, to)| Self { from, to });
+        rate.ok_or_else(|| {
+            format!(
+                "messages per second are wanted, at most {MAX_RATE:.0}, such as 50000, 50k or \
+                 10k:50k"
+            )
+        })
+    }
+}
+
 /// How the times at which messages are due are spread.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Arrival {
     /// Evenly.
     Constant,
@@ -107,42 +107,59 @@ pub(crate) enum Arrival {
     Poisson,
 }
 
-impl Arrival {
-    pub(crate) const ALL: [Self; 2] = [Self::Constant, Self::Poisson];
-
-    /// What it is called on the command line and in reports.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Constant => "constant",
-            Self::Poisson => "poisson",
-        }
-    }
-}
-
 /// A load.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, clap::Args, Serialize)]
+#[command(next_help_heading = LOAD)]
 pub(crate) struct Plan {
+    #[arg(skip = Kind::Echo)]
+    #[serde(rename = "workload")]
     pub(crate) kind: Kind,
+    /// What carries the messages: sealed, plain (TCP with no protection), tls (if
+    /// it was built with that)
+    #[arg(long, default_value = "sealed", hide_possible_values = true, help_heading = SERVER)]
     pub(crate) over: Over,
-    /// For fanout, those that receive.
+    /// How many peers; for fanout, how many that receive
+    #[arg(short = 'c', long, default_value = "64", value_parser = count)]
     pub(crate) peers: usize,
-    /// Of fanout alone.
+    /// Peers that send, for fanout
+    #[arg(long, default_value = "1", value_parser = count)]
     pub(crate) publishers: usize,
-    /// Bytes of each message.
+    /// Bytes of each message, with k or m
+    #[arg(short, long, default_value = "64", value_parser = size)]
+    #[serde(rename = "size_bytes")]
     pub(crate) size: usize,
-    /// Messages of each peer that may be under way at once.
+    /// Messages of each peer that may be in flight at once
+    #[arg(short = 'p', long, default_value = "1", value_parser = count)]
     pub(crate) depth: usize,
-    /// Without one, an answer is followed by the next message: a closed loop.
+    /// Messages per second of all peers, whether or not the server keeps up; A:B goes
+    /// from A to B [default: the next message as soon as one is answered]
+    #[arg(short, long)]
+    #[serde(flatten, serialize_with = "from_and_to")]
     pub(crate) rate: Option<Rate>,
+    /// How those are spread in time: constant or poisson
+    #[arg(long, default_value = "constant", hide_possible_values = true)]
     pub(crate) arrival: Arrival,
+    /// How long to measure, in s, ms, m or h
+    #[arg(short, long, default_value = "5s", value_parser = duration)]
+    #[serde(rename = "duration_s", serialize_with = "seconds")]
     pub(crate) duration: Duration,
+    /// How long to load before that, in s, ms, m or h; a sink has no such time
+    #[arg(short, long, default_value = "1s", value_parser = duration)]
+    #[serde(rename = "warmup_s", serialize_with = "seconds")]
     pub(crate) warmup: Duration,
-    /// How long an answer may take.
+    /// How long an answer may take, in s, ms, m or h
+    #[arg(long, default_value = "5s", value_parser = duration)]
+    #[serde(rename = "timeout_s", serialize_with = "seconds")]
     pub(crate) timeout: Duration,
+    /// Threads that load
+    #[arg(short, long, default_value = "1", value_parser = count)]
     pub(crate) threads: usize,
-    /// Addresses of ours to connect from, in turn, with no port; none is up to the system.
+    /// Address to connect from; repeat it for more than 28,000 peers
+    #[arg(long = "source-ip", value_name = "IP", value_delimiter = ',', value_parser = source)]
+    #[serde(rename = "source_ips", serialize_with = "hosts")]
     pub(crate) sources: Vec<SocketAddr>,
-    /// Where random arrivals start.
+    /// Where random times start
+    #[arg(long, default_value = "1")]
     pub(crate) seed: u64,
 }
 
@@ -167,4 +184,73 @@ impl Plan {
     pub(crate) fn peers_of(&self, threads: usize) -> usize {
         self.all_peers() * threads / self.threads
     }
+}
+
+/// A server that runs.
+pub(crate) struct Target {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    /// Its keys, if it seals.
+    pub(crate) identity: Option<Arc<Identity>>,
+    /// Its process, if it is on this machine and its CPU time is wanted.
+    pub(crate) pid: Option<u32>,
+    /// Its certificate, if it speaks TLS.
+    #[cfg(feature = "tls")]
+    pub(crate) certificate: Option<Vec<u8>>,
+}
+
+/// What a server does with messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// Returns each.
+    Echo,
+    /// Drops them.
+    Sink,
+    /// Passes each on to all other peers.
+    Relay,
+}
+
+/// What the server of a run does: over what, and with messages of how many bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::Parser)]
+pub(crate) struct Service {
+    pub(crate) over: Over,
+    pub(crate) mode: Mode,
+    pub(crate) size: usize,
+}
+
+impl Service {
+    /// What `plan` needs.
+    pub(crate) fn of(plan: &Plan) -> Self {
+        Self {
+            over: plan.over,
+            mode: match plan.kind {
+                Kind::Echo | Kind::Churn | Kind::Idle => Mode::Echo,
+                Kind::Sink => Mode::Sink,
+                Kind::Fanout => Mode::Relay,
+            },
+            size: plan.size,
+        }
+    }
+
+    /// It on a command line.
+    pub(crate) fn words(self) -> [String; 3] {
+        [name(self.over), name(self.mode), self.size.to_string()]
+    }
+}
+
+// ---- for JSON --------------------------------------------------------------
+
+/// A time in seconds.
+pub(crate) fn seconds<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_f64(time.as_secs_f64())
+}
+
+fn from_and_to<S: Serializer>(rate: &Option<Rate>, to: S) -> Result<S::Ok, S::Error> {
+    let names = ["rate_from_per_second", "rate_to_per_second"];
+    let rates = [rate.map(|rate| rate.from), rate.map(|rate| rate.to)];
+    to.collect_map(names.into_iter().zip(rates))
+}
+
+fn hosts<S: Serializer>(sources: &[SocketAddr], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(sources.iter().map(|&source| host(source)))
 }

@@ -1,11 +1,8 @@
-//! The server that a run starts for itself: echo, sink or relay on loopback, in a
-//! process of its own.
+//! The server that a run starts for itself: echo, sink or relay on loopback, in a process of
+//! its own.
 //!
-//! Says its port in a line on stdout, and leaves when its stdin ends, which it
-//! does however the run ends. Read next: [`crate::child`], its other side;
-//! [`streams`], what serves where the library does not.
-
-pub(crate) mod streams;
+//! It prints its port on stdout, and leaves when its stdin ends, which it does however the run
+//! ends. Read next: [`crate::child`], its other side.
 
 use std::io::{self, Write};
 use std::net::Ipv4Addr;
@@ -26,94 +23,22 @@ use sealwire::net::rlimit::raise_descriptor_limit;
 use sealwire_cli::error::Error;
 use sealwire_cli::kernel;
 
-use self::streams::Server;
-use crate::plan::{Kind, Over, Plan};
-use crate::units::usage;
+use crate::plan::{Mode, Over, Service};
+use crate::rivals::server::Server;
+use crate::rivals::{Plain, Rival};
 #[cfg(feature = "tls")]
-use crate::wire::certificate::Certificate;
-use crate::wire::codec::Codec;
-use crate::wire::plain::Plain;
-#[cfg(feature = "tls")]
-use crate::wire::tls::TlsServer;
+use crate::rivals::{TlsServer, certificate::Certificate};
 
 /// Where it listens.
 pub(crate) const LOOPBACK: &str = "127.0.0.1";
-/// Where a server that speaks TLS finds its certificate and the key, in hex.
+/// Where a TLS server finds its certificate and its key.
 #[cfg(feature = "tls")]
 pub(crate) const CERTIFICATE: [&str; 2] = ["LOADGEN_CERTIFICATE", "LOADGEN_CERTIFICATE_KEY"];
 
-/// What a server does with messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mode {
-    /// Returns each.
-    Echo,
-    /// Drops them.
-    Sink,
-    /// Passes each on to all other peers.
-    Relay,
-}
-
-impl Mode {
-    const ALL: [Self; 3] = [Self::Echo, Self::Sink, Self::Relay];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Echo => "echo",
-            Self::Sink => "sink",
-            Self::Relay => "relay",
-        }
-    }
-}
-
-/// What a server of a run does, over what, with messages of how many bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Service {
-    pub(crate) over: Over,
-    pub(crate) mode: Mode,
-    pub(crate) size: usize,
-}
-
-impl Service {
-    /// What `plan` needs.
-    pub(crate) fn of(plan: &Plan) -> Self {
-        Self {
-            over: plan.over,
-            mode: match plan.kind {
-                Kind::Echo | Kind::Churn | Kind::Idle => Mode::Echo,
-                Kind::Sink => Mode::Sink,
-                Kind::Fanout => Mode::Relay,
-            },
-            size: plan.size,
-        }
-    }
-
-    /// What [`words`](Self::words) say.
-    pub(crate) fn parse(words: &[&str]) -> Result<Self, Error> {
-        let service = match words {
-            [over, mode, size] => {
-                let over = Over::ALL.iter().find(|known| known.name() == *over);
-                let mode = Mode::ALL.into_iter().find(|known| known.name() == *mode);
-                over.zip(mode).zip(size.parse().ok())
-            }
-            _ => None,
-        };
-        match service {
-            Some(((&over, mode), size)) => Ok(Self { over, mode, size }),
-            None => usage("serve is how a run starts its own server: serve OVER MODE SIZE"),
-        }
-    }
-
-    /// It on a command line.
-    pub(crate) fn words(self) -> [String; 3] {
-        let (over, mode) = (self.over.name(), self.mode.name());
-        [over.into(), mode.into(), self.size.to_string()]
-    }
-}
-
-/// Serves as `service` says; where that takes keys, peers that hold those of
-/// `identity`. Returns only if it cannot.
+/// Serves as `service` says; where that takes keys, for peers with those of `identity`.
+/// Returns only if it cannot.
 pub(crate) fn serve(identity: Arc<Identity>, service: Service) -> Result<u8, Error> {
-    // What cannot run says so, however soon its stdin ends.
+    // A server that cannot run says so, however soon its stdin ends.
     kernel::chosen()?;
     raise_descriptor_limit();
     leave_with_stdin().map_err(local)?;
@@ -121,12 +46,9 @@ pub(crate) fn serve(identity: Arc<Identity>, service: Service) -> Result<u8, Err
         (Over::Sealed, Mode::Echo) => sealed(identity, Echo),
         (Over::Sealed, Mode::Sink) => sealed(identity, Sink),
         (Over::Sealed, Mode::Relay) => sealed(identity, Relay),
-        (Over::Plain, _) => streaming::<Plain>((), service),
+        (Over::Plain, _) => rival::<Plain>((), service),
         #[cfg(feature = "tls")]
-        (Over::Tls, _) => {
-            let setup = certificate()?.server()?;
-            streaming::<TlsServer>(setup, service)
-        }
+        (Over::Tls, _) => rival::<TlsServer>(certificate()?.server()?, service),
     }
 }
 
@@ -143,21 +65,21 @@ fn sealed(identity: Arc<Identity>, mode: impl SealedMode) -> Result<u8, Error> {
     events.listen(listener()?).map_err(local)?;
     loop {
         events.turn(None)?;
-        // Whoever loads us sees how its peers fare.
+        // The load tester reports how its peers fare.
         drop(events.take_reports());
     }
 }
 
-fn streaming<C: Codec>(setup: C::Setup, service: Service) -> Result<u8, Error> {
-    let mut server = Server::<C>::new(setup, service).map_err(local)?;
-    server.listen(listener()?).map_err(local)?;
+fn rival<R: Rival>(setup: R::Setup, service: Service) -> Result<u8, Error> {
+    let Service { mode, size, .. } = service;
+    let mut server = Server::<R>::new(setup, mode, size, listener()?).map_err(local)?;
     loop {
         server.turn(None).map_err(local)?;
     }
 }
 
-/// Where peers come to, once that has been said: last of all, so that whoever hears it
-/// sees what an idle server takes.
+/// Where peers connect to. It prints the port, so it is called last: the load tester then
+/// measures what an idle server takes.
 fn listener() -> Result<Listener, Error> {
     let listener = Listener::on_first(&[(Ipv4Addr::LOCALHOST, 0).into()])?;
     let port = listener.local_addr().port();
@@ -165,7 +87,7 @@ fn listener() -> Result<Listener, Error> {
     Ok(listener)
 }
 
-/// Our certificate, as [`crate::child`] gave it to us.
+/// The certificate that [`crate::child`] made.
 #[cfg(feature = "tls")]
 fn certificate() -> Result<Certificate, Error> {
     let words = CERTIFICATE.map(|name| std::env::var(name).unwrap_or_default());
@@ -186,36 +108,4 @@ fn leave_with_stdin() -> io::Result<()> {
 
 fn local(error: io::Error) -> Error {
     Error::Local(format!("the server: {error}"))
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::*;
-
-    /// Goal: what is put on a command line is what is read from it, and nothing else
-    /// is taken. Method: every service; words that are none.
-    #[test]
-    fn services_have_words() {
-        for &over in Over::ALL {
-            for mode in Mode::ALL {
-                let size = 64;
-                let service = Service { over, mode, size };
-                let words = service.words();
-                let words = words.each_ref().map(String::as_str);
-                assert_eq!(Service::parse(&words).unwrap(), service);
-            }
-        }
-        for words in [
-            "",
-            "sealed echo",
-            "plain echo x",
-            "none echo 1",
-            "plain no 1",
-        ] {
-            let words: Vec<_> = words.split_whitespace().collect();
-            assert!(matches!(Service::parse(&words), Err(Error::Usage(_))));
-        }
-    }
 }

@@ -1,19 +1,21 @@
-//! A made-up run for the tests of what is said of runs.
+//! A made-up run, for the tests of judges and reports.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
+use hdrhistogram::Histogram;
 use sealwire::crypto::kernel::Kernel;
 
-use crate::environment::Environment;
+use crate::measure::environment::Environment;
+use crate::measure::quantile;
+use crate::measure::results::{
+    Account, Attendance, Cost, CryptoCost, Results, Row, ServerUse, Tally, ThreadUse, Usage,
+};
 use crate::plan::{Arrival, Kind, Over, Plan, Rate};
-use crate::results::{Account, Cost, CryptoCost, Results, Row, ServerUse, Tally, ThreadUse, Usage};
-use crate::times;
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
-/// What is answered in each second.
+/// Answers in each second.
 const RATE: u64 = 1000;
-/// How long is measured.
+/// The measured time.
 const SECONDS: u64 = 20;
 const MESSAGES: u64 = RATE * SECONDS;
 
@@ -49,8 +51,8 @@ pub(crate) fn environment() -> Environment {
     }
 }
 
-/// A run with nothing wrong: 20,000 messages in 20 s, each of which waits for
-/// 10 us to be sent and is answered from 101 to 200 us after that.
+/// A run with nothing wrong: 20,000 messages in 20 s. Each waits for 10 us to be sent, and is
+/// answered 101 to 200 us after that.
 pub(crate) fn results() -> Results {
     let mut tally = Tally::new();
     tally.account = Account {
@@ -65,12 +67,11 @@ pub(crate) fn results() -> Results {
         tally.lag.saturating_record(10_000);
         tally.under_way += u128::from(service);
     }
-    let mut handshake = times::histogram();
-    handshake.saturating_record_n(400_000, 64);
     Results {
+        plan: plan(),
         address: "127.0.0.1:9999".parse().expect("an address"),
         own_server: true,
-        kernel: Kernel::PORTABLE,
+        kernel: Some(Kernel::PORTABLE),
         took: SECOND * SECONDS as u32,
         loaded: SECOND * SECONDS as u32,
         tally,
@@ -90,12 +91,13 @@ pub(crate) fn results() -> Results {
             seal: cost(300),
             open: cost(200),
         }),
-        joined: 64,
-        complete: 64,
-        failed: 0,
+        peers: Attendance {
+            joined: 64,
+            complete: 64,
+            ..Attendance::default()
+        },
         handshakes_took: SECOND / 2,
-        handshake,
-        errors: BTreeMap::new(),
+        handshake: times(400_000, 64),
         interrupted: false,
         ended_early: false,
     }
@@ -115,9 +117,11 @@ fn row(until: u64) -> Row {
         took: SECOND,
         sent: RATE,
         completed: RATE,
-        p50: Duration::from_micros(160),
-        p99: Duration::from_micros(209),
-        max: Duration::from_micros(210),
+        rate: RATE as f64,
+        p50: Some(Duration::from_micros(160)),
+        p99: Some(Duration::from_micros(209)),
+        max: Some(Duration::from_micros(210)),
+        median: Duration::from_micros(160),
         peers: 64,
         server: Some(usage(1, 11 << 20)),
         generator: SECOND * 9 / 20,
@@ -136,5 +140,19 @@ fn usage(seconds: u64, resident: u64) -> Usage {
         descriptors: 70,
         voluntary: 500 * seconds,
         involuntary: 20 * seconds,
+    }
+}
+
+/// A histogram with so many samples of one time, in nanoseconds.
+pub(crate) fn times(nanos: u64, count: u64) -> Histogram<u64> {
+    let mut times = quantile::histogram();
+    times.saturating_record_n(nanos, count);
+    times
+}
+
+/// Changes the number of answers in every interval.
+pub(crate) fn answers(results: &mut Results, change: impl Fn(u64) -> u64) {
+    for row in &mut results.rows {
+        row.completed = change(row.completed);
     }
 }

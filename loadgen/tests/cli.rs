@@ -1,59 +1,56 @@
-//! The program as it is called: what it prints, and what it leaves with.
+//! The program as it is called: what it prints, and its exit code.
 #![allow(clippy::unwrap_used)]
 
 mod common;
 
+use std::collections::HashSet;
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
-use std::process::Stdio;
+use std::thread;
 
-use common::{Run, call, command, loadgen};
+use common::{Run, call, closed_pipe, command, free_address, loadgen, start};
 use sealwire::crypto::kernel::Kernel;
+use serde_json::json;
 
-/// Goal: a run against its own server measures, and its accounts add up.
-/// Method: a short run, several messages deep and on two threads, whose JSON goes to
-/// stdout.
+/// Goal: a run against its own server measures, and its account adds up. Method: a short open
+/// loop, several messages deep and on two threads, whose JSON goes to stdout.
 #[test]
 fn own_server() {
-    let run = loadgen("-c 5 -s 100 -p 3 -t 2 -d 500ms -w 100ms --json -");
-    assert_eq!(run.code, 0, "{run:?}");
+    let run = loadgen("-c 8 -s 100 -p 3 -t 2 -r 2000 -d 2s -w 200ms --json -");
+    assert_eq!((run.code, &run.stderr[..]), (0, ""), "{run:?}");
+    for (name, due) in [
+        ("/format", 2.0),
+        ("/account/scheduled", 4000.0),
+        ("/lost_messages", 0.0),
+        ("/wrong_messages", 0.0),
+        ("/joined_peers", 8.0),
+        ("/complete_peers", 8.0),
+        ("/failed_peers", 0.0),
+    ] {
+        assert_eq!(run.number(name), due, "{name}");
+    }
     let figures = run.json();
-    let number = |name: &str| {
-        figures[name]
-            .as_f64()
-            .unwrap_or_else(|| panic!("{name}: {run:?}"))
-    };
-    assert_eq!(number("format"), 2.0);
-    assert_eq!(number("lost_messages") + number("wrong_messages"), 0.0);
-    let account = &figures["account"];
-    assert_eq!(account["scheduled"], account["completed"]);
-    assert!(account["holds"] == true && account["completed"].as_u64() > Some(0));
-    for name in ["joined_peers", "complete_peers"] {
-        assert_eq!(number(name), 5.0, "{name}");
-    }
-    assert_eq!(number("failed_peers"), 0.0);
-
-    let rate = number("measured_messages") / number("measured_s");
-    assert!((number("messages_per_second") / rate - 1.0).abs() < 0.01);
-    assert!((number("megabytes_per_second") / rate * 1e4 - 1.0).abs() < 0.01);
-    assert!((0.4..10.0).contains(&number("measured_s")));
-    assert!(number("handshakes_per_second") > 0.0);
-    if cfg!(target_os = "linux") {
-        assert!(number("server_cpu_us_per_message") > 0.0);
-        assert!(number("server_bytes_per_peer") >= 0.0);
-    }
-    for times in ["response_ns", "service_ns"] {
-        let at = |name: &str| figures[times][name].as_u64().unwrap();
-        let spread = ["p50", "p90", "p99", "max"].map(at);
-        assert!(spread.is_sorted() && spread[0] > 0, "{spread:?}");
-    }
-    assert_eq!(figures["generator_busy"].as_array().map(Vec::len), Some(2));
+    assert_eq!(figures["account"]["holds"], true);
     assert_eq!(figures["shares_machine"], true);
-    assert_eq!(figures["errors"], serde_json::json!({}));
+    assert_eq!(figures["errors"], json!({}));
+    assert_eq!(figures["generator_busy"].as_array().map(Vec::len), Some(2));
+    // What is late at the end does not count.
+    let rate = run.number("/messages_per_second");
+    assert!((1000.0..2100.0).contains(&rate), "{rate}");
+    assert!((1.9..10.0).contains(&run.number("/measured_s")));
+    assert!(run.number("/handshakes_per_second") > 0.0);
+    assert!(run.number("/server_cpu_us_per_message") > 0.0);
+    assert!(run.number("/server_bytes_per_peer") >= 0.0);
+    for times in ["response_ns", "service_ns"] {
+        let at = |name: &str| run.number(&format!("/{times}/{name}"));
+        let spread = ["p50", "p90", "p99", "max"].map(at);
+        assert!(spread.is_sorted() && spread[0] > 0.0, "{spread:?}");
+    }
 }
 
-/// Goal: every workload runs, over every transport, and has the figures that it is run
-/// for. Method: a short run of each; how much of it is done is the machine's.
+/// Goal: every workload runs over every transport, with messages of any size, and has its
+/// figures. Method: a short run of each; `loadgen` itself compares every reply.
 #[test]
 fn every_workload() {
     let overs: &[&str] = match cfg!(feature = "tls") {
@@ -67,12 +64,19 @@ fn every_workload() {
                 "/lag_ns/count",
             ),
             ("echo -c 4 -r 100:2000 -w 100ms", "/lag_ns/count"),
+            ("echo -c 3 -s 1 -p 300 -w 0", "/response_ns/count"),
+            ("echo -c 3 -s 16385 -p 20 -w 0", "/response_ns/count"),
+            ("echo -c 2 -s 1m -p 4 -w 0", "/response_ns/count"),
             ("sink -c 3 -s 1000", "/megabytes_per_second"),
+            ("sink -c 3 -s 1m", "/megabytes_per_second"),
             (
                 "fanout -c 6 -p 4 --publishers 2 -w 0",
                 "/stages_ns/last/count",
             ),
-            ("fanout -c 6 -p 4 -w 0", "/counts/deliveries"),
+            (
+                "fanout -c 3 -p 30 --publishers 2 -s 100000 -w 0",
+                "/counts/deliveries",
+            ),
             ("churn -c 3 -w 0", "/stages_ns/first_reply/count"),
             ("churn -c 3 -r 50 -w 0", "/stages_ns/complete/count"),
             ("idle -c 100 -w 0", "/response_ns/count"),
@@ -80,37 +84,54 @@ fn every_workload() {
             let flags = format!("{flags} --over {over} -d 300ms --json -");
             let run = loadgen(&flags);
             assert_eq!(run.code, 0, "{flags}: {run:?}");
-            let figures = run.json();
-            let account = &figures["account"];
-            assert_eq!(account["holds"], true, "{flags}: {run:?}");
+            assert_eq!(run.json()["account"]["holds"], true, "{flags}: {run:?}");
             for none in ["errors", "shed", "in_flight"] {
-                assert_eq!(account[none], 0, "{flags}: {none}: {account}");
+                assert_eq!(run.number(&format!("/account/{none}")), 0.0, "{flags}");
             }
-            assert!(
-                account["completed"].as_u64() > Some(0),
-                "{flags}: {account}"
-            );
-            let own = figures.pointer(own).and_then(|figure| figure.as_f64());
-            assert!(own.is_some_and(|own| own > 0.0), "{flags}: {own:?}");
+            for some in ["/account/completed", own] {
+                assert!(run.number(some) > 0.0, "{flags}: {some}");
+            }
         }
     }
-}
-
-/// Goal: peers connect from the addresses that were asked for. Method: two, of
-/// loopback; and one that is none of ours.
-#[test]
-fn sources() {
-    let run = loadgen("-c 4 -d 100ms -w 0 --source-ip 127.0.0.2 --source-ip 127.0.0.3 -q");
-    assert_eq!(run.code, 0, "{run:?}");
-    let run = loadgen("-c 4 -d 100ms --source-ip 192.0.2.1");
-    assert_eq!((run.code, run.stderr.lines().count()), (1, 1), "{run:?}");
+    let empty = loadgen("echo -c 2 -s 0 -p 2 -d 100ms -w 0 --json -");
     assert!(
-        run.stderr.contains("cannot connect from 192.0.2.1"),
-        "{run:?}"
+        empty.code == 0 && empty.number("/account/completed") > 0.0,
+        "{empty:?}"
     );
 }
 
-/// Goal: a comparison tells of every transport, in a table and as JSON.
+/// Goal: peers connect from the addresses that were asked for. Method: two of loopback, seen
+/// from the server; and one of another machine.
+#[test]
+fn sources() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = listener.local_addr().unwrap();
+    let server = thread::spawn(move || {
+        let mut seen = HashSet::new();
+        // The program looks first whether the server is there.
+        for _ in 0..5 {
+            let (mut socket, from) = listener.accept().unwrap();
+            seen.insert(from.ip().to_string());
+            thread::spawn(move || {
+                let mut bytes = [0; 64];
+                while socket.read_exact(&mut bytes).is_ok() {
+                    socket.write_all(&bytes).unwrap();
+                }
+            });
+        }
+        seen
+    });
+    let from = "--source-ip 127.0.0.2 --source-ip 127.0.0.3";
+    let run = loadgen(&format!(
+        "--over plain --to {to} -c 4 -d 100ms -w 0 -q {from}"
+    ));
+    assert_eq!(run.code, 0, "{run:?}");
+    let due = ["127.0.0.2", "127.0.0.3"].map(String::from);
+    assert_eq!(server.join().unwrap(), HashSet::from(due));
+    loadgen("-c 4 -d 100ms --source-ip 192.0.2.1").failed(1, "cannot connect from 192.0.2.1");
+}
+
+/// Goal: a comparison has every transport, in a table and as JSON. Method: a short one of each.
 #[test]
 fn comparison() {
     let run = loadgen("compare -c 2 -d 400ms -w 0 --rounds 1");
@@ -119,15 +140,13 @@ fn comparison() {
         assert!(run.stdout.contains(word), "{run:?}");
     }
     let run = loadgen("compare churn -c 2 -d 400ms --rounds 1 --json -");
-    let ratio = &run.json()["ratios"]["sealed_by_plain"];
-    assert_eq!(run.json()["runs"][0]["round"], 1, "{run:?}");
-    let median = ratio["connections_per_second"]["median"].as_f64();
-    assert!(median.is_some_and(|ratio| ratio > 0.0), "{run:?}");
+    assert_eq!(run.number("/runs/0/round"), 1.0);
+    let median = run.number("/ratios/sealed_by_plain/connections_per_second/median");
+    assert!(median > 0.0, "{run:?}");
 }
 
-/// Goal: each output is written where it should be, also if nobody reads stdout, and
-/// nothing is on stderr where there is no terminal. Method: all at once; then with a
-/// stdout whose reader is gone.
+/// Goal: each output is written to its place, also if stdout is closed, and stderr stays empty
+/// without a terminal. Method: all at once; then with a stdout whose reader is gone.
 #[test]
 fn outputs() {
     let folder = tempfile::tempdir().unwrap();
@@ -141,41 +160,17 @@ fn outputs() {
         assert!(fs::metadata(file).unwrap().len() > 100, "{file:?}");
         fs::remove_file(file).unwrap();
     }
-    let (reader, writer) = std::io::pipe().unwrap();
-    drop(reader);
     let mut program = command(&flags);
-    program.stdout(writer).stderr(Stdio::piped());
+    program.stdout(closed_pipe());
     let run = Run::of(program.spawn().unwrap().wait_with_output().unwrap());
     assert_eq!((run.code, &run.stderr[..]), (141, ""), "{run:?}");
     assert!(files.iter().all(|file| file.exists()), "{run:?}");
 }
 
-/// Goal: messages without a byte, and of many records, come back too, and the
-/// table and a file of JSON tell of them. Method: a short run of each.
+/// Goal: what cannot run is refused in one line, with its code. Method: calls of each kind; an
+/// address without a server; a process that cannot be.
 #[test]
-fn odd_sizes() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("figures");
-    for size in ["0", "1", "16385", "1m"] {
-        let flags = format!(
-            "echo -c 2 -s {size} -p 2 -d 100ms -w 0 --json {}",
-            file.display()
-        );
-        let run = loadgen(&flags);
-        assert_eq!(run.code, 0, "{size}: {run:?}");
-        assert!(run.stdout.contains("messages/s"), "{run:?}");
-        assert!(run.stdout.contains("both on this machine"), "{run:?}");
-        let text = fs::read_to_string(&file).unwrap();
-        let figures: serde_json::Value = serde_json::from_str(&text).unwrap();
-        // The largest may take longer than is measured.
-        let completed = &figures["account"]["completed"];
-        assert!(completed.as_u64().unwrap() > 0, "{text}");
-    }
-}
-
-/// Goal: what cannot run is refused in one line, with code 2.
-#[test]
-fn usage() {
+fn refusals() {
     for flags in [
         "-c 0",
         "-d 2h",
@@ -184,66 +179,53 @@ fn usage() {
         "--keys x",
         "-c 1000000000",
     ] {
-        let run = loadgen(flags);
-        assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{run:?}");
-        assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
+        loadgen(flags).failed(2, "");
     }
     let mut program = command("--to localhost:1");
     program
         .env_remove("SEALWIRE_CONFKEY")
         .env_remove("SEALWIRE_AUTHKEY");
-    let run = call(program);
-    assert_eq!(run.code, 2, "{run:?}");
-    assert!(run.stderr.contains("no keys"), "{run:?}");
+    call(program).failed(2, "no keys");
+    let to = format!("--to {}", free_address());
+    loadgen(&to).failed(1, "refused the connection");
+    loadgen("--to 127.0.0.1:1 --server-pid 4294967295").failed(1, "--server-pid");
 }
 
-/// Goal: no server, and no process to measure, are said in one line, with code
-/// 1. Method: a port that was free a moment ago; a process that cannot be.
+/// Goal: figures that are not valid are an error only with `--strict`. Method: a run that is
+/// too short to be valid.
 #[test]
-fn nothing_there() {
-    let port = {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.local_addr().unwrap().port()
-    };
-    let run = loadgen(&format!("--to 127.0.0.1:{port}"));
-    assert_eq!((run.code, run.stderr.lines().count()), (1, 1), "{run:?}");
-    assert!(run.stderr.contains("refused the connection"), "{run:?}");
-
-    let run = loadgen("--to 127.0.0.1:1 --server-pid 4294967295");
-    assert_eq!((run.code, run.stderr.lines().count()), (1, 1), "{run:?}");
-    assert!(run.stderr.contains("--server-pid"), "{run:?}");
+fn strict() {
+    for (flags, code) in [("", 0), ("--strict", 5)] {
+        let run = loadgen(&format!("-c 1 -d 100ms -w 0 {flags}"));
+        assert_eq!(run.code, code, "{run:?}");
+    }
 }
 
-/// Goal: table and JSON name the kernel of both processes, which can be forced.
-/// Method: a short run with each that this processor has.
+/// Goal: table and JSON name the kernel of both processes, which can be forced; an unknown one
+/// is refused before anything starts. Method: a short run with each of this processor, and with
+/// none; as the load tester, and as its server.
 #[test]
-fn the_kernel_is_named() {
+fn kernels() {
     let folder = tempfile::tempdir().unwrap();
     for name in Kernel::all().map(Kernel::name) {
         let file = folder.path().join(name);
         let mut program = command("-c 1 -d 100ms -w 0 --json");
         program.arg(&file).env("SEALWIRE_KERNEL", name);
         let run = call(program);
-        assert_eq!(run.code, 0, "{run:?}");
         let line = format!("\nkernel {name} on both sides\n");
-        assert!(run.stdout.contains(&line), "{run:?}");
+        assert!(run.code == 0 && run.stdout.contains(&line), "{run:?}");
         let text = fs::read_to_string(&file).unwrap();
         let figures: serde_json::Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(figures["kernel"], name);
-        assert_eq!(figures["server_kernel"], name);
+        assert_eq!(
+            (&figures["kernel"], &figures["server_kernel"]),
+            (&json!(name), &json!(name))
+        );
     }
-}
-
-/// Goal: a kernel that there is not is refused in one line, with code 2, before
-/// anything is started. Method: as the load tester, and as the server it starts.
-#[test]
-fn an_unknown_kernel_is_refused() {
     for flags in ["-c 1 -d 100ms", "serve sealed echo 64"] {
         let mut program = command(flags);
         program.env("SEALWIRE_KERNEL", "deadbeef");
-        let run = call(program);
-        assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{run:?}");
+        let run = Run::of(start(program).wait_with_output().unwrap());
         let told = "loadgen: SEALWIRE_KERNEL: no such kernel; there are portable, aesni, avx512\n";
-        assert_eq!(run.stderr, told);
+        run.failed(2, told);
     }
 }

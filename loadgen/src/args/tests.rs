@@ -2,18 +2,20 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::plan::Arrival;
 
-fn parsed(line: &str) -> Result<Command, Error> {
+/// Parses `line`; the environment has both keys if it `has_keys`.
+fn parse_with(line: &str, has_keys: bool) -> Result<Command, Error> {
     let words = ["loadgen"].into_iter().chain(line.split_whitespace());
     let env = |name: &str| match name {
-        "SEALWIRE_CONFKEY" => Some("5a".repeat(32).into()),
-        _ => Some("5b".repeat(32).into()),
+        "SEALWIRE_CONFKEY" => has_keys.then(|| "5a".repeat(32).into()),
+        _ => has_keys.then(|| "5b".repeat(32).into()),
     };
     parse(words.map(OsString::from), &env)
 }
 
 fn config(line: &str) -> Config {
-    match parsed(line).unwrap() {
+    match parse_with(line, true).unwrap() {
         Command::Run(config) => *config,
         _ => panic!("{line}: not a run"),
     }
@@ -21,7 +23,7 @@ fn config(line: &str) -> Config {
 
 #[track_caller]
 fn refused(line: &str, start: &str) {
-    let Err(error) = parsed(line) else {
+    let Err(error) = parse_with(line, true) else {
         panic!("{line}: taken")
     };
     let text = error.to_string();
@@ -30,14 +32,14 @@ fn refused(line: &str, start: &str) {
     assert!(!text.contains('\n'), "{line}: {text}");
 }
 
-/// clap's own check of the definitions.
+/// Goal: clap finds no fault with the definitions. Method: its own check.
 #[test]
 fn definitions_hold() {
-    use clap::CommandFactory;
     Args::command().debug_assert();
 }
 
-/// The defaults, and every option on either side of the workload.
+/// Goal: options have their defaults, and stand on either side of the workload. Method: a
+/// line of each.
 #[test]
 fn options_stand_anywhere() {
     let usual = Plan {
@@ -72,10 +74,27 @@ fn options_stand_anywhere() {
     assert_eq!(config("-s 1M -c 1").plan.size, 1 << 20);
     assert_eq!(config("-s 0").plan.size, 0);
     assert!(config("-w 0").plan.warmup.is_zero());
-    assert!(matches!(parsed("--help").unwrap(), Command::Show(_)));
+    assert!(config("sink").plan.warmup.is_zero());
+    let of = |rate| config(rate).plan.rate.unwrap();
+    assert_eq!(of("-r 50k"), Rate::steady(50_000.0));
+    assert_eq!(of("idle -c 100"), Rate::steady(10.0));
+    let (from, to) = (0.5, 2000.0);
+    assert_eq!(of("-r 0.5:2k"), Rate { from, to });
+    let poisson = |line| config(line).plan.arrival == Arrival::Poisson;
+    assert!(poisson("-r 1 --arrival poisson") && poisson("idle --arrival poisson"));
+    assert_eq!(config("fanout --publishers 2").plan.publishers, 2);
+    let slos = config("--slo p50<1ms,p99<5ms --slo max<1s").slos;
+    assert_eq!(slos.len(), 3);
+    let shown = |line| parse_with(line, true).unwrap();
+    assert!(matches!(shown("--help"), Command::Show(_)));
+    assert!(matches!(
+        shown("compare --rounds 3"),
+        Command::Compare(_, 3)
+    ));
 }
 
-/// The server's address in each of its forms; keys from the environment.
+/// Goal: a server is taken in each of its forms, and only a sealed one needs keys. Method:
+/// lines with and without keys in the environment.
 #[test]
 fn servers() {
     for (line, host, port) in [
@@ -88,122 +107,145 @@ fn servers() {
         assert_eq!(to.pid, line.contains("pid").then_some(7));
     }
     assert!(config("").to.is_none());
-    assert!(matches!(
-        parsed("serve sealed echo 64"),
-        Ok(Command::Serve(..))
-    ));
-}
-
-/// Goal: addresses to connect from are taken with their interfaces, and one of which
-/// every interface may have its own not without. Method: each family; the loopback.
-#[test]
-fn sources_have_zones() {
-    let named = config("--source-ip 127.0.0.2,::1 --source-ip fe80::1%lo").plan;
-    let shown = named.sources.iter().map(|source| source.to_string());
-    let shown: Vec<_> = shown.collect();
-    assert_eq!(shown, ["127.0.0.2:0", "[::1]:0", "[fe80::1%1]:0"]);
-    refused("--source-ip localhost", "--source-ip: an IP address");
-    refused("--source-ip localhost%lo", "--source-ip: an IP address");
-    refused("--source-ip fe80::1%none", "--source-ip: no interface");
-    refused(
-        "--source-ip fe80::1",
-        "--source-ip: fe80::1 is a link-local address: name the interface, as in fe80::1%eth0",
-    );
-}
-
-/// Goal: only what seals needs keys. Method: a server that was there, without any in
-/// the environment.
-#[test]
-fn keys_are_for_what_seals() {
-    let parsed = |line: &str| {
-        let words = ["loadgen"].into_iter().chain(line.split_whitespace());
-        parse(words.map(OsString::from), &|_| None)
-    };
-    assert!(parsed("--to h:1").is_err());
-    for &over in Over::ALL.iter().filter(|over| **over != Over::Sealed) {
-        match parsed(&format!("--to h:1 --over {}", over.name())) {
+    assert!(parse_with("--to h:1", false).is_err());
+    let others = Over::value_variants().iter();
+    for &over in others.filter(|over| **over != Over::Sealed) {
+        match parse_with(&format!("--to h:1 --over {}", name(over)), false) {
             Ok(Command::Run(config)) => assert!(config.to.unwrap().identity.is_none()),
             _ => panic!("{over:?}"),
         }
     }
-    refused(
-        "--to h:1 --over plain --keys k",
-        "keys go with --over sealed",
-    );
 }
 
-/// Goal: what a workload has no use for is not silently ignored, and what it has one
-/// for is taken.
+/// Goal: a server's command line is read as what it was made of, and nothing else is taken.
+/// Method: every service; words that are none.
 #[test]
-fn misfits() {
-    refused("--rounds 3", "--rounds goes with compare");
-    refused("--publishers 2", "--publishers goes with fanout");
-    refused("compare --publishers 2", "--publishers goes with fanout");
-    refused("--arrival poisson", "--arrival goes with -r");
-    refused("sink -w 1", "-w: a sink");
-    refused("compare sink -w 1", "-w: a sink");
-    refused("sink -r 1", "-r: a sink");
-    refused(
-        "-r 1 --arrival never",
-        "--arrival: one of constant, poisson",
-    );
-    assert_eq!(
-        config("-r 1 --arrival poisson").plan.arrival,
-        Arrival::Poisson
-    );
-    assert_eq!(
-        config("idle --arrival poisson").plan.arrival,
-        Arrival::Poisson
-    );
-    assert_eq!(config("fanout --publishers 2").plan.publishers, 2);
-    assert!(matches!(
-        parsed("compare --rounds 3"),
-        Ok(Command::Compare(_, 3))
-    ));
+fn services() {
+    for &over in Over::value_variants() {
+        for &mode in crate::plan::Mode::value_variants() {
+            let size = 64;
+            let due = Service { over, mode, size };
+            let line = format!("{SERVE} {}", due.words().join(" "));
+            match parse_with(&line, true) {
+                Ok(Command::Serve(_, service)) => assert_eq!(service, due),
+                _ => panic!("{line}"),
+            }
+        }
+    }
+    for words in [
+        "",
+        "sealed echo",
+        "plain echo x",
+        "none echo 1",
+        "plain no 1",
+    ] {
+        refused(&format!("serve {words}"), "serve is how a run starts");
+    }
 }
 
-/// Whatever cannot run is refused by name.
+/// Goal: an address to connect from has its interface where it needs one. Method: each
+/// family; the loopback.
+#[test]
+fn sources_have_zones() {
+    let plan = config("--source-ip 127.0.0.2,::1 --source-ip fe80::1%lo").plan;
+    let shown: Vec<_> = plan.sources.iter().map(ToString::to_string).collect();
+    assert_eq!(shown, ["127.0.0.2:0", "[::1]:0", "[fe80::1%1]:0"]);
+    refused("--source-ip localhost", "--source-ip: an IP address");
+    refused("--source-ip localhost%lo", "--source-ip: an IP address");
+    refused("--source-ip fe80::1%none", "--source-ip: no interface");
+    let why = "fe80::1 is a link-local address: name the interface, as in fe80::1%eth0";
+    refused("--source-ip fe80::1", &format!("--source-ip: {why}"));
+}
+
+/// Goal: what cannot run is refused by name, and so is an option that would be ignored.
+/// Method: lines of each kind.
 #[test]
 fn refusals() {
-    refused("tunnel", "no such workload");
-    refused("echo echo", "a word belongs to no option");
-    refused("--frob", "--frob: no such option");
-    refused("-c", "--peers <PEERS>: the value is missing");
-    refused("-c 0", "-c: at least 1");
-    refused("-c many", "-c: a number");
-    refused("-c 4000000000", "-c: at most ");
-    refused("-p 0", "-p: at least 1");
-    refused("-p 4000000000", "-c times -p");
-    refused("-c 64 -s 16m", "-c times -s");
-    for size in ["17m", "1g", "-1", "k", "", "99999999999999999999"] {
-        refused(&format!("--size={size}"), "-s: a size");
-    }
-    for time in ["3601", "5w", "s", "-1", "1.5", "99999999999999999999ms"] {
-        refused(&format!("--duration={time}"), "-d: a time");
-        refused(&format!("--warmup={time}"), "-w: a time");
-    }
-    refused("-d 0", "-d: there is nothing");
-    for to in ["host", "host:0", "host:65536", ":1", "::1:1", "host:"] {
-        refused(&format!("--to {to}"), "--to: HOST:PORT");
-    }
-    refused("--to h:1 --server-pid x", "--server-pid: a number");
-    refused("--to h:1 --name x", "--name picks");
-    for option in [
-        "--to h:1",
-        "--over plain",
-        "--slo p99<1s",
-        "--hdr f",
-        "--timeseries f",
-        "-q",
+    for (line, start) in [
+        ("--rounds 3", "--rounds goes with compare"),
+        ("compare --rounds 1001", "--rounds: at most 1000"),
+        ("--publishers 2", "--publishers goes with fanout"),
+        ("compare --publishers 2", "--publishers goes with fanout"),
+        ("--arrival poisson", "--arrival goes with -r"),
+        ("sink -w 1", "-w: a sink"),
+        ("compare sink -w 1", "-w: a sink"),
+        ("sink -r 1", "-r: a sink"),
+        (
+            "-r 1 --arrival never",
+            "--arrival: one of constant, poisson",
+        ),
+        ("--over air", "--over: one of sealed, plain"),
+        ("--over", "--over <OVER>: the value is missing"),
+        ("tunnel", "no such workload; there are echo, sink, "),
+        ("echo echo", "a word belongs to no option"),
+        ("--frob", "--frob: no such option"),
+        ("-c", "--peers <PEERS>: the value is missing"),
+        ("-c 0", "--peers: at least 1"),
+        ("-c many", "--peers: a number"),
+        ("-c 4000000000", "-c: at most "),
+        ("-p 0", "--depth: at least 1"),
+        ("-p 4000000000", "-c times -p"),
+        ("-c 64 -s 16m", "-c times -s"),
+        ("-d 0", "-d: there is nothing"),
+        ("--timeout 0", "--timeout: nothing"),
+        ("-t 65", "-t: at most 64"),
+        ("-t 2 -c 1", "-t: at most 64, and no more than peers"),
+        ("fanout -t 2", "-t: fanout takes one"),
+        ("fanout --publishers 17", "fanout takes at most 16"),
+        ("fanout -s 7", "fanout takes at most 16"),
+        ("--over plain -s 0", "-s: an empty message"),
+        ("compare -s 0", "-s: an empty message"),
+        ("--to h:1 --server-pid x", "--server-pid: "),
+        ("--to h:1 --name x", "--name picks"),
+        (
+            "--to h:1 --over plain --keys k",
+            "keys go with --over sealed",
+        ),
+        ("--server-pid 1", "--server-pid goes with --to"),
+        ("--keys k", "keys go with --to"),
+        ("--confkey k --authkey l", "keys go with --to"),
+        ("compare --to h:1", "--to does not go with compare"),
+        ("compare --over plain", "--over does not go with compare"),
+        ("compare --slo p99<1s", "--slo does not go with compare"),
+        ("compare --hdr f", "--hdr does not go with compare"),
+        ("compare --timeseries f", "--timeseries does not go with"),
+        ("compare -q", "--quiet does not go with compare"),
     ] {
-        let (name, _) = option.split_once(' ').unwrap_or((option, ""));
-        refused(
-            &format!("compare {option}"),
-            &format!("{name} does not go with compare"),
-        );
+        refused(line, start);
     }
-    refused("compare -s 0", "-s: an empty message");
-    refused("--server-pid 1", "--server-pid goes with --to");
-    refused("--keys k", "keys go with --to");
-    refused("--confkey k --authkey l", "keys go with --to");
+}
+
+/// Goal: a value that is malformed or out of range is refused by its option. Method: many
+/// values of each type.
+#[test]
+fn values_are_checked() {
+    let digits = "99999999999999999999";
+    for (option, told, values) in [
+        ("size", "a size", &["17m", "1g", "-1", "k", "", digits][..]),
+        (
+            "duration",
+            "a time",
+            &["3601", "5w", "s", "-1", "1.5", digits],
+        ),
+        ("warmup", "a time", &["2h", "", digits]),
+        (
+            "to",
+            "HOST:PORT",
+            &["host", "host:0", "host:65536", ":1", "::1:1", "host:"],
+        ),
+        (
+            "rate",
+            "messages per second",
+            &[
+                "", "0", "-1", "1:", ":1", "1:2:3", "nan", "inf", "1e12", "k",
+            ],
+        ),
+    ] {
+        for value in values {
+            refused(
+                &format!("--{option}={value}"),
+                &format!("--{option}: {told}"),
+            );
+        }
+    }
 }

@@ -1,19 +1,23 @@
-//! What a comparison came to: a table for people, and JSON for programs, which has
-//! each of its runs, too.
+//! The report of a comparison: a table for people, and JSON for programs, which also has the
+//! report of each run.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io;
+use std::io::Write;
 
 use sealwire::text::escaped;
 use sealwire_cli::error::Error;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::{Value, json, to_value};
 
 use super::{Outputs, code, headline, json as of_runs, write_figures};
-use crate::compare::{Comparison, Figure, Spread, Transport};
-use crate::environment::Environment;
-use crate::plan::Plan;
+use crate::judge::Grade;
+use crate::judge::comparison::{Comparison, Figure, Spread, Transport};
+use crate::measure::environment::Environment;
+use crate::plan::Kind;
+use crate::values::name;
 
-/// Tells it: as JSON where that is wanted, and on stdout.
+/// Writes it: as JSON where that is wanted, and to `stdout`.
 ///
 /// # Errors
 ///
@@ -21,17 +25,18 @@ use crate::plan::Plan;
 pub(crate) fn emit(
     comparison: &Comparison,
     environment: &Environment,
+    stdout: &mut dyn Write,
     outputs: &Outputs,
 ) -> Result<(), Error> {
     write_figures(
-        &mut io::stdout(),
+        stdout,
         outputs,
-        || format!("{:#}\n", json(comparison, environment)),
+        || of_runs::text(json(comparison, environment)),
         || table(comparison, environment),
     )
 }
 
-/// What the program leaves with once it has told of a comparison.
+/// The program's exit code after it.
 pub(crate) fn exit_code(comparison: &Comparison, strict: bool) -> u8 {
     code(comparison.faults, true, strict, comparison.grade())
 }
@@ -40,13 +45,13 @@ fn table(comparison: &Comparison, environment: &Environment) -> String {
     let Comparison { plan, kernel, .. } = comparison;
     let mut text = headline::of_comparison(plan, environment, *kernel);
     text.push('\n');
-    let names = Figure::ALL.map(|figure| figure.names(plan).0.to_owned());
+    let names = Figure::ALL.map(|figure| figure.names(plan.kind).0.to_owned());
     text += &line("medians", names);
     for transport in &comparison.transports {
         text += &row(transport);
     }
     for (ours, other) in comparison.pairs() {
-        let name = format!("{} / {}", ours.over.name(), other.over.name());
+        let name = format!("{} / {}", name(ours.over), name(other.over));
         text += &line(
             &name,
             Figure::ALL.map(|figure| ratio(ours.ratio(other, figure))),
@@ -71,12 +76,12 @@ fn row(transport: &Transport) -> String {
             Figure::Throughput if transport.at_least => "at least ",
             _ => "",
         };
-        match transport.figure(figure) {
-            Some(spread) => format!("{at_least}{}", number(spread.median)),
-            None => "-".into(),
-        }
+        let spread = transport.figure(figure);
+        spread.map_or("-".into(), |spread| {
+            format!("{at_least}{}", number(spread.median))
+        })
     });
-    let name = format!("{} ({} runs)", transport.over.name(), transport.count());
+    let name = format!("{} ({} runs)", name(transport.over), transport.count());
     let row = line(&name, cells);
     match transport.count() {
         0 => row,
@@ -86,17 +91,12 @@ fn row(transport: &Transport) -> String {
 
 fn ratio(spread: Option<Spread>) -> String {
     spread.map_or("-".into(), |spread| {
-        let Spread {
-            least,
-            median,
-            most,
-            rounds,
-        } = spread;
-        format!("{median:.3} ({least:.2} to {most:.2}) of {rounds}")
+        let (least, most, rounds) = (spread.least, spread.most, spread.rounds);
+        format!("{:.3} ({least:.2} to {most:.2}) of {rounds}", spread.median)
     })
 }
 
-/// With three digits that mean something, or all there are before the point.
+/// With four significant digits, or all digits before the point.
 fn number(value: f64) -> String {
     match value {
         ..10.0 => format!("{value:.3}"),
@@ -112,14 +112,13 @@ fn notes(comparison: &Comparison) -> Vec<String> {
     let transports = &comparison.transports;
     if comparison.interrupted {
         let least = transports.iter().map(Transport::count).min();
+        let (least, rounds) = (least.unwrap_or(0), comparison.rounds);
         notes.push(format!(
-            "it was interrupted: {} of {} rounds are whole",
-            least.unwrap_or(0),
-            comparison.rounds
+            "it was interrupted: {least} of {rounds} rounds are whole"
         ));
     }
     let bound = transports.iter().filter(|one| one.at_least);
-    let bound: Vec<_> = bound.map(|one| one.over.name()).collect();
+    let bound: Vec<_> = bound.map(|one| name(one.over)).collect();
     if !bound.is_empty() {
         notes.push(format!(
             "the load tester was the bound of {}: ratios of throughput with it are not the \
@@ -128,7 +127,7 @@ fn notes(comparison: &Comparison) -> Vec<String> {
         ));
     }
     for transport in transports {
-        let (name, all) = (transport.over.name(), transport.count());
+        let (name, all) = (name(transport.over), transport.count());
         let failures = transport.failures.iter();
         notes.extend(failures.map(|(why, runs)| format!("{name}, {runs} not run: {why}")));
         let rules = transport.rules.iter();
@@ -141,60 +140,84 @@ fn notes(comparison: &Comparison) -> Vec<String> {
 
 // ---- for programs ----------------------------------------------------------
 
+/// The spread of every figure, by its name.
+type Spreads = BTreeMap<&'static str, Option<Spread>>;
+
+#[derive(Serialize)]
+struct Document<'a> {
+    format: u32,
+    environment: &'a Environment,
+    kernel: &'a str,
+    shares_machine: bool,
+    plan: Value,
+    rounds: usize,
+    interrupted: bool,
+    verdict: Grade,
+    transports: BTreeMap<String, OfTransport<'a>>,
+    ratios: BTreeMap<String, Spreads>,
+    notes: Vec<String>,
+    runs: &'a [Value],
+}
+
+#[derive(Serialize)]
+struct OfTransport<'a> {
+    #[serde(flatten)]
+    figures: Spreads,
+    runs: usize,
+    verdict: Option<Grade>,
+    at_least: bool,
+    rules: &'a BTreeMap<&'static str, usize>,
+    errors: &'a BTreeMap<String, u64>,
+    failures: &'a BTreeMap<String, usize>,
+}
+
 fn json(comparison: &Comparison, environment: &Environment) -> Value {
-    let plan = &comparison.plan;
-    let transports = comparison.transports.iter();
-    let transports = transports.map(|one| (one.over.name().to_owned(), of_transport(one, plan)));
-    let ratios = comparison.pairs().map(|(ours, other)| {
-        let name = format!("{}_by_{}", ours.over.name(), other.over.name());
-        (name, named(plan, |figure| ours.ratio(other, figure)))
-    });
-    let mut load = of_runs::of_plan(plan);
+    let mut plan = json!(comparison.plan);
     // Each run has its own.
-    load["over"] = Value::Null;
-    json!({
-        "format": of_runs::FORMAT,
-        "environment": of_runs::of_environment(environment),
-        "kernel": comparison.kernel.name(),
+    plan["over"] = Value::Null;
+    let kind = comparison.plan.kind;
+    let transports = comparison.transports.iter();
+    let ratios = comparison.pairs().map(|(ours, other)| {
+        let name = format!("{}_by_{}", name(ours.over), name(other.over));
+        (name, spreads(kind, |figure| ours.ratio(other, figure)))
+    });
+    let document = Document {
+        format: of_runs::FORMAT,
+        environment,
+        kernel: comparison.kernel.name(),
         // Each server is a process that was started here.
-        "shares_machine": true,
-        "plan": load,
-        "rounds": comparison.rounds,
-        "interrupted": comparison.interrupted,
-        "verdict": comparison.grade().name(),
-        "transports": Value::Object(transports.collect()),
-        "ratios": Value::Object(ratios.collect()),
-        "notes": notes(comparison),
-        "runs": comparison.runs,
-    })
-}
-
-fn of_transport(transport: &Transport, plan: &Plan) -> Value {
-    let mut value = named(plan, |figure| transport.figure(figure));
-    let is_any = transport.count() > 0;
-    value["runs"] = transport.count().into();
-    value["verdict"] = is_any.then(|| transport.grade.name()).into();
-    value["at_least"] = transport.at_least.into();
-    value["rules"] = json!(transport.rules);
-    value["errors"] = json!(transport.errors);
-    value["failures"] = json!(transport.failures);
-    value
-}
-
-/// An object with the spread of every figure.
-fn named(plan: &Plan, spread: impl Fn(Figure) -> Option<Spread>) -> Value {
-    let one = |figure: Figure| {
-        let spread = spread(figure).map(|spread| {
-            json!({
-                "least": spread.least,
-                "median": spread.median,
-                "most": spread.most,
-                "rounds": spread.rounds,
-            })
-        });
-        (figure.names(plan).1.to_owned(), spread.into())
+        shares_machine: true,
+        plan,
+        rounds: comparison.rounds,
+        interrupted: comparison.interrupted,
+        verdict: comparison.grade(),
+        transports: transports
+            .map(|one| (name(one.over), of_transport(one, kind)))
+            .collect(),
+        ratios: ratios.collect(),
+        notes: notes(comparison),
+        runs: &comparison.runs,
     };
-    Value::Object(Figure::ALL.into_iter().map(one).collect())
+    to_value(document).expect("every key is text")
+}
+
+fn of_transport(transport: &Transport, kind: Kind) -> OfTransport<'_> {
+    OfTransport {
+        figures: spreads(kind, |figure| transport.figure(figure)),
+        runs: transport.count(),
+        verdict: (transport.count() > 0).then_some(transport.grade),
+        at_least: transport.at_least,
+        rules: &transport.rules,
+        errors: &transport.errors,
+        failures: &transport.failures,
+    }
+}
+
+fn spreads(kind: Kind, spread: impl Fn(Figure) -> Option<Spread>) -> Spreads {
+    let figures = Figure::ALL.into_iter();
+    figures
+        .map(|figure| (figure.names(kind).1, spread(figure)))
+        .collect()
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub(super) fn text(report: &Report<'_>) -> String {
         let value = millis(step.value_iterated_to() as f64);
         let part = step.quantile_iterated_to();
         text += &format!("{value:12.6} {part:14.12} {count:10}");
-        // The last one is all there is: nothing is above it.
+        // Nothing is above the last one.
         if part < 1.0 {
             text += &format!(" {:14.2}", 1.0 / (1.0 - part));
         }
@@ -47,11 +47,11 @@ mod tests {
     use super::super::told;
     use super::*;
 
-    /// Goal: plotters find what they look for: comments, four numbers a line that
-    /// only grow, and what they read at the end. Method: read it as they do.
+    /// Goal: plotters find comments, four numbers a line that only grow, and the totals at
+    /// the end. Method: read it as they do.
     #[test]
     fn plotters_can_read_it() {
-        let text = told(|_, _| {}, "", text);
+        let text = told(|_| {}, "", text);
         let lines: Vec<_> = text.lines().collect();
         assert!(lines[0].starts_with("# loadgen 1.2.3 (0123456789ab, release)"));
         let head = lines
@@ -97,11 +97,12 @@ mod tests {
         );
     }
 
-    /// Goal: a run without an answer has a text, too.
+    /// Goal: a run without an answer has a text, too. Method: no response times.
     #[test]
     fn nothing_to_plot() {
-        let nothing = |results: &mut crate::results::Results| results.tally.response.reset();
-        let text = told(|_, results| nothing(results), "", text);
+        let nothing =
+            |results: &mut crate::measure::results::Results| results.tally.response.reset();
+        let text = told(nothing, "", text);
         assert!(text.ends_with("]\n") && text.contains("Total count    =            0]"));
     }
 }

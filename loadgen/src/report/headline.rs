@@ -1,19 +1,20 @@
-//! What ran, how, and where: the first lines of every text.
+//! The first lines of every text: what ran, how, and where.
 
 use sealwire::crypto::kernel::Kernel;
 use sealwire::net::address::host_and_port;
 use sealwire::text::escaped;
 
 use super::Report;
-use crate::environment::{Environment, shares_machine};
-use crate::plan::{Arrival, Kind, Over, Plan};
+use crate::measure::environment::{Environment, shares_machine};
+use crate::plan::{Arrival, Kind, Plan};
+use crate::values::name;
 
 /// One line each.
 pub(super) fn lines(report: &Report<'_>) -> Vec<String> {
     let here = report.environment;
-    let Report { plan, results, .. } = report;
+    let (results, plan) = (report.results, &report.results.plan);
     let mut lines = vec![
-        what(plan, here, plan.over.name()),
+        what(plan, here, &name(plan.over)),
         load(plan),
         pace(plan) + &early(report),
         machine(here),
@@ -32,41 +33,30 @@ pub(super) fn lines(report: &Report<'_>) -> Vec<String> {
             }
         ),
     ];
-    if plan.over == Over::Sealed {
+    if let Some(kernel) = results.kernel {
         let whose = if results.own_server {
             "on both sides"
         } else {
             "here; the server's is not known"
         };
-        lines.push(format!("kernel {} {whose}", results.kernel.name()));
+        lines.push(format!("kernel {} {whose}", kernel.name()));
     }
     lines
 }
 
 fn what(plan: &Plan, here: &Environment, over: &str) -> String {
-    let Environment {
-        version,
-        commit,
-        profile,
-        ..
-    } = here;
-    let workload = plan.kind.name();
+    let (version, commit, workload) = (here.version, here.commit, name(plan.kind));
+    let profile = here.profile;
     format!("loadgen {version} ({commit}, {profile}): {workload} over {over}")
 }
 
 fn machine(here: &Environment) -> String {
-    let Environment {
-        processor,
-        processors,
-        system,
-        ..
-    } = here;
     // A hypervisor may call its processor anything.
-    let processor = escaped(processor);
-    format!("{processor}, {processors} processors, {system}")
+    let (processor, count) = (escaped(&here.processor), here.processors);
+    format!("{processor}, {count} processors, {}", here.system)
 }
 
-/// Those of a comparison.
+/// The lines of a comparison.
 pub(super) fn of_comparison(plan: &Plan, here: &Environment, kernel: Kernel) -> String {
     let lines = [
         what(plan, here, "every transport"),
@@ -83,7 +73,7 @@ pub(super) fn of_comparison(plan: &Plan, here: &Environment, kernel: Kernel) -> 
 
 /// The same as comments, and the verdict.
 pub(super) fn comments(report: &Report<'_>) -> String {
-    let verdict = report.verdict;
+    let verdict = &report.verdict;
     let grade = verdict.grade.name().to_owned();
     let reasons = verdict.reasons.iter().map(|why| format!("  {}", why.text));
     let lines = lines(report).into_iter().chain([grade]).chain(reasons);
@@ -121,16 +111,16 @@ fn pace(plan: &Plan) -> String {
     format!("{pace}, {duration} s after {warmup} s")
 }
 
-/// How long it was, if that is less than it was to be.
+/// How long it was, if that is less than planned.
 fn early(report: &Report<'_>) -> String {
     let took = report.results.took;
-    match took < report.plan.duration {
+    match took < report.results.plan.duration {
         true => format!("; it ended after {:.2} s", took.as_secs_f64()),
         false => String::new(),
     }
 }
 
-/// What a rate is of.
+/// The unit of a rate.
 pub(super) fn unit(plan: &Plan) -> &'static str {
     match plan.kind {
         Kind::Churn => "connections/s",
@@ -140,24 +130,32 @@ pub(super) fn unit(plan: &Plan) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use clap::ValueEnum as _;
+    use sealwire::crypto::kernel::Kernel;
+
     use super::super::told;
     use super::*;
+    use crate::plan::Over;
 
-    /// Goal: every workload is named, over whatever carries it; the library's
-    /// kernel where it is the library. Method: each of both.
+    /// Goal: every workload is named with its transport, and the kernel where there is one.
+    /// Method: each of both.
     #[test]
     fn what_ran() {
-        for kind in Kind::ALL {
-            for &over in Over::ALL {
+        for &kind in Kind::value_variants() {
+            for &over in Over::value_variants() {
+                let sealed = over == Over::Sealed;
                 let text = told(
-                    |plan, _| (plan.kind, plan.over) = (kind, over),
+                    |results| {
+                        (results.plan.kind, results.plan.over) = (kind, over);
+                        results.kernel = sealed.then_some(Kernel::PORTABLE);
+                    },
                     "",
                     comments,
                 );
-                let names = format!(": {} over {}\n", kind.name(), over.name());
+                let names = format!(": {} over {}\n", name(kind), name(over));
                 assert!(text.contains(&names), "{text}");
                 let kernel = text.contains("\n# kernel portable on both sides\n");
-                assert_eq!(kernel, over == Over::Sealed, "{text}");
+                assert_eq!(kernel, sealed, "{text}");
                 assert!(text.lines().all(|line| line.starts_with("# ")), "{text}");
                 assert!(text.ends_with("# VALID\n"), "{text}");
             }

@@ -1,6 +1,6 @@
-//! What a run came to, as it is told: a table for people ([`table`]), JSON for
-//! programs ([`json`]), percentiles ([`hdr`]) and intervals ([`timeseries`]) for
-//! those who plot; what a comparison came to ([`comparison`]); and the exit code.
+//! The report of a run: a table for people ([`table`]), JSON for programs ([`json`]),
+//! percentiles ([`hdr`]) and intervals ([`timeseries`]) for plotters; that of a comparison
+//! ([`comparison`]); the exit code; and the live line meanwhile ([`progress`]).
 //!
 //! All of them name what ran, and where ([`headline`]).
 
@@ -8,75 +8,104 @@ pub(crate) mod comparison;
 mod hdr;
 mod headline;
 pub(crate) mod json;
-mod server;
+pub(crate) mod progress;
 mod table;
 mod timeseries;
 
-use std::env;
 use std::fs;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use sealwire_cli::error::Error;
 use sealwire_cli::inherited::printed;
+use serde::Serialize;
 
-use crate::environment::Environment;
-use crate::plan::Plan;
-use crate::results::Results;
-use crate::slo::Judged;
-use crate::verdict::{Grade, Verdict};
+use crate::judge::slo::{Judged, Slo};
+use crate::judge::{self, Grade, Verdict};
+use crate::measure::environment::Environment;
+use crate::measure::figures::Figures;
+use crate::measure::results::Results;
 
 /// A bound on response times was missed, or could not be decided.
 const SLO_MISSED: u8 = 3;
-/// The figures cannot be trusted, and that was asked for.
+/// The figures cannot be trusted, and `--strict` asks for that.
 const NOT_VALID: u8 = 5;
 /// Something was lost or wrong, or a peer failed.
 const FOUND_FAULTS: u8 = 6;
 
-/// All that is told of a run.
-#[derive(Debug, Clone, Copy)]
+/// The report of a run; its names in JSON are those of its parts.
+#[derive(Debug, Serialize)]
 pub(crate) struct Report<'a> {
-    pub(crate) plan: &'a Plan,
-    pub(crate) results: &'a Results,
-    pub(crate) environment: &'a Environment,
-    pub(crate) slos: &'a [Judged],
-    pub(crate) verdict: &'a Verdict,
+    #[serde(flatten)]
+    results: &'a Results,
+    #[serde(flatten)]
+    pub(crate) figures: Figures,
+    #[serde(flatten)]
+    environment: &'a Environment,
+    slos: Vec<Judged>,
+    #[serde(flatten)]
+    pub(crate) verdict: Verdict,
 }
 
-/// Where it is told.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// Where the report goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
+#[command(next_help_heading = "The report")]
 pub(crate) struct Outputs {
-    /// `-` is stdout, and then nothing else is on it.
+    /// Figures that are not valid are an error
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Write the figures for programs; - is stdout, and then there is no table
+    #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+    /// Write the response times as HdrHistogram's plotter reads them
+    #[arg(long, value_name = "FILE")]
     pub(crate) hdr: Option<PathBuf>,
+    /// Write a line for each second, as CSV
+    #[arg(long, value_name = "FILE")]
     pub(crate) timeseries: Option<PathBuf>,
-    /// One line instead of the table.
+    /// Print one line in place of the table, and show nothing meanwhile
+    #[arg(short, long)]
     pub(crate) quiet: bool,
 }
 
-/// Tells it: in files, and on stdout.
-///
-/// # Errors
-///
-/// [`Error::Local`] if one of them cannot be written.
-pub(crate) fn emit(report: &Report<'_>, outputs: &Outputs) -> Result<(), Error> {
-    emit_to(&mut io::stdout(), report, outputs)
-}
+impl<'a> Report<'a> {
+    /// Judges `results`, and the user's bounds on them.
+    pub(crate) fn new(results: &'a Results, slos: &[Slo], environment: &'a Environment) -> Self {
+        let figures = Figures::of(results);
+        let slos = slos.iter().map(|slo| slo.judge(&results.tally.response));
+        let slos: Vec<_> = slos.collect();
+        let verdict = judge::judge(results, &figures, &slos, environment);
+        Self {
+            results,
+            figures,
+            environment,
+            slos,
+            verdict,
+        }
+    }
 
-fn emit_to(stdout: &mut dyn Write, report: &Report<'_>, outputs: &Outputs) -> Result<(), Error> {
-    // What can be written is written, whatever else cannot be.
-    let hdr = write(outputs.hdr.as_ref(), || hdr::text(report));
-    let timeseries = write(outputs.timeseries.as_ref(), || timeseries::text(report));
-    let figures = write_figures(
-        stdout,
-        outputs,
-        || json::text(report),
-        || match outputs.quiet {
-            true => table::line(report),
-            false => table::table(report, in_colour()),
-        },
-    );
-    hdr.and(timeseries).and(figures)
+    /// Writes it: to files, and to `stdout`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Local`] if one of them cannot be written.
+    pub(crate) fn emit(&self, stdout: &mut dyn Write, outputs: &Outputs) -> Result<(), Error> {
+        // An output that fails keeps no other from being written.
+        let hdr = write(outputs.hdr.as_ref(), || hdr::text(self));
+        let timeseries = write(outputs.timeseries.as_ref(), || timeseries::text(self));
+        let table = || match outputs.quiet {
+            true => table::line(self),
+            false => table::table(self),
+        };
+        let figures = write_figures(stdout, outputs, || json::text(json::value(self)), table);
+        hdr.and(timeseries).and(figures)
+    }
+
+    /// The program's exit code after it.
+    pub(crate) fn exit_code(&self, strict: bool) -> u8 {
+        let met = self.slos.iter().all(Judged::is_met);
+        code(self.results.found_faults(), met, strict, self.verdict.grade)
+    }
 }
 
 /// Writes the figures: JSON to its file and the table to stdout, or JSON alone there.
@@ -87,7 +116,7 @@ fn write_figures(
     table: impl FnOnce() -> String,
 ) -> Result<(), Error> {
     let file = outputs.json.as_ref();
-    // What waits in a buffer when the program ends is lost without a word.
+    // A buffer that is not flushed before the end would lose its text silently.
     let mut print = |text: String| {
         let written = stdout.write_all(text.as_bytes());
         printed(written.and_then(|()| stdout.flush()))
@@ -107,25 +136,13 @@ fn write(file: Option<&PathBuf>, text: impl FnOnce() -> String) -> Result<(), Er
         .map_err(|error| Error::Local(format!("{}: cannot write: {error}", file.display())))
 }
 
-/// On a terminal, unless the user wants none.
-fn in_colour() -> bool {
-    wants_colour() && io::stdout().is_terminal()
+/// Stdout, which has colours where it is a terminal and the user takes them.
+pub(crate) fn stdout() -> impl Write {
+    anstream::AutoStream::auto(io::stdout())
 }
 
-/// Whether the user takes colours where there can be any.
-pub(crate) fn wants_colour() -> bool {
-    env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-}
-
-/// What the program leaves with once it has told of a run.
-pub(crate) fn exit_code(report: &Report<'_>, strict: bool) -> u8 {
-    let met = report.slos.iter().all(Judged::is_met);
-    let faults = report.results.found_faults();
-    code(faults, met, strict, report.verdict.grade)
-}
-
-/// Lost and wrong data is worse than a missed bound, and that than figures that cannot
-/// be trusted, where they are to be.
+/// Lost and wrong data is worse than a missed bound, and that is worse than figures that
+/// cannot be trusted.
 fn code(faults: bool, slos_met: bool, strict: bool, grade: Grade) -> u8 {
     if faults {
         FOUND_FAULTS
@@ -138,62 +155,38 @@ fn code(faults: bool, slos_met: bool, strict: bool, grade: Grade) -> u8 {
     }
 }
 
-/// For tests: what `tell` says of a made-up run after `change`.
+/// For tests: `tell`s of the made-up run after `change`, with these bounds.
 #[cfg(test)]
 fn told<T>(
-    change: impl FnOnce(&mut Plan, &mut Results),
+    change: impl FnOnce(&mut Results),
     slos: &str,
     tell: impl FnOnce(&Report<'_>) -> T,
 ) -> T {
-    let (mut plan, mut results) = (crate::testing::plan(), crate::testing::results());
-    change(&mut plan, &mut results);
+    let mut results = crate::testing::results();
+    change(&mut results);
+    let slos = slos.split_terminator(',').map(str::parse).collect();
+    let slos: Vec<Slo> = Result::unwrap_or_default(slos);
     let environment = crate::testing::environment();
-    let slos = crate::slo::Slo::parse(slos).unwrap_or_default().into_iter();
-    let slos: Vec<_> = slos.map(|slo| slo.judge(&results.tally.response)).collect();
-    let verdict = crate::verdict::judge(&plan, &results, &slos, &environment);
-    tell(&Report {
-        plan: &plan,
-        results: &results,
-        environment: &environment,
-        slos: &slos,
-        verdict: &verdict,
-    })
+    tell(&Report::new(&results, &slos, &environment))
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use std::io::ErrorKind;
-
     use super::*;
 
-    /// Goal: each exit code, and which one where several would do. Method: runs
-    /// with each fault, without and with the bounds that are missed, strict and
-    /// not.
+    /// Goal: each fault has its exit code, and the worst decides. Method: runs with each
+    /// fault, without and with the bounds that are missed, strict and not.
     #[test]
     fn exit_codes() {
-        let met = "p99<1s";
-        let missed = "p99<1s,p50<1ns";
-        let undecided = "p99.9999<1s";
-        let of = |change: fn(&mut Results), slos, strict| {
-            told(
-                |_, results| change(results),
-                slos,
-                |report| exit_code(report, strict),
-            )
-        };
-        let good = |_: &mut Results| {};
-        let suspect = |results: &mut Results| results.interrupted = true;
-        assert_eq!(of(good, "", true), 0);
-        assert_eq!(of(good, met, true), 0);
-        assert_eq!(of(suspect, met, false), 0);
-        assert_eq!(of(suspect, met, true), 5);
-        for slos in [missed, undecided] {
-            assert_eq!(of(good, slos, false), 3);
-            assert_eq!(of(suspect, slos, true), 3);
-        }
-        let faults: [fn(&mut Results); 6] = [
+        type Change = fn(&mut Results);
+        let (met, missed, undecided) = ("p99<1s", "p99<1s,p50<1ns", "p99.9999<1s");
+        let good: Change = |_| {};
+        let suspect: Change = |results| results.interrupted = true;
+        // Late, but there: bounds and verdict judge that.
+        let late: Change = |results| results.tally.account.timeouts = 1;
+        let faults: [Change; 6] = [
             |results| {
                 results.tally.counts.insert("duplicates", 1);
             },
@@ -202,31 +195,30 @@ mod tests {
             },
             |results| results.tally.wrong = 1,
             |results| results.tally.lost = 1,
-            |results| results.failed = 1,
+            |results| results.peers.failed = 1,
             |results| results.tally.account.errors = 1,
         ];
-        for fault in faults {
-            assert_eq!(of(fault, met, false), 6);
-            assert_eq!(of(fault, missed, true), 6);
+        let rows = [
+            (good, "", true, 0),
+            (good, met, true, 0),
+            (suspect, met, false, 0),
+            (suspect, met, true, 5),
+            (good, missed, false, 3),
+            (good, undecided, false, 3),
+            (suspect, missed, true, 3),
+            (late, "", false, 0),
+        ];
+        let faults = faults
+            .iter()
+            .flat_map(|&fault| [(fault, met, false, 6), (fault, missed, true, 6)]);
+        for (change, slos, strict, due) in rows.into_iter().chain(faults) {
+            let code = told(change, slos, |report| report.exit_code(strict));
+            assert_eq!(code, due, "{slos}");
         }
-        // Late, but there: that is for bounds and verdict to say.
-        let late = |results: &mut Results| results.tally.account.timeouts = 1;
-        assert_eq!(of(late, "", false), 0);
     }
 
-    /// What is on stdout, once a good run is told to `outputs`.
-    fn emitted(outputs: &Outputs) -> Result<String, Error> {
-        let mut stdout = Vec::new();
-        told(
-            |_, _| {},
-            "",
-            |report| emit_to(&mut stdout, report, outputs),
-        )?;
-        Ok(String::from_utf8(stdout).unwrap())
-    }
-
-    /// Goal: every output that is asked for is written, and names what ran and
-    /// where. Method: files in a folder.
+    /// Goal: every output that is asked for is written, and names what ran and where. Method:
+    /// files in a folder.
     #[test]
     fn files_are_written() {
         let folder = tempfile::tempdir().unwrap();
@@ -235,10 +227,10 @@ mod tests {
             json: at("json"),
             hdr: at("hgrm"),
             timeseries: at("csv"),
-            quiet: false,
+            ..Outputs::default()
         };
-        let table = emitted(&outputs).unwrap();
-        fs::write(folder.path().join("table"), table).unwrap();
+        let mut table = fs::File::create(folder.path().join("table")).unwrap();
+        told(|_| {}, "", |report| report.emit(&mut table, &outputs)).unwrap();
         for (name, part) in [
             ("table", "account  "),
             ("json", "\"format\": 2"),
@@ -247,91 +239,10 @@ mod tests {
         ] {
             let text = fs::read_to_string(folder.path().join(name)).unwrap();
             assert!(text.contains(part), "{name}: {text}");
-            for named in [
-                "0123456789ab",
-                "Made-up CPU",
-                "Linux 6.1.0",
-                "portable",
-                "VALID",
-            ] {
+            let named = "0123456789ab|Made-up CPU|Linux 6.1.0|portable|VALID";
+            for named in named.split('|') {
                 assert!(text.contains(named), "{name} does not name {named}: {text}");
             }
         }
-    }
-
-    /// Takes nothing.
-    struct Closed(ErrorKind);
-
-    impl Write for Closed {
-        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-            Err(self.0.into())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    /// Goal: files are written though stdout takes nothing, and that is told; a reader
-    /// that has gone is no error, but an error elsewhere is. Method: writers that refuse.
-    #[test]
-    fn stdout_takes_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let names = ["json", "hgrm", "csv"].map(|name| folder.path().join(name));
-        let [json, hdr, timeseries] = names.clone().map(Some);
-        let outputs = Outputs {
-            json,
-            hdr,
-            timeseries,
-            quiet: false,
-        };
-        let to = |kind, outputs: &Outputs| {
-            let mut stdout = Closed(kind);
-            told(
-                |_, _| {},
-                "",
-                |report| emit_to(&mut stdout, report, outputs),
-            )
-        };
-        let gone = to(ErrorKind::BrokenPipe, &outputs);
-        assert!(matches!(gone, Err(Error::ReaderGone)));
-        assert!(names.iter().all(|name| name.exists()));
-        let error = to(ErrorKind::StorageFull, &outputs).unwrap_err();
-        assert!(error.to_string().starts_with("writing standard output: "));
-        let nowhere = Outputs {
-            json: Some("no/such/folder".into()),
-            ..outputs
-        };
-        let error = to(ErrorKind::BrokenPipe, &nowhere).unwrap_err();
-        assert!(error.to_string().starts_with("no/such/folder: "));
-    }
-
-    /// Goal: only what was asked for is on stdout; what cannot be written is named.
-    /// Method: JSON on stdout, quietly and not; one line; a file in no folder.
-    #[test]
-    fn what_is_on_stdout() {
-        for quiet in [false, true] {
-            let json = Some("-".into());
-            let outputs = Outputs {
-                json,
-                quiet,
-                ..Outputs::default()
-            };
-            let text = emitted(&outputs).unwrap();
-            let value: serde_json::Value = serde_json::from_str(&text).unwrap();
-            assert_eq!(value["format"], 2);
-        }
-        let quiet = true;
-        let outputs = Outputs {
-            quiet,
-            ..Outputs::default()
-        };
-        assert_eq!(emitted(&outputs).unwrap().lines().count(), 1);
-        let hdr = Some("no/such/folder".into());
-        let outputs = Outputs {
-            hdr,
-            ..Outputs::default()
-        };
-        let error = emitted(&outputs).unwrap_err().to_string();
-        assert!(error.starts_with("no/such/folder: cannot write"), "{error}");
     }
 }

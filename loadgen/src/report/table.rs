@@ -1,4 +1,4 @@
-//! The table for people.
+//! The table for people. Colours are left to the stream that prints it.
 
 use std::fmt::Display;
 
@@ -7,10 +7,11 @@ use sealwire::text::escaped;
 
 use super::Report;
 use super::headline::{lines, unit};
-use super::server;
-use crate::slo::{Judged, Outcome};
-use crate::times::Quantile;
-use crate::verdict::{Grade, Verdict};
+use crate::judge::Grade;
+use crate::judge::slo::{Judged, Outcome};
+use crate::measure::figures::seconds;
+use crate::measure::quantile::Quantile;
+use crate::plan::Kind;
 
 /// The stages of a message or a connection, in the order in which they come.
 const STAGES: [&str; 7] = [
@@ -24,14 +25,14 @@ const STAGES: [&str; 7] = [
 ];
 
 /// A line for each thing, the verdict last.
-pub(super) fn table(report: &Report<'_>, colour: bool) -> String {
+pub(super) fn table(report: &Report<'_>) -> String {
     let mut table = Table(lines(report).join("\n"));
     table.0 += "\n\n";
     rates(report, &mut table);
     times(report, &mut table);
     counts(report, &mut table);
-    server::lines(report, &mut table);
-    let threads = report.results.busy();
+    server(report, &mut table);
+    let threads = report.figures.generator_busy.iter();
     let threads: Vec<_> = threads
         .map(|busy| format!("{:.0} %", busy * 100.0))
         .collect();
@@ -39,25 +40,23 @@ pub(super) fn table(report: &Report<'_>, colour: bool) -> String {
         "load tester CPU",
         format!("{} of each thread", threads.join(", ")),
     );
-    for (what, count) in &report.results.errors {
+    for (what, count) in &report.results.peers.errors {
         table.line("error", format!("{count} {what}"));
     }
-    for judged in report.slos {
+    for judged in &report.slos {
         table.line("slo", slo(judged));
     }
-    table.0 += &verdict(report.verdict, colour);
+    table.0 += &verdict(report);
     table.0
 }
 
-/// All that there is room for on one line.
+/// The most important figures on one line.
 pub(super) fn line(report: &Report<'_>) -> String {
     let response = &report.results.tally.response;
     let [p50, p99] = [Quantile::P50, Quantile::P99]
         .map(|quantile| micros(quantile.of(response).map(|nanos| nanos as f64)));
-    let missed: String = report
-        .slos
-        .iter()
-        .filter(|judged| !judged.is_met())
+    let missed = report.slos.iter().filter(|judged| !judged.is_met());
+    let missed: String = missed
         .map(|judged| format!(", slo {}", slo(judged)))
         .collect();
     let (rate, grade) = (rate(report), report.verdict.grade.name());
@@ -65,18 +64,17 @@ pub(super) fn line(report: &Report<'_>) -> String {
     format!("{rate}, p50 {p50} us, p99 {p99} us{missed}, {grade}; {what}\n")
 }
 
-pub(super) struct Table(String);
+struct Table(String);
 
 impl Table {
-    pub(super) fn line(&mut self, name: &str, text: impl Display) {
+    fn line(&mut self, name: &str, text: impl Display) {
         let text = text.to_string();
         let line = format!("{name:<16}{}", escaped(&text));
         self.0 += line.trim_end();
         self.0.push('\n');
     }
 
-    /// Figures of `times`, below each other; those that there are too few samples
-    /// for are dashes.
+    /// Figures of `times` side by side; a dash stands for too few samples.
     fn times(&mut self, name: &str, times: &Histogram<u64>) {
         let quantiles = [Quantile::P50, Quantile::P90, Quantile::P99, Quantile::P99_9];
         let quantiles = quantiles.map(|quantile| quantile.of(times).map(|nanos| nanos as f64));
@@ -88,33 +86,30 @@ impl Table {
     }
 }
 
-/// Nanoseconds as they are told, in microseconds.
+/// Nanoseconds, shown in microseconds.
 fn micros(nanos: Option<f64>) -> String {
     nanos.map_or("-".into(), |nanos| format!("{:.1}", nanos / 1e3))
 }
 
-/// What was reached; never more than is known.
+/// The rate that was reached; a lower bound is marked as one.
 fn rate(report: &Report<'_>) -> String {
     let at_least = if report.verdict.at_least {
         "at least "
     } else {
         ""
     };
-    let rate = report.results.messages_per_second(report.plan);
-    format!("{at_least}{rate:.0} {}", unit(report.plan))
+    let rate = report.figures.messages_per_second;
+    format!("{at_least}{rate:.0} {}", unit(&report.results.plan))
 }
 
 fn rates(report: &Report<'_>, table: &mut Table) {
-    let Report { plan, results, .. } = report;
-    let of_target = match results.asked_per_second(plan) {
-        Some(asked) => {
-            let share = results.messages_per_second(plan) / asked * 100.0;
-            format!(" of {asked:.0} asked for ({share:.1} %)")
-        }
-        None => String::new(),
-    };
-    table.line("rate", rate(report) + &of_target);
-    let bytes = results.megabytes_per_second(plan);
+    let figures = &report.figures;
+    let of_target = figures.asked_messages_per_second.map(|asked| {
+        let share = figures.messages_per_second / asked * 100.0;
+        format!(" of {asked:.0} asked for ({share:.1} %)")
+    });
+    table.line("rate", rate(report) + &of_target.unwrap_or_default());
+    let bytes = figures.megabytes_per_second;
     table.line("payload", format!("{bytes:.2} MB/s one way"));
 }
 
@@ -125,12 +120,12 @@ fn times(report: &Report<'_>, table: &mut Table) {
     table.line("us", names);
     table.times("response", &tally.response);
     table.times("service", &tally.service);
-    if report.plan.rate.is_some() {
+    if report.results.plan.rate.is_some() {
         table.times("load tester lag", &tally.lag);
     }
     let place = |name: &str| STAGES.iter().position(|stage| *stage == name);
     let mut stages: Vec<_> = tally.stages.iter().collect();
-    // Those that are not known come last.
+    // An unknown stage comes last.
     stages.sort_by_key(|(name, _)| place(name).unwrap_or(STAGES.len()));
     for (name, times) in stages {
         table.times(name, times);
@@ -141,8 +136,8 @@ fn times(report: &Report<'_>, table: &mut Table) {
 }
 
 fn counts(report: &Report<'_>, table: &mut Table) {
-    let results = report.results;
-    let account = &results.tally.account;
+    let (tally, peers) = (&report.results.tally, &report.results.peers);
+    let account = &tally.account;
     let equals = if account.holds() { "=" } else { "is not" };
     let parts = [
         (account.completed, "completed"),
@@ -157,11 +152,8 @@ fn counts(report: &Report<'_>, table: &mut Table) {
         .join(" + ");
     let scheduled = account.scheduled;
     table.line("account", format!("{scheduled} scheduled {equals} {parts}"));
-    let tally = &results.tally;
-    let answers = format!(
-        "{} wrong, {} lost, with the warm-up",
-        tally.wrong, tally.lost
-    );
+    let (wrong, lost) = (tally.wrong, tally.lost);
+    let answers = format!("{wrong} wrong, {lost} lost, with the warm-up");
     table.line("answers", answers);
     for (name, count) in &tally.counts {
         table.line(name, count);
@@ -170,39 +162,86 @@ fn counts(report: &Report<'_>, table: &mut Table) {
         "peers",
         format!(
             "{} joined, {} complete, {} failed; {:.0} handshakes/s",
-            results.joined,
-            results.complete,
-            results.failed,
-            results.handshakes_per_second(report.plan)
+            peers.joined, peers.complete, peers.failed, report.figures.handshakes_per_second
+        ),
+    );
+}
+
+/// The server's side: what it used, and for what.
+fn server(report: &Report<'_>, table: &mut Table) {
+    let (figures, results) = (&report.figures, report.results);
+    let Some(server) = results.server.map(|server| server.measured()) else {
+        table.line("server CPU", "n/a");
+        return;
+    };
+    let share = seconds(server.ran) / seconds(results.took) * 100.0;
+    let share = format!("{share:.0} % of a processor");
+    let each = match results.plan.kind {
+        Kind::Churn => "connection",
+        _ => "message",
+    };
+    let parts = figures
+        .server_user_us_per_message
+        .zip(figures.server_system_us_per_message);
+    let parts = parts.map(|(user, system)| {
+        let all = user + system;
+        format!("{all:.2} us per {each}: {user:.2} user + {system:.2} system; ")
+    });
+    table.line("server CPU", parts.unwrap_or_default() + &share);
+    if let (Some(cost), Some(share)) = (results.crypto, figures.crypto_share_of_server_cpu) {
+        let [seal, open] = [cost.seal, cost.open].map(|cost| seconds(cost.took) * 1e6);
+        let [seals, opens] = [cost.seal.batch, cost.open.batch];
+        table.line(
+            "of it crypto",
+            format!(
+                "{:.0} %, at {seal:.2} us to seal ({seals} at once) and {open:.2} us to open \
+                 ({opens} at once)",
+                share * 100.0
+            ),
+        );
+    }
+    let resident = server.resident as f64 / 1e6;
+    let each = figures.server_bytes_per_peer;
+    let each = each.map(|bytes| format!(", {bytes:.0} bytes per peer"));
+    let memory = format!("{resident:.1} MB{}", each.unwrap_or_default());
+    table.line("server memory", memory);
+    let took = seconds(results.took);
+    let [waited, made_to] = [server.voluntary, server.involuntary].map(|n| n as f64 / took);
+    let descriptors = server.descriptors;
+    table.line(
+        "server",
+        format!(
+            "{descriptors} descriptors; waits {waited:.0} times a second, made to {made_to:.0} times"
         ),
     );
 }
 
 fn slo(judged: &Judged) -> String {
     let text = &judged.slo.text;
+    let measured = micros(judged.measured_ns);
     match judged.outcome {
-        Outcome::Met(nanos) => format!("{text} met: {} us", micros(Some(nanos))),
-        Outcome::Missed(nanos) => format!("{text} missed: {} us", micros(Some(nanos))),
-        Outcome::TooFew { samples, needs } => {
+        Outcome::Met => format!("{text} met: {measured} us"),
+        Outcome::Missed => format!("{text} missed: {measured} us"),
+        Outcome::Undecided => {
+            let Judged { samples, needs, .. } = judged;
             format!("{text} not decided: {samples} samples of {needs} that it takes")
         }
     }
 }
 
-fn verdict(verdict: &Verdict, colour: bool) -> String {
+fn verdict(report: &Report<'_>) -> String {
+    let verdict = &report.verdict;
     let name = verdict.grade.name();
-    let name = match (colour, verdict.grade) {
-        (false, _) => name.to_owned(),
-        (true, Grade::Valid) => format!("\x1b[32m{name}\x1b[0m"),
-        (true, Grade::Suspect) => format!("\x1b[33m{name}\x1b[0m"),
-        (true, Grade::Invalid) => format!("\x1b[31m{name}\x1b[0m"),
+    let colour = match verdict.grade {
+        Grade::Valid => 32,
+        Grade::Suspect => 33,
+        Grade::Invalid => 31,
     };
-    let reasons = verdict
-        .reasons
-        .iter()
-        .map(|why| format!("  {}\n", why.text));
+    let reasons = verdict.reasons.iter();
+    let reasons = reasons.map(|why| format!("  {}\n", why.text));
     let notes = verdict.notes.iter().map(|what| format!("  note: {what}\n"));
-    format!("\n{name}\n{}", reasons.chain(notes).collect::<String>())
+    let lines: String = reasons.chain(notes).collect();
+    format!("\n\x1b[{colour}m{name}\x1b[0m\n{lines}")
 }
 
 #[cfg(test)]

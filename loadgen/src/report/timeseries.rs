@@ -1,13 +1,13 @@
-//! The intervals of a run, as CSV. What is not known, or has too few samples, is
-//! empty.
+//! The intervals of a run, as CSV. A figure that is unknown, or has too few samples, is empty.
+
+use std::time::Duration;
 
 use super::Report;
 use super::headline::comments;
-use crate::results::Row;
-use crate::times::Quantile;
+use crate::measure::results::Row;
 
-/// The columns. Of the server, times and switches are of the interval, the others
-/// at its end.
+/// The columns. The server's times and switches are of the interval, its memory and
+/// descriptors at its end.
 const COLUMNS: &str = "until_s,took_s,completed_messages,messages_per_second,\
     response_p50_us,response_p99_us,response_max_us,peers,generator_cpu_us,\
     server_user_us,server_system_us,server_resident_bytes,server_descriptors,\
@@ -19,22 +19,15 @@ pub(super) fn text(report: &Report<'_>) -> String {
 }
 
 fn row(row: &Row) -> String {
-    let us = |time: std::time::Duration| (time.as_nanos() as f64 / 1e3).to_string();
-    let enough = |needs: u64, time| {
-        if row.completed < needs {
-            String::new()
-        } else {
-            us(time)
-        }
-    };
+    let us = |time: Duration| (time.as_nanos() as f64 / 1e3).to_string();
     let mut cells = vec![
         row.until.as_secs_f64().to_string(),
         row.took.as_secs_f64().to_string(),
         row.completed.to_string(),
-        format!("{:.1}", row.messages_per_second()),
-        enough(Quantile::P50.needs(), row.p50),
-        enough(Quantile::P99.needs(), row.p99),
-        enough(1, row.max),
+        format!("{:.1}", row.rate),
+        row.p50.map(us).unwrap_or_default(),
+        row.p99.map(us).unwrap_or_default(),
+        row.max.map(us).unwrap_or_default(),
         row.peers.to_string(),
         us(row.generator),
     ];
@@ -58,15 +51,16 @@ mod tests {
     use super::super::told;
     use super::*;
 
-    /// Goal: a header that names every column, and a line for each interval; what
-    /// is not known is empty. Method: a run whose first intervals have few answers,
-    /// none, and nothing about the server.
+    /// Goal: a header names every column, and each interval has a line; what is unknown is
+    /// empty. Method: a run whose first intervals have few answers, none, and no server.
     #[test]
     fn a_line_for_each_interval() {
         let text = told(
-            |_, results| {
-                results.rows[0].completed = 999;
-                results.rows[1].completed = 0;
+            |results| {
+                results.rows[0].p99 = None;
+                let none = &mut results.rows[1];
+                (none.completed, none.rate) = (0, 0.0);
+                (none.p50, none.p99, none.max) = (None, None, None);
                 results.rows[2].server = None;
             },
             "",
@@ -74,26 +68,24 @@ mod tests {
         );
         let lines = text.lines().skip_while(|line| line.starts_with("# "));
         let lines: Vec<_> = lines.collect();
-        let columns = lines[0].split(',').count();
+        assert_eq!(lines[0], COLUMNS);
+        let cells = |line: &&str| line.split(',').count();
         assert!(
-            lines[0].starts_with("until_s,took_s,completed_messages"),
-            "{text}"
-        );
-        assert!(
-            lines.iter().all(|line| line.split(',').count() == columns),
+            lines.iter().all(|line| cells(line) == cells(&COLUMNS)),
             "{text}"
         );
         assert_eq!(lines.len(), 21);
         let server = "4000,6000,11534336,70,500,20,1000";
-        assert_eq!(
-            lines[1],
-            format!("1,1,999,999.0,160,,210,64,450000,{server}")
-        );
-        assert_eq!(lines[2], format!("2,1,0,0.0,,,,64,450000,{server}"));
-        assert_eq!(lines[3], "3,1,1000,1000.0,160,209,210,64,450000,,,,,,,1000");
-        assert_eq!(
-            lines[20],
-            format!("20,1,1000,1000.0,160,209,210,64,450000,{server}")
-        );
+        for (index, due) in [
+            (1, format!("1,1,1000,1000.0,160,,210,64,450000,{server}")),
+            (2, format!("2,1,0,0.0,,,,64,450000,{server}")),
+            (3, "3,1,1000,1000.0,160,209,210,64,450000,,,,,,,1000".into()),
+            (
+                20,
+                format!("20,1,1000,1000.0,160,209,210,64,450000,{server}"),
+            ),
+        ] {
+            assert_eq!(lines[index], due);
+        }
     }
 }

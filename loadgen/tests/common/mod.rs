@@ -1,6 +1,10 @@
 //! Runs the program.
+#![allow(dead_code)]
 
-use std::process::{Command, Output, Stdio};
+use std::net::TcpListener;
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
 
 /// Both secrets of the servers that tests start.
 pub(crate) const KEYS: [&str; 2] = [
@@ -28,14 +32,42 @@ impl Run {
     }
 
     /// The figures, of a call with `--json -`.
-    pub(crate) fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// A figure, named as in `/account/completed`.
+    #[track_caller]
+    pub(crate) fn number(&self, name: &str) -> f64 {
+        let figures = self.json();
+        let figure = figures.pointer(name).and_then(Value::as_f64);
+        figure.unwrap_or_else(|| panic!("{name}: {self:?}"))
+    }
+
+    /// That it ended with `code`, and one line on stderr with `part`.
+    #[track_caller]
+    pub(crate) fn failed(&self, code: i32, part: &str) {
+        assert_eq!((self.code, self.stdout.as_str()), (code, ""), "{self:?}");
+        assert_eq!(self.stderr.lines().count(), 1, "{self:?}");
+        assert!(self.stderr.contains(part), "{self:?}");
     }
 }
 
 /// The program with `flags`, to be called; [`KEYS`] are in its environment.
 pub(crate) fn command(flags: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_loadgen"));
+    with_keys(Command::new(env!("CARGO_BIN_EXE_loadgen")), flags)
+}
+
+/// The same, as a shell starts it once it has done `before`.
+pub(crate) fn shell(before: &str, flags: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", &format!("{before}; exec \"$0\" \"$@\"")])
+        .arg(env!("CARGO_BIN_EXE_loadgen"));
+    with_keys(shell, flags)
+}
+
+fn with_keys(mut command: Command, flags: &str) -> Command {
     let [confkey, authkey] = KEYS;
     command
         .args(flags.split_whitespace())
@@ -52,4 +84,23 @@ pub(crate) fn loadgen(flags: &str) -> Run {
 
 pub(crate) fn call(mut command: Command) -> Run {
     Run::of(command.output().unwrap())
+}
+
+/// Starts a program, and keeps what it prints.
+pub(crate) fn start(mut command: Command) -> Child {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().unwrap()
+}
+
+/// A stdout or stderr whose reader is gone.
+pub(crate) fn closed_pipe() -> Stdio {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    writer.into()
+}
+
+/// The address of a port that was free a moment ago.
+pub(crate) fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
 }

@@ -1,115 +1,116 @@
-//! What is told of a comparison, of made-up runs.
+//! The report of a comparison of made-up runs.
 #![allow(clippy::unwrap_used)]
 
+use clap::ValueEnum as _;
+
 use super::*;
+use crate::measure::results::Results;
 use crate::plan::Over;
-use crate::results::Results;
+use crate::report::Report;
 use crate::testing::{self, SECOND};
 
-/// A comparison with one made-up run of each transport, after `change`.
-fn compared(change: impl Fn(Over, &mut Results)) -> Comparison {
-    let mut plan = testing::plan();
-    plan.rate = None;
-    let mut comparison = Comparison::new(&plan, 1, testing::environment().fastest);
-    for (index, &over) in Over::ALL.iter().enumerate() {
+/// Adds a run of each transport, after `change`.
+fn add(comparison: &mut Comparison, here: &Environment, change: impl Fn(Over, &mut Results)) {
+    for (index, &over) in Over::value_variants().iter().enumerate() {
         let mut results = testing::results();
-        results.kernel = testing::environment().fastest;
+        (results.plan.over, results.plan.rate) = (over, None);
         change(over, &mut results);
-        plan.over = over;
-        comparison.note(index, &plan, &results, &testing::environment());
+        let report = Report::new(&results, &[], here);
+        let value = of_runs::value(&report);
+        comparison.note(index, &results, &report.figures, &report.verdict, value);
     }
-    comparison
 }
 
-/// Goal: a comparison says how far it can be trusted, for each transport and in
-/// all. Method: a good one; one where the load tester was the bound of one; one
-/// with a doubt; one that the user ended.
+/// A comparison with one run of each transport, after `change`; its table and its JSON.
+fn compared(change: impl Fn(Over, &mut Results)) -> (Comparison, String, Value) {
+    let (mut plan, here) = (testing::plan(), testing::environment());
+    plan.rate = None;
+    let mut comparison = Comparison::new(&plan, 1, here.fastest);
+    add(&mut comparison, &here, change);
+    let (table, json) = (table(&comparison, &here), json(&comparison, &here));
+    (comparison, table, json)
+}
+
+/// Goal: a comparison says how far it can be trusted, for each transport and in all. Method: a
+/// good one; one in which the load tester was the bound of one; one with a doubt; one that the
+/// user ended.
 #[test]
 fn how_far_it_can_be_trusted() {
-    let good = compared(|_, _| {});
-    let shown = table(&good, &testing::environment());
+    let (good, shown, _) = compared(|_, _| {});
     assert!(shown.ends_with("\n\nVALID\n"), "{shown}");
     assert!(!shown.contains("at least"), "{shown}");
     assert_eq!((exit_code(&good, true), notes(&good).len()), (0, 0));
 
-    let bound = compared(|over, results| {
+    let (_, shown, value) = compared(|over, results| {
         if over == Over::Plain {
             results.threads[0].ran = SECOND * 20;
         }
     });
-    let shown = table(&bound, &testing::environment());
     assert_eq!(shown.matches("at least 1000").count(), 1, "{shown}");
     assert!(shown.contains("note: the load tester was the bound of plain"));
-    let value = json(&bound, &testing::environment());
     assert_eq!(value["transports"]["plain"]["at_least"], true);
     assert_eq!(value["transports"]["sealed"]["at_least"], false);
     assert_eq!(value["verdict"], "VALID");
 
-    let doubtful = compared(|over, results| {
+    let (doubtful, _, value) = compared(|over, results| {
         results.tally.account.shed = u64::from(over == Over::Plain);
         results.tally.account.completed -= results.tally.account.shed;
     });
-    let value = json(&doubtful, &testing::environment());
     assert_eq!(value["transports"]["plain"]["verdict"], "SUSPECT");
     assert_eq!(value["transports"]["sealed"]["verdict"], "VALID");
-    assert_eq!(
-        (exit_code(&doubtful, false), exit_code(&doubtful, true)),
-        (0, 5)
-    );
+    let codes = [false, true].map(|strict| exit_code(&doubtful, strict));
+    assert_eq!(codes, [0, 5]);
 
-    let mut ended = compared(|_, _| {});
+    let (mut ended, ..) = compared(|_, _| {});
     (ended.rounds, ended.interrupted) = (7, true);
     let shown = table(&ended, &testing::environment());
     assert!(shown.contains("note: it was interrupted: 1 of 7 rounds are whole"));
     assert!(shown.ends_with("\n\nSUSPECT\n"), "{shown}");
     let value = json(&ended, &testing::environment());
     assert_eq!(
-        (&value["interrupted"], &value["rounds"]),
-        (&true.into(), &7.into())
+        (value["interrupted"] == true, value["rounds"] == 7),
+        (true, true)
     );
     assert_eq!(exit_code(&ended, true), 5);
 }
 
-/// Goal: peers that take no memory are told as that, and are nothing to divide
-/// by; a percentile of too few is not told.
+/// Goal: peers may take no memory; a ratio to them is unknown, and so is a
+/// percentile of too few samples. Method: a run of that kind.
 #[test]
-fn what_can_be_told() {
-    let none = compared(|_, results| {
+fn unknown_figures() {
+    let (_, _, value) = compared(|_, results| {
         if let Some(server) = &mut results.server {
             server.before.resident = 0;
         }
-        results.tally.response.reset();
-        results.tally.response.saturating_record_n(1000, 999);
+        results.tally.response = testing::times(1000, 999);
     });
-    let value = json(&none, &testing::environment());
     let sealed = &value["transports"]["sealed"];
     assert_eq!(sealed["server_kib_per_peer"]["median"], 0.0);
     assert!(sealed["response_p99_us"].is_null());
     assert!(value["ratios"]["sealed_by_plain"]["server_kib_per_peer"].is_null());
 }
 
-/// Goal: why figures are in doubt is told by name, for the gravest reasons, too, and so
-/// is what went wrong. Method: two runs of each transport, in one of which answers are
-/// wrong, others fail and the rate is not reached; a build that is not optimised.
+/// Goal: notes name every reason for doubt, and what went wrong. Method: two runs of
+/// each transport, of a debug build; in one answers are wrong, others fail and the rate is not
+/// reached.
 #[test]
 fn reasons_have_names() {
-    let mut environment = testing::environment();
-    environment.profile = "debug";
+    let mut here = testing::environment();
+    here.profile = "debug";
     let plan = testing::plan();
-    let mut comparison = Comparison::new(&plan, 2, environment.fastest);
-    for index in 0..Over::ALL.len() {
-        comparison.note(index, &plan, &testing::results(), &environment);
-        let mut results = testing::results();
+    let mut comparison = Comparison::new(&plan, 2, here.fastest);
+    add(&mut comparison, &here, |_, _| {});
+    add(&mut comparison, &here, |_, results| {
+        results.plan.rate = testing::plan().rate;
         let account = &mut results.tally.account;
         (account.errors, results.tally.wrong) = (3, 3);
         account.completed -= 3;
-        results.failed = 2;
-        results.rows.iter_mut().for_each(|row| row.completed /= 2);
-        results.errors.insert("reset".into(), 2);
-        comparison.note(index, &plan, &results, &environment);
-    }
-    let of_plain = |note: &String| note.starts_with("plain, ");
-    let told: Vec<_> = notes(&comparison).into_iter().filter(of_plain).collect();
+        testing::answers(results, |count| count / 2);
+        results.peers.failed = 2;
+        results.peers.errors.insert("reset".into(), 2);
+    });
+    let mut told = notes(&comparison);
+    told.retain(|note| note.starts_with("plain, "));
     assert_eq!(
         told,
         [
@@ -124,27 +125,47 @@ fn reasons_have_names() {
     assert_eq!(exit_code(&comparison, false), 6);
 }
 
-/// Goal: a program finds the runs themselves, with the histograms, the kernel and whose
-/// machine it was; and why one could not be made.
+/// Goal: a program finds the runs themselves, with the histograms, the kernel and the machine;
+/// and why a run failed. Method: the JSON, and a failure added.
 #[test]
 fn every_run_is_there() {
-    let mut comparison = compared(|_, _| {});
-    let value = json(&comparison, &testing::environment());
+    let (mut comparison, _, value) = compared(|_, _| {});
+    let names: Vec<_> = value
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    let due = "environment format interrupted kernel notes plan ratios rounds runs \
+        shares_machine transports verdict";
+    assert_eq!(names, due.split_whitespace().collect::<Vec<_>>());
     assert_eq!(
         (&value["kernel"], &value["shares_machine"]),
-        (&"portable".into(), &true.into())
+        (&json!("portable"), &json!(true))
     );
+    assert_eq!(
+        (&value["plan"]["over"], &value["plan"]["depth"]),
+        (&Value::Null, &json!(4))
+    );
+    assert_eq!(value["environment"]["profile"], "release");
     let runs = value["runs"].as_array().unwrap();
-    assert_eq!(runs.len(), Over::ALL.len());
-    for (run, over) in runs.iter().zip(Over::ALL) {
+    assert_eq!(runs.len(), Over::value_variants().len());
+    for (run, &over) in runs.iter().zip(Over::value_variants()) {
         assert_eq!(
             (&run["over"], &run["round"]),
-            (&over.name().into(), &1.into())
+            (&json!(name(over)), &json!(1))
         );
         assert!(run["response_ns"]["hdr_v2"].is_string());
     }
+    let plain = &value["transports"]["plain"];
+    let (runs, rules) = (&plain["runs"], &plain["rules"]);
+    assert_eq!(
+        (runs, rules, &plain["failures"]),
+        (&json!(1), &json!({}), &json!({}))
+    );
     let ratio = &value["ratios"]["sealed_by_plain"]["messages_per_second"];
-    assert_eq!(ratio["rounds"], 1);
+    let due = json!({"least": 1.0, "median": 1.0, "most": 1.0, "rounds": 1});
+    assert_eq!(ratio, &due);
     let failures = &mut comparison.transports[0].failures;
     failures.insert("no port".into(), 2);
     let shown = table(&comparison, &testing::environment());

@@ -2,19 +2,30 @@
 
 use std::time::Duration;
 
+use anstream::adapter::strip_str;
+
 use super::super::told;
 use super::*;
-use crate::plan::{Kind, Over, Plan, Rate};
-use crate::results::Results;
+use crate::measure::results::{Results, Tally};
+use crate::plan::{Over, Rate};
 
-fn shown(change: impl FnOnce(&mut Plan, &mut Results)) -> String {
-    told(change, "", |report| table(report, false))
+/// The table of the made-up run after `change`, without colours.
+fn shown(change: impl FnOnce(&mut Results), slos: &str) -> String {
+    strip_str(&told(change, slos, table)).to_string()
 }
 
-/// Goal: the whole table of a good run. Method: compare with what it is to be.
+#[track_caller]
+fn has_lines(shown: &str, lines: &[&str]) {
+    for line in lines {
+        assert!(shown.contains(&format!("\n{line}\n")), "{line}: {shown}");
+    }
+}
+
+/// Goal: the whole table of a good run is right, and only the verdict has a colour. Method:
+/// compare both.
 #[test]
 fn a_good_run() {
-    let shown = told(|_, _| {}, "p99<5ms", |report| table(report, false));
+    let coloured = told(|_| {}, "p99<5ms", table);
     let due = "\
 loadgen 1.2.3 (0123456789ab, release): echo over sealed
 64 peers, 100 B, depth 4, 2 threads
@@ -42,165 +53,145 @@ slo             p99<5ms met: 209.0 us
 
 VALID
 ";
-    assert_eq!(shown, due);
+    assert_eq!(strip_str(&coloured).to_string(), due);
+    assert_eq!(coloured.replace("\x1b[32mVALID\x1b[0m", "VALID"), due);
 }
 
-/// Goal: what a run lacks is not told as if it were there. Method: a closed
-/// loop against another's server, over plain TCP, of which nothing is known.
+/// Goal: the table shows no figure that a run lacks. Method: a closed loop that ended early,
+/// over plain TCP to an unknown server.
 #[test]
-fn what_is_not_known() {
-    let shown = shown(|plan, results| {
-        plan.rate = None;
-        plan.over = Over::Plain;
-        results.own_server = false;
-        results.address = "192.0.2.1:9999".parse().expect("an address");
-        results.server = None;
-    });
-    for line in [
-        "closed loop, 20 s after 1 s",
-        "load on the server at 192.0.2.1:9999, on another machine",
-        "rate            1000 messages/s",
-        "server CPU      n/a",
-    ] {
-        assert!(shown.contains(&format!("\n{line}\n")), "{line}: {shown}");
-    }
-    for none in [
-        "kernel",
-        "lag",
-        "crypto",
-        "bytes per peer",
-        "asked",
-        "descriptors",
-    ] {
+fn unknown_figures() {
+    let shown = shown(
+        |results| {
+            results.plan.rate = None;
+            results.plan.over = Over::Plain;
+            results.kernel = None;
+            results.own_server = false;
+            results.address = "192.0.2.1:9999".parse().expect("an address");
+            results.server = None;
+            results.took = Duration::from_millis(370);
+        },
+        "",
+    );
+    has_lines(
+        &shown,
+        &[
+            "closed loop, 20 s after 1 s; it ended after 0.37 s",
+            "load on the server at 192.0.2.1:9999, on another machine",
+            "rate            54054 messages/s",
+            "server CPU      n/a",
+        ],
+    );
+    let none = "kernel|lag|crypto|bytes per peer|asked|descriptors";
+    for none in none.split('|') {
         assert!(!shown.contains(none), "{none}: {shown}");
     }
 }
 
-/// Goal: what went wrong is told, and why figures are in doubt; no text of an error
-/// drives a terminal. Method: a run with a bit of everything, an account that does not
-/// hold, and bounds that are missed and not decided.
+/// Goal: the table shows what went wrong, with the reasons for doubt; no text of an error
+/// drives a terminal. Method: a run with a bit of everything, an account that does not hold, and bounds
+/// that are missed and not decided.
 #[test]
 fn what_went_wrong() {
-    let shown = told(
-        |_, results| {
+    let shown = shown(
+        |results| {
             results.tally.account.errors = 3;
             results.tally.wrong = 3;
             results.threads[0].ran = results.took;
-            results.errors.insert("reset\x1b[2J".into(), 2);
-            results.failed = 2;
+            results.peers.errors.insert("reset\x1b[2J".into(), 2);
+            results.peers.failed = 2;
         },
         "p99<5us,p99.999<1s",
-        |report| table(report, false),
     );
-    for line in [
-        "rate            at least 1000 messages/s of 1000 asked for (100.0 %)",
-        "account         20000 scheduled is not 20000 completed + 3 errors + 0 timeouts + 0 shed + 0 unsent + 0 in flight",
-        "answers         3 wrong, 0 lost, with the warm-up",
-        r"error           2 reset\u{1b}[2J",
-        "slo             p99<5us missed: 209.0 us",
-        "slo             p99.999<1s not decided: 20000 samples of 1000000 that it takes",
-        "INVALID",
-        "  3 answers were wrong",
-    ] {
-        assert!(shown.contains(&format!("\n{line}\n")), "{line}: {shown}");
-    }
+    has_lines(
+        &shown,
+        &[
+            "rate            at least 1000 messages/s of 1000 asked for (100.0 %)",
+            "account         20000 scheduled is not 20000 completed + 3 errors + 0 timeouts + 0 shed + 0 unsent + 0 in flight",
+            "answers         3 wrong, 0 lost, with the warm-up",
+            r"error           2 reset\u{1b}[2J",
+            "slo             p99<5us missed: 209.0 us",
+            "slo             p99.999<1s not decided: 20000 samples of 1000000 that it takes",
+            "INVALID",
+            "  3 answers were wrong",
+        ],
+    );
     assert!(shown.contains("may be the bound"), "{shown}");
 }
 
-/// Goal: stages come in the order in which they happen, counts with their
-/// names, and rates in their unit. Method: runs of churn and of fanout.
+/// Goal: stages come in the order in which they happen, counts with their names, and rates in
+/// their unit. Method: runs of churn and of fanout.
 #[test]
 fn stages_and_counts() {
-    let stages = |results: &mut Results, names: &[&'static str]| {
-        for name in names {
-            let times = results.tally.service.clone();
-            results.tally.stages.insert(name, times);
-        }
+    let with_stages = |kind, stages: &[&'static str]| {
+        shown(
+            |results| {
+                results.plan.kind = kind;
+                let (from, to) = (500.0, 1500.0);
+                results.plan.rate = Some(Rate { from, to });
+                for name in stages {
+                    let times = results.tally.service.clone();
+                    results.tally.stages.insert(name, times);
+                }
+                results.tally.counts.insert("deliveries", 1_280_000);
+            },
+            "",
+        )
     };
     let in_order = |shown: &str, names: &[&str]| {
         let place = |name: &&str| shown.find(&format!("\n{name:<16}"));
         let places: Vec<_> = names.iter().map(place).collect();
-        assert!(
-            places[0].is_some() && places.is_sorted(),
-            "{places:?}: {shown}"
-        );
+        let sorted = places[0].is_some() && places.is_sorted();
+        assert!(sorted, "{places:?}: {shown}");
     };
-    let churn = shown(|plan, results| {
-        plan.kind = Kind::Churn;
-        stages(
-            results,
-            &["complete", "connect", "first reply", "handshake"],
-        );
-    });
+    let churn = ["complete", "connect", "first reply", "handshake"];
+    let churn = with_stages(Kind::Churn, &churn);
     in_order(&churn, &["connect", "handshake", "first reply", "complete"]);
     assert_eq!(churn.matches("\nhandshake ").count(), 1, "{churn}");
-    assert!(
-        churn.contains("rate            1000 connections/s of"),
-        "{churn}"
-    );
-    assert!(churn.contains(" 10.00 us per connection: "), "{churn}");
-    let fanout = shown(|plan, results| {
-        plan.kind = Kind::Fanout;
-        plan.rate = Some(Rate {
-            from: 500.0,
-            to: 1500.0,
-        });
-        stages(results, &["first", "last", "median"]);
-        results.tally.counts.insert("deliveries", 1_280_000);
-    });
+    let fanout = with_stages(Kind::Fanout, &["first", "last", "median"]);
     in_order(&fanout, &["first", "median", "last"]);
-    assert!(fanout.contains("\ndeliveries      1280000\n"), "{fanout}");
-    assert!(
-        fanout.contains("\n1 publishers, 64 subscribers, 100 B"),
-        "{fanout}"
-    );
-    assert!(
-        fanout.contains("\nopen loop, 500 to 1500 messages/s evenly"),
-        "{fanout}"
-    );
+    for (shown, part) in [
+        (&churn, "rate            1000 connections/s of"),
+        (&churn, " 10.00 us per connection: "),
+        (&fanout, "\ndeliveries      1280000\n"),
+        (&fanout, "\n1 publishers, 64 subscribers, 100 B"),
+        (&fanout, "\nopen loop, 500 to 1500 messages/s evenly"),
+    ] {
+        assert!(shown.contains(part), "{shown}");
+    }
 }
 
-/// Goal: one line has what counts, and names what ran. Method: a good run; one that
-/// is in doubt and misses its bound; one without answers.
+/// Goal: one line has what counts, and names what ran. Method: a good run; one that is in
+/// doubt and misses its bound; one without answers.
 #[test]
 fn one_line() {
-    let good = told(|_, _| {}, "p99<5ms", line);
-    let figures = "1000 messages/s, p50 160.1 us, p99 209.0 us, VALID; loadgen ";
-    assert!(
-        good.starts_with(figures) && good.lines().count() == 1,
-        "{good}"
-    );
-    let busy = |_: &mut Plan, results: &mut Results| results.threads[0].ran = results.took;
-    let busy = told(busy, "p50<1us", line);
-    let due = "at least 1000 messages/s, p50 160.1 us, p99 209.0 us, \
-                   slo p50<1us missed: 160.1 us, SUSPECT; ";
-    assert!(busy.starts_with(due), "{busy}");
-    let none = told(
-        |_, results| {
-            results.tally = crate::results::Tally::new();
-            results.rows.clear();
-            results.threads.clear();
-            results.took = Duration::ZERO;
-        },
-        "",
-        line,
-    );
-    assert!(none.starts_with("0 messages/s, p50 - us, p99 - us, INVALID; "));
-}
-
-/// Goal: a run that ends before its time says how long it was.
-#[test]
-fn ended_early() {
-    let shown = shown(|_, results| results.took = Duration::from_millis(370));
-    let line = "\nopen loop, 1000 messages/s evenly, 20 s after 1 s; it ended after 0.37 s\n";
-    assert!(shown.contains(line), "{shown}");
-}
-
-/// Goal: only the verdict has a colour, and only if there is to be one.
-#[test]
-fn colours() {
-    let plain = told(|_, _| {}, "", |report| table(report, false));
-    let coloured = told(|_, _| {}, "", |report| table(report, true));
-    assert!(!plain.contains('\x1b'));
-    assert_eq!(coloured.replace("\x1b[32mVALID\x1b[0m", "VALID"), plain);
+    type Change = fn(&mut Results);
+    let rows: [(Change, &str, &str); 3] = [
+        (
+            |_| {},
+            "p99<5ms",
+            "1000 messages/s, p50 160.1 us, p99 209.0 us, VALID; loadgen ",
+        ),
+        (
+            |results| results.threads[0].ran = results.took,
+            "p50<1us",
+            "at least 1000 messages/s, p50 160.1 us, p99 209.0 us, \
+             slo p50<1us missed: 160.1 us, SUSPECT; ",
+        ),
+        (
+            |results| {
+                results.tally = Tally::new();
+                results.rows.clear();
+                results.threads.clear();
+                results.took = Duration::ZERO;
+            },
+            "",
+            "0 messages/s, p50 - us, p99 - us, INVALID; ",
+        ),
+    ];
+    for (change, slos, due) in rows {
+        let told = told(change, slos, line);
+        assert!(told.starts_with(due), "{told}");
+        assert_eq!(told.lines().count(), 1);
+    }
 }

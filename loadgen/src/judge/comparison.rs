@@ -1,0 +1,287 @@
+//! What the runs of a comparison come to: ratios, and how far they can be trusted.
+//!
+//! A machine's speed changes from one minute to the next. So a ratio is taken within a round,
+//! and the figure is the median over the rounds, with the least and the most.
+//! [`crate::compare`] makes the rounds.
+
+use std::collections::BTreeMap;
+
+use clap::ValueEnum as _;
+use sealwire::crypto::kernel::Kernel;
+use sealwire_cli::error::Error;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Grade, Verdict};
+use crate::measure::figures::Figures;
+use crate::measure::quantile::Quantile;
+use crate::measure::results::Results;
+use crate::plan::{Kind, Over, Plan};
+
+/// What is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Figure {
+    Throughput,
+    ServerCpu,
+    P99,
+    Memory,
+}
+
+impl Figure {
+    pub(crate) const ALL: [Self; 4] = [Self::Throughput, Self::ServerCpu, Self::P99, Self::Memory];
+
+    /// Its name in the table, and in JSON.
+    pub(crate) fn names(self, kind: Kind) -> (&'static str, &'static str) {
+        match (self, kind) {
+            (Self::Throughput, Kind::Churn) => ("connections/s", "connections_per_second"),
+            (Self::ServerCpu, Kind::Churn) => ("server us/conn", "server_cpu_us_per_connection"),
+            (Self::Throughput, _) => ("messages/s", "messages_per_second"),
+            (Self::ServerCpu, _) => ("server us/msg", "server_cpu_us_per_message"),
+            (Self::P99, _) => ("p99 us", "response_p99_us"),
+            (Self::Memory, _) => ("KiB/peer", "server_kib_per_peer"),
+        }
+    }
+
+    /// Its value in a run, if there is one.
+    fn of(self, results: &Results, figures: &Figures) -> Option<f64> {
+        let figure = match self {
+            Self::Throughput => Some(figures.messages_per_second),
+            Self::ServerCpu => figures.server_cpu_us_per_message,
+            Self::P99 => {
+                let nanos = Quantile::P99.of(&results.tally.response);
+                nanos.map(|nanos| nanos as f64 / 1e3)
+            }
+            Self::Memory => figures.server_bytes_per_peer.map(|bytes| bytes / 1024.0),
+        };
+        figure.filter(|figure| figure.is_finite())
+    }
+}
+
+/// One run's figures, in the order of [`Figure::ALL`].
+type Run = [Option<f64>; Figure::ALL.len()];
+
+/// What came of a transport.
+#[derive(Debug)]
+pub(crate) struct Transport {
+    pub(crate) over: Over,
+    /// Round by round; `None` where the run failed.
+    runs: Vec<Option<Run>>,
+    /// The worst of any run.
+    pub(crate) grade: Grade,
+    /// Which rules were broken, and in how many runs.
+    pub(crate) rules: BTreeMap<&'static str, usize>,
+    /// What went wrong in runs, and how many times.
+    pub(crate) errors: BTreeMap<String, u64>,
+    /// Why runs failed, and how many.
+    pub(crate) failures: BTreeMap<String, usize>,
+    /// In some run the load tester was at its limit.
+    pub(crate) at_least: bool,
+}
+
+/// The runs of all transports.
+#[derive(Debug)]
+pub(crate) struct Comparison {
+    pub(crate) plan: Plan,
+    pub(crate) rounds: usize,
+    /// What seals and opens, on both sides.
+    pub(crate) kernel: Kernel,
+    pub(crate) transports: Vec<Transport>,
+    /// The report of each run as JSON, in the order of time.
+    pub(crate) runs: Vec<Value>,
+    /// Something was wrong or lost.
+    pub(crate) faults: bool,
+    /// The user ended it before all rounds were over.
+    pub(crate) interrupted: bool,
+}
+
+/// Least, median, most; and of how many rounds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(crate) struct Spread {
+    pub(crate) least: f64,
+    pub(crate) median: f64,
+    pub(crate) most: f64,
+    pub(crate) rounds: usize,
+}
+
+impl Spread {
+    fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
+        let mut values: Vec<_> = values.collect();
+        values.sort_unstable_by(f64::total_cmp);
+        let (least, most) = (*values.first()?, *values.last()?);
+        let middle = [(values.len() - 1) / 2, values.len() / 2];
+        Some(Self {
+            least,
+            median: middle.map(|at| values[at]).iter().sum::<f64>() / 2.0,
+            most,
+            rounds: values.len(),
+        })
+    }
+}
+
+impl Transport {
+    fn new(over: Over) -> Self {
+        Self {
+            over,
+            runs: Vec::new(),
+            grade: Grade::Valid,
+            rules: BTreeMap::new(),
+            errors: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            at_least: false,
+        }
+    }
+
+    /// How many runs there are.
+    pub(crate) fn count(&self) -> usize {
+        self.runs.iter().flatten().count()
+    }
+
+    pub(crate) fn figure(&self, figure: Figure) -> Option<Spread> {
+        let runs = self.runs.iter().flatten();
+        Spread::of(runs.filter_map(|run| run[figure as usize]))
+    }
+
+    /// This one's figure by another's, round by round.
+    pub(crate) fn ratio(&self, to: &Self, figure: Figure) -> Option<Spread> {
+        let of = |run: &Option<Run>| (*run)?[figure as usize];
+        let rounds = self.runs.iter().zip(&to.runs);
+        let ratios = rounds.filter_map(|(ours, theirs)| Some(of(ours)? / of(theirs)?));
+        Spread::of(ratios.filter(|ratio| ratio.is_finite()))
+    }
+}
+
+impl Comparison {
+    pub(crate) fn new(plan: &Plan, rounds: usize, kernel: Kernel) -> Self {
+        let transports = Over::value_variants().iter();
+        Self {
+            plan: plan.clone(),
+            rounds,
+            kernel,
+            transports: transports.map(|&over| Transport::new(over)).collect(),
+            runs: Vec::new(),
+            faults: false,
+            interrupted: false,
+        }
+    }
+
+    /// Notes a run of one of the transports, and its report.
+    pub(crate) fn note(
+        &mut self,
+        index: usize,
+        results: &Results,
+        figures: &Figures,
+        verdict: &Verdict,
+        mut report: Value,
+    ) {
+        let transport = &mut self.transports[index];
+        report["round"] = (transport.runs.len() + 1).into();
+        self.runs.push(report);
+        let run = Figure::ALL.map(|figure| figure.of(results, figures));
+        transport.runs.push(Some(run));
+        transport.grade = transport.grade.max(verdict.grade);
+        for reason in &verdict.reasons {
+            *transport.rules.entry(reason.rule).or_default() += 1;
+        }
+        for (why, count) in &results.peers.errors {
+            *transport.errors.entry(why.clone()).or_default() += count;
+        }
+        transport.at_least |= verdict.at_least;
+        self.faults |= results.found_faults();
+    }
+
+    /// Notes that a run failed. Returns its error once fewer than two runs of the transport
+    /// can succeed.
+    pub(crate) fn failed(&mut self, index: usize, error: Error) -> Result<(), Error> {
+        let transport = &mut self.transports[index];
+        transport.runs.push(None);
+        *transport.failures.entry(error.to_string()).or_default() += 1;
+        match self.rounds - transport.failures.values().sum::<usize>() {
+            0 | 1 => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ours, and each that it is compared with.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&Transport, &Transport)> {
+        let is_ours = |transport: &&Transport| transport.over == Over::Sealed;
+        let ours = self.transports.iter().find(is_ours);
+        let others = self.transports.iter().filter(move |one| !is_ours(one));
+        ours.into_iter()
+            .flat_map(move |ours| others.clone().map(move |other| (ours, other)))
+    }
+
+    /// The worst of all; at best suspect if a run is missing.
+    pub(crate) fn grade(&self) -> Grade {
+        let mut all = self.transports.iter();
+        let whole = match self.interrupted || all.any(|one| !one.failures.is_empty()) {
+            true => Grade::Suspect,
+            false => Grade::Valid,
+        };
+        let grades = self.transports.iter().map(|transport| transport.grade);
+        grades.fold(whole, Grade::max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::judge::judge;
+    use crate::testing;
+
+    /// Goal: a median of an even number is between the two in the middle. Method: one to three
+    /// values, and none.
+    #[test]
+    fn medians() {
+        for (values, due) in [
+            (&[3.0][..], [3.0, 3.0, 3.0]),
+            (&[4.0, 1.0], [1.0, 2.5, 4.0]),
+            (&[9.0, 1.0, 2.0], [1.0, 2.0, 9.0]),
+        ] {
+            let spread = Spread::of(values.iter().copied()).unwrap();
+            assert_eq!([spread.least, spread.median, spread.most], due);
+            assert_eq!(spread.rounds, values.len());
+        }
+        assert!(Spread::of(std::iter::empty()).is_none());
+    }
+
+    /// Goal: a failed run leaves the others as they are: ratios are of the rounds that both
+    /// have. Method: three rounds; one fails of one transport, then one more.
+    #[test]
+    fn a_run_fails() {
+        let here = testing::environment();
+        let mut comparison = Comparison::new(&testing::plan(), 3, here.fastest);
+        let note = |comparison: &mut Comparison, index: usize, ran: u64| {
+            let mut results = testing::results();
+            testing::answers(&mut results, |count| count * ran);
+            let figures = Figures::of(&results);
+            let verdict = judge(&results, &figures, &[], &here);
+            comparison.note(
+                index,
+                &results,
+                &figures,
+                &verdict,
+                Value::Object([].into_iter().collect()),
+            );
+        };
+        let fail =
+            |comparison: &mut Comparison| comparison.failed(1, Error::Local("no port".into()));
+        for index in 0..Over::value_variants().len() {
+            note(&mut comparison, index, 1);
+        }
+        note(&mut comparison, 0, 7);
+        fail(&mut comparison).unwrap();
+        note(&mut comparison, 0, 2);
+        note(&mut comparison, 1, 1);
+        let [ours, theirs] = &comparison.transports[..2] else {
+            panic!("there are two at least");
+        };
+        let ratio = ours.ratio(theirs, Figure::Throughput).unwrap();
+        assert_eq!((ratio.least, ratio.most, ratio.rounds), (1.0, 2.0, 2));
+        assert_eq!(theirs.count(), 2);
+        // Two runs cannot succeed any more.
+        let error = fail(&mut comparison).unwrap_err().to_string();
+        assert_eq!(error, "no port");
+    }
+}

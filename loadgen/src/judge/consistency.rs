@@ -1,0 +1,140 @@
+//! Whether the figures agree with each other, and rest on enough samples.
+
+use std::time::Duration;
+
+use super::Findings;
+use super::slo::{Judged, Outcome};
+use crate::limits::{
+    CHANCE, HALVES, HALVES_ROWS, HALVES_SAMPLES, LITTLE_INVALID, LITTLE_SAMPLES, LITTLE_SERVICE,
+    LITTLE_SUSPECT,
+};
+use crate::measure::figures::seconds;
+use crate::measure::results::{Results, Row};
+use crate::plan::Kind;
+
+const LITTLE: &str = "Little's law is missed";
+
+/// Whether every message is accounted for.
+pub(super) fn account(results: &Results, findings: &mut Findings) {
+    if !results.tally.account.holds() {
+        findings.invalid(
+            "the account does not hold",
+            "the account does not hold: a message was lost track of",
+        );
+    }
+}
+
+/// Little's law: the mean number of messages in flight is the rate times the mean time of a
+/// message. Where it does not hold, times or counts are wrong.
+pub(super) fn littles_law(results: &Results, findings: &mut Findings) {
+    let service = &results.tally.service;
+    let took = seconds(results.took) * 1e9;
+    let skipped = if results.plan.kind == Kind::Sink {
+        Some("no message is answered")
+    } else if service.len() < LITTLE_SAMPLES {
+        Some("there are too few samples")
+    } else if service.mean() > took * LITTLE_SERVICE {
+        Some("messages take too long for the time that was measured")
+    } else {
+        None
+    };
+    if let Some(why) = skipped {
+        findings.note(format!("Little's law was not asked: {why}"));
+        return;
+    }
+    // Messages without an answer are in the histogram, too, with their age.
+    let expected = service.len() as f64 * service.mean() / took;
+    let under_way = results.tally.under_way as f64 / took;
+    let off = (under_way / expected - 1.0).abs();
+    let text = format!(
+        "Little's law is missed by {:.1} %: {under_way:.2} messages were under way, where rate \
+         and service time make {expected:.2}",
+        off * 100.0
+    );
+    if off > LITTLE_INVALID {
+        findings.invalid(LITTLE, text);
+    } else if off > LITTLE_SUSPECT {
+        findings.suspect(LITTLE, text);
+    }
+}
+
+/// Whether the second half of the run was like the first.
+pub(super) fn halves(results: &Results, findings: &mut Findings) {
+    // A sink confirms only at the end.
+    if results.plan.kind == Kind::Sink {
+        return;
+    }
+    if results.plan.rate.is_some_and(|rate| !rate.is_steady()) {
+        findings.note("its halves were not compared: the rate was to change");
+        return;
+    }
+    let rows = &results.rows;
+    if rows.len() < HALVES_ROWS {
+        findings.suspect(
+            "it was too short",
+            "it was too short to tell whether it was steady",
+        );
+        return;
+    }
+    let (first, second) = rows.split_at(rows.len() / 2);
+    let (first, second) = (Half::of(first), Half::of(second));
+    let fewer = first.answered.min(second.answered);
+    if fewer < HALVES_SAMPLES {
+        findings.note("its halves were not compared: there are too few answers");
+        return;
+    }
+    // Two counts of that size may differ by so much by chance.
+    let by_chance = CHANCE * (2.0 / fewer as f64).sqrt();
+    let changes = [
+        ("throughput", first.rate, second.rate, HALVES.max(by_chance)),
+        ("median response", first.median, second.median, HALVES),
+    ];
+    for (what, first, second, most) in changes {
+        let change = second / first - 1.0;
+        if change.abs() > most {
+            findings.suspect("it was not steady", format!(
+                "it was not steady: {what} changed by {:+.0} % from its first half to its second",
+                change * 100.0
+            ));
+        }
+    }
+}
+
+/// Half of a run.
+struct Half {
+    answered: u64,
+    rate: f64,
+    /// In seconds.
+    median: f64,
+}
+
+impl Half {
+    fn of(rows: &[Row]) -> Self {
+        let answered = rows.iter().map(|row| row.completed).sum();
+        let took: Duration = rows.iter().map(|row| row.took).sum();
+        // An interval without answers has no median.
+        let with_answers = rows.iter().filter(|row| row.completed > 0);
+        let mut medians: Vec<_> = with_answers.map(|row| row.median).collect();
+        medians.sort_unstable();
+        let median = medians.get(medians.len() / 2).copied();
+        Self {
+            answered,
+            rate: answered as f64 / seconds(took),
+            median: seconds(median.unwrap_or_default()),
+        }
+    }
+}
+
+/// Whether there are enough samples for the user's bounds.
+pub(super) fn samples(slos: &[Judged], findings: &mut Findings) {
+    let undecided = slos.iter().filter(|one| one.outcome == Outcome::Undecided);
+    for judged in undecided {
+        findings.suspect(
+            "there are too few samples for a bound",
+            format!(
+                "{} cannot be told from {} samples: it takes {}",
+                judged.slo.text, judged.samples, judged.needs
+            ),
+        );
+    }
+}

@@ -1,0 +1,227 @@
+//! Bounds on a run's response times: `--slo 'p99<5ms'`.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use serde::{Serialize, Serializer};
+
+use crate::limits::SAMPLES_ABOVE;
+use crate::measure::quantile::Quantile;
+
+/// A bound on one figure of the response times.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Slo {
+    /// As it was typed.
+    pub(crate) text: String,
+    figure: Figure,
+    bound: Duration,
+    /// The bound itself meets it, too.
+    or_equal: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Figure {
+    Quantile(Quantile),
+    Max,
+    Mean,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Outcome {
+    Met,
+    Missed,
+    /// There are too few samples; that does not meet it.
+    Undecided,
+}
+
+/// A bound, and what came of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Judged {
+    pub(crate) slo: Slo,
+    pub(crate) outcome: Outcome,
+    /// `None` if it is not decided.
+    pub(crate) measured_ns: Option<f64>,
+    #[serde(skip)]
+    pub(crate) samples: u64,
+    /// How many samples it needs.
+    #[serde(skip)]
+    pub(crate) needs: u64,
+}
+
+impl Judged {
+    pub(crate) fn is_met(&self) -> bool {
+        self.outcome == Outcome::Met
+    }
+}
+
+impl Serialize for Slo {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&self.text)
+    }
+}
+
+impl FromStr for Slo {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text.trim()).ok_or(
+            "a bound on response times is wanted, such as p99<5ms, max<=1s or p50<20us,mean<30us",
+        )
+    }
+}
+
+impl Slo {
+    fn parse(text: &str) -> Option<Self> {
+        let (figure, bound) = text.split_once('<')?;
+        let (bound, or_equal) = match bound.strip_prefix('=') {
+            Some(bound) => (bound, true),
+            None => (bound, false),
+        };
+        let figure = match figure.trim_end() {
+            "max" => Figure::Max,
+            "mean" => Figure::Mean,
+            figure => Figure::Quantile(Quantile::parse(figure.strip_prefix('p')?)?),
+        };
+        Some(Self {
+            text: text.into(),
+            figure,
+            bound: time(bound.trim_start())?,
+            or_equal,
+        })
+    }
+
+    /// Whether these response times, in nanoseconds, meet it.
+    pub(crate) fn judge(&self, response: &Histogram<u64>) -> Judged {
+        let (value, needs) = match self.figure {
+            Figure::Quantile(quantile) => {
+                let value = quantile.of_what_there_is(response);
+                (value as f64, quantile.needs())
+            }
+            Figure::Max => (response.max() as f64, SAMPLES_ABOVE),
+            Figure::Mean => (response.mean(), SAMPLES_ABOVE),
+        };
+        let bound = self.bound.as_nanos() as f64;
+        let samples = response.len();
+        let outcome = if samples < needs {
+            Outcome::Undecided
+        } else if value < bound || self.or_equal && value == bound {
+            Outcome::Met
+        } else {
+            Outcome::Missed
+        };
+        Judged {
+            slo: self.clone(),
+            outcome,
+            measured_ns: (outcome != Outcome::Undecided).then_some(value),
+            samples,
+            needs,
+        }
+    }
+}
+
+/// A number, with or without a point, and a unit; not 0.
+fn time(text: &str) -> Option<Duration> {
+    let number = text.trim_end_matches(|c: char| !c.is_ascii_digit() && c != '.');
+    let nanos = match text[number.len()..].trim_start() {
+        "ns" => 1.0,
+        // The sign for micro, and the Greek letter.
+        "us" | "\u{b5}s" | "\u{3bc}s" => 1e3,
+        "ms" => 1e6,
+        "s" => 1e9,
+        _ => return None,
+    };
+    // Neither signs nor exponents.
+    let plain = number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let nanos = number.parse::<f64>().ok().filter(|_| plain)? * nanos;
+    let time = Duration::try_from_secs_f64(nanos.round() / 1e9).ok()?;
+    (!time.is_zero()).then_some(time)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::measure::quantile;
+
+    fn slo(text: &str) -> Slo {
+        text.parse().unwrap()
+    }
+
+    /// Goal: every form is taken, and all else is refused. Method: many texts.
+    #[test]
+    fn forms() {
+        let quantile = |text| Figure::Quantile(Quantile::parse(text).unwrap());
+        for (text, figure, nanos, or_equal) in [
+            ("p50<20ns", quantile("50"), 20, false),
+            ("p90 < 20us", quantile("90"), 20_000, false),
+            ("p99<=1.5ms", quantile("99"), 1_500_000, true),
+            ("p99.9<0.5 s", quantile("99.9"), 500_000_000, false),
+            ("p12.3456<7\u{b5}s", quantile("12.3456"), 7_000, false),
+            ("max<7\u{3bc}s", Figure::Max, 7_000, false),
+            ("mean <= 1s", Figure::Mean, 1_000_000_000, true),
+        ] {
+            let due = Slo {
+                text: text.into(),
+                figure,
+                bound: Duration::from_nanos(nanos),
+                or_equal,
+            };
+            assert_eq!(slo(&format!(" {text}")), due);
+        }
+        let none = "|p99|p99<|p99<5|p99<ms|<5ms|p99>5ms|p99=5ms|99<5ms|p<5ms|p0<5ms|p100<5ms|\
+            p99.99999<5ms|min<5ms|p99<-5ms|p99<1e3ms|p99<5m|p99<0ms|p99<1.2.3ms|p99<.ms|p99<<5ms|\
+            p99<=<5ms|p99<999999999999999999999s|p99<0.1ns|p99<5ms p50<1ms|p99<infs";
+        for text in none.split('|') {
+            assert!(text.parse::<Slo>().is_err(), "{text}: taken");
+        }
+    }
+
+    /// Goal: bounds are met, missed, or not decided, each where it must be. Method: a thousand
+    /// times from 1 us to 1 ms, on either side of each bound.
+    #[test]
+    fn bounds_are_judged() {
+        let mut response = quantile::histogram();
+        (1..=1000).for_each(|us| response.record(us * 1000).unwrap());
+        for (met, missed, about) in [
+            ("p50<501us", "p50<500us", 500e3),
+            ("p99<991us", "p99<990us", 990e3),
+            ("max<1.01ms", "max<1ms", 1000e3),
+            ("mean<501us", "mean<500us", 500.5e3),
+        ] {
+            for (text, outcome) in [(met, Outcome::Met), (missed, Outcome::Missed)] {
+                let judged = slo(text).judge(&response);
+                assert_eq!(judged.outcome, outcome, "{judged:?}");
+                let value = judged.measured_ns.unwrap();
+                assert!((value / about - 1.0).abs() < 0.001, "{text}: {value}");
+            }
+        }
+        let undecided = slo("p99.9<1s").judge(&response);
+        assert_eq!((undecided.samples, undecided.needs), (1000, 10_000));
+        assert_eq!(undecided.outcome, Outcome::Undecided);
+        assert!(!undecided.is_met());
+    }
+
+    /// Goal: the bound itself counts as typed; a maximum and a mean of a few samples are not
+    /// decided. Method: ten times that the histogram keeps exactly, and nine.
+    #[test]
+    fn at_the_bound() {
+        let mut response = quantile::histogram();
+        response.record_n(100, 9).unwrap();
+        for text in ["max<1s", "mean<1s", "p50<1s"] {
+            assert!(!slo(text).judge(&response).is_met(), "{text}");
+        }
+        response.record_n(100, 1).unwrap();
+        for (text, met) in [
+            ("max<100ns", false),
+            ("max<=100ns", true),
+            ("mean<101ns", true),
+        ] {
+            assert_eq!(slo(text).judge(&response).is_met(), met, "{text}");
+        }
+        response.record_n(100, 10).unwrap();
+        assert!(slo("p50<=100ns").judge(&response).is_met());
+    }
+}

@@ -1,0 +1,506 @@
+//! Every rule, on the made-up run ([`crate::testing`]) with one thing changed.
+#![allow(clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use sealwire::crypto::kernel::Kernel;
+
+use super::Grade::{Invalid, Suspect, Valid};
+use super::*;
+use crate::measure::results::Tally;
+use crate::plan::{Arrival, Kind, Rate};
+use crate::testing;
+
+/// The verdict on the made-up run after `change`.
+fn judged(change: impl FnOnce(&mut Results)) -> Verdict {
+    let mut results = testing::results();
+    change(&mut results);
+    judge_here(&results, &testing::environment())
+}
+
+fn judge_here(results: &Results, here: &Environment) -> Verdict {
+    judge(results, &Figures::of(results), &[], here)
+}
+
+/// That `verdict` is of this grade, for this reason alone, or for none.
+#[track_caller]
+fn expect(verdict: &Verdict, grade: Grade, reason: &str) {
+    assert_eq!(verdict.grade, grade, "{verdict:?}");
+    if reason.is_empty() {
+        assert!(verdict.reasons.is_empty(), "{verdict:?}");
+    } else {
+        assert_eq!(verdict.reasons.len(), 1, "{verdict:?}");
+        assert!(verdict.reasons[0].text.contains(reason), "{verdict:?}");
+    }
+}
+
+// ---- the verdict -----------------------------------------------------------
+
+/// Goal: a run with nothing wrong is valid, without notes. Method: the made-up run.
+#[test]
+fn a_good_run() {
+    let verdict = judged(|_| {});
+    expect(&verdict, Valid, "");
+    assert_eq!(verdict.notes, [""; 0]);
+    assert!(!verdict.at_least);
+}
+
+/// Goal: the worst reason decides and comes first. Method: a run that breaks a rule of each
+/// grade.
+#[test]
+fn the_worst_comes_first() {
+    let verdict = judged(|results| {
+        results.interrupted = true;
+        results.tally.account.completed -= 1;
+    });
+    let grades: Vec<_> = verdict.reasons.iter().map(|reason| reason.grade).collect();
+    assert_eq!(
+        (verdict.grade, &grades[..]),
+        (Invalid, &[Invalid, Suspect][..])
+    );
+    assert!(verdict.reasons[0].text.contains("account"), "{verdict:?}");
+}
+
+/// Goal: without an answer a run is invalid, and no rule panics. Method: a run in which all
+/// timed out, and one without any sample.
+#[test]
+fn nothing_answered() {
+    let verdict = judged(|results| {
+        let account = &mut results.tally.account;
+        account.timeouts = std::mem::take(&mut account.completed);
+        testing::answers(results, |_| 0);
+    });
+    assert_eq!(verdict.grade, Invalid);
+    assert!(verdict.reasons[0].text.contains("nothing was answered"));
+    let verdict = judged(|results| {
+        results.tally = Tally::new();
+        results.rows.clear();
+        results.threads.clear();
+        results.server = None;
+        results.took = Duration::ZERO;
+    });
+    assert_eq!(verdict.grade, Invalid);
+}
+
+/// Goal: an interrupted run and a debug build are suspect; a kernel that is not the fastest is
+/// only noted, and only where there is one. Method: each of them.
+#[test]
+fn circumstances_are_told() {
+    let interrupted = judged(|results| results.interrupted = true);
+    expect(&interrupted, Suspect, "interrupted");
+    let mut here = testing::environment();
+    let mut results = testing::results();
+    for fastest in Kernel::all() {
+        here.fastest = fastest;
+        for used in [Some(Kernel::PORTABLE), None] {
+            results.kernel = used;
+            let verdict = judge_here(&results, &here);
+            expect(&verdict, Valid, "");
+            let slower = used.is_some_and(|used| used.name() != fastest.name());
+            assert_eq!(verdict.notes.len(), usize::from(slower), "{verdict:?}");
+        }
+    }
+    here.profile = "debug";
+    expect(&judge_here(&results, &here), Suspect, "debug build");
+}
+
+// ---- the load tester -------------------------------------------------------
+
+/// Goal: a busy thread makes rates lower bounds, and suspect in an open loop. Method: a thread
+/// just under the bound and one at it, each with some time that it waited.
+#[test]
+fn busy_threads() {
+    for closed in [false, true] {
+        let of = |part: f64| {
+            judged(|results| {
+                if closed {
+                    results.plan.rate = None;
+                }
+                results.threads[1].ran = results.took.mul_f64(part - 0.05);
+                results.threads[1].waited = results.took.mul_f64(0.05);
+            })
+        };
+        let verdict = of(0.94);
+        expect(&verdict, Valid, "");
+        assert!(!verdict.at_least);
+        let verdict = of(0.96);
+        assert!(verdict.at_least);
+        if closed {
+            expect(&verdict, Valid, "");
+            assert!(verdict.notes[0].contains("ran 91 %"), "{verdict:?}");
+        } else {
+            let told = "ran 91 % of the time, and waited for a processor 5 %";
+            expect(&verdict, Suspect, told);
+        }
+    }
+}
+
+/// Goal: a load tester that waits for a processor is suspect, in a closed loop, too. Method:
+/// just as much as allowed, and more.
+#[test]
+fn waits_for_a_processor() {
+    for (part, grade, told) in [
+        (0.2, Valid, ""),
+        (0.3, Suspect, "wait for a processor 30 %"),
+    ] {
+        let verdict = judged(|results| {
+            results.plan.rate = None;
+            results.threads[1].waited = results.took.mul_f64(part);
+        });
+        expect(&verdict, grade, told);
+    }
+}
+
+/// Goal: a late load tester is found, and more lag is allowed where the service takes long; a
+/// response that is long because of the lag excuses nothing. Method: lags on either side of
+/// both bounds.
+#[test]
+fn late_generators() {
+    for (micros, service, grade, told) in [
+        (990, None, Valid, ""),
+        (1100, None, Suspect, "1.10 ms late at p99"),
+        (9900, None, Suspect, "late at p99"),
+        (10_100, None, Invalid, "late at p99"),
+        (3900, Some(40), Valid, ""),
+        (4100, Some(40), Suspect, "where 4.00 ms may be"),
+    ] {
+        let verdict = judged(|results| {
+            let tally = &mut results.tally;
+            tally.lag.saturating_record_n(micros * 1000, 1000);
+            let count = tally.response.len();
+            tally.response = testing::times(40_000_000, count);
+            if let Some(millis) = service {
+                tally.service = testing::times(millis * 1_000_000, count);
+                tally.under_way = u128::from(count * millis * 1_000_000);
+            }
+        });
+        expect(&verdict, grade, told);
+    }
+}
+
+/// Goal: a response that is mostly the load tester's own lag is found, however short both are.
+/// Method: a lag on either side of half of the response, which is 209 us.
+#[test]
+fn late_for_a_fast_server() {
+    let told = "0.11 ms late at p99, where 0.10 ms may be: most of the response";
+    for (micros, grade, told) in [(100, Valid, ""), (110, Suspect, told)] {
+        let verdict = judged(|results| {
+            let count = results.tally.lag.len();
+            results.tally.lag = testing::times(micros * 1000, count);
+        });
+        expect(&verdict, grade, told);
+    }
+}
+
+// ---- the load --------------------------------------------------------------
+
+/// A run with `missing` fewer answers, which are `unsent`, or late, and a thread that was
+/// `busy`.
+fn fewer(missing: u64, unsent: bool, busy: bool) -> Verdict {
+    judged(|results| {
+        let each = missing / results.rows.len() as u64;
+        testing::answers(results, |count| count - each);
+        if unsent {
+            let account = &mut results.tally.account;
+            account.unsent = missing;
+            account.completed -= missing;
+        }
+        if busy {
+            results.threads[0].ran = results.took;
+        }
+    })
+}
+
+/// Goal: a rate that was not reached is found, with the cause. Method: fewer answers, just
+/// enough and too few, with each of the causes.
+#[test]
+fn the_rate_is_reached() {
+    expect(&fewer(200, true, false), Valid, "");
+    let held = "the server held them back, 220 were never sent with 4 of each";
+    expect(&fewer(220, true, false), Invalid, held);
+    let slow = "the server did not answer in time";
+    expect(&fewer(220, false, false), Invalid, slow);
+    for (unsent, told) in [
+        (false, "were due (98.9 %): the load tester fell behind"),
+        (true, "tester fell behind, and the server held them back"),
+    ] {
+        let verdict = fewer(220, unsent, true);
+        assert_eq!(verdict.grade, Invalid);
+        assert!(verdict.reasons[0].text.contains(told), "{verdict:?}");
+    }
+    let gone = judged(|results| {
+        testing::answers(results, |count| count - 11);
+        let account = &mut results.tally.account;
+        (account.shed, account.completed) = (220, account.completed - 220);
+    });
+    let told = "for 220 messages there was no peer any more";
+    assert!(gone.reasons[0].text.contains(told), "{gone:?}");
+}
+
+const RISES: Rate = Rate {
+    from: 500.0,
+    to: 1500.0,
+};
+
+/// Goal: answers that come after the end are no fault of a server that takes as long as ever.
+/// Method: one that takes 500 ms, without a warm-up, with one, and with a rate that rises; and
+/// one that is behind by more than that.
+#[test]
+fn long_answers() {
+    let told = "the server did not answer in time";
+    let steady = Rate::steady(1000.0);
+    for (late, warmup, rate, grade, told) in [
+        (500, 0, steady, Valid, ""),
+        (800, 0, steady, Invalid, told),
+        (500, 1, steady, Invalid, told),
+        (500, 1, RISES, Valid, ""),
+        (800, 1, RISES, Invalid, told),
+    ] {
+        let verdict = judged(|results| {
+            results.plan.warmup = testing::SECOND * warmup;
+            results.plan.rate = Some(rate);
+            let each = late / results.rows.len() as u64;
+            testing::answers(results, |count| count - each);
+            let count = results.tally.service.len();
+            results.tally.service = testing::times(500_000_000, count);
+        });
+        expect(&verdict, grade, told);
+    }
+}
+
+/// Goal: messages that were never scheduled are missed, too, but not within chance, nor in a
+/// closed loop; peers that had left are not the load tester's fault. Method: other rates than
+/// there was.
+#[test]
+fn the_schedule_is_kept() {
+    let told = "1000 messages/s were scheduled of 1020 asked for: the load tester fell behind";
+    let had_failed = "asked for: 1 peers had failed";
+    for (asked, arrival, failed, grade, told) in [
+        (Some(1009.0), Arrival::Constant, 0, Valid, ""),
+        (Some(1020.0), Arrival::Constant, 0, Invalid, told),
+        (Some(1020.0), Arrival::Poisson, 0, Valid, ""),
+        (Some(1040.0), Arrival::Poisson, 0, Invalid, "scheduled of"),
+        (Some(1020.0), Arrival::Constant, 1, Invalid, had_failed),
+        (None, Arrival::Constant, 0, Valid, ""),
+    ] {
+        let mut verdict = judged(|results| {
+            results.plan.rate = asked.map(Rate::steady);
+            results.plan.arrival = arrival;
+            results.peers.failed = failed;
+        });
+        let reasons = &mut verdict.reasons;
+        reasons.retain(|reason| reason.rule != "peers failed");
+        expect(&verdict, grade, told);
+    }
+}
+
+/// Goal: a run that ends before its time says so, and is not blamed for what was not yet due.
+/// Method: half of a run, steady and of a rate that rises from nothing to twice; one that the
+/// user ended; one that was behind when it ended.
+#[test]
+fn ends_early() {
+    let of = |rate, messages: u64, interrupted| {
+        judged(|results| {
+            results.plan.rate = Some(rate);
+            results.took = results.plan.duration / 2;
+            results.rows.truncate(10);
+            testing::answers(results, |_| messages / 10);
+            let tally = &mut results.tally;
+            let account = &mut tally.account;
+            (account.scheduled, account.completed) = (messages, messages);
+            tally.lag.reset();
+            tally.service = testing::times(100_000, messages);
+            tally.response = testing::times(100_000, messages);
+            tally.under_way = u128::from(messages) * 100_000;
+            results.interrupted = interrupted;
+            results.ended_early = !interrupted;
+        })
+    };
+    let (from, to) = (0.0, 2000.0);
+    let ramp = Rate { from, to };
+    let told = "it ended after 10.00 s of 20 s";
+    let steady = Rate::steady(1000.0);
+    expect(&of(steady, 10_000, false), Suspect, told);
+    expect(&of(ramp, 5000, false), Suspect, told);
+    expect(&of(steady, 10_000, true), Suspect, "interrupted");
+    let behind = of(ramp, 4000, false);
+    let told = "400 messages/s were scheduled of 500";
+    assert!(behind.reasons[0].text.contains(told), "{behind:?}");
+}
+
+/// Goal: a failure makes a run suspect, and more than one in a hundred makes it invalid; a
+/// wrong answer always does. Method: each kind of failure.
+#[test]
+fn failures_are_told() {
+    type Change = fn(&mut Results, u64);
+    let kinds: [(&str, Change); 4] = [
+        ("messages failed", |results, count| {
+            results.tally.account.errors = count;
+            results.tally.account.completed -= count;
+        }),
+        ("messages timed out", |results, count| {
+            results.tally.account.timeouts = count;
+            results.tally.account.completed -= count;
+        }),
+        ("messages had no peer", |results, count| {
+            results.tally.account.shed = count;
+            results.tally.account.completed -= count;
+        }),
+        ("messages got no answer ever", |results, count| {
+            results.tally.lost = count;
+        }),
+    ];
+    for (told, change) in kinds {
+        expect(&judged(|results| change(results, 200)), Suspect, told);
+        expect(&judged(|results| change(results, 201)), Invalid, told);
+    }
+    type Once = (&'static str, Grade, fn(&mut Results));
+    let once: [Once; 5] = [
+        ("1 answers were wrong", Invalid, |results| {
+            results.tally.wrong = 1
+        }),
+        ("1 messages came twice", Invalid, |results| {
+            results.tally.counts.insert("duplicates", 1);
+        }),
+        ("1 messages came out of order", Invalid, |results| {
+            results.tally.counts.insert("reordered", 1);
+        }),
+        ("1 peers failed", Invalid, |results| {
+            results.peers.failed = 1
+        }),
+        ("1 peers failed", Suspect, |results| {
+            (results.peers.complete, results.peers.failed) = (999, 1);
+        }),
+    ];
+    for (told, grade, change) in once {
+        expect(&judged(change), grade, told);
+    }
+}
+
+// ---- the figures themselves ------------------------------------------------
+
+/// Goal: an account that does not hold is found. Method: one more scheduled.
+#[test]
+fn accounts_hold() {
+    let verdict = judged(|results| results.tally.account.scheduled += 1);
+    expect(&verdict, Invalid, "account does not hold");
+}
+
+/// Goal: what disagrees with Little's law is found, with how badly it does. Method: more and
+/// fewer in flight than there were, on either side of both bounds.
+#[test]
+fn little_agrees() {
+    for (percent, grade) in [
+        (100, Valid),
+        (101, Valid),
+        (99, Valid),
+        (103, Suspect),
+        (97, Suspect),
+        (89, Invalid),
+        (111, Invalid),
+        (0, Invalid),
+    ] {
+        let verdict = judged(|results| {
+            results.tally.under_way = results.tally.under_way * percent / 100;
+        });
+        let told = match grade {
+            Valid => "",
+            _ => "Little's law is missed",
+        };
+        expect(&verdict, grade, told);
+    }
+}
+
+/// Goal: Little's law is not asked where it does not apply, and that is noted. Method: no
+/// message in flight, in a sink, with few samples, and with messages that take long.
+#[test]
+fn little_is_not_always_asked() {
+    for (kind, samples, nanos, told) in [
+        (Kind::Sink, 1000, 100_000, "no message is answered"),
+        (Kind::Echo, 999, 100_000, "there are too few samples"),
+        (Kind::Echo, 1000, 500_000_000, "messages take too long"),
+    ] {
+        let verdict = judged(|results| {
+            results.plan.kind = kind;
+            results.tally.under_way = 0;
+            results.tally.service = testing::times(nanos, samples);
+        });
+        expect(&verdict, Valid, "");
+        let told = format!("not asked: {told}");
+        assert!(verdict.notes.iter().any(|note| note.contains(&told)));
+    }
+}
+
+/// Goal: a run that changes on its way is found; one interval does not change the median of a
+/// half. Method: a second half with other medians, and with more and fewer answers, on either
+/// side of the bound.
+#[test]
+fn halves_are_alike() {
+    for (percent, rows, grade, told) in [
+        (109, 10..20, Valid, ""),
+        (111, 10..20, Suspect, "median response changed by +11 %"),
+        (89, 10..20, Suspect, "median response changed by -11 %"),
+        (500, 10..11, Valid, ""),
+    ] {
+        let verdict = judged(|results| {
+            for row in &mut results.rows[rows] {
+                row.median = row.median * percent / 100;
+            }
+        });
+        expect(&verdict, grade, told);
+    }
+    for (percent, grade, told) in [
+        (109, Valid, ""),
+        (111, Suspect, "throughput changed by +11 %"),
+        (89, Suspect, "throughput changed by -11 %"),
+    ] {
+        let verdict = judged(|results| {
+            results.plan.rate = None;
+            for row in &mut results.rows[10..] {
+                row.completed = row.completed * percent / 100;
+            }
+        });
+        expect(&verdict, grade, told);
+    }
+}
+
+/// Goal: what is too short, too little or meant to change is not taken for unsteady. Method:
+/// runs of each, whose halves differ; of two hundred answers, forty more or fewer are chance.
+#[test]
+fn halves_are_not_always_compared() {
+    for (rate, rows, counts, grade, told, note) in [
+        (None, 3, [2000, 2000], Suspect, "too short", ""),
+        (None, 20, [20, 9], Valid, "", "too few answers"),
+        (None, 20, [20, 24], Valid, "", ""),
+        (Some(RISES), 20, [750, 1250], Valid, "", "was to change"),
+    ] {
+        let verdict = judged(|results| {
+            results.plan.rate = rate;
+            results.rows.truncate(rows);
+            for (k, row) in results.rows.iter_mut().enumerate() {
+                row.completed = counts[k / 10];
+            }
+        });
+        expect(&verdict, grade, told);
+        assert!(verdict.notes.join("").contains(note), "{verdict:?}");
+    }
+}
+
+/// Goal: a bound that cannot be decided makes a run suspect; a missed one does not. Method:
+/// one of each kind.
+#[test]
+fn samples_suffice() {
+    let results = testing::results();
+    let told = "p99.99<1s cannot be told from 20000 samples: it takes 100000";
+    for (text, grade, told) in [
+        ("p99.9<1s", Valid, ""),
+        ("p50<1ns", Valid, ""),
+        ("p99.99<1s", Suspect, told),
+    ] {
+        let slo = text.parse::<slo::Slo>().unwrap();
+        let slos = [slo.judge(&results.tally.response)];
+        let here = testing::environment();
+        let verdict = judge(&results, &Figures::of(&results), &slos, &here);
+        expect(&verdict, grade, told);
+    }
+}

@@ -1,0 +1,253 @@
+//! Echo: every message comes back unaltered and in order.
+//!
+//! In a closed loop a peer keeps as many messages in flight as allowed. In an open loop each
+//! message has a fixed due time; it waits only while as many are in flight as allowed, which
+//! counts as server time. A reply does not say which message it answers, so a missing or
+//! repeated one makes all later replies to its peer wrong, too.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+
+use sealwire::endpoint::transport::PeerId;
+use sealwire::time::Time;
+
+use super::pace::{Pace, leave};
+use super::pattern::Pattern;
+use super::schedule::Schedule;
+use super::workload::{Share, Workload};
+use super::{Link, Received};
+use crate::measure::meter::{Flight, Meter};
+use crate::plan::Plan;
+
+/// Sends, compares, counts.
+pub(crate) struct Echo {
+    plan: Plan,
+    pattern: Pattern,
+    share: Share,
+    /// The number of the next peer that joins, among those of all threads.
+    next_index: usize,
+    peers: HashMap<PeerId, Peer>,
+    /// The numbers of those that left before anything was due.
+    left_early: Vec<usize>,
+    load: Load,
+    stopped: bool,
+}
+
+/// What is measured, and which peer is due.
+struct Load {
+    meter: Meter,
+    /// In an open loop, peers that may send, and when their next message is due.
+    due: BinaryHeap<Reverse<(Time, PeerId)>>,
+    /// Paces of peers that have left; their messages until the end are counted then.
+    departed: Vec<Pace>,
+    /// The first messages have been sent.
+    started: bool,
+}
+
+/// A peer's progress.
+struct Peer {
+    index: usize,
+    sent: u64,
+    answered: u64,
+    /// Oldest first.
+    under_way: VecDeque<Flight>,
+    pace: Option<Pace>,
+}
+
+impl Echo {
+    /// A thread's part of `plan`.
+    pub(crate) fn new(plan: Plan, pattern: Pattern, share: Share) -> Self {
+        Self {
+            load: Load {
+                meter: Meter::new(plan.timeout),
+                due: BinaryHeap::new(),
+                departed: Vec::new(),
+                started: false,
+            },
+            plan,
+            pattern,
+            share,
+            next_index: share.first,
+            peers: HashMap::new(),
+            left_early: Vec::new(),
+            stopped: false,
+        }
+    }
+
+    /// Sends the first messages, or schedules them.
+    fn start(&mut self, link: &mut dyn Link) {
+        let load = &mut self.load;
+        let window = *load.meter.window();
+        if load.started || !window.has_begun(link.now()) {
+            return;
+        }
+        load.started = true;
+        let start = window.start;
+        let schedule = Schedule::new(&self.plan, self.plan.peers, window);
+        for (&id, peer) in &mut self.peers {
+            peer.pace = schedule.map(|schedule| Pace::new(schedule.of(peer.index), start));
+            match peer.pace.as_ref().map(Pace::next) {
+                Some(Some(at)) => load.due.push(Reverse((at, id))),
+                Some(None) => {}
+                None => {
+                    for _ in 0..self.plan.depth {
+                        peer.send(id, &self.pattern, load, link);
+                    }
+                }
+            }
+        }
+        // Messages of peers that never joined, or are gone, are due, too.
+        let never_joined = self.next_index..self.share.first + self.share.peers;
+        let absent = never_joined.chain(self.left_early.drain(..));
+        if let Some(schedule) = schedule {
+            let paces = absent.map(|index| Pace::new(schedule.of(index), start));
+            load.departed.extend(paces);
+        }
+    }
+}
+
+impl Peer {
+    /// Sends the next message, unless the load has ended. Returns whether it left.
+    fn send(
+        &mut self,
+        id: PeerId,
+        pattern: &Pattern,
+        load: &mut Load,
+        link: &mut dyn Link,
+    ) -> bool {
+        let now = link.now();
+        if load.meter.window().is_over(now) {
+            return false;
+        }
+        let part = pattern.part(self.index, self.sent);
+        if !link.send(id, part) {
+            return false;
+        }
+        self.sent += 1;
+        let flight = leave(&mut self.pace, &mut load.meter, now);
+        self.under_way.push_back(flight);
+        true
+    }
+}
+
+impl Workload for Echo {
+    fn joined(&mut self, _: &mut dyn Link, id: PeerId) {
+        let peer = Peer {
+            index: self.next_index,
+            sent: 0,
+            answered: 0,
+            under_way: VecDeque::with_capacity(self.plan.depth),
+            pace: None,
+        };
+        self.next_index += 1;
+        self.peers.insert(id, peer);
+    }
+
+    fn meter(&mut self) -> &mut Meter {
+        &mut self.load.meter
+    }
+
+    fn message(&mut self, now: Time, id: PeerId, message: Received<'_>) {
+        let load = &mut self.load;
+        let peer = self.peers.get_mut(&id);
+        let next = peer.and_then(|peer| Some((peer.under_way.pop_front()?, peer)));
+        let Some((flight, peer)) = next else {
+            load.meter.tally.wrong += 1;
+            return;
+        };
+        // It had to wait if as many were in flight as allowed.
+        if let Some(pace) = &mut peer.pace
+            && pace.has_room(now)
+        {
+            load.due.extend(pace.next().map(|at| Reverse((at, id))));
+        }
+        let wanted = self.pattern.part(peer.index, peer.answered);
+        peer.answered += 1;
+        let right = message.equals(&self.pattern.bytes()[wanted]);
+        load.meter.tally.wrong += u64::from(!right);
+        match right {
+            // Too late to be measured, but not lost.
+            _ if self.stopped => {}
+            true => load.meter.answered(flight, now),
+            false => load.meter.failed(flight, now),
+        }
+    }
+
+    fn go_on(&mut self, link: &mut dyn Link, id: PeerId) {
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        // In an open loop a message leaves when it is due.
+        while peer.pace.is_none()
+            && peer.under_way.len() < self.plan.depth
+            && peer.send(id, &self.pattern, &mut self.load, link)
+        {}
+    }
+
+    fn left(&mut self, now: Time, id: PeerId, _: bool) {
+        let Some(mut peer) = self.peers.remove(&id) else {
+            return;
+        };
+        let load = &mut self.load;
+        load.meter.tally.lost += peer.under_way.len() as u64;
+        if !load.started {
+            self.left_early.push(peer.index);
+        }
+        if !self.stopped {
+            for flight in peer.under_way.drain(..) {
+                load.meter.failed(flight, now);
+            }
+            load.departed.extend(peer.pace);
+        }
+    }
+
+    fn turn(&mut self, link: &mut dyn Link) {
+        self.start(link);
+        let load = &mut self.load;
+        while let Some(&Reverse((at, id))) = load.due.peek()
+            && at <= link.now()
+        {
+            load.due.pop();
+            // The peer may have left.
+            let Some(peer) = self.peers.get_mut(&id) else {
+                continue;
+            };
+            if !peer.send(id, &self.pattern, load, link) {
+                continue;
+            }
+            let Some(pace) = &mut peer.pace else {
+                continue;
+            };
+            let full = peer.under_way.len() == self.plan.depth;
+            pace.set_full(full);
+            if !full {
+                load.due.extend(pace.next().map(|at| Reverse((at, id))));
+            }
+        }
+    }
+
+    fn next_due(&mut self) -> Option<Time> {
+        if !self.load.started {
+            return Some(self.load.meter.window().start);
+        }
+        self.load.due.peek().map(|Reverse((at, _))| *at)
+    }
+
+    fn stop(&mut self, now: Time, cut_short: bool) {
+        self.stopped = true;
+        let load = &mut self.load;
+        for peer in self.peers.values_mut() {
+            // They stay in the queue: a late answer is still compared.
+            for &flight in &peer.under_way {
+                load.meter.unanswered(flight, now, cut_short);
+            }
+            if let Some(pace) = &mut peer.pace {
+                pace.never_send(&mut load.meter, now, false);
+            }
+        }
+        for mut pace in load.departed.drain(..) {
+            pace.never_send(&mut load.meter, now, true);
+        }
+        load.meter.move_on(now);
+    }
+}

@@ -1,0 +1,94 @@
+//! The pace of a sender in an open loop: when its next message is due, and since when it could
+//! have been sent.
+
+use std::mem;
+
+use sealwire::time::Time;
+
+use super::schedule::Dues;
+use crate::limits::NEVER_SENT;
+use crate::measure::meter::{Flight, Meter};
+
+/// A message leaves `now`: the next one of `pace` or, in a closed loop, one that is due now.
+pub(super) fn leave(pace: &mut Option<Pace>, meter: &mut Meter, now: Time) -> Flight {
+    let taken = pace.as_mut().and_then(Pace::take);
+    let due = taken.map_or(now, |(due, _)| due);
+    let flight = Flight { due, sent: now };
+    meter.sent(flight, taken.map(|(_, could)| could));
+    flight
+}
+
+/// A sender in an open loop.
+#[derive(Debug)]
+pub(super) struct Pace {
+    dues: Dues,
+    /// Of the next message, until the load ends.
+    next: Option<Time>,
+    /// As many are in flight as allowed; since when they are not.
+    full: bool,
+    free_since: Time,
+}
+
+impl Pace {
+    /// A sender with nothing in flight.
+    pub(super) fn new(mut dues: Dues, now: Time) -> Self {
+        let next = dues.next();
+        Self {
+            dues,
+            next,
+            full: false,
+            free_since: now,
+        }
+    }
+
+    /// When the next message is due, until the load ends.
+    pub(super) fn next(&self) -> Option<Time> {
+        self.next
+    }
+
+    /// Whether as many are in flight as allowed.
+    pub(super) fn waits(&self) -> bool {
+        self.full
+    }
+
+    pub(super) fn set_full(&mut self, full: bool) {
+        self.full = full;
+    }
+
+    /// One less is in flight, so the next could be sent from now on. Returns whether it had to
+    /// wait for that.
+    pub(super) fn has_room(&mut self, now: Time) -> bool {
+        let was_full = mem::take(&mut self.full);
+        if was_full {
+            self.free_since = now;
+        }
+        was_full
+    }
+
+    /// Takes the next message: when it is due, and since when it could have been sent.
+    fn take(&mut self) -> Option<(Time, Time)> {
+        let due = self.next?;
+        self.next = self.dues.next();
+        Some((due, due.max(self.free_since)))
+    }
+
+    /// Counts what is due until the end as never sent. There may be billions, so many are
+    /// counted at once.
+    pub(super) fn never_send(&mut self, meter: &mut Meter, now: Time, gone: bool) {
+        let end = meter.window().end;
+        let Some(due) = self.next.take().filter(|due| *due < end) else {
+            return;
+        };
+        meter.never_sent(due, 1, now, gone);
+        let at_once = self.dues.left(end) as u64 / NEVER_SENT;
+        while at_once > 1 && self.dues.left(end) >= at_once as f64 {
+            let Some(due) = self.dues.take_many(at_once) else {
+                break;
+            };
+            meter.never_sent(due, at_once, now, gone);
+        }
+        while let Some(due) = self.dues.next().filter(|due| *due < end) {
+            meter.never_sent(due, 1, now, gone);
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! A wire on a simulated clock, to a simulated server. A real worker runs over it.
+#![allow(clippy::unwrap_used)]
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::io;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use sealwire::endpoint::transport::PeerId;
+use sealwire::net::clock::Clock;
+use sealwire::time::Time;
+use sealwire_cli::error::Error;
+
+use super::ending::Ending;
+use super::pattern::Pattern;
+use super::peers::Peers;
+use super::worker::{Said, Task, Worker};
+use super::workload::{self, Share};
+use super::{Link, Received, Wire};
+use crate::measure::meter::Window;
+use crate::measure::results::Tally;
+use crate::plan::{Kind, Plan, Rate};
+use crate::testing;
+
+/// How long it takes to connect, and to leave. Of peers that stay, each needs a microsecond
+/// more than the one before.
+pub(super) const CONNECTS: Duration = Duration::from_micros(100);
+const STAGGER: Duration = Duration::from_micros(1);
+/// When the load begins; the clock starts with the test.
+pub(super) const START: Time = Time::from_nanos(20_000_000);
+
+/// What the server or the user does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Event {
+    /// Says the bytes to a peer.
+    Says(PeerId, Vec<u8>),
+    /// It can be sent to.
+    Joins(PeerId),
+    /// Its connection ends.
+    Leaves(PeerId, bool),
+    /// The user ends the run.
+    Stops,
+}
+
+/// A plan that tests change.
+pub(super) fn plan(kind: Kind) -> Plan {
+    Plan {
+        kind,
+        depth: 1,
+        rate: None,
+        duration: Duration::from_secs(2),
+        warmup: Duration::from_millis(500),
+        timeout: Duration::from_secs(1),
+        threads: 1,
+        ..testing::plan()
+    }
+}
+
+pub(super) fn steady(rate: f64) -> Option<Rate> {
+    Some(Rate::steady(rate))
+}
+
+pub(super) fn peer(index: usize) -> PeerId {
+    PeerId::from_u64(index as u64)
+}
+
+/// Notes what was sent.
+pub(super) struct Sent {
+    pub(super) now: Time,
+    pattern: Pattern,
+    sent: Vec<(PeerId, Range<usize>)>,
+    finished: Vec<PeerId>,
+    gone: HashSet<PeerId>,
+}
+
+impl Sent {
+    pub(super) fn new(pattern: Pattern) -> Self {
+        Self {
+            now: Time::ZERO,
+            pattern,
+            sent: Vec::new(),
+            finished: Vec::new(),
+            gone: HashSet::new(),
+        }
+    }
+}
+
+impl Link for Sent {
+    fn now(&self) -> Time {
+        self.now
+    }
+
+    fn send(&mut self, peer: PeerId, part: Range<usize>) -> bool {
+        let there = !self.gone.contains(&peer);
+        if there {
+            self.sent.push((peer, part));
+        }
+        there
+    }
+
+    fn waiting(&self, _: PeerId) -> usize {
+        0
+    }
+
+    fn finish(&mut self, peer: PeerId) {
+        self.finished.push(peer);
+    }
+}
+
+/// A thread's peers, and the server that they load.
+pub(super) struct Simulation<S> {
+    pub(super) window: Window,
+    /// Peers from this number on are refused; from that one, they cannot begin to connect.
+    pub(super) refused_from: usize,
+    pub(super) fails_from: usize,
+    /// Time is real with it: only then do several threads agree on it.
+    pub(super) clock: Option<Clock>,
+    plan: Plan,
+    share: Share,
+    peers: Peers,
+    link: Sent,
+    begun: usize,
+    /// What happens next, in the order of time, then of arrival.
+    events: BinaryHeap<Reverse<(Time, u64)>>,
+    known: Vec<Event>,
+    /// When the server says its last word to a peer.
+    last: HashMap<PeerId, Time>,
+    stop: Arc<AtomicBool>,
+    /// Turns in a row in which time stood still.
+    spins: u32,
+    /// What the server does with a message, and when.
+    server: S,
+}
+
+impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
+    /// The only thread of `plan`.
+    pub(super) fn new(plan: &Plan, server: S) -> Self {
+        Self::of_thread(plan, 0, server)
+    }
+
+    /// One of several threads.
+    pub(super) fn of_thread(plan: &Plan, thread: usize, server: S) -> Self {
+        let (pattern, share) = (Pattern::new(plan.size), Share::new(plan, thread));
+        Self {
+            window: Window::new(plan, START),
+            refused_from: usize::MAX,
+            fails_from: usize::MAX,
+            clock: None,
+            plan: plan.clone(),
+            share,
+            peers: Peers::new(workload::new(plan, &pattern, share)),
+            link: Sent::new(pattern),
+            begun: 0,
+            events: BinaryHeap::new(),
+            known: Vec::new(),
+            last: HashMap::new(),
+            stop: Arc::default(),
+            spins: 0,
+            server,
+        }
+    }
+
+    /// The content of messages.
+    pub(super) fn pattern(&self) -> Pattern {
+        self.link.pattern.clone()
+    }
+
+    /// Schedules an event.
+    pub(super) fn at(&mut self, time: Time, event: Event) {
+        if let Event::Says(peer, _) = event {
+            let last = self.last.entry(peer).or_default();
+            *last = time.max(*last);
+        }
+        let number = self.known.len() as u64;
+        self.known.push(event);
+        self.events.push(Reverse((time, number)));
+    }
+
+    /// Runs to the end. Returns what was measured; its account holds.
+    pub(super) fn run(self) -> Tally {
+        match self.said().pop() {
+            Some(Ok(Said::Done(done))) => {
+                assert!(done.tally.account.holds(), "{:?}", done.tally.account);
+                done.tally
+            }
+            _ => panic!("it says something else last"),
+        }
+    }
+
+    /// The same; the user ends the run at `at`.
+    pub(super) fn cut_short(mut self, at: Time) -> Tally {
+        self.at(at, Event::Stops);
+        self.run()
+    }
+
+    /// Runs to the end. Returns all that the worker says.
+    pub(super) fn said(self) -> Vec<Result<Said, Error>> {
+        let ending = Ending::new(1, &self.stop);
+        self.said_until(&Arc::new(ending))
+    }
+
+    /// The same; `ending` is shared by several threads.
+    pub(super) fn said_until(mut self, ending: &Arc<Ending>) -> Vec<Result<Said, Error>> {
+        let (say, said) = mpsc::channel();
+        let (begin, heard) = mpsc::channel();
+        begin.send(self.window).unwrap();
+        let task = Task {
+            plan: self.plan.clone(),
+            share: self.share,
+            row: self.plan.duration / 10,
+            gauge: Arc::default(),
+            ending: ending.clone(),
+            say,
+            begin: heard,
+        };
+        Worker::work(task, &mut self);
+        said.iter().collect()
+    }
+
+    /// Hands the server what was sent.
+    fn deliver(&mut self) {
+        let now = self.link.now;
+        for (peer, part) in std::mem::take(&mut self.link.sent) {
+            let bytes = self.link.pattern.bytes()[part].to_vec();
+            for (time, event) in (self.server)(now, peer, &bytes) {
+                self.at(time, event);
+            }
+        }
+        for peer in std::mem::take(&mut self.link.finished) {
+            let last = self.last.get(&peer).copied().unwrap_or_default();
+            self.at(last.max(now + CONNECTS), Event::Leaves(peer, true));
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        let now = self.link.now;
+        match event {
+            Event::Says(peer, bytes) => {
+                self.peers.message(now, peer, Received(&[&bytes]));
+                self.peers.go_on(&mut self.link, peer);
+            }
+            Event::Joins(peer) => {
+                self.peers.connected(now, peer);
+                self.peers.joined(&mut self.link, peer);
+            }
+            Event::Leaves(peer, complete) => {
+                if self.link.gone.insert(peer) {
+                    let outcome = complete.then_some(()).ok_or("it is refused".into());
+                    self.peers.left(now, peer, outcome);
+                }
+            }
+            Event::Stops => self.stop.store(true, Ordering::Relaxed),
+        }
+        self.deliver();
+    }
+}
+
+impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Wire for Simulation<S> {
+    fn connect(&mut self, _: Option<SocketAddr>) -> io::Result<PeerId> {
+        if self.begun >= self.fails_from {
+            return Err(io::Error::other("no port is left"));
+        }
+        let peer = peer(self.begun);
+        let stagger = match self.plan.kind {
+            Kind::Churn => Duration::ZERO,
+            _ => STAGGER * self.begun as u32,
+        };
+        let event = match self.begun < self.refused_from {
+            true => Event::Joins(peer),
+            false => Event::Leaves(peer, false),
+        };
+        self.at(self.link.now + CONNECTS + stagger, event);
+        self.begun += 1;
+        Ok(peer)
+    }
+
+    fn turn(&mut self, until: Time) -> Result<(), Error> {
+        let next = self.events.peek().map(|Reverse((time, _))| *time);
+        // Every turn takes a moment.
+        let soonest = self.link.now + Duration::from_nanos(1);
+        let time = until.min(next.unwrap_or(until)).max(soonest);
+        self.spins = if time > soonest { 0 } else { self.spins + 1 };
+        assert!(self.spins < 1000, "it spins, and time stands still");
+        self.link.now = self.clock.map_or(time, |clock| clock.now());
+        while let Some(&Reverse((time, number))) = self.events.peek()
+            && time <= self.link.now
+        {
+            self.events.pop();
+            self.happen(self.known[number as usize].clone());
+        }
+        self.peers.turn(&mut self.link);
+        self.deliver();
+        Ok(())
+    }
+
+    fn peers(&mut self) -> &mut Peers {
+        &mut self.peers
+    }
+
+    fn now(&self) -> Time {
+        self.link.now
+    }
+}

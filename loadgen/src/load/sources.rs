@@ -1,0 +1,210 @@
+//! Where peers connect from: our addresses in turn, and a port of each.
+//!
+//! For a given address, the system avoids ports that were used a moment ago, and soon runs out
+//! of them. A named port may be used again as soon as TCP allows it, so ports are named, each
+//! in its turn. [`reach`] finds the server's address from there.
+
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, ToSocketAddrs as _};
+
+use sealwire::limits::CONNECT_DEADLINE;
+use sealwire::net::address::{host, host_and_port, why_not_connected};
+use sealwire_cli::error::Error;
+use socket2::{Domain, Socket, Type};
+
+use crate::limits::{PORT_TRIES, PORTS};
+use crate::plan::{Plan, Target};
+
+/// Our addresses. With none of them, the system chooses.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    addresses: Vec<Source>,
+    turn: usize,
+    /// Threads have different ports.
+    thread: usize,
+    threads: usize,
+}
+
+#[derive(Debug)]
+struct Source {
+    /// With the port that was taken last.
+    address: SocketAddr,
+    /// Which of its ports is next.
+    next: usize,
+}
+
+impl Sources {
+    /// Those of a thread. Ports begin at a random one, to avoid those of the run before.
+    pub(crate) fn new(addresses: &[SocketAddr], thread: usize, threads: usize) -> Self {
+        let next = rand::random::<u16>().into();
+        let addresses = addresses.iter();
+        Self {
+            addresses: addresses.map(|&address| Source { address, next }).collect(),
+            turn: 0,
+            thread,
+            threads,
+        }
+    }
+
+    /// Calls `connect` with the next address, and with one port after another until one is
+    /// free.
+    ///
+    /// # Errors
+    ///
+    /// Why it failed, and from where.
+    pub(crate) fn connect<T>(
+        &mut self,
+        mut connect: impl FnMut(Option<SocketAddr>) -> io::Result<T>,
+    ) -> Result<T, String> {
+        let addresses = self.addresses.len();
+        let Some(source) = self.addresses.get_mut(self.turn % addresses.max(1)) else {
+            return connect(None).map_err(|error| why_not(None, &error));
+        };
+        self.turn += 1;
+        let mut tries = 0;
+        loop {
+            let place = (source.next * self.threads + self.thread) % PORTS.len();
+            source.next += 1;
+            tries += 1;
+            let port = PORTS.start + place as u16;
+            source.address.set_port(port);
+            match connect(Some(source.address)) {
+                Err(error) if is_taken(&error) && tries < PORT_TRIES => {}
+                Err(error) => return Err(why_not(Some(source.address), &error)),
+                Ok(peer) => return Ok(peer),
+            }
+        }
+    }
+}
+
+/// Why no connection was possible from `source`, or from an address that the system chooses.
+fn why_not(source: Option<SocketAddr>, error: &io::Error) -> String {
+    match source {
+        Some(source) if is_taken(error) => format!(
+            "cannot connect from {}: it is no address of this machine, or its ports are in \
+             use: give others with --source-ip",
+            host(source)
+        ),
+        Some(source) => format!("cannot connect from {}: {error}", host(source)),
+        None if is_taken(error) => "cannot connect: this machine has no address to connect \
+             from, or all its ports are in use: end connections that are not needed, or give \
+             addresses to connect from with --source-ip, such as 127.0.0.2"
+            .into(),
+        None => format!("cannot connect: {error}"),
+    }
+}
+
+/// The first address of `server` that takes a connection from where peers connect.
+///
+/// # Errors
+///
+/// Why the last address did not.
+pub(crate) fn reach(server: &Target, plan: &Plan) -> Result<SocketAddr, Error> {
+    let Target { host, port, .. } = server;
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let addresses = (bare, *port)
+        .to_socket_addrs()
+        .map_err(|error| Error::Local(format!("cannot resolve {host}: {error}")))?;
+    let mut sources = Sources::new(&plan.sources, 0, 1);
+    let mut told = format!("{host} has no address");
+    for address in addresses {
+        // Another source, or port of it, helps against some errors alone.
+        let connected = sources.connect(|from| match connect(address, from) {
+            Err(error) if is_taken(&error) => Err(error),
+            other => Ok(other),
+        });
+        told = match connected {
+            Ok(Ok(())) => return Ok(address),
+            Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => {
+                let address = host_and_port(address);
+                format!("{address} refused the connection: is the server running?")
+            }
+            Ok(Err(error)) => {
+                let why = why_not_connected(address, &error);
+                format!("cannot connect to {host} port {port}: {why}")
+            }
+            Err(why) => why,
+        };
+    }
+    Err(Error::Local(told))
+}
+
+/// Connects to `address`, and waits until that is done.
+fn connect(address: SocketAddr, from: Option<SocketAddr>) -> io::Result<()> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if let Some(from) = from {
+        // A connection that has just ended may still hold the port.
+        socket.set_reuse_address(true)?;
+        socket.bind(&from.into())?;
+    }
+    socket.connect_timeout(&address.into(), CONNECT_DEADLINE)
+}
+
+/// Whether the port may be the cause.
+fn is_taken(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::collections::HashSet;
+
+    use super::*;
+
+    fn ours(last: u8) -> SocketAddr {
+        ([127, 0, 0, last], 0).into()
+    }
+
+    /// Goal: addresses take turns, no port repeats before all others, and threads have
+    /// different ones. Method: two threads and two addresses, until every port was used once.
+    #[test]
+    fn every_port_once() {
+        let mut seen = HashSet::new();
+        for thread in 0..2 {
+            let mut sources = Sources::new(&[ours(2), ours(3)], thread, 2);
+            for turn in 0..PORTS.len() {
+                let from = sources.connect(Ok).unwrap().unwrap();
+                assert_eq!(from.ip(), ours(2 + (turn % 2) as u8).ip());
+                assert!(PORTS.contains(&from.port()), "{from}");
+                assert!(seen.insert(from), "{from}");
+            }
+        }
+        assert_eq!(seen.len(), 2 * PORTS.len());
+        assert_eq!(Sources::new(&[], 0, 1).connect(Ok), Ok(None));
+    }
+
+    /// Goal: a taken port is skipped; if all are taken, or the error is another, it is returned.
+    /// Method: errors of each kind.
+    #[test]
+    fn taken_ports() {
+        let mut sources = Sources::new(&[ours(2)], 0, 1);
+        let mut kinds = vec![ErrorKind::AddrInUse, ErrorKind::AddrNotAvailable];
+        let from = sources.connect(|from| match kinds.pop() {
+            Some(kind) => Err(io::Error::from(kind)),
+            None => Ok(from),
+        });
+        assert!(from.is_ok() && kinds.is_empty());
+        for (kind, most) in [
+            (ErrorKind::AddrNotAvailable, PORT_TRIES),
+            (ErrorKind::PermissionDenied, 1),
+        ] {
+            let mut tries = 0;
+            let none: Result<(), _> = sources.connect(|_| {
+                tries += 1;
+                Err(kind.into())
+            });
+            let why = none.unwrap_err();
+            assert!(why.starts_with("cannot connect from 127.0.0.2: "), "{why}");
+            assert_eq!(tries, most);
+            assert_eq!(why.contains("--source-ip"), most > 1, "{why}");
+        }
+        let mut anywhere = Sources::new(&[], 0, 1);
+        let none: Result<(), _> = anywhere.connect(|_| Err(ErrorKind::AddrNotAvailable.into()));
+        assert!(none.unwrap_err().contains("--source-ip"));
+    }
+}

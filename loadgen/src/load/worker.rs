@@ -1,0 +1,354 @@
+//! A thread of the load tester: takes its share of the peers through a run, over one wire.
+//!
+//! Its peers join; it waits for the word to begin; it sends until the time is over; it waits
+//! for what is in flight; its peers finish. [`crate::run`] starts the threads and adds up what
+//! they say.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError};
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use sealwire::endpoint::transport::PeerId;
+use sealwire::time::Time;
+use sealwire_cli::error::Error;
+
+use super::Wire;
+use super::ending::Ending;
+use super::sources::Sources;
+use super::workload::Share;
+use crate::limits::{COMPLETION, CONNECT_PAUSE, DRAIN, HANDSHAKES_AT_ONCE, LOOK_TO_BEGIN, REDRAW};
+use crate::measure::intervals::Interval;
+use crate::measure::meter::Window;
+use crate::measure::results::{Attendance, Tally, ThreadUse};
+use crate::measure::sample;
+use crate::plan::{Kind, Plan};
+
+/// A peer that could not even begin to connect. Wires number their peers from the other end.
+const UNNAMED: PeerId = PeerId::from_u64(u64::MAX);
+
+/// What a thread says.
+pub(crate) enum Said {
+    /// All its peers have joined or failed; the last one at this time.
+    Joined(Attendance, Time),
+    /// An interval of the measured time is over.
+    Interval(Interval),
+    /// All is over.
+    Done(Box<Done>),
+}
+
+/// What came of a thread's share.
+pub(crate) struct Done {
+    pub(crate) tally: Tally,
+    pub(crate) attendance: Attendance,
+    /// With those after the beginning.
+    pub(crate) handshakes: Histogram<u64>,
+    /// How many intervals it reported.
+    pub(crate) intervals: usize,
+    /// How long it measured.
+    pub(crate) took: Duration,
+    /// How much of that was load, and what this thread had of processors then.
+    pub(crate) loaded: Duration,
+    pub(crate) used: ThreadUse,
+}
+
+/// What a thread shows while it runs.
+#[derive(Debug, Default)]
+pub(crate) struct Gauge {
+    pub(crate) peers: AtomicU64,
+    pub(crate) failed: AtomicU64,
+    pub(crate) done: AtomicU64,
+}
+
+/// What a thread gets.
+pub(crate) struct Task {
+    pub(crate) plan: Plan,
+    pub(crate) share: Share,
+    /// How long an interval is.
+    pub(crate) row: Duration,
+    pub(crate) gauge: Arc<Gauge>,
+    pub(crate) ending: Arc<Ending>,
+    /// Where it says how it goes, or why it cannot go on.
+    pub(crate) say: Sender<Result<Said, Error>>,
+    pub(crate) begin: Receiver<Window>,
+}
+
+/// A thread's work.
+pub(crate) struct Worker<'a> {
+    task: Task,
+    wire: &'a mut dyn Wire,
+    begun: usize,
+    sources: Sources,
+    /// When to show progress, though nothing happens.
+    redraw: Time,
+    /// No connection begins before.
+    paused: Time,
+    /// The load has begun.
+    loads: bool,
+    /// All its peers are gone, and it has said so.
+    deserted: bool,
+}
+
+impl<'a> Worker<'a> {
+    /// Does `task` over `wire`, and says how it goes.
+    pub(crate) fn work(task: Task, wire: &'a mut dyn Wire) {
+        let say = task.say.clone();
+        let worker = Self {
+            sources: Sources::new(&task.plan.sources, task.share.thread, task.plan.threads),
+            task,
+            wire,
+            begun: 0,
+            redraw: Time::ZERO,
+            paused: Time::ZERO,
+            loads: false,
+            deserted: false,
+        };
+        // The run waits for each thread, so a panic must be said. Nothing of the worker is used
+        // after it.
+        let said = match catch_unwind(AssertUnwindSafe(|| worker.run())) {
+            Ok(Ok(Some(done))) => Ok(Said::Done(Box::new(done))),
+            Ok(Ok(None)) => return,
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(Error::Local("a thread of the load tester panicked".into())),
+        };
+        // A run that has ended does not listen.
+        let _ = say.send(said);
+    }
+
+    fn run(mut self) -> Result<Option<Done>, Error> {
+        self.join()?;
+        let Some(window) = self.wait()? else {
+            return Ok(None);
+        };
+        self.wire.peers().workload().begin(window);
+        self.loads = true;
+        self.until(window.measure)?;
+        let used = sample::thread_use();
+        let intervals = self.measure(window)?;
+        let used = sample::thread_use().since(used);
+        let now = self.wire.now();
+        let ended = self.task.ending.at(now).unwrap_or(now);
+        let loaded = ended.min(window.end).since(window.measure);
+        self.end()?;
+        let now = self.wire.now();
+        let peers = self.wire.peers();
+        Ok(Some(Done {
+            tally: peers.workload().tally(),
+            attendance: peers.attendance().clone(),
+            handshakes: peers.handshakes().0.clone(),
+            intervals,
+            took: peers.workload().took(now).unwrap_or(loaded),
+            loaded,
+            used,
+        }))
+    }
+
+    // ---- phases ------------------------------------------------------------
+
+    /// Connects all peers. Where connecting is itself the load, only one peer tests whether it
+    /// works; it leaves again, and does not count.
+    fn join(&mut self) -> Result<(), Error> {
+        let churns = self.task.plan.kind == Kind::Churn;
+        let wanted = if churns { 1 } else { self.task.share.peers };
+        let at_once = (HANDSHAKES_AT_ONCE / self.task.plan.threads).max(1);
+        while self.begun < wanted || self.wire.peers().connecting() > 0 {
+            let waiting = self.wire.peers().connecting();
+            let most = wanted.min(self.begun + at_once.saturating_sub(waiting));
+            self.connect(most - self.begun)?;
+            self.turn(None)?;
+            if self.is_stopped() {
+                break;
+            }
+        }
+        if churns {
+            let late = self.wire.now() + COMPLETION;
+            self.turn_until(late, |worker| {
+                worker.is_stopped() || worker.wire.peers().remain() == 0
+            })?;
+        }
+        let peers = self.wire.peers();
+        let joined = Said::Joined(peers.attendance().clone(), peers.handshakes().1);
+        if churns {
+            peers.forget();
+        }
+        let _ = self.task.say.send(Ok(joined));
+        Ok(())
+    }
+
+    /// Waits for the word to begin; `None` if the run has ended.
+    fn wait(&mut self) -> Result<Option<Window>, Error> {
+        loop {
+            match self.task.begin.try_recv() {
+                Ok(window) => return Ok(Some(window)),
+                Err(TryRecvError::Disconnected) => return Ok(None),
+                Err(TryRecvError::Empty) => {}
+            }
+            let soon = self.wire.now() + LOOK_TO_BEGIN;
+            self.turn(Some(soon))?;
+        }
+    }
+
+    /// Measures, interval by interval. Returns how many there were.
+    fn measure(&mut self, window: Window) -> Result<usize, Error> {
+        // Answers of the warm-up do not count.
+        self.wire.peers().meter().take_recent();
+        let mut before = self.so_far();
+        let (mut index, mut until) = (0, window.measure);
+        while until < window.end && !self.is_over() {
+            let from = until;
+            until = (until + self.task.row).min(window.end);
+            self.until(until)?;
+            let ended = until.min(self.wire.now());
+            let now = self.so_far();
+            let peers = self.wire.peers();
+            let interval = Interval {
+                index,
+                until: ended.since(window.measure),
+                took: ended.since(from),
+                responses: peers.meter().take_recent(),
+                done: now.0 - before.0,
+                sent: now.1 - before.1,
+                peers: peers.present() as u64,
+                used: now.2.saturating_sub(before.2),
+            };
+            before = now;
+            index += 1;
+            let _ = self.task.say.send(Ok(Said::Interval(interval)));
+        }
+        Ok(index)
+    }
+
+    /// What this thread has answered, sent and used since it began.
+    fn so_far(&mut self) -> (u64, u64, Duration) {
+        let meter = self.wire.peers().meter();
+        let (answered, sent) = (meter.answered_so_far, meter.sent_so_far);
+        (answered, sent, sample::thread_time())
+    }
+
+    /// Waits for what is in flight, then for peers to be complete.
+    fn end(&mut self) -> Result<(), Error> {
+        let now = self.wire.now();
+        if let Some(ended) = self.task.ending.at(now) {
+            self.wire.peers().meter().close(ended);
+        }
+        while self.wire.peers().meter().under_way() > 0 {
+            // Shorter once the user has stopped the run.
+            let late = now + drain(self.task.plan.timeout, self.is_stopped());
+            if self.wire.now() >= late {
+                break;
+            }
+            self.turn(Some(late))?;
+        }
+        let (now, stopped) = (self.wire.now(), self.is_stopped());
+        self.wire.peers().workload().stop(now, stopped);
+        self.wire.peers().finish();
+        // The peers hear of it in the next turn, which must not wait.
+        self.turn(Some(Time::ZERO))?;
+        let late = self.wire.now() + COMPLETION.max(drain(self.task.plan.timeout, stopped));
+        // Peers that still connect join first, and leave again.
+        self.turn_until(late, |worker| worker.wire.peers().remain() == 0)?;
+        let now = self.wire.now();
+        self.wire.peers().give_up(now);
+        Ok(())
+    }
+
+    // ---- turns -------------------------------------------------------------
+
+    /// Loads until `time`, or until the run is over.
+    fn until(&mut self, time: Time) -> Result<(), Error> {
+        while self.wire.now() < time && !self.is_over() {
+            let now = self.wire.now();
+            if now >= self.paused {
+                let wanted = self.wire.peers().workload().wanted(now);
+                self.connect(wanted)?;
+            }
+            self.turn(Some(time))?;
+        }
+        Ok(())
+    }
+
+    /// Turns until it is `done`, or `late`.
+    fn turn_until(
+        &mut self,
+        late: Time,
+        mut done: impl FnMut(&mut Self) -> bool,
+    ) -> Result<(), Error> {
+        while !done(self) && self.wire.now() < late {
+            self.turn(Some(late))?;
+        }
+        Ok(())
+    }
+
+    /// One turn, which waits until something happens, is due, or `at_most`.
+    fn turn(&mut self, at_most: Option<Time>) -> Result<(), Error> {
+        let now = self.wire.now();
+        let due = self.wire.peers().workload().next_due();
+        let due = due.map(|due| due.max(self.paused));
+        // It stays the same for many turns, to save setting a timer in each.
+        if now >= self.redraw {
+            self.redraw = now + REDRAW;
+        }
+        let until = [due, at_most, Some(self.redraw)];
+        let until = until.into_iter().flatten().min().unwrap_or(now);
+        self.wire.turn(until)?;
+        let peers = self.wire.peers();
+        let (present, failed) = (peers.present() as u64, peers.attendance().failed);
+        let done = match self.task.plan.kind {
+            // A sink confirms only at the end.
+            Kind::Sink => peers.meter().sent_so_far,
+            _ => peers.meter().answered_so_far,
+        };
+        self.task.gauge.peers.store(present, Ordering::Relaxed);
+        self.task.gauge.failed.store(failed, Ordering::Relaxed);
+        self.task.gauge.done.store(done, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Begins `count` more connections.
+    fn connect(&mut self, count: usize) -> Result<(), Error> {
+        for _ in 0..count {
+            self.begun += 1;
+            let now = self.wire.now();
+            let (peer, failure) = match self.sources.connect(|from| self.wire.connect(from)) {
+                Ok(peer) => (peer, None),
+                Err(why) if !self.loads => return Err(Error::Local(why)),
+                // It counts as a connection of the load that failed. The next would fail as
+                // well, so there is a pause.
+                Err(why) => {
+                    self.paused = now + CONNECT_PAUSE;
+                    (UNNAMED, Some(why))
+                }
+            };
+            let peers = self.wire.peers();
+            peers.begin(now, peer);
+            if let Some(why) = failure {
+                peers.left(now, peer, Err(why));
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.task.ending.is_stopped()
+    }
+
+    /// Whether the run is over. A thread without peers goes on while others have some: what is
+    /// due to its peers is due until the end.
+    fn is_over(&mut self) -> bool {
+        let churns = self.task.plan.kind == Kind::Churn;
+        if !churns && !self.deserted && self.wire.peers().present() == 0 {
+            self.deserted = true;
+            self.task.ending.leave();
+        }
+        self.task.ending.at(self.wire.now()).is_some()
+    }
+}
+
+/// How long to wait for an answer that may take `timeout`, once the user has `stopped` the
+/// run or not.
+pub(crate) fn drain(timeout: Duration, stopped: bool) -> Duration {
+    if stopped { timeout.min(DRAIN) } else { timeout }
+}

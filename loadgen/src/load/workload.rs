@@ -1,0 +1,106 @@
+//! What a workload is: the peers' side of the conversation.
+//!
+//! It runs on any clock, so the tests run it on a simulated one. Read next: [`super::echo`].
+
+use std::time::Duration;
+
+use sealwire::endpoint::transport::PeerId;
+use sealwire::time::Time;
+
+use super::churn::Churn;
+use super::echo::Echo;
+use super::fanout::Fanout;
+use super::pattern::Pattern;
+use super::sink::Sink;
+use super::{Link, Received};
+use crate::measure::meter::{Meter, Window};
+use crate::measure::results::Tally;
+use crate::plan::{Kind, Plan};
+
+/// Which peers are a thread's.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Share {
+    /// The number of the thread.
+    pub(crate) thread: usize,
+    /// The number of its first peer, among those of all threads.
+    pub(crate) first: usize,
+    pub(crate) peers: usize,
+}
+
+impl Share {
+    /// That of a thread of `plan`: as even as can be.
+    pub(crate) fn new(plan: &Plan, thread: usize) -> Self {
+        let first = plan.peers_of(thread);
+        Self {
+            thread,
+            first,
+            peers: plan.peers_of(thread + 1) - first,
+        }
+    }
+}
+
+/// What the peers of `share` do in `plan`.
+pub(crate) fn new(plan: &Plan, pattern: &Pattern, share: Share) -> Box<dyn Workload> {
+    let (plan, pattern) = (plan.clone(), pattern.clone());
+    match plan.kind {
+        Kind::Echo | Kind::Idle => Box::new(Echo::new(plan, pattern, share)),
+        Kind::Sink => Box::new(Sink::new(plan, pattern, share)),
+        Kind::Fanout => Box::new(Fanout::new(plan, pattern)),
+        Kind::Churn => Box::new(Churn::new(plan, pattern, share)),
+    }
+}
+
+/// What peers do.
+pub(crate) trait Workload: Send {
+    /// How many peers to begin now, within the load.
+    fn wanted(&mut self, _now: Time) -> usize {
+        0
+    }
+
+    /// `peer` begins to connect.
+    fn connecting(&mut self, _now: Time, _peer: PeerId) {}
+
+    /// TCP has connected `peer`.
+    fn connected(&mut self, _now: Time, _peer: PeerId) {}
+
+    /// `peer` can be sent to.
+    fn joined(&mut self, link: &mut dyn Link, peer: PeerId);
+
+    /// Says when the load begins and ends.
+    fn begin(&mut self, window: Window) {
+        self.meter().begin(window);
+    }
+
+    /// What it measures with.
+    fn meter(&mut self) -> &mut Meter;
+
+    /// `peer` said `message`; [`go_on`](Self::go_on) is called next, because the link also
+    /// owns the message.
+    fn message(&mut self, now: Time, peer: PeerId, message: Received<'_>);
+
+    /// `peer` has said something, and can be answered.
+    fn go_on(&mut self, _link: &mut dyn Link, _peer: PeerId) {}
+
+    /// `peer` left, or never came; `complete` if both sides had finished and had everything.
+    fn left(&mut self, now: Time, peer: PeerId, complete: bool);
+
+    /// Called once in every turn, after all messages that came.
+    fn turn(&mut self, link: &mut dyn Link);
+
+    /// When to be called even if nothing happens.
+    fn next_due(&mut self) -> Option<Time>;
+
+    /// How long the measured time was, where it is not as planned, when all is over `now`.
+    fn took(&mut self, _now: Time) -> Option<Duration> {
+        None
+    }
+
+    /// No answer counts any more, `now`: the user `cut_short` the run, or all time for answers
+    /// is over. Peers are told next that nothing follows.
+    fn stop(&mut self, now: Time, cut_short: bool);
+
+    /// What came of it, when all is over and all peers have left.
+    fn tally(&mut self) -> Tally {
+        self.meter().tally.clone()
+    }
+}

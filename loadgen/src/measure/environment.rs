@@ -1,0 +1,109 @@
+//! The program and the machine of a run, which every output names.
+
+use std::env::consts::ARCH;
+use std::net::{SocketAddr, UdpSocket};
+use std::thread;
+
+use procfs::Current as _;
+use rustix::system::uname;
+use sealwire::crypto::kernel::Kernel;
+use serde::Serialize;
+
+use super::json;
+
+/// The program and this machine.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Environment {
+    /// Of the load tester, and of the library in it.
+    pub(crate) version: &'static str,
+    /// What it was built from: see the build script.
+    pub(crate) commit: &'static str,
+    /// How it was built: `release`, or `debug`.
+    pub(crate) profile: &'static str,
+    /// Its model, or else its architecture.
+    pub(crate) processor: String,
+    /// How many this process may use at once.
+    pub(crate) processors: usize,
+    /// The operating system's kernel, and its version.
+    pub(crate) system: String,
+    /// The fastest kernel of the library that this processor has.
+    #[serde(rename = "fastest_kernel", serialize_with = "json::kernel_name")]
+    pub(crate) fastest: Kernel,
+}
+
+impl Environment {
+    pub(crate) fn here() -> Self {
+        let system = uname();
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            commit: env!("LOADGEN_COMMIT"),
+            profile: env!("LOADGEN_PROFILE"),
+            processor: model().unwrap_or_else(|| ARCH.into()),
+            processors: thread::available_parallelism().map_or(1, usize::from),
+            system: format!(
+                "{} {}",
+                system.sysname().to_string_lossy(),
+                system.release().to_string_lossy()
+            ),
+            fastest: Kernel::all().last().unwrap_or(Kernel::PORTABLE),
+        }
+    }
+
+    /// Whether it was built to be fast.
+    pub(crate) fn is_optimised(&self) -> bool {
+        self.profile != "debug"
+    }
+}
+
+/// Whether the server is on this machine: packets to its address leave from the same
+/// address. This sends nothing.
+pub(crate) fn shares_machine(server: SocketAddr) -> bool {
+    let from = || {
+        let any = match server {
+            SocketAddr::V4(_) => "0.0.0.0:0",
+            SocketAddr::V6(_) => "[::]:0",
+        };
+        let socket = UdpSocket::bind(any).ok()?;
+        socket.connect(server).ok()?;
+        socket.local_addr().ok()
+    };
+    server.ip().is_loopback() || from().is_some_and(|from| from.ip() == server.ip())
+}
+
+/// The first processor's model, if the system tells it.
+fn model() -> Option<String> {
+    let all = procfs::CpuInfo::current().ok()?;
+    let model = all.model_name(0)?.trim();
+    (!model.is_empty()).then(|| model.into())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    /// Goal: everything has a name that fits on a line. Method: this machine.
+    #[test]
+    fn everything_has_a_name() {
+        let here = Environment::here();
+        let texts = [here.version, here.commit, here.profile];
+        for text in texts.into_iter().chain([&*here.processor, &*here.system]) {
+            assert!(!text.is_empty(), "{here:?}");
+            assert!(!text.contains('\n'), "{here:?}");
+        }
+        assert!(here.processors > 0);
+        let commit = here.commit.trim_end_matches("-dirty");
+        let hash = commit.len() >= 12 && commit.bytes().all(|b| b.is_ascii_hexdigit());
+        assert!(hash || commit == "unknown", "{commit}");
+    }
+
+    /// Goal: this machine is told from others. Method: loopback, and an address that is
+    /// reserved for documentation.
+    #[test]
+    fn whose_machine() {
+        assert!(shares_machine("127.0.0.1:1".parse().unwrap()));
+        assert!(shares_machine("[::1]:1".parse().unwrap()));
+        assert!(!shares_machine("192.0.2.1:1".parse().unwrap()));
+    }
+}

@@ -1,0 +1,171 @@
+//! The intervals of a run, added up as threads report them.
+//!
+//! The histogram of an interval is kept only until all threads have reported it, so that
+//! memory does not grow with the run.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use super::figures::seconds;
+use super::quantile::{self, Quantile};
+use super::results::{Row, Usage};
+
+/// What a thread reports of an interval.
+pub(crate) struct Interval {
+    pub(crate) index: usize,
+    /// When it ended, since measuring began, and how long it was: less than the
+    /// others if the run ended within it.
+    pub(crate) until: Duration,
+    pub(crate) took: Duration,
+    pub(crate) responses: Histogram<u64>,
+    pub(crate) done: u64,
+    pub(crate) sent: u64,
+    pub(crate) peers: u64,
+    /// CPU time of this thread.
+    pub(crate) used: Duration,
+}
+
+/// Intervals that are whole, and those that are not yet.
+#[derive(Debug)]
+pub(crate) struct Intervals {
+    threads: usize,
+    open: BTreeMap<usize, Open>,
+    /// In their order.
+    whole: Vec<Row>,
+    /// How many intervals each thread reported that reports no more.
+    left: Vec<usize>,
+}
+
+/// An interval that some threads have reported.
+#[derive(Debug)]
+struct Open {
+    row: Row,
+    responses: Histogram<u64>,
+    told: usize,
+}
+
+impl Intervals {
+    /// None yet, of so many threads.
+    pub(crate) fn new(threads: usize) -> Self {
+        Self {
+            threads,
+            open: BTreeMap::new(),
+            whole: Vec::new(),
+            left: Vec::new(),
+        }
+    }
+
+    /// A thread reports an interval.
+    pub(crate) fn add(&mut self, interval: &Interval) {
+        let open = self.open.entry(interval.index).or_insert_with(|| Open {
+            row: Row::default(),
+            responses: quantile::histogram(),
+            told: 0,
+        });
+        open.responses += &interval.responses;
+        open.told += 1;
+        let row = &mut open.row;
+        // A thread that ends early has a short one.
+        row.until = row.until.max(interval.until);
+        row.took = row.took.max(interval.took);
+        row.completed += interval.done;
+        row.sent += interval.sent;
+        row.peers += interval.peers;
+        row.generator += interval.used;
+        self.settle();
+    }
+
+    /// A thread that reported so many intervals reports no more.
+    pub(crate) fn leave(&mut self, intervals: usize) {
+        self.left.push(intervals);
+        self.settle();
+    }
+
+    /// Closes the intervals that no thread will report any more.
+    fn settle(&mut self) {
+        while let Some(open) = self.open.first_entry() {
+            let gone = self.left.iter().filter(|told| **told <= *open.key());
+            if open.get().told + gone.count() < self.threads {
+                return;
+            }
+            self.whole.push(open.remove().row());
+        }
+    }
+
+    /// All of them, when every thread has left; `looks` at the server were taken when the
+    /// first interval began and when each ended.
+    pub(crate) fn finish(mut self, looks: &[Option<Usage>]) -> Vec<Row> {
+        for (row, looks) in self.whole.iter_mut().zip(looks.windows(2)) {
+            if let [Some(before), Some(after)] = looks {
+                row.server = Some(after.since(*before));
+            }
+        }
+        self.whole
+    }
+}
+
+impl Open {
+    fn row(self) -> Row {
+        let (row, times) = (self.row, &self.responses);
+        let enough = |quantile: Quantile| quantile.of(times).map(Duration::from_nanos);
+        Row {
+            rate: row.completed as f64 / seconds(row.took),
+            p50: enough(Quantile::P50),
+            p99: enough(Quantile::P99),
+            max: (!times.is_empty()).then(|| Duration::from_nanos(times.value_at_quantile(1.0))),
+            median: Duration::from_nanos(Quantile::P50.of_what_there_is(times)),
+            ..row
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::SECOND;
+
+    fn interval(index: usize, took: Duration, nanos: u64) -> Interval {
+        let mut responses = quantile::histogram();
+        responses.saturating_record_n(nanos, 10);
+        Interval {
+            index,
+            until: SECOND * index as u32 + took,
+            took,
+            responses,
+            done: 10,
+            sent: 11,
+            peers: 3,
+            used: SECOND / 4,
+        }
+    }
+
+    /// Goal: an interval is of all threads, as long as it really was, and its times are not
+    /// kept longer than needed. Method: two threads; one is ahead, and the other leaves
+    /// within its second interval, so that what follows has too few answers for a median.
+    #[test]
+    fn threads_are_put_together() {
+        let mut rows = Intervals::new(2);
+        rows.add(&interval(0, SECOND, 1000));
+        rows.add(&interval(1, SECOND, 1000));
+        rows.add(&interval(2, SECOND / 2, 1000));
+        assert_eq!(rows.open.len(), 3);
+        rows.add(&interval(0, SECOND, 9000));
+        assert_eq!((rows.open.len(), rows.whole.len()), (2, 1));
+        rows.add(&interval(1, SECOND / 4, 9000));
+        rows.leave(2);
+        assert_eq!((rows.open.len(), rows.whole.len()), (0, 3));
+        let rows = rows.finish(&[None; 4]);
+        let took: Vec<_> = rows.iter().map(|row| row.took).collect();
+        assert_eq!(took, [SECOND, SECOND, SECOND / 2]);
+        assert_eq!(rows[2].until, SECOND * 5 / 2);
+        let done: Vec<_> = rows.iter().map(|row| row.completed).collect();
+        assert_eq!(done, [20, 20, 10]);
+        assert_eq!((rows[0].sent, rows[2].rate), (22, 20.0));
+        assert_eq!(rows[0].p50, Some(Duration::from_nanos(1000)));
+        assert_eq!((rows[2].p50, rows[0].p99), (None, None));
+        assert_eq!(rows[2].median, Duration::from_nanos(1000));
+        assert!(rows[0].max >= Some(Duration::from_nanos(9000)));
+    }
+}

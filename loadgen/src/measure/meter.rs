@@ -1,0 +1,226 @@
+//! What a thread measures of its messages: counts, times, and how many were in flight on
+//! average.
+//!
+//! A workload decides which messages there are. Read next: [`super::results`].
+
+use std::mem;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use sealwire::time::Time;
+
+use super::quantile;
+use super::results::{Account, Tally};
+use crate::plan::Plan;
+
+/// The times of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Window {
+    /// The load begins.
+    pub(crate) start: Time,
+    /// Measuring begins.
+    pub(crate) measure: Time,
+    /// Both end.
+    pub(crate) end: Time,
+}
+
+impl Window {
+    /// One that never comes.
+    const NEVER: Self = {
+        let never = Time::from_nanos(u64::MAX);
+        Self {
+            start: never,
+            measure: never,
+            end: never,
+        }
+    };
+
+    /// One that begins at `start`, as `plan` wants it.
+    pub(crate) fn new(plan: &Plan, start: Time) -> Self {
+        let measure = start + plan.warmup;
+        Self {
+            start,
+            measure,
+            end: measure + plan.duration,
+        }
+    }
+
+    /// When the load begins, when measuring does, and when both end.
+    pub(crate) fn times(&self) -> (Time, Time, Time) {
+        (self.start, self.measure, self.end)
+    }
+
+    /// Whether the load has begun `now`.
+    pub(crate) fn has_begun(&self, now: Time) -> bool {
+        now >= self.start
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn is_over(&self, now: Time) -> bool {
+        now >= self.end
+    }
+
+    /// Whether what happens at `time` is measured.
+    pub(crate) fn measures(&self, time: Time) -> bool {
+        (self.measure..self.end).contains(&time)
+    }
+}
+
+/// A message in flight.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Flight {
+    /// When it was due; in a closed loop, when it was sent.
+    pub(crate) due: Time,
+    pub(crate) sent: Time,
+}
+
+/// Measures.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    window: Window,
+    /// How long an answer may take.
+    timeout: Duration,
+    pub(crate) tally: Tally,
+    /// Messages that have left, and those that were answered, measured or not.
+    pub(crate) sent_so_far: u64,
+    pub(crate) answered_so_far: u64,
+    /// Messages in flight, measured or not, and since when there are so many.
+    under_way: u64,
+    since: Time,
+    /// Response times of what was answered since they were last taken.
+    recent: Histogram<u64>,
+}
+
+impl Meter {
+    /// One that measures nothing until the load [begins](Self::begin).
+    pub(crate) fn new(timeout: Duration) -> Self {
+        Self {
+            window: Window::NEVER,
+            timeout,
+            tally: Tally::new(),
+            sent_so_far: 0,
+            answered_so_far: 0,
+            under_way: 0,
+            since: Time::ZERO,
+            recent: quantile::histogram(),
+        }
+    }
+
+    /// When the load begins and ends.
+    pub(crate) fn begin(&mut self, window: Window) {
+        self.window = window;
+    }
+
+    /// The times of the load.
+    pub(crate) fn window(&self) -> &Window {
+        &self.window
+    }
+
+    /// The run ends `now`, if it has not ended before.
+    pub(crate) fn close(&mut self, now: Time) {
+        self.window.end = self.window.end.min(now);
+    }
+
+    /// How many messages are in flight.
+    pub(crate) fn under_way(&self) -> u64 {
+        self.under_way
+    }
+
+    /// A message leaves. In an open loop, `late` is since when it could have left.
+    pub(crate) fn sent(&mut self, flight: Flight, late: Option<Time>) {
+        self.move_on(flight.sent);
+        self.under_way += 1;
+        self.sent_so_far += 1;
+        if self.window.measures(flight.due) {
+            self.tally.account.scheduled += 1;
+            if let Some(could) = late {
+                record(&mut self.tally.lag, could, flight.sent);
+            }
+        }
+    }
+
+    /// A message is answered; an answer that took too long counts as a timeout.
+    pub(crate) fn answered(&mut self, flight: Flight, now: Time) {
+        self.answered_so_far += 1;
+        record(&mut self.recent, flight.due, now);
+        let in_time = now.since(flight.sent) <= self.timeout;
+        if let Some(account) = self.landed(flight, now) {
+            match in_time {
+                true => account.completed += 1,
+                false => account.timeouts += 1,
+            }
+            self.time(flight, now);
+        }
+    }
+
+    /// A message was answered wrong, or cannot be answered any more.
+    pub(crate) fn failed(&mut self, flight: Flight, now: Time) {
+        if let Some(account) = self.landed(flight, now) {
+            account.errors += 1;
+        }
+    }
+
+    /// A message was not answered before the end. It timed out, unless the user
+    /// `cut_short` the run while it still had time.
+    pub(crate) fn unanswered(&mut self, flight: Flight, now: Time, cut_short: bool) {
+        let has_time = cut_short && now.since(flight.sent) <= self.timeout;
+        if let Some(account) = self.landed(flight, now) {
+            match has_time {
+                true => account.in_flight += 1,
+                false => account.timeouts += 1,
+            }
+            self.time(flight, now);
+        }
+    }
+
+    /// A message is no longer in flight. Returns the account, if it counts there.
+    fn landed(&mut self, flight: Flight, now: Time) -> Option<&mut Account> {
+        self.move_on(now);
+        self.under_way -= 1;
+        let measured = self.window.measures(flight.due);
+        measured.then_some(&mut self.tally.account)
+    }
+
+    /// Takes the times of a message.
+    fn time(&mut self, flight: Flight, now: Time) {
+        record(&mut self.tally.response, flight.due, now);
+        record(&mut self.tally.service, flight.sent, now);
+    }
+
+    /// `count` messages that were due about then were never sent: their peer was `gone`,
+    /// or as many were in flight as allowed.
+    pub(crate) fn never_sent(&mut self, due: Time, count: u64, now: Time, gone: bool) {
+        if !self.window.measures(due) {
+            return;
+        }
+        let account = &mut self.tally.account;
+        account.scheduled += count;
+        match gone {
+            true => account.shed += count,
+            false => {
+                account.unsent += count;
+                let age = now.since(due).as_nanos() as u64;
+                self.tally.response.saturating_record_n(age, count);
+            }
+        }
+    }
+
+    /// Response times of what was answered since this was called last.
+    pub(crate) fn take_recent(&mut self) -> Histogram<u64> {
+        mem::replace(&mut self.recent, quantile::histogram())
+    }
+
+    /// Adds up how many were in flight until now, within the measured time.
+    pub(crate) fn move_on(&mut self, now: Time) {
+        let (from, to) = (
+            self.since.max(self.window.measure),
+            now.min(self.window.end),
+        );
+        self.tally.under_way += u128::from(self.under_way) * to.since(from).as_nanos();
+        self.since = now;
+    }
+}
+
+fn record(times: &mut Histogram<u64>, from: Time, to: Time) {
+    times.saturating_record(to.since(from).as_nanos() as u64);
+}

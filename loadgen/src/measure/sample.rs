@@ -1,0 +1,133 @@
+//! What a process and a thread have used, as Linux accounts for it in `/proc`.
+
+use std::time::Duration;
+
+use procfs::FromRead as _;
+use procfs::process::{self, Schedstat, Task};
+use rustix::time::{ClockId, clock_gettime};
+
+use super::results::{ThreadUse, Usage};
+
+/// A process that runs. It is held open, so that no other process can take its place.
+#[derive(Debug)]
+pub(crate) struct Process(process::Process);
+
+impl Process {
+    /// The process `pid`; `None` if there is none, or it cannot be read.
+    pub(crate) fn of(pid: u32) -> Option<Self> {
+        let process = Self(process::Process::new(pid.try_into().ok()?).ok()?);
+        process.usage().map(|_| process)
+    }
+
+    /// What it has used until now; `None` once it has gone.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        let (stat, status) = (self.0.stat().ok()?, self.0.status().ok()?);
+        // Threads that have ended meanwhile are left out. Without any thread the use is
+        // unknown, which is not 0.
+        let threads = self.0.tasks().ok()?.flatten();
+        let threads = threads.filter_map(|thread| thread_of(&thread));
+        let (exact, voluntary, involuntary) =
+            threads.reduce(|all, one| (all.0 + one.0, all.1 + one.1, all.2 + one.2))?;
+        let second = procfs::ticks_per_second() as f64;
+        let time = |ticks: u64| Duration::from_secs_f64(ticks as f64 / second);
+        let (user, system) = (time(stat.utime), time(stat.stime));
+        Some(Usage {
+            // What ended threads ran is known in ticks alone.
+            ran: exact.max(user + system),
+            user,
+            system,
+            // In units of 1024 bytes.
+            resident: status.vmrss? << 10,
+            descriptors: self.0.fd_count().ok()? as u64,
+            voluntary,
+            involuntary,
+        })
+    }
+}
+
+/// How long a thread has run, and how often it waited and was made to.
+fn thread_of(thread: &Task) -> Option<(Duration, u64, u64)> {
+    let status = thread.status().ok()?;
+    // Where the system keeps no such account there are still ticks.
+    let ran = thread.schedstat().map_or(0, |stat| stat.sum_exec_runtime);
+    Some((
+        Duration::from_nanos(ran),
+        status.voluntary_ctxt_switches?,
+        status.nonvoluntary_ctxt_switches?,
+    ))
+}
+
+/// How long the calling thread has run.
+pub(crate) fn thread_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    // Neither is ever negative.
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// What the calling thread has had of processors until now. A wait that the system does not
+/// tell counts as none.
+pub(crate) fn thread_use() -> ThreadUse {
+    let stat = Schedstat::from_file("/proc/thread-self/schedstat");
+    ThreadUse {
+        ran: thread_time(),
+        waited: Duration::from_nanos(stat.map_or(0, |stat| stat.run_delay)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::fs::File;
+    use std::hint::black_box;
+    use std::thread;
+    use std::time::Instant;
+
+    use super::*;
+
+    /// Works until `done`, or panics if that never comes.
+    fn work_until(done: impl Fn() -> bool) {
+        let began = Instant::now();
+        while !done() {
+            black_box((0..10_000).sum::<u64>());
+            assert!(began.elapsed() < Duration::from_secs(60));
+        }
+    }
+
+    /// Goal: a thread's work shows, and only its own. Method: work for a while, and start a
+    /// thread that has not.
+    #[test]
+    fn a_threads_work() {
+        let before = thread_use();
+        work_until(|| thread_time() > before.ran + Duration::from_millis(20));
+        let used = thread_use().since(before).ran;
+        let other = thread::spawn(thread_time).join().unwrap();
+        assert!(other < used, "{other:?} {used:?}");
+    }
+
+    /// Goal: a process's use is that of all its threads, those that have ended too, and of
+    /// what it holds now; a process that is not there has none. Method: this one, before and
+    /// after a thread worked, with much memory and many descriptors; a number out of range.
+    #[test]
+    fn a_processs_use() {
+        const BYTES: usize = 64 << 20;
+        assert!(Process::of(u32::MAX).is_none());
+        let own = Process::of(std::process::id()).unwrap();
+        let before = own.usage().unwrap();
+        let work = || work_until(|| thread_time() > Duration::from_millis(100));
+        thread::spawn(work).join().unwrap();
+        let ran = own.usage().unwrap().since(before).ran;
+        assert!(ran > Duration::from_millis(50), "{ran:?}");
+        let memory = black_box(vec![1_u8; BYTES]);
+        let files = (0..100).map(|_| File::open("/proc/self/stat").unwrap());
+        let files: Vec<_> = files.collect();
+        let after = own.usage().unwrap();
+        assert!(
+            after.resident > BYTES as u64 && after.resident < 1 << 40,
+            "{after:?}"
+        );
+        assert!((101..100_000).contains(&after.descriptors), "{after:?}");
+        assert!(after.voluntary + after.involuntary > 0, "{after:?}");
+        drop((memory, files));
+    }
+}

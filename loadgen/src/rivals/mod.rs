@@ -1,0 +1,112 @@
+//! What the library is compared with: plain TCP and TLS 1.3, on both sides.
+//!
+//! A [`Rival`] turns a stream of bytes into what travels over a socket, and back. One loop
+//! ([`streams`]) drives it, for the load tester ([`client`]) and for the server of a run
+//! ([`server`]). The rivals do not go through the library's own loop: that would charge them
+//! for records, frames and completion, which they do not have, and flatter the library. Their
+//! loop takes the same care instead: one shared buffer to read into, shared as the library
+//! shares it, a list of the connections that may have more, and no allocation for a message.
+
+#[cfg(feature = "tls")]
+pub(crate) mod certificate;
+mod client;
+mod plain;
+pub(crate) mod server;
+mod streams;
+#[cfg(test)]
+mod tests;
+#[cfg(feature = "tls")]
+mod tls;
+
+use std::io::{self, ErrorKind, IoSlice};
+
+use sealwire::net::stream::Stream;
+use sealwire_cli::error::Error;
+
+use self::client::Client;
+pub(crate) use self::plain::Plain;
+#[cfg(feature = "tls")]
+pub(crate) use self::tls::TlsServer;
+use crate::load::peers::Peers;
+use crate::load::{Context, Wire};
+use crate::plan::Over;
+
+/// One side of one connection: bytes in, bytes out, over its socket.
+pub(crate) trait Rival: Sized {
+    /// What all connections of one side have in common.
+    type Setup;
+
+    /// Buffers that all connections of a loop share.
+    type Room: Default;
+
+    /// One that has neither read nor written.
+    fn new(setup: &Self::Setup) -> io::Result<Self>;
+
+    /// Whether the other side can be sent to.
+    fn is_open(&self) -> bool;
+
+    /// Reads from `socket`, and puts the payload into `into`, which has room for at most
+    /// [`INPUT_SCRATCH`](sealwire::limits::INPUT_SCRATCH).
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock`, if nothing has come; all others end the connection.
+    fn receive(
+        &mut self,
+        socket: &mut Stream,
+        into: &mut [u8],
+        room: &mut Self::Room,
+    ) -> io::Result<Came>;
+
+    /// Sends a first part of `parts`, after what is [unsent](Self::unsent). Returns how much
+    /// it took. Less than all means that the socket takes no more for now.
+    fn send(
+        &mut self,
+        socket: &mut Stream,
+        parts: &[IoSlice<'_>],
+        room: &mut Self::Room,
+    ) -> io::Result<usize>;
+
+    /// Bytes that it has taken, or made itself, and the socket has not.
+    fn unsent(&self) -> usize;
+
+    /// Says, after what was sent, that nothing follows, where the format has a word for it.
+    fn finish(&mut self) -> io::Result<()>;
+}
+
+/// What one read brought.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Came {
+    /// Bytes of payload.
+    bytes: usize,
+    /// Nothing more is there now.
+    drained: bool,
+    /// The other side has said, as the format wants it, that nothing follows.
+    ended: bool,
+}
+
+/// The wire of a rival that the plan wants, without connections, for `peers`.
+pub(crate) fn open(context: &Context<'_>, peers: Peers) -> Result<Box<dyn Wire + Send>, Error> {
+    let wire = match context.plan.over {
+        Over::Sealed => unreachable!("the library is no rival"),
+        Over::Plain => Client::<Plain>::new(context, (), peers).map(|wire| Box::new(wire) as _),
+        #[cfg(feature = "tls")]
+        Over::Tls => {
+            let setup = certificate::client(context.server.certificate.as_deref())?;
+            Client::<tls::TlsClient>::new(context, setup, peers).map(|wire| Box::new(wire) as _)
+        }
+    };
+    wire.map_err(|error| Error::Local(format!("cannot wait for events: {error}")))
+}
+
+/// Writes a first part of `parts` to `socket`. Returns how much it took: 0 if it has no room.
+fn write(socket: &mut Stream, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+    let wrote = match parts {
+        [part] => socket.write(part),
+        _ => socket.write_vectored(parts),
+    };
+    match wrote {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
+        result => result,
+    }
+}

@@ -1,0 +1,55 @@
+//! TCP with no protection: the lower bound of the cost.
+//!
+//! Bytes are read to where they are used, and written from where they are.
+
+use std::io::{self, IoSlice, IoSliceMut};
+
+use sealwire::net::stream::Stream;
+
+use super::{Came, Rival, write};
+
+/// Bytes as they are.
+#[derive(Debug)]
+pub(crate) struct Plain;
+
+impl Rival for Plain {
+    type Setup = ();
+    type Room = ();
+
+    fn new((): &()) -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    fn is_open(&self) -> bool {
+        true
+    }
+
+    fn receive(&mut self, socket: &mut Stream, into: &mut [u8], (): &mut ()) -> io::Result<Came> {
+        let read = socket.read(&mut [IoSliceMut::new(into)])?;
+        Ok(Came {
+            bytes: read.bytes,
+            drained: read.drained,
+            ended: read.bytes == 0,
+        })
+    }
+
+    fn send(
+        &mut self,
+        socket: &mut Stream,
+        parts: &[IoSlice<'_>],
+        (): &mut (),
+    ) -> io::Result<usize> {
+        match parts {
+            [] => Ok(0),
+            _ => write(socket, parts),
+        }
+    }
+
+    fn unsent(&self) -> usize {
+        0
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,214 @@
+//! The server of a rival: echo, sink and relay over streams of bytes.
+//!
+//! An echo is written from where it was read, and a relay copies a turn's messages once for all
+//! receivers. Only what a socket does not take is copied to where it waits. Above the library's
+//! high-water mark, the senders that fill it are not read.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::mem;
+use std::ops::Range;
+
+use sealwire::endpoint::transport::PeerId;
+use sealwire::limits::{INPUT_SCRATCH, Limits};
+use sealwire::net::clock::Clock;
+use sealwire::net::listen::Listener;
+use sealwire::time::Time;
+
+use super::Rival;
+use super::streams::{Event, Slot, Streams};
+use crate::plan::Mode;
+
+/// A server, and its peers.
+pub(crate) struct Server<R: Rival> {
+    streams: Streams<R, Peer>,
+    mode: Mode,
+    /// Bytes of a message.
+    size: usize,
+    /// Most bytes that wait for a peer before their senders are not read.
+    high_water: usize,
+    /// How many peers are above that.
+    congested: usize,
+    /// What is read is put here.
+    bytes: Box<[u8]>,
+    /// Messages to relay when the turn ends, and which peer sent which.
+    relayed: Vec<u8>,
+    pieces: Vec<(PeerId, Range<usize>)>,
+}
+
+/// What a server keeps of a peer.
+#[derive(Debug, Default)]
+struct Peer {
+    /// Bytes that wait to be sent.
+    pending: VecDeque<u8>,
+    /// They are above the high-water mark.
+    congested: bool,
+    /// The first part of a message to relay.
+    rest: Vec<u8>,
+}
+
+impl<R: Rival> Server<R> {
+    /// Serves the peers that come to `listener`, with messages of `size` bytes.
+    pub(crate) fn new(
+        setup: R::Setup,
+        mode: Mode,
+        size: usize,
+        listener: Listener,
+    ) -> io::Result<Self> {
+        let mut streams = Streams::new(setup, Clock::start())?;
+        streams.listen(listener)?;
+        Ok(Self {
+            streams,
+            mode,
+            size,
+            high_water: Limits::for_messages(size).max_queue,
+            congested: 0,
+            bytes: vec![0; INPUT_SCRATCH].into_boxed_slice(),
+            relayed: Vec::new(),
+            pieces: Vec::new(),
+        })
+    }
+
+    /// Waits until something happens, at most until `until`, and does all that follows from
+    /// it.
+    pub(crate) fn turn(&mut self, until: Option<Time>) -> io::Result<()> {
+        self.streams.wait(until)?;
+        let (mode, relay) = (self.mode, Mode::Relay);
+        loop {
+            let congested = self.congested;
+            let may_read = |own: &Peer| match mode {
+                Mode::Echo => !own.congested,
+                Mode::Sink => true,
+                Mode::Relay => congested == usize::from(own.congested),
+            };
+            match self.streams.next_event(&mut self.bytes, may_read) {
+                Some(Event::Said(id, len)) if mode == relay => self.gather(id, len),
+                Some(Event::Said(id, len)) if mode == Mode::Echo => self.echo(id, len),
+                // Our own end is the confirmation that a peer waits for.
+                Some(Event::Ended(id)) => self.streams.finish(id),
+                Some(_) => {}
+                None => break,
+            }
+        }
+        self.relay();
+        self.streams.begin_writes();
+        while let Some(id) = self.streams.next_writable() {
+            if self.write(id) {
+                self.streams.written(id);
+            }
+        }
+        while let Some((_, own, _)) = self.streams.next_closed() {
+            if own.congested {
+                self.congested -= 1;
+                self.streams.resume();
+            }
+        }
+        Ok(())
+    }
+
+    fn echo(&mut self, id: PeerId, len: usize) {
+        let bytes = mem::take(&mut self.bytes);
+        self.send(id, &bytes[..len]);
+        self.bytes = bytes;
+    }
+
+    /// Sends `bytes` to `id`, and keeps what is not taken.
+    fn send(&mut self, id: PeerId, bytes: &[u8]) {
+        let Some(slot) = self.streams.get(id) else {
+            return;
+        };
+        let mut taken = 0;
+        if slot.may_write() && slot.own.pending.is_empty() {
+            taken = self.streams.send(id, &[IoSlice::new(bytes)]);
+        }
+        if taken < bytes.len()
+            && let Some(slot) = self.streams.get_mut(id)
+        {
+            slot.own.pending.extend(&bytes[taken..]);
+            self.measure(id);
+        }
+    }
+
+    /// Notes whether what waits for `id` is above the high-water mark.
+    fn measure(&mut self, id: PeerId) {
+        let Some(slot) = self.streams.get_mut(id) else {
+            return;
+        };
+        let congested = slot.own.pending.len() >= self.high_water;
+        if congested != mem::replace(&mut slot.own.congested, congested) {
+            if congested {
+                self.congested += 1;
+            } else {
+                self.congested -= 1;
+                self.streams.resume();
+            }
+        }
+    }
+
+    /// Notes whole messages of `id` to relay, and keeps the first part of one that is not
+    /// whole.
+    fn gather(&mut self, id: PeerId, len: usize) {
+        let Some(slot) = self.streams.get_mut(id) else {
+            return;
+        };
+        let (rest, bytes) = (&mut slot.own.rest, &self.bytes[..len]);
+        let whole = (rest.len() + len) / self.size * self.size;
+        if whole == 0 {
+            return rest.extend_from_slice(bytes);
+        }
+        let start = self.relayed.len();
+        let (now, later) = bytes.split_at(whole - rest.len());
+        self.relayed.append(rest);
+        self.relayed.extend_from_slice(now);
+        rest.extend_from_slice(later);
+        self.pieces.push((id, start..start + whole));
+    }
+
+    /// Sends every piece to all peers but its sender.
+    fn relay(&mut self) {
+        if self.pieces.is_empty() {
+            return;
+        }
+        let (pieces, relayed) = (mem::take(&mut self.pieces), mem::take(&mut self.relayed));
+        let ids: Vec<_> = self.streams.ids().collect();
+        for id in ids {
+            if !self.streams.get(id).is_some_and(Slot::is_open) {
+                continue;
+            }
+            // The pieces lie behind each other, so all of them are one write.
+            if pieces.iter().all(|(from, _)| *from != id) {
+                self.send(id, &relayed);
+                continue;
+            }
+            for (_, range) in pieces.iter().filter(|(from, _)| *from != id) {
+                self.send(id, &relayed[range.clone()]);
+            }
+        }
+        (self.pieces, self.relayed) = (pieces, relayed);
+        self.pieces.clear();
+        self.relayed.clear();
+    }
+
+    /// Sends what waits for `id`. Returns whether nothing is left.
+    fn write(&mut self, id: PeerId) -> bool {
+        let Some(slot) = self.streams.get_mut(id) else {
+            return false;
+        };
+        if slot.own.pending.is_empty() {
+            return true;
+        }
+        let mut pending = mem::take(&mut slot.own.pending);
+        let (first, second) = pending.as_slices();
+        let parts = [IoSlice::new(first), IoSlice::new(second)];
+        let taken = self.streams.send(id, &parts);
+        pending.drain(..taken);
+        let done = pending.is_empty();
+        if let Some(slot) = self.streams.get_mut(id)
+            && !done
+        {
+            slot.own.pending = pending;
+        }
+        self.measure(id);
+        done
+    }
+}

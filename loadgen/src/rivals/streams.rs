@@ -1,0 +1,535 @@
+//! The loop over many streams: waits, reads, and writes.
+//!
+//! Its user takes what happened from [`next_event`](Streams::next_event), fills what may be
+//! written from [`next_writable`](Streams::next_writable), and hears of closed connections from
+//! [`next_closed`](Streams::next_closed), in this order, after each [`wait`](Streams::wait).
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, IoSlice};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use mio::net::TcpStream;
+use mio::{Events, Poll, Token};
+use sealwire::endpoint::transport::PeerId;
+use sealwire::limits::{EVENTS, share};
+use sealwire::net::accept::Acceptor;
+use sealwire::net::alarm::Alarm;
+use sealwire::net::clock::Clock;
+use sealwire::net::listen::Listener;
+use sealwire::net::stream::{self, Stream};
+use sealwire::time::Time;
+use slotmap::{DefaultKey, Key as _, KeyData, SlotMap};
+
+use super::Rival;
+use crate::limits::JOINING;
+
+/// Poll tokens of connections are their numbers, which are never these.
+const ALARM: Token = Token(usize::MAX);
+const LISTENER: Token = Token(usize::MAX - 1);
+
+/// What happened.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Event {
+    /// TCP has connected it.
+    Connected(PeerId),
+    /// It can be sent to.
+    Joined(PeerId),
+    /// It said so many bytes, which are at the beginning of the buffer.
+    Said(PeerId, usize),
+    /// It has said all.
+    Ended(PeerId),
+}
+
+/// How far a connection has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Connecting,
+    /// TCP has connected it, but it cannot be sent to yet.
+    Greeting,
+    Open,
+}
+
+/// How far we have come with saying that nothing follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Finish {
+    No,
+    /// To be said after all that waits.
+    Wanted,
+    /// The rival has been told.
+    Said,
+    /// It has left.
+    Sent,
+}
+
+/// A connection, and what the user keeps for it.
+#[derive(Debug)]
+pub(super) struct Slot<R, P> {
+    socket: Stream,
+    rival: R,
+    stage: Stage,
+    finish: Finish,
+    /// The other side has said all.
+    ended: bool,
+    /// The socket takes no more until the poll says so.
+    blocked: bool,
+    /// It is in the list of that name.
+    ready: bool,
+    dirty: bool,
+    /// Why it closes when the turn ends.
+    over: Option<Result<(), String>>,
+    /// The user's.
+    pub(super) own: P,
+}
+
+impl<R: Rival, P> Slot<R, P> {
+    /// Whether it can be sent to.
+    pub(super) fn is_open(&self) -> bool {
+        self.stage == Stage::Open && self.finish == Finish::No && self.over.is_none()
+    }
+
+    /// Whether a send is worth a try.
+    pub(super) fn may_write(&self) -> bool {
+        !self.blocked
+    }
+
+    /// Whether we have said that nothing follows, and that has left.
+    pub(super) fn is_finished(&self) -> bool {
+        self.finish == Finish::Sent
+    }
+
+    /// Bytes that the rival has, and the socket has not.
+    pub(super) fn unsent(&self) -> usize {
+        self.rival.unsent()
+    }
+}
+
+/// The loop, and all its connections.
+pub(super) struct Streams<R: Rival, P> {
+    poll: Poll,
+    polled: Events,
+    alarm: Alarm,
+    clock: Clock,
+    setup: R::Setup,
+    room: R::Room,
+    acceptor: Option<Acceptor>,
+    slots: SlotMap<DefaultKey, Slot<R, P>>,
+    events: VecDeque<Event>,
+    /// Connections that may have said something, and may be written to; each once.
+    ready: VecDeque<PeerId>,
+    dirty: VecDeque<PeerId>,
+    /// How many of both this turn still looks at.
+    reads: usize,
+    writes: usize,
+    /// Connections that may have said something, but the user does not read now.
+    paused: Vec<PeerId>,
+    /// Connections to close.
+    over: Vec<PeerId>,
+    /// Connections and when they began, the oldest first, while the first has not joined.
+    joining: VecDeque<(Time, PeerId)>,
+    /// How long joining may take.
+    pub(super) patience: Duration,
+}
+
+fn key(id: PeerId) -> DefaultKey {
+    KeyData::from_ffi(id.as_u64()).into()
+}
+
+fn id(key: DefaultKey) -> PeerId {
+    PeerId::from_u64(key.data().as_ffi())
+}
+
+impl<R: Rival, P: Default> Streams<R, P> {
+    /// A loop without connections.
+    pub(super) fn new(setup: R::Setup, clock: Clock) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        Ok(Self {
+            alarm: Alarm::new(poll.registry(), ALARM)?,
+            poll,
+            polled: Events::with_capacity(EVENTS),
+            clock,
+            setup,
+            room: R::Room::default(),
+            acceptor: None,
+            slots: SlotMap::new(),
+            events: VecDeque::new(),
+            ready: VecDeque::new(),
+            dirty: VecDeque::new(),
+            reads: 0,
+            writes: 0,
+            paused: Vec::new(),
+            over: Vec::new(),
+            joining: VecDeque::new(),
+            patience: JOINING,
+        })
+    }
+
+    /// Accepts all connections that come to `listener`.
+    pub(super) fn listen(&mut self, listener: Listener) -> io::Result<()> {
+        self.acceptor = Some(Acceptor::new(listener, self.poll.registry(), LISTENER)?);
+        Ok(())
+    }
+
+    /// Begins to connect to `address`, from `from` if that is given.
+    pub(super) fn connect(
+        &mut self,
+        address: SocketAddr,
+        from: Option<SocketAddr>,
+    ) -> io::Result<PeerId> {
+        let stream = stream::connect(address, from)?;
+        self.add(self.clock.now(), stream, Stage::Connecting)
+    }
+
+    fn add(&mut self, now: Time, stream: TcpStream, stage: Stage) -> io::Result<PeerId> {
+        let (rival, registry) = (R::new(&self.setup)?, self.poll.registry());
+        let key = self.slots.try_insert_with_key(|key| {
+            let token = Token(id(key).as_u64() as usize);
+            io::Result::Ok(Slot {
+                socket: Stream::new(stream, registry, token)?,
+                rival,
+                stage,
+                finish: Finish::No,
+                ended: false,
+                blocked: false,
+                ready: false,
+                dirty: false,
+                over: None,
+                own: P::default(),
+            })
+        })?;
+        self.joining.push_back((now, id(key)));
+        Ok(id(key))
+    }
+
+    /// All connections.
+    pub(super) fn ids(&self) -> impl Iterator<Item = PeerId> {
+        self.slots.keys().map(id)
+    }
+
+    /// A connection, if it is there.
+    pub(super) fn get(&self, id: PeerId) -> Option<&Slot<R, P>> {
+        self.slots.get(key(id))
+    }
+
+    /// A connection, if it is there.
+    pub(super) fn get_mut(&mut self, id: PeerId) -> Option<&mut Slot<R, P>> {
+        self.slots.get_mut(key(id))
+    }
+
+    // ---- waiting -----------------------------------------------------------
+
+    /// Waits until something happens, at most until `until`.
+    pub(super) fn wait(&mut self, until: Option<Time>) -> io::Result<()> {
+        let timeout = self.timeout(until)?;
+        match self.poll.poll(&mut self.polled, timeout) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        let polled = std::mem::replace(&mut self.polled, Events::with_capacity(0));
+        for event in &polled {
+            match event.token() {
+                ALARM => {}
+                LISTENER => {
+                    let acceptor = self.acceptor.as_mut();
+                    acceptor.into_iter().for_each(Acceptor::note_ready);
+                }
+                Token(number) => self.note(PeerId::from_u64(number as u64), event),
+            }
+        }
+        self.polled = polled;
+        self.accept();
+        self.reads = self.ready.len();
+        Ok(())
+    }
+
+    /// How long the poll may wait; sets the alarm to end it in time.
+    fn timeout(&mut self, until: Option<Time>) -> io::Result<Option<Duration>> {
+        if !self.ready.is_empty() || !self.dirty.is_empty() {
+            return Ok(Some(Duration::ZERO));
+        }
+        let accept = self.acceptor.as_ref().and_then(Acceptor::next_due);
+        let late = self.joining.front().map(|&(came, _)| came + self.patience);
+        let Some(until) = [until, accept, late].into_iter().flatten().min() else {
+            return Ok(None);
+        };
+        let now = self.clock.now();
+        if until <= now {
+            return Ok(Some(Duration::ZERO));
+        }
+        self.alarm.set(until, now)?;
+        // The alarm ends it first, where there is one.
+        Ok(Some(until.since(now)))
+    }
+
+    /// Notes an event of a connection's socket.
+    fn note(&mut self, id: PeerId, event: &mio::event::Event) {
+        let Some(slot) = self.get_mut(id) else {
+            return;
+        };
+        slot.socket.note(event);
+        if slot.stage == Stage::Connecting {
+            if let Err(error) = slot.socket.error() {
+                return self.fail(id, describe(&error));
+            }
+            if !event.is_writable() {
+                return;
+            }
+            slot.stage = Stage::Greeting;
+            self.events.push_back(Event::Connected(id));
+            self.greet(id);
+            // The rival may have to say something first.
+            self.dirty(id);
+        } else if event.is_writable() && slot.blocked {
+            slot.blocked = false;
+            self.dirty(id);
+        }
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            self.ready(id);
+        }
+    }
+
+    /// Accepts waiting connections, within the budget.
+    fn accept(&mut self) {
+        let now = self.clock.now();
+        let Some(mut acceptor) = self.acceptor.take() else {
+            return;
+        };
+        // After an error, such as no free descriptor, the acceptor pauses and tries again.
+        let _ = acceptor.accept(now, |stream, _| {
+            let id = self.add(now, stream, Stage::Greeting)?;
+            self.greet(id);
+            // It may have spoken already.
+            self.ready(id);
+            Ok(())
+        });
+        self.acceptor = Some(acceptor);
+    }
+
+    /// Tells the user of a connection once it can be sent to.
+    fn greet(&mut self, id: PeerId) {
+        let slot = self.get_mut(id);
+        let greets = |slot: &&mut Slot<R, P>| slot.stage == Stage::Greeting && slot.rival.is_open();
+        if let Some(slot) = slot.filter(greets) {
+            slot.stage = Stage::Open;
+            // It may have been told to finish before.
+            self.dirty(id);
+            self.events.push_back(Event::Joined(id));
+        }
+    }
+
+    // ---- reading -----------------------------------------------------------
+
+    /// What happened next. Reads each ready connection once in a turn, if its user `may_read`
+    /// it, to the beginning of `into`.
+    pub(super) fn next_event(
+        &mut self,
+        into: &mut [u8],
+        may_read: impl Fn(&P) -> bool,
+    ) -> Option<Event> {
+        while self.events.is_empty() && self.reads > 0 {
+            let waiting = self.reads;
+            self.reads -= 1;
+            let id = self.ready.pop_front()?;
+            let Some(slot) = self.get_mut(id) else {
+                continue;
+            };
+            slot.ready = false;
+            if slot.over.is_some() || slot.ended {
+                continue;
+            }
+            if may_read(&slot.own) {
+                let room = share(into.len(), waiting);
+                self.read(id, &mut into[..room]);
+            } else {
+                self.paused.push(id);
+            }
+        }
+        self.events.pop_front()
+    }
+
+    fn read(&mut self, id: PeerId, into: &mut [u8]) {
+        let Some(slot) = self.slots.get_mut(key(id)) else {
+            return;
+        };
+        let came = slot.rival.receive(&mut slot.socket, into, &mut self.room);
+        let came = match came {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+            Err(error) => return self.fail(id, describe(&error)),
+            Ok(came) => came,
+        };
+        let answers = slot.rival.unsent() > 0;
+        if came.ended {
+            slot.ended = true;
+        } else if !came.drained {
+            self.ready(id);
+        }
+        self.greet(id);
+        if came.bytes > 0 {
+            self.events.push_back(Event::Said(id, came.bytes));
+        }
+        if came.ended {
+            self.events.push_back(Event::Ended(id));
+        }
+        if answers {
+            self.dirty(id);
+        }
+    }
+
+    /// Notes that reading from `id` is worth a try.
+    fn ready(&mut self, id: PeerId) {
+        if let Some(slot) = self.slots.get_mut(key(id)).filter(|slot| !slot.ready) {
+            slot.ready = true;
+            self.ready.push_back(id);
+        }
+    }
+
+    /// Reads again from connections that the user did not read.
+    pub(super) fn resume(&mut self) {
+        for id in std::mem::take(&mut self.paused) {
+            self.ready(id);
+        }
+    }
+
+    // ---- writing -----------------------------------------------------------
+
+    /// Notes that there is something to write to `id`.
+    pub(super) fn dirty(&mut self, id: PeerId) {
+        if let Some(slot) = self.slots.get_mut(key(id)).filter(|slot| !slot.dirty) {
+            slot.dirty = true;
+            self.dirty.push_back(id);
+        }
+    }
+
+    /// Begins the writes of this turn: each dirty connection gets one.
+    pub(super) fn begin_writes(&mut self) {
+        self.writes = self.dirty.len();
+    }
+
+    /// The next connection that the user may write to.
+    pub(super) fn next_writable(&mut self) -> Option<PeerId> {
+        while self.writes > 0 {
+            self.writes -= 1;
+            let id = self.dirty.pop_front()?;
+            let Some(slot) = self.get_mut(id) else {
+                continue;
+            };
+            slot.dirty = false;
+            if slot.stage == Stage::Connecting || slot.over.is_some() {
+                continue;
+            }
+            if slot.rival.unsent() > 0 {
+                self.send(id, &[]);
+            }
+            let writes = |slot: &Slot<R, P>| slot.stage == Stage::Open && !slot.blocked;
+            if self.get(id).is_some_and(writes) {
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    /// Sends a first part of `parts`. Returns how much of it need not be sent again: all of
+    /// it, if the connection has failed.
+    pub(super) fn send(&mut self, id: PeerId, parts: &[IoSlice<'_>]) -> usize {
+        let all = parts.iter().map(|part| part.len()).sum();
+        let slot = self.slots.get_mut(key(id));
+        let Some(slot) = slot.filter(|slot| slot.over.is_none()) else {
+            return all;
+        };
+        match slot.rival.send(&mut slot.socket, parts, &mut self.room) {
+            Ok(taken) => {
+                slot.blocked = taken < all || slot.rival.unsent() > 0;
+                taken
+            }
+            Err(error) => {
+                self.fail(id, describe(&error));
+                all
+            }
+        }
+    }
+
+    // ---- ending ------------------------------------------------------------
+
+    /// Tells `id`, after all that waits, that nothing follows.
+    pub(super) fn finish(&mut self, id: PeerId) {
+        let slot = self.get_mut(id);
+        if let Some(slot) = slot.filter(|slot| slot.finish == Finish::No) {
+            slot.finish = Finish::Wanted;
+            self.dirty(id);
+        }
+    }
+
+    /// The user has written all that waits for `id`: goes on with finishing, if it is wanted.
+    pub(super) fn written(&mut self, id: PeerId) {
+        let Some(slot) = self.get_mut(id) else {
+            return;
+        };
+        if slot.finish == Finish::Wanted {
+            slot.finish = Finish::Said;
+            if let Err(error) = slot.rival.finish() {
+                return self.fail(id, describe(&error));
+            }
+            self.send(id, &[]);
+        }
+        let Some(slot) = self.get_mut(id) else {
+            return;
+        };
+        if slot.finish == Finish::Said && slot.rival.unsent() == 0 && slot.over.is_none() {
+            slot.finish = Finish::Sent;
+            slot.socket.shut_down();
+            if slot.ended {
+                self.close(id, Ok(()));
+            }
+        }
+    }
+
+    /// Closes `id` when the turn ends, because of `why`.
+    pub(super) fn fail(&mut self, id: PeerId, why: impl Into<String>) {
+        self.close(id, Err(why.into()));
+    }
+
+    /// Closes `id` when the turn ends; `Ok` if each side has told the other that it is done.
+    pub(super) fn close(&mut self, id: PeerId, outcome: Result<(), String>) {
+        let slot = self.get_mut(id).filter(|slot| slot.over.is_none());
+        if let Some(slot) = slot {
+            slot.over = Some(outcome);
+            self.over.push(id);
+        }
+    }
+
+    /// Closes the next connection that is over, or takes too long to join.
+    pub(super) fn next_closed(&mut self) -> Option<(PeerId, P, Result<(), String>)> {
+        self.give_up_on_late();
+        while let Some(id) = self.over.pop() {
+            if let Some(slot) = self.slots.remove(key(id)) {
+                slot.socket.close(self.poll.registry());
+                return Some((id, slot.own, slot.over.unwrap_or(Ok(()))));
+            }
+        }
+        None
+    }
+
+    fn give_up_on_late(&mut self) {
+        let now = self.clock.now();
+        while let Some(&(came, id)) = self.joining.front() {
+            let slot = self.get(id);
+            if slot.is_some_and(|slot| slot.stage != Stage::Open) {
+                if now < came + self.patience {
+                    return;
+                }
+                self.fail(id, "it took too long to connect");
+            }
+            self.joining.pop_front();
+        }
+    }
+}
+
+/// Why a connection has failed.
+fn describe(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::ConnectionRefused => "the server refused the connection".into(),
+        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => "the connection was reset".into(),
+        _ => format!("the connection failed: {error}"),
+    }
+}

@@ -1,0 +1,73 @@
+//! Values of options, as people type them: counts, sizes, times, addresses.
+//!
+//! A refusal never shows what was typed: it may be a key in the wrong place. clap names the
+//! option. Read next: [`crate::args`].
+
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::time::Duration;
+
+use clap::ValueEnum;
+use sealwire::limits::Limits;
+use sealwire::net::address::missing_zone;
+use sealwire_cli::units;
+
+use crate::limits::MAX_DURATION;
+
+/// What a choice is called on the command line and in reports.
+pub(crate) fn name(choice: impl ValueEnum) -> String {
+    let value = choice.to_possible_value().expect("no choice is hidden");
+    value.get_name().to_owned()
+}
+
+/// A number that is not 0.
+pub(crate) fn count(text: &str) -> Result<usize, String> {
+    match text.parse::<u32>() {
+        Ok(0) => Err("at least 1 is wanted".into()),
+        Ok(count) => Ok(count as usize),
+        Err(_) => Err("a number is wanted".into()),
+    }
+}
+
+/// The bytes of a message, with or without a unit.
+pub(crate) fn size(text: &str) -> Result<usize, String> {
+    let most = Limits::default().max_message;
+    let size = units::size(text).filter(|size| *size <= most);
+    size.ok_or_else(|| {
+        let most = most >> 20;
+        format!("a size from 0 to {most}m is wanted, such as 64, 16k or 1m")
+    })
+}
+
+/// A time, in seconds unless it has a unit.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let time = units::time(text).filter(|time| *time <= MAX_DURATION);
+    time.ok_or_else(|| {
+        let most = MAX_DURATION.as_secs();
+        format!("a time of at most {most} s is wanted, such as 5s, 500ms or 1m")
+    })
+}
+
+/// A host and its port; an IPv6 address is in brackets.
+pub(crate) fn host_and_port(text: &str) -> Result<(String, u16), String> {
+    let parse = || {
+        let (host, port) = text.rsplit_once(':')?;
+        let port = port.parse().ok().filter(|&port| port != 0)?;
+        let clear = !host.contains(':') || host.starts_with('[') && host.ends_with(']');
+        (clear && !host.is_empty()).then(|| (host.to_owned(), port))
+    };
+    parse().ok_or("HOST:PORT is wanted, such as example.org:9999 or [::1]:9999".into())
+}
+
+/// An address to connect from, with a zone where it needs one, as in `fe80::1%eth0`.
+pub(crate) fn source(text: &str) -> Result<SocketAddr, String> {
+    let bare = text.split('%').next().unwrap_or_default();
+    let address: IpAddr = bare.parse().map_err(|_| "an IP address is wanted")?;
+    let source = SocketAddr::from((address, 0));
+    if bare == text {
+        return missing_zone(source).map_or(Ok(source), |why| Err(why.to_string()));
+    }
+    // Only the system knows the numbers of its interfaces; it looks up no name here.
+    let zoned = (text, 0).to_socket_addrs();
+    let zoned = zoned.ok().and_then(|mut all| all.next());
+    zoned.ok_or("no interface has the name behind the %".into())
+}
