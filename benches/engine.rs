@@ -83,7 +83,7 @@ fn time_streams<M: Mode + Copy>(mode: M, ticks: u64) -> Duration {
         }
         took += start.elapsed();
         let messages = count as usize * CAME * STREAMING;
-        assert_eq!(crowd.endpoint.core().stats().messages, messages as u64);
+        assert_eq!(crowd.endpoint.stats().messages, messages as u64);
         left -= count;
     }
     took

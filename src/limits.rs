@@ -224,6 +224,7 @@ pub const MAX_MEMORY: usize = 1 << 40;
 
 /// What a user may set.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Limits {
     /// Most bytes of a message that is received; at least 16 MiB unless told
     /// otherwise (`PROTOCOL.md` §1.3).

@@ -15,7 +15,6 @@ use sealwire::crypto::secret::{Secret, SecretPair};
 use sealwire::endpoint::mode::Mode;
 use sealwire::endpoint::transport::{LocalId, PeerId, Read, Transport};
 use sealwire::endpoint::{Endpoint, Leaves, Setup};
-use sealwire::limits::Limits;
 use sealwire::time::Time;
 
 use rand::SeedableRng as _;
@@ -72,15 +71,10 @@ pub(crate) struct Crowd<M> {
 impl<M: Mode> Crowd<M> {
     /// `count` peers of a server that does `mode`, who have `stream` to say.
     pub(crate) fn new(kernel: Kernel, mode: M, count: usize, stream: Stream) -> Self {
-        let setup = Setup {
-            // Nobody comes who would need it.
-            identity: identity(),
-            classic: None,
-            kernel,
-            limits: Limits::default(),
-            leaves: Leaves::WhenStopped,
-            rng: rand::rngs::StdRng::seed_from_u64(1),
-        };
+        let rng = rand::rngs::StdRng::seed_from_u64(1);
+        let mut setup = Setup::new(kernel, Leaves::WhenStopped, rng);
+        // No peer comes that would need it, and a setup needs some keys.
+        setup.identity = identity();
         let wire = Wire {
             stream,
             places: Vec::new(),
@@ -165,10 +159,6 @@ impl Transport for Wire {
     fn write(&mut self, _: PeerId, bytes: &[u8]) -> io::Result<usize> {
         self.written += bytes.len();
         Ok(bytes.len())
-    }
-
-    fn write_frame(&mut self, _: PeerId, _: &[u8]) -> io::Result<usize> {
-        unreachable!("nobody speaks classic")
     }
 
     fn shut_down(&mut self, _: PeerId) {}

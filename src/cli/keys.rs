@@ -15,7 +15,7 @@ use super::key_text::{self, KeyText};
 use super::private_file::{self, Kind};
 use super::typed_keys::OPTIONS;
 use super::{key_file, usage};
-use crate::crypto::classic::ClassicKeys;
+use crate::classic::ClassicKeys;
 use crate::crypto::keys::Identity;
 use crate::crypto::secret::{Secret, SecretPair};
 use crate::error::Error;

@@ -11,6 +11,7 @@
 pub mod args;
 pub mod command;
 pub mod config;
+pub mod exit;
 pub mod exposure;
 mod hex;
 mod key_file;

@@ -11,7 +11,7 @@ use signal_hook::low_level::signal_name;
 use super::config::{ModeKind, Role};
 use crate::conn::Outcome;
 use crate::endpoint::mode::Mode;
-use crate::endpoint::{Event, Notice, Stats};
+use crate::endpoint::{EndpointEvent, Notice, Stats};
 use crate::error::{Failure, Reason};
 use crate::limits::{FAILURES_LOGGED, REFUSALS_LOGGED, VISITS_LOGGED};
 use crate::net::address::host_and_port;
@@ -171,28 +171,29 @@ impl Reporter {
                 ));
             }
             Report::StatisticsWanted => {
-                let core = events.endpoint().core();
-                log.info(&statistics_line(&core.stats(), core.proved(), core.held()));
+                let endpoint = events.endpoint();
+                let (stats, held) = (endpoint.stats(), endpoint.held());
+                log.info(&statistics_line(&stats, endpoint.proved(), held));
                 log.info(events.ticks());
             }
             Report::CannotAccept(error) => {
                 let text = format_args!("cannot accept more connections for now: {error}");
                 self.strangers.line(log, now, Level::Warn, text);
             }
-            Report::Endpoint(Event::Joined(peer)) => {
+            Report::Endpoint(EndpointEvent::Joined(peer)) => {
                 if self.audience == Audience::Chat {
                     let name = Name(events.address(peer));
                     let text = format_args!("{name} came");
                     self.visits.line(log, now, Level::Info, text);
                 }
             }
-            Report::Endpoint(Event::Left(peer, outcome)) => {
+            Report::Endpoint(EndpointEvent::Left(peer, outcome)) => {
                 self.left(log, now, &Name(events.address(peer)), &outcome);
             }
-            Report::Endpoint(Event::Refused(peer, outcome)) => {
+            Report::Endpoint(EndpointEvent::Refused(peer, outcome)) => {
                 self.refused(log, now, &Name(events.address(peer)), &outcome);
             }
-            Report::Endpoint(Event::Notice(notice)) => self.notice(log, now, notice),
+            Report::Endpoint(EndpointEvent::Notice(notice)) => self.notice(log, now, notice),
         }
     }
 

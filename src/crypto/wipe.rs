@@ -7,7 +7,7 @@ use zeroize::zeroize_stack;
 ///
 /// How deep it goes is what a release build was seen to leave there. A panic is not
 /// covered: nothing here catches one.
-pub(super) fn wiped<const DEPTH: usize, T>(work: impl FnOnce() -> T) -> T {
+pub(crate) fn wiped<const DEPTH: usize, T>(work: impl FnOnce() -> T) -> T {
     let result = apart(work);
     zeroize_stack::<DEPTH>();
     result

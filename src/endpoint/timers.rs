@@ -1,8 +1,8 @@
-//! When which peer is to be looked at.
+//! When to look at which peer.
 //!
-//! A heap with lazy entries: deadlines of a busy connection move with every byte,
-//! almost always later, so an entry stays where it is until it comes up and is
-//! then put where it belongs.
+//! A heap with lazy entries: the deadlines of a busy connection move with every byte,
+//! almost always later. So an entry stays where it is until it comes up, and then
+//! moves to where it belongs.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -17,8 +17,7 @@ pub(super) struct Timers {
 }
 
 impl Timers {
-    /// Looks at `peer` at `at`. `planned` is the peer's own note of its earliest
-    /// entry.
+    /// Looks at `peer` at `at`. `planned` is the peer's note of its earliest entry.
     pub(super) fn plan(&mut self, planned: &mut Option<Time>, peer: PeerId, at: Time) {
         if planned.is_none_or(|planned| at < planned) {
             *planned = Some(at);

@@ -46,7 +46,7 @@ const ALARM: Token = Token(FIRST_RESERVED + 6);
 #[derive(Debug)]
 pub enum Report {
     /// Something happened on the endpoint.
-    Endpoint(endpoint::Event),
+    Endpoint(endpoint::EndpointEvent),
     /// A dialled connection is there; the handshake comes next.
     Connected(SocketAddr),
     /// Connections are taken at this address from now on.
@@ -245,7 +245,7 @@ impl<M: Mode> EventLoop<M> {
         self.take_dialled(now)?;
         self.endpoint.tick(now, &mut self.sockets);
         while let Some(event) = self.endpoint.poll_event() {
-            if let endpoint::Event::Refused(peer, _) = &event {
+            if let endpoint::EndpointEvent::Refused(peer, _) = &event {
                 self.connecting.remove(peer);
             }
             self.reports.push(Report::Endpoint(event));
@@ -406,7 +406,7 @@ fn note_signals<M: Mode>(
     for signal in signals.iter_mut().flat_map(Signals::pending) {
         match signal {
             Signal::Stop(number) => {
-                endpoint.stop(now, number as u8);
+                endpoint.stop(now);
                 reports.push(Report::Stopping(number));
             }
             Signal::Statistics => reports.push(Report::StatisticsWanted),

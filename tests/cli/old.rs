@@ -5,10 +5,10 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, LazyLock};
 
-use sealwire::crypto::classic::ClassicKeys;
+use sealwire::classic::ClassicKeys;
+use sealwire::classic::frame::{LENGTH, LENGTH_TAG, TAG, TEXT, first_frame, parse_length};
 use sealwire::crypto::secret::{Secret, SecretPair};
 use sealwire::limits::{BLOCK, CLASSIC_FRAME};
-use sealwire::wire::classic::{LENGTH, LENGTH_TAG, TAG, TEXT, first_frame, parse_length};
 use serde_json::Value;
 
 use crate::program::Launch;

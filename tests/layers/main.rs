@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The library's modules and the height of each. One may use what is lower.
-const LAYERS: [(&str, u8); 12] = [
+const LAYERS: [(&str, u8); 13] = [
     ("error", 0),
     ("text", 0),
     ("limits", 0),
@@ -21,15 +21,16 @@ const LAYERS: [(&str, u8); 12] = [
     ("wire", 1),
     ("crypto", 1),
     ("conn", 2),
-    ("endpoint", 3),
-    ("modes", 4),
+    ("classic", 3),
+    ("endpoint", 4),
+    ("modes", 5),
     ("net", NET),
     ("cli", TOP),
 ];
 /// From here up there are sockets, a clock and randomness.
-const NET: u8 = 5;
+const NET: u8 = 6;
 /// Uses all of the library, by its re-exports too.
-const TOP: u8 = 6;
+const TOP: u8 = 7;
 
 /// What no layer below `net` names: the starts of paths, and words anywhere in
 /// one, for types that may be reached by many paths.

@@ -5,11 +5,11 @@ use cbc::cipher::{BlockModeEncrypt, KeyIvInit, block_padding::Pkcs7};
 use hmac::{Hmac, KeyInit, Mac};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use sealwire::crypto::classic::ClassicKeys;
+use sealwire::classic::ClassicKeys;
+use sealwire::classic::frame::{TEXT_LENS, first_frame, parse_length};
 use sealwire::crypto::secret::{Secret, SecretPair};
 use sealwire::error::PeerFault;
 use sealwire::limits::{BLOCK, CLASSIC_TEXT};
-use sealwire::wire::classic::{TEXT_LENS, first_frame, parse_length};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 

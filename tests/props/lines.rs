@@ -8,9 +8,8 @@ use cbc::cipher::{BlockModeEncrypt, KeyIvInit, block_padding::Pkcs7};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
+use sealwire::classic::{ClassicConnection, ClassicKeys};
 use sealwire::conn::Outcome;
-use sealwire::conn::classic::ClassicConnection;
-use sealwire::crypto::classic::ClassicKeys;
 use sealwire::crypto::secret::{Secret, SecretPair};
 use sealwire::error::Failure;
 use sealwire::limits::{BLOCK, CLASSIC_FRAME, CLASSIC_TEXT, MAX_CLASSIC_FRAME};
@@ -175,7 +174,8 @@ fn a_frame_looks_at_its_own_text_only() {
         let text = str::from_utf8(&frame[opened.text]).unwrap();
         assert!(line[..at].ends_with(text));
         at += conn.seal(&line.as_bytes()[at..at + CLASSIC_TEXT + 4], [1; BLOCK]);
-        assert_eq!(conn.left_of_line(), line.len() - at);
+        let rest = &line.as_bytes()[at..];
+        assert_eq!(conn.next_line(rest).len(), rest.len());
     }
 }
 

@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use sealwire::endpoint::mode::Mode;
 use sealwire::endpoint::transport::PeerId;
-use sealwire::endpoint::{Leaves, Setup};
-use sealwire::error::{Abort, Failure, Reason};
-use sealwire::limits::{Limits, MAX_PAYLOAD, MAX_UNPROVED};
+use sealwire::endpoint::{End, EndpointEvent, Leaves};
+use sealwire::error::{Abort, Failure, Gravity, Reason};
+use sealwire::limits::{MAX_PAYLOAD, MAX_UNPROVED};
 use sealwire::modes::echo::Echo;
 use sealwire::modes::relay::Relay;
 use sealwire::modes::sink::Sink;
@@ -23,19 +22,9 @@ fn gave(world: &World, server: usize, peer: PeerId) -> Option<Reason> {
     }
 }
 
-fn small(setup: Setup, mode: impl Mode + 'static) -> (World, usize) {
-    let mut world = World::calm();
-    let server = world.host(setup, mode);
-    (world, server)
-}
-
 /// A relay whose receivers hold up others from 64 KiB on.
 fn relay() -> (World, usize) {
-    let limits = Limits {
-        max_queue: 1 << 16,
-        ..Limits::default()
-    };
-    small(limited(Leaves::WhenStopped, limits), Relay)
+    World::with(limited(|limits| limits.max_queue = 1 << 16), Relay)
 }
 
 fn much() -> Vec<Vec<u8>> {
@@ -133,11 +122,8 @@ fn a_slow_receiver_is_given_up_when_others_come() {
 #[test]
 fn a_message_over_the_limit_is_refused() {
     for max_message in [100, 3 * MAX_PAYLOAD] {
-        let limits = Limits {
-            max_message,
-            ..Limits::default()
-        };
-        let (mut world, server) = small(limited(Leaves::WhenStopped, limits), Echo);
+        let setup = limited(|limits| limits.max_message = max_message);
+        let (mut world, server) = World::with(setup, Echo);
         let plan = vec![vec![1; max_message]; 3];
         let good = world.host(native(2, Leaves::WithPeers), Sender::new(plan.clone()));
         let bad = vec![vec![2; max_message + 1]];
@@ -145,12 +131,15 @@ fn a_message_over_the_limit_is_refused() {
         let pairs = [world.connect(good, server), world.connect(bad, server)];
         world.run_millis(10);
         assert!(world.hosts[good].log.borrow().all() == plan);
-        assert_eq!(world.hosts[good].endpoint.exit(), Some(0));
+        assert_eq!(world.hosts[good].endpoint.end(), Some(End::Complete));
         assert_eq!(
             gave(&world, server, pairs[1].at_server),
             Some(Reason::TOO_LARGE)
         );
-        assert_eq!(world.hosts[bad].endpoint.exit(), Some(3));
+        assert_eq!(
+            world.hosts[bad].endpoint.end(),
+            Some(End::Failed(Gravity::Peer))
+        );
         let told = world.hosts[bad].outcome(pairs[1].at_client).cloned();
         let aborted = Abort::new(Reason::TOO_LARGE, "");
         assert_eq!(told, Some(Err(Failure::Aborted(aborted))));
@@ -163,11 +152,10 @@ fn a_message_over_the_limit_is_refused() {
 /// of a message.
 #[test]
 fn unfinished_messages_share_a_budget() {
-    let limits = Limits {
-        max_assembling: 10 * MAX_PAYLOAD,
-        ..Limits::default()
-    };
-    let (mut world, server) = small(limited(Leaves::WhenStopped, limits), Sink);
+    let (mut world, server) = World::with(
+        limited(|limits| limits.max_assembling = 10 * MAX_PAYLOAD),
+        Sink,
+    );
     let mut rests = Vec::new();
     let mut peers: Vec<Raw> = (0..10).map(|_| Raw::join(&mut world, server)).collect();
     for (n, raw) in peers.iter_mut().enumerate() {
@@ -198,11 +186,8 @@ fn unfinished_messages_share_a_budget() {
 /// partial records alone exceed.
 #[test]
 fn scarce_memory_does_not_stop_a_message() {
-    let limits = Limits {
-        max_queued: 4 * MAX_PAYLOAD,
-        ..Limits::default()
-    };
-    let (mut world, server) = small(limited(Leaves::WhenStopped, limits), Echo);
+    let (mut world, server) =
+        World::with(limited(|limits| limits.max_queued = 4 * MAX_PAYLOAD), Echo);
     let mut rests = Vec::new();
     let mut peers: Vec<Raw> = (0..10).map(|_| Raw::join(&mut world, server)).collect();
     for raw in &mut peers {
@@ -229,17 +214,13 @@ fn scarce_memory_does_not_stop_a_message() {
 /// fourth, which is held up by its own answers at times, has all of them.
 #[test]
 fn scarce_memory_does_not_stop_others() {
-    let limits = Limits {
-        max_queued: 40_000,
-        ..Limits::default()
-    };
-    let (mut world, server) = small(limited(Leaves::WhenStopped, limits), Echo);
+    let (mut world, server) = World::with(limited(|limits| limits.max_queued = 40_000), Echo);
     for _ in 0..3 {
         let mut raw = Raw::join_by(&mut world, server, 20_000);
         raw.say(&mut world, &[1; 15_000]);
         raw.say(&mut world, &[1; 15_000]);
     }
-    assert!(world.hosts[server].endpoint.core().held() >= 40_000);
+    assert!(world.hosts[server].endpoint.held() >= 40_000);
     let mut good = Raw::join_by(&mut world, server, 6000);
     for n in 1..=20 {
         // The third answer waits behind the second, which did not fit; so the
@@ -258,11 +239,7 @@ fn scarce_memory_does_not_stop_others() {
 /// end. Method: a client of an echo sends empty messages and does not read.
 #[test]
 fn empty_messages_are_bounded() {
-    let limits = Limits {
-        max_queue: 1 << 16,
-        ..Limits::default()
-    };
-    let (mut world, server) = small(limited(Leaves::WhenStopped, limits), Echo);
+    let (mut world, server) = World::with(limited(|limits| limits.max_queue = 1 << 16), Echo);
     let mut raw = Raw::join_by(&mut world, server, 10_000);
     for _ in 0..10_000 {
         let record = raw.seal(&world, b"");
@@ -271,7 +248,7 @@ fn empty_messages_are_bounded() {
         }
         world.settle();
     }
-    let queued = world.hosts[server].endpoint.core().queued();
+    let queued = world.hosts[server].endpoint.queued();
     assert!(queued < 2000, "{queued} wait");
 }
 
@@ -279,14 +256,14 @@ fn empty_messages_are_bounded() {
 /// oldest goes. Method: as many as may be and ten more, then one that joins.
 #[test]
 fn the_oldest_unproved_makes_room() {
-    let (mut world, server) = small(native(1, Leaves::WhenStopped), Echo);
+    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
     let mut silent = Vec::new();
     for _ in 0..MAX_UNPROVED + 10 {
         silent.push(world.accept(server, 100).1);
         world.settle();
     }
-    let core = world.hosts[server].endpoint.core();
-    assert_eq!(core.connections(), MAX_UNPROVED);
+    let endpoint = &world.hosts[server].endpoint;
+    assert_eq!(endpoint.connections(), MAX_UNPROVED);
     let gone: BTreeSet<PeerId> = world.hosts[server]
         .events
         .iter()
@@ -295,12 +272,12 @@ fn the_oldest_unproved_makes_room() {
     assert_eq!(gone, silent[..10].iter().copied().collect());
     Raw::join(&mut world, server);
     world.run_millis(6000);
-    assert_eq!(world.hosts[server].endpoint.core().connections(), 1);
+    assert_eq!(world.hosts[server].endpoint.connections(), 1);
 }
 
-fn refused(event: &sealwire::endpoint::Event) -> Option<PeerId> {
+fn refused(event: &EndpointEvent) -> Option<PeerId> {
     match event {
-        sealwire::endpoint::Event::Refused(peer, Err(Failure::Closed(_))) => Some(*peer),
+        EndpointEvent::Refused(peer, Err(Failure::Closed(_))) => Some(*peer),
         _ => None,
     }
 }
@@ -310,11 +287,7 @@ fn refused(event: &sealwire::endpoint::Event) -> Option<PeerId> {
 /// once.
 #[test]
 fn a_full_server_says_so() {
-    let limits = Limits {
-        max_peers: 2,
-        ..Limits::default()
-    };
-    let (mut world, server) = small(limited(Leaves::WhenStopped, limits), Relay);
+    let (mut world, server) = World::with(limited(|limits| limits.max_peers = 2), Relay);
     let first = Raw::join(&mut world, server);
     let mut second = Raw::join(&mut world, server);
     let plan = vec![b"let me in".to_vec()];
@@ -327,7 +300,10 @@ fn a_full_server_says_so() {
         gave(&world, server, pair.at_server),
         Some(Reason::GOING_AWAY)
     );
-    assert_eq!(world.hosts[third].endpoint.exit(), Some(3));
+    assert_eq!(
+        world.hosts[third].endpoint.end(),
+        Some(End::Failed(Gravity::Peer))
+    );
     second.read(&mut world);
     assert!(second.messages().is_empty());
 
@@ -337,7 +313,7 @@ fn a_full_server_says_so() {
     raw.write(&mut world, &hello);
     world.settle();
     raw.read(&mut world);
-    assert_eq!(world.hosts[server].endpoint.core().proved(), 2);
+    assert_eq!(world.hosts[server].endpoint.proved(), 2);
     first.end_by_reset(&mut world);
     Raw::join(&mut world, server);
 }

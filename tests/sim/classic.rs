@@ -1,13 +1,13 @@
 //! The old format beside the new one, on one server.
 
-use sealwire::endpoint::{Cut, Event, InputKind, Leaves, Notice, Setup};
+use sealwire::endpoint::{Cut, End, EndpointEvent, InputKind, Leaves, Notice};
 use sealwire::error::{Deadline, Failure};
-use sealwire::limits::{CLASSIC_FRAME, Limits, MAX_CLASSIC_UNPROVED, MAX_UNPROVED};
+use sealwire::limits::{CLASSIC_FRAME, MAX_CLASSIC_UNPROVED, MAX_UNPROVED};
 use sealwire::modes::chat::Chat;
 use sealwire::modes::echo::Echo;
 use sealwire::modes::relay::Relay;
 
-use crate::net::End;
+use crate::net::Side;
 use crate::old::{Old, classic_client, frames};
 use crate::people::{Sender, both, native};
 use crate::port::Plain;
@@ -33,8 +33,7 @@ fn lines() -> Vec<Vec<u8>> {
 /// a native client, each of which gets its own lines back and is complete.
 #[test]
 fn both_formats_on_one_server() {
-    let mut world = World::calm();
-    let server = world.host(both(1, Leaves::WhenStopped), Echo);
+    let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Echo);
     let old = world.host(classic_client(), Sender::new(lines()));
     let new = world.host(native(3, Leaves::WithPeers), Sender::new(lines()));
     for client in [old, new] {
@@ -43,7 +42,7 @@ fn both_formats_on_one_server() {
     world.run_millis(10);
     for client in [old, new] {
         assert_eq!(world.hosts[client].log.borrow().all(), lines());
-        assert_eq!(world.hosts[client].endpoint.exit(), Some(0));
+        assert_eq!(world.hosts[client].endpoint.end(), Some(End::Complete));
     }
     world.hosts[server].assert_empty("both have left");
 }
@@ -53,8 +52,7 @@ fn both_formats_on_one_server() {
 /// that are no text.
 #[test]
 fn a_classic_peer_gets_lines() {
-    let mut world = World::calm();
-    let server = world.host(both(1, Leaves::WhenStopped), Relay);
+    let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Relay);
     let old = Old::connect(&mut world, server);
     old.write(&mut world, &frames("hello\n"));
     let mut new = Raw::join(&mut world, server);
@@ -63,7 +61,7 @@ fn a_classic_peer_gets_lines() {
     }
     let expected = ["two\n", "lines\n", "none\n", "\n", "not text\n"];
     assert_eq!(old.read(&mut world), expected);
-    let told = |event: &Event| matches!(event, Event::Notice(Notice::NotText(2)));
+    let told = |event: &EndpointEvent| matches!(event, EndpointEvent::Notice(Notice::NotText(2)));
     assert!(world.hosts[server].events.iter().any(told));
     old.write(&mut world, &frames("and back\n"));
     new.read(&mut world);
@@ -75,8 +73,7 @@ fn a_classic_peer_gets_lines() {
 /// is welcome. Method: a chat with two silent peers.
 #[test]
 fn a_silent_listener_hears_after_a_second() {
-    let mut world = World::calm();
-    let server = world.host(both(1, Leaves::WhenStopped), Chat::new(true));
+    let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Chat::new(true));
     world.local(server, Some(TERMINAL), Plain::open(b"too early\n"));
     let old = Old::connect(&mut world, server);
     let mut new = Raw::connect(&mut world, server);
@@ -106,16 +103,15 @@ fn a_silent_listener_hears_after_a_second() {
 /// welcome. Method: two more than there are slots, one after the other.
 #[test]
 fn the_oldest_listener_makes_room() {
-    let mut world = World::calm();
-    let server = world.host(both(1, Leaves::WhenStopped), Echo);
+    let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Echo);
     let mut silent = Vec::new();
     for _ in 0..MAX_CLASSIC_UNPROVED + 2 {
         silent.push(Old::connect(&mut world, server));
         world.run_millis(10);
     }
     world.run_millis(1001);
-    let core = world.hosts[server].endpoint.core();
-    assert_eq!(core.connections(), MAX_CLASSIC_UNPROVED);
+    let endpoint = &world.hosts[server].endpoint;
+    assert_eq!(endpoint.connections(), MAX_CLASSIC_UNPROVED);
     for (n, old) in silent.iter().enumerate() {
         let gone = world.hosts[server].outcome(old.peer).is_some();
         assert_eq!(gone, n < 2, "number {n}");
@@ -129,8 +125,7 @@ fn the_oldest_listener_makes_room() {
 /// it listens; it says half a hello; then more connect than may be unproved.
 #[test]
 fn a_listener_that_turned_native_makes_room() {
-    let mut world = World::calm();
-    let server = world.host(both(1, Leaves::WhenStopped), Echo);
+    let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Echo);
     let mut listener = Raw::connect(&mut world, server);
     world.run_millis(1001);
     let older = Old::connect(&mut world, server);
@@ -140,8 +135,8 @@ fn a_listener_that_turned_native_makes_room() {
     for _ in 0..MAX_UNPROVED - 2 {
         Old::connect(&mut world, server);
     }
-    let core = world.hosts[server].endpoint.core();
-    assert_eq!(core.connections(), MAX_UNPROVED);
+    let endpoint = &world.hosts[server].endpoint;
+    assert_eq!(endpoint.connections(), MAX_UNPROVED);
     for peer in [older.peer, listener.peer] {
         assert_eq!(world.hosts[server].outcome(peer), None);
         Old::connect(&mut world, server);
@@ -155,15 +150,10 @@ fn a_listener_that_turned_native_makes_room() {
 /// one native peer.
 #[test]
 fn a_listener_holds_nobody_up() {
-    let limits = Limits {
-        max_queue: 2_000_000,
-        ..Limits::default()
-    };
     for reads in [true, false] {
-        let limits = limits.clone();
-        let mut world = World::calm();
-        let setup = both(1, Leaves::WhenStopped);
-        let server = world.host(Setup { limits, ..setup }, Chat::new(true));
+        let mut setup = both(1, Leaves::WhenStopped);
+        setup.limits.max_queue = 2_000_000;
+        let (mut world, server) = World::with(setup, Chat::new(true));
         world.local(server, Some(TERMINAL), Plain::open(b""));
         let old = Old::connect(&mut world, server);
         world.net.incoming(old.end).capacity = if reads { 3_000_000 } else { 1000 };
@@ -189,8 +179,7 @@ fn a_listener_holds_nobody_up() {
 /// bytes that may still be native, and 4 s later one that may not.
 #[test]
 fn a_frame_has_five_seconds() {
-    let mut world = World::calm();
-    let server = world.host(both(1, Leaves::WhenStopped), Echo);
+    let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Echo);
     let old = Old::connect(&mut world, server);
     world.run_millis(2000);
     old.write(&mut world, b"SWP");
@@ -211,8 +200,7 @@ fn the_end_of_a_classic_stream() {
     let bytes = frames("sixteen letters\n");
     assert_eq!(bytes.len(), 2 * CLASSIC_FRAME);
     for cut in 1..=bytes.len() {
-        let mut world = World::calm();
-        let server = world.host(both(1, Leaves::WhenStopped), Echo);
+        let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Echo);
         let old = Old::connect(&mut world, server);
         old.write(&mut world, &bytes[..cut]);
         world.net.shut_down(old.end);
@@ -235,19 +223,18 @@ fn the_end_of_a_classic_stream() {
 /// after its end. Method: a listener that never answers.
 #[test]
 fn a_classic_client_leaves_by_itself() {
-    let mut world = World::calm();
-    let client = world.host(classic_client(), Sender::new(lines()));
+    let (mut world, client) = World::with(classic_client(), Sender::new(lines()));
     let (link, peer) = world.dial(client);
     world.settle();
     assert!(world.hosts[client].has_joined(peer));
-    let end = End {
+    let end = Side {
         link,
         client: false,
     };
     assert!(world.net.incoming(end).shut, "it has said all");
     assert_eq!(world.net.incoming(end).written as usize % CLASSIC_FRAME, 0);
     world.run_millis(4990);
-    assert_eq!(world.hosts[client].endpoint.exit(), None);
+    assert_eq!(world.hosts[client].endpoint.end(), None);
     world.run_millis(20);
-    assert_eq!(world.hosts[client].endpoint.exit(), Some(0));
+    assert_eq!(world.hosts[client].endpoint.end(), Some(End::Complete));
 }

@@ -3,13 +3,13 @@
 use std::io::ErrorKind;
 
 use sealwire::conn::Outcome;
-use sealwire::endpoint::{Cut, InputKind, Leaves};
-use sealwire::error::Failure;
+use sealwire::endpoint::{Cut, End, InputKind, Leaves};
+use sealwire::error::{Failure, Gravity};
 use sealwire::limits::CLASSIC_FRAME;
 use sealwire::modes::chat::Chat;
 use sealwire::modes::echo::Echo;
 
-use crate::net::End;
+use crate::net::Side;
 use crate::old::{Old, classic_client, frames};
 use crate::people::{Sender, both};
 use crate::port::Plain;
@@ -33,9 +33,14 @@ fn a_client_whose_server_closes_first() {
         terminal: true,
         ..LINES
     };
-    for (kind, ended, code) in [(LINES, false, 4), (LINES, true, 0), (typed, false, 0)] {
-        let mut world = World::calm();
-        let client = world.host(classic_client(), Chat::new(kind.terminal));
+    let cut_off = End::Failed(Gravity::Truncated);
+    let ends = [
+        (LINES, false, cut_off),
+        (LINES, true, End::Complete),
+        (typed, false, End::Complete),
+    ];
+    for (kind, ended, expected) in ends {
+        let (mut world, client) = World::with(classic_client(), Chat::new(kind.terminal));
         let plain = Plain {
             input_ended: ended,
             ..Plain::open(b"one line\n")
@@ -43,7 +48,7 @@ fn a_client_whose_server_closes_first() {
         world.local(client, Some(kind), plain);
         let (link, peer) = world.dial(client);
         world.settle();
-        let end = End {
+        let end = Side {
             link,
             client: false,
         };
@@ -51,8 +56,8 @@ fn a_client_whose_server_closes_first() {
         world.net.shut_down(end);
         world.settle();
         let outcome = world.hosts[client].outcome(peer);
-        assert_eq!(is_truncated(outcome), code == 4, "{outcome:?}");
-        assert_eq!(world.hosts[client].endpoint.exit(), Some(code));
+        assert_eq!(is_truncated(outcome), expected == cut_off, "{outcome:?}");
+        assert_eq!(world.hosts[client].endpoint.end(), Some(expected));
         world.hosts[client].assert_empty("its server closed");
     }
 }
@@ -62,9 +67,9 @@ fn a_client_whose_server_closes_first() {
 /// client half-closes, then reads.
 #[test]
 fn a_one_shot_server_whose_client_closes_first() {
-    for (ended, code) in [(false, 4), (true, 0)] {
-        let mut world = World::calm();
-        let server = world.host(both(1, Leaves::AfterInput), Chat::new(false));
+    let cut_off = End::Failed(Gravity::Truncated);
+    for (ended, expected) in [(false, cut_off), (true, End::Complete)] {
+        let (mut world, server) = World::with(both(1, Leaves::AfterInput), Chat::new(false));
         let plain = Plain {
             input_ended: false,
             ..Plain::open(b"twenty letters, and.\n")
@@ -90,7 +95,7 @@ fn a_one_shot_server_whose_client_closes_first() {
         }
         let outcome = world.hosts[server].outcome(old.peer);
         assert_eq!(is_truncated(outcome), !ended, "{outcome:?}");
-        assert_eq!(world.hosts[server].endpoint.exit(), Some(code));
+        assert_eq!(world.hosts[server].endpoint.end(), Some(expected));
         world.hosts[server].assert_empty("its client closed");
     }
 }
@@ -101,8 +106,7 @@ fn a_one_shot_server_whose_client_closes_first() {
 #[test]
 fn what_is_queued_behind_the_end_counts() {
     for fails in [true, false] {
-        let mut world = World::calm();
-        let server = world.host(both(1, Leaves::WhenStopped), Echo);
+        let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Echo);
         let old = Old::connect(&mut world, server);
         world.net.incoming(old.end).capacity = CLASSIC_FRAME;
         for line in ["one\n", "two\n", "three\n"] {
@@ -140,24 +144,25 @@ fn who_could_not_write_does_not_end_well() {
     let plan = vec![b"one\n".to_vec(), b"two\n".to_vec()];
     let client = world.host(classic_client(), Sender::new(plan));
     let (link, peer) = world.dial(client);
-    let end = End { link, client: true };
+    let end = Side { link, client: true };
     world.net.outgoing(end).write_error = Some(ErrorKind::BrokenPipe);
     world.run_millis(4990);
     assert_eq!(world.hosts[client].outcome(peer), None);
     world.run_millis(20);
     let outcome = world.hosts[client].outcome(peer);
     assert!(is_truncated(outcome), "{outcome:?}");
-    assert_eq!(world.hosts[client].endpoint.exit(), Some(4));
+    assert_eq!(
+        world.hosts[client].endpoint.end(),
+        Some(End::Failed(Gravity::Truncated))
+    );
 }
 
 /// Goal: what came and was not written is no complete end. Method: the output of
 /// a client is blocked, its server says a line and closes, and a signal comes.
 #[test]
 fn a_stop_with_output_unwritten_is_not_complete() {
-    const TERM: u8 = 15;
-    for (room, code) in [(0, 128 + TERM), (usize::MAX, 0)] {
-        let mut world = World::calm();
-        let client = world.host(classic_client(), Chat::new(true));
+    for (room, expected) in [(0, End::Stopped), (usize::MAX, End::Complete)] {
+        let (mut world, client) = World::with(classic_client(), Chat::new(true));
         let plain = Plain {
             room,
             ..Plain::open(b"")
@@ -168,7 +173,7 @@ fn a_stop_with_output_unwritten_is_not_complete() {
         };
         world.local(client, Some(typed), plain);
         let (link, peer) = world.dial(client);
-        let end = End {
+        let end = Side {
             link,
             client: false,
         };
@@ -177,8 +182,8 @@ fn a_stop_with_output_unwritten_is_not_complete() {
         world.net.shut_down(end);
         world.settle();
         assert_eq!(world.hosts[client].outcome(peer), Some(&Ok(())));
-        world.stop(client, TERM);
+        world.stop(client);
         world.run_millis(7000);
-        assert_eq!(world.hosts[client].endpoint.exit(), Some(code));
+        assert_eq!(world.hosts[client].endpoint.end(), Some(expected));
     }
 }

@@ -14,9 +14,7 @@ use crate::raw::Raw;
 use crate::world::World;
 
 fn served() -> (World, usize) {
-    let mut world = World::calm();
-    let server = world.host(native(1, Leaves::WhenStopped), Echo);
-    (world, server)
+    World::with(native(1, Leaves::WhenStopped), Echo)
 }
 
 fn deadline(which: Deadline) -> Option<Result<(), Failure>> {
@@ -33,7 +31,7 @@ fn a_silent_connection_has_five_seconds() {
     world.run_millis(2);
     let outcome = world.hosts[server].outcome(peer).cloned();
     assert_eq!(outcome, deadline(Deadline::Handshake));
-    let end = crate::net::End { link, client: true };
+    let end = crate::net::Side { link, client: true };
     assert_eq!(world.net.incoming(end).written, 0, "nothing is said to it");
     world.hosts[server].assert_empty("it is closed");
 }
@@ -99,7 +97,7 @@ fn pings_keep_an_idle_pair_alive() {
     world.run(Duration::from_secs(600));
     assert_eq!(world.hosts[server].outcome(pair.at_server), None);
     assert_eq!(world.hosts[client].outcome(pair.at_client), None);
-    let said = world.hosts[server].endpoint.core().stats().sealed;
+    let said = world.hosts[server].endpoint.stats().sealed;
     assert!((20..=80).contains(&said), "{said} records in ten minutes");
 }
 
@@ -144,9 +142,9 @@ fn a_flood_of_pings_is_bounded() {
     for _ in 0..10_000 {
         hand.send(&mut world, Kind::Ping, b"");
     }
-    let core = world.hosts[server].endpoint.core();
-    assert_eq!(core.stats().opened, 10_000);
-    assert!(core.queued() == 0 && world.hosts[server].most_held < 1000);
+    let endpoint = &world.hosts[server].endpoint;
+    assert_eq!(endpoint.stats().opened, 10_000);
+    assert!(endpoint.queued() == 0 && world.hosts[server].most_held < 1000);
     assert_eq!(world.hosts[server].outcome(hand.peer), None);
     world.net.close(hand.end);
     world.settle();

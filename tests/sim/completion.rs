@@ -3,9 +3,9 @@
 use std::io::ErrorKind;
 
 use sealwire::conn::session::Event;
-use sealwire::endpoint::Leaves;
 use sealwire::endpoint::mode::Mode;
-use sealwire::error::{Abort, Failure, PeerFault, Reason};
+use sealwire::endpoint::{End, Leaves};
+use sealwire::error::{Abort, Failure, Gravity, PeerFault, Reason};
 use sealwire::modes::chat::Chat;
 use sealwire::modes::echo::Echo;
 use sealwire::modes::relay::Relay;
@@ -13,7 +13,7 @@ use sealwire::modes::sink::Sink;
 use sealwire::wire::record::Kind;
 
 use crate::hand::Hand;
-use crate::net::End;
+use crate::net::Side;
 use crate::people::{Sender, native};
 use crate::port::Plain;
 use crate::raw::Raw;
@@ -25,8 +25,7 @@ use crate::world::World;
 #[test]
 fn either_side_may_finish_first() {
     for first in ["client", "server", "both"] {
-        let mut world = World::calm();
-        let server = world.host(native(1, Leaves::WhenStopped), Echo);
+        let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
         let plan = vec![b"one".to_vec(), vec![9; 40_000], Vec::new()];
         let sender = match first {
             "server" => Sender::staying(plan.clone()),
@@ -40,13 +39,13 @@ fn either_side_may_finish_first() {
             while world.hosts[server].log.borrow().messages.len() < 3 {
                 world.run_millis(1);
             }
-            world.stop(server, 15);
+            world.stop(server);
             world.settle();
         }
         if first == "server" {
             assert_eq!(world.hosts[client].log.borrow().fins.len(), 1);
             assert_eq!(world.hosts[server].outcome(pair.at_server), None);
-            world.stop(client, 15);
+            world.stop(client);
         }
         world.run_millis(10);
         assert_eq!(
@@ -60,7 +59,11 @@ fn either_side_may_finish_first() {
             "{first}"
         );
         assert_eq!(world.hosts[client].log.borrow().all(), plan, "{first}");
-        assert_eq!(world.hosts[client].endpoint.exit(), Some(0), "{first}");
+        assert_eq!(
+            world.hosts[client].endpoint.end(),
+            Some(End::Complete),
+            "{first}"
+        );
         world.hosts[server].assert_empty(first);
     }
 }
@@ -69,12 +72,11 @@ fn either_side_may_finish_first() {
 /// Method: a server that has finished takes messages, then FIN.
 #[test]
 fn half_a_connection_stays_open() {
-    let mut world = World::calm();
-    let server = world.host(native(1, Leaves::WhenStopped), Chat::new(true));
+    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Chat::new(true));
     world.local(server, None, Plain::open(b""));
     let mut raw = Raw::join(&mut world, server);
     let now = world.now();
-    world.hosts[server].endpoint.stop(now, 2);
+    world.hosts[server].endpoint.stop(now);
     world.settle();
     raw.read(&mut world);
     assert!(raw.events.contains(&Event::Fin));
@@ -100,11 +102,10 @@ fn a_stopped_server_confirms_what_it_hands_on() {
         (true, Box::new(Chat::new(true))),
     ];
     for (n, (confirms, mode)) in modes.into_iter().enumerate() {
-        let mut world = World::calm();
-        let server = world.host(native(1, Leaves::WhenStopped), mode);
+        let (mut world, server) = World::with(native(1, Leaves::WhenStopped), mode);
         world.local(server, None, Plain::open(b""));
         let mut raw = Raw::join(&mut world, server);
-        world.stop(server, 15);
+        world.stop(server);
         world.settle();
         let mut bytes = raw.seal(&world, b"too late?");
         let now = world.now();
@@ -130,8 +131,7 @@ fn a_stopped_server_confirms_what_it_hands_on() {
 /// Method: a PONG that does not fit is in front when the client's DONE comes.
 #[test]
 fn an_end_is_shut_down_behind_what_is_sealed() {
-    let mut world = World::calm();
-    let server = world.host(native(1, Leaves::WhenStopped), Sink);
+    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Sink);
     let mut hand = Hand::shake(&mut world, server);
     hand.send(&mut world, Kind::Fin, b"");
     let said = world.net.incoming(hand.end).written;
@@ -156,8 +156,7 @@ fn an_end_is_shut_down_behind_what_is_sealed() {
 #[test]
 fn nothing_counts_after_completion() {
     for reset in [false, true] {
-        let mut world = World::calm();
-        let server = world.host(native(1, Leaves::WhenStopped), Sink);
+        let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Sink);
         let mut raw = Raw::join(&mut world, server);
         raw.finish(&mut world);
         raw.read(&mut world);
@@ -182,8 +181,7 @@ fn nothing_counts_after_completion() {
 #[test]
 fn a_cut_stream_is_truncated() {
     for cut in 0..=3 * 50 {
-        let mut world = World::calm();
-        let server = world.host(native(1, Leaves::WhenStopped), Sink);
+        let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Sink);
         let mut raw = Raw::join(&mut world, server);
         let records: Vec<u8> = (0..3_u8).flat_map(|n| raw.seal(&world, &[n; 20])).collect();
         assert_eq!(records.len(), 150);
@@ -204,8 +202,7 @@ fn a_cut_stream_is_truncated() {
 /// inside a message, and goes on with nonsense.
 #[test]
 fn an_abort_is_received() {
-    let mut world = World::calm();
-    let server = world.host(native(1, Leaves::WhenStopped), Echo);
+    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
     let mut hand = Hand::shake(&mut world, server);
     let bytes = [
         hand.record(Kind::End, b"whole"),
@@ -234,8 +231,7 @@ fn an_abort_is_received() {
 /// Goal: an ABORT as first record joins nothing.
 #[test]
 fn an_abort_may_come_first() {
-    let mut world = World::calm();
-    let server = world.host(native(1, Leaves::WhenStopped), Echo);
+    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
     let mut hand = Hand::shake(&mut world, server);
     hand.send(&mut world, Kind::Abort, &[3]);
     assert!(!world.hosts[server].has_joined(hand.peer));
@@ -249,8 +245,7 @@ fn an_abort_may_come_first() {
 /// Method: an echo has answered more than the socket takes; a bad record comes.
 #[test]
 fn nothing_is_sent_after_a_failure() {
-    let mut world = World::calm();
-    let server = world.host(native(1, Leaves::WhenStopped), Echo);
+    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
     let mut hand = Hand::shake(&mut world, server);
     world.net.incoming(hand.end).capacity = 2000;
     hand.send(&mut world, Kind::End, &[1; 5000]);
@@ -273,8 +268,7 @@ fn nothing_is_sent_after_a_failure() {
 #[test]
 fn reading_goes_on_when_writing_fails() {
     for aborts in [false, true] {
-        let mut world = World::calm();
-        let server = world.host(native(1, Leaves::WhenStopped), Echo);
+        let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
         let mut raw = Raw::join(&mut world, server);
         world.net.incoming(raw.end).write_error = Some(ErrorKind::BrokenPipe);
         for n in 0..5 {
@@ -282,7 +276,7 @@ fn reading_goes_on_when_writing_fails() {
         }
         assert_eq!(world.hosts[server].log.borrow().messages.len(), 5);
         assert_eq!(world.hosts[server].outcome(raw.peer), None);
-        assert_eq!(world.hosts[server].endpoint.core().queued(), 0);
+        assert_eq!(world.hosts[server].endpoint.queued(), 0);
         if aborts {
             let mut out = Vec::new();
             let now = world.now();
@@ -306,13 +300,12 @@ fn reading_goes_on_when_writing_fails() {
 #[test]
 fn a_client_without_a_hello_says_so() {
     for reset in [false, true] {
-        let mut world = World::calm();
-        let client = world.host(native(2, Leaves::WithPeers), Sender::new(vec![]));
+        let (mut world, client) = World::with(native(2, Leaves::WithPeers), Sender::new(vec![]));
         let (link, peer) = world.dial(client);
         world.settle();
         match reset {
             true => world.net.reset(link),
-            false => world.net.close(End {
+            false => world.net.close(Side {
                 link,
                 client: false,
             }),
@@ -321,6 +314,9 @@ fn a_client_without_a_hello_says_so() {
         let outcome = world.hosts[client].outcome(peer).cloned();
         let fault = Failure::Peer(PeerFault::NoHandshake);
         assert_eq!(outcome, Some(Err(fault)), "reset: {reset}");
-        assert_eq!(world.hosts[client].endpoint.exit(), Some(3));
+        assert_eq!(
+            world.hosts[client].endpoint.end(),
+            Some(End::Failed(Gravity::Peer))
+        );
     }
 }

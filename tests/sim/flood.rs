@@ -10,12 +10,12 @@ use sealwire::crypto::dh::Private;
 use sealwire::crypto::kernel::Kernel;
 use sealwire::crypto::keys::Identity;
 use sealwire::endpoint::transport::{LocalId, PeerId, Read, Transport};
-use sealwire::endpoint::{Endpoint, Leaves};
-use sealwire::limits::{CLOSING_DEADLINE, Limits, PING_AFTER, SILENCE_DEADLINE};
+use sealwire::endpoint::{Endpoint, Leaves, Setup};
+use sealwire::limits::{CLOSING_DEADLINE, PING_AFTER, SILENCE_DEADLINE};
 use sealwire::modes::sink::Sink;
 use sealwire::time::Time;
 
-use crate::people::{limited, secrets};
+use crate::people::{limited, native, secrets};
 
 const MESSAGE: [u8; 10_000] = [7; 10_000];
 
@@ -87,10 +87,6 @@ impl Transport for Flood {
 
     fn shut_down(&mut self, _: PeerId) {}
 
-    fn write_frame(&mut self, _: PeerId, _: &[u8]) -> io::Result<usize> {
-        unreachable!("not classic")
-    }
-
     fn reset(&mut self, _: PeerId) {
         unreachable!("not classic")
     }
@@ -105,8 +101,8 @@ impl Transport for Flood {
 }
 
 /// A sink with one such peer, which has joined.
-fn sink(limits: Limits) -> (Endpoint<Sink>, Flood) {
-    let mut endpoint = Endpoint::new(limited(Leaves::WhenStopped, limits), Sink);
+fn sink(setup: Setup) -> (Endpoint<Sink>, Flood) {
+    let mut endpoint = Endpoint::new(setup, Sink);
     let mut flood = Flood::new();
     let peer = endpoint.accepted(Time::ZERO);
     while !flood.is_open {
@@ -130,7 +126,7 @@ fn run(endpoint: &mut Endpoint<Sink>, flood: &mut Flood, span: Duration) {
 /// sink reads from it for longer than the silence deadline.
 #[test]
 fn who_streams_hears_from_us() {
-    let (mut endpoint, mut flood) = sink(Limits::default());
+    let (mut endpoint, mut flood) = sink(native(1, Leaves::WhenStopped));
     let before = flood.heard;
     run(
         &mut endpoint,
@@ -147,11 +143,8 @@ fn who_streams_hears_from_us() {
 /// over the limit, and it does not listen.
 #[test]
 fn who_streams_behind_an_abort_is_closed() {
-    let limits = Limits {
-        max_message: MESSAGE.len() - 1,
-        ..Limits::default()
-    };
-    let (mut endpoint, mut flood) = sink(limits);
+    let setup = limited(|limits| limits.max_message = MESSAGE.len() - 1);
+    let (mut endpoint, mut flood) = sink(setup);
     flood.listens = false;
     run(
         &mut endpoint,
@@ -159,5 +152,5 @@ fn who_streams_behind_an_abort_is_closed() {
         CLOSING_DEADLINE + Duration::from_secs(1),
     );
     assert!(flood.closed);
-    assert_eq!(endpoint.core().connections(), 0);
+    assert_eq!(endpoint.connections(), 0);
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use sealwire::endpoint::mode::{HandedOn, Message, Mode, Receivers};
 use sealwire::endpoint::transport::{LocalId, PeerId};
-use sealwire::endpoint::{Core, Cut, InputKind, Leaves};
+use sealwire::endpoint::{Context, Cut, End, InputKind, Leaves};
 use sealwire::limits::LOCAL_BUDGET;
 use sealwire::modes::chat::Chat;
 use sealwire::modes::echo::Echo;
@@ -41,8 +41,7 @@ fn read_after_writing(world: &mut World, hosts: &[usize]) {
 
 /// Two chats on pipes, whose outputs are blocked until the inputs are read.
 fn write_before_reading(kind: InputKind, data: [Vec<u8>; 2]) {
-    let mut world = World::calm();
-    let server = world.host(native(1, Leaves::AfterInput), Chat::new(false));
+    let (mut world, server) = World::with(native(1, Leaves::AfterInput), Chat::new(false));
     let client = world.host(native(2, Leaves::WithPeers), Chat::new(false));
     for (host, data) in [server, client].into_iter().zip(&data) {
         let plain = Plain {
@@ -55,7 +54,7 @@ fn write_before_reading(kind: InputKind, data: [Vec<u8>; 2]) {
     read_after_writing(&mut world, &[server, client]);
     for (host, expected) in [(server, &data[1]), (client, &data[0])] {
         assert!(world.hosts[host].locals[0].output == *expected);
-        assert_eq!(world.hosts[host].endpoint.exit(), Some(0));
+        assert_eq!(world.hosts[host].endpoint.end(), Some(End::Complete));
         world.hosts[host].assert_empty("both have left");
     }
     assert_eq!(world.hosts[server].outcome(pair.at_server), Some(&Ok(())));
@@ -84,8 +83,7 @@ fn two_chats_write_little_by_little() {
 /// Method: as above, with a blocked output at the client alone.
 #[test]
 fn a_chat_writes_to_an_echo_before_it_reads() {
-    let mut world = World::calm();
-    let server = world.host(native(1, Leaves::WhenStopped), Echo);
+    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
     let client = world.host(native(2, Leaves::WithPeers), Chat::new(false));
     let data = pattern(7);
     let plain = Plain {
@@ -96,7 +94,7 @@ fn a_chat_writes_to_an_echo_before_it_reads() {
     world.connect(client, server);
     read_after_writing(&mut world, &[client]);
     assert!(world.hosts[client].locals[0].output == data);
-    assert_eq!(world.hosts[client].endpoint.exit(), Some(0));
+    assert_eq!(world.hosts[client].endpoint.end(), Some(End::Complete));
     world.hosts[client].assert_empty("the client has left");
     world.hosts[server].assert_empty("the client has left");
 }
@@ -112,22 +110,22 @@ impl Mode for Taker {
         Receivers::Nobody
     }
 
-    fn message(&mut self, _: &mut Core, _: PeerId, _: Message<'_>) {}
+    fn message(&mut self, _: &mut Context<'_>, _: PeerId, _: Message<'_>) {}
 
-    fn fin(&mut self, _: &mut Core, _: PeerId) -> HandedOn {
+    fn fin(&mut self, _: &mut Context<'_>, _: PeerId) -> HandedOn {
         HandedOn::Now
     }
 
-    fn input(&mut self, core: &mut Core, local: LocalId, message: Message<'_>) {
+    fn input(&mut self, context: &mut Context<'_>, local: LocalId, message: Message<'_>) {
         let mut given = self.0.borrow_mut();
         let (bytes, ended) = given.entry(local).or_default();
         assert!(!*ended, "it gave all");
         for &span in message.spans() {
-            bytes.extend_from_slice(core.bytes(span));
+            bytes.extend_from_slice(context.bytes(span));
         }
     }
 
-    fn input_end(&mut self, _: &mut Core, local: LocalId) {
+    fn input_end(&mut self, _: &mut Context<'_>, local: LocalId) {
         self.0.borrow_mut().entry(local).or_default().1 = true;
     }
 }

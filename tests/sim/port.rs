@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 
 use sealwire::endpoint::transport::{LocalId, PeerId, Read, Transport};
 
-use crate::net::{End, Net};
+use crate::net::{Net, Side};
 
 /// A local: bytes to be read, and bytes that were written.
 #[derive(Debug, Default)]
@@ -85,12 +85,12 @@ impl Plain {
 /// Everything that one endpoint can read and write.
 pub(crate) struct Port<'a> {
     pub(crate) net: &'a mut Net,
-    pub(crate) ends: &'a mut BTreeMap<PeerId, End>,
+    pub(crate) ends: &'a mut BTreeMap<PeerId, Side>,
     pub(crate) locals: &'a mut [Plain],
 }
 
 impl Port<'_> {
-    fn end(&self, peer: PeerId) -> End {
+    fn end(&self, peer: PeerId) -> Side {
         *self
             .ends
             .get(&peer)
@@ -116,10 +116,6 @@ impl Transport for Port<'_> {
     fn write(&mut self, peer: PeerId, bytes: &[u8]) -> io::Result<usize> {
         assert!(!bytes.is_empty());
         self.net.write(self.end(peer), bytes)
-    }
-
-    fn write_frame(&mut self, peer: PeerId, frame: &[u8]) -> io::Result<usize> {
-        self.net.write(self.end(peer), frame)
     }
 
     fn shut_down(&mut self, peer: PeerId) {

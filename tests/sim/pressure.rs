@@ -2,10 +2,10 @@
 //! and when they are given up.
 
 use sealwire::endpoint::mode::Mode;
-use sealwire::endpoint::{Cut, InputKind, Leaves, Setup};
+use sealwire::endpoint::{Cut, End, InputKind, Leaves, Setup};
 use sealwire::error::{Abort, Failure, Reason};
 use sealwire::limits::{
-    CLASSIC_FRAME, FAN_OUT, INPUT_HIGH_WATER, INPUT_SCRATCH, LEAST_SHARE, LOCAL_BUDGET, Limits,
+    CLASSIC_FRAME, FAN_OUT, INPUT_HIGH_WATER, INPUT_SCRATCH, LEAST_SHARE, LOCAL_BUDGET,
     MAX_PAYLOAD, MAX_RECORD, OUTPUT_SCRATCH,
 };
 use sealwire::modes::chat::Chat;
@@ -20,25 +20,14 @@ use crate::world::World;
 
 /// A server whose queues may hold `max_queued` in all.
 fn pressed_from(max_queued: usize, mode: impl Mode + 'static) -> (World, usize) {
-    let limits = Limits {
-        max_queued,
-        ..Limits::default()
-    };
-    let mut world = World::calm();
-    let server = world.host(limited(Leaves::WhenStopped, limits), mode);
-    (world, server)
+    World::with(limited(|limits| limits.max_queued = max_queued), mode)
 }
 
 /// A setup for both formats whose receivers hold up others from 64 KiB on.
 fn narrow() -> Setup {
-    let limits = Limits {
-        max_queue: 1 << 16,
-        ..Limits::default()
-    };
-    Setup {
-        limits,
-        ..both(1, Leaves::WhenStopped)
-    }
+    let mut setup = both(1, Leaves::WhenStopped);
+    setup.limits.max_queue = 1 << 16;
+    setup
 }
 
 fn much() -> Vec<Vec<u8>> {
@@ -64,8 +53,7 @@ fn join_deaf(world: &mut World, server: usize, count: usize) {
 
 /// A chat that is given lines, typed or not, with so many deaf peers.
 fn chat_with_deaf(count: usize, terminal: bool) -> (World, usize) {
-    let mut world = World::calm();
-    let server = world.host(native(1, Leaves::WhenStopped), Chat::new(true));
+    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Chat::new(true));
     let lines = InputKind {
         cut: Cut::Lines,
         terminal,
@@ -100,12 +88,12 @@ fn too_slow(world: &World, server: usize, raw: &Raw) -> bool {
 fn who_holds_scarce_memory_is_given_up() {
     let (mut world, server) = pressed_from(1_000_000, Echo);
     let slow: Vec<Raw> = (0..3).map(|_| deaf(&mut world, server, 500_000)).collect();
-    assert!(world.hosts[server].endpoint.core().held() > 1_000_000);
+    assert!(world.hosts[server].endpoint.held() > 1_000_000);
     world.run_millis(990);
-    let queued = world.hosts[server].endpoint.core().queued();
+    let queued = world.hosts[server].endpoint.queued();
     assert!(queued > 3, "all three are still there");
     world.run_millis(20);
-    let queued = world.hosts[server].endpoint.core().queued();
+    let queued = world.hosts[server].endpoint.queued();
     assert_eq!(queued, 3, "the ABORT of each");
     // What was sealed goes when they are closed.
     world.run_millis(5000);
@@ -115,7 +103,7 @@ fn who_holds_scarce_memory_is_given_up() {
     world.connect(good, server);
     world.run_millis(10);
     assert!(world.hosts[good].log.borrow().all() == plan);
-    assert_eq!(world.hosts[good].endpoint.exit(), Some(0));
+    assert_eq!(world.hosts[good].endpoint.end(), Some(End::Complete));
     world.hosts[server].assert_empty("all have left");
 }
 
@@ -128,7 +116,7 @@ fn who_takes_a_little_is_not_too_slow() {
     let mut raw = Raw::join(&mut world, server);
     world.net.incoming(raw.end).capacity = 30_000;
     say_long(&mut raw, &mut world, &[1; 500_000]);
-    assert!(world.hosts[server].endpoint.core().held() > 400_000);
+    assert!(world.hosts[server].endpoint.held() > 400_000);
     for _ in 0..40 {
         world.run_millis(250);
         world.net.read(raw.end, &mut [0; 500]).unwrap();
@@ -153,7 +141,7 @@ fn what_is_not_whole_makes_no_pressure() {
         world.settle();
         halves.push(raw);
     }
-    assert!(world.hosts[server].endpoint.core().held() > 4 * 300_000);
+    assert!(world.hosts[server].endpoint.held() > 4 * 300_000);
     world.run_millis(3000);
     assert_eq!(world.hosts[server].outcome(slow.peer), None);
     let mut other = Raw::join(&mut world, server);
@@ -217,8 +205,7 @@ fn copies_for_receivers_have_a_bound() {
 /// not even for a second, and is closed. Method: beside two honest native peers.
 #[test]
 fn a_listener_holds_up_no_relay() {
-    let mut world = World::calm();
-    let server = world.host(narrow(), Relay);
+    let (mut world, server) = World::with(narrow(), Relay);
     let old = Old::connect(&mut world, server);
     world.net.incoming(old.end).capacity = 10 * CLASSIC_FRAME;
     world.run_millis(1001);
@@ -229,7 +216,7 @@ fn a_listener_holds_up_no_relay() {
     world.connect(sender, server);
     world.run_millis(10);
     assert!(world.hosts[other].log.borrow().all() == much());
-    assert_eq!(world.hosts[sender].endpoint.exit(), Some(0));
+    assert_eq!(world.hosts[sender].endpoint.end(), Some(End::Complete));
     let gave = Failure::Gave(Abort::new(Reason::TOO_SLOW, ""));
     assert_eq!(world.hosts[server].outcome(old.peer), Some(&Err(gave)));
     assert!(old.read(&mut world).len() < 10, "it was sent some");
@@ -240,8 +227,7 @@ fn a_listener_holds_up_no_relay() {
 #[test]
 fn classic_receivers_share_their_text() {
     const LINES: usize = 4 << 20;
-    let mut world = World::calm();
-    let server = world.host(both(1, Leaves::WhenStopped), Relay);
+    let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Relay);
     let old: Vec<Old> = (0..10).map(|_| Old::connect(&mut world, server)).collect();
     for old in &old {
         old.write(&mut world, &frames("x\n"));
@@ -251,9 +237,9 @@ fn classic_receivers_share_their_text() {
     say_long(&mut raw, &mut world, &vec![b'\n'; LINES]);
     let messages = world.hosts[server].log.borrow().messages.len();
     assert_eq!(messages, 11);
-    let core = world.hosts[server].endpoint.core();
-    assert_eq!(core.queued(), 10, "one for each");
-    let held = core.held();
+    let endpoint = &world.hosts[server].endpoint;
+    assert_eq!(endpoint.queued(), 10, "one for each");
+    let held = endpoint.held();
     assert!(held < LINES + 100_000, "it holds {held}");
     for old in old {
         let heard = old.read(&mut world);
@@ -273,10 +259,10 @@ fn a_line_that_waits_is_copied_once() {
         world.hosts[server].locals[0].input.extend(line);
         world.poke(server);
         world.settle();
-        copied.push(world.hosts[server].endpoint.core().copied());
+        copied.push(world.hosts[server].endpoint.copied());
     }
     let chunks = 50_000_usize.div_ceil(MAX_PAYLOAD);
-    let queued = world.hosts[server].endpoint.core().queued();
+    let queued = world.hosts[server].endpoint.queued();
     assert_eq!(queued, 6 * chunks);
     assert_eq!(copied[1] - copied[0], 50_000);
 }
@@ -291,7 +277,7 @@ fn lines_for_many_have_a_bound() {
         .extend([b'\n'; LOCAL_BUDGET]);
     world.poke(server);
     world.settle();
-    let queued = world.hosts[server].endpoint.core().queued();
+    let queued = world.hosts[server].endpoint.queued();
     assert!((40..=FAN_OUT).contains(&queued), "{queued}");
 }
 
@@ -300,8 +286,7 @@ fn lines_for_many_have_a_bound() {
 /// closes meanwhile.
 #[test]
 fn the_end_of_who_is_complete_is_read() {
-    let mut world = World::calm();
-    let server = world.host(narrow(), Relay);
+    let (mut world, server) = World::with(narrow(), Relay);
     let mut done = Raw::join(&mut world, server);
     let slow = Raw::join(&mut world, server);
     world.net.incoming(slow.end).capacity = 10;
@@ -322,8 +307,7 @@ fn the_end_of_who_is_complete_is_read() {
 /// read any more, is aborted 5 s later, and closes.
 #[test]
 fn the_end_of_who_was_aborted_is_read() {
-    let mut world = World::calm();
-    let server = world.host(narrow(), Chat::new(true));
+    let (mut world, server) = World::with(narrow(), Chat::new(true));
     let blocked = Plain {
         room: 0,
         ..Plain::open(b"")
@@ -335,7 +319,7 @@ fn the_end_of_who_was_aborted_is_read() {
     }
     let taken = world.hosts[server].log.borrow().messages.len();
     assert_eq!(taken, INPUT_HIGH_WATER / MAX_PAYLOAD, "it is held up");
-    world.stop(server, 15);
+    world.stop(server);
     world.run_millis(5010);
     raw.read(&mut world);
     raw.close(&mut world);

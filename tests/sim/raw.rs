@@ -8,14 +8,14 @@ use sealwire::crypto::keys::Identity;
 use sealwire::endpoint::transport::PeerId;
 use sealwire::error::Abort;
 
-use crate::net::End;
+use crate::net::Side;
 use crate::people::secrets;
 use crate::world::{SOCKET, World};
 
 /// A session at the other end of a link to a server.
 pub(crate) struct Raw {
     pub(crate) session: Session,
-    pub(crate) end: End,
+    pub(crate) end: Side,
     /// What the server calls it.
     pub(crate) peer: PeerId,
     pub(crate) events: Vec<Event>,
@@ -35,7 +35,7 @@ impl Raw {
         let connection = Connection::client(identity, private, world.now());
         Self {
             session: Session::new(connection, Kernel::chosen().unwrap(), 1 << 30),
-            end: End { link, client: true },
+            end: Side { link, client: true },
             peer,
             events: Vec::new(),
         }

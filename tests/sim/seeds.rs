@@ -14,28 +14,22 @@ use rand::{RngExt, SeedableRng};
 use sealwire::conn::Outcome;
 use sealwire::endpoint::mode::Mode;
 use sealwire::endpoint::{Cut, InputKind, Leaves, Setup};
-use sealwire::limits::{INPUT_SCRATCH, LOCAL_BUDGET, Limits, MAX_RECORD, MOST_SHARE};
+use sealwire::limits::{INPUT_SCRATCH, LOCAL_BUDGET, MAX_RECORD, MOST_SHARE};
 use sealwire::modes::chat::Chat;
 use sealwire::modes::echo::Echo;
 use sealwire::modes::relay::Relay;
 use sealwire::modes::sink::Sink;
 
-use crate::net::{End, Faults};
+use crate::net::{Faults, Side};
 use crate::people::{Sender, both, native};
 use crate::port::Plain;
 use crate::world::{Pair, World};
 
 /// Seeds of a run that nobody asked more of.
 const SEEDS: u64 = 150;
-/// Small, so that runs reach them.
-const LIMITS: Limits = Limits {
-    max_message: 64 * 1024,
-    max_assembling: 512 * 1024,
-    max_queue: 128 * 1024,
-    max_queued: 1 << 20,
-    max_peers: 8,
-    max_idle: None,
-};
+/// Limits that are small, so that runs reach them.
+const MAX_ASSEMBLING: usize = 512 * 1024;
+const MAX_QUEUE: usize = 128 * 1024;
 /// A buffer from the pool is at most this much larger than what is in it: from
 /// 2049 bytes on it has the size of a record.
 const ROUNDED: usize = MAX_RECORD.div_ceil(2049);
@@ -110,18 +104,24 @@ fn plan(rng: &mut StdRng, sender: &str) -> Vec<Vec<u8>> {
 }
 
 fn setup(what: What, leaves: Leaves, seed: u64, classic: bool) -> (Setup, Box<dyn Mode>) {
-    let setup = match classic {
+    let mut setup = match classic {
         true => both(seed, leaves),
         false => native(seed, leaves),
     };
+    let limits = &mut setup.limits;
+    limits.max_message = 64 * 1024;
+    limits.max_assembling = MAX_ASSEMBLING;
+    limits.max_queue = MAX_QUEUE;
+    limits.max_queued = 1 << 20;
+    limits.max_peers = 8;
+    limits.max_idle = None;
     let mode: Box<dyn Mode> = match what {
         What::Echo => Box::new(Echo),
         What::Relay => Box::new(Relay),
         What::Chat => Box::new(Chat::new(false)),
         What::Sink => Box::new(Sink),
     };
-    let limits = LIMITS;
-    (Setup { limits, ..setup }, mode)
+    (setup, mode)
 }
 
 fn faults(rng: &mut StdRng) -> Faults {
@@ -248,8 +248,8 @@ impl Run {
         let server = &self.world.hosts[0];
         server.assert_empty("everybody has left");
         let bound = self.clients.len() * (MAX_RECORD + MOST_SHARE)
-            + ROUNDED * (self.clients.len() + 1) * LIMITS.max_queue
-            + ROUNDED * (LIMITS.max_assembling + INPUT_SCRATCH + LOCAL_BUDGET);
+            + ROUNDED * (self.clients.len() + 1) * MAX_QUEUE
+            + ROUNDED * (MAX_ASSEMBLING + INPUT_SCRATCH + LOCAL_BUDGET);
         assert!(server.most_held <= bound, "it held {}", server.most_held);
         for client in &self.clients {
             let pair = client.pair.unwrap();
@@ -286,7 +286,7 @@ impl Run {
             None => assert_eq!(outcomes, [&Ok(()); 2], "{client:?}"),
             Some((_, Blow::Flip { from_client, .. })) => {
                 let link = client.pair.unwrap().link;
-                let end = End {
+                let end = Side {
                     link,
                     client: from_client,
                 };
@@ -346,7 +346,7 @@ fn assert_run(heard: &[&[u8]], plan: &[Vec<u8>]) {
 }
 
 fn strike(world: &mut World, link: usize, blow: Blow) {
-    let end = |client| End { link, client };
+    let end = |client| Side { link, client };
     match blow {
         Blow::Reset => world.net.reset(link),
         Blow::Cut { from_client } => world.net.outgoing(end(from_client)).shut = true,

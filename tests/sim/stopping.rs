@@ -4,21 +4,16 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use sealwire::endpoint::{Cut, Event, InputKind, Leaves, Notice};
-use sealwire::error::{Abort, Failure, Reason};
-use sealwire::limits::INPUT_SCRATCH;
+use sealwire::endpoint::{Cut, End, EndpointEvent, InputKind, Leaves, Notice};
+use sealwire::error::{Abort, Failure, Gravity, Reason};
 use sealwire::modes::chat::Chat;
 use sealwire::modes::echo::Echo;
 use sealwire::modes::sink::Sink;
-use sealwire::span::Span;
-use sealwire::wire::buffer::Memory;
 
 use crate::people::{Sender, native};
 use crate::port::Plain;
 use crate::raw::Raw;
 use crate::world::{Pair, World};
-
-const TERM: u8 = 15;
 
 const PIPE: InputKind = InputKind {
     cut: Cut::Blocks,
@@ -30,8 +25,8 @@ const TERMINAL: InputKind = InputKind {
     terminal: true,
 };
 
-fn exit(world: &World, host: usize) -> Option<u8> {
-    world.hosts[host].endpoint.exit()
+fn end(world: &World, host: usize) -> Option<End> {
+    world.hosts[host].endpoint.end()
 }
 
 fn aborted(reason: Reason) -> Option<Result<(), Failure>> {
@@ -40,8 +35,7 @@ fn aborted(reason: Reason) -> Option<Result<(), Failure>> {
 
 /// A server that echoes, and a client on `plain`.
 fn chat_client(input: InputKind, plain: Plain) -> (World, usize, usize, Pair) {
-    let mut world = World::calm();
-    let server = world.host(native(1, Leaves::WhenStopped), Echo);
+    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
     let client = world.host(native(2, Leaves::WithPeers), Chat::new(input.terminal));
     world.local(client, Some(input), plain);
     let pair = world.connect(client, server);
@@ -51,8 +45,7 @@ fn chat_client(input: InputKind, plain: Plain) -> (World, usize, usize, Pair) {
 
 /// A chat server on `plain`, and a client that stays.
 fn chat_server(leaves: Leaves, input: InputKind, plain: Plain) -> (World, usize, usize, Pair) {
-    let mut world = World::calm();
-    let server = world.host(native(1, leaves), Chat::new(input.terminal));
+    let (mut world, server) = World::with(native(1, leaves), Chat::new(input.terminal));
     world.local(server, Some(input), plain);
     let plan = vec![b"hello\n".to_vec()];
     let client = world.host(native(2, Leaves::WithPeers), Sender::staying(plan));
@@ -66,20 +59,20 @@ fn chat_server(leaves: Leaves, input: InputKind, plain: Plain) -> (World, usize,
 #[test]
 fn a_signal_stops_a_client() {
     let (mut world, server, client, pair) = chat_client(PIPE, Plain::open(b"some"));
-    world.stop(client, TERM);
+    world.stop(client);
     world.run_millis(10);
     let outcome = world.hosts[server].outcome(pair.at_server).cloned();
     assert_eq!(outcome, aborted(Reason::GOING_AWAY));
-    assert_eq!(exit(&world, client), Some(128 + TERM));
+    assert_eq!(end(&world, client), Some(End::Stopped));
 
     let (mut world, server, client, pair) = chat_client(TERMINAL, Plain::open(b""));
     world.hosts[client].locals[0].input.extend(b"some\n");
     world.poke(client);
     world.settle();
-    world.stop(client, TERM);
+    world.stop(client);
     world.run_millis(10);
     assert_eq!(world.hosts[server].outcome(pair.at_server), Some(&Ok(())));
-    assert_eq!(exit(&world, client), Some(0));
+    assert_eq!(end(&world, client), Some(End::Complete));
     assert_eq!(world.hosts[client].locals[0].output, b"some\n");
 }
 
@@ -88,15 +81,14 @@ fn a_signal_stops_a_client() {
 /// reads and stays, and one that does not read at all, whose socket is full.
 #[test]
 fn a_stopped_server_waits_five_seconds_and_one() {
-    let mut world = World::calm();
-    let server = world.host(native(1, Leaves::WhenStopped), Echo);
+    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
     let client = world.host(native(2, Leaves::WithPeers), Sender::staying(vec![]));
     let pair = world.connect(client, server);
     let (_, unproved) = world.accept(server, 1000);
     let mut deaf = Raw::join_by(&mut world, server, 5000);
     deaf.say(&mut world, &[1; 4900]);
     deaf.say(&mut world, &[1; 4900]);
-    world.stop(server, TERM);
+    world.stop(server);
     world.settle();
     assert!(!world.hosts[server].endpoint.is_accepting());
     let closed = world.hosts[server].outcome(unproved).cloned();
@@ -110,21 +102,20 @@ fn a_stopped_server_waits_five_seconds_and_one() {
     world.run_millis(20);
     let outcome = world.hosts[client].outcome(pair.at_client).cloned();
     assert_eq!(outcome, aborted(Reason::GOING_AWAY));
-    assert_eq!(exit(&world, client), Some(3));
-    assert_eq!(exit(&world, server), None, "one does not listen");
+    assert_eq!(end(&world, client), Some(End::Failed(Gravity::Peer)));
+    assert_eq!(end(&world, server), None, "one does not listen");
     world.run_millis(1000);
-    assert_eq!(exit(&world, server), Some(0));
+    assert_eq!(end(&world, server), Some(End::Complete));
 }
 
 /// Goal: a second signal leaves at once.
 #[test]
 fn a_second_signal_leaves_at_once() {
     let (mut world, server, ..) = chat_server(Leaves::AfterInput, PIPE, Plain::open(b""));
-    world.stop(server, 2);
-    assert_eq!(exit(&world, server), None);
-    world.stop(server, TERM);
-    let code = exit(&world, server).unwrap();
-    assert!(code > 128, "{code}");
+    world.stop(server);
+    assert_eq!(end(&world, server), None);
+    world.stop(server);
+    assert_eq!(end(&world, server), Some(End::Stopped));
 }
 
 /// Goal: a one-shot server leaves when its input has ended and its peers are
@@ -132,17 +123,17 @@ fn a_second_signal_leaves_at_once() {
 /// up. Method: the peer finishes later.
 #[test]
 fn a_one_shot_server_leaves_after_its_peers() {
-    let mut world = World::calm();
-    let server = world.host(native(1, Leaves::AfterInput), Chat::new(false));
+    let (mut world, server) = World::with(native(1, Leaves::AfterInput), Chat::new(false));
     world.local(server, Some(PIPE), Plain::pipe(b"all of it"));
     world.run_millis(1000);
     assert_eq!(world.hosts[server].locals[0].input.len(), 9, "for whom?");
     let (_, silent) = world.accept(server, 100);
     let mut raw = Raw::join(&mut world, server);
     assert!(!world.hosts[server].endpoint.is_accepting());
-    let leaving = |event: &Event| matches!(event, Event::Notice(Notice::LeavingAfterPeers));
+    let leaving =
+        |event: &EndpointEvent| matches!(event, EndpointEvent::Notice(Notice::LeavingAfterPeers));
     assert!(world.hosts[server].events.iter().any(leaving));
-    assert_eq!(exit(&world, server), None);
+    assert_eq!(end(&world, server), None);
     raw.say(&mut world, b"and this");
     raw.finish(&mut world);
     raw.read(&mut world);
@@ -150,7 +141,7 @@ fn a_one_shot_server_leaves_after_its_peers() {
     assert_eq!(raw.messages(), [b"all of it"]);
     assert_eq!(world.hosts[server].locals[0].output, b"and this");
     assert_eq!(world.hosts[server].outcome(silent), None);
-    assert_eq!(exit(&world, server), Some(0));
+    assert_eq!(end(&world, server), Some(End::Complete));
 }
 
 /// Goal: a peer that comes when a one-shot server has begun to send, or waits for its
@@ -166,8 +157,7 @@ fn a_latecomer_is_turned_away() {
         raw.close(world);
     };
     for first in [&b""[..], b"a part"] {
-        let mut world = World::calm();
-        let server = world.host(native(1, Leaves::AfterInput), Chat::new(false));
+        let (mut world, server) = World::with(native(1, Leaves::AfterInput), Chat::new(false));
         world.local(server, Some(PIPE), Plain::open(first));
         let mut raw = Raw::join(&mut world, server);
         if !first.is_empty() {
@@ -188,7 +178,7 @@ fn a_latecomer_is_turned_away() {
         raw.finish(&mut world);
         raw.read(&mut world);
         raw.close(&mut world);
-        assert_eq!(exit(&world, server), Some(0));
+        assert_eq!(end(&world, server), Some(End::Complete));
         world.hosts[server].assert_empty("all have left");
     }
 }
@@ -198,13 +188,12 @@ fn a_latecomer_is_turned_away() {
 /// middle of the input; or before the input has begun, when it waits on.
 #[test]
 fn an_input_that_nobody_has() {
-    for (given, aborts, code) in [
-        (&b"a part"[..], false, Some(4)),
-        (b"a part", true, Some(3)),
+    for (given, aborts, ended) in [
+        (&b"a part"[..], false, Some(End::Failed(Gravity::Truncated))),
+        (b"a part", true, Some(End::Failed(Gravity::Peer))),
         (b"", false, None),
     ] {
-        let mut world = World::calm();
-        let server = world.host(native(1, Leaves::AfterInput), Chat::new(false));
+        let (mut world, server) = World::with(native(1, Leaves::AfterInput), Chat::new(false));
         world.local(server, Some(PIPE), Plain::open(given));
         let mut raw = Raw::join(&mut world, server);
         if aborts {
@@ -212,10 +201,11 @@ fn an_input_that_nobody_has() {
         }
         raw.close(&mut world);
         world.run_millis(10);
-        assert_eq!(exit(&world, server), code, "{given:?}");
-        let told = |event: &Event| matches!(event, Event::Notice(Notice::Abandoned(6)));
+        assert_eq!(end(&world, server), ended, "{given:?}");
+        let told =
+            |event: &EndpointEvent| matches!(event, EndpointEvent::Notice(Notice::Abandoned(6)));
         let told = world.hosts[server].events.iter().any(told);
-        assert_eq!(told, code.is_some(), "{given:?}");
+        assert_eq!(told, ended.is_some(), "{given:?}");
     }
 }
 
@@ -227,12 +217,11 @@ fn an_input_that_nobody_has() {
 fn a_silent_peer_is_given_up() {
     let hour = 3_600_000;
     for talks in [false, true] {
-        let mut world = World::calm();
-        let server = world.host(native(1, Leaves::AfterInput), Chat::new(false));
+        let (mut world, server) = World::with(native(1, Leaves::AfterInput), Chat::new(false));
         world.local(server, Some(PIPE), Plain::open(b""));
         let mut raw = Raw::join(&mut world, server);
         raw.stay(&mut world, 2 * hour);
-        assert_eq!(exit(&world, server), None, "our input is waited for");
+        assert_eq!(end(&world, server), None, "our input is waited for");
         world.hosts[server].locals[0].input_ended = true;
         world.poke(server);
         if talks {
@@ -242,13 +231,13 @@ fn a_silent_peer_is_given_up() {
             }
         }
         raw.stay(&mut world, hour - 60_000);
-        assert_eq!(exit(&world, server), None, "it may think for an hour");
+        assert_eq!(end(&world, server), None, "it may think for an hour");
         raw.stay(&mut world, 120_000);
         raw.read(&mut world);
         let abort = Abort::new(Reason::TOO_SLOW, "no progress for 3600 s");
         assert_eq!(raw.outcome(), Some(&Err(Failure::Aborted(abort))));
         raw.close(&mut world);
-        assert_eq!(exit(&world, server), Some(5));
+        assert_eq!(end(&world, server), Some(End::Failed(Gravity::Late)));
     }
 }
 
@@ -257,15 +246,13 @@ fn a_silent_peer_is_given_up() {
 /// at before and after.
 #[test]
 fn what_was_said_is_erased() {
-    let mut world = World::calm();
-    let server = world.host(native(1, Leaves::WhenStopped), Sink);
+    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Sink);
     let mut raw = Raw::join(&mut world, server);
     let _stays = Raw::join(&mut world, server);
     let said = b"nobody is to find this";
     raw.say(&mut world, said);
     let is_there = |world: &World| {
-        let scratch = Span::new(Memory::SCRATCH, 0..INPUT_SCRATCH);
-        let bytes = world.hosts[server].endpoint.core().bytes(scratch);
+        let bytes = world.hosts[server].endpoint.scratch();
         bytes.windows(said.len()).any(|part| part == said)
     };
     assert!(is_there(&world), "it is opened in place");
@@ -277,8 +264,7 @@ fn what_was_said_is_erased() {
 /// one complete, one that is cut off.
 #[test]
 fn a_one_shot_server_tells_the_worst() {
-    let mut world = World::calm();
-    let server = world.host(native(1, Leaves::AfterInput), Chat::new(false));
+    let (mut world, server) = World::with(native(1, Leaves::AfterInput), Chat::new(false));
     world.local(server, Some(PIPE), Plain::open(b""));
     let mut good = Raw::join(&mut world, server);
     let mut bad = Raw::join(&mut world, server);
@@ -289,7 +275,7 @@ fn a_one_shot_server_tells_the_worst() {
     good.finish(&mut world);
     good.read(&mut world);
     good.close(&mut world);
-    assert_eq!(exit(&world, server), Some(4));
+    assert_eq!(end(&world, server), Some(End::Failed(Gravity::Truncated)));
 }
 
 /// Goal: a reader of the output that has gone while there was something for it ends
@@ -311,8 +297,12 @@ fn a_closed_output_ends_a_client() {
             aborted(Reason::LOCAL_ERROR),
             "input ended: {ended}"
         );
-        assert_eq!(exit(&world, client), Some(141), "input ended: {ended}");
-        let told = |event: &Event| matches!(event, Event::Notice(_));
+        assert_eq!(
+            end(&world, client),
+            Some(End::ReaderGone),
+            "input ended: {ended}"
+        );
+        let told = |event: &EndpointEvent| matches!(event, EndpointEvent::Notice(_));
         assert!(!world.hosts[client].events.iter().any(told));
     }
 }
@@ -330,11 +320,15 @@ fn a_failing_local_ends_a_client() {
         world.run_millis(10);
         let outcome = world.hosts[server].outcome(pair.at_server).cloned();
         assert_eq!(outcome, aborted(Reason::LOCAL_ERROR), "reading: {reading}");
-        assert_eq!(exit(&world, client), Some(1), "reading: {reading}");
-        let told = |event: &Event| {
+        assert_eq!(
+            end(&world, client),
+            Some(End::LocalFailed),
+            "reading: {reading}"
+        );
+        let told = |event: &EndpointEvent| {
             matches!(
                 event,
-                Event::Notice(Notice::OutputFailed(_) | Notice::InputFailed(_))
+                EndpointEvent::Notice(Notice::OutputFailed(_) | Notice::InputFailed(_))
             )
         };
         assert!(world.hosts[client].events.iter().any(told));
@@ -354,12 +348,12 @@ fn a_failed_input_leaves_the_output_alone() {
     world.hosts[client].locals[0].read_error = Some(ErrorKind::Other);
     world.poke(client);
     world.run_millis(6000);
-    assert_eq!(exit(&world, client), None, "some is not written");
+    assert_eq!(end(&world, client), None, "some is not written");
     world.hosts[client].locals[0].room = 100;
     world.poke(client);
     world.settle();
     assert_eq!(world.hosts[client].locals[0].output, b"comes back");
-    assert_eq!(exit(&world, client), Some(1));
+    assert_eq!(end(&world, client), Some(End::LocalFailed));
     world.hosts[client].assert_empty("all is written");
 }
 
@@ -367,9 +361,9 @@ fn a_failed_input_leaves_the_output_alone() {
 /// leaves when it is closed. Method: a peer, whose message cannot be written.
 #[test]
 fn a_serving_chat_and_its_output() {
-    for (kind, code) in [
+    for (kind, ended) in [
         (ErrorKind::StorageFull, None),
-        (ErrorKind::BrokenPipe, Some(141)),
+        (ErrorKind::BrokenPipe, Some(End::ReaderGone)),
     ] {
         let plain = Plain {
             write_error: Some(kind),
@@ -379,9 +373,9 @@ fn a_serving_chat_and_its_output() {
         world.run_millis(10);
         let outcome = world.hosts[client].outcome(pair.at_client).cloned();
         assert_eq!(outcome, aborted(Reason::LOCAL_ERROR), "{kind}");
-        assert_eq!(exit(&world, server), code, "{kind}");
-        assert_eq!(world.hosts[server].endpoint.is_accepting(), code.is_none());
-        if code.is_none() {
+        assert_eq!(end(&world, server), ended, "{kind}");
+        assert_eq!(world.hosts[server].endpoint.is_accepting(), ended.is_none());
+        if ended.is_none() {
             world.hosts[server].locals[0].write_error = None;
             let mut next = Raw::join(&mut world, server);
             next.say(&mut world, b"better");
@@ -394,11 +388,10 @@ fn a_serving_chat_and_its_output() {
 /// pipe is not read then.
 #[test]
 fn a_terminal_is_always_read() {
-    let mut world = World::calm();
-    let server = world.host(native(1, Leaves::WhenStopped), Chat::new(true));
+    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Chat::new(true));
     world.local(server, Some(TERMINAL), Plain::open(b"anybody?\n"));
     world.settle();
-    let told = |event: &Event| matches!(event, Event::Notice(Notice::NobodyThere));
+    let told = |event: &EndpointEvent| matches!(event, EndpointEvent::Notice(Notice::NobodyThere));
     assert!(world.hosts[server].events.iter().any(told));
     world.hosts[server].locals[0].input.extend(b"hello ");
     world.poke(server);
@@ -421,8 +414,7 @@ fn a_terminal_is_always_read() {
 /// the client does not leave before. Method: an output that blocks for a minute.
 #[test]
 fn done_waits_for_the_output() {
-    let mut world = World::calm();
-    let server = world.host(native(1, Leaves::AfterInput), Chat::new(false));
+    let (mut world, server) = World::with(native(1, Leaves::AfterInput), Chat::new(false));
     let plain = Plain {
         room: 4,
         ..Plain::pipe(b"")
@@ -433,14 +425,14 @@ fn done_waits_for_the_output() {
     world.connect(client, server);
     world.run(Duration::from_secs(60));
     assert_eq!(world.hosts[server].locals[0].output, b"writ");
-    assert_eq!((exit(&world, client), exit(&world, server)), (None, None));
+    assert_eq!((end(&world, client), end(&world, server)), (None, None));
     world.hosts[server].locals[0].room = 100;
     world.poke(server);
     world.run_millis(10);
     assert_eq!(world.hosts[server].locals[0].output, b"written later");
     assert_eq!(
-        (exit(&world, client), exit(&world, server)),
-        (Some(0), Some(0))
+        (end(&world, client), end(&world, server)),
+        (Some(End::Complete), Some(End::Complete))
     );
 }
 
@@ -448,9 +440,8 @@ fn done_waits_for_the_output() {
 /// silent.
 #[test]
 fn a_client_tells_how_its_server_left() {
-    for (vanishes, code) in [(true, 4), (false, 5)] {
-        let mut world = World::calm();
-        let server = world.host(native(1, Leaves::WhenStopped), Sink);
+    for (vanishes, gravity) in [(true, Gravity::Truncated), (false, Gravity::Late)] {
+        let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Sink);
         let client = world.host(native(2, Leaves::WithPeers), Sender::staying(vec![]));
         let pair = world.connect(client, server);
         world.settle();
@@ -462,6 +453,6 @@ fn a_client_tells_how_its_server_left() {
         }
         world.run(Duration::from_secs(91));
         let client = world.hosts.len() - 1;
-        assert_eq!(exit(&world, client), Some(code));
+        assert_eq!(end(&world, client), Some(End::Failed(gravity)));
     }
 }

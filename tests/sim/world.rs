@@ -7,10 +7,10 @@ use rand::seq::SliceRandom;
 use sealwire::conn::Outcome;
 use sealwire::endpoint::mode::Mode;
 use sealwire::endpoint::transport::{LocalId, PeerId};
-use sealwire::endpoint::{Endpoint, Event, InputKind, OutputKind, Setup};
+use sealwire::endpoint::{Endpoint, EndpointEvent, InputKind, OutputKind, Setup};
 use sealwire::time::Time;
 
-use crate::net::{End, Faults, Net, Wake};
+use crate::net::{Faults, Net, Side, Wake};
 use crate::people::{Shared, Watched};
 use crate::port::{Plain, Port};
 
@@ -24,8 +24,8 @@ pub(crate) struct Host {
     pub(crate) endpoint: Endpoint<Box<dyn Mode>>,
     pub(crate) log: Shared,
     pub(crate) locals: Vec<Plain>,
-    pub(crate) events: Vec<Event>,
-    pub(crate) ends: BTreeMap<PeerId, End>,
+    pub(crate) events: Vec<EndpointEvent>,
+    pub(crate) ends: BTreeMap<PeerId, Side>,
     /// Most bytes it has held between ticks.
     pub(crate) most_held: usize,
     woken: bool,
@@ -35,22 +35,31 @@ impl Host {
     /// How `peer` ended, if it did.
     pub(crate) fn outcome(&self, peer: PeerId) -> Option<&Outcome> {
         self.events.iter().find_map(|event| match event {
-            Event::Left(id, outcome) | Event::Refused(id, outcome) if *id == peer => Some(outcome),
+            EndpointEvent::Left(id, outcome) | EndpointEvent::Refused(id, outcome)
+                if *id == peer =>
+            {
+                Some(outcome)
+            }
             _ => None,
         })
     }
 
     pub(crate) fn has_joined(&self, peer: PeerId) -> bool {
-        let joined = |event: &Event| matches!(event, Event::Joined(id) if *id == peer);
+        let joined =
+            |event: &EndpointEvent| matches!(event, EndpointEvent::Joined(id) if *id == peer);
         self.events.iter().any(joined)
     }
 
     /// Fails unless everything that peers took is given back.
     pub(crate) fn assert_empty(&self, why: &str) {
-        let core = self.endpoint.core();
-        let left = (core.connections(), core.proved(), core.queued());
+        let endpoint = &self.endpoint;
+        let left = (endpoint.connections(), endpoint.proved(), endpoint.queued());
         assert_eq!(left, (0, 0, 0), "connections, proved, queued; {why}");
-        assert_eq!((core.keyed(), core.held()), (0, 0), "keyed, held; {why}");
+        assert_eq!(
+            (endpoint.keyed(), endpoint.held()),
+            (0, 0),
+            "keyed, held; {why}"
+        );
     }
 }
 
@@ -80,6 +89,13 @@ impl World {
     /// A world that breaks nothing.
     pub(crate) fn calm() -> Self {
         Self::new(0, Faults::default())
+    }
+
+    /// A calm world with one endpoint, and its number.
+    pub(crate) fn with(setup: Setup, mode: impl Mode + 'static) -> (Self, usize) {
+        let mut world = Self::calm();
+        let host = world.host(setup, mode);
+        (world, host)
     }
 
     pub(crate) fn now(&self) -> Time {
@@ -131,7 +147,7 @@ impl World {
         let host = &mut self.hosts[server];
         let peer = host.endpoint.accepted(now);
         let client = false;
-        host.ends.insert(peer, End { link, client });
+        host.ends.insert(peer, Side { link, client });
         host.woken = true;
         (link, peer)
     }
@@ -146,7 +162,7 @@ impl World {
         let now = self.now();
         let host = &mut self.hosts[client];
         let peer = host.endpoint.dialled(now);
-        host.ends.insert(peer, End { link, client: true });
+        host.ends.insert(peer, Side { link, client: true });
         host.woken = true;
         peer
     }
@@ -159,10 +175,10 @@ impl World {
         host.endpoint.local_writable(LocalId::FIRST);
     }
 
-    /// Stops `host` with a signal.
-    pub(crate) fn stop(&mut self, host: usize, signal: u8) {
+    /// Stops `host`.
+    pub(crate) fn stop(&mut self, host: usize) {
         let now = self.now();
-        self.hosts[host].endpoint.stop(now, signal);
+        self.hosts[host].endpoint.stop(now);
         self.hosts[host].woken = true;
     }
 
@@ -217,8 +233,8 @@ impl World {
             self.net.note((index, format!("{event:?}")));
             host.events.push(event);
         }
-        host.woken |= host.log.borrow().eager && host.endpoint.core().queued() == 0;
-        host.most_held = host.most_held.max(host.endpoint.core().held());
+        host.woken |= host.log.borrow().eager && host.endpoint.queued() == 0;
+        host.most_held = host.most_held.max(host.endpoint.held());
     }
 
     /// When something happens next by itself.

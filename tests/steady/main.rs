@@ -46,7 +46,7 @@ fn a_million_messages() {
     for ready in 1..=PEERS {
         done += turn(&mut crowd, ready, done);
     }
-    let (before, mut count) = (crowd.endpoint.core().stats().messages, 0);
+    let (before, mut count) = (crowd.endpoint.stats().messages, 0);
     let allocated = allocations(|| {
         for ready in (1..=PEERS).cycle() {
             if count >= 1_000_000 {
@@ -56,9 +56,12 @@ fn a_million_messages() {
         }
     });
     assert_eq!(allocated, (0, 0));
-    let core = crowd.endpoint.core();
-    assert_eq!(core.stats().messages - before, count as u64);
-    assert_eq!((core.copied(), core.held(), core.queued()), (0, 0, 0));
+    let endpoint = &crowd.endpoint;
+    assert_eq!(endpoint.stats().messages - before, count as u64);
+    assert_eq!(
+        (endpoint.copied(), endpoint.held(), endpoint.queued()),
+        (0, 0, 0)
+    );
 }
 
 /// Goal: allocations are counted where there are some. Method: one.
@@ -93,9 +96,9 @@ fn streams_copy_tails() {
             let tail = piece * PIECE % record;
             if tail <= PIECE { tail } else { 0 }
         });
-        let core = crowd.endpoint.core();
-        assert_eq!(core.copied(), 8 * tails.sum::<usize>() as u64);
-        assert_eq!(core.stats().messages, 8 * (88 * PIECE / record) as u64);
+        let endpoint = &crowd.endpoint;
+        assert_eq!(endpoint.copied(), 8 * tails.sum::<usize>() as u64);
+        assert_eq!(endpoint.stats().messages, 8 * (88 * PIECE / record) as u64);
     }
     tails(Sink);
     tails(Echo);
@@ -117,12 +120,12 @@ fn the_idle_hold_nothing() {
         for _ in 0..3 {
             crowd.tick();
         }
-        let held = crowd.endpoint.core().held();
+        let held = crowd.endpoint.held();
         assert_eq!(held == 0, arrived % message == 0, "{arrived}: {held}");
     }
-    let core = crowd.endpoint.core();
-    assert_eq!((core.held(), core.queued()), (0, 0));
-    assert_eq!(core.stats().messages, 80);
+    let endpoint = &crowd.endpoint;
+    assert_eq!((endpoint.held(), endpoint.queued()), (0, 0));
+    assert_eq!(endpoint.stats().messages, 80);
 }
 
 /// Goal: one message to many is one plaintext. Method: a peer says one to 999 others;
@@ -142,7 +145,7 @@ fn a_relay_shares_the_text() {
         }
     });
     assert_eq!(allocated, (0, 0));
-    assert_eq!(crowd.endpoint.core().copied(), 0);
+    assert_eq!(crowd.endpoint.copied(), 0);
     assert_eq!(
         crowd.wire.written - before,
         30 * 999 * crowd.wire.stream.message

@@ -3,9 +3,9 @@
 use aes::Aes256;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use hmac::{Hmac, Mac};
-use sealwire::crypto::classic::ClassicKeys;
+use sealwire::classic::ClassicKeys;
+use sealwire::classic::frame::{LENGTH, LENGTH_TAG, TAG, TEXT, first_frame, parse_length};
 use sealwire::limits::{BLOCK, CLASSIC_FRAME};
-use sealwire::wire::classic::{LENGTH, LENGTH_TAG, TAG, TEXT, first_frame, parse_length};
 use serde_json::Value;
 use sha2::Sha256;
 use std::sync::Arc;

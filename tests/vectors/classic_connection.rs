@@ -1,6 +1,6 @@
 //! The vectors' classic frames, played to real connections.
 
-use sealwire::conn::classic::ClassicConnection;
+use sealwire::classic::ClassicConnection;
 use sealwire::error::{Failure, PeerFault};
 use sealwire::time::Time;
 use serde_json::Value;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use sealwire::conn::Outcome;
 use sealwire::endpoint::mode::{HandedOn, Message, Mode, Receivers};
 use sealwire::endpoint::transport::PeerId;
-use sealwire::endpoint::{Core, Endpoint, Event, Leaves, Setup};
+use sealwire::endpoint::{Context as ModeContext, Endpoint, EndpointEvent, Leaves, Setup};
 use sealwire::error::Error;
 use sealwire::limits::Limits;
 use sealwire::net::clock::Clock;
@@ -43,24 +43,18 @@ struct Adapter {
 /// What waits to be sent is bounded by the load; how much memory that takes is no
 /// reason to give up on a server.
 fn unlimited() -> Limits {
-    Limits {
-        max_queue: usize::MAX / 4,
-        max_queued: usize::MAX / 4,
-        ..Limits::default()
-    }
+    let mut limits = Limits::default();
+    limits.max_queue = usize::MAX / 4;
+    limits.max_queued = usize::MAX / 4;
+    limits
 }
 
 impl Sealed {
     /// No connection yet.
     pub(crate) fn new(context: &Context<'_>, crew: Crew) -> io::Result<Self> {
-        let setup = Setup {
-            identity: context.server.identity.clone(),
-            classic: None,
-            kernel: context.kernel,
-            limits: unlimited(),
-            leaves: Leaves::WhenStopped,
-            rng: rand::make_rng(),
-        };
+        let mut setup = Setup::new(context.kernel, Leaves::WhenStopped, rand::make_rng());
+        setup.identity.clone_from(&context.server.identity);
+        setup.limits = unlimited();
         let adapter = Adapter {
             crew,
             clock: context.clock,
@@ -92,7 +86,7 @@ impl Wire for Sealed {
             let now = self.now();
             match report {
                 Report::Reached(peer, at) => self.crew().connected(at, peer),
-                Report::Endpoint(Event::Refused(peer, outcome)) => {
+                Report::Endpoint(EndpointEvent::Refused(peer, outcome)) => {
                     let why = outcome.map_err(|failure| failure.to_string());
                     let ended = || Err("the server ended the connection early".into());
                     self.crew().left(now, peer, why.and_then(|()| ended()));
@@ -114,7 +108,11 @@ impl Wire for Sealed {
 
 impl Adapter {
     /// Has the crew called with a link to `core`.
-    fn with_link(&mut self, core: &mut Core, call: impl FnOnce(&mut Crew, &mut dyn Link)) {
+    fn with_link(
+        &mut self,
+        core: &mut ModeContext<'_>,
+        call: impl FnOnce(&mut Crew, &mut dyn Link),
+    ) {
         let pinned = *self
             .pinned
             .get_or_insert_with(|| core.pin(self.pattern.bytes()));
@@ -135,11 +133,11 @@ impl Mode for Adapter {
         Receivers::Nobody
     }
 
-    fn joined(&mut self, core: &mut Core, peer: PeerId) {
+    fn joined(&mut self, core: &mut ModeContext<'_>, peer: PeerId) {
         self.with_link(core, |crew, link| crew.joined(link, peer));
     }
 
-    fn message(&mut self, core: &mut Core, peer: PeerId, message: Message<'_>) {
+    fn message(&mut self, core: &mut ModeContext<'_>, peer: PeerId, message: Message<'_>) {
         let now = self.clock.now();
         if let [span] = message.spans() {
             let parts = [core.bytes(*span)];
@@ -152,7 +150,7 @@ impl Mode for Adapter {
     }
 
     /// A server says so first only if it ends the run.
-    fn fin(&mut self, core: &mut Core, peer: PeerId) -> HandedOn {
+    fn fin(&mut self, core: &mut ModeContext<'_>, peer: PeerId) -> HandedOn {
         if !self.finished.contains(&peer) {
             self.ended_early.insert(peer);
         }
@@ -160,7 +158,7 @@ impl Mode for Adapter {
         HandedOn::Now
     }
 
-    fn left(&mut self, _: &mut Core, peer: PeerId, outcome: &Outcome) {
+    fn left(&mut self, _: &mut ModeContext<'_>, peer: PeerId, outcome: &Outcome) {
         self.finished.remove(&peer);
         let outcome = match outcome {
             Err(failure) => Err(failure.to_string()),
@@ -172,20 +170,20 @@ impl Mode for Adapter {
         self.crew.left(self.clock.now(), peer, outcome);
     }
 
-    fn turn(&mut self, core: &mut Core) {
+    fn turn(&mut self, core: &mut ModeContext<'_>) {
         self.with_link(core, |crew, link| crew.turn(link));
     }
 }
 
 /// Sends through an endpoint.
-struct CoreLink<'a> {
-    core: &'a mut Core,
+struct CoreLink<'a, 'b> {
+    core: &'a mut ModeContext<'b>,
     pinned: Span,
     clock: Clock,
     finished: &'a mut HashSet<PeerId>,
 }
 
-impl Link for CoreLink<'_> {
+impl Link for CoreLink<'_, '_> {
     fn now(&self) -> Time {
         self.clock.now()
     }
