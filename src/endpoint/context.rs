@@ -143,7 +143,7 @@ impl Parts {
     pub(super) fn finish(&mut self, id: PeerId) {
         if let Some(peer) = self.roster.get_mut(id) {
             peer.protocol.finish();
-            peer.turn.note_active(self.now);
+            peer.turn.active = self.now;
             self.stir(id);
         }
     }
@@ -208,7 +208,7 @@ impl Parts {
             return false;
         };
         if !peer.outlet.has_waiting() {
-            peer.turn.note_active(self.now);
+            peer.turn.active = self.now;
         }
         if let Protocol::Native(_) = peer.protocol {
             peer.outlet.push_message(&mut self.store, message.spans());

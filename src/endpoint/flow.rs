@@ -57,11 +57,11 @@ pub(super) struct Turn {
     pace: Pace,
     /// Its queue is above the high-water mark.
     congested: bool,
-    /// When its socket last accepted something.
-    progress: Time,
+    /// When its socket last accepted something, or began to have to.
+    pub(super) progress: Time,
     /// When data last moved either way; set anew while the delay is ours and not the
     /// peer's.
-    active: Time,
+    pub(super) active: Time,
 }
 
 impl Turn {
@@ -88,21 +88,6 @@ impl Turn {
             true => Pace::Streams,
             false => Pace::Chats,
         };
-    }
-
-    /// Its socket has accepted something, or only now could have.
-    pub(super) fn note_progress(&mut self, now: Time) {
-        self.progress = now;
-    }
-
-    /// Data moved, or the delay was ours.
-    pub(super) fn note_active(&mut self, now: Time) {
-        self.active = now;
-    }
-
-    /// When data last moved.
-    pub(super) fn active(&self) -> Time {
-        self.active
     }
 }
 

@@ -153,12 +153,10 @@ impl Inbound {
         let partial = match whole {
             None => Partial::Start(memory.keep(start)),
             Some(whole) => {
-                let buffer = memory.pool.take(whole);
-                memory.copy(start, buffer, 0);
-                Partial::Unit {
-                    unit: Span::new(Memory::area_of(buffer), 0..whole),
-                    filled: start.len,
-                }
+                let unit = memory.take(whole);
+                memory.copy(start, unit.area, 0);
+                let filled = start.len;
+                Partial::Unit { unit, filled }
             }
         };
         self.partial += memory.area(partial.span().area).len();

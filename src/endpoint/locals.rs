@@ -17,8 +17,8 @@ use super::{Context, Endpoint, Parts};
 use crate::limits::{
     FAN_OUT, GATHER, LINES_BUDGET, LOCAL_BUDGET, MAX_LINE, MAX_PAYLOAD, SHORT, STREAM_MESSAGE,
 };
-use crate::span::Span;
-use crate::wire::buffer::{BufferId, Memory};
+use crate::span::{Area, Span};
+use crate::wire::buffer::Memory;
 use crate::wire::record::Kind;
 
 /// How the bytes of a local become messages.
@@ -86,7 +86,7 @@ struct Output {
     screen: Option<Screen>,
     queue: Queue,
     /// Takes short pieces, behind those before it.
-    open: Option<BufferId>,
+    open: Option<Area>,
     blocked: bool,
     congested: bool,
     /// Bytes ever queued, and done with.
@@ -168,12 +168,12 @@ impl Output {
             store.memory.copy(span, buffer, end);
             return self.queue.extend_last(store, span.len());
         }
-        let buffer = store.memory.pool.take(MAX_PAYLOAD);
-        store.memory.copy(span, buffer, 0);
-        let span = Span::new(Memory::area_of(buffer), 0..span.len());
+        let buffer = store.memory.take(MAX_PAYLOAD);
+        store.memory.copy(span, buffer.area, 0);
+        let span = buffer.slice(0..span.len());
         self.queue.push(store, Item { span, kind });
-        store.memory.release(span);
-        self.open = Some(buffer);
+        store.memory.release(buffer);
+        self.open = Some(buffer.area);
     }
 
     /// Memory that what waits takes.

@@ -25,7 +25,6 @@ mod roster;
 mod screen;
 mod shutdown;
 pub mod tick;
-mod timers;
 pub mod transport;
 
 use std::collections::VecDeque;
@@ -286,12 +285,12 @@ impl<M: Mode> Endpoint<M> {
 
     /// Bytes held in buffers: messages, queues, partial records.
     pub fn held(&self) -> usize {
-        self.parts.store.memory.pool.held()
+        self.parts.store.memory.held()
     }
 
     /// Bytes copied into buffers since the start.
     pub fn copied(&self) -> u64 {
-        self.parts.store.memory.pool.copied()
+        self.parts.store.memory.copied()
     }
 
     /// How many chunks wait in queues.
@@ -355,7 +354,7 @@ impl<M> fmt::Debug for Endpoint<M> {
         f.debug_struct("Endpoint")
             .field("connections", &self.parts.roster.len())
             .field("proved", &self.parts.roster.proved())
-            .field("held", &self.parts.store.memory.pool.held())
+            .field("held", &self.parts.store.memory.held())
             .field("stats", &self.parts.stats)
             .finish_non_exhaustive()
     }

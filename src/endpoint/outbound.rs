@@ -222,7 +222,7 @@ impl Parts {
         });
         round.at = out.at;
         if queue.cost() < queued {
-            peer.turn.note_active(self.now);
+            peer.turn.active = self.now;
         }
         self.outbound.budget = self.outbound.budget.saturating_sub(round.at - start);
         if round.at > start {
@@ -269,7 +269,7 @@ impl Parts {
         }
         let unsent = self.store.memory.store_sealed(&self.outbound.output[rest]);
         let peer = &mut self.roster[id];
-        peer.turn.note_progress(self.now);
+        peer.turn.progress = self.now;
         peer.outlet.unsent = Some(unsent);
     }
 
@@ -282,7 +282,7 @@ impl Parts {
         let count = self.wrote(id, result, unsent.len());
         let peer = &mut self.roster[id];
         if count > Some(0) {
-            peer.turn.note_active(self.now);
+            peer.turn.active = self.now;
         }
         let left = unsent.slice(count.unwrap_or(unsent.len())..unsent.len());
         let done = left.is_empty();
@@ -302,7 +302,7 @@ impl Parts {
         let peer = &mut self.roster[id];
         match result {
             Ok(count) => {
-                peer.turn.note_progress(self.now);
+                peer.turn.progress = self.now;
                 let sending = &mut peer.outlet.sending;
                 match count < given {
                     true => *sending = Sending::Blocked,
@@ -363,7 +363,7 @@ impl Parts {
                 Some(count) => {
                     sent += count;
                     let peer = &mut self.roster[id];
-                    peer.turn.note_active(self.now);
+                    peer.turn.active = self.now;
                     if let Protocol::Classic(conn) = &mut peer.protocol {
                         conn.taken(count);
                     }

@@ -68,9 +68,8 @@ impl Queue {
     /// Appends `item` and adds a holder to its buffer.
     pub(super) fn push(&mut self, store: &mut Store, item: Item) {
         let index = store.nodes.insert(Node { item, next: None }) as u32;
-        match Memory::buffer(item.span.area) {
-            Some(id) => store.memory.pool.hold(id),
-            None => store.fresh.push(index),
+        if !store.memory.hold(item.span) {
+            store.fresh.push(index);
         }
         match self.tail.replace(index) {
             Some(tail) => store.nodes[tail as usize].next = Some(index),
@@ -153,7 +152,7 @@ impl Store {
 
     /// Memory that buffers and queued items take.
     pub(super) fn cost(&self) -> usize {
-        self.memory.pool.held() + self.nodes.len() * QUEUED_ITEM
+        self.memory.held() + self.nodes.len() * QUEUED_ITEM
     }
 
     /// How many items wait in all queues.
@@ -212,8 +211,8 @@ mod tests {
         }
         queues[0].consume(&mut store, 100);
         store.keep_scratch();
-        assert_eq!(store.memory.pool.copied(), 200);
-        assert_eq!(store.memory.pool.held(), 200);
+        assert_eq!(store.memory.copied(), 200);
+        assert_eq!(store.memory.held(), 200);
         store.memory.scratch.fill(0);
         for queue in &queues {
             let last = queue.iter(&store).last().unwrap();
@@ -224,7 +223,7 @@ mod tests {
             queue.clear(&mut store);
             assert_eq!(queue.cost(), 0);
         }
-        assert_eq!((store.memory.pool.held(), store.queued()), (0, 0));
+        assert_eq!((store.memory.held(), store.queued()), (0, 0));
     }
 
     /// Goal: a node that is used again within a tick keeps its own bytes. Method: take
@@ -246,6 +245,6 @@ mod tests {
         let kept = queue.front(&store).unwrap().span;
         assert_eq!(store.memory.bytes(kept), [1; 10]);
         queue.clear(&mut store);
-        assert_eq!(store.memory.pool.held(), 0);
+        assert_eq!(store.memory.held(), 0);
     }
 }

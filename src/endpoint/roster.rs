@@ -4,14 +4,14 @@
 //! A [`PeerId`] finds its peer only while that is there; a slot that is used again has
 //! another generation. How a peer comes is [`super::admission`].
 
-use std::collections::{HashMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::ops::{Index, IndexMut};
 use std::sync::Arc;
 
 use slab::Slab;
 
 use super::peer::{Peer, Protocol};
-use super::timers::Timers;
 use super::transport::PeerId;
 use crate::time::Time;
 
@@ -60,7 +60,10 @@ pub(super) struct Roster {
     /// What people call peers, where the driver says so.
     names: HashMap<PeerId, Arc<str>>,
     touched: Vec<PeerId>,
-    timers: Timers,
+    /// When to look at which peer. The deadlines of a busy connection move with every
+    /// byte, almost always later. So an entry stays where it is until it comes up, and
+    /// only the one that its peer has noted counts.
+    timers: BinaryHeap<Reverse<(Time, PeerId)>>,
 }
 
 impl Roster {
@@ -230,13 +233,19 @@ impl Roster {
 
     /// Has `id` looked at when `at` comes, too.
     pub(super) fn plan(&mut self, id: PeerId, at: Time) {
-        let peer = &mut self.slab[id.slot as usize];
-        self.timers.plan(&mut peer.membership.planned, id, at);
+        let planned = &mut self.slab[id.slot as usize].membership.planned;
+        if planned.is_none_or(|planned| at < planned) {
+            *planned = Some(at);
+            self.timers.push(Reverse((at, id)));
+        }
     }
 
     /// The next peer whose time has come.
     pub(super) fn next_planned(&mut self, now: Time) -> Option<PeerId> {
-        while let Some((at, id)) = self.timers.pop(now) {
+        while let Some(&Reverse((at, id))) = self.timers.peek()
+            && at <= now
+        {
+            self.timers.pop();
             if let Some(peer) = self.get_mut(id)
                 && peer.membership.planned == Some(at)
             {
@@ -248,7 +257,7 @@ impl Roster {
     }
 
     pub(super) fn next_due(&self) -> Option<Time> {
-        self.timers.next()
+        self.timers.peek().map(|Reverse((at, _))| *at)
     }
 }
 

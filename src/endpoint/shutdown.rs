@@ -223,7 +223,7 @@ impl Parts {
         let ends_with_peers = self.shutdown.leaves != Leaves::WhenStopped;
         let counts = ends_with_peers && peer.is_proved() && peer.protocol.is_open();
         let idle = self.limits.max_idle.filter(|_| counts)?;
-        Some(peer.turn.active() + idle)
+        Some(peer.turn.active + idle)
     }
 
     /// Drops `id` if the endpoint cannot end because of it, and neither side has sent
@@ -241,7 +241,7 @@ impl Parts {
             let why = format!("no progress for {} s", idle.as_secs_f32());
             self.abort(id, Abort::new(Reason::TOO_SLOW, &why));
         } else {
-            peer.turn.note_active(self.now);
+            peer.turn.active = self.now;
         }
     }
 

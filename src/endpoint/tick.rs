@@ -92,7 +92,7 @@ impl<M: Mode> Endpoint<M> {
             Received::Chunk { len, last } => self.chunk(id, text.slice(0..len), last),
             Received::Fin => {
                 let parts = &mut self.parts;
-                parts.roster[id].turn.note_active(parts.now);
+                parts.roster[id].turn.active = parts.now;
                 let handed_on = self.mode.fin(&mut Context::new(parts), id);
                 self.parts.confirm(id, handed_on);
             }
@@ -153,7 +153,7 @@ impl<M: Mode> Endpoint<M> {
     pub(super) fn join(&mut self, id: PeerId) {
         let parts = &mut self.parts;
         parts.roster.set_standing(id, Standing::Proved);
-        parts.roster[id].turn.note_active(parts.now);
+        parts.roster[id].turn.active = parts.now;
         parts.stats.joined += 1;
         parts.events.push_back(EndpointEvent::Joined(id));
         self.mode.joined(&mut Context::new(parts), id);
@@ -165,7 +165,7 @@ impl<M: Mode> Endpoint<M> {
     fn chunk(&mut self, id: PeerId, span: Span, last: bool) {
         let parts = &mut self.parts;
         let peer = &mut parts.roster[id];
-        peer.turn.note_active(parts.now);
+        peer.turn.active = parts.now;
         let len = peer.intake.message_len() + span.len();
         if len > parts.limits.max_message {
             return parts.abort(id, Abort::new(Reason::TOO_LARGE, ""));

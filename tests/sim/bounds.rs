@@ -1,4 +1,4 @@
-//! What one peer may cost, and what happens to who costs more.
+//! What one peer may cost, and what happens to a peer that costs more.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::raw::Raw;
 use crate::world::World;
 
 fn gave(world: &World, server: usize, peer: PeerId) -> Option<Reason> {
-    match world.hosts[server].outcome(peer) {
+    match world.outcome(server, peer) {
         Some(Err(Failure::Gave(Abort { reason, .. }))) => Some(*reason),
         _ => None,
     }
@@ -31,22 +31,20 @@ fn much() -> Vec<Vec<u8>> {
     (0..2000_u16).map(|n| n.to_be_bytes().repeat(500)).collect()
 }
 
-/// Goal: a receiver that takes nothing is given up while others wait, and they
-/// go on. Method: three peers of a relay, one of which does not read.
+/// Goal: a receiver that accepts nothing is dropped while others wait, and they go on.
+/// Method: three peers of a relay; one does not read.
 #[test]
-fn a_slow_receiver_is_given_up_while_others_wait() {
+fn a_slow_receiver_is_dropped_while_others_wait() {
     let (mut world, server) = relay();
     let slow = Raw::join(&mut world, server);
-    let other = world.host(native(3, Leaves::WithPeers), Sender::staying(vec![]));
-    world.connect(other, server);
+    let (other, _) = world.client(server, Sender::staying(vec![]));
     world.settle();
-    let sender = world.host(native(2, Leaves::WithPeers), Sender::new(much()));
-    let pair = world.connect(sender, server);
+    let (_, pair) = world.client(server, Sender::new(much()));
     world.run_millis(900);
-    assert_eq!(world.hosts[server].outcome(slow.peer), None, "not yet");
+    assert_eq!(world.outcome(server, slow.peer), None, "not yet");
     world.run_millis(1100);
     assert!(world.hosts[other].log.borrow().all() == much());
-    assert_eq!(world.hosts[server].outcome(pair.at_server), Some(&Ok(())));
+    assert_eq!(world.outcome(server, pair.at_server), Some(&Ok(())));
     world.run_millis(5000);
     assert_eq!(gave(&world, server, slow.peer), Some(Reason::TOO_SLOW));
 }
@@ -57,67 +55,62 @@ fn a_slow_receiver_is_given_up_while_others_wait() {
 fn a_sole_receiver_is_waited_for() {
     let (mut world, server) = relay();
     let mut slow = Raw::join(&mut world, server);
-    let sender = world.host(native(2, Leaves::WithPeers), Sender::new(much()));
-    let pair = world.connect(sender, server);
+    let (_, pair) = world.client(server, Sender::new(much()));
     for _ in 0..4 {
         world.run_millis(15_000);
         // It does say something, or it would be dead.
         slow.say(&mut world, b"wait");
     }
-    assert_eq!(world.hosts[server].outcome(slow.peer), None);
-    assert_eq!(world.hosts[server].outcome(pair.at_server), None);
+    assert_eq!(world.outcome(server, slow.peer), None);
+    assert_eq!(world.outcome(server, pair.at_server), None);
     while slow.messages().len() < 2000 {
         slow.read(&mut world);
     }
     assert!(slow.messages() == much());
     world.run_millis(10);
-    assert_eq!(world.hosts[server].outcome(pair.at_server), Some(&Ok(())));
+    assert_eq!(world.outcome(server, pair.at_server), Some(&Ok(())));
 }
 
-/// Goal: nobody is too slow, or silent, because we were stopped for a while.
+/// Goal: no peer is too slow, or silent, because we were stopped for a while.
 /// Method: a receiver that is behind takes what there is, again and again, while
 /// the clock jumps; the server hears of the room and of the time at once.
 #[test]
-fn a_pause_of_ours_is_nobodys_fault() {
+fn a_pause_of_ours_is_no_fault_of_peers() {
     let (mut world, server) = relay();
     let mut slow = Raw::join(&mut world, server);
-    let other = world.host(native(3, Leaves::WithPeers), Sender::staying(vec![]));
-    world.connect(other, server);
-    let sender = world.host(native(2, Leaves::WithPeers), Sender::new(much()));
-    let pair = world.connect(sender, server);
+    world.client(server, Sender::staying(vec![]));
+    let (_, pair) = world.client(server, Sender::new(much()));
     world.run_millis(10);
     for _ in 0..5 {
         world.net.now = world.now() + Duration::from_millis(1500);
         slow.read(&mut world);
-        assert_eq!(world.hosts[server].outcome(slow.peer), None);
+        assert_eq!(world.outcome(server, slow.peer), None);
     }
     while slow.messages().len() < 2000 {
         slow.read(&mut world);
     }
     world.run_millis(10);
-    assert_eq!(world.hosts[server].outcome(pair.at_server), Some(&Ok(())));
+    assert_eq!(world.outcome(server, pair.at_server), Some(&Ok(())));
 }
 
-/// Goal: who was waited for as a sole receiver is given up soon after others
-/// have come. Method: the third peer joins late.
+/// Goal: a slow receiver that was the only one is dropped soon after others have come.
+/// Method: the third peer joins late.
 #[test]
-fn a_slow_receiver_is_given_up_when_others_come() {
+fn a_slow_receiver_is_dropped_when_others_come() {
     let (mut world, server) = relay();
     let slow = Raw::join(&mut world, server);
-    let sender = world.host(native(2, Leaves::WithPeers), Sender::new(much()));
-    let pair = world.connect(sender, server);
+    let (_, pair) = world.client(server, Sender::new(much()));
     world.run_millis(10_000);
-    assert_eq!(world.hosts[server].outcome(pair.at_server), None);
-    let other = world.host(native(3, Leaves::WithPeers), Sender::staying(vec![]));
-    world.connect(other, server);
+    assert_eq!(world.outcome(server, pair.at_server), None);
+    world.client(server, Sender::staying(vec![]));
     world.run_millis(2000);
-    assert_eq!(world.hosts[server].outcome(pair.at_server), Some(&Ok(())));
+    assert_eq!(world.outcome(server, pair.at_server), Some(&Ok(())));
     world.run_millis(5000);
     assert_eq!(gave(&world, server, slow.peer), Some(Reason::TOO_SLOW));
 }
 
-/// Goal: a message over the limit costs its sender the connection and nobody
-/// else anything. Method: one byte more than the limit, in one record and in
+/// Goal: a message over the limit costs its sender the connection and no other peer
+/// anything. Method: one byte more than the limit, in one record and in
 /// several, beside a peer that keeps to it.
 #[test]
 fn a_message_over_the_limit_is_refused() {
@@ -131,16 +124,13 @@ fn a_message_over_the_limit_is_refused() {
         let pairs = [world.connect(good, server), world.connect(bad, server)];
         world.run_millis(10);
         assert!(world.hosts[good].log.borrow().all() == plan);
-        assert_eq!(world.hosts[good].endpoint.end(), Some(End::Complete));
+        assert_eq!(world.end(good), Some(End::Complete));
         assert_eq!(
             gave(&world, server, pairs[1].at_server),
             Some(Reason::TOO_LARGE)
         );
-        assert_eq!(
-            world.hosts[bad].endpoint.end(),
-            Some(End::Failed(Gravity::Peer))
-        );
-        let told = world.hosts[bad].outcome(pairs[1].at_client).cloned();
+        assert_eq!(world.end(bad), Some(End::Failed(Gravity::Peer)));
+        let told = world.outcome(bad, pairs[1].at_client).cloned();
         let aborted = Abort::new(Reason::TOO_LARGE, "");
         assert_eq!(told, Some(Err(Failure::Aborted(aborted))));
         world.hosts[server].assert_empty("both have left");
@@ -181,8 +171,8 @@ fn unfinished_messages_share_a_budget() {
     world.hosts[server].assert_empty("all have left");
 }
 
-/// Goal: when memory runs short, who is in the middle of a message is still
-/// read to its end: it is what frees memory. Method: a budget for queues that
+/// Goal: when memory runs short, a peer in the middle of a message is still read to its
+/// end, because that frees memory. Method: a budget for queues that
 /// partial records alone exceed.
 #[test]
 fn scarce_memory_does_not_stop_a_message() {
@@ -252,8 +242,8 @@ fn empty_messages_are_bounded() {
     assert!(queued < 2000, "{queued} wait");
 }
 
-/// Goal: who connects and says nothing keeps nobody out: past the limit the
-/// oldest goes. Method: as many as may be and ten more, then one that joins.
+/// Goal: peers that connect and say nothing keep no peer out: past the limit the oldest
+/// is closed. Method: as many as may be and ten more, then one that joins.
 #[test]
 fn the_oldest_unproved_makes_room() {
     let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
@@ -282,8 +272,8 @@ fn refused(event: &EndpointEvent) -> Option<PeerId> {
     }
 }
 
-/// Goal: a full server tells who comes, hands nothing of it on, and takes the
-/// next when one has left. Method: room for two; a third sends a message at
+/// Goal: a full server tells a new peer so, hands nothing of it on, and takes the next
+/// when one has left. Method: room for two; a third sends a message at
 /// once.
 #[test]
 fn a_full_server_says_so() {
@@ -291,8 +281,7 @@ fn a_full_server_says_so() {
     let first = Raw::join(&mut world, server);
     let mut second = Raw::join(&mut world, server);
     let plan = vec![b"let me in".to_vec()];
-    let third = world.host(native(3, Leaves::WithPeers), Sender::new(plan));
-    let pair = world.connect(third, server);
+    let (third, pair) = world.client(server, Sender::new(plan));
     world.settle();
     assert!(world.hosts[server].log.borrow().messages.is_empty());
     assert!(!world.hosts[server].has_joined(pair.at_server));
@@ -300,14 +289,11 @@ fn a_full_server_says_so() {
         gave(&world, server, pair.at_server),
         Some(Reason::GOING_AWAY)
     );
-    assert_eq!(
-        world.hosts[third].endpoint.end(),
-        Some(End::Failed(Gravity::Peer))
-    );
+    assert_eq!(world.end(third), Some(End::Failed(Gravity::Peer)));
     second.read(&mut world);
     assert!(second.messages().is_empty());
 
-    // One that was refused and lingers takes nobody's place.
+    // A peer that was refused and lingers takes no peer's place.
     let mut raw = Raw::connect(&mut world, server);
     let hello = raw.hello(&world);
     raw.write(&mut world, &hello);

@@ -1,6 +1,6 @@
 //! The old format beside the new one, on one server.
 
-use sealwire::endpoint::{Cut, End, EndpointEvent, InputKind, Leaves, Notice};
+use sealwire::endpoint::{End, EndpointEvent, Leaves, Notice};
 use sealwire::error::{Deadline, Failure};
 use sealwire::limits::{CLASSIC_FRAME, MAX_CLASSIC_UNPROVED, MAX_UNPROVED};
 use sealwire::modes::chat::Chat;
@@ -10,14 +10,9 @@ use sealwire::modes::relay::Relay;
 use crate::net::Side;
 use crate::old::{Old, classic_client, frames};
 use crate::people::{Sender, both, native};
-use crate::port::Plain;
+use crate::port::{Plain, TERMINAL};
 use crate::raw::Raw;
 use crate::world::World;
-
-const TERMINAL: InputKind = InputKind {
-    cut: Cut::Lines,
-    terminal: true,
-};
 
 fn lines() -> Vec<Vec<u8>> {
     let lines = [
@@ -29,8 +24,8 @@ fn lines() -> Vec<Vec<u8>> {
     lines.iter().map(|line| line.as_bytes().to_vec()).collect()
 }
 
-/// Goal: one server serves both formats at once. Method: an echo, a classic and
-/// a native client, each of which gets its own lines back and is complete.
+/// Goal: one server serves both formats at once. Method: an echo, a classic and a native
+/// client; each gets its own lines back and is complete.
 #[test]
 fn both_formats_on_one_server() {
     let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Echo);
@@ -42,7 +37,7 @@ fn both_formats_on_one_server() {
     world.run_millis(10);
     for client in [old, new] {
         assert_eq!(world.hosts[client].log.borrow().all(), lines());
-        assert_eq!(world.hosts[client].endpoint.end(), Some(End::Complete));
+        assert_eq!(world.end(client), Some(End::Complete));
     }
     world.hosts[server].assert_empty("both have left");
 }
@@ -68,9 +63,9 @@ fn a_classic_peer_gets_lines() {
     assert_eq!(new.messages(), [b"and back\n"]);
 }
 
-/// Goal: who is silent for a second may be a classic listener, and is sent what
-/// is typed; before that it is not; and somebody who then says hello in native
-/// is welcome. Method: a chat with two silent peers.
+/// Goal: a peer that is silent for a second may be a classic listener, and is sent what
+/// is typed from then on; if it then says hello in native, it is welcome. Method: a chat
+/// with two silent peers.
 #[test]
 fn a_silent_listener_hears_after_a_second() {
     let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Chat::new(true));
@@ -92,15 +87,15 @@ fn a_silent_listener_hears_after_a_second() {
     let late = Raw::connect(&mut world, server).hello(&world);
     old.write(&mut world, &late);
     world.run_millis(10);
-    let outcome = world.hosts[server].outcome(old.peer);
+    let outcome = world.outcome(server, old.peer);
     assert!(
         matches!(outcome, Some(Err(Failure::Peer(_)))),
         "{outcome:?}"
     );
 }
 
-/// Goal: only so many may be silent: past that the oldest goes, and who comes is
-/// welcome. Method: two more than there are slots, one after the other.
+/// Goal: only so many peers may be silent. Past that the oldest is closed, and a new one
+/// is welcome. Method: two more than there are slots, one after the other.
 #[test]
 fn the_oldest_listener_makes_room() {
     let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Echo);
@@ -113,7 +108,7 @@ fn the_oldest_listener_makes_room() {
     let endpoint = &world.hosts[server].endpoint;
     assert_eq!(endpoint.connections(), MAX_CLASSIC_UNPROVED);
     for (n, old) in silent.iter().enumerate() {
-        let gone = world.hosts[server].outcome(old.peer).is_some();
+        let gone = world.outcome(server, old.peer).is_some();
         assert_eq!(gone, n < 2, "number {n}");
     }
     // A native peer needs none of those.
@@ -138,16 +133,16 @@ fn a_listener_that_turned_native_makes_room() {
     let endpoint = &world.hosts[server].endpoint;
     assert_eq!(endpoint.connections(), MAX_UNPROVED);
     for peer in [older.peer, listener.peer] {
-        assert_eq!(world.hosts[server].outcome(peer), None);
+        assert_eq!(world.outcome(server, peer), None);
         Old::connect(&mut world, server);
-        assert!(world.hosts[server].outcome(peer).is_some());
+        assert!(world.outcome(server, peer).is_some());
     }
 }
 
-/// Goal: a listener that has proved nothing and does not read holds nobody up, and
-/// is closed when too much waits for it; one that reads hears all of it, though
-/// more is typed at once than peers are usually fed. Method: both join a chat with
-/// one native peer.
+/// Goal: a listener that has proved nothing and does not read holds no peer up, and is
+/// closed when too much waits for it; one that reads hears all of it, though more is
+/// typed at once than peers are usually fed. Method: both join a chat with one native
+/// peer.
 #[test]
 fn a_listener_holds_nobody_up() {
     for reads in [true, false] {
@@ -157,8 +152,7 @@ fn a_listener_holds_nobody_up() {
         world.local(server, Some(TERMINAL), Plain::open(b""));
         let old = Old::connect(&mut world, server);
         world.net.incoming(old.end).capacity = if reads { 3_000_000 } else { 1000 };
-        let new = world.host(native(2, Leaves::WithPeers), Sender::staying(vec![]));
-        world.connect(new, server);
+        let (new, _) = world.client(server, Sender::staying(vec![]));
         world.run_millis(1001);
         let line = b"a line of twenty-six bytes\n";
         let typed = if reads { 10_000 } else { 20_000 };
@@ -168,7 +162,7 @@ fn a_listener_holds_nobody_up() {
         world.poke(server);
         world.run_millis(10);
         assert_eq!(world.hosts[new].log.borrow().messages.len(), typed);
-        let outcome = world.hosts[server].outcome(old.peer);
+        let outcome = world.outcome(server, old.peer);
         assert_eq!(outcome.is_none(), reads, "{outcome:?}");
         let frames = world.net.incoming(old.end).written as usize / CLASSIC_FRAME;
         assert_eq!(frames == 2 * typed, reads, "{frames} frames");
@@ -186,9 +180,9 @@ fn a_frame_has_five_seconds() {
     world.run_millis(4000);
     old.write(&mut world, b"?");
     world.run_millis(990);
-    assert_eq!(world.hosts[server].outcome(old.peer), None);
+    assert_eq!(world.outcome(server, old.peer), None);
     world.run_millis(20);
-    let outcome = world.hosts[server].outcome(old.peer).cloned();
+    let outcome = world.outcome(server, old.peer).cloned();
     assert_eq!(outcome, Some(Err(Failure::Deadline(Deadline::Frame))));
     world.hosts[server].assert_empty("it is closed");
 }
@@ -205,7 +199,7 @@ fn the_end_of_a_classic_stream() {
         old.write(&mut world, &bytes[..cut]);
         world.net.shut_down(old.end);
         world.settle();
-        let outcome = world.hosts[server].outcome(old.peer).cloned();
+        let outcome = world.outcome(server, old.peer).cloned();
         if cut == bytes.len() {
             assert_eq!(outcome, Some(Ok(())));
             assert_eq!(old.read(&mut world), ["sixteen letters\n"]);
@@ -227,14 +221,11 @@ fn a_classic_client_leaves_by_itself() {
     let (link, peer) = world.dial(client);
     world.settle();
     assert!(world.hosts[client].has_joined(peer));
-    let end = Side {
-        link,
-        client: false,
-    };
+    let end = Side::server(link);
     assert!(world.net.incoming(end).shut, "it has said all");
     assert_eq!(world.net.incoming(end).written as usize % CLASSIC_FRAME, 0);
     world.run_millis(4990);
-    assert_eq!(world.hosts[client].endpoint.end(), None);
+    assert_eq!(world.end(client), None);
     world.run_millis(20);
-    assert_eq!(world.hosts[client].endpoint.end(), Some(End::Complete));
+    assert_eq!(world.end(client), Some(End::Complete));
 }

@@ -19,8 +19,8 @@ use crate::port::Plain;
 use crate::raw::Raw;
 use crate::world::World;
 
-/// Goal: both sides are complete, whoever says FIN first, and all that was sent
-/// is there. Method: the client first; the server first, by being stopped; both
+/// Goal: both sides are complete, whichever says FIN first, and all that was sent is
+/// there. Method: the client first; the server first, by being stopped; both
 /// at once.
 #[test]
 fn either_side_may_finish_first() {
@@ -31,8 +31,7 @@ fn either_side_may_finish_first() {
             "server" => Sender::staying(plan.clone()),
             _ => Sender::new(plan.clone()),
         };
-        let client = world.host(native(2, Leaves::WithPeers), sender);
-        let pair = world.connect(client, server);
+        let (client, pair) = world.client(server, sender);
         if first == "client" {
             world.run_millis(10);
         } else {
@@ -44,26 +43,22 @@ fn either_side_may_finish_first() {
         }
         if first == "server" {
             assert_eq!(world.hosts[client].log.borrow().fins.len(), 1);
-            assert_eq!(world.hosts[server].outcome(pair.at_server), None);
+            assert_eq!(world.outcome(server, pair.at_server), None);
             world.stop(client);
         }
         world.run_millis(10);
         assert_eq!(
-            world.hosts[server].outcome(pair.at_server),
+            world.outcome(server, pair.at_server),
             Some(&Ok(())),
             "{first}"
         );
         assert_eq!(
-            world.hosts[client].outcome(pair.at_client),
+            world.outcome(client, pair.at_client),
             Some(&Ok(())),
             "{first}"
         );
         assert_eq!(world.hosts[client].log.borrow().all(), plan, "{first}");
-        assert_eq!(
-            world.hosts[client].endpoint.end(),
-            Some(End::Complete),
-            "{first}"
-        );
+        assert_eq!(world.end(client), Some(End::Complete), "{first}");
         world.hosts[server].assert_empty(first);
     }
 }
@@ -86,13 +81,13 @@ fn half_a_connection_stays_open() {
     assert!(raw.events.contains(&Event::ShutDown), "complete");
     assert_eq!(world.hosts[server].log.borrow().all(), [b"still here"]);
     raw.close(&mut world);
-    assert_eq!(world.hosts[server].outcome(raw.peer), Some(&Ok(())));
+    assert_eq!(world.outcome(server, raw.peer), Some(&Ok(())));
     world.hosts[server].assert_empty("it has left");
 }
 
-/// Goal: a server that was stopped confirms nothing that it cannot hand on: who
-/// says something to an echo or a relay is aborted, and has no DONE; a sink and a
-/// chat take it and confirm it. Method: stop each, then a message and FIN.
+/// Goal: a server that was stopped confirms nothing that it cannot hand on: a peer that
+/// says something to an echo or a relay is aborted, and gets no DONE; a sink and a chat
+/// take it and confirm it. Method: stop each, then a message and FIN.
 #[test]
 fn a_stopped_server_confirms_what_it_hands_on() {
     let modes: [(bool, Box<dyn Mode>); 4] = [
@@ -114,7 +109,7 @@ fn a_stopped_server_confirms_what_it_hands_on() {
         world.settle();
         raw.read(&mut world);
         raw.close(&mut world);
-        let outcome = world.hosts[server].outcome(raw.peer);
+        let outcome = world.outcome(server, raw.peer);
         if confirms {
             assert!(raw.events.contains(&Event::ShutDown), "mode {n}");
             assert_eq!(outcome, Some(&Ok(())), "mode {n}");
@@ -147,7 +142,7 @@ fn an_end_is_shut_down_behind_what_is_sealed() {
     assert!(world.net.incoming(hand.end).shut);
     world.net.close(hand.end);
     world.settle();
-    assert_eq!(world.hosts[server].outcome(hand.peer), Some(&Ok(())));
+    assert_eq!(world.outcome(server, hand.peer), Some(&Ok(())));
 }
 
 /// Goal: a complete side waits 5 s for the other's end, and no longer; no error
@@ -167,10 +162,10 @@ fn nothing_counts_after_completion() {
             world.settle();
         } else {
             world.run_millis(4990);
-            assert_eq!(world.hosts[server].outcome(raw.peer), None);
+            assert_eq!(world.outcome(server, raw.peer), None);
             world.run_millis(20);
         }
-        assert_eq!(world.hosts[server].outcome(raw.peer), Some(&Ok(())));
+        assert_eq!(world.outcome(server, raw.peer), Some(&Ok(())));
         world.hosts[server].assert_empty("it has left");
     }
 }
@@ -189,7 +184,7 @@ fn a_cut_stream_is_truncated() {
             raw.write(&mut world, &records[..cut]);
         }
         raw.close(&mut world);
-        let outcome = world.hosts[server].outcome(raw.peer);
+        let outcome = world.outcome(server, raw.peer);
         let truncated = matches!(outcome, Some(Err(Failure::Truncated(_))));
         assert!(truncated, "cut at {cut}: {outcome:?}");
         assert_eq!(world.hosts[server].log.borrow().messages.len(), cut / 50);
@@ -197,8 +192,8 @@ fn a_cut_stream_is_truncated() {
     }
 }
 
-/// Goal: who aborts is heard, with its reason and text, what was whole before it
-/// is handed on, and what follows is not looked at. Method: a client aborts
+/// Goal: an ABORT is heard with its reason and text; what was whole before it is handed
+/// on, and what follows is ignored. Method: a client aborts
 /// inside a message, and goes on with nonsense.
 #[test]
 fn an_abort_is_received() {
@@ -213,7 +208,7 @@ fn an_abort_is_received() {
     ];
     world.net.write(hand.end, &bytes.concat()).unwrap();
     world.settle();
-    let outcome = world.hosts[server].outcome(hand.peer).cloned();
+    let outcome = world.outcome(server, hand.peer).cloned();
     let Some(Err(Failure::Aborted(abort))) = outcome else {
         panic!("{outcome:?}");
     };
@@ -235,7 +230,7 @@ fn an_abort_may_come_first() {
     let mut hand = Hand::shake(&mut world, server);
     hand.send(&mut world, Kind::Abort, &[3]);
     assert!(!world.hosts[server].has_joined(hand.peer));
-    let outcome = world.hosts[server].outcome(hand.peer).cloned();
+    let outcome = world.outcome(server, hand.peer).cloned();
     let abort = Abort::new(Reason::GOING_AWAY, "");
     assert_eq!(outcome, Some(Err(Failure::Aborted(abort))));
     world.hosts[server].assert_empty("it is gone");
@@ -257,7 +252,7 @@ fn nothing_is_sent_after_a_failure() {
     assert_eq!(world.net.read(hand.end, &mut answer).unwrap().0, 1000);
     world.settle();
     assert_eq!(world.net.incoming(hand.end).written, 2072);
-    let outcome = world.hosts[server].outcome(hand.peer).cloned();
+    let outcome = world.outcome(server, hand.peer).cloned();
     assert_eq!(outcome, Some(Err(Failure::Peer(PeerFault::Tag))));
     world.hosts[server].assert_empty("it failed");
 }
@@ -275,7 +270,7 @@ fn reading_goes_on_when_writing_fails() {
             raw.say(&mut world, &[n; 1000]);
         }
         assert_eq!(world.hosts[server].log.borrow().messages.len(), 5);
-        assert_eq!(world.hosts[server].outcome(raw.peer), None);
+        assert_eq!(world.outcome(server, raw.peer), None);
         assert_eq!(world.hosts[server].endpoint.queued(), 0);
         if aborts {
             let mut out = Vec::new();
@@ -285,7 +280,7 @@ fn reading_goes_on_when_writing_fails() {
             raw.write(&mut world, &out);
         }
         raw.close(&mut world);
-        let outcome = world.hosts[server].outcome(raw.peer);
+        let outcome = world.outcome(server, raw.peer);
         match (aborts, outcome) {
             (true, Some(Err(Failure::Aborted(abort)))) => assert_eq!(abort.reason.0, 2),
             (false, Some(Err(Failure::Truncated(_)))) => {}
@@ -296,7 +291,7 @@ fn reading_goes_on_when_writing_fails() {
 }
 
 /// Goal: a server that closes before its hello means that the keys or services
-/// differ; exit code 3. Method: close, and reset, at once.
+/// differ. Method: close, and reset, at once.
 #[test]
 fn a_client_without_a_hello_says_so() {
     for reset in [false, true] {
@@ -305,18 +300,12 @@ fn a_client_without_a_hello_says_so() {
         world.settle();
         match reset {
             true => world.net.reset(link),
-            false => world.net.close(Side {
-                link,
-                client: false,
-            }),
+            false => world.net.close(Side::server(link)),
         }
         world.settle();
-        let outcome = world.hosts[client].outcome(peer).cloned();
+        let outcome = world.outcome(client, peer).cloned();
         let fault = Failure::Peer(PeerFault::NoHandshake);
         assert_eq!(outcome, Some(Err(fault)), "reset: {reset}");
-        assert_eq!(
-            world.hosts[client].endpoint.end(),
-            Some(End::Failed(Gravity::Peer))
-        );
+        assert_eq!(world.end(client), Some(End::Failed(Gravity::Peer)));
     }
 }

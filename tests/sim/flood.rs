@@ -1,5 +1,5 @@
-//! A peer that always has more to say than is read, so that it never leaves the
-//! list of those who are ready: its clocks run all the same.
+//! A peer that always has more to say than is read, so that it never leaves the list of
+//! ready peers: its clocks run all the same.
 
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::time::Duration;
@@ -122,10 +122,10 @@ fn run(endpoint: &mut Endpoint<Sink>, flood: &mut Flood, span: Duration) {
     }
 }
 
-/// Goal: who streams without end is pinged, or it would think us dead. Method: a
+/// Goal: a peer that streams without end is pinged, or it would think us dead. Method: a
 /// sink reads from it for longer than the silence deadline.
 #[test]
-fn who_streams_hears_from_us() {
+fn an_endless_stream_is_pinged() {
     let (mut endpoint, mut flood) = sink(native(1, Leaves::WhenStopped));
     let before = flood.heard;
     run(
@@ -139,10 +139,10 @@ fn who_streams_hears_from_us() {
     assert_eq!(flood.heard - before, pings + 1);
 }
 
-/// Goal: who goes on after our ABORT is closed in time. Method: its messages are
+/// Goal: a peer that goes on after our ABORT is closed in time. Method: its messages are
 /// over the limit, and it does not listen.
 #[test]
-fn who_streams_behind_an_abort_is_closed() {
+fn a_stream_behind_an_abort_is_closed() {
     let setup = limited(|limits| limits.max_message = MESSAGE.len() - 1);
     let (mut endpoint, mut flood) = sink(setup);
     flood.listens = false;

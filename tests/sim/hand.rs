@@ -28,7 +28,7 @@ impl Hand {
     /// Connects, and shakes hands.
     pub(crate) fn shake(world: &mut World, server: usize) -> Self {
         let (link, peer) = world.accept(server, SOCKET);
-        let end = Side { link, client: true };
+        let end = Side::client(link);
         let identity = Identity::new(&secrets(7)).unwrap();
         let private = Private::new([99; 32]);
         let covered = ClientHello {

@@ -1,8 +1,8 @@
 //! An in-memory network: pairs of pipes with a clock, bounded like sockets, and
 //! faults by seed.
 //!
-//! Readiness is told once, as an edge, and only to who was told `WouldBlock`,
-//! read a drained pipe, or had a write cut short: a wake-up that is lost shows.
+//! Readiness is told once, as an edge, and only to a side that was told `WouldBlock`,
+//! read a drained pipe, or had a write cut short: a lost wake-up shows.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -35,11 +35,11 @@ pub(crate) struct Pipe {
     pub(crate) written: u64,
     /// The writer is done: an end follows the bytes.
     pub(crate) shut: bool,
-    /// An error follows the bytes, and meets who writes.
+    /// An error follows the bytes, and meets the writer at once.
     pub(crate) broken: Option<ErrorKind>,
-    /// Nobody will read any more.
+    /// The reader is gone.
     deserted: bool,
-    /// Who writes fails; who reads is not disturbed.
+    /// Writing fails; reading goes on.
     pub(crate) write_error: Option<ErrorKind>,
     /// Flips this bit of the byte that is written at this place.
     pub(crate) flip: Option<(u64, u8)>,
@@ -90,11 +90,22 @@ impl Pipe {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Side {
     pub(crate) link: usize,
-    /// Who connected, and not who was connected to.
+    /// The side that connected.
     pub(crate) client: bool,
 }
 
 impl Side {
+    /// The side that connected.
+    pub(crate) fn client(link: usize) -> Self {
+        Self { link, client: true }
+    }
+
+    /// The side that was connected to.
+    pub(crate) fn server(link: usize) -> Self {
+        let client = false;
+        Self { link, client }
+    }
+
     /// The pipe it reads from.
     fn incoming(self) -> usize {
         2 * self.link + usize::from(self.client)
@@ -296,7 +307,12 @@ impl Net {
         }
     }
 
-    /// Delivers what has arrived and says who is to be woken, in order.
+    /// The network breaks all links.
+    pub(crate) fn reset_all(&mut self) {
+        (0..self.pipes.len() / 2).for_each(|link| self.reset(link));
+    }
+
+    /// Delivers what has arrived and says which sides to wake, in order.
     pub(crate) fn deliver(&mut self) -> Vec<Wake> {
         let now = self.now;
         let due = |(at, _): &(Time, Wake)| *at <= now;

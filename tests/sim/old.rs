@@ -40,11 +40,11 @@ impl Old {
     pub(crate) fn connect(world: &mut World, server: usize) -> Self {
         let (link, peer) = world.accept(server, SOCKET);
         world.settle();
-        let end = Side { link, client: true };
+        let end = Side::client(link);
         Self { end, peer }
     }
 
-    /// Writes `bytes`, all of which fit, and lets the server take them.
+    /// Writes all of `bytes`, which fit, and lets the server take them.
     pub(crate) fn write(&self, world: &mut World, bytes: &[u8]) {
         assert_eq!(world.net.write(self.end, bytes).unwrap(), bytes.len());
         world.settle();

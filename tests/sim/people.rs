@@ -1,4 +1,4 @@
-//! Who takes part in a run: keys, setups, and the modes that watch or send.
+//! What endpoints of a run are made of: keys, setups, and modes that watch or send.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -33,7 +33,7 @@ impl Log {
         mine.map(|(_, message)| &message[..]).collect()
     }
 
-    /// What everybody said.
+    /// What all peers said.
     pub(crate) fn all(&self) -> Vec<&[u8]> {
         self.messages.iter().map(|(_, m)| &m[..]).collect()
     }
@@ -95,7 +95,7 @@ impl<M: Mode> Mode for Watched<M> {
     }
 }
 
-/// A client that sends what it plans to, and says FIN behind it if it is to.
+/// A client that sends what it plans to, and then says FIN or stays.
 pub(crate) struct Sender {
     pub(crate) plan: Vec<Vec<u8>>,
     pub(crate) finishes: bool,
@@ -166,7 +166,7 @@ pub(crate) fn secrets(first: u8) -> SecretPair {
     }
 }
 
-/// A setup with the keys that everybody has.
+/// A setup with the keys that all endpoints have.
 pub(crate) fn native(seed: u64, leaves: Leaves) -> Setup {
     let kernel = Kernel::chosen().unwrap();
     let mut setup = Setup::new(kernel, leaves, StdRng::seed_from_u64(seed));

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 
 use sealwire::endpoint::transport::{LocalId, PeerId, Read, Transport};
+use sealwire::endpoint::{Cut, InputKind};
 
 use crate::net::{Net, Side};
 
@@ -21,6 +22,22 @@ pub(crate) struct Plain {
     pub(crate) room: usize,
     pub(crate) write_error: Option<ErrorKind>,
 }
+
+/// A pipe or a file.
+pub(crate) const PIPE: InputKind = InputKind {
+    cut: Cut::Blocks,
+    terminal: false,
+};
+/// A pipe or a file where each line is a message.
+pub(crate) const LINES: InputKind = InputKind {
+    cut: Cut::Lines,
+    terminal: false,
+};
+/// A terminal.
+pub(crate) const TERMINAL: InputKind = InputKind {
+    cut: Cut::Lines,
+    terminal: true,
+};
 
 impl Plain {
     /// Gives `bytes`, then ends; takes everything.
@@ -39,6 +56,11 @@ impl Plain {
             input_ended: false,
             ..Self::pipe(bytes)
         }
+    }
+
+    /// Accepts no more than `room` bytes of output.
+    pub(crate) fn room(self, room: usize) -> Self {
+        Self { room, ..self }
     }
 
     fn read(&mut self, into: &mut [u8]) -> io::Result<Read> {

@@ -35,7 +35,7 @@ impl Raw {
         let connection = Connection::client(identity, private, world.now());
         Self {
             session: Session::new(connection, Kernel::chosen().unwrap(), 1 << 30),
-            end: Side { link, client: true },
+            end: Side::client(link),
             peer,
             events: Vec::new(),
         }
@@ -69,7 +69,7 @@ impl Raw {
             world.run_millis(step);
             let mut out = Vec::new();
             self.session.handle_timeout(world.now(), &mut out);
-            // Whoever closed does not want it.
+            // A server that has closed does not want it.
             let _ = world.net.write(self.end, &out);
             world.settle();
             self.read(world);
@@ -91,7 +91,7 @@ impl Raw {
         out
     }
 
-    /// Writes `bytes`, all of which fit.
+    /// Writes all of `bytes`, which fit.
     pub(crate) fn write(&mut self, world: &mut World, bytes: &[u8]) {
         assert_eq!(world.net.write(self.end, bytes).unwrap(), bytes.len());
     }
@@ -118,7 +118,7 @@ impl Raw {
         world.settle();
     }
 
-    /// Reads all that is there, and answers what is to be answered.
+    /// Reads all that is there, and sends what the session answers.
     pub(crate) fn read(&mut self, world: &mut World) {
         let mut bytes = vec![0; SOCKET];
         let mut out = Vec::new();
@@ -132,7 +132,7 @@ impl Raw {
             }
         }
         if !out.is_empty() {
-            // Whoever closed does not want it.
+            // A server that has closed does not want it.
             let _ = world.net.write(self.end, &out);
         }
         world.settle();

@@ -1,33 +1,19 @@
 //! How a program ends: by its input, with its peer, by a signal, or because its
-//! own input or output failed; and with which exit code.
+//! own input or output failed.
 
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use sealwire::endpoint::{Cut, End, EndpointEvent, InputKind, Leaves, Notice};
+use sealwire::endpoint::{End, EndpointEvent, InputKind, Leaves, Notice};
 use sealwire::error::{Abort, Failure, Gravity, Reason};
 use sealwire::modes::chat::Chat;
 use sealwire::modes::echo::Echo;
 use sealwire::modes::sink::Sink;
 
 use crate::people::{Sender, native};
-use crate::port::Plain;
+use crate::port::{PIPE, Plain, TERMINAL};
 use crate::raw::Raw;
 use crate::world::{Pair, World};
-
-const PIPE: InputKind = InputKind {
-    cut: Cut::Blocks,
-    terminal: false,
-};
-
-const TERMINAL: InputKind = InputKind {
-    cut: Cut::Lines,
-    terminal: true,
-};
-
-fn end(world: &World, host: usize) -> Option<End> {
-    world.hosts[host].endpoint.end()
-}
 
 fn aborted(reason: Reason) -> Option<Result<(), Failure>> {
     Some(Err(Failure::Aborted(Abort::new(reason, ""))))
@@ -48,22 +34,21 @@ fn chat_server(leaves: Leaves, input: InputKind, plain: Plain) -> (World, usize,
     let (mut world, server) = World::with(native(1, leaves), Chat::new(input.terminal));
     world.local(server, Some(input), plain);
     let plan = vec![b"hello\n".to_vec()];
-    let client = world.host(native(2, Leaves::WithPeers), Sender::staying(plan));
-    let pair = world.connect(client, server);
+    let (client, pair) = world.client(server, Sender::staying(plan));
     world.settle();
     (world, server, client, pair)
 }
 
-/// Goal: a signal ends a client whose pipe has not ended with ABORT (3) and
-/// 128 + n; one at a terminal with FIN, and 0 once all is complete.
+/// Goal: a client that is stopped before its pipe has ended sends ABORT (3); one at a
+/// terminal sends FIN, and ends well once all is complete.
 #[test]
 fn a_signal_stops_a_client() {
     let (mut world, server, client, pair) = chat_client(PIPE, Plain::open(b"some"));
     world.stop(client);
     world.run_millis(10);
-    let outcome = world.hosts[server].outcome(pair.at_server).cloned();
+    let outcome = world.outcome(server, pair.at_server).cloned();
     assert_eq!(outcome, aborted(Reason::GOING_AWAY));
-    assert_eq!(end(&world, client), Some(End::Stopped));
+    assert_eq!(world.end(client), Some(End::Stopped));
 
     let (mut world, server, client, pair) = chat_client(TERMINAL, Plain::open(b""));
     world.hosts[client].locals[0].input.extend(b"some\n");
@@ -71,19 +56,18 @@ fn a_signal_stops_a_client() {
     world.settle();
     world.stop(client);
     world.run_millis(10);
-    assert_eq!(world.hosts[server].outcome(pair.at_server), Some(&Ok(())));
-    assert_eq!(end(&world, client), Some(End::Complete));
+    assert_eq!(world.outcome(server, pair.at_server), Some(&Ok(())));
+    assert_eq!(world.end(client), Some(End::Complete));
     assert_eq!(world.hosts[client].locals[0].output, b"some\n");
 }
 
 /// Goal: peers that do not answer the FIN of a server that is stopped have 5 s,
-/// then ABORT (3) and 1 s more; the server's own code is 0. Method: a peer that
+/// then ABORT (3) and 1 s more; the server itself ends well. Method: a peer that
 /// reads and stays, and one that does not read at all, whose socket is full.
 #[test]
 fn a_stopped_server_waits_five_seconds_and_one() {
     let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
-    let client = world.host(native(2, Leaves::WithPeers), Sender::staying(vec![]));
-    let pair = world.connect(client, server);
+    let (client, pair) = world.client(server, Sender::staying(vec![]));
     let (_, unproved) = world.accept(server, 1000);
     let mut deaf = Raw::join_by(&mut world, server, 5000);
     deaf.say(&mut world, &[1; 4900]);
@@ -91,36 +75,36 @@ fn a_stopped_server_waits_five_seconds_and_one() {
     world.stop(server);
     world.settle();
     assert!(!world.hosts[server].endpoint.is_accepting());
-    let closed = world.hosts[server].outcome(unproved).cloned();
+    let closed = world.outcome(server, unproved).cloned();
     assert!(
         matches!(closed, Some(Err(Failure::Closed(_)))),
         "{closed:?}"
     );
     world.run_millis(4990);
     assert_eq!(world.hosts[client].log.borrow().fins.len(), 1);
-    assert_eq!(world.hosts[client].outcome(pair.at_client), None);
+    assert_eq!(world.outcome(client, pair.at_client), None);
     world.run_millis(20);
-    let outcome = world.hosts[client].outcome(pair.at_client).cloned();
+    let outcome = world.outcome(client, pair.at_client).cloned();
     assert_eq!(outcome, aborted(Reason::GOING_AWAY));
-    assert_eq!(end(&world, client), Some(End::Failed(Gravity::Peer)));
-    assert_eq!(end(&world, server), None, "one does not listen");
+    assert_eq!(world.end(client), Some(End::Failed(Gravity::Peer)));
+    assert_eq!(world.end(server), None, "one does not listen");
     world.run_millis(1000);
-    assert_eq!(end(&world, server), Some(End::Complete));
+    assert_eq!(world.end(server), Some(End::Complete));
 }
 
-/// Goal: a second signal leaves at once.
+/// Goal: a second call to stop leaves at once.
 #[test]
 fn a_second_signal_leaves_at_once() {
     let (mut world, server, ..) = chat_server(Leaves::AfterInput, PIPE, Plain::open(b""));
     world.stop(server);
-    assert_eq!(end(&world, server), None);
+    assert_eq!(world.end(server), None);
     world.stop(server);
-    assert_eq!(end(&world, server), Some(End::Stopped));
+    assert_eq!(world.end(server), Some(End::Stopped));
 }
 
 /// Goal: a one-shot server leaves when its input has ended and its peers are
-/// complete, with 0, and says that it will; a stranger that is silent holds nobody
-/// up. Method: the peer finishes later.
+/// complete, and says that it will; a silent stranger does not keep it. Method: the peer
+/// finishes later.
 #[test]
 fn a_one_shot_server_leaves_after_its_peers() {
     let (mut world, server) = World::with(native(1, Leaves::AfterInput), Chat::new(false));
@@ -133,15 +117,15 @@ fn a_one_shot_server_leaves_after_its_peers() {
     let leaving =
         |event: &EndpointEvent| matches!(event, EndpointEvent::Notice(Notice::LeavingAfterPeers));
     assert!(world.hosts[server].events.iter().any(leaving));
-    assert_eq!(end(&world, server), None);
+    assert_eq!(world.end(server), None);
     raw.say(&mut world, b"and this");
     raw.finish(&mut world);
     raw.read(&mut world);
     raw.close(&mut world);
     assert_eq!(raw.messages(), [b"all of it"]);
     assert_eq!(world.hosts[server].locals[0].output, b"and this");
-    assert_eq!(world.hosts[server].outcome(silent), None);
-    assert_eq!(end(&world, server), Some(End::Complete));
+    assert_eq!(world.outcome(server, silent), None);
+    assert_eq!(world.end(server), Some(End::Complete));
 }
 
 /// Goal: a peer that comes when a one-shot server has begun to send, or waits for its
@@ -178,13 +162,13 @@ fn a_latecomer_is_turned_away() {
         raw.finish(&mut world);
         raw.read(&mut world);
         raw.close(&mut world);
-        assert_eq!(end(&world, server), Some(End::Complete));
+        assert_eq!(world.end(server), Some(End::Complete));
         world.hosts[server].assert_empty("all have left");
     }
 }
 
-/// Goal: a one-shot server whose input nobody can have whole any more leaves with
-/// its peer's code and says so. Method: its only peer closes, or aborts, in the
+/// Goal: a one-shot server whose input no peer can have whole any more leaves as its
+/// peer's failure says, and tells the user. Method: its only peer closes, or aborts, in the
 /// middle of the input; or before the input has begun, when it waits on.
 #[test]
 fn an_input_that_nobody_has() {
@@ -201,7 +185,7 @@ fn an_input_that_nobody_has() {
         }
         raw.close(&mut world);
         world.run_millis(10);
-        assert_eq!(end(&world, server), ended, "{given:?}");
+        assert_eq!(world.end(server), ended, "{given:?}");
         let told =
             |event: &EndpointEvent| matches!(event, EndpointEvent::Notice(Notice::Abandoned(6)));
         let told = world.hosts[server].events.iter().any(told);
@@ -221,7 +205,7 @@ fn a_silent_peer_is_given_up() {
         world.local(server, Some(PIPE), Plain::open(b""));
         let mut raw = Raw::join(&mut world, server);
         raw.stay(&mut world, 2 * hour);
-        assert_eq!(end(&world, server), None, "our input is waited for");
+        assert_eq!(world.end(server), None, "our input is waited for");
         world.hosts[server].locals[0].input_ended = true;
         world.poke(server);
         if talks {
@@ -231,13 +215,13 @@ fn a_silent_peer_is_given_up() {
             }
         }
         raw.stay(&mut world, hour - 60_000);
-        assert_eq!(end(&world, server), None, "it may think for an hour");
+        assert_eq!(world.end(server), None, "it may think for an hour");
         raw.stay(&mut world, 120_000);
         raw.read(&mut world);
         let abort = Abort::new(Reason::TOO_SLOW, "no progress for 3600 s");
         assert_eq!(raw.outcome(), Some(&Err(Failure::Aborted(abort))));
         raw.close(&mut world);
-        assert_eq!(end(&world, server), Some(End::Failed(Gravity::Late)));
+        assert_eq!(world.end(server), Some(End::Failed(Gravity::Late)));
     }
 }
 
@@ -249,7 +233,7 @@ fn what_was_said_is_erased() {
     let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Sink);
     let mut raw = Raw::join(&mut world, server);
     let _stays = Raw::join(&mut world, server);
-    let said = b"nobody is to find this";
+    let said = b"no peer must find this";
     raw.say(&mut world, said);
     let is_there = |world: &World| {
         let bytes = world.hosts[server].endpoint.scratch();
@@ -260,8 +244,8 @@ fn what_was_said_is_erased() {
     assert!(!is_there(&world));
 }
 
-/// Goal: a one-shot server leaves with the highest code of its peers. Method:
-/// one complete, one that is cut off.
+/// Goal: a one-shot server ends with the gravest failure of its peers. Method: one is
+/// complete, one is cut off.
 #[test]
 fn a_one_shot_server_tells_the_worst() {
     let (mut world, server) = World::with(native(1, Leaves::AfterInput), Chat::new(false));
@@ -275,12 +259,11 @@ fn a_one_shot_server_tells_the_worst() {
     good.finish(&mut world);
     good.read(&mut world);
     good.close(&mut world);
-    assert_eq!(end(&world, server), Some(End::Failed(Gravity::Truncated)));
+    assert_eq!(world.end(server), Some(End::Failed(Gravity::Truncated)));
 }
 
-/// Goal: a reader of the output that has gone while there was something for it ends
-/// a client quietly: ABORT (8) to the peer, 141. Method: with its own input at its
-/// end, and open.
+/// Goal: a reader of the output that is gone while something waits for it ends a client
+/// quietly, with ABORT (8) to the peer. Method: with its own input at its end, and open.
 #[test]
 fn a_closed_output_ends_a_client() {
     for ended in [true, false] {
@@ -291,14 +274,14 @@ fn a_closed_output_ends_a_client() {
         };
         let (mut world, server, client, pair) = chat_client(PIPE, plain);
         world.run_millis(10);
-        let outcome = world.hosts[server].outcome(pair.at_server).cloned();
+        let outcome = world.outcome(server, pair.at_server).cloned();
         assert_eq!(
             outcome,
             aborted(Reason::LOCAL_ERROR),
             "input ended: {ended}"
         );
         assert_eq!(
-            end(&world, client),
+            world.end(client),
             Some(End::ReaderGone),
             "input ended: {ended}"
         );
@@ -307,7 +290,7 @@ fn a_closed_output_ends_a_client() {
     }
 }
 
-/// Goal: another error of output or input ends a client with 1, and says so.
+/// Goal: another error of output or input ends a client, which tells the user.
 #[test]
 fn a_failing_local_ends_a_client() {
     for reading in [true, false] {
@@ -318,10 +301,10 @@ fn a_failing_local_ends_a_client() {
         }
         let (mut world, server, client, pair) = chat_client(PIPE, plain);
         world.run_millis(10);
-        let outcome = world.hosts[server].outcome(pair.at_server).cloned();
+        let outcome = world.outcome(server, pair.at_server).cloned();
         assert_eq!(outcome, aborted(Reason::LOCAL_ERROR), "reading: {reading}");
         assert_eq!(
-            end(&world, client),
+            world.end(client),
             Some(End::LocalFailed),
             "reading: {reading}"
         );
@@ -339,21 +322,18 @@ fn a_failing_local_ends_a_client() {
 /// whose output blocks when its input fails, and takes everything later.
 #[test]
 fn a_failed_input_leaves_the_output_alone() {
-    let plain = Plain {
-        room: 4,
-        ..Plain::open(b"comes back")
-    };
+    let plain = Plain::open(b"comes back").room(4);
     let (mut world, _, client, _) = chat_client(PIPE, plain);
     assert_eq!(world.hosts[client].locals[0].output, b"come");
     world.hosts[client].locals[0].read_error = Some(ErrorKind::Other);
     world.poke(client);
     world.run_millis(6000);
-    assert_eq!(end(&world, client), None, "some is not written");
+    assert_eq!(world.end(client), None, "some is not written");
     world.hosts[client].locals[0].room = 100;
     world.poke(client);
     world.settle();
     assert_eq!(world.hosts[client].locals[0].output, b"comes back");
-    assert_eq!(end(&world, client), Some(End::LocalFailed));
+    assert_eq!(world.end(client), Some(End::LocalFailed));
     world.hosts[client].assert_empty("all is written");
 }
 
@@ -371,9 +351,9 @@ fn a_serving_chat_and_its_output() {
         };
         let (mut world, server, client, pair) = chat_server(Leaves::WhenStopped, TERMINAL, plain);
         world.run_millis(10);
-        let outcome = world.hosts[client].outcome(pair.at_client).cloned();
+        let outcome = world.outcome(client, pair.at_client).cloned();
         assert_eq!(outcome, aborted(Reason::LOCAL_ERROR), "{kind}");
-        assert_eq!(end(&world, server), ended, "{kind}");
+        assert_eq!(world.end(server), ended, "{kind}");
         assert_eq!(world.hosts[server].endpoint.is_accepting(), ended.is_none());
         if ended.is_none() {
             world.hosts[server].locals[0].write_error = None;
@@ -384,7 +364,7 @@ fn a_serving_chat_and_its_output() {
     }
 }
 
-/// Goal: what a terminal gives with nobody there is dropped with a notice, and a
+/// Goal: what a terminal gives while no peer is there is dropped with a notice, and a
 /// pipe is not read then.
 #[test]
 fn a_terminal_is_always_read() {
@@ -404,7 +384,7 @@ fn a_terminal_is_always_read() {
     world.settle();
     raw.read(&mut world);
     assert_eq!(raw.messages(), [&b"hello you\n"[..], b"and"]);
-    // Who comes later hears at once that nothing follows.
+    // A peer that comes later hears at once that nothing follows.
     let mut late = Raw::join(&mut world, server);
     late.read(&mut world);
     assert!(late.events.contains(&sealwire::conn::session::Event::Fin));
@@ -415,35 +395,29 @@ fn a_terminal_is_always_read() {
 #[test]
 fn done_waits_for_the_output() {
     let (mut world, server) = World::with(native(1, Leaves::AfterInput), Chat::new(false));
-    let plain = Plain {
-        room: 4,
-        ..Plain::pipe(b"")
-    };
+    let plain = Plain::pipe(b"").room(4);
     world.local(server, Some(PIPE), plain);
     let plan = vec![b"written later".to_vec()];
-    let client = world.host(native(2, Leaves::WithPeers), Sender::new(plan));
-    world.connect(client, server);
+    let (client, _) = world.client(server, Sender::new(plan));
     world.run(Duration::from_secs(60));
     assert_eq!(world.hosts[server].locals[0].output, b"writ");
-    assert_eq!((end(&world, client), end(&world, server)), (None, None));
+    assert_eq!((world.end(client), world.end(server)), (None, None));
     world.hosts[server].locals[0].room = 100;
     world.poke(server);
     world.run_millis(10);
     assert_eq!(world.hosts[server].locals[0].output, b"written later");
     assert_eq!(
-        (end(&world, client), end(&world, server)),
+        (world.end(client), world.end(server)),
         (Some(End::Complete), Some(End::Complete))
     );
 }
 
-/// Goal: a client whose server vanishes leaves with 4, and with 5 when it falls
-/// silent.
+/// Goal: a client says whether its server vanished or fell silent.
 #[test]
 fn a_client_tells_how_its_server_left() {
     for (vanishes, gravity) in [(true, Gravity::Truncated), (false, Gravity::Late)] {
         let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Sink);
-        let client = world.host(native(2, Leaves::WithPeers), Sender::staying(vec![]));
-        let pair = world.connect(client, server);
+        let (_, pair) = world.client(server, Sender::staying(vec![]));
         world.settle();
         if vanishes {
             world.net.reset(pair.link);
@@ -453,6 +427,6 @@ fn a_client_tells_how_its_server_left() {
         }
         world.run(Duration::from_secs(91));
         let client = world.hosts.len() - 1;
-        assert_eq!(end(&world, client), Some(End::Failed(gravity)));
+        assert_eq!(world.end(client), Some(End::Failed(gravity)));
     }
 }

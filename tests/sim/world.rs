@@ -7,11 +7,11 @@ use rand::seq::SliceRandom;
 use sealwire::conn::Outcome;
 use sealwire::endpoint::mode::Mode;
 use sealwire::endpoint::transport::{LocalId, PeerId};
-use sealwire::endpoint::{Endpoint, EndpointEvent, InputKind, OutputKind, Setup};
+use sealwire::endpoint::{End, Endpoint, EndpointEvent, InputKind, Leaves, OutputKind, Setup};
 use sealwire::time::Time;
 
 use crate::net::{Faults, Net, Side, Wake};
-use crate::people::{Shared, Watched};
+use crate::people::{Shared, Watched, native};
 use crate::port::{Plain, Port};
 
 /// Turns without a step of the clock, past which something spins.
@@ -98,6 +98,16 @@ impl World {
         (world, host)
     }
 
+    /// How `peer` of `host` ended, if it did.
+    pub(crate) fn outcome(&self, host: usize, peer: PeerId) -> Option<&Outcome> {
+        self.hosts[host].outcome(peer)
+    }
+
+    /// How `host` ended, if it did.
+    pub(crate) fn end(&self, host: usize) -> Option<End> {
+        self.hosts[host].endpoint.end()
+    }
+
     pub(crate) fn now(&self) -> Time {
         self.net.now
     }
@@ -136,6 +146,13 @@ impl World {
         }
     }
 
+    /// Adds a native client of `server` that does `mode`, and connects it.
+    pub(crate) fn client(&mut self, server: usize, mode: impl Mode + 'static) -> (usize, Pair) {
+        let seed = self.hosts.len() as u64 + 1;
+        let client = self.host(native(seed, Leaves::WithPeers), mode);
+        (client, self.connect(client, server))
+    }
+
     pub(crate) fn connect(&mut self, client: usize, server: usize) -> Pair {
         self.connect_by(client, server, SOCKET)
     }
@@ -146,13 +163,12 @@ impl World {
         let now = self.now();
         let host = &mut self.hosts[server];
         let peer = host.endpoint.accepted(now);
-        let client = false;
-        host.ends.insert(peer, Side { link, client });
+        host.ends.insert(peer, Side::server(link));
         host.woken = true;
         (link, peer)
     }
 
-    /// Connects `client` to nobody; the other end is the test's.
+    /// Has `client` connect; the other end is the test's.
     pub(crate) fn dial(&mut self, client: usize) -> (usize, PeerId) {
         let link = self.net.link(SOCKET);
         (link, self.dial_over(client, link))
@@ -162,7 +178,7 @@ impl World {
         let now = self.now();
         let host = &mut self.hosts[client];
         let peer = host.endpoint.dialled(now);
-        host.ends.insert(peer, Side { link, client: true });
+        host.ends.insert(peer, Side::client(link));
         host.woken = true;
         peer
     }
@@ -260,9 +276,31 @@ impl World {
         self.run(Duration::from_millis(millis));
     }
 
-    /// Jumps forward at once: nobody could do anything meanwhile.
+    /// Jumps forward at once: no endpoint runs meanwhile.
     pub(crate) fn jump(&mut self, span: Duration) {
         self.net.now = self.net.now + span;
         self.settle();
+    }
+}
+
+/// Goal: no endpoint leaks a buffer, a queue item or a key, in any run. Method: break all
+/// links when a world ends, and let locals take what is theirs; what an endpoint still
+/// has then is leaked.
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        self.net.reset_all();
+        for index in 0..self.hosts.len() {
+            for plain in &mut self.hosts[index].locals {
+                plain.room = usize::MAX;
+            }
+            self.poke(index);
+        }
+        self.run_millis(1000);
+        for (index, host) in self.hosts.iter().enumerate() {
+            host.assert_empty(&format!("host {index}, at the end of the run"));
+        }
     }
 }
