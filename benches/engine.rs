@@ -92,7 +92,7 @@ fn time_streams<M: Mode + Copy>(mode: M, ticks: u64) -> Duration {
 /// How many peers say something in a tick.
 const READY: usize = 64;
 
-/// A tick in which some of many peers, who are anywhere in memory, have 64 bytes echoed.
+/// A tick in which some of many peers, anywhere in memory, have 64 bytes echoed.
 fn growth(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("growth");
     group.throughput(Throughput::Elements(READY as u64));

@@ -1,8 +1,7 @@
 //! A point in time, as the layers without a clock see it.
 //!
-//! Whoever drives an endpoint or a connection hands the time in; nothing below
-//! `net` asks the operating system for it. Read next: [`crate::limits`] for
-//! the deadlines.
+//! The driver of an endpoint or a connection hands the time in; no layer below `net` asks
+//! the operating system for it. Read next: [`crate::limits`] for the deadlines.
 
 use std::ops::Add;
 use std::time::Duration;

@@ -20,7 +20,7 @@ pub mod session;
 use std::sync::Arc;
 
 use crate::crypto::dh::Private;
-use crate::crypto::keys::{Handle, Identity, Keys};
+use crate::crypto::keys::{Handle, Identity, KeyStores};
 use crate::error::{Abort, Failure, PeerFault};
 use crate::time::Time;
 
@@ -68,7 +68,7 @@ struct Handles {
 }
 
 impl Handles {
-    fn install(keys: &mut Keys, first: FirstSecrets<'_>) -> Self {
+    fn install(keys: &mut KeyStores, first: FirstSecrets<'_>) -> Self {
         Self {
             seal: keys.seal.install(first.from_us, 0),
             open: keys.open.install(first.to_us, 0),
@@ -133,7 +133,7 @@ impl Connection {
     /// For tests and benches alone: it proves no peer, and two connections with the same
     /// secrets reveal IVs and accept each other's records.
     #[cfg(feature = "internals")]
-    pub fn open_already(keys: &mut Keys, first: FirstSecrets<'_>, now: Time) -> Self {
+    pub fn open_already(keys: &mut KeyStores, first: FirstSecrets<'_>, now: Time) -> Self {
         let mut open = Self {
             handles: Some(Handles::install(keys, first)),
             ..Self::in_state(State::Open, None, now)
@@ -218,7 +218,7 @@ impl Connection {
     pub fn seal(
         &mut self,
         now: Time,
-        keys: &mut Keys,
+        keys: &mut KeyStores,
         out: &mut Outgoing<'_>,
         next: impl FnMut(usize) -> Next,
     ) {
@@ -350,7 +350,7 @@ impl Connection {
     }
 
     /// Erases the keys. The driver calls this before it drops the connection.
-    pub fn erase(&mut self, keys: &mut Keys) {
+    pub fn erase(&mut self, keys: &mut KeyStores) {
         if let Some(handles) = self.handles.take() {
             keys.seal.remove(handles.seal);
             keys.open.remove(handles.open);

@@ -8,7 +8,7 @@ use super::record_order::Step;
 use super::send::Said;
 use super::{Connection, FirstSecrets, Handles, Received, State, StreamEnd};
 use crate::crypto::batch::{OpenBatch, OpenJob};
-use crate::crypto::keys::Keys;
+use crate::crypto::keys::KeyStores;
 use crate::error::{Failure, PeerFault};
 use crate::limits::RECORD_HEADER;
 use crate::span::Span;
@@ -42,7 +42,7 @@ impl Connection {
     pub fn gather(
         &mut self,
         now: Time,
-        keys: &mut Keys,
+        keys: &mut KeyStores,
         bytes: &[u8],
         at: Span,
         batch: &mut OpenBatch,
@@ -77,7 +77,7 @@ impl Connection {
     }
 
     /// Takes the other's hello from the start of `bytes`, if it is whole.
-    fn shake(&mut self, now: Time, keys: &mut Keys, bytes: &[u8]) -> Result<usize, PeerFault> {
+    fn shake(&mut self, now: Time, keys: &mut KeyStores, bytes: &[u8]) -> Result<usize, PeerFault> {
         let State::Handshake(waiting) = &self.state else {
             unreachable!("the caller looked");
         };
@@ -114,7 +114,7 @@ impl Connection {
     /// Adds the record at the start of `bytes`, if it is whole.
     fn find(
         &mut self,
-        keys: &mut Keys,
+        keys: &mut KeyStores,
         bytes: &[u8],
         at: Span,
         batch: &mut OpenBatch,
@@ -179,7 +179,7 @@ impl Connection {
     }
 
     /// Every result of this connection in the batch has been settled.
-    pub fn settled(&mut self, keys: &mut Keys) {
+    pub fn settled(&mut self, keys: &mut KeyStores) {
         assert_eq!(self.settled, self.found, "a record was not settled");
         if let Some(fault) = self.behind.take()
             && !matches!(self.state, State::Closing | State::Over)

@@ -10,7 +10,7 @@ use std::iter::Peekable;
 use crate::conn::{Connection, Next, Outcome, Outgoing, Received, StreamEnd};
 use crate::crypto::batch::{OpenBatch, SealBatch};
 use crate::crypto::kernel::Kernel;
-use crate::crypto::keys::Keys;
+use crate::crypto::keys::KeyStores;
 use crate::error::{Abort, Reason};
 use crate::limits::{INPUT_SCRATCH, OUTPUT_SCRATCH};
 use crate::span::{Area, Span};
@@ -44,7 +44,7 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Session {
     connection: Connection,
-    keys: Keys,
+    keys: KeyStores,
     opens: OpenBatch,
     seals: SealBatch,
     input: Vec<u8>,
@@ -61,7 +61,7 @@ impl Session {
     pub fn new(connection: Connection, kernel: Kernel, max_message: usize) -> Self {
         Self {
             connection,
-            keys: Keys::new(kernel),
+            keys: KeyStores::new(kernel),
             opens: OpenBatch::default(),
             seals: SealBatch::default(),
             input: Vec::new(),
@@ -82,7 +82,7 @@ impl Session {
         max_message: usize,
         now: Time,
     ) -> Self {
-        let mut keys = Keys::new(kernel);
+        let mut keys = KeyStores::new(kernel);
         let connection = Connection::open_already(&mut keys, first, now);
         Self {
             keys,

@@ -50,29 +50,16 @@ impl Admission {
         }
     }
 
-    /// A connection that was accepted.
-    fn accepted(&mut self, now: Time) -> Protocol {
-        match self.classic {
-            Some(_) => Protocol::Undecided(Undecided::new(now)),
-            None => self.native(now),
-        }
-    }
-
-    /// A connection that we made.
-    fn dialled(&mut self, now: Time) -> Protocol {
-        match self.classic(now) {
-            Some(conn) => Protocol::Classic(conn),
-            None => {
-                let private = self.ephemeral();
-                Protocol::Native(Connection::client(self.identity(), private, now))
-            }
-        }
+    /// A native connection that we made.
+    fn client(&mut self, now: Time) -> Connection {
+        let private = self.ephemeral();
+        Connection::client(self.identity(), private, now)
     }
 
     /// A native connection that was accepted, whose handshake began at `since`.
-    fn native(&mut self, since: Time) -> Protocol {
+    fn server(&mut self, since: Time) -> Connection {
         let private = self.ephemeral();
-        Protocol::Native(Connection::server(self.identity(), private, since))
+        Connection::server(self.identity(), private, since)
     }
 
     /// A classic connection, if we speak classic.
@@ -109,7 +96,10 @@ impl<M: Mode> Endpoint<M> {
     pub fn accepted(&mut self, now: Time) -> PeerId {
         self.parts.now = now;
         self.parts.make_room(Standing::Unproved, MAX_UNPROVED);
-        let protocol = self.parts.admission.accepted(now);
+        let protocol = match self.parts.admission.classic {
+            Some(_) => Protocol::Undecided(Undecided::new(now)),
+            None => Protocol::Native(self.parts.admission.server(now)),
+        };
         let id = self.parts.roster.insert(protocol);
         self.parts.roster.may_make_room(id);
         self.parts.ready(id);
@@ -119,13 +109,16 @@ impl<M: Mode> Endpoint<M> {
     /// Gives a connection that we made a slot.
     pub fn dialled(&mut self, now: Time) -> PeerId {
         self.parts.now = now;
-        let protocol = self.parts.admission.dialled(now);
-        let is_classic = protocol.is_classic();
-        let id = self.parts.roster.insert(protocol);
-        if is_classic {
+        let admission = &mut self.parts.admission;
+        let id = if let Some(conn) = admission.classic(now) {
+            let id = self.parts.roster.insert(Protocol::Classic(conn));
             // The other side may wait for us to speak first.
             self.join(id);
-        }
+            id
+        } else {
+            let conn = admission.client(now);
+            self.parts.roster.insert(Protocol::Native(conn))
+        };
         self.parts.ready(id);
         // Its hello waits.
         self.parts.list_for_output(id);
@@ -176,11 +169,11 @@ impl Parts {
         if self.admission.identity.is_none() || !hello::may_be_client(bytes) {
             self.become_classic(id);
         } else if bytes.len() >= FIXED {
-            let since = undecided.since(self.now);
-            self.roster[id].protocol = self.admission.native(since);
+            let conn = self.admission.server(undecided.since(self.now));
+            self.roster[id].protocol = Protocol::Native(conn);
             // What was queued for it as a listener is not for it.
             self.drop_queue(id);
-            if undecided.listens() {
+            if undecided.listens {
                 self.roster.set_standing(id, Standing::Unproved);
                 self.roster.may_make_room(id);
             }
@@ -192,14 +185,14 @@ impl Parts {
         let Protocol::Undecided(undecided) = self.roster[id].protocol else {
             return;
         };
-        if !undecided.listens() {
+        if !undecided.listens {
             self.listen(id);
         }
         if self.roster[id].is_over() {
             return;
         }
         if let Some(conn) = self.admission.classic(self.now) {
-            let conn = conn.frame_began(undecided.first_byte());
+            let conn = conn.frame_began(undecided.first_byte);
             self.roster[id].protocol = Protocol::Classic(conn);
         }
     }

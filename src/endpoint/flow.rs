@@ -101,16 +101,6 @@ enum Memory {
     Full,
 }
 
-/// What a peer's queue has come to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Load {
-    Unchanged,
-    /// It is above the high-water mark now: its time to be too slow runs.
-    Congested,
-    /// It is above the mark, of a peer that has proved nothing.
-    NotForUnproved,
-}
-
 /// Which peer waits for which.
 ///
 /// Invariant: `chats_ready` counts the ready peers whose pace is [`Pace::Chats`],
@@ -277,35 +267,6 @@ impl Flow {
         }
     }
 
-    /// Notes whether a peer's queue is above the high-water mark. The mark is low for
-    /// what a local feeds, because a file must not be read into memory. A peer that has
-    /// proved nothing holds up no other peer, and has the usual room instead.
-    fn measure(&mut self, peer: &mut Peer, now: Time) -> Load {
-        let proved = peer.is_proved();
-        let high_water = match self.receivers {
-            Receivers::Local(_) if proved => INPUT_HIGH_WATER.min(self.max_queue),
-            _ => self.high_water(),
-        };
-        let short = self.memory > Memory::Enough;
-        self.relieved |= short && peer.turn.is_paused() && peer.outlet.is_empty();
-        let congested = peer.outlet.cost() >= high_water;
-        if congested && !proved {
-            return Load::NotForUnproved;
-        }
-        if congested == peer.turn.congested {
-            return Load::Unchanged;
-        }
-        peer.turn.congested = congested;
-        if congested {
-            peer.turn.progress = now;
-            self.congested += 1;
-            return Load::Congested;
-        }
-        self.congested -= 1;
-        self.relieved = true;
-        Load::Unchanged
-    }
-
     /// Whether `peer` keeps others waiting for as long as it accepts nothing: its queue
     /// is above the high-water mark or, when memory is short, anything waits for it.
     pub(super) fn may_be_too_slow(&self, peer: &Peer) -> bool {
@@ -317,21 +278,8 @@ impl Flow {
     /// time, so a time that has passed comes again.
     pub(super) fn too_slow_due(&self, peer: &Peer, now: Time) -> Option<Time> {
         let due = peer.turn.progress + TOO_SLOW;
-        let next = if due > now { due } else { now + TOO_SLOW };
-        self.may_be_too_slow(peer).then_some(next)
-    }
-
-    /// Whether `peer` has accepted nothing for too long while others wait. A sole
-    /// receiver holds up only the peer that feeds it, unless memory is short.
-    fn is_too_slow(&self, peer: &Peer, proved: usize, now: Time) -> bool {
-        let others_wait = match self.receivers {
-            _ if self.memory > Memory::Enough => true,
-            Receivers::Others => proved > 2,
-            Receivers::Local(_) => proved > 1,
-            Receivers::Sender | Receivers::Nobody => false,
-        };
-        let slow = now >= peer.turn.progress + TOO_SLOW;
-        others_wait && slow && self.may_be_too_slow(peer)
+        let next = || if due > now { due } else { now + TOO_SLOW };
+        self.may_be_too_slow(peer).then(next)
     }
 
     /// Takes how much memory queues take when a tick ends. Says whether the high-water
@@ -361,13 +309,34 @@ impl Parts {
         self.store.cost() - self.inbound.held()
     }
 
-    /// Notes how much is queued for `id`, and what follows from it.
+    /// Notes whether what is queued for `id` is above the high-water mark. The mark is
+    /// low for what a local feeds, because a file must not be read into memory. A peer
+    /// that has proved nothing has the usual room, and is dropped beyond it: it must hold
+    /// up no other peer.
     pub(super) fn measure(&mut self, id: PeerId) {
-        let peer = &mut self.roster[id];
-        match self.flow.measure(peer, self.now) {
-            Load::Unchanged => {}
-            Load::Congested => self.roster.plan(id, self.now + TOO_SLOW),
-            Load::NotForUnproved => self.abort(id, Abort::new(Reason::TOO_SLOW, "")),
+        let (flow, peer) = (&mut self.flow, &mut self.roster[id]);
+        let proved = peer.is_proved();
+        let high_water = match flow.receivers {
+            Receivers::Local(_) if proved => INPUT_HIGH_WATER.min(flow.max_queue),
+            _ => flow.high_water(),
+        };
+        let short = flow.memory > Memory::Enough;
+        flow.relieved |= short && peer.turn.is_paused() && peer.outlet.is_empty();
+        let congested = peer.outlet.cost() >= high_water;
+        if congested && !proved {
+            return self.abort(id, Abort::new(Reason::TOO_SLOW, ""));
+        }
+        if congested == peer.turn.congested {
+            return;
+        }
+        peer.turn.congested = congested;
+        if congested {
+            flow.congested += 1;
+            peer.turn.progress = self.now;
+            self.roster.plan(id, self.now + TOO_SLOW);
+        } else {
+            flow.congested -= 1;
+            flow.relieved = true;
         }
     }
 
@@ -377,16 +346,25 @@ impl Parts {
         self.flow.relieved |= self.locals.measure(local, high_water);
     }
 
-    /// Drops `id` if it has accepted nothing for too long while others wait.
+    /// Drops `id` if it has accepted nothing for too long while others wait. A sole
+    /// receiver holds up only the peer that feeds it, unless memory is short.
     pub(super) fn drop_if_too_slow(&mut self, id: PeerId) {
         let proved = self.roster.proved();
-        if !self.flow.is_too_slow(&self.roster[id], proved, self.now) {
+        let others_wait = match self.flow.receivers {
+            _ if self.flow.memory > Memory::Enough => true,
+            Receivers::Others => proved > 2,
+            Receivers::Local(_) => proved > 1,
+            Receivers::Sender | Receivers::Nobody => false,
+        };
+        let peer = &mut self.roster[id];
+        let slow = self.now >= peer.turn.progress + TOO_SLOW;
+        if !others_wait || !slow || !self.flow.may_be_too_slow(peer) {
             return;
         }
         let abort = Abort::new(Reason::TOO_SLOW, "");
         if self.flow.memory == Memory::Full {
             // An ABORT would take the memory that is short.
-            self.roster[id].protocol.fail(Failure::Gave(abort));
+            peer.protocol.fail(Failure::Gave(abort));
             self.roster.touch(id);
         } else {
             self.abort(id, abort);

@@ -5,6 +5,7 @@
 //! peers go into one batch; classic frames wait for their peer's turn to be settled.
 //! What the bytes mean is [`super::tick`]'s to settle.
 
+use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
 use std::ops::Range;
 
@@ -13,7 +14,7 @@ use super::peer::{Peer, Protocol};
 use super::transport::{PeerId, Read, Transport};
 use crate::conn::StreamEnd;
 use crate::crypto::batch::OpenBatch;
-use crate::crypto::keys::Keys;
+use crate::crypto::keys::KeyStores;
 use crate::limits::{MAX_RECORD, share};
 use crate::span::{Areas, Span};
 use crate::time::Time;
@@ -48,13 +49,9 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    /// Bytes of its unfinished message.
+    /// Bytes of its unfinished message; none if there is none.
     pub(super) fn message_len(&self) -> usize {
         self.assembly.len()
-    }
-
-    pub(super) fn is_assembling(&self) -> bool {
-        !self.assembly.is_empty()
     }
 
     /// Bytes of the buffers that its unfinished message is in.
@@ -88,7 +85,7 @@ pub(super) struct Work {
 #[derive(Debug, Default)]
 pub(super) struct Inbound {
     opens: OpenBatch,
-    work: Vec<Work>,
+    work: VecDeque<Work>,
     /// Bytes of the scratch that this tick has used.
     used: usize,
     /// Bytes of the scratch to erase when a peer leaves.
@@ -175,7 +172,7 @@ impl Inbound {
         &mut self,
         peer: &mut Peer,
         memory: &mut Memory,
-        keys: &mut Keys,
+        keys: &mut KeyStores,
         now: Time,
         read: Range<usize>,
     ) -> Range<usize> {
@@ -253,15 +250,13 @@ impl Inbound {
         (job.text(), held)
     }
 
-    /// What this tick's reads left to settle. Give the list [back](Self::settled) for
-    /// its memory.
-    pub(super) fn take_work(&mut self) -> Vec<Work> {
-        std::mem::take(&mut self.work)
+    /// What the next of this tick's reads left to settle.
+    pub(super) fn next_work(&mut self) -> Option<Work> {
+        self.work.pop_front()
     }
 
     /// Everything in the batch is settled.
-    pub(super) fn settled(&mut self, work: Vec<Work>) {
-        self.work = work;
+    pub(super) fn clear_batch(&mut self) {
         self.opens.clear();
     }
 }
@@ -314,7 +309,7 @@ impl Parts {
         if work.end.is_some() {
             self.roster[id].turn.ended();
         }
-        self.inbound.work.push(work);
+        self.inbound.work.push_back(work);
         self.roster.touch(id);
     }
 

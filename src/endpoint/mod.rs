@@ -37,8 +37,8 @@ use rand::rngs::StdRng;
 use crate::classic::ClassicKeys;
 use crate::conn::Outcome;
 use crate::crypto::kernel::Kernel;
-use crate::crypto::keys::{Identity, Keys};
-use crate::limits::Limits;
+use crate::crypto::keys::{Identity, KeyStores};
+use crate::limits::{INPUT_SCRATCH, LOCAL_BUDGET, Limits};
 use crate::time::Time;
 
 use admission::Admission;
@@ -159,7 +159,7 @@ struct Parts {
     locals: Locals,
     shutdown: Shutdown,
     store: Store,
-    keys: Keys,
+    keys: KeyStores,
     events: VecDeque<EndpointEvent>,
     stats: Stats,
 }
@@ -191,8 +191,8 @@ impl<M: Mode> Endpoint<M> {
             flow: Flow::new(mode.receivers(), &setup.limits),
             locals: Locals::default(),
             shutdown: Shutdown::new(setup.leaves),
-            store: Store::default(),
-            keys: Keys::new(setup.kernel),
+            store: Store::new(INPUT_SCRATCH + LOCAL_BUDGET),
+            keys: KeyStores::new(setup.kernel),
             limits: setup.limits.clone(),
             admission: Admission::new(setup),
             events: VecDeque::new(),
@@ -338,7 +338,7 @@ impl Parts {
     fn next_timeout(&self) -> Option<Time> {
         let busy = self.flow.is_busy()
             || self.outbound.is_busy()
-            || self.roster.is_touched()
+            || self.roster.touched() > 0
             || self.locals.ids().any(|local| self.may_read_local(local))
             || self.locals.may_be_written();
         if busy {

@@ -28,9 +28,9 @@ pub(super) enum Protocol {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Undecided {
     born: Time,
-    first_byte: Option<Time>,
+    pub(super) first_byte: Option<Time>,
     /// It was silent for so long that it may be an old client that only listens.
-    listens: bool,
+    pub(super) listens: bool,
 }
 
 /// One peer.
@@ -50,14 +50,6 @@ impl Undecided {
             first_byte: None,
             listens: false,
         }
-    }
-
-    pub(super) fn first_byte(self) -> Option<Time> {
-        self.first_byte
-    }
-
-    pub(super) fn listens(self) -> bool {
-        self.listens
     }
 
     /// When the time of a handshake began: with the connection, or with the first

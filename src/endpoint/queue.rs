@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use slab::Slab;
 
-use crate::limits::{INPUT_SCRATCH, KEPT_ITEMS, LOCAL_BUDGET, QUEUED_ITEM};
+use crate::limits::{KEPT_ITEMS, QUEUED_ITEM};
 use crate::span::Span;
 use crate::wire::buffer::Memory;
 use crate::wire::record::Kind;
@@ -36,12 +36,6 @@ pub(super) struct Store {
     fresh: Vec<u32>,
     /// Where parts of the scratch have been copied to.
     copies: HashMap<Span, Span>,
-}
-
-impl Default for Store {
-    fn default() -> Self {
-        Self::new(INPUT_SCRATCH + LOCAL_BUDGET)
-    }
 }
 
 /// A queue of one receiver.
@@ -141,7 +135,8 @@ impl Queue {
 }
 
 impl Store {
-    fn new(scratch: usize) -> Self {
+    /// A scratch of so many bytes, and no queue item.
+    pub(super) fn new(scratch: usize) -> Self {
         Self {
             memory: Memory::new(scratch),
             nodes: Slab::new(),

@@ -1,5 +1,5 @@
-//! The peers of an endpoint: who is there, how far each is trusted, what it is
-//! called, and when to look at it.
+//! The peers of an endpoint: how far each is trusted, what it is called, and when to
+//! look at it.
 //!
 //! A [`PeerId`] finds its peer only while that is there; a slot that is used again has
 //! another generation. How a peer comes is [`super::admission`].
@@ -59,7 +59,7 @@ pub(super) struct Roster {
     elders: [VecDeque<PeerId>; 2],
     /// What people call peers, where the driver says so.
     names: HashMap<PeerId, Arc<str>>,
-    touched: Vec<PeerId>,
+    touched: VecDeque<PeerId>,
     /// When to look at which peer. The deadlines of a busy connection move with every
     /// byte, almost always later. So an entry stays where it is until it comes up, and
     /// only the one that its peer has noted counts.
@@ -203,35 +203,25 @@ impl Roster {
         if let Some(peer) = self.get_mut(id)
             && !std::mem::replace(&mut peer.membership.touched, true)
         {
-            self.touched.push(id);
+            self.touched.push_back(id);
         }
     }
 
-    pub(super) fn is_touched(&self) -> bool {
-        !self.touched.is_empty()
+    /// How many peers were touched.
+    pub(super) fn touched(&self) -> usize {
+        self.touched.len()
     }
 
-    /// The peers that were touched. [`see`](Self::see) each, then give the list
-    /// [back](Self::give_back).
-    pub(super) fn take_touched(&mut self) -> Vec<PeerId> {
-        std::mem::take(&mut self.touched)
-    }
-
-    /// The peer that is now looked at, if it is still there.
-    pub(super) fn see(&mut self, id: PeerId) -> Option<&mut Peer> {
+    /// The next peer that was touched, if it is still there.
+    pub(super) fn next_touched(&mut self) -> Option<(PeerId, &mut Peer)> {
+        let id = self.touched.pop_front()?;
         let peer = self.get_mut(id)?;
         peer.membership.touched = false;
-        Some(peer)
-    }
-
-    /// Takes back the list, which is empty, for its memory. Peers touched meanwhile are
-    /// for the next tick.
-    pub(super) fn give_back(&mut self, mut list: Vec<PeerId>) {
-        list.append(&mut self.touched);
-        self.touched = list;
+        Some((id, peer))
     }
 
     /// Has `id` looked at when `at` comes, too.
+    #[inline]
     pub(super) fn plan(&mut self, id: PeerId, at: Time) {
         let planned = &mut self.slab[id.slot as usize].membership.planned;
         if planned.is_none_or(|planned| at < planned) {

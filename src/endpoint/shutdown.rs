@@ -216,10 +216,9 @@ impl Parts {
         receives && self.roster[id].protocol.is_classic()
     }
 
-    /// When `id` counts as idle if it makes no progress: never where the endpoint does
+    /// When `peer` counts as idle if it makes no progress: never where the endpoint does
     /// not end with its peers.
-    pub(super) fn idle_due(&self, id: PeerId) -> Option<Time> {
-        let peer = &self.roster[id];
+    pub(super) fn idle_due(&self, peer: &Peer) -> Option<Time> {
         let ends_with_peers = self.shutdown.leaves != Leaves::WhenStopped;
         let counts = ends_with_peers && peer.is_proved() && peer.protocol.is_open();
         let idle = self.limits.max_idle.filter(|_| counts)?;
@@ -229,7 +228,8 @@ impl Parts {
     /// Drops `id` if the endpoint cannot end because of it, and neither side has sent
     /// anything but PING and PONG for as long as that may be.
     pub(super) fn drop_if_idle(&mut self, id: PeerId) {
-        if self.idle_due(id).is_none_or(|due| self.now < due) {
+        let due = self.idle_due(&self.roster[id]);
+        if due.is_none_or(|due| self.now < due) {
             return;
         }
         let peer = &mut self.roster[id];

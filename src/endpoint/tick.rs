@@ -45,11 +45,10 @@ impl<M: Mode> Endpoint<M> {
 
     /// Acts on what was read, peer by peer, in order.
     fn settle(&mut self) {
-        let mut work = self.parts.inbound.take_work();
-        for item in work.drain(..) {
-            self.settle_peer(item);
+        while let Some(work) = self.parts.inbound.next_work() {
+            self.settle_peer(work);
         }
-        self.parts.inbound.settled(work);
+        self.parts.inbound.clear_batch();
     }
 
     fn settle_peer(&mut self, work: Work) {
@@ -174,7 +173,7 @@ impl<M: Mode> Endpoint<M> {
             parts.stats.messages += 1;
             parts.stats.bytes += len as u64;
         }
-        if last && !peer.intake.is_assembling() {
+        if last && peer.intake.message_len() == 0 {
             let message = Message::new(std::slice::from_ref(&span));
             return self.mode.message(&mut Context::new(parts), id, message);
         }
@@ -208,10 +207,10 @@ impl<M: Mode> Endpoint<M> {
     /// next look.
     fn look(&mut self, io: &mut impl Transport) {
         let mut left = false;
-        let mut touched = self.parts.roster.take_touched();
-        for id in touched.drain(..) {
+        // Peers that the mode touches meanwhile are for the next tick.
+        for _ in 0..self.parts.roster.touched() {
             let parts = &mut self.parts;
-            let Some(peer) = parts.roster.see(id) else {
+            let Some((id, peer)) = parts.roster.next_touched() else {
                 continue;
             };
             if peer.take_shutdown(parts.now) {
@@ -232,7 +231,6 @@ impl<M: Mode> Endpoint<M> {
                 parts.plan(id);
             }
         }
-        self.parts.roster.give_back(touched);
         if left {
             let memory = &mut self.parts.store.memory;
             self.parts.inbound.erase_scratch(memory);
@@ -296,7 +294,7 @@ impl Parts {
         let peer = &self.roster[id];
         let due = peer.protocol.poll_timeout();
         let slow = self.flow.too_slow_due(peer, self.now);
-        let idle = self.idle_due(id);
+        let idle = self.idle_due(peer);
         if let Some(at) = due.into_iter().chain(slow).chain(idle).min() {
             self.roster.plan(id, at);
         }

@@ -1,5 +1,5 @@
-//! The steady state: a message costs no allocation, and no place in a buffer, and
-//! nobody waits for long.
+//! The steady state: a message costs no allocation and no place in a buffer, and no peer
+//! waits for long.
 
 #![allow(clippy::unwrap_used)]
 
@@ -22,7 +22,7 @@ fn crowd<M: Mode>(mode: M, peers: usize, len: usize, count: usize) -> Crowd<M> {
     Crowd::new(kernel, mode, peers, Stream::new(kernel, len, count))
 }
 
-/// What `work` has the allocator do: allocations, and bytes that are left.
+/// The allocations of `work`, and the bytes that are left.
 fn allocations(work: impl FnOnce()) -> (u64, i64) {
     let info = allocation_counter::measure(work);
     (info.count_total, info.bytes_current)
@@ -30,7 +30,7 @@ fn allocations(work: impl FnOnce()) -> (u64, i64) {
 
 /// Goal: a message that is echoed costs no allocation, and no byte of it is copied into
 /// a buffer. Method: a million of 64 bytes, a few at a time and many, after all
-/// that grows has grown; nobody holds a buffer then.
+/// that grows has grown; no peer holds a buffer then.
 #[test]
 fn a_million_messages() {
     const PEERS: usize = 64;
@@ -104,8 +104,8 @@ fn streams_copy_tails() {
     tails(Echo);
 }
 
-/// Goal: who has nothing under way holds no buffer, and who sends large messages gives
-/// back what they took. Method: messages of several records, cut anywhere; then whole.
+/// Goal: a peer with nothing under way holds no buffer, and large messages give back what
+/// they took. Method: messages of several records, cut anywhere; then whole.
 #[test]
 fn the_idle_hold_nothing() {
     let mut crowd = crowd(Echo, 4, 3 * MAX_PAYLOAD + 5, 20);

@@ -39,7 +39,7 @@ fn events<M: Mode>(mode: M) -> EventLoop<M> {
     EventLoop::new(Endpoint::new(setup, mode), Clock::start()).unwrap()
 }
 
-/// Peers of which every other one talks, once all have joined.
+/// Clients: every other one talks, once all have joined.
 #[derive(Default)]
 struct Talk {
     joined: Vec<PeerId>,
@@ -132,8 +132,8 @@ fn serve(said: &mpsc::Sender<SocketAddr>, stop: &AtomicBool) -> Server {
 }
 
 /// Goal: thousands of peers are served by one thread, talking and silent ones, and leave
-/// nothing behind. Method: 9,000 connections over loopback, both ends of which are in
-/// this process; every other peer has ten messages echoed, one at a time.
+/// nothing behind. Method: 9,000 connections over loopback, with both ends in this
+/// process; every other peer has ten messages echoed, one at a time.
 #[test]
 fn nine_thousand_peers() {
     let descriptors = raise_descriptor_limit();
