@@ -3,7 +3,7 @@
 //! All peers hold the same secrets and say the same messages in the same order. So the
 //! bytes that they send are the same, sealed once before; each peer is a place in them.
 
-use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
+use std::io::{self, ErrorKind, IoSliceMut};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use sealwire::crypto::kernel::Kernel;
 use sealwire::crypto::keys::Identity;
 use sealwire::crypto::secret::{Secret, SecretPair};
 use sealwire::endpoint::mode::Mode;
-use sealwire::endpoint::transport::{LocalId, PeerId, Read, Transport};
+use sealwire::endpoint::transport::{PeerId, Read, Transport};
 use sealwire::endpoint::{Endpoint, Leaves, Setup};
 use sealwire::time::Time;
 
@@ -164,14 +164,4 @@ impl Transport for Wire {
     fn shut_down(&mut self, _: PeerId) {}
 
     fn close(&mut self, _: PeerId) {}
-
-    fn reset(&mut self, _: PeerId) {}
-
-    fn read_local(&mut self, _: LocalId, _: &mut [u8]) -> io::Result<Read> {
-        unreachable!("there is none")
-    }
-
-    fn write_local(&mut self, _: LocalId, _: &[IoSlice<'_>]) -> io::Result<usize> {
-        unreachable!("there is none")
-    }
 }

@@ -5,7 +5,7 @@
 //! endpoint calls it within [`tick`](super::Endpoint::tick) only. Read next:
 //! [`super::tick`].
 
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 
 /// Names one peer of an endpoint, for as long as it is there; never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -53,11 +53,11 @@ pub struct Read {
     pub drained: bool,
 }
 
-/// Moves bytes for an endpoint. All calls return at once; `WouldBlock` means
-/// that the endpoint will be told by
-/// [`readable`](super::Endpoint::readable) or
-/// [`writable`](super::Endpoint::writable) (or the same of a local) when it is
-/// worth another try.
+/// Moves bytes for an endpoint.
+///
+/// All calls return at once; `WouldBlock` means that the endpoint will be told by
+/// [`readable`](super::Endpoint::readable) or [`writable`](super::Endpoint::writable)
+/// (or the same of a local) when it is worth another try.
 pub trait Transport {
     /// Reads from `peer` into `into`, filling the first slice first.
     fn read(&mut self, peer: PeerId, into: &mut [IoSliceMut<'_>]) -> io::Result<Read>;
@@ -80,13 +80,20 @@ pub trait Transport {
     fn close(&mut self, peer: PeerId);
 
     /// Breaks `peer`'s connection: the other side meets an error where a close would
-    /// look like a proper end. Its id is not used again.
-    fn reset(&mut self, peer: PeerId);
+    /// look like a proper end. Its id is not used again. A format
+    /// that authenticates its end needs no more than a close.
+    fn reset(&mut self, peer: PeerId) {
+        self.close(peer);
+    }
 
     /// Reads from `local` into `into`.
-    fn read_local(&mut self, local: LocalId, into: &mut [u8]) -> io::Result<Read>;
+    fn read_local(&mut self, _local: LocalId, _into: &mut [u8]) -> io::Result<Read> {
+        Err(ErrorKind::NotConnected.into())
+    }
 
     /// Writes a first part of `bytes` to `local`; says how much was written for good,
     /// and is not still with a helper.
-    fn write_local(&mut self, local: LocalId, bytes: &[IoSlice<'_>]) -> io::Result<usize>;
+    fn write_local(&mut self, _local: LocalId, _bytes: &[IoSlice<'_>]) -> io::Result<usize> {
+        Err(ErrorKind::NotConnected.into())
+    }
 }

@@ -77,8 +77,7 @@ fn a_silent_listener_hears_after_a_second() {
     new.write(&mut world, &hello);
     world.settle();
     new.read(&mut world);
-    world.hosts[server].locals[0].input.extend(b"in time\n");
-    world.poke(server);
+    world.give(server, b"in time\n");
     world.settle();
     new.read(&mut world);
     assert_eq!(old.read(&mut world), ["in time\n"]);
@@ -156,10 +155,7 @@ fn a_listener_holds_nobody_up() {
         world.run_millis(1001);
         let line = b"a line of twenty-six bytes\n";
         let typed = if reads { 10_000 } else { 20_000 };
-        world.hosts[server].locals[0]
-            .input
-            .extend(line.repeat(typed));
-        world.poke(server);
+        world.give(server, &line.repeat(typed));
         world.run_millis(10);
         assert_eq!(world.hosts[new].log.borrow().messages.len(), typed);
         let outcome = world.outcome(server, old.peer);

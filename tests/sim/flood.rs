@@ -1,7 +1,7 @@
 //! A peer that always has more to say than is read, so that it never leaves the list of
 //! ready peers: its clocks run all the same.
 
-use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
+use std::io::{self, ErrorKind, IoSliceMut};
 use std::time::Duration;
 
 use sealwire::conn::Connection;
@@ -9,7 +9,7 @@ use sealwire::conn::session::{Event, Session};
 use sealwire::crypto::dh::Private;
 use sealwire::crypto::kernel::Kernel;
 use sealwire::crypto::keys::Identity;
-use sealwire::endpoint::transport::{LocalId, PeerId, Read, Transport};
+use sealwire::endpoint::transport::{PeerId, Read, Transport};
 use sealwire::endpoint::{Endpoint, Leaves, Setup};
 use sealwire::limits::{CLOSING_DEADLINE, PING_AFTER, SILENCE_DEADLINE};
 use sealwire::modes::sink::Sink;
@@ -86,18 +86,6 @@ impl Transport for Flood {
     }
 
     fn shut_down(&mut self, _: PeerId) {}
-
-    fn reset(&mut self, _: PeerId) {
-        unreachable!("not classic")
-    }
-
-    fn read_local(&mut self, _: LocalId, _: &mut [u8]) -> io::Result<Read> {
-        unreachable!("no locals")
-    }
-
-    fn write_local(&mut self, _: LocalId, _: &[IoSlice<'_>]) -> io::Result<usize> {
-        unreachable!("no locals")
-    }
 }
 
 /// A sink with one such peer, which has joined.

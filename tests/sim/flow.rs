@@ -28,8 +28,7 @@ fn read_after_writing(world: &mut World, hosts: &[usize]) {
     for &host in hosts {
         assert!(world.hosts[host].locals[0].input.is_empty(), "it waits");
         assert!(world.hosts[host].locals[0].output.is_empty());
-        world.hosts[host].locals[0].room = usize::MAX;
-        world.poke(host);
+        world.unblock(host);
     }
     world.run_millis(6000);
 }

@@ -249,8 +249,7 @@ fn a_line_that_waits_is_copied_once() {
     let mut copied = Vec::new();
     for len in [60_000, 50_000] {
         let line = [vec![b'a'; len - 1], vec![b'\n']].concat();
-        world.hosts[server].locals[0].input.extend(line);
-        world.poke(server);
+        world.give(server, &line);
         world.settle();
         copied.push(world.hosts[server].endpoint.copied());
     }
@@ -265,10 +264,7 @@ fn a_line_that_waits_is_copied_once() {
 #[test]
 fn lines_for_many_have_a_bound() {
     let (mut world, server) = chat_with_deaf(40, false);
-    world.hosts[server].locals[0]
-        .input
-        .extend([b'\n'; LOCAL_BUDGET]);
-    world.poke(server);
+    world.give(server, &[b'\n'; LOCAL_BUDGET]);
     world.settle();
     let queued = world.hosts[server].endpoint.queued();
     assert!((40..=FAN_OUT).contains(&queued), "{queued}");

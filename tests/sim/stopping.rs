@@ -51,8 +51,7 @@ fn a_signal_stops_a_client() {
     assert_eq!(world.end(client), Some(End::Stopped));
 
     let (mut world, server, client, pair) = chat_client(TERMINAL, Plain::open(b""));
-    world.hosts[client].locals[0].input.extend(b"some\n");
-    world.poke(client);
+    world.give(client, b"some\n");
     world.settle();
     world.stop(client);
     world.run_millis(10);
@@ -150,8 +149,7 @@ fn a_latecomer_is_turned_away() {
             told(&mut late, &mut world, "the input has begun without you");
         }
         let mut later = Raw::connect(&mut world, server);
-        world.hosts[server].locals[0].input_ended = true;
-        world.poke(server);
+        world.end_input(server);
         world.settle();
         later.prove(&mut world);
         let why = match first {
@@ -206,8 +204,7 @@ fn a_silent_peer_is_given_up() {
         let mut raw = Raw::join(&mut world, server);
         raw.stay(&mut world, 2 * hour);
         assert_eq!(world.end(server), None, "our input is waited for");
-        world.hosts[server].locals[0].input_ended = true;
-        world.poke(server);
+        world.end_input(server);
         if talks {
             for _ in 0..4 {
                 raw.stay(&mut world, hour - 60_000);
@@ -252,8 +249,7 @@ fn a_one_shot_server_tells_the_worst() {
     world.local(server, Some(PIPE), Plain::open(b""));
     let mut good = Raw::join(&mut world, server);
     let mut bad = Raw::join(&mut world, server);
-    world.hosts[server].locals[0].input_ended = true;
-    world.poke(server);
+    world.end_input(server);
     world.settle();
     bad.close(&mut world);
     good.finish(&mut world);
@@ -310,8 +306,7 @@ fn a_failed_input_leaves_the_output_alone() {
     world.poke(client);
     world.run_millis(6000);
     assert_eq!(world.end(client), None, "some is not written");
-    world.hosts[client].locals[0].room = 100;
-    world.poke(client);
+    world.unblock(client);
     world.settle();
     assert_eq!(world.hosts[client].locals[0].output, b"comes back");
     assert_eq!(world.end(client), Some(End::LocalFailed));
@@ -354,14 +349,11 @@ fn a_terminal_is_always_read() {
     world.settle();
     let told = |event: &EndpointEvent| matches!(event, EndpointEvent::Notice(Notice::NobodyThere));
     assert!(world.hosts[server].events.iter().any(told));
-    world.hosts[server].locals[0].input.extend(b"hello ");
-    world.poke(server);
+    world.give(server, b"hello ");
     let mut raw = Raw::join(&mut world, server);
-    world.hosts[server].locals[0].input.extend(b"you\nand");
-    world.poke(server);
+    world.give(server, b"you\nand");
     world.settle();
-    world.hosts[server].locals[0].input_ended = true;
-    world.poke(server);
+    world.end_input(server);
     world.settle();
     raw.read(&mut world);
     assert_eq!(raw.messages(), [&b"hello you\n"[..], b"and"]);
@@ -383,8 +375,7 @@ fn done_waits_for_the_output() {
     world.run(Duration::from_secs(60));
     assert_eq!(world.hosts[server].locals[0].output, b"writ");
     assert_eq!((world.end(client), world.end(server)), (None, None));
-    world.hosts[server].locals[0].room = 100;
-    world.poke(server);
+    world.unblock(server);
     world.run_millis(10);
     assert_eq!(world.hosts[server].locals[0].output, b"written later");
     assert_eq!(

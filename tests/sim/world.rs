@@ -191,6 +191,24 @@ impl World {
         host.endpoint.local_writable(LocalId::FIRST);
     }
 
+    /// Gives the first local of `host` more to be read.
+    pub(crate) fn give(&mut self, host: usize, bytes: &[u8]) {
+        self.hosts[host].locals[0].input.extend(bytes);
+        self.poke(host);
+    }
+
+    /// Ends the input of the first local of `host`.
+    pub(crate) fn end_input(&mut self, host: usize) {
+        self.hosts[host].locals[0].input_ended = true;
+        self.poke(host);
+    }
+
+    /// Has the first local of `host` accept everything.
+    pub(crate) fn unblock(&mut self, host: usize) {
+        self.hosts[host].locals[0].room = usize::MAX;
+        self.poke(host);
+    }
+
     /// Stops `host`.
     pub(crate) fn stop(&mut self, host: usize) {
         let now = self.now();
