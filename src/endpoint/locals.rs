@@ -241,14 +241,23 @@ impl Output {
     }
 }
 
-/// All locals of an endpoint; each is read, written, or both.
+/// One local: it is read, written, or both.
+#[derive(Debug)]
+struct Local {
+    input: Option<Input>,
+    output: Option<Output>,
+}
+
+/// All locals of an endpoint.
 #[derive(Debug, Default)]
-pub(super) struct Locals(Vec<(Option<Input>, Option<Output>)>);
+pub(super) struct Locals(Vec<Local>);
 
 impl Locals {
     pub(super) fn add(&mut self, input: Option<InputKind>, output: Option<OutputKind>) -> LocalId {
-        self.0
-            .push((input.map(Input::new), output.map(Output::new)));
+        self.0.push(Local {
+            input: input.map(Input::new),
+            output: output.map(Output::new),
+        });
         LocalId(self.0.len() as u32 - 1)
     }
 
@@ -258,19 +267,19 @@ impl Locals {
     }
 
     fn input(&mut self, local: LocalId) -> Option<&mut Input> {
-        self.0.get_mut(local.index())?.0.as_mut()
+        self.0.get_mut(local.index())?.input.as_mut()
     }
 
     fn output(&mut self, local: LocalId) -> Option<&mut Output> {
-        self.0.get_mut(local.index())?.1.as_mut()
+        self.0.get_mut(local.index())?.output.as_mut()
     }
 
     fn inputs(&self) -> impl Iterator<Item = &Input> {
-        self.0.iter().filter_map(|(input, _)| input.as_ref())
+        self.0.iter().filter_map(|local| local.input.as_ref())
     }
 
     fn outputs(&self) -> impl Iterator<Item = &Output> {
-        self.0.iter().filter_map(|(_, output)| output.as_ref())
+        self.0.iter().filter_map(|local| local.output.as_ref())
     }
 
     // ---- reading ---------------------------------------------------------
@@ -350,7 +359,7 @@ impl Locals {
     }
 
     pub(super) fn is_congested(&self, local: LocalId) -> bool {
-        let output = self.0[local.index()].1.as_ref();
+        let output = self.0[local.index()].output.as_ref();
         output.is_some_and(|output| output.congested)
     }
 
@@ -390,7 +399,7 @@ impl Locals {
 
     /// A peer is gone, and does not wait any more.
     pub(super) fn forget(&mut self, gone: PeerId) {
-        for output in self.0.iter_mut().filter_map(|(_, output)| output.as_mut()) {
+        for output in self.0.iter_mut().filter_map(|local| local.output.as_mut()) {
             output.waiting.retain(|&(_, peer)| peer != gone);
         }
     }
@@ -500,7 +509,7 @@ impl Parts {
     /// for, or it is typed where no peer need come; and no peer that it feeds is above
     /// its high-water mark.
     pub(super) fn may_read_local(&self, local: LocalId) -> bool {
-        let Some(input) = &self.locals.0[local.index()].0 else {
+        let Some(input) = &self.locals.0[local.index()].input else {
             return false;
         };
         input.reading == Reading::Ready
