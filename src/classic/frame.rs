@@ -1,7 +1,7 @@
 //! The layout of a classic frame (`PROTOCOL.md` §2), and how text is cut into
 //! frames.
 //!
-//! The ciphers and tags are [`super::keys`]; what frames mean in sequence is
+//! The ciphers and tags are [`super::ClassicKeys`]; what frames mean in sequence is
 //! [`super::ClassicConnection`].
 
 use crate::error::PeerFault;

@@ -4,12 +4,11 @@
 //! [`transport`], hands messages to a [`mode`], and keeps everything within
 //! `limits`. It knows no socket and no clock.
 //!
-//! It is made of parts. Each part keeps its fields to itself: [`roster`] (the peers),
-//! [`admission`] (new connections), [`inbound`] (bytes that came), [`outbound`] (bytes
-//! that go), [`flow`] (which peer waits for which), [`locals`] and [`shutdown`]. A
-//! message passes each part once.
+//! It is made of parts, and each part keeps its fields to itself: `roster` (the peers),
+//! `admission` (new connections), `inbound` (bytes that came), `outbound` (bytes that
+//! go), `flow` (which peer waits for which), `locals` and `shutdown`.
 //!
-//! Read next: [`tick`] for what happens in which order; [`context`] for what modes may
+//! Read next: [`tick`] for what happens in which order; [`Context`] for what modes may
 //! ask for.
 
 mod admission;

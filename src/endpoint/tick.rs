@@ -1,7 +1,6 @@
 //! One tick: what has come is read, opened, handed to the mode, answered and written.
 //!
-//! Nothing in it waits. Read next: [`super::inbound`] and [`super::outbound`] for the
-//! two halves.
+//! Nothing in it waits. Read next: `inbound` and `outbound` for the two halves.
 
 use std::ops::Range;
 
