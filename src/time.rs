@@ -13,6 +13,8 @@ pub struct Time(u64);
 impl Time {
     /// The driver's start.
     pub const ZERO: Self = Self(0);
+    /// A time that does not come.
+    pub(crate) const NEVER: Self = Self(u64::MAX);
 
     /// The point `nanos` nanoseconds after the start.
     pub const fn from_nanos(nanos: u64) -> Self {

@@ -35,7 +35,7 @@ pub(super) struct Membership {
     /// It is on the list of those to look at when the tick ends.
     touched: bool,
     /// Its earliest entry in the timers.
-    planned: Option<Time>,
+    planned: Time,
 }
 
 impl Membership {
@@ -75,7 +75,7 @@ impl Roster {
             generation,
             standing: Standing::Unproved,
             touched: false,
-            planned: None,
+            planned: Time::NEVER,
         };
         let slot = self.slab.insert(Peer::new(membership, protocol)) as u32;
         self.slots = self.slots.max(slot as usize + 1);
@@ -224,8 +224,8 @@ impl Roster {
     #[inline]
     pub(super) fn plan(&mut self, id: PeerId, at: Time) {
         let planned = &mut self.slab[id.slot as usize].membership.planned;
-        if planned.is_none_or(|planned| at < planned) {
-            *planned = Some(at);
+        if at < *planned {
+            *planned = at;
             self.timers.push(Reverse((at, id)));
         }
     }
@@ -237,9 +237,9 @@ impl Roster {
         {
             self.timers.pop();
             if let Some(peer) = self.get_mut(id)
-                && peer.membership.planned == Some(at)
+                && peer.membership.planned == at
             {
-                peer.membership.planned = None;
+                peer.membership.planned = Time::NEVER;
                 return Some(id);
             }
         }
