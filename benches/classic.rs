@@ -8,8 +8,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use sealwire::conn::classic::ClassicConnection;
-use sealwire::crypto::classic::ClassicKeys;
+use sealwire::classic::{ClassicConnection, ClassicKeys};
 use sealwire::crypto::secret::{Secret, SecretPair};
 use sealwire::limits::{BLOCK, CLASSIC_FRAME, CLASSIC_TEXT};
 use sealwire::time::Time;

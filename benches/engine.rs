@@ -82,7 +82,7 @@ fn time_streams<M: Mode + Copy>(mode: M, ticks: u64) -> Duration {
         }
         took += start.elapsed();
         let messages = count as usize * CAME * STREAMING;
-        assert_eq!(crowd.endpoint.core().stats().messages, messages as u64);
+        assert_eq!(crowd.endpoint.stats().messages, messages as u64);
         left -= count;
     }
     took
@@ -91,7 +91,7 @@ fn time_streams<M: Mode + Copy>(mode: M, ticks: u64) -> Duration {
 /// How many peers say something in a tick.
 const READY: usize = 64;
 
-/// A tick in which some of many peers, who are anywhere in memory, have 64 bytes echoed.
+/// A tick in which some of many peers, anywhere in memory, have 64 bytes echoed.
 fn growth(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("growth");
     group.throughput(Throughput::Elements(READY as u64));

@@ -9,15 +9,9 @@ use std::time::Duration;
 use crate::limits;
 use crate::text::Escaped;
 
-/// Added to the number of a signal that ended us before all was complete, for the exit
-/// code (POSIX shells).
-pub const BY_SIGNAL: u8 = 128;
-/// Exit code when the reader of our output has gone and something was lost by it:
-/// what a shell tells of a program that SIGPIPE ended.
-pub const READER_GONE: u8 = BY_SIGNAL + 13;
-
 /// Why one connection ended before it was complete.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Failure {
     /// The peer broke the protocol, or is not a holder of the keys.
     #[error(transparent)]
@@ -39,26 +33,39 @@ pub enum Failure {
     Closed(&'static str),
 }
 
+/// How grave a failure is, from mild to grave. Of several, the gravest counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Gravity {
+    /// Something failed on this machine.
+    Local,
+    /// The peer is at fault, or gave up.
+    Peer,
+    /// Something is missing, and the end does not say why.
+    Truncated,
+    /// The peer was too slow or silent.
+    Late,
+}
+
 impl Failure {
-    /// The process exit code when this ends the only connection.
-    pub fn exit_code(&self) -> u8 {
+    /// How grave it is.
+    pub fn gravity(&self) -> Gravity {
         match self {
-            Self::Peer(_) | Self::Aborted(_) => 3,
+            Self::Peer(_) | Self::Aborted(_) => Gravity::Peer,
             Self::Gave(abort) => match abort.reason {
-                Reason::TOO_LARGE => 3,
-                Reason::LOCAL_ERROR => 1,
-                Reason::TOO_SLOW => 5,
-                _ => 4,
+                Reason::TOO_LARGE => Gravity::Peer,
+                Reason::LOCAL_ERROR => Gravity::Local,
+                Reason::TOO_SLOW => Gravity::Late,
+                _ => Gravity::Truncated,
             },
-            Self::Truncated(_) | Self::Closed(_) => 4,
-            Self::Deadline(_) => 5,
+            Self::Truncated(_) | Self::Closed(_) => Gravity::Truncated,
+            Self::Deadline(_) => Gravity::Late,
         }
     }
 }
 
-/// What the peer did that a holder of the keys who follows `PROTOCOL.md` never
-/// does.
+/// What the peer did that a holder of the keys that follows `PROTOCOL.md` never does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PeerFault {
     /// The server closed or reset before the handshake was done.
     #[error(

@@ -8,6 +8,7 @@
 //! net            real I/O: the mio loop, sockets, inherited descriptors, names, signals
 //! modes          chat, echo, sink, relay: what is done with messages
 //! endpoint       many peers and locals, no I/O: slots, the tick, bounds, timers
+//! classic        one peer of the old program's format, no I/O
 //! conn           one peer, no I/O: handshake, sequences, epochs, completion
 //! wire | crypto  bytes and layouts, no keys | keys and kernels, no layouts
 //! error, limits, span, text, time           serve all
@@ -23,6 +24,8 @@
 //! of your own, on [`net::event_loop::EventLoop`] or on your own I/O through
 //! [`endpoint::transport::Transport`].
 
+#[cfg_attr(not(feature = "classic"), path = "classic/absent.rs")]
+pub mod classic;
 pub mod conn;
 pub mod crypto;
 pub mod endpoint;

@@ -193,6 +193,7 @@ pub const MAX_MEMORY: usize = 1 << 40;
 
 /// The bounds that a user may set.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Limits {
     /// Most bytes of a received message; at least 16 MiB unless the user sets less
     /// (`PROTOCOL.md` §1.3).

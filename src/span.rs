@@ -1,14 +1,13 @@
 //! Names for bytes: ranges that are handed around in place of borrows.
 //!
-//! A batch of records refers to bytes in several areas at once (what was read,
-//! what is kept, what is shared by many receivers), and it outlives the calls
-//! that filled it; so it holds [`Span`]s, and whoever owns the memory resolves
-//! them through [`Areas`]. Below `wire` and `crypto`, which both use it.
+//! A batch of records refers to bytes in several areas at once (what was read, what is
+//! kept, what many receivers share), and it outlives the calls that filled it. So it
+//! holds [`Span`]s, and the owner of the memory resolves them through [`Areas`]. `wire`
+//! and `crypto` both use it.
 
 use std::ops::Range;
 
-/// One piece of memory; whoever implements [`Areas`] gives the numbers a
-/// meaning.
+/// One piece of memory. An implementation of [`Areas`] gives the numbers a meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Area(pub u32);
 

@@ -1,8 +1,7 @@
 //! A point in time, as the layers without a clock see it.
 //!
-//! Whoever drives an endpoint or a connection hands the time in; nothing below
-//! `net` asks the operating system for it. Read next: [`crate::limits`] for
-//! the deadlines.
+//! The driver of an endpoint or a connection hands the time in; no layer below `net` asks
+//! the operating system for it. Read next: [`crate::limits`] for the deadlines.
 
 use std::ops::Add;
 use std::time::Duration;
@@ -14,6 +13,8 @@ pub struct Time(u64);
 impl Time {
     /// The driver's start.
     pub const ZERO: Self = Self(0);
+    /// A time that does not come.
+    pub(crate) const NEVER: Self = Self(u64::MAX);
 
     /// The point `nanos` nanoseconds after the start.
     pub const fn from_nanos(nanos: u64) -> Self {

@@ -3,7 +3,7 @@
 //! All peers hold the same secrets and say the same messages in the same order. So the
 //! bytes that they send are the same, sealed once before; each peer is a place in them.
 
-use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
+use std::io::{self, ErrorKind, IoSliceMut};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,9 +13,8 @@ use sealwire::crypto::kernel::Kernel;
 use sealwire::crypto::keys::Identity;
 use sealwire::crypto::secret::{Secret, SecretPair};
 use sealwire::endpoint::mode::Mode;
-use sealwire::endpoint::transport::{LocalId, PeerId, Read, Transport};
+use sealwire::endpoint::transport::{PeerId, Read, Transport};
 use sealwire::endpoint::{Endpoint, Leaves, Setup};
-use sealwire::limits::Limits;
 use sealwire::time::Time;
 
 use rand::SeedableRng as _;
@@ -70,17 +69,12 @@ pub(crate) struct Crowd<M> {
 }
 
 impl<M: Mode> Crowd<M> {
-    /// `count` peers of a server that does `mode`, who have `stream` to say.
+    /// `count` peers of a server that does `mode`; each has `stream` to say.
     pub(crate) fn new(kernel: Kernel, mode: M, count: usize, stream: Stream) -> Self {
-        let setup = Setup {
-            // Nobody comes who would need it.
-            identity: identity(),
-            classic: None,
-            kernel,
-            limits: Limits::default(),
-            leaves: Leaves::WhenStopped,
-            rng: rand::rngs::StdRng::seed_from_u64(1),
-        };
+        let rng = rand::rngs::StdRng::seed_from_u64(1);
+        let mut setup = Setup::new(kernel, Leaves::WhenStopped, rng);
+        // No peer comes that would need it, and a setup needs some keys.
+        setup.identity = identity();
         let wire = Wire {
             stream,
             places: Vec::new(),
@@ -167,21 +161,7 @@ impl Transport for Wire {
         Ok(bytes.len())
     }
 
-    fn write_frame(&mut self, _: PeerId, _: &[u8]) -> io::Result<usize> {
-        unreachable!("nobody speaks classic")
-    }
-
     fn shut_down(&mut self, _: PeerId) {}
 
     fn close(&mut self, _: PeerId) {}
-
-    fn reset(&mut self, _: PeerId) {}
-
-    fn read_local(&mut self, _: LocalId, _: &mut [u8]) -> io::Result<Read> {
-        unreachable!("there is none")
-    }
-
-    fn write_local(&mut self, _: LocalId, _: &[IoSlice<'_>]) -> io::Result<usize> {
-        unreachable!("there is none")
-    }
 }

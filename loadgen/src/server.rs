@@ -12,7 +12,6 @@ use std::{process, thread};
 use sealwire::crypto::keys::Identity;
 use sealwire::endpoint::mode::Mode as SealedMode;
 use sealwire::endpoint::{Endpoint, Leaves, Setup};
-use sealwire::limits::Limits;
 use sealwire::modes::echo::Echo;
 use sealwire::modes::relay::Relay;
 use sealwire::modes::sink::Sink;
@@ -53,14 +52,8 @@ pub(crate) fn serve(identity: Arc<Identity>, service: Service) -> Result<u8, Err
 }
 
 fn sealed(identity: Arc<Identity>, mode: impl SealedMode) -> Result<u8, Error> {
-    let setup = Setup {
-        identity: Some(identity),
-        classic: None,
-        kernel: kernel::chosen()?,
-        limits: Limits::default(),
-        leaves: Leaves::WhenStopped,
-        rng: rand::make_rng(),
-    };
+    let mut setup = Setup::new(kernel::chosen()?, Leaves::WhenStopped, rand::make_rng());
+    setup.identity = Some(identity);
     let mut events = EventLoop::new(Endpoint::new(setup, mode), Clock::start()).map_err(local)?;
     events.listen(listener()?).map_err(local)?;
     loop {

@@ -18,9 +18,8 @@ use std::time::Duration;
 use common::{KEYS, Run, call, command, loadgen};
 use sealwire::endpoint::mode::{HandedOn, Message, Mode, Receivers};
 use sealwire::endpoint::transport::PeerId;
-use sealwire::endpoint::{Core, Endpoint, Leaves, Setup};
+use sealwire::endpoint::{Context, Endpoint, Leaves, Setup};
 use sealwire::error::{Abort, Reason};
-use sealwire::limits::Limits;
 use sealwire::net::clock::Clock;
 use sealwire::net::event_loop::EventLoop;
 use sealwire::net::listen::Listener;
@@ -53,12 +52,12 @@ impl Mode for Faulty {
         Receivers::Sender
     }
 
-    fn message(&mut self, core: &mut Core, peer: PeerId, message: Message<'_>) {
-        let parts = message.spans().iter().map(|&span| core.bytes(span));
+    fn message(&mut self, context: &mut Context<'_>, peer: PeerId, message: Message<'_>) {
+        let parts = message.spans().iter().map(|&span| context.bytes(span));
         let mut bytes = parts.collect::<Vec<_>>().concat();
         self.messages += 1;
         if self.messages != 20 {
-            core.send(peer, message);
+            assert!(context.send(peer, message));
             self.previous = bytes;
             return;
         }
@@ -68,18 +67,17 @@ impl Mode for Faulty {
             Fault::Shorten => bytes.truncate(bytes.len() - 1),
             Fault::Swallow => return,
             Fault::Double => {
-                core.send(peer, message);
+                assert!(context.send(peer, message));
             }
             Fault::Reorder => bytes.clone_from(&self.previous),
-            Fault::Finish => return core.finish(peer),
-            Fault::Abort => return core.abort(peer, Abort::new(Reason::TOO_SLOW, "at fault")),
+            Fault::Finish => return context.finish(peer),
+            Fault::Abort => return context.abort(peer, Abort::new(Reason::TOO_SLOW, "at fault")),
         }
-        let span = core.pin(&bytes);
-        core.send_pinned(peer, span);
+        assert!(context.send_bytes(peer, &bytes));
     }
 
-    fn fin(&mut self, core: &mut Core, peer: PeerId) -> HandedOn {
-        core.finish(peer);
+    fn fin(&mut self, context: &mut Context<'_>, peer: PeerId) -> HandedOn {
+        context.finish(peer);
         HandedOn::Now
     }
 }
@@ -95,14 +93,9 @@ fn serve(fault: Fault) -> String {
             _ => authkey.clone(),
         };
         let loaded = KeyArgs::default().load(false, &env).unwrap();
-        let setup = Setup {
-            identity: loaded.keys.native,
-            classic: None,
-            kernel: chosen::kernel(),
-            limits: Limits::default(),
-            leaves: Leaves::WhenStopped,
-            rng: rand::make_rng(),
-        };
+        let kernel = chosen::kernel();
+        let mut setup = Setup::new(kernel, Leaves::WhenStopped, rand::make_rng());
+        setup.identity = loaded.keys.native;
         let mode = Faulty {
             fault,
             messages: 0,

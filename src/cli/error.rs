@@ -5,8 +5,9 @@
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
-use sealwire::error::READER_GONE;
 use sealwire::net::error::Error as Net;
+
+use crate::exit::READER_GONE;
 
 /// Why a program cannot do what it was asked to.
 #[derive(Debug, thiserror::Error)]

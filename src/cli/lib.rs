@@ -3,7 +3,7 @@
 //! [`args`] is the command line as typed, [`keys`] finds the two secrets, [`config`] checks
 //! what was typed, and [`command`] does all three; [`keygen`] makes new keys. They refuse,
 //! by name, what cannot run, before a socket is opened. [`mod@run`] runs the rest,
-//! [`report`] prints what happens, through the [`log`], and [`error`] has the exit codes.
+//! [`report`] prints what happens, through the [`log`], and `exit` has the exit codes.
 //!
 //! A process handles secrets and descriptors before it parses arguments: [`inherited`]
 //! notes which standard descriptors were closed, [`typed_keys`] takes keys out of the
@@ -16,6 +16,7 @@ pub mod args;
 pub mod command;
 pub mod config;
 pub mod error;
+mod exit;
 pub mod exposure;
 pub mod inherited;
 pub mod kernel;

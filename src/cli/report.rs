@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 
 use sealwire::conn::Outcome;
 use sealwire::endpoint::mode::Mode;
-use sealwire::endpoint::{Event, Notice, Stats};
+use sealwire::endpoint::{EndpointEvent, Notice, Stats};
 use sealwire::error::{Failure, Reason};
 use sealwire::net::address::host_and_port;
 use sealwire::net::event_loop::{EventLoop, Report};
@@ -159,26 +159,27 @@ impl Reporter {
                 ));
             }
             Report::StatisticsWanted => {
-                let core = events.endpoint().core();
-                log.info(&statistics_line(&core.stats(), core.proved(), core.held()));
+                let endpoint = events.endpoint();
+                let (stats, held) = (endpoint.stats(), endpoint.held());
+                log.info(&statistics_line(&stats, endpoint.proved(), held));
                 log.info(events.ticks());
             }
             Report::CannotAccept(error) => {
                 let text = format_args!("cannot accept more connections for now: {error}");
                 self.strangers.line(log, now, Level::Warn, text);
             }
-            Report::Endpoint(Event::Joined(peer)) if self.audience == Audience::Chat => {
+            Report::Endpoint(EndpointEvent::Joined(peer)) if self.audience == Audience::Chat => {
                 let name = name(events.address(peer));
                 let text = format_args!("{name} came");
                 self.visits.line(log, now, Level::Info, text);
             }
-            Report::Endpoint(Event::Left(peer, outcome)) => {
+            Report::Endpoint(EndpointEvent::Left(peer, outcome)) => {
                 self.left(log, now, &name(events.address(peer)), &outcome);
             }
-            Report::Endpoint(Event::Refused(peer, outcome)) => {
+            Report::Endpoint(EndpointEvent::Refused(peer, outcome)) => {
                 self.refused(log, now, &name(events.address(peer)), &outcome);
             }
-            Report::Endpoint(Event::Notice(notice)) => self.notice(log, now, notice),
+            Report::Endpoint(EndpointEvent::Notice(notice)) => self.notice(log, now, notice),
             _ => {}
         }
     }
@@ -237,6 +238,7 @@ impl Reporter {
                 let text = format_args!("writing standard output: {error}");
                 self.problems.line(log, now, Level::Error, text);
             }
+            other => log.warn(&format_args!("{other:?}")),
         }
     }
 }

@@ -8,8 +8,7 @@ use std::io::{self, IsTerminal};
 use rustix::stdio::{stdin, stdout};
 use sealwire::crypto::kernel::Kernel;
 use sealwire::endpoint::mode::Mode;
-use sealwire::endpoint::{Endpoint, Leaves, Setup};
-use sealwire::error::BY_SIGNAL;
+use sealwire::endpoint::{End, Endpoint, Leaves, Setup};
 use sealwire::modes::chat::Chat;
 use sealwire::modes::echo::Echo;
 use sealwire::modes::relay::Relay;
@@ -20,6 +19,7 @@ use sealwire::net::rlimit::raise_descriptor_limit;
 
 use crate::config::{Config, ModeKind, Role};
 use crate::error::Error;
+use crate::exit;
 use crate::inherited;
 use crate::kernel;
 use crate::limits::LOG_RETRY;
@@ -61,22 +61,24 @@ fn turn_until_done<M: Mode>(
     mut reporter: Reporter,
     log: &mut Log,
 ) -> Result<u8, Error> {
+    let mut stopped_by = None;
     loop {
         for report in events.take_reports() {
-            if let Report::Stopping(signal) = report
-                && events.is_looking_up()
-            {
-                // Its exit code cannot say that it served until it was stopped.
-                return Ok(BY_SIGNAL + signal as u8);
+            if let Report::Stopping(signal) = report {
+                stopped_by = Some(signal);
+                if events.is_looking_up() {
+                    // Its exit code cannot say that it served until it was stopped.
+                    return Ok(exit::code(End::Stopped, stopped_by));
+                }
             }
             reporter.print(log, events, report);
         }
         let now = events.now();
-        let code = events.endpoint().exit();
-        reporter.tell_hidden(log, now, code.is_some());
+        let end = events.endpoint().end();
+        reporter.tell_hidden(log, now, end.is_some());
         log.flush();
-        if let Some(code) = code {
-            return Ok(code);
+        if let Some(end) = end {
+            return Ok(exit::code(end, stopped_by));
         }
         let retry = log.is_waiting().then_some(LOG_RETRY);
         let hidden = reporter.next_due().map(|due| due.since(now));
@@ -93,18 +95,15 @@ fn build(config: &Config, kernel: Kernel, audience: Audience) -> io::Result<Even
     let open_ended = config.no_input || io::stdin().is_terminal();
     let mut limits = config.limits.clone();
     limits.max_idle = limits.max_idle.filter(|_| !open_ended);
-    let setup = Setup {
-        identity: config.keys.native.clone(),
-        classic: config.keys.classic.clone(),
-        kernel,
-        limits,
-        leaves: match audience {
-            Audience::Client => Leaves::WithPeers,
-            Audience::Chat if !open_ended => Leaves::AfterInput,
-            Audience::Chat | Audience::Service => Leaves::WhenStopped,
-        },
-        rng: rand::make_rng(),
+    let leaves = match audience {
+        Audience::Client => Leaves::WithPeers,
+        Audience::Chat if !open_ended => Leaves::AfterInput,
+        Audience::Chat | Audience::Service => Leaves::WhenStopped,
     };
+    let mut setup = Setup::new(kernel, leaves, rand::make_rng());
+    setup.identity.clone_from(&config.keys.native);
+    setup.classic.clone_from(&config.keys.classic);
+    setup.limits = limits;
     let kind = match config.role {
         Role::Server { mode, .. } => mode,
         Role::Client { .. } => ModeKind::Chat,

@@ -1,9 +1,8 @@
 //! The handshake of either side (`PROTOCOL.md` §1.2): a hello in, secrets and
 //! perhaps a hello out.
 //!
-//! Each function handles one whole hello; when it is whole, and what a failure
-//! leads to, is up to [`super::Connection`]. The bytes are laid out by
-//! [`crate::wire::hello`].
+//! [`super::Connection`] decides what a failure leads to; [`crate::wire::hello`] has
+//! the layout.
 
 use std::sync::Arc;
 
@@ -22,10 +21,10 @@ pub(super) struct Waiting {
     sent: Option<Box<[u8; CLIENT_HELLO]>>,
 }
 
-/// What a handshake brings about.
+/// What a handshake yields.
 pub(super) struct Done {
     pub(super) secrets: Box<SessionSecrets>,
-    /// The server's hello, to be sent.
+    /// The server's hello, which goes out next.
     pub(super) reply: Option<[u8; SERVER_HELLO]>,
 }
 
@@ -39,7 +38,7 @@ impl Waiting {
         }
     }
 
-    /// A client waits for the answer to its hello, which is to be sent.
+    /// A client waits for the answer to its hello, which this returns, too.
     pub(super) fn client(identity: Arc<Identity>, private: Private) -> (Self, [u8; CLIENT_HELLO]) {
         let covered = ClientHello {
             service: Service::Messages as u8,
@@ -62,7 +61,7 @@ impl Waiting {
         self.sent.is_some()
     }
 
-    /// Bytes of the hello that is waited for.
+    /// Bytes of the hello that must come.
     pub(super) fn expected(&self) -> usize {
         match self.sent {
             None => CLIENT_HELLO,
@@ -70,8 +69,8 @@ impl Waiting {
         }
     }
 
-    /// Handles the hello at the start of `bytes`: `None` while it is not whole.
-    /// What can be refused before that is.
+    /// Handles the hello at the start of `bytes`: `None` while it is not whole. Refuses
+    /// early what can no longer become a hello.
     pub(super) fn receive(&self, bytes: &[u8]) -> Result<Option<Done>, PeerFault> {
         hello::check_fixed(bytes)?;
         match &self.sent {

@@ -1,44 +1,35 @@
 //! One peer, without I/O: handshake, sequences, epochs, completion.
 //!
 //! A [`Connection`] finds records in bytes and gathers them into a batch, acts on
-//! what came out of it, and gathers what is to be sealed; the batches are run by
-//! whoever drives it, so that records of many connections share them. It holds no
-//! message bytes and no socket. For one connection alone, [`session::Session`]
-//! does the driving; for many, [`crate::endpoint`].
+//! what came out of it, and gathers what it has to seal. Its driver runs the
+//! batches, so that records of many connections share them. It holds no message
+//! bytes and no socket. For one connection alone, [`session::Session`] does the
+//! driving; for many, [`crate::endpoint`].
 //!
-//! To drive: [`gather`](Connection::gather) what was read, run the batch, give
-//! each result to [`settle`](Connection::settle) in order, then
-//! [`settled`](Connection::settled). To send: [`seal`](Connection::seal), run the
-//! batch, write, and say [`taken`](Connection::taken) when all of it is written.
-//! After any call look at [`poll_timeout`](Connection::poll_timeout),
-//! [`take_shutdown`](Connection::take_shutdown) and [`is_over`](Connection::is_over).
-//!
-//! [`classic`] is the same for the old program's format.
-//!
-//! Read next: `receive` for what becomes of bytes that came, `order` for what may
-//! come when, `send` for how records are made.
+//! Read next: `receive` for what becomes of bytes that came, `record_order` for what
+//! may come when, `send` for how records are made. [`crate::classic`] is the same for
+//! the old program's format.
 
-pub mod classic;
+pub(crate) mod clocks;
 mod handshake;
-mod order;
 mod receive;
+mod record_order;
 mod send;
 pub mod session;
-mod timer;
 
 use std::sync::Arc;
 
 use crate::crypto::dh::Private;
-use crate::crypto::keys::{Handle, Identity, Keys};
+use crate::crypto::keys::{Handle, Identity, KeyStores};
 use crate::error::{Abort, Failure, PeerFault};
 use crate::time::Time;
 
+use clocks::{Clocks, Due};
 use handshake::Waiting;
-use order::Order;
+use record_order::RecordOrder;
 use send::{Said, Sending};
-use timer::{Due, Timers};
 
-pub use order::Received;
+pub use record_order::Received;
 pub use send::{Next, Outgoing};
 
 /// How a connection ended.
@@ -56,13 +47,14 @@ pub enum StreamEnd {
 /// Where a connection stands.
 #[derive(Debug)]
 enum State {
-    /// The other's hello is waited for. Boxed, as what follows has no use for the room.
+    /// The other's hello has not come. Boxed, because the states after it have no use
+    /// for the room.
     Handshake(Box<Waiting>),
-    /// Server: the hello was right; the first record is what proves the client.
+    /// Server: the hello was right; the first record proves the client.
     Unproved,
     /// Records go both ways.
     Open,
-    /// All is said; what still comes is discarded until the other's end.
+    /// Both sides have said all; what still comes is discarded until the other's end.
     Closing,
     /// To be closed.
     Over,
@@ -76,7 +68,7 @@ struct Handles {
 }
 
 impl Handles {
-    fn install(keys: &mut Keys, first: FirstSecrets<'_>) -> Self {
+    fn install(keys: &mut KeyStores, first: FirstSecrets<'_>) -> Self {
         Self {
             seal: keys.seal.install(first.from_us, 0),
             open: keys.open.install(first.to_us, 0),
@@ -84,7 +76,7 @@ impl Handles {
     }
 }
 
-/// What a handshake brings: the first secret of each direction.
+/// What a handshake yields: the first secret of each direction.
 #[doc(hidden)]
 #[derive(Clone, Copy)]
 pub struct FirstSecrets<'a> {
@@ -96,26 +88,31 @@ pub struct FirstSecrets<'a> {
 
 /// One native connection.
 ///
+/// To drive it: [`gather`](Self::gather) what was read, run the batch, give each result
+/// to [`settle`](Self::settle) in order, then call [`settled`](Self::settled); to send,
+/// [`seal`](Self::seal), run the batch, write, and call [`taken`](Self::taken) once all
+/// of it is written; after any call look at [`poll_timeout`](Self::poll_timeout),
+/// [`take_shutdown`](Self::take_shutdown) and [`is_over`](Self::is_over).
+///
 /// Invariant: `handles` is there from the handshake until
 /// [`erase`](Self::erase); `outcome` is there in `Closing` and `Over`.
 #[derive(Debug)]
 pub struct Connection {
     state: State,
     handles: Option<Handles>,
-    /// Boxed, because there is none for as long as the connection lasts.
+    /// Boxed, because it is absent for as long as the connection lasts.
     outcome: Option<Box<Outcome>>,
-    /// Found while gathering; it counts when everything ahead of it is settled.
+    /// A fault that gathering found. It counts once everything ahead of it is settled.
     behind: Option<PeerFault>,
-    /// Sequence of the next record to be found, and to be settled.
+    /// Sequences of the next record to find, and of the next to settle.
     found: u64,
     settled: u64,
-    order: Order,
+    order: RecordOrder,
     sending: Sending,
-    /// Nothing can be written any more.
-    deaf: bool,
+    write_failed: bool,
     /// Our end of the stream has been asked for.
     shut: bool,
-    timers: Timers,
+    clocks: Clocks,
 }
 
 impl Connection {
@@ -131,16 +128,17 @@ impl Connection {
     }
 
     /// A connection without a handshake: open, with nothing said yet under the first
-    /// secrets of both directions (`PROTOCOL.md` §1.4). For tests and benches alone:
-    /// nobody is proved, and two that have the same secrets give IVs away and take each
-    /// other's records.
-    #[doc(hidden)]
-    pub fn open_already(keys: &mut Keys, first: FirstSecrets<'_>, now: Time) -> Self {
+    /// secrets of both directions (`PROTOCOL.md` §1.4).
+    ///
+    /// For tests and benches alone: it proves no peer, and two connections with the same
+    /// secrets reveal IVs and accept each other's records.
+    #[cfg(feature = "internals")]
+    pub fn open_already(keys: &mut KeyStores, first: FirstSecrets<'_>, now: Time) -> Self {
         let mut open = Self {
             handles: Some(Handles::install(keys, first)),
             ..Self::in_state(State::Open, None, now)
         };
-        open.timers.open(now);
+        open.clocks.open(now);
         open
     }
 
@@ -156,11 +154,11 @@ impl Connection {
             behind: None,
             found: 0,
             settled: 0,
-            order: Order::default(),
+            order: RecordOrder::default(),
             sending: Sending::new(hello),
-            deaf: false,
+            write_failed: false,
             shut: false,
-            timers: Timers::new(now),
+            clocks: Clocks::new(now),
         }
     }
 
@@ -170,7 +168,7 @@ impl Connection {
         matches!(self.state, State::Open)
     }
 
-    /// Whether all is said, and the other's end of the stream is waited for.
+    /// Whether both sides have said all, and only the other's end of stream is missing.
     pub fn is_closing(&self) -> bool {
         matches!(self.state, State::Closing)
     }
@@ -189,12 +187,12 @@ impl Connection {
 
     /// Whether [`seal`](Self::seal) would take chunks.
     pub fn may_send(&self) -> bool {
-        self.is_open() && !self.deaf && self.sending.fin < Said::Sealed
+        self.is_open() && !self.write_failed && self.sending.fin < Said::Sealed
     }
 
-    /// Whether there is something to be sealed besides the driver's chunks.
+    /// Whether there is something to seal that is not the driver's.
     pub fn owes(&self) -> bool {
-        !self.deaf
+        !self.write_failed
             && match self.state {
                 State::Over => false,
                 State::Open => self.sending.hello.is_some() || self.sending.owes(),
@@ -203,7 +201,7 @@ impl Connection {
             }
     }
 
-    /// The payload of an ABORT that is to be sealed: what `seal` is to be given
+    /// The payload of an ABORT that waits to be sealed: the driver gives it to `seal`
     /// next, and nothing else.
     pub fn abort_payload(&self) -> Option<Vec<u8>> {
         match self.outcome() {
@@ -214,17 +212,17 @@ impl Connection {
         }
     }
 
-    /// Gathers what is to be sent, as far as there is room: what is owed (a
-    /// hello, PONG, DONE, PING), then chunks from `next`, which is told the room
-    /// that a record may take, then a FIN that is owed.
+    /// Gathers what goes out, as far as there is room: what the connection owes (a
+    /// hello, PONG, DONE, PING), then chunks from `next`, which is told the room that a
+    /// record may take, then a FIN if one is owed.
     pub fn seal(
         &mut self,
         now: Time,
-        keys: &mut Keys,
+        keys: &mut KeyStores,
         out: &mut Outgoing<'_>,
         next: impl FnMut(usize) -> Next,
     ) {
-        if self.deaf || self.is_over() {
+        if self.write_failed || self.is_over() {
             return;
         }
         self.sending.put_hello(out);
@@ -238,11 +236,11 @@ impl Connection {
             .sending
             .put(&mut keys.seal, &mut handles.seal, out, next)
         {
-            self.timers.spoke(now);
+            self.clocks.spoke(now);
         }
     }
 
-    /// The socket has taken everything that was sealed.
+    /// The socket has accepted everything that was sealed.
     pub fn taken(&mut self, now: Time) {
         self.sending.taken();
         self.complete(now);
@@ -250,7 +248,7 @@ impl Connection {
 
     /// Writing failed: from now on only reading decides how this ends.
     pub fn write_failed(&mut self) {
-        self.deaf = true;
+        self.write_failed = true;
         if matches!(self.state, State::Closing) {
             self.state = State::Over;
         }
@@ -284,10 +282,10 @@ impl Connection {
         }
         let proved = self.is_open();
         self.outcome = Some(Box::new(Err(Failure::Gave(abort))));
-        if proved && !self.deaf {
+        if proved && !self.write_failed {
             self.sending.abort = Said::Owed;
             self.state = State::Closing;
-            self.timers.close(now);
+            self.clocks.close(now);
         } else {
             self.state = State::Over;
         }
@@ -298,7 +296,7 @@ impl Connection {
         self.end(Err(failure));
     }
 
-    /// Whether our end of the stream is to be shut down now; asked again, no.
+    /// Whether our end of the stream is to be shut down now; a second call says no.
     pub fn take_shutdown(&mut self) -> bool {
         let due = matches!(self.state, State::Closing)
             && !self.shut
@@ -311,27 +309,26 @@ impl Connection {
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called.
     pub fn poll_timeout(&self) -> Option<Time> {
-        (!self.is_over()).then(|| self.timers.next())
+        (!self.is_over()).then(|| self.clocks.next())
     }
 
-    /// Does what is due. `unread` says that bytes of the other side wait which have
-    /// not been given yet: then its deadlines do.
+    /// Does what is due. `unread` says that bytes of the other side wait that have not
+    /// been given yet: then its deadlines wait, too.
     pub fn handle_timeout(&mut self, now: Time, unread: bool) {
-        match self.timers.due(now, unread) {
+        match self.clocks.due(now, unread) {
             None => {}
             Some(Due::Ping) => {
                 self.sending.ping = true;
-                self.timers.spoke(now);
+                self.clocks.spoke(now);
             }
             Some(Due::Failed(deadline)) => self.end(Err(Failure::Deadline(deadline))),
             Some(Due::Close) => self.state = State::Over,
         }
     }
 
-    /// Says whether the driver reads from this peer; it does, unless it said
-    /// otherwise.
+    /// Says whether the driver reads from this peer; at first it does.
     pub fn set_reading(&mut self, now: Time, reading: bool) {
-        self.timers.set_reading(now, reading);
+        self.clocks.set_reading(now, reading);
     }
 
     // ---- ends ------------------------------------------------------------
@@ -342,7 +339,7 @@ impl Connection {
         if self.is_open() && self.order.fin && self.order.done && sent == [Said::Sent; 2] {
             self.outcome = Some(Box::new(Ok(())));
             self.state = State::Closing;
-            self.timers.close(now);
+            self.clocks.close(now);
         }
     }
 
@@ -352,8 +349,8 @@ impl Connection {
         self.state = State::Over;
     }
 
-    /// Erases the keys. Before a connection is dropped, this is called.
-    pub fn erase(&mut self, keys: &mut Keys) {
+    /// Erases the keys. The driver calls this before it drops the connection.
+    pub fn erase(&mut self, keys: &mut KeyStores) {
         if let Some(handles) = self.handles.take() {
             keys.seal.remove(handles.seal);
             keys.open.remove(handles.open);

@@ -1,14 +1,14 @@
 //! The receiving half of a connection: bytes to records of a batch, and what came
 //! out of the batch to what it means.
 //!
-//! Records are authentic only once the batch has run, so a fault in the bytes is kept
-//! back until everything ahead of it is settled.
+//! Records are authentic only once the batch has run, so a fault in the bytes waits
+//! until everything ahead of it is settled.
 
-use super::order::Step;
+use super::record_order::Step;
 use super::send::Said;
 use super::{Connection, FirstSecrets, Handles, Received, State, StreamEnd};
 use crate::crypto::batch::{OpenBatch, OpenJob};
-use crate::crypto::keys::Keys;
+use crate::crypto::keys::KeyStores;
 use crate::error::{Failure, PeerFault};
 use crate::limits::RECORD_HEADER;
 use crate::span::Span;
@@ -16,8 +16,8 @@ use crate::time::Time;
 use crate::wire::record;
 
 impl Connection {
-    /// How many bytes the unit that `partial` is a first part of has in all;
-    /// `None` while that is not known.
+    /// Bytes of the whole unit that `partial` is a first part of; `None` while that is
+    /// not known.
     pub fn unit(&self, partial: &[u8]) -> Option<usize> {
         match &self.state {
             State::Handshake(waiting) => Some(waiting.expected()),
@@ -30,19 +30,19 @@ impl Connection {
 
     /// Says that bytes came, whether or not they make up anything whole yet.
     pub fn heard(&mut self, now: Time) {
-        self.timers.heard(now);
+        self.clocks.heard(now);
     }
 
     /// Finds the whole records in `bytes`, which are those that `at` names, and
     /// adds them to `batch`; handles a hello at once. Returns how many bytes were
-    /// used; the rest is to be given again with what comes behind it.
+    /// used. The driver gives the rest again, with what comes behind it.
     ///
     /// What is wrong with the bytes shows when [`settled`](Self::settled) is
     /// called, behind everything that was right.
     pub fn gather(
         &mut self,
         now: Time,
-        keys: &mut Keys,
+        keys: &mut KeyStores,
         bytes: &[u8],
         at: Span,
         batch: &mut OpenBatch,
@@ -62,7 +62,7 @@ impl Connection {
                 Ok(0) => break,
                 Ok(count) => {
                     used += count;
-                    self.timers.partial(None);
+                    self.clocks.whole();
                 }
                 Err(fault) => {
                     self.behind = Some(fault);
@@ -70,14 +70,14 @@ impl Connection {
                 }
             }
         }
-        if used < bytes.len() && self.timers.partial_since().is_none() {
-            self.timers.partial(Some(now));
+        if used < bytes.len() {
+            self.clocks.partial(now);
         }
         used
     }
 
     /// Takes the other's hello from the start of `bytes`, if it is whole.
-    fn shake(&mut self, now: Time, keys: &mut Keys, bytes: &[u8]) -> Result<usize, PeerFault> {
+    fn shake(&mut self, now: Time, keys: &mut KeyStores, bytes: &[u8]) -> Result<usize, PeerFault> {
         let State::Handshake(waiting) = &self.state else {
             unreachable!("the caller looked");
         };
@@ -108,13 +108,13 @@ impl Connection {
 
     fn open(&mut self, now: Time) {
         self.state = State::Open;
-        self.timers.open(now);
+        self.clocks.open(now);
     }
 
     /// Adds the record at the start of `bytes`, if it is whole.
     fn find(
         &mut self,
-        keys: &mut Keys,
+        keys: &mut KeyStores,
         bytes: &[u8],
         at: Span,
         batch: &mut OpenBatch,
@@ -171,7 +171,7 @@ impl Connection {
         Received::Nothing
     }
 
-    /// A record in order is what proves a client.
+    /// A record in order proves a client.
     fn prove(&mut self, now: Time) {
         if matches!(self.state, State::Unproved) {
             self.open(now);
@@ -179,7 +179,7 @@ impl Connection {
     }
 
     /// Every result of this connection in the batch has been settled.
-    pub fn settled(&mut self, keys: &mut Keys) {
+    pub fn settled(&mut self, keys: &mut KeyStores) {
         assert_eq!(self.settled, self.found, "a record was not settled");
         if let Some(fault) = self.behind.take()
             && !matches!(self.state, State::Closing | State::Over)

@@ -1,7 +1,7 @@
 //! What is said in which order: the sending direction of one native connection.
 //!
 //! It gives records their sequence and a place to be sealed to; the sealing is
-//! [`crate::crypto::batch`]. Where chunks come from is the driver's affair.
+//! [`crate::crypto::batch`]. Where chunks come from is up to the driver.
 
 use crate::crypto::batch::{SealBatch, SealJob};
 use crate::crypto::keys::{Handle, KeyStore, SealKeys};
@@ -40,16 +40,16 @@ pub enum Next {
     Empty,
 }
 
-/// How far something that is said once has come.
+/// How far a record that is sent once has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(super) enum Said {
     #[default]
     No,
-    /// It is to be said.
+    /// It waits to be sealed.
     Owed,
     /// It is sealed.
     Sealed,
-    /// The socket has taken all of it.
+    /// The socket has accepted all of it.
     Sent,
 }
 
@@ -76,7 +76,7 @@ pub(super) struct Sending {
     pub(super) fin: Said,
     pub(super) done: Said,
     pub(super) abort: Said,
-    /// The first record is still owed: it is what proves a client.
+    /// The first record is still owed: it proves a client.
     pub(super) prove: bool,
 }
 
@@ -88,7 +88,7 @@ impl Sending {
         }
     }
 
-    /// Whether a record is owed besides what the driver has.
+    /// Whether a record is owed that is not the driver's.
     pub(super) fn owes(&self) -> bool {
         let said = [self.fin, self.done, self.abort];
         self.ping || self.pong || self.prove || said.contains(&Said::Owed)
@@ -111,7 +111,7 @@ impl Sending {
         out: &mut Outgoing<'_>,
         mut next: impl FnMut(usize) -> Next,
     ) -> bool {
-        // The batch before this one has run, so its epoch may go.
+        // No batch that has not run needs the epoch before.
         keys.advance(key, self.sequence);
         let first = self.sequence;
         if self.abort == Said::No {
@@ -197,7 +197,7 @@ impl Sending {
         self.sequence + (1 << EPOCH_BITS) > LAST_SEQUENCE
     }
 
-    /// The socket has taken everything that was sealed.
+    /// The socket has accepted everything that was sealed.
     pub(super) fn taken(&mut self) {
         self.fin.taken();
         self.done.taken();

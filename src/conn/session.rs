@@ -1,16 +1,16 @@
-//! One connection with everything it needs, for those who have only one.
+//! One connection with everything it needs.
 //!
 //! A [`Session`] owns keys, batches and memory and does the three steps itself:
-//! bytes in, events out. It copies each message once, into the event. Many
-//! connections are served by [`crate::endpoint`], which shares all of that.
+//! bytes in, events out. It copies each message once, into the event. For many
+//! connections, [`crate::endpoint`] shares all of that.
 
 use std::collections::VecDeque;
 use std::iter::Peekable;
 
-use crate::conn::{Connection, FirstSecrets, Next, Outcome, Outgoing, Received, StreamEnd};
+use crate::conn::{Connection, Next, Outcome, Outgoing, Received, StreamEnd};
 use crate::crypto::batch::{OpenBatch, SealBatch};
 use crate::crypto::kernel::Kernel;
-use crate::crypto::keys::Keys;
+use crate::crypto::keys::KeyStores;
 use crate::error::{Abort, Reason};
 use crate::limits::{INPUT_SCRATCH, OUTPUT_SCRATCH};
 use crate::span::{Area, Span};
@@ -20,13 +20,14 @@ use crate::wire::record::{self, Kind};
 
 /// What happened on a [`Session`].
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event {
     /// The other side holds the keys.
     Open,
     /// A whole message.
     Message(Vec<u8>),
-    /// The other side has said all. It was told at once that this was handed on:
-    /// who takes events takes them all.
+    /// The other side has said all. It was told at once that everything is handed on,
+    /// because the driver takes every event.
     Fin,
     /// Shut down writing, read on to the other's end, and close.
     ShutDown,
@@ -38,12 +39,12 @@ pub enum Event {
 ///
 /// After every call that changes something, write what is in `output`, take
 /// [events](Self::poll_event) until there are none, and look at
-/// [`poll_timeout`](Self::poll_timeout). What is put into `output` must reach the
-/// socket whole and in order; it counts as sent.
+/// [`poll_timeout`](Self::poll_timeout). What the session puts into `output` must reach
+/// the socket whole and in order; it counts as sent.
 #[derive(Debug)]
 pub struct Session {
     connection: Connection,
-    keys: Keys,
+    keys: KeyStores,
     opens: OpenBatch,
     seals: SealBatch,
     input: Vec<u8>,
@@ -60,7 +61,7 @@ impl Session {
     pub fn new(connection: Connection, kernel: Kernel, max_message: usize) -> Self {
         Self {
             connection,
-            keys: Keys::new(kernel),
+            keys: KeyStores::new(kernel),
             opens: OpenBatch::default(),
             seals: SealBatch::default(),
             input: Vec::new(),
@@ -74,14 +75,14 @@ impl Session {
 
     /// Drives a connection that is [open already](Connection::open_already), for tests
     /// and benches.
-    #[doc(hidden)]
+    #[cfg(feature = "internals")]
     pub fn open_already(
-        first: FirstSecrets<'_>,
+        first: crate::conn::FirstSecrets<'_>,
         kernel: Kernel,
         max_message: usize,
         now: Time,
     ) -> Self {
-        let mut keys = Keys::new(kernel);
+        let mut keys = KeyStores::new(kernel);
         let connection = Connection::open_already(&mut keys, first, now);
         Self {
             keys,
@@ -102,7 +103,7 @@ impl Session {
             return;
         }
         self.connection.heard(now);
-        // As much as may be in one batch, at a time.
+        // One batch holds no more than this.
         for piece in input.chunks(INPUT_SCRATCH) {
             self.open(now, piece);
         }
@@ -155,6 +156,7 @@ impl Session {
     /// Seals `message`, which is below 4 GiB, into `output`. Says whether it could:
     /// not before the session is open, and not once it has ended or was told to
     /// [`finish`](Self::finish).
+    #[must_use = "a message that was refused is lost"]
     pub fn send(&mut self, now: Time, message: &[u8], output: &mut Vec<u8>) -> bool {
         let fits = u32::try_from(message.len()).is_ok();
         let may = fits && self.connection.may_send() && !self.connection.is_finishing();

@@ -46,11 +46,11 @@ impl RecordKeys for OpenKeys {
     }
 }
 
-/// A connection's right to one entry of a store. Not to be cloned: who holds it
-/// is the only one to move it on and to give it back.
+/// A connection's right to one entry of a store. It cannot be cloned: only its holder
+/// moves the entry on and gives it back.
 ///
-/// It knows the entry's epoch, so that nothing has to be fetched from an entry, of
-/// which there may be a million, before a batch needs its keys.
+/// It knows the entry's epoch, so that an entry, one of perhaps a million, is not fetched
+/// before a batch needs its keys.
 #[derive(Debug)]
 pub struct Handle {
     id: KeyId,
@@ -71,20 +71,19 @@ pub struct KeyId {
     generation: u32,
 }
 
-/// One direction of one connection: what is asked for every record is beside the keys,
+/// One direction of one connection. What every record asks for is beside the keys and
 /// not with them, so that a batch can name the keys of all before any are fetched.
 struct Entry<K> {
     generation: u32,
     epoch: u64,
-    /// Boxed, so that they stay where they are until they are erased there: what
-    /// is moved leaves a copy behind.
+    /// Boxed, so that they are erased where they were made: a move leaves a copy behind.
     keys: Box<Epochs<K>>,
 }
 
 /// The keys of the current epoch, and while a batch needs them, of the next.
 ///
-/// Invariant: `secret` is the one of the epoch behind the last that is
-/// expanded; those before it are erased.
+/// Invariant: `secret` belongs to the epoch behind the last that is expanded; those
+/// before it are erased.
 struct Epochs<K> {
     current: K,
     next: Option<Box<K>>,
@@ -103,11 +102,12 @@ impl<K: RecordKeys> Epochs<K> {
     }
 }
 
-/// As deep as keys are left on the stack when they are expanded and moved, and
-/// then some: 3.3 KiB were found in a release build.
+/// How far down the stack expanding and moving keys leaves parts of them, with a margin: a
+/// release build left 3.3 KiB.
 const STACK: usize = 5120;
 
-/// Of all stores, so that an id of one is none of another, even in the same slot.
+/// Shared by all stores, so that an id of one is not valid in another, even in the same
+/// slot.
 static GENERATIONS: AtomicU32 = AtomicU32::new(0);
 
 /// The keys of many connections, for one of the two directions.
@@ -237,14 +237,14 @@ fn record_keys<K: RecordKeys>(kernel: Kernel, secret: &[u8; 32]) -> K {
 
 /// The keys of both directions of many connections.
 #[derive(Debug)]
-pub struct Keys {
+pub struct KeyStores {
     /// For what is sent.
     pub seal: KeyStore<SealKeys>,
     /// For what is received.
     pub open: KeyStore<OpenKeys>,
 }
 
-impl Keys {
+impl KeyStores {
     /// Two empty stores, whose batches `kernel` works off.
     pub fn new(kernel: Kernel) -> Self {
         Self {

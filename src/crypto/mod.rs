@@ -2,13 +2,11 @@
 //!
 //! The two [`secret`]s become an `identity`, and that becomes [`keys`] for each direction and
 //! epoch. A [`kernel`], which [`choice`] checks, seals and opens [`batch`]es of records. [`dh`]
-//! serves the handshake, and [`classic`] the old program's frames. What the sealed bytes mean:
-//! [`crate::wire`] and [`crate::conn`].
+//! serves the handshake. What the sealed bytes mean: [`crate::wire`] and [`crate::conn`].
 
 pub mod batch;
 mod check;
 pub mod choice;
-pub mod classic;
 #[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
 mod cpu;
 pub mod dh;
@@ -16,4 +14,4 @@ mod identity;
 pub mod kernel;
 pub mod keys;
 pub mod secret;
-mod wipe;
+pub(crate) mod wipe;

@@ -5,7 +5,7 @@ use zeroize::zeroize_stack;
 /// Does `work`, and overwrites the stack below the caller's frame, `DEPTH` bytes deep.
 ///
 /// The depths come from what a release build was seen to leave there. A panic is not covered.
-pub(super) fn wiped<const DEPTH: usize, T>(work: impl FnOnce() -> T) -> T {
+pub(crate) fn wiped<const DEPTH: usize, T>(work: impl FnOnce() -> T) -> T {
     let result = apart(work);
     zeroize_stack::<DEPTH>();
     result

@@ -1,16 +1,16 @@
 //! What a mode implements: what is done with messages.
 //!
-//! A mode sees peers by name and messages by span; it sends through the
-//! [`Core`] that it is handed. The modes of the program are in
-//! [`crate::modes`]; the load tester has its own.
+//! A mode sees peers by name and messages by span; it acts through the [`Context`] that
+//! each call hands it. The modes of the program are in [`crate::modes`]; the load tester
+//! has its own.
 
-use super::Core;
+use super::Context;
 use super::transport::{LocalId, PeerId};
 use crate::conn::Outcome;
 use crate::span::Span;
 
-/// A whole message: its bytes, in order, as the spans they are in. They are
-/// there for as long as the call lasts; sending holds on to them without a copy.
+/// A whole message: its bytes, in order, as the spans they are in. They are there for
+/// as long as the call lasts; sending holds on to them without a copy.
 #[derive(Debug, Clone, Copy)]
 pub struct Message<'a> {
     spans: &'a [Span],
@@ -39,9 +39,8 @@ impl<'a> Message<'a> {
     }
 }
 
-/// Whose queues a peer's messages end up in: while one of those is above high
-/// water the peer is not read. Nor is it, unless it fills nobody's, when memory is
-/// short.
+/// Whose queues a peer's messages end up in. While one of those is above its high-water
+/// mark, the peer is not read; nor is it when memory is short, unless it fills none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Receivers {
     /// The peer's own: answers.
@@ -50,45 +49,45 @@ pub enum Receivers {
     Others,
     /// That of a local, which in turn feeds all peers.
     Local(LocalId),
-    /// Nobody's.
+    /// No queue.
     Nobody,
 }
 
 /// When what came before a FIN counts as handed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HandedOn {
-    /// It does: it is counted, or queued for every receiver.
+    /// At once: it is counted, or queued for every receiver.
     Now,
-    /// When this local has taken everything queued for it by now.
+    /// When this local has accepted everything queued for it by now.
     Written(LocalId),
 }
 
-/// What is done with messages, and with who comes and goes.
+/// What is done with messages, and with peers that come and go.
 pub trait Mode {
     /// Whose queues hold a peer's messages.
     fn receivers(&self) -> Receivers;
 
     /// `peer` is proved, or was dialled and is ready.
-    fn joined(&mut self, _core: &mut Core, _peer: PeerId) {}
+    fn joined(&mut self, _context: &mut Context<'_>, _peer: PeerId) {}
 
     /// `peer` said `message`.
-    fn message(&mut self, core: &mut Core, peer: PeerId, message: Message<'_>);
+    fn message(&mut self, context: &mut Context<'_>, peer: PeerId, message: Message<'_>);
 
-    /// `peer` has said all. Once that counts as handed on, it is told so; when our
-    /// side [finishes](Core::finish) is up to the mode.
-    fn fin(&mut self, core: &mut Core, peer: PeerId) -> HandedOn;
+    /// `peer` has said all. It is told so once that counts as handed on. When our side
+    /// [finishes](Context::finish) is up to the mode.
+    fn fin(&mut self, context: &mut Context<'_>, peer: PeerId) -> HandedOn;
 
     /// `peer`, which had joined, is gone.
-    fn left(&mut self, _core: &mut Core, _peer: PeerId, _outcome: &Outcome) {}
+    fn left(&mut self, _context: &mut Context<'_>, _peer: PeerId, _outcome: &Outcome) {}
 
     /// A local gave `message`: a line, or a piece of a stream.
-    fn input(&mut self, _core: &mut Core, _local: LocalId, _message: Message<'_>) {}
+    fn input(&mut self, _context: &mut Context<'_>, _local: LocalId, _message: Message<'_>) {}
 
     /// A local has given all.
-    fn input_end(&mut self, _core: &mut Core, _local: LocalId) {}
+    fn input_end(&mut self, _context: &mut Context<'_>, _local: LocalId) {}
 
     /// Called once in every tick, behind what came in.
-    fn turn(&mut self, _core: &mut Core) {}
+    fn turn(&mut self, _context: &mut Context<'_>) {}
 }
 
 impl<M: Mode + ?Sized> Mode for Box<M> {
@@ -96,31 +95,31 @@ impl<M: Mode + ?Sized> Mode for Box<M> {
         (**self).receivers()
     }
 
-    fn joined(&mut self, core: &mut Core, peer: PeerId) {
-        (**self).joined(core, peer);
+    fn joined(&mut self, context: &mut Context<'_>, peer: PeerId) {
+        (**self).joined(context, peer);
     }
 
-    fn message(&mut self, core: &mut Core, peer: PeerId, message: Message<'_>) {
-        (**self).message(core, peer, message);
+    fn message(&mut self, context: &mut Context<'_>, peer: PeerId, message: Message<'_>) {
+        (**self).message(context, peer, message);
     }
 
-    fn fin(&mut self, core: &mut Core, peer: PeerId) -> HandedOn {
-        (**self).fin(core, peer)
+    fn fin(&mut self, context: &mut Context<'_>, peer: PeerId) -> HandedOn {
+        (**self).fin(context, peer)
     }
 
-    fn left(&mut self, core: &mut Core, peer: PeerId, outcome: &Outcome) {
-        (**self).left(core, peer, outcome);
+    fn left(&mut self, context: &mut Context<'_>, peer: PeerId, outcome: &Outcome) {
+        (**self).left(context, peer, outcome);
     }
 
-    fn input(&mut self, core: &mut Core, local: LocalId, message: Message<'_>) {
-        (**self).input(core, local, message);
+    fn input(&mut self, context: &mut Context<'_>, local: LocalId, message: Message<'_>) {
+        (**self).input(context, local, message);
     }
 
-    fn input_end(&mut self, core: &mut Core, local: LocalId) {
-        (**self).input_end(core, local);
+    fn input_end(&mut self, context: &mut Context<'_>, local: LocalId) {
+        (**self).input_end(context, local);
     }
 
-    fn turn(&mut self, core: &mut Core) {
-        (**self).turn(core);
+    fn turn(&mut self, context: &mut Context<'_>) {
+        (**self).turn(context);
     }
 }

@@ -1,21 +1,22 @@
-//! One peer's slot: its connection, what waits for it, and what lists it is on.
+//! One peer's slot: its connection, and what each part of the endpoint notes on it.
 //!
-//! What the two formats have in common is asked of [`Protocol`]; who decides what
-//! follows is the rest of the endpoint.
+//! [`Protocol`] is what the two formats have in common. What follows from it is
+//! decided by the parts.
 
-use super::queue::Queue;
-use crate::conn::classic::ClassicConnection;
+use super::flow::Turn;
+use super::inbound::Intake;
+use super::outbound::Outlet;
+use super::roster::{Membership, Standing};
+use crate::classic::ClassicConnection;
 use crate::conn::{Connection, Outcome, StreamEnd};
 use crate::error::{Deadline, Failure};
 use crate::limits::{CLASSIC_SILENCE, HANDSHAKE_DEADLINE};
-use crate::span::Span;
 use crate::time::Time;
-use crate::wire::buffer::Assembly;
 
 /// What a peer speaks.
 #[derive(Debug)]
 pub(super) enum Protocol {
-    /// Its first bytes will tell; those that came are in `Peer::partial`.
+    /// Its first bytes will tell; those that came are in its intake.
     Undecided(Undecided),
     Native(Connection),
     Classic(ClassicConnection),
@@ -26,78 +27,20 @@ pub(super) enum Protocol {
 /// A connection that may speak either format.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Undecided {
-    pub(super) born: Time,
+    born: Time,
     pub(super) first_byte: Option<Time>,
     /// It was silent for so long that it may be an old client that only listens.
     pub(super) listens: bool,
 }
 
-/// What kind of slot a peer takes (`PROTOCOL.md` §2, `limits`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// Nothing is known about it.
-    Unproved,
-    /// Silent, or classic without a whole frame yet.
-    Listening,
-    /// It holds the keys.
-    Proved,
-}
-
-/// Bytes of a unit that is not whole yet, in a buffer of their own.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Partial {
-    /// So many have been filled of where the unit is; the rest is read in behind them.
-    Unit { unit: Span, filled: u32 },
-    /// How long the unit is, is not known yet: they go back in front of what is read
-    /// next.
-    Start(Span),
-}
-
-impl Partial {
-    /// Where all of it is or will be.
-    pub(super) fn span(self) -> Span {
-        match self {
-            Self::Unit { unit, .. } => unit,
-            Self::Start(start) => start,
-        }
-    }
-}
-
 /// One peer.
 #[derive(Debug)]
 pub(super) struct Peer {
-    pub(super) generation: u32,
     pub(super) protocol: Protocol,
-    pub(super) standing: Standing,
-    /// The mode knows it.
-    pub(super) joined: bool,
-    pub(super) queue: Queue,
-    pub(super) partial: Option<Partial>,
-    /// Sealed bytes that the socket would not take.
-    pub(super) unsent: Option<Span>,
-    /// Its socket takes nothing until it is said to be writable.
-    pub(super) blocked: bool,
-    pub(super) assembly: Assembly,
-    /// On the list of those with something to read; of those to be sent to; of
-    /// those not read for now; of those to be looked at when the tick ends.
-    pub(super) ready: bool,
-    pub(super) dirty: bool,
-    pub(super) paused: bool,
-    pub(super) touched: bool,
-    /// It sends much at once ([`STREAM_FROM`](crate::limits::STREAM_FROM)); and it has let
-    /// those go first who were ready with it, since its last turn.
-    pub(super) streams: bool,
-    pub(super) made_way: bool,
-    /// The end of its stream was read.
-    pub(super) ended: bool,
-    /// Its queue is above high water, and when it last took something.
-    pub(super) congested: bool,
-    pub(super) progress: Time,
-    /// The last time that data moved either way; set anew while we hold it up, not the
-    /// peer.
-    pub(super) last_active: Time,
-    /// The earliest entry in the timers.
-    pub(super) planned: Option<Time>,
+    pub(super) membership: Membership,
+    pub(super) intake: Intake,
+    pub(super) outlet: Outlet,
+    pub(super) turn: Turn,
 }
 
 impl Undecided {
@@ -110,7 +53,7 @@ impl Undecided {
     }
 
     /// When the time of a handshake began: with the connection, or with the first
-    /// byte of who was silent for long.
+    /// byte of a peer that was silent for long.
     pub(super) fn since(self, now: Time) -> Time {
         match self.listens {
             true => self.first_byte.unwrap_or(now),
@@ -118,8 +61,8 @@ impl Undecided {
         }
     }
 
-    /// When it is to be looked at: one that says nothing may only listen; one that
-    /// has begun has the time of a handshake.
+    /// When to look at it: a peer that says nothing may only listen; one that has begun
+    /// has the time of a handshake.
     fn due(self) -> Option<Time> {
         match self.first_byte {
             Some(first) => Some(self.since(first) + HANDSHAKE_DEADLINE),
@@ -146,6 +89,19 @@ impl Protocol {
             Self::Native(conn) => conn.is_open(),
             Self::Classic(conn) => !conn.is_over(),
         }
+    }
+
+    /// Whether the peer has shown that it holds the keys.
+    pub(super) fn is_proved(&self) -> bool {
+        match self {
+            Self::Undecided(_) | Self::Ended(_) => false,
+            Self::Native(conn) => conn.is_open(),
+            Self::Classic(conn) => conn.is_proved(),
+        }
+    }
+
+    pub(super) fn is_classic(&self) -> bool {
+        matches!(self, Self::Classic(_))
     }
 
     /// Says that bytes came.
@@ -198,7 +154,7 @@ impl Protocol {
         }
     }
 
-    /// Whether all is said, and what was said last is on its way.
+    /// Whether both sides have said all, and the last of it is on its way.
     pub(super) fn is_closing(&self) -> bool {
         matches!(self, Self::Native(conn) if conn.is_closing())
     }
@@ -213,7 +169,7 @@ impl Protocol {
     }
 
     /// Does what is due, while bytes wait `unread` or not. Says whether an undecided
-    /// connection has been silent for so long that it is to listen.
+    /// connection has been silent for so long that it becomes a listener.
     pub(super) fn handle_timeout(&mut self, now: Time, unread: bool) -> bool {
         match self {
             Self::Undecided(undecided) => {
@@ -231,31 +187,44 @@ impl Protocol {
         }
         false
     }
+
+    pub(super) fn set_reading(&mut self, now: Time, reading: bool) {
+        match self {
+            Self::Undecided(_) | Self::Ended(_) => {}
+            Self::Native(conn) => conn.set_reading(now, reading),
+            Self::Classic(conn) => conn.set_reading(now, reading),
+        }
+    }
+
+    /// How it ended, once it is over.
+    pub(super) fn outcome(&self) -> Outcome {
+        let outcome = match self {
+            Self::Undecided(_) => None,
+            Self::Native(conn) => conn.outcome().cloned(),
+            Self::Classic(conn) => conn.outcome().cloned(),
+            Self::Ended(failure) => Some(Err(failure.clone())),
+        };
+        outcome.expect("a connection that is over has an outcome")
+    }
+
+    /// Whether we gave the peer up in a format that has no other way to say so.
+    pub(super) fn must_reset(&self) -> bool {
+        match self {
+            Self::Undecided(_) | Self::Native(_) => false,
+            Self::Ended(failure) => matches!(failure, Failure::Gave(_)),
+            Self::Classic(conn) => matches!(conn.outcome(), Some(Err(Failure::Gave(_)))),
+        }
+    }
 }
 
 impl Peer {
-    pub(super) fn new(generation: u32, protocol: Protocol) -> Self {
+    pub(super) fn new(membership: Membership, protocol: Protocol) -> Self {
         Self {
-            generation,
             protocol,
-            standing: Standing::Unproved,
-            joined: false,
-            queue: Queue::default(),
-            partial: None,
-            unsent: None,
-            blocked: false,
-            assembly: Assembly::default(),
-            ready: false,
-            dirty: false,
-            paused: false,
-            touched: false,
-            streams: false,
-            made_way: false,
-            ended: false,
-            congested: false,
-            progress: Time::ZERO,
-            last_active: Time::ZERO,
-            planned: None,
+            membership,
+            intake: Intake::default(),
+            outlet: Outlet::default(),
+            turn: Turn::default(),
         }
     }
 
@@ -263,72 +232,42 @@ impl Peer {
         self.protocol.is_over()
     }
 
+    /// Whether the mode knows it.
+    pub(super) fn is_proved(&self) -> bool {
+        self.membership.standing() == Standing::Proved
+    }
+
     /// Whether messages may be queued for it.
     pub(super) fn takes_messages(&self) -> bool {
         match &self.protocol {
             Protocol::Undecided(undecided) => undecided.listens,
-            Protocol::Native(conn) => self.joined && conn.may_send() && !conn.is_finishing(),
+            Protocol::Native(conn) => self.is_proved() && conn.may_send() && !conn.is_finishing(),
             Protocol::Classic(conn) => conn.may_send() && !conn.is_finishing(),
             Protocol::Ended(_) => false,
         }
     }
 
-    /// Whether anything waits for it, sealed or not.
-    pub(super) fn has_waiting(&self) -> bool {
-        self.unsent.is_some() || !self.queue.is_empty()
-    }
-
-    /// Whether there is something to be sealed for it.
+    /// Whether there is something to seal for it.
     pub(super) fn has_output(&self) -> bool {
+        let queued = !self.outlet.is_empty();
         match &self.protocol {
-            Protocol::Undecided(_) => !self.queue.is_empty(),
-            Protocol::Native(conn) => conn.owes() || !self.queue.is_empty() && conn.may_send(),
-            Protocol::Classic(conn) => {
-                conn.may_send() && (conn.frame().is_some() || !self.queue.is_empty())
-            }
+            Protocol::Undecided(_) => queued,
+            Protocol::Native(conn) => conn.owes() || queued && conn.may_send(),
+            Protocol::Classic(conn) => conn.may_send() && (conn.frame().is_some() || queued),
             Protocol::Ended(_) => false,
         }
     }
 
-    /// Whether its end of the stream is to be shut down now; asked again, no. Not
-    /// in the middle of a record.
+    /// Whether its end of the stream is to be shut down now; a second call says no. It
+    /// never is in the middle of a record.
     pub(super) fn take_shutdown(&mut self, now: Time) -> bool {
-        if self.unsent.is_some() {
+        if self.outlet.has_unsent() {
             return false;
         }
         match &mut self.protocol {
             Protocol::Undecided(_) | Protocol::Ended(_) => false,
             Protocol::Native(conn) => conn.take_shutdown(),
-            Protocol::Classic(conn) => self.queue.is_empty() && conn.take_shutdown(now),
-        }
-    }
-
-    /// How it ended, once it is over.
-    pub(super) fn outcome(&self) -> Outcome {
-        let outcome = match &self.protocol {
-            Protocol::Undecided(_) => None,
-            Protocol::Native(conn) => conn.outcome().cloned(),
-            Protocol::Classic(conn) => conn.outcome().cloned(),
-            Protocol::Ended(failure) => Some(Err(failure.clone())),
-        };
-        outcome.expect("who is over has an outcome")
-    }
-
-    /// Whether we gave it up in a format that has no other way to say so.
-    pub(super) fn must_reset(&self) -> bool {
-        match &self.protocol {
-            Protocol::Undecided(_) | Protocol::Native(_) => false,
-            Protocol::Ended(failure) => matches!(failure, Failure::Gave(_)),
-            Protocol::Classic(conn) => matches!(conn.outcome(), Some(Err(Failure::Gave(_)))),
-        }
-    }
-
-    pub(super) fn set_reading(&mut self, now: Time, reading: bool) {
-        self.paused = !reading;
-        match &mut self.protocol {
-            Protocol::Undecided(_) | Protocol::Ended(_) => {}
-            Protocol::Native(conn) => conn.set_reading(now, reading),
-            Protocol::Classic(conn) => conn.set_reading(now, reading),
+            Protocol::Classic(conn) => self.outlet.is_empty() && conn.take_shutdown(now),
         }
     }
 }

@@ -1,9 +1,8 @@
 //! What waits for a receiver: references to bytes, in order.
 //!
-//! All queues of an endpoint share one store of nodes, so that a thousand short
-//! queues cost no more than one long one. A node counts as a holder of its
-//! buffer; what still lies in the scratch is [kept](Nodes::keep_scratch) when the
-//! tick ends.
+//! All queues of an endpoint share one [`Store`] of nodes, so that a thousand short
+//! queues cost no more than one long one. A node counts as a holder of its buffer.
+//! What still lies in the scratch is [kept](Store::keep_scratch) when the tick ends.
 
 use std::collections::HashMap;
 
@@ -18,7 +17,7 @@ use crate::wire::record::Kind;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Item {
     pub(super) span: Span,
-    /// What kind of record it becomes; a local has no use for it.
+    /// The kind of record it becomes; a local has no use for it.
     pub(super) kind: Kind,
 }
 
@@ -28,10 +27,11 @@ struct Node {
     next: Option<u32>,
 }
 
-/// The store that queues share.
-#[derive(Debug, Default)]
-pub(super) struct Nodes {
-    slab: Slab<Node>,
+/// The memory that spans name, and the nodes of all queues.
+#[derive(Debug)]
+pub(super) struct Store {
+    pub(super) memory: Memory,
+    nodes: Slab<Node>,
     /// Nodes of this tick that refer to the scratch.
     fresh: Vec<u32>,
     /// Where parts of the scratch have been copied to.
@@ -41,7 +41,7 @@ pub(super) struct Nodes {
 /// A queue of one receiver.
 ///
 /// Invariant: `cost` is the sum of its spans' lengths and [`QUEUED_ITEM`] for
-/// each; `head` and `tail` are both there or both not.
+/// each; `head` and `tail` are both there or both absent.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     head: Option<u32>,
@@ -50,7 +50,7 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// Bytes of memory that what waits takes, as if nobody shared it.
+    /// Bytes of memory that what waits takes, as if no other queue shared it.
     pub(super) fn cost(&self) -> usize {
         self.cost
     }
@@ -60,49 +60,48 @@ impl Queue {
     }
 
     /// Appends `item` and adds a holder to its buffer.
-    pub(super) fn push(&mut self, nodes: &mut Nodes, memory: &mut Memory, item: Item) {
-        let index = nodes.slab.insert(Node { item, next: None }) as u32;
-        match Memory::buffer(item.span.area) {
-            Some(id) => memory.pool.hold(id),
-            None => nodes.fresh.push(index),
+    pub(super) fn push(&mut self, store: &mut Store, item: Item) {
+        let index = store.nodes.insert(Node { item, next: None }) as u32;
+        if !store.memory.hold(item.span) {
+            store.fresh.push(index);
         }
         match self.tail.replace(index) {
-            Some(tail) => nodes.slab[tail as usize].next = Some(index),
+            Some(tail) => store.nodes[tail as usize].next = Some(index),
             None => self.head = Some(index),
         }
         self.cost += item.span.len() + QUEUED_ITEM;
     }
 
     /// The first item.
-    pub(super) fn front(&self, nodes: &Nodes) -> Option<Item> {
-        self.head.map(|index| nodes.slab[index as usize].item)
+    pub(super) fn front(&self, store: &Store) -> Option<Item> {
+        self.head.map(|index| store.nodes[index as usize].item)
     }
 
     /// The last item.
-    pub(super) fn back(&self, nodes: &Nodes) -> Option<Item> {
-        self.tail.map(|index| nodes.slab[index as usize].item)
+    pub(super) fn back(&self, store: &Store) -> Option<Item> {
+        self.tail.map(|index| store.nodes[index as usize].item)
     }
 
     /// Adds to the last item the `count` bytes that lie behind it in its buffer.
-    pub(super) fn extend_last(&mut self, nodes: &mut Nodes, count: usize) {
+    pub(super) fn extend_last(&mut self, store: &mut Store, count: usize) {
         let tail = self.tail.expect("an item to extend");
-        nodes.slab[tail as usize].item.span.len += count as u32;
+        store.nodes[tail as usize].item.span.len += count as u32;
         self.cost += count;
     }
 
     /// All items, in order.
-    pub(super) fn iter<'a>(&self, nodes: &'a Nodes) -> impl Iterator<Item = Item> + use<'a> {
+    pub(super) fn iter<'a>(&self, store: &'a Store) -> impl Iterator<Item = Item> + use<'a> {
         let mut next = self.head;
         std::iter::from_fn(move || {
-            let node = &nodes.slab[next? as usize];
+            let node = &store.nodes[next? as usize];
             next = node.next;
             Some(node.item)
         })
     }
 
-    /// Takes the first item out; its holder is the caller's to release.
-    pub(super) fn pop(&mut self, nodes: &mut Nodes) -> Option<Item> {
-        let node = nodes.slab.remove(self.head? as usize);
+    /// Takes the first item out. The caller releases its holder.
+    pub(super) fn pop(&mut self, store: &mut Store) -> Option<Item> {
+        let node = store.nodes.remove(self.head? as usize);
         self.head = node.next;
         if self.head.is_none() {
             self.tail = None;
@@ -111,56 +110,71 @@ impl Queue {
         Some(node.item)
     }
 
-    /// Takes `count` bytes off the front, and the holders of what is used up.
-    pub(super) fn consume(&mut self, nodes: &mut Nodes, memory: &mut Memory, mut count: usize) {
+    /// Takes `count` bytes off the front, and releases what is used up.
+    pub(super) fn consume(&mut self, store: &mut Store, mut count: usize) {
         while let Some(index) = self.head {
-            let span = &mut nodes.slab[index as usize].item.span;
+            let span = &mut store.nodes[index as usize].item.span;
             if count < span.len() {
                 *span = span.slice(count..span.len());
                 self.cost -= count;
                 return;
             }
             count -= span.len();
-            if let Some(item) = self.pop(nodes) {
-                memory.release(item.span);
+            if let Some(item) = self.pop(store) {
+                store.memory.release(item.span);
             }
         }
     }
 
     /// Drops everything.
-    pub(super) fn clear(&mut self, nodes: &mut Nodes, memory: &mut Memory) {
-        while let Some(item) = self.pop(nodes) {
-            memory.release(item.span);
+    pub(super) fn clear(&mut self, store: &mut Store) {
+        while let Some(item) = self.pop(store) {
+            store.memory.release(item.span);
         }
     }
 }
 
-impl Nodes {
-    /// How many items wait in all queues.
-    pub(super) fn len(&self) -> usize {
-        self.slab.len()
+impl Store {
+    /// A scratch of so many bytes, and no queue item.
+    pub(super) fn new(scratch: usize) -> Self {
+        Self {
+            memory: Memory::new(scratch),
+            nodes: Slab::new(),
+            fresh: Vec::new(),
+            copies: HashMap::new(),
+        }
     }
 
-    /// Copies what queues refer to in the scratch, which is about to be used
-    /// again; once, however many refer to it.
-    pub(super) fn keep_scratch(&mut self, memory: &mut Memory) {
+    /// Memory that buffers and queued items take.
+    pub(super) fn cost(&self) -> usize {
+        self.memory.held() + self.nodes.len() * QUEUED_ITEM
+    }
+
+    /// How many items wait in all queues.
+    pub(super) fn queued(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Copies what queues refer to in the scratch before a tick uses it again: once,
+    /// however many items refer to it.
+    pub(super) fn keep_scratch(&mut self) {
         for index in self.fresh.drain(..) {
-            // A node that was taken, or whose place was used again, is not in
-            // the scratch or is kept already.
-            let Some(node) = self.slab.get_mut(index as usize) else {
+            // A node may be gone, and its place used again. Then what is there is not
+            // in the scratch, or is kept already.
+            let Some(node) = self.nodes.get_mut(index as usize) else {
                 continue;
             };
             let span = &mut node.item.span;
             if span.area == Memory::SCRATCH {
                 let copy = self.copies.get(span).copied().unwrap_or(*span);
-                let kept = memory.keep(copy);
+                let kept = self.memory.keep(copy);
                 self.copies.insert(*span, kept);
                 *span = kept;
             }
         }
         self.copies.clear();
-        if self.slab.is_empty() && self.slab.capacity() > KEPT_ITEMS {
-            self.slab = Slab::new();
+        if self.nodes.is_empty() && self.nodes.capacity() > KEPT_ITEMS {
+            self.nodes = Slab::new();
         }
     }
 }
@@ -171,63 +185,61 @@ mod tests {
 
     use super::*;
 
-    fn push(queue: &mut Queue, nodes: &mut Nodes, memory: &mut Memory, span: Span) {
+    fn push(queue: &mut Queue, store: &mut Store, span: Span) {
         let kind = Kind::End;
-        queue.push(nodes, memory, Item { span, kind });
+        queue.push(store, Item { span, kind });
     }
 
-    /// Goal: what many wait for in the scratch is copied once for each part of it,
-    /// and given back with the last who waited. Method: two parts in three queues,
-    /// one of which has sent its first before the tick ends.
+    /// Goal: the scratch that many queues refer to is copied once for each part of it,
+    /// and the copy goes with its last holder. Method: two parts in three queues, one of
+    /// which has sent its first part before the tick ends.
     #[test]
     fn the_scratch_is_kept_once() {
-        let mut memory = Memory::new(300);
-        memory.scratch[100..200].fill(7);
-        let mut nodes = Nodes::default();
+        let mut store = Store::new(300);
+        store.memory.scratch[100..200].fill(7);
         let mut queues = [(); 3].map(|()| Queue::default());
         let parts = [0..100, 100..200].map(|part| Span::new(Memory::SCRATCH, part));
         for part in parts {
             for queue in &mut queues {
-                push(queue, &mut nodes, &mut memory, part);
+                push(queue, &mut store, part);
             }
         }
-        queues[0].consume(&mut nodes, &mut memory, 100);
-        nodes.keep_scratch(&mut memory);
-        assert_eq!(memory.pool.copied(), 200);
-        assert_eq!(memory.pool.held(), 200);
-        memory.scratch.fill(0);
+        queues[0].consume(&mut store, 100);
+        store.keep_scratch();
+        assert_eq!(store.memory.copied(), 200);
+        assert_eq!(store.memory.held(), 200);
+        store.memory.scratch.fill(0);
         for queue in &queues {
-            let last = queue.iter(&nodes).last().unwrap();
-            assert_eq!(memory.bytes(last.span), [7; 100]);
+            let last = queue.iter(&store).last().unwrap();
+            assert_eq!(store.memory.bytes(last.span), [7; 100]);
         }
         for queue in &mut queues {
-            queue.consume(&mut nodes, &mut memory, 100);
-            queue.clear(&mut nodes, &mut memory);
+            queue.consume(&mut store, 100);
+            queue.clear(&mut store);
             assert_eq!(queue.cost(), 0);
         }
-        assert_eq!((memory.pool.held(), nodes.len()), (0, 0));
+        assert_eq!((store.memory.held(), store.queued()), (0, 0));
     }
 
-    /// Goal: a place that is used again within a tick keeps its own bytes. Method:
-    /// take what was pushed, and push another part.
+    /// Goal: a node that is used again within a tick keeps its own bytes. Method: take
+    /// what was pushed, and push another part.
     #[test]
-    fn a_place_may_be_used_again() {
-        let mut memory = Memory::new(20);
-        memory.scratch[10..].fill(1);
-        let mut nodes = Nodes::default();
+    fn a_node_may_be_used_again() {
+        let mut store = Store::new(20);
+        store.memory.scratch[10..].fill(1);
         let mut queue = Queue::default();
         for range in [0..10, 10..20] {
             let span = Span::new(Memory::SCRATCH, range);
-            push(&mut queue, &mut nodes, &mut memory, span);
+            push(&mut queue, &mut store, span);
             if span.range().start == 0 {
-                queue.pop(&mut nodes).unwrap();
+                queue.pop(&mut store).unwrap();
             }
         }
-        nodes.keep_scratch(&mut memory);
-        memory.scratch.fill(0);
-        let kept = queue.front(&nodes).unwrap().span;
-        assert_eq!(memory.bytes(kept), [1; 10]);
-        queue.clear(&mut nodes, &mut memory);
-        assert_eq!(memory.pool.held(), 0);
+        store.keep_scratch();
+        store.memory.scratch.fill(0);
+        let kept = queue.front(&store).unwrap().span;
+        assert_eq!(store.memory.bytes(kept), [1; 10]);
+        queue.clear(&mut store);
+        assert_eq!(store.memory.held(), 0);
     }
 }

@@ -1,11 +1,11 @@
 //! What peers say, as a terminal may show it.
 //!
-//! A peer is not trusted with somebody's terminal: it could clear the screen, fill
-//! the clipboard, or write lines that look like another peer's or like messages of
+//! A peer must not control the terminal of another person: it could clear the screen,
+//! fill the clipboard, or write lines that look like another peer's or like messages of
 //! this program. So each line starts with the peer's name, and each write ends at the
 //! end of a line. Anything but plain text is [escaped](crate::text), just before it is
-//! written, so the queue stays as small as what came. A pipe or a file gets the bytes
-//! as they are.
+//! written, so that the queue stays as small as what came. A pipe or a file gets the
+//! bytes as they are.
 
 use std::collections::VecDeque;
 use std::io::Write as _;
@@ -24,7 +24,7 @@ pub(super) struct Screen {
     shown: Vec<u8>,
     /// How many bytes of the queue that is.
     covers: usize,
-    /// The terminal has taken a part of it.
+    /// The terminal has accepted a part of it.
     torn: bool,
 }
 
@@ -34,12 +34,12 @@ impl Screen {
         self.messages.push_back((at, name));
     }
 
-    /// What it takes in memory for what waits, besides the queue.
+    /// Memory that it takes for what waits, on top of the queue's.
     pub(super) fn cost(&self) -> usize {
         self.messages.len() * QUEUED_ITEM
     }
 
-    /// What is to be written next: whole lines. `waiting` is what is queued, from
+    /// What goes to the terminal next: whole lines. `waiting` is what is queued, from
     /// byte `done` of all to byte `queued`.
     pub(super) fn piece<'a>(
         &mut self,
@@ -77,8 +77,8 @@ impl Screen {
         &self.shown
     }
 
-    /// The terminal has taken `count` bytes of the piece; says how many of the queue
-    /// are done with.
+    /// The terminal has accepted `count` bytes of the piece; says how many bytes of the
+    /// queue are done with.
     pub(super) fn written(&mut self, count: usize) -> usize {
         self.shown.drain(..count);
         self.torn = !self.shown.is_empty();
@@ -99,7 +99,7 @@ impl Screen {
     }
 }
 
-/// The first bytes of a message of which `left` bytes wait: not too many, and no
+/// The first bytes of a message that has `left` bytes waiting: not too many, and no
 /// part of a character unless the message ends with it.
 fn next_piece<'a>(waiting: impl Iterator<Item = &'a [u8]>, left: usize) -> Vec<u8> {
     let most = left.min(SCREEN_PIECE);
@@ -125,8 +125,8 @@ mod tests {
     use super::*;
     use crate::text::is_visible;
 
-    /// What a terminal shows that takes `at_once` bytes at a time, and in between
-    /// whether another line is written.
+    /// What a terminal shows that accepts `at_once` bytes at a time, with lines of
+    /// `others` in between or not.
     fn shown(said: &[(&str, &[u8])], at_once: usize, others: bool) -> String {
         let mut screen = Screen::default();
         let (mut queue, mut done) = (Vec::new(), 0);
@@ -149,7 +149,7 @@ mod tests {
         String::from_utf8_lossy(&terminal).into_owned()
     }
 
-    /// Goal: every line says whose it is, however it comes, and is a line of its own.
+    /// Goal: every line names its peer, however it comes, and is a line of its own.
     /// Method: lines, parts of lines, an empty line, peers in turns, line ends of other
     /// systems, a character that two pieces would share.
     #[test]
@@ -169,8 +169,9 @@ mod tests {
         );
     }
 
-    /// Goal: a line that the terminal takes in two goes on as a marked line, as another
-    /// one may have come between. Method: a few bytes at a time, and others in between.
+    /// Goal: a line that the terminal accepts in two parts goes on as a marked line,
+    /// because another line may have come between. Method: a few bytes at a time, and
+    /// other lines in between.
     #[test]
     fn a_torn_line_is_marked_again() {
         let seen = shown(&[("ann", b"hello there\n")], 8, true);

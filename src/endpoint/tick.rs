@@ -1,298 +1,301 @@
-//! One tick: what has come is read, opened, handed to the mode,
-//! answered and written.
+//! One tick: what has come is read, opened, handed to the mode, answered and written.
 //!
-//! The order is fixed: who was held up and is not any more, reading, one batch
-//! opened, results settled peer by peer, the mode's turn, locals, sealing and
-//! writing in rounds, timers, what is left in the scratch kept, who is over closed,
-//! memory looked at. Timers come late, so that nobody is given
-//! up for what was there but had not been looked at, after a pause of ours. Nothing
-//! in it waits. Read next: `input` and `flush` for the two halves.
+//! Nothing in it waits. Read next: `inbound` and `outbound` for the two halves.
 
+use std::ops::Range;
+
+use super::inbound::{Found, Work};
+use super::locals::OutputKind;
 use super::mode::{Message, Mode};
-use super::peer::{Peer, Protocol, Standing};
+use super::peer::Protocol;
+use super::roster::Standing;
 use super::transport::{PeerId, Transport};
-use super::{Core, Endpoint, Event};
+use super::{Context, Endpoint, EndpointEvent, Parts};
 use crate::conn::{Received, StreamEnd};
 use crate::error::{Abort, Reason};
-use crate::limits::TOO_SLOW;
-use crate::span::Span;
+use crate::span::{AreasMut, Span};
 use crate::time::Time;
+use crate::wire::buffer::Memory;
 
 impl<M: Mode> Endpoint<M> {
     /// Does everything that can be done at `now` without waiting.
     pub fn tick(&mut self, now: Time, io: &mut impl Transport) {
-        self.core.now = now;
-        self.write_locals(true, io);
-        self.core.resume();
-        self.read_peers(io);
-        self.core
-            .opens
-            .run(&self.core.keys.open, &mut self.core.memory);
+        let parts = &mut self.parts;
+        parts.now = now;
+        // A terminal gets what peers said in the tick before, so that the user reads
+        // that a peer came before its words.
+        parts.write_locals(OutputKind::Terminal, io);
+        parts.flow.resume(&mut parts.roster, &parts.locals, now);
+        parts.read_peers(io);
+        parts.open();
         self.settle();
-        self.mode.turn(&mut self.core);
-        self.write_locals(false, io);
+        self.mode.turn(&mut Context::new(&mut self.parts));
+        self.parts.write_locals(OutputKind::Stream, io);
         self.read_locals(io);
-        self.flush(io);
-        self.core.expire(io);
-        self.core.nodes.keep_scratch(&mut self.core.memory);
-        let used = self.core.scratch_to_erase.max(self.core.used);
-        self.core.scratch_to_erase = used;
-        self.core.used = 0;
-        for unit in self.core.in_use.drain(..) {
-            self.core.memory.release(unit);
-        }
+        self.parts.flush(io);
+        // Behind the work, so that after a pause of ours no peer is dropped while its
+        // bytes have come and are still unread.
+        self.parts.expire(io);
+        self.parts.store.keep_scratch();
+        self.parts.inbound.end_tick(&mut self.parts.store.memory);
         self.look(io);
-        if std::mem::take(&mut self.core.peer_left) {
-            // What a peer has said outlives it by no tick.
-            let used = std::mem::take(&mut self.core.scratch_to_erase);
-            self.core.memory.erase_scratch(used);
-        }
-        self.core.look_at_pressure();
+        self.parts.look_at_memory();
     }
 
-    /// Acts on the results of the batch, in order, peer by peer.
+    /// Acts on what was read, peer by peer, in order.
     fn settle(&mut self) {
-        self.core.stats.opened += self.core.opens.len() as u64;
-        let mut work = std::mem::take(&mut self.work);
-        for item in work.drain(..) {
-            let id = item.peer;
-            self.note_open(id);
-            for index in item.records {
-                self.settle_record(id, index);
-            }
-            if let Protocol::Native(conn) = &mut self.core.peers[id].protocol {
-                conn.settled(&mut self.core.keys);
-            }
-            if let Some(end) = item.end {
-                self.end_of_stream(id, end);
-            }
-            if self.core.peers[id].has_output() {
-                self.core.dirty(id);
-            }
+        while let Some(work) = self.parts.inbound.next_work() {
+            self.settle_peer(work);
         }
-        self.work = work;
-        self.core.opens.clear();
+        self.parts.inbound.clear_batch();
+    }
+
+    fn settle_peer(&mut self, work: Work) {
+        let id = work.peer;
+        self.note_proof(id);
+        match work.found {
+            Found::Records(records) => {
+                for index in records {
+                    self.settle_record(id, index);
+                }
+            }
+            Found::Frames(range) => self.settle_frames(id, range),
+        }
+        let parts = &mut self.parts;
+        let peer = &mut parts.roster[id];
+        if let Protocol::Native(conn) = &mut peer.protocol {
+            conn.settled(&mut parts.keys);
+        }
+        if let Some(end) = work.end {
+            self.end_of_stream(id, end);
+        }
+        if self.parts.roster[id].has_output() {
+            self.parts.list_for_output(id);
+        }
     }
 
     fn settle_record(&mut self, id: PeerId, index: usize) {
-        let core = &mut self.core;
-        let (job, held) = core.opens.result(index);
-        let text = job.text();
-        let Protocol::Native(conn) = &mut core.peers[id].protocol else {
+        let parts = &mut self.parts;
+        let (text, held) = parts.inbound.opened(index);
+        let Protocol::Native(conn) = &mut parts.roster[id].protocol else {
             unreachable!("only native peers have records");
         };
-        let plaintext = held.then(|| core.memory.bytes(text));
-        let received = conn.settle(core.now, plaintext);
-        if !self.note_open(id) {
+        let plaintext = held.then(|| parts.store.memory.bytes(text));
+        let received = conn.settle(parts.now, plaintext);
+        if !self.note_proof(id) {
             return;
         }
         match received {
             Received::Nothing => {}
             Received::Chunk { len, last } => self.chunk(id, text.slice(0..len), last),
             Received::Fin => {
-                self.core.peers[id].last_active = self.core.now;
-                let handed_on = self.mode.fin(&mut self.core, id);
-                self.core.confirm(id, handed_on);
+                let parts = &mut self.parts;
+                parts.roster[id].turn.active = parts.now;
+                let handed_on = self.mode.fin(&mut Context::new(parts), id);
+                self.parts.confirm(id, handed_on);
             }
         }
     }
 
-    /// Tells the mode about a peer that has just proved itself. Says whether the
-    /// mode knows it.
-    #[inline]
-    pub(super) fn note_open(&mut self, id: PeerId) -> bool {
-        self.core.peers[id].joined || self.join(id)
+    /// Opens the classic frames in a range of the scratch one by one, and hands their
+    /// text on.
+    fn settle_frames(&mut self, id: PeerId, mut rest: Range<usize>) {
+        loop {
+            let parts = &mut self.parts;
+            let Protocol::Classic(conn) = &mut parts.roster[id].protocol else {
+                return;
+            };
+            let scratch = parts.store.memory.area_mut(Memory::SCRATCH);
+            let Some(opened) = conn.open(parts.now, &mut scratch[rest.clone()]) else {
+                if !conn.is_over() {
+                    parts.keep_rest_of_frames(id, rest);
+                }
+                return;
+            };
+            let text = rest.start + opened.text.start..rest.start + opened.text.end;
+            rest.start += opened.used;
+            if self.note_proof(id) {
+                self.chunk(id, Span::new(Memory::SCRATCH, text), opened.last);
+            }
+        }
     }
 
-    fn join(&mut self, id: PeerId) -> bool {
-        let slot = &self.core.peers[id];
-        let proved = match &slot.protocol {
-            Protocol::Native(conn) => conn.is_open(),
-            Protocol::Classic(conn) => conn.is_proved() || slot.standing == Standing::Proved,
-            Protocol::Undecided(_) | Protocol::Ended(_) => false,
-        };
-        if !proved || slot.is_over() {
+    /// Tells the mode about a peer that has just proved itself. Says whether the mode
+    /// knows the peer.
+    #[inline]
+    fn note_proof(&mut self, id: PeerId) -> bool {
+        self.parts.roster[id].is_proved() || self.take_proved(id)
+    }
+
+    /// Has a peer join if it has proved itself, unless there is no place for it.
+    fn take_proved(&mut self, id: PeerId) -> bool {
+        let parts = &mut self.parts;
+        let peer = &parts.roster[id];
+        if !peer.protocol.is_proved() || peer.is_over() {
             return false;
         }
-        if slot.standing != Standing::Proved {
-            let full = self.core.proved() >= self.core.setup.limits.max_peers;
-            // A listener was there in time.
-            let listened = slot.standing == Standing::Listening;
-            let why = self.core.too_late().filter(|_| !listened);
-            if let Some(why) = why.or(full.then_some("this server is full")) {
-                // It keeps the slot that it has: those are counted, too.
-                self.core.abort(id, Abort::new(Reason::GOING_AWAY, why));
-                return false;
-            }
-            self.core.peers.set_standing(id, Standing::Proved);
+        let full = parts.roster.proved() >= parts.limits.max_peers;
+        // A listener was there in time.
+        let listened = peer.membership.standing() == Standing::Listening;
+        let why = parts.too_late().filter(|_| !listened);
+        if let Some(why) = why.or(full.then_some("this server is full")) {
+            // It keeps its slot until it is closed: the bound on unproved peers counts it.
+            parts.abort(id, Abort::new(Reason::GOING_AWAY, why));
+            return false;
         }
-        self.core.peers[id].joined = true;
-        self.core.peers[id].last_active = self.core.now;
-        self.core.stats.joined += 1;
-        self.core.events.push_back(Event::Joined(id));
-        self.mode.joined(&mut self.core, id);
-        self.core.greet(id);
+        self.join(id);
         true
     }
 
-    /// Takes a chunk of a message, and hands the message on if it is whole: in
-    /// place, where it is a single chunk.
-    pub(super) fn chunk(&mut self, id: PeerId, span: Span, last: bool) {
-        let core = &mut self.core;
-        let slot = &mut core.peers[id];
-        slot.last_active = core.now;
-        let len = slot.assembly.len() + span.len();
-        if len > core.setup.limits.max_message {
-            let abort = Abort::new(Reason::TOO_LARGE, "");
-            return core.abort(id, abort);
+    /// Counts `id` as proved, and tells the mode.
+    pub(super) fn join(&mut self, id: PeerId) {
+        let parts = &mut self.parts;
+        parts.roster.set_standing(id, Standing::Proved);
+        parts.roster[id].turn.active = parts.now;
+        parts.stats.joined += 1;
+        parts.events.push_back(EndpointEvent::Joined(id));
+        self.mode.joined(&mut Context::new(parts), id);
+        self.parts.greet(id);
+    }
+
+    /// Takes a chunk of a message, and hands the message on if it is whole: in place,
+    /// where it is a single chunk.
+    fn chunk(&mut self, id: PeerId, span: Span, last: bool) {
+        let parts = &mut self.parts;
+        let peer = &mut parts.roster[id];
+        peer.turn.active = parts.now;
+        let len = peer.intake.message_len() + span.len();
+        if len > parts.limits.max_message {
+            return parts.abort(id, Abort::new(Reason::TOO_LARGE, ""));
         }
         if last {
-            core.stats.messages += 1;
-            core.stats.bytes += len as u64;
+            parts.stats.messages += 1;
+            parts.stats.bytes += len as u64;
         }
-        if last && slot.assembly.is_empty() {
-            return self.mode.message(&mut self.core, id, Message::new(&[span]));
+        if last && peer.intake.message_len() == 0 {
+            let message = Message::new(std::slice::from_ref(&span));
+            return self.mode.message(&mut Context::new(parts), id, message);
         }
-        core.assembling -= slot.assembly.held();
-        slot.assembly.push(&mut core.memory, span);
-        if !last {
-            core.assembling += slot.assembly.held();
-            return core.bound_assembling();
-        }
-        let spans = slot.assembly.take();
-        self.mode.message(&mut self.core, id, Message::new(&spans));
+        let (intake, memory) = (&mut peer.intake, &mut parts.store.memory);
+        let Some(spans) = parts.inbound.assemble(intake, memory, span, last) else {
+            return parts.bound_assembling();
+        };
+        let message = Message::new(&spans);
+        self.mode.message(&mut Context::new(parts), id, message);
         for span in spans {
-            self.core.memory.release(span);
+            self.parts.store.memory.release(span);
         }
     }
 
     fn end_of_stream(&mut self, id: PeerId, end: StreamEnd) {
-        let cut = self.core.input_is_open();
-        let slot = &mut self.core.peers[id];
-        if !slot.protocol.end_of_stream(end) || !slot.joined {
+        let parts = &mut self.parts;
+        let cut = parts.locals.input_is_open();
+        let peer = &mut parts.roster[id];
+        if !peer.protocol.end_of_stream(end) || !peer.is_proved() {
             return;
         }
-        if let Protocol::Classic(conn) = &mut slot.protocol
+        if let Protocol::Classic(conn) = &mut peer.protocol
             && cut
         {
             conn.cut_short();
         }
-        self.mode.fin(&mut self.core, id);
+        self.mode.fin(&mut Context::new(parts), id);
     }
 
-    /// Looks at every peer that something happened to: shuts down, closes, plans
-    /// the next look.
+    /// Looks at every peer that something happened to: shuts down, closes, plans the
+    /// next look.
     fn look(&mut self, io: &mut impl Transport) {
-        let now = self.core.now;
-        let mut touched = std::mem::take(&mut self.core.touched);
-        for id in touched.drain(..) {
-            let Some(slot) = self.core.peers.get_mut(id) else {
+        let mut left = false;
+        // Peers that the mode touches meanwhile are for the next tick.
+        for _ in 0..self.parts.roster.touched() {
+            let parts = &mut self.parts;
+            let Some((id, peer)) = parts.roster.next_touched() else {
                 continue;
             };
-            slot.touched = false;
-            if slot.take_shutdown(now) {
-                // It is read to its end now, whoever holds it up.
-                self.core.relieved |= slot.paused;
+            if peer.take_shutdown(parts.now) {
+                if peer.turn.is_paused() {
+                    // It is read to its end now, whatever holds it up.
+                    parts.flow.relieve();
+                }
                 io.shut_down(id);
             }
-            if slot.is_over() {
-                match slot.must_reset() {
+            if peer.is_over() {
+                match peer.protocol.must_reset() {
                     true => io.reset(id),
                     false => io.close(id),
                 }
                 self.remove(id);
+                left = true;
             } else {
-                self.core.plan(id);
+                parts.plan(id);
             }
         }
-        // What modes did to others while these left is for the next tick.
-        touched.append(&mut self.core.touched);
-        self.core.touched = touched;
+        if left {
+            let memory = &mut self.parts.store.memory;
+            self.parts.inbound.erase_scratch(memory);
+        }
     }
 
     fn remove(&mut self, id: PeerId) {
-        self.core.drop_queue(id);
-        self.core.drop_assembly(id);
-        let mut slot = self.core.peers.remove(id);
-        self.core.names.remove(&id);
-        self.core.chats_ready -= usize::from(slot.ready && !slot.streams);
-        self.core.relieved = true;
-        self.core.peer_left = true;
-        self.core.release_buffers(&mut slot);
-        self.core.forget_waiting(id);
-        if let Protocol::Native(conn) = &mut slot.protocol {
-            conn.erase(&mut self.core.keys);
+        let parts = &mut self.parts;
+        parts.drop_queue(id);
+        let mut peer = parts.roster.remove(id);
+        let memory = &mut parts.store.memory;
+        parts.inbound.drop_intake(&mut peer.intake, memory);
+        peer.outlet.close(&mut parts.store);
+        parts.flow.forget(&peer);
+        parts.locals.forget(id);
+        if let Protocol::Native(conn) = &mut peer.protocol {
+            conn.erase(&mut parts.keys);
         }
-        let outcome = slot.outcome();
-        self.core.note_end(slot.joined, &outcome);
-        if slot.joined {
-            self.mode.left(&mut self.core, id, &outcome);
-            self.core.events.push_back(Event::Left(id, outcome));
-            self.core.leave_if_abandoned();
+        let outcome = peer.protocol.outcome();
+        parts.note_end(peer.is_proved(), &outcome);
+        if peer.is_proved() {
+            self.mode.left(&mut Context::new(parts), id, &outcome);
+            let event = EndpointEvent::Left(id, outcome);
+            self.parts.events.push_back(event);
+            self.parts.leave_if_abandoned();
         } else {
-            self.core.events.push_back(Event::Refused(id, outcome));
+            parts.events.push_back(EndpointEvent::Refused(id, outcome));
         }
     }
 }
 
-impl Core {
+impl Parts {
     /// Does what is due.
     fn expire(&mut self, io: &mut impl Transport) {
-        while let Some((at, id)) = self.timers.pop(self.now) {
-            let Some(slot) = self.peers.get_mut(id) else {
-                continue;
-            };
-            if slot.planned == Some(at) {
-                slot.planned = None;
-                self.handle_timeout(id, io);
-                self.touch(id);
-            }
+        while let Some(id) = self.roster.next_planned(self.now) {
+            self.handle_timeout(id, io);
+            self.roster.touch(id);
         }
-        self.expire_ends();
+        self.expire_shutdown();
     }
 
     fn handle_timeout(&mut self, id: PeerId, io: &mut impl Transport) {
-        let slot = &mut self.peers[id];
-        if slot.protocol.handle_timeout(self.now, slot.ready) {
+        let peer = &mut self.roster[id];
+        if peer.protocol.handle_timeout(self.now, peer.turn.is_ready()) {
             self.listen(id);
         }
-        if self.may_be_too_slow(id) {
-            // That a socket is writable is told when much of its buffer is free: what
-            // its peer has taken since shows when something is written.
+        if self.flow.may_be_too_slow(&self.roster[id]) {
+            // A socket becomes writable only when much of its buffer is free. A write
+            // shows whether its peer has accepted something since.
             self.send_rest(id, io);
         }
         self.drop_if_too_slow(id);
         self.drop_if_idle(id);
-        if self.peers[id].has_output() {
-            self.dirty(id);
+        if self.roster[id].has_output() {
+            self.list_for_output(id);
         }
     }
 
-    /// Puts `id` where it belongs in the timers.
+    /// Plans when to look at `id` next.
     fn plan(&mut self, id: PeerId) {
-        let now = self.now;
-        let slow = self.may_be_too_slow(id);
-        let slot = &mut self.peers[id];
-        // Whether others wait may change at any time, so it is asked again.
-        let slow = slow.then(|| match slot.progress + TOO_SLOW {
-            at if at > now => at,
-            _ => now + TOO_SLOW,
-        });
-        let due = slot.protocol.poll_timeout();
-        let idle = self.idle_due(id);
+        let peer = &self.roster[id];
+        let due = peer.protocol.poll_timeout();
+        let slow = self.flow.too_slow_due(peer, self.now);
+        let idle = self.idle_due(peer);
         if let Some(at) = due.into_iter().chain(slow).chain(idle).min() {
-            self.timers.plan(&mut self.peers[id].planned, id, at);
-        }
-    }
-
-    /// Gives back what a peer that has gone still held.
-    fn release_buffers(&mut self, slot: &mut Peer) {
-        if let Some(partial) = slot.partial.take() {
-            self.uncount_partial(partial);
-            self.memory.release(partial.span());
-        }
-        if let Some(unsent) = slot.unsent.take() {
-            self.memory.release(unsent);
+            self.roster.plan(id, at);
         }
     }
 }

@@ -1,11 +1,11 @@
-//! What the endpoint asks of whoever owns the sockets: the one seam between the
-//! engine and the world.
+//! What the endpoint asks of its sockets: the one seam between the engine and the
+//! world.
 //!
 //! `net` implements it over mio, the simulator over an in-memory network. The
 //! endpoint calls it within [`tick`](super::Endpoint::tick) only. Read next:
 //! [`super::tick`].
 
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 
 /// Names one peer of an endpoint, for as long as it is there; never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,12 +29,12 @@ impl PeerId {
     }
 }
 
-/// Names one local of an endpoint: a plain stream such as stdin or stdout.
+/// Names one local of an endpoint: a plain stream, such as a pipe or a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LocalId(pub(crate) u32);
 
 impl LocalId {
-    /// The local that was added first; the program has no other.
+    /// The local that was added first.
     pub const FIRST: Self = Self(0);
 
     /// The place of this local: 0 for the first that was added.
@@ -48,16 +48,16 @@ impl LocalId {
 pub struct Read {
     /// Bytes read; 0 is the end of the stream.
     pub bytes: usize,
-    /// Nothing more is there now: the next readiness will be told, and another
-    /// read before it would only say `WouldBlock`.
+    /// Nothing more is there now: the endpoint will be told when it is readable again,
+    /// and a read before that would say `WouldBlock`.
     pub drained: bool,
 }
 
-/// Moves bytes for an endpoint. All calls return at once; `WouldBlock` means
-/// that the endpoint will be told by
-/// [`readable`](super::Endpoint::readable) or
-/// [`writable`](super::Endpoint::writable) (or the same of a local) when it is
-/// worth another try.
+/// Moves bytes for an endpoint.
+///
+/// All calls return at once; `WouldBlock` means that the endpoint will be told by
+/// [`readable`](super::Endpoint::readable) or [`writable`](super::Endpoint::writable)
+/// (or the same of a local) when it is worth another try.
 pub trait Transport {
     /// Reads from `peer` into `into`, filling the first slice first.
     fn read(&mut self, peer: PeerId, into: &mut [IoSliceMut<'_>]) -> io::Result<Read>;
@@ -66,9 +66,12 @@ pub trait Transport {
     /// all means as much as `WouldBlock`: no more fits for now.
     fn write(&mut self, peer: PeerId, bytes: &[u8]) -> io::Result<usize>;
 
-    /// Writes a classic frame in one piece, and only when nothing that was
-    /// written before is still unsent, so that no segment holds part of it.
-    fn write_frame(&mut self, peer: PeerId, frame: &[u8]) -> io::Result<usize>;
+    /// As [`write`](Self::write), but only once nothing that was written before is
+    /// unsent, so that these bytes begin a segment of their own. A transport without
+    /// segments has nothing to add.
+    fn write_alone(&mut self, peer: PeerId, bytes: &[u8]) -> io::Result<usize> {
+        self.write(peer, bytes)
+    }
 
     /// Says to `peer` that nothing more will be written.
     fn shut_down(&mut self, peer: PeerId);
@@ -76,14 +79,21 @@ pub trait Transport {
     /// Closes `peer`'s connection; its id is not used again.
     fn close(&mut self, peer: PeerId);
 
-    /// Breaks `peer`'s connection: the other side meets an error, in a format in which
-    /// a close would look like a proper end. Its id is not used again.
-    fn reset(&mut self, peer: PeerId);
+    /// Breaks `peer`'s connection: the other side meets an error where a close would
+    /// look like a proper end. Its id is not used again. A format
+    /// that authenticates its end needs no more than a close.
+    fn reset(&mut self, peer: PeerId) {
+        self.close(peer);
+    }
 
     /// Reads from `local` into `into`.
-    fn read_local(&mut self, local: LocalId, into: &mut [u8]) -> io::Result<Read>;
+    fn read_local(&mut self, _local: LocalId, _into: &mut [u8]) -> io::Result<Read> {
+        Err(ErrorKind::NotConnected.into())
+    }
 
-    /// Writes a first part of `bytes` to `local`; says how much was written for
-    /// good: a helper that writes on our behalf has returned.
-    fn write_local(&mut self, local: LocalId, bytes: &[IoSlice<'_>]) -> io::Result<usize>;
+    /// Writes a first part of `bytes` to `local`; says how much was written for good,
+    /// and is not still with a helper.
+    fn write_local(&mut self, _local: LocalId, _bytes: &[IoSlice<'_>]) -> io::Result<usize> {
+        Err(ErrorKind::NotConnected.into())
+    }
 }

@@ -3,7 +3,7 @@
 
 use crate::endpoint::mode::{HandedOn, Message, Mode, Receivers};
 use crate::endpoint::transport::{LocalId, PeerId};
-use crate::endpoint::{Core, Notice};
+use crate::endpoint::{Context, Notice};
 
 /// Where what peers say is written.
 const OUTPUT: LocalId = LocalId::FIRST;
@@ -15,9 +15,8 @@ pub struct Chat {
 }
 
 impl Chat {
-    /// `answers_fin` says what a peer's FIN leads to: our own at once (somebody
-    /// types, or there is no input), or none until our own input has ended (a pipe
-    /// or a file).
+    /// `answers_fin` says what a peer's FIN leads to: our own at once (a person types,
+    /// or there is no input), or none until our own input has ended (a pipe or a file).
     pub fn new(answers_fin: bool) -> Self {
         Self { answers_fin }
     }
@@ -28,24 +27,24 @@ impl Mode for Chat {
         Receivers::Local(OUTPUT)
     }
 
-    fn message(&mut self, core: &mut Core, peer: PeerId, message: Message<'_>) {
-        core.write(OUTPUT, peer, message);
+    fn message(&mut self, context: &mut Context<'_>, peer: PeerId, message: Message<'_>) {
+        context.write(OUTPUT, peer, message);
     }
 
-    fn fin(&mut self, core: &mut Core, peer: PeerId) -> HandedOn {
+    fn fin(&mut self, context: &mut Context<'_>, peer: PeerId) -> HandedOn {
         if self.answers_fin {
-            core.finish(peer);
+            context.finish(peer);
         }
         HandedOn::Written(OUTPUT)
     }
 
-    fn input(&mut self, core: &mut Core, _: LocalId, message: Message<'_>) {
-        if core.broadcast(None, message) == 0 {
-            core.tell(Notice::NobodyThere);
+    fn input(&mut self, context: &mut Context<'_>, _: LocalId, message: Message<'_>) {
+        if context.broadcast(None, message) == 0 {
+            context.tell(Notice::NobodyThere);
         }
     }
 
-    fn input_end(&mut self, core: &mut Core, _: LocalId) {
-        core.finish_all();
+    fn input_end(&mut self, context: &mut Context<'_>, _: LocalId) {
+        context.finish_all();
     }
 }

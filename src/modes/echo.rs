@@ -1,6 +1,6 @@
-//! Echo: every message goes back to whoever sent it.
+//! Echo: every message goes back to its sender.
 
-use crate::endpoint::Core;
+use crate::endpoint::Context;
 use crate::endpoint::mode::{HandedOn, Message, Mode, Receivers};
 use crate::endpoint::transport::PeerId;
 use crate::error::{Abort, Reason};
@@ -14,17 +14,18 @@ impl Mode for Echo {
         Receivers::Sender
     }
 
-    fn message(&mut self, core: &mut Core, peer: PeerId, message: Message<'_>) {
-        if core.is_stopping() {
-            // We have said all, so this has no answer and its end no DONE.
-            core.abort(peer, Abort::new(Reason::GOING_AWAY, ""));
+    fn message(&mut self, context: &mut Context<'_>, peer: PeerId, message: Message<'_>) {
+        if context.is_stopping() {
+            // We have sent FIN, so this gets no answer, and its end no DONE.
+            context.abort(peer, Abort::new(Reason::GOING_AWAY, ""));
         } else {
-            core.send(peer, message);
+            // A peer that takes no answer any more is on its way out.
+            let _ = context.send(peer, message);
         }
     }
 
-    fn fin(&mut self, core: &mut Core, peer: PeerId) -> HandedOn {
-        core.finish(peer);
+    fn fin(&mut self, context: &mut Context<'_>, peer: PeerId) -> HandedOn {
+        context.finish(peer);
         HandedOn::Now
     }
 }

@@ -1,7 +1,7 @@
 //! Sink: messages are counted, by the endpoint's own
 //! [statistics](crate::endpoint::Stats), and dropped.
 
-use crate::endpoint::Core;
+use crate::endpoint::Context;
 use crate::endpoint::mode::{HandedOn, Message, Mode, Receivers};
 use crate::endpoint::transport::PeerId;
 
@@ -14,10 +14,10 @@ impl Mode for Sink {
         Receivers::Nobody
     }
 
-    fn message(&mut self, _: &mut Core, _: PeerId, _: Message<'_>) {}
+    fn message(&mut self, _: &mut Context<'_>, _: PeerId, _: Message<'_>) {}
 
-    fn fin(&mut self, core: &mut Core, peer: PeerId) -> HandedOn {
-        core.finish(peer);
+    fn fin(&mut self, context: &mut Context<'_>, peer: PeerId) -> HandedOn {
+        context.finish(peer);
         HandedOn::Now
     }
 }

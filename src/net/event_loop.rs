@@ -50,7 +50,7 @@ const ALARM: Token = Token(FIRST_RESERVED + 6);
 #[non_exhaustive]
 pub enum Report {
     /// An event of the endpoint.
-    Endpoint(endpoint::Event),
+    Endpoint(endpoint::EndpointEvent),
     /// A dialled connection is there; the handshake comes next.
     Connected(SocketAddr),
     /// From now on this address takes connections.
@@ -300,7 +300,7 @@ impl<M: Mode> EventLoop<M> {
         for signal in self.signals.iter_mut().flat_map(Signals::pending) {
             match signal {
                 Signal::Stop(number) => {
-                    self.endpoint.stop(self.clock.now(), number as u8);
+                    self.endpoint.stop(self.clock.now());
                     self.reports.push(Report::Stopping(number));
                 }
                 Signal::Statistics => self.reports.push(Report::StatisticsWanted),
@@ -374,7 +374,7 @@ impl<M: Mode> EventLoop<M> {
 
     fn take_endpoint_events(&mut self) {
         while let Some(event) = self.endpoint.poll_event() {
-            if let endpoint::Event::Refused(peer, _) = &event {
+            if let endpoint::EndpointEvent::Refused(peer, _) = &event {
                 self.connecting.remove(peer);
             }
             self.reports.push(Report::Endpoint(event));

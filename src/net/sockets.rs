@@ -114,8 +114,8 @@ impl Transport for Sockets {
         find(&mut self.slots, peer)?.write(bytes)
     }
 
-    fn write_frame(&mut self, peer: PeerId, frame: &[u8]) -> io::Result<usize> {
-        find(&mut self.slots, peer)?.write_frame(&self.registry, frame)
+    fn write_alone(&mut self, peer: PeerId, bytes: &[u8]) -> io::Result<usize> {
+        find(&mut self.slots, peer)?.write_frame(&self.registry, bytes)
     }
 
     fn shut_down(&mut self, peer: PeerId) {

@@ -1,4 +1,4 @@
-//! Cutting a message into chunks, each of which fits a record.
+//! Cutting a message into chunks that fit a record each.
 //!
 //! Joining is [`super::buffer::Assembly`]: every chunk but the last is full, so
 //! a joined message is cut again at the same places.

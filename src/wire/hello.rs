@@ -1,7 +1,6 @@
 //! The layouts of the two hellos (`PROTOCOL.md` §1.2).
 //!
-//! Only what can be checked without keys is checked here; the rest of the
-//! handshake is [`crate::conn`]'s.
+//! Checks here need no keys; the rest of the handshake is [`crate::conn`].
 
 use crate::error::PeerFault;
 use crate::limits::{CLIENT_HELLO, SERVER_HELLO};
@@ -10,7 +9,7 @@ use crate::limits::{CLIENT_HELLO, SERVER_HELLO};
 const MAGIC: [u8; 4] = *b"SWP1";
 /// X25519, HKDF-SHA256, AES-256-CBC, HMAC-SHA256-128.
 const SUITE: u8 = 1;
-/// Bytes that tell a native hello from anything else, and are checked first.
+/// Bytes that tell a native hello from anything else. They are checked first.
 pub const FIXED: usize = 8;
 /// Where the client's tag starts: it covers all before it.
 pub const CLIENT_TAG: usize = 48;
@@ -106,8 +105,8 @@ pub fn parse_server(bytes: &[u8; SERVER_HELLO]) -> Result<[u8; 32], PeerFault> {
     Ok(ephemeral)
 }
 
-/// Refuses what can no longer become a hello of ours, without waiting for the
-/// rest of it. `bytes` is a first part of what came.
+/// Refuses what can no longer become a hello of ours, without waiting for its rest.
+/// `bytes` is a first part of what came.
 pub fn check_fixed(bytes: &[u8]) -> Result<(), PeerFault> {
     if bytes.iter().zip(&MAGIC).any(|(a, b)| a != b) {
         return Err(PeerFault::NotSealwire);

@@ -5,8 +5,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::LazyLock;
 
-use sealwire::conn::classic::ClassicConnection;
-use sealwire::crypto::classic::ClassicKeys;
+use sealwire::classic::ClassicConnection;
+use sealwire::classic::ClassicKeys;
 use sealwire::crypto::secret::{Secret, SecretPair};
 use sealwire::limits::{BLOCK, CLASSIC_FRAME};
 use sealwire::time::Time;

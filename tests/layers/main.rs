@@ -12,10 +12,11 @@ use proc_macro2::{Spacing, TokenStream, TokenTree};
 
 /// The library's modules, lowest row first. A module may use the rows below its own; in
 /// the lowest row, which serves all, the modules may use each other too.
-const LAYERS: [&[&str]; 6] = [
+const LAYERS: [&[&str]; 7] = [
     &["error", "limits", "span", "text", "time"],
     &["wire", "crypto"],
     &["conn"],
+    &["classic"],
     &["endpoint"],
     &["modes"],
     &["net"],

@@ -9,14 +9,14 @@ use hmac::{Hmac, KeyInit, Mac};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use sealwire::conn::classic::ClassicConnection;
+use sealwire::classic::ClassicConnection;
+use sealwire::classic::ClassicKeys;
+use sealwire::classic::frame::{TEXT_LENS, first_frame, parse_length};
 use sealwire::conn::{Outcome, StreamEnd};
-use sealwire::crypto::classic::ClassicKeys;
 use sealwire::crypto::secret::{Secret, SecretPair};
 use sealwire::error::{Failure, PeerFault};
 use sealwire::limits::{BLOCK, CLASSIC_FRAME, CLASSIC_TEXT, MAX_CLASSIC_FRAME};
 use sealwire::time::Time;
-use sealwire::wire::classic::{TEXT_LENS, first_frame, parse_length};
 use sha2::{Digest, Sha256};
 
 const NOW: Time = Time::ZERO;
@@ -265,7 +265,8 @@ fn a_frame_looks_at_its_own_text_only() {
         let text = str::from_utf8(&frame[opened.text]).unwrap();
         assert!(line[..at].ends_with(text));
         at += conn.seal(&line.as_bytes()[at..at + CLASSIC_TEXT + 4], [1; BLOCK]);
-        assert_eq!(conn.left_of_line(), line.len() - at);
+        let rest = &line.as_bytes()[at..];
+        assert_eq!(conn.next_line(rest).len(), rest.len());
     }
 }
 

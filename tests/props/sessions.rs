@@ -49,14 +49,14 @@ impl Side {
                 Event::Open => {
                     for message in &self.plan {
                         // This fails if the next bytes were wrong, and it is over by now.
-                        self.session.send(NOW, message, &mut self.out);
+                        let _ = self.session.send(NOW, message, &mut self.out);
                     }
                     self.session.finish(NOW, &mut self.out);
                 }
                 Event::Message(message) => self.heard.push(message),
-                Event::Fin => {}
                 Event::ShutDown => self.shuts_down = true,
                 Event::Over(outcome) => self.outcome = Some(outcome),
+                _ => {}
             }
         }
     }

@@ -6,8 +6,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use sealwire::error::PeerFault;
 use sealwire::limits::{CLIENT_HELLO, MAX_ABORT, MAX_BLOCKS, MAX_PAYLOAD, SERVER_HELLO};
-use sealwire::span::{Area, Span};
-use sealwire::wire::buffer::{Assembly, Memory, Pool};
+use sealwire::span::{Areas, Span};
+use sealwire::wire::buffer::{Assembly, Memory};
 use sealwire::wire::chunks::cut;
 use sealwire::wire::hello::{self, ClientHello};
 use sealwire::wire::record::{self, Kind};
@@ -167,7 +167,7 @@ proptest! {
         prop_assert!(joined == whole);
         prop_assert!(assembly.is_empty());
         chunks.into_iter().for_each(|chunk| memory.release(chunk));
-        prop_assert_eq!(memory.pool.held(), 0);
+        prop_assert_eq!(memory.held(), 0);
     }
 
     /// Goal: a buffer lives exactly as long as it has a holder, keeps its bytes meanwhile,
@@ -177,39 +177,36 @@ proptest! {
     fn a_pool_counts_its_holders(
         acts in vec((0..4_u8, any::<prop::sample::Index>(), 0..70_000_usize, any::<u8>()), 0..60),
     ) {
-        let mut pool = Pool::default();
+        let mut memory = Memory::new(0);
         let mut holders = Vec::new();
         let mut model = HashMap::new();
         for (act, which, len, fill) in acts {
             match act {
                 1 if !holders.is_empty() => {
-                    let id = holders[which.index(holders.len())];
-                    pool.hold(id);
-                    holders.push(id);
+                    let span = holders[which.index(holders.len())];
+                    prop_assert!(memory.hold(span));
+                    holders.push(span);
                 }
                 2 if !holders.is_empty() => {
-                    let id = holders.swap_remove(which.index(holders.len()));
-                    pool.release(id);
-                    if !holders.contains(&id) {
-                        model.remove(&Memory::area_of(id));
+                    let span = holders.swap_remove(which.index(holders.len()));
+                    memory.release(span);
+                    if !holders.contains(&span) {
+                        model.remove(&span.area);
                     }
                 }
                 _ => {
-                    let id = pool.keep(&vec![fill; len]);
-                    prop_assert!(pool.bytes(id).len() >= len);
-                    let area: Area = Memory::area_of(id);
-                    prop_assert_eq!(model.insert(area, (len, fill)), None, "given twice");
-                    holders.push(id);
+                    let span = memory.store(&vec![fill; len]);
+                    prop_assert_eq!(model.insert(span.area, (len, fill)), None, "given twice");
+                    holders.push(span);
                 }
             }
-            let sizes = model.keys().map(|&area| pool.bytes(Memory::buffer(area).unwrap()).len());
-            prop_assert_eq!(pool.held(), sizes.sum::<usize>());
+            let sizes = model.keys().map(|&area| memory.area(area).len());
+            prop_assert_eq!(memory.held(), sizes.sum::<usize>());
         }
         for (&area, &(len, fill)) in &model {
-            let bytes = pool.bytes(Memory::buffer(area).unwrap());
-            prop_assert!(bytes[..len].iter().all(|&byte| byte == fill));
+            prop_assert!(memory.area(area)[..len].iter().all(|&byte| byte == fill));
         }
-        holders.into_iter().for_each(|id| pool.release(id));
-        prop_assert_eq!(pool.held(), 0);
+        holders.into_iter().for_each(|span| memory.release(span));
+        prop_assert_eq!(memory.held(), 0);
     }
 }

@@ -1,13 +1,12 @@
-//! What one peer may cost, and what happens to who costs more.
+//! What one peer may cost, and what happens to a peer that costs more.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use sealwire::endpoint::mode::Mode;
 use sealwire::endpoint::transport::PeerId;
-use sealwire::endpoint::{Leaves, Setup};
-use sealwire::error::{Abort, Failure, Reason};
-use sealwire::limits::{Limits, MAX_PAYLOAD, MAX_UNPROVED};
+use sealwire::endpoint::{End, EndpointEvent, Leaves};
+use sealwire::error::{Abort, Failure, Gravity, Reason};
+use sealwire::limits::{MAX_PAYLOAD, MAX_UNPROVED};
 use sealwire::modes::echo::Echo;
 use sealwire::modes::relay::Relay;
 use sealwire::modes::sink::Sink;
@@ -17,47 +16,35 @@ use crate::raw::Raw;
 use crate::world::World;
 
 fn gave(world: &World, server: usize, peer: PeerId) -> Option<Reason> {
-    match world.hosts[server].outcome(peer) {
+    match world.outcome(server, peer) {
         Some(Err(Failure::Gave(Abort { reason, .. }))) => Some(*reason),
         _ => None,
     }
 }
 
-fn small(setup: Setup, mode: impl Mode + 'static) -> (World, usize) {
-    let mut world = World::calm();
-    let server = world.host(setup, mode);
-    (world, server)
-}
-
 /// A relay whose receivers hold up others from 64 KiB on.
 fn relay() -> (World, usize) {
-    let limits = Limits {
-        max_queue: 1 << 16,
-        ..Limits::default()
-    };
-    small(limited(Leaves::WhenStopped, limits), Relay)
+    World::with(limited(|limits| limits.max_queue = 1 << 16), Relay)
 }
 
 fn much() -> Vec<Vec<u8>> {
     (0..2000_u16).map(|n| n.to_be_bytes().repeat(500)).collect()
 }
 
-/// Goal: a receiver that takes nothing is given up while others wait, and they
-/// go on. Method: three peers of a relay, one of which does not read.
+/// Goal: a receiver that accepts nothing is dropped while others wait, and they go on.
+/// Method: three peers of a relay; one does not read.
 #[test]
-fn a_slow_receiver_is_given_up_while_others_wait() {
+fn a_slow_receiver_is_dropped_while_others_wait() {
     let (mut world, server) = relay();
     let slow = Raw::join(&mut world, server);
-    let other = world.host(native(3, Leaves::WithPeers), Sender::staying(vec![]));
-    world.connect(other, server);
+    let (other, _) = world.client(server, Sender::staying(vec![]));
     world.settle();
-    let sender = world.host(native(2, Leaves::WithPeers), Sender::new(much()));
-    let pair = world.connect(sender, server);
+    let (_, pair) = world.client(server, Sender::new(much()));
     world.run_millis(900);
-    assert_eq!(world.hosts[server].outcome(slow.peer), None, "not yet");
+    assert_eq!(world.outcome(server, slow.peer), None, "not yet");
     world.run_millis(1100);
     assert!(world.hosts[other].log.borrow().all() == much());
-    assert_eq!(world.hosts[server].outcome(pair.at_server), Some(&Ok(())));
+    assert_eq!(world.outcome(server, pair.at_server), Some(&Ok(())));
     world.run_millis(5000);
     assert_eq!(gave(&world, server, slow.peer), Some(Reason::TOO_SLOW));
 }
@@ -68,76 +55,68 @@ fn a_slow_receiver_is_given_up_while_others_wait() {
 fn a_sole_receiver_is_waited_for() {
     let (mut world, server) = relay();
     let mut slow = Raw::join(&mut world, server);
-    let sender = world.host(native(2, Leaves::WithPeers), Sender::new(much()));
-    let pair = world.connect(sender, server);
+    let (_, pair) = world.client(server, Sender::new(much()));
     for _ in 0..4 {
         world.run_millis(15_000);
         // It does say something, or it would be dead.
         slow.say(&mut world, b"wait");
     }
-    assert_eq!(world.hosts[server].outcome(slow.peer), None);
-    assert_eq!(world.hosts[server].outcome(pair.at_server), None);
+    assert_eq!(world.outcome(server, slow.peer), None);
+    assert_eq!(world.outcome(server, pair.at_server), None);
     while slow.messages().len() < 2000 {
         slow.read(&mut world);
     }
     assert!(slow.messages() == much());
     world.run_millis(10);
-    assert_eq!(world.hosts[server].outcome(pair.at_server), Some(&Ok(())));
+    assert_eq!(world.outcome(server, pair.at_server), Some(&Ok(())));
 }
 
-/// Goal: nobody is too slow, or silent, because we were stopped for a while.
+/// Goal: no peer is too slow, or silent, because we were stopped for a while.
 /// Method: a receiver that is behind takes what there is, again and again, while
 /// the clock jumps; the server hears of the room and of the time at once.
 #[test]
-fn a_pause_of_ours_is_nobodys_fault() {
+fn a_pause_of_ours_is_no_fault_of_peers() {
     let (mut world, server) = relay();
     let mut slow = Raw::join(&mut world, server);
-    let other = world.host(native(3, Leaves::WithPeers), Sender::staying(vec![]));
-    world.connect(other, server);
-    let sender = world.host(native(2, Leaves::WithPeers), Sender::new(much()));
-    let pair = world.connect(sender, server);
+    world.client(server, Sender::staying(vec![]));
+    let (_, pair) = world.client(server, Sender::new(much()));
     world.run_millis(10);
     for _ in 0..5 {
         world.net.now = world.now() + Duration::from_millis(1500);
         slow.read(&mut world);
-        assert_eq!(world.hosts[server].outcome(slow.peer), None);
+        assert_eq!(world.outcome(server, slow.peer), None);
     }
     while slow.messages().len() < 2000 {
         slow.read(&mut world);
     }
     world.run_millis(10);
-    assert_eq!(world.hosts[server].outcome(pair.at_server), Some(&Ok(())));
+    assert_eq!(world.outcome(server, pair.at_server), Some(&Ok(())));
 }
 
-/// Goal: who was waited for as a sole receiver is given up soon after others
-/// have come. Method: the third peer joins late.
+/// Goal: a slow receiver that was the only one is dropped soon after others have come.
+/// Method: the third peer joins late.
 #[test]
-fn a_slow_receiver_is_given_up_when_others_come() {
+fn a_slow_receiver_is_dropped_when_others_come() {
     let (mut world, server) = relay();
     let slow = Raw::join(&mut world, server);
-    let sender = world.host(native(2, Leaves::WithPeers), Sender::new(much()));
-    let pair = world.connect(sender, server);
+    let (_, pair) = world.client(server, Sender::new(much()));
     world.run_millis(10_000);
-    assert_eq!(world.hosts[server].outcome(pair.at_server), None);
-    let other = world.host(native(3, Leaves::WithPeers), Sender::staying(vec![]));
-    world.connect(other, server);
+    assert_eq!(world.outcome(server, pair.at_server), None);
+    world.client(server, Sender::staying(vec![]));
     world.run_millis(2000);
-    assert_eq!(world.hosts[server].outcome(pair.at_server), Some(&Ok(())));
+    assert_eq!(world.outcome(server, pair.at_server), Some(&Ok(())));
     world.run_millis(5000);
     assert_eq!(gave(&world, server, slow.peer), Some(Reason::TOO_SLOW));
 }
 
-/// Goal: a message over the limit costs its sender the connection and nobody
-/// else anything. Method: one byte more than the limit, in one record and in
+/// Goal: a message over the limit costs its sender the connection and no other peer
+/// anything. Method: one byte more than the limit, in one record and in
 /// several, beside a peer that keeps to it.
 #[test]
 fn a_message_over_the_limit_is_refused() {
     for max_message in [100, 3 * MAX_PAYLOAD] {
-        let limits = Limits {
-            max_message,
-            ..Limits::default()
-        };
-        let (mut world, server) = small(limited(Leaves::WhenStopped, limits), Echo);
+        let setup = limited(|limits| limits.max_message = max_message);
+        let (mut world, server) = World::with(setup, Echo);
         let plan = vec![vec![1; max_message]; 3];
         let good = world.host(native(2, Leaves::WithPeers), Sender::new(plan.clone()));
         let bad = vec![vec![2; max_message + 1]];
@@ -145,13 +124,13 @@ fn a_message_over_the_limit_is_refused() {
         let pairs = [world.connect(good, server), world.connect(bad, server)];
         world.run_millis(10);
         assert!(world.hosts[good].log.borrow().all() == plan);
-        assert_eq!(world.hosts[good].endpoint.exit(), Some(0));
+        assert_eq!(world.end(good), Some(End::Complete));
         assert_eq!(
             gave(&world, server, pairs[1].at_server),
             Some(Reason::TOO_LARGE)
         );
-        assert_eq!(world.hosts[bad].endpoint.exit(), Some(3));
-        let told = world.hosts[bad].outcome(pairs[1].at_client).cloned();
+        assert_eq!(world.end(bad), Some(End::Failed(Gravity::Peer)));
+        let told = world.outcome(bad, pairs[1].at_client).cloned();
         let aborted = Abort::new(Reason::TOO_LARGE, "");
         assert_eq!(told, Some(Err(Failure::Aborted(aborted))));
         world.hosts[server].assert_empty("both have left");
@@ -163,11 +142,10 @@ fn a_message_over_the_limit_is_refused() {
 /// of a message.
 #[test]
 fn unfinished_messages_share_a_budget() {
-    let limits = Limits {
-        max_assembling: 10 * MAX_PAYLOAD,
-        ..Limits::default()
-    };
-    let (mut world, server) = small(limited(Leaves::WhenStopped, limits), Sink);
+    let (mut world, server) = World::with(
+        limited(|limits| limits.max_assembling = 10 * MAX_PAYLOAD),
+        Sink,
+    );
     let mut rests = Vec::new();
     let mut peers: Vec<Raw> = (0..10).map(|_| Raw::join(&mut world, server)).collect();
     for (n, raw) in peers.iter_mut().enumerate() {
@@ -193,16 +171,13 @@ fn unfinished_messages_share_a_budget() {
     world.hosts[server].assert_empty("all have left");
 }
 
-/// Goal: when memory runs short, who is in the middle of a message is still
-/// read to its end: it is what frees memory. Method: a budget for queues that
+/// Goal: when memory runs short, a peer in the middle of a message is still read to its
+/// end, because that frees memory. Method: a budget for queues that
 /// partial records alone exceed.
 #[test]
 fn scarce_memory_does_not_stop_a_message() {
-    let limits = Limits {
-        max_queued: 4 * MAX_PAYLOAD,
-        ..Limits::default()
-    };
-    let (mut world, server) = small(limited(Leaves::WhenStopped, limits), Echo);
+    let (mut world, server) =
+        World::with(limited(|limits| limits.max_queued = 4 * MAX_PAYLOAD), Echo);
     let mut rests = Vec::new();
     let mut peers: Vec<Raw> = (0..10).map(|_| Raw::join(&mut world, server)).collect();
     for raw in &mut peers {
@@ -229,17 +204,13 @@ fn scarce_memory_does_not_stop_a_message() {
 /// fourth, which is held up by its own answers at times, has all of them.
 #[test]
 fn scarce_memory_does_not_stop_others() {
-    let limits = Limits {
-        max_queued: 40_000,
-        ..Limits::default()
-    };
-    let (mut world, server) = small(limited(Leaves::WhenStopped, limits), Echo);
+    let (mut world, server) = World::with(limited(|limits| limits.max_queued = 40_000), Echo);
     for _ in 0..3 {
         let mut raw = Raw::join_by(&mut world, server, 20_000);
         raw.say(&mut world, &[1; 15_000]);
         raw.say(&mut world, &[1; 15_000]);
     }
-    assert!(world.hosts[server].endpoint.core().held() >= 40_000);
+    assert!(world.hosts[server].endpoint.held() >= 40_000);
     let mut good = Raw::join_by(&mut world, server, 6000);
     for n in 1..=20 {
         // The third answer waits behind the second, which did not fit; so the
@@ -258,11 +229,7 @@ fn scarce_memory_does_not_stop_others() {
 /// end. Method: a client of an echo sends empty messages and does not read.
 #[test]
 fn empty_messages_are_bounded() {
-    let limits = Limits {
-        max_queue: 1 << 16,
-        ..Limits::default()
-    };
-    let (mut world, server) = small(limited(Leaves::WhenStopped, limits), Echo);
+    let (mut world, server) = World::with(limited(|limits| limits.max_queue = 1 << 16), Echo);
     let mut raw = Raw::join_by(&mut world, server, 10_000);
     for _ in 0..10_000 {
         let record = raw.seal(&world, b"");
@@ -271,22 +238,22 @@ fn empty_messages_are_bounded() {
         }
         world.settle();
     }
-    let queued = world.hosts[server].endpoint.core().queued();
+    let queued = world.hosts[server].endpoint.queued();
     assert!(queued < 2000, "{queued} wait");
 }
 
-/// Goal: who connects and says nothing keeps nobody out: past the limit the
-/// oldest goes. Method: as many as may be and ten more, then one that joins.
+/// Goal: peers that connect and say nothing keep no peer out: past the limit the oldest
+/// is closed. Method: as many as may be and ten more, then one that joins.
 #[test]
 fn the_oldest_unproved_makes_room() {
-    let (mut world, server) = small(native(1, Leaves::WhenStopped), Echo);
+    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
     let mut silent = Vec::new();
     for _ in 0..MAX_UNPROVED + 10 {
         silent.push(world.accept(server, 100).1);
         world.settle();
     }
-    let core = world.hosts[server].endpoint.core();
-    assert_eq!(core.connections(), MAX_UNPROVED);
+    let endpoint = &world.hosts[server].endpoint;
+    assert_eq!(endpoint.connections(), MAX_UNPROVED);
     let gone: BTreeSet<PeerId> = world.hosts[server]
         .events
         .iter()
@@ -295,31 +262,26 @@ fn the_oldest_unproved_makes_room() {
     assert_eq!(gone, silent[..10].iter().copied().collect());
     Raw::join(&mut world, server);
     world.run_millis(6000);
-    assert_eq!(world.hosts[server].endpoint.core().connections(), 1);
+    assert_eq!(world.hosts[server].endpoint.connections(), 1);
 }
 
-fn refused(event: &sealwire::endpoint::Event) -> Option<PeerId> {
+fn refused(event: &EndpointEvent) -> Option<PeerId> {
     match event {
-        sealwire::endpoint::Event::Refused(peer, Err(Failure::Closed(_))) => Some(*peer),
+        EndpointEvent::Refused(peer, Err(Failure::Closed(_))) => Some(*peer),
         _ => None,
     }
 }
 
-/// Goal: a full server tells who comes, hands nothing of it on, and takes the
-/// next when one has left. Method: room for two; a third sends a message at
+/// Goal: a full server tells a new peer so, hands nothing of it on, and takes the next
+/// when one has left. Method: room for two; a third sends a message at
 /// once.
 #[test]
 fn a_full_server_says_so() {
-    let limits = Limits {
-        max_peers: 2,
-        ..Limits::default()
-    };
-    let (mut world, server) = small(limited(Leaves::WhenStopped, limits), Relay);
+    let (mut world, server) = World::with(limited(|limits| limits.max_peers = 2), Relay);
     let first = Raw::join(&mut world, server);
     let mut second = Raw::join(&mut world, server);
     let plan = vec![b"let me in".to_vec()];
-    let third = world.host(native(3, Leaves::WithPeers), Sender::new(plan));
-    let pair = world.connect(third, server);
+    let (third, pair) = world.client(server, Sender::new(plan));
     world.settle();
     assert!(world.hosts[server].log.borrow().messages.is_empty());
     assert!(!world.hosts[server].has_joined(pair.at_server));
@@ -327,17 +289,17 @@ fn a_full_server_says_so() {
         gave(&world, server, pair.at_server),
         Some(Reason::GOING_AWAY)
     );
-    assert_eq!(world.hosts[third].endpoint.exit(), Some(3));
+    assert_eq!(world.end(third), Some(End::Failed(Gravity::Peer)));
     second.read(&mut world);
     assert!(second.messages().is_empty());
 
-    // One that was refused and lingers takes nobody's place.
+    // A peer that was refused and lingers takes no peer's place.
     let mut raw = Raw::connect(&mut world, server);
     let hello = raw.hello(&world);
     raw.write(&mut world, &hello);
     world.settle();
     raw.read(&mut world);
-    assert_eq!(world.hosts[server].endpoint.core().proved(), 2);
+    assert_eq!(world.hosts[server].endpoint.proved(), 2);
     first.end_by_reset(&mut world);
     Raw::join(&mut world, server);
 }

@@ -1,23 +1,18 @@
 //! The old format beside the new one, on one server.
 
-use sealwire::endpoint::{Cut, Event, InputKind, Leaves, Notice, Setup};
+use sealwire::endpoint::{End, EndpointEvent, Leaves, Notice};
 use sealwire::error::{Deadline, Failure};
-use sealwire::limits::{CLASSIC_FRAME, Limits, MAX_CLASSIC_UNPROVED, MAX_UNPROVED};
+use sealwire::limits::{CLASSIC_FRAME, MAX_CLASSIC_UNPROVED, MAX_UNPROVED};
 use sealwire::modes::chat::Chat;
 use sealwire::modes::echo::Echo;
 use sealwire::modes::relay::Relay;
 
-use crate::net::End;
+use crate::net::Side;
 use crate::old::{Old, classic_client, frames};
 use crate::people::{Sender, both, native};
-use crate::port::Plain;
+use crate::port::{Plain, TERMINAL};
 use crate::raw::Raw;
 use crate::world::World;
-
-const TERMINAL: InputKind = InputKind {
-    cut: Cut::Lines,
-    terminal: true,
-};
 
 fn lines() -> Vec<Vec<u8>> {
     let lines = [
@@ -29,12 +24,11 @@ fn lines() -> Vec<Vec<u8>> {
     lines.iter().map(|line| line.as_bytes().to_vec()).collect()
 }
 
-/// Goal: one server serves both formats at once. Method: an echo, a classic and
-/// a native client, each of which gets its own lines back and is complete.
+/// Goal: one server serves both formats at once. Method: an echo, a classic and a native
+/// client; each gets its own lines back and is complete.
 #[test]
 fn both_formats_on_one_server() {
-    let mut world = World::calm();
-    let server = world.host(both(1, Leaves::WhenStopped), Echo);
+    let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Echo);
     let old = world.host(classic_client(), Sender::new(lines()));
     let new = world.host(native(3, Leaves::WithPeers), Sender::new(lines()));
     for client in [old, new] {
@@ -43,7 +37,7 @@ fn both_formats_on_one_server() {
     world.run_millis(10);
     for client in [old, new] {
         assert_eq!(world.hosts[client].log.borrow().all(), lines());
-        assert_eq!(world.hosts[client].endpoint.exit(), Some(0));
+        assert_eq!(world.end(client), Some(End::Complete));
     }
     world.hosts[server].assert_empty("both have left");
 }
@@ -53,8 +47,7 @@ fn both_formats_on_one_server() {
 /// that are no text.
 #[test]
 fn a_classic_peer_gets_lines() {
-    let mut world = World::calm();
-    let server = world.host(both(1, Leaves::WhenStopped), Relay);
+    let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Relay);
     let old = Old::connect(&mut world, server);
     old.write(&mut world, &frames("hello\n"));
     let mut new = Raw::join(&mut world, server);
@@ -63,20 +56,19 @@ fn a_classic_peer_gets_lines() {
     }
     let expected = ["two\n", "lines\n", "none\n", "\n", "not text\n"];
     assert_eq!(old.read(&mut world), expected);
-    let told = |event: &Event| matches!(event, Event::Notice(Notice::NotText(2)));
+    let told = |event: &EndpointEvent| matches!(event, EndpointEvent::Notice(Notice::NotText(2)));
     assert!(world.hosts[server].events.iter().any(told));
     old.write(&mut world, &frames("and back\n"));
     new.read(&mut world);
     assert_eq!(new.messages(), [b"and back\n"]);
 }
 
-/// Goal: who is silent for a second may be a classic listener, and is sent what
-/// is typed; before that it is not; and somebody who then says hello in native
-/// is welcome. Method: a chat with two silent peers.
+/// Goal: a peer that is silent for a second may be a classic listener, and is sent what
+/// is typed from then on; if it then says hello in native, it is welcome. Method: a chat
+/// with two silent peers.
 #[test]
 fn a_silent_listener_hears_after_a_second() {
-    let mut world = World::calm();
-    let server = world.host(both(1, Leaves::WhenStopped), Chat::new(true));
+    let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Chat::new(true));
     world.local(server, Some(TERMINAL), Plain::open(b"too early\n"));
     let old = Old::connect(&mut world, server);
     let mut new = Raw::connect(&mut world, server);
@@ -85,8 +77,7 @@ fn a_silent_listener_hears_after_a_second() {
     new.write(&mut world, &hello);
     world.settle();
     new.read(&mut world);
-    world.hosts[server].locals[0].input.extend(b"in time\n");
-    world.poke(server);
+    world.give(server, b"in time\n");
     world.settle();
     new.read(&mut world);
     assert_eq!(old.read(&mut world), ["in time\n"]);
@@ -95,29 +86,28 @@ fn a_silent_listener_hears_after_a_second() {
     let late = Raw::connect(&mut world, server).hello(&world);
     old.write(&mut world, &late);
     world.run_millis(10);
-    let outcome = world.hosts[server].outcome(old.peer);
+    let outcome = world.outcome(server, old.peer);
     assert!(
         matches!(outcome, Some(Err(Failure::Peer(_)))),
         "{outcome:?}"
     );
 }
 
-/// Goal: only so many may be silent: past that the oldest goes, and who comes is
-/// welcome. Method: two more than there are slots, one after the other.
+/// Goal: only so many peers may be silent. Past that the oldest is closed, and a new one
+/// is welcome. Method: two more than there are slots, one after the other.
 #[test]
 fn the_oldest_listener_makes_room() {
-    let mut world = World::calm();
-    let server = world.host(both(1, Leaves::WhenStopped), Echo);
+    let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Echo);
     let mut silent = Vec::new();
     for _ in 0..MAX_CLASSIC_UNPROVED + 2 {
         silent.push(Old::connect(&mut world, server));
         world.run_millis(10);
     }
     world.run_millis(1001);
-    let core = world.hosts[server].endpoint.core();
-    assert_eq!(core.connections(), MAX_CLASSIC_UNPROVED);
+    let endpoint = &world.hosts[server].endpoint;
+    assert_eq!(endpoint.connections(), MAX_CLASSIC_UNPROVED);
     for (n, old) in silent.iter().enumerate() {
-        let gone = world.hosts[server].outcome(old.peer).is_some();
+        let gone = world.outcome(server, old.peer).is_some();
         assert_eq!(gone, n < 2, "number {n}");
     }
     // A native peer needs none of those.
@@ -129,8 +119,7 @@ fn the_oldest_listener_makes_room() {
 /// it listens; it says half a hello; then more connect than may be unproved.
 #[test]
 fn a_listener_that_turned_native_makes_room() {
-    let mut world = World::calm();
-    let server = world.host(both(1, Leaves::WhenStopped), Echo);
+    let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Echo);
     let mut listener = Raw::connect(&mut world, server);
     world.run_millis(1001);
     let older = Old::connect(&mut world, server);
@@ -140,45 +129,36 @@ fn a_listener_that_turned_native_makes_room() {
     for _ in 0..MAX_UNPROVED - 2 {
         Old::connect(&mut world, server);
     }
-    let core = world.hosts[server].endpoint.core();
-    assert_eq!(core.connections(), MAX_UNPROVED);
+    let endpoint = &world.hosts[server].endpoint;
+    assert_eq!(endpoint.connections(), MAX_UNPROVED);
     for peer in [older.peer, listener.peer] {
-        assert_eq!(world.hosts[server].outcome(peer), None);
+        assert_eq!(world.outcome(server, peer), None);
         Old::connect(&mut world, server);
-        assert!(world.hosts[server].outcome(peer).is_some());
+        assert!(world.outcome(server, peer).is_some());
     }
 }
 
-/// Goal: a listener that has proved nothing and does not read holds nobody up, and
-/// is closed when too much waits for it; one that reads hears all of it, though
-/// more is typed at once than peers are usually fed. Method: both join a chat with
-/// one native peer.
+/// Goal: a listener that has proved nothing and does not read holds no peer up, and is
+/// closed when too much waits for it; one that reads hears all of it, though more is
+/// typed at once than peers are usually fed. Method: both join a chat with one native
+/// peer.
 #[test]
 fn a_listener_holds_nobody_up() {
-    let limits = Limits {
-        max_queue: 2_000_000,
-        ..Limits::default()
-    };
     for reads in [true, false] {
-        let limits = limits.clone();
-        let mut world = World::calm();
-        let setup = both(1, Leaves::WhenStopped);
-        let server = world.host(Setup { limits, ..setup }, Chat::new(true));
+        let mut setup = both(1, Leaves::WhenStopped);
+        setup.limits.max_queue = 2_000_000;
+        let (mut world, server) = World::with(setup, Chat::new(true));
         world.local(server, Some(TERMINAL), Plain::open(b""));
         let old = Old::connect(&mut world, server);
         world.net.incoming(old.end).capacity = if reads { 3_000_000 } else { 1000 };
-        let new = world.host(native(2, Leaves::WithPeers), Sender::staying(vec![]));
-        world.connect(new, server);
+        let (new, _) = world.client(server, Sender::staying(vec![]));
         world.run_millis(1001);
         let line = b"a line of twenty-six bytes\n";
         let typed = if reads { 10_000 } else { 20_000 };
-        world.hosts[server].locals[0]
-            .input
-            .extend(line.repeat(typed));
-        world.poke(server);
+        world.give(server, &line.repeat(typed));
         world.run_millis(10);
         assert_eq!(world.hosts[new].log.borrow().messages.len(), typed);
-        let outcome = world.hosts[server].outcome(old.peer);
+        let outcome = world.outcome(server, old.peer);
         assert_eq!(outcome.is_none(), reads, "{outcome:?}");
         let frames = world.net.incoming(old.end).written as usize / CLASSIC_FRAME;
         assert_eq!(frames == 2 * typed, reads, "{frames} frames");
@@ -189,17 +169,16 @@ fn a_listener_holds_nobody_up() {
 /// bytes that may still be native, and 4 s later one that may not.
 #[test]
 fn a_frame_has_five_seconds() {
-    let mut world = World::calm();
-    let server = world.host(both(1, Leaves::WhenStopped), Echo);
+    let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Echo);
     let old = Old::connect(&mut world, server);
     world.run_millis(2000);
     old.write(&mut world, b"SWP");
     world.run_millis(4000);
     old.write(&mut world, b"?");
     world.run_millis(990);
-    assert_eq!(world.hosts[server].outcome(old.peer), None);
+    assert_eq!(world.outcome(server, old.peer), None);
     world.run_millis(20);
-    let outcome = world.hosts[server].outcome(old.peer).cloned();
+    let outcome = world.outcome(server, old.peer).cloned();
     assert_eq!(outcome, Some(Err(Failure::Deadline(Deadline::Frame))));
     world.hosts[server].assert_empty("it is closed");
 }
@@ -211,13 +190,12 @@ fn the_end_of_a_classic_stream() {
     let bytes = frames("sixteen letters\n");
     assert_eq!(bytes.len(), 2 * CLASSIC_FRAME);
     for cut in 1..=bytes.len() {
-        let mut world = World::calm();
-        let server = world.host(both(1, Leaves::WhenStopped), Echo);
+        let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Echo);
         let old = Old::connect(&mut world, server);
         old.write(&mut world, &bytes[..cut]);
         world.net.shut_down(old.end);
         world.settle();
-        let outcome = world.hosts[server].outcome(old.peer).cloned();
+        let outcome = world.outcome(server, old.peer).cloned();
         if cut == bytes.len() {
             assert_eq!(outcome, Some(Ok(())));
             assert_eq!(old.read(&mut world), ["sixteen letters\n"]);
@@ -235,19 +213,15 @@ fn the_end_of_a_classic_stream() {
 /// after its end. Method: a listener that never answers.
 #[test]
 fn a_classic_client_leaves_by_itself() {
-    let mut world = World::calm();
-    let client = world.host(classic_client(), Sender::new(lines()));
+    let (mut world, client) = World::with(classic_client(), Sender::new(lines()));
     let (link, peer) = world.dial(client);
     world.settle();
     assert!(world.hosts[client].has_joined(peer));
-    let end = End {
-        link,
-        client: false,
-    };
+    let end = Side::server(link);
     assert!(world.net.incoming(end).shut, "it has said all");
     assert_eq!(world.net.incoming(end).written as usize % CLASSIC_FRAME, 0);
     world.run_millis(4990);
-    assert_eq!(world.hosts[client].endpoint.exit(), None);
+    assert_eq!(world.end(client), None);
     world.run_millis(20);
-    assert_eq!(world.hosts[client].endpoint.exit(), Some(0));
+    assert_eq!(world.end(client), Some(End::Complete));
 }

@@ -3,39 +3,35 @@
 use std::io::ErrorKind;
 
 use sealwire::conn::Outcome;
-use sealwire::endpoint::{Cut, InputKind, Leaves};
-use sealwire::error::Failure;
+use sealwire::endpoint::{End, Leaves};
+use sealwire::error::{Failure, Gravity};
 use sealwire::limits::CLASSIC_FRAME;
 use sealwire::modes::chat::Chat;
 use sealwire::modes::echo::Echo;
 
-use crate::net::End;
+use crate::net::Side;
 use crate::old::{Old, classic_client, frames};
 use crate::people::{Sender, both};
-use crate::port::Plain;
+use crate::port::{LINES, Plain, TERMINAL};
 use crate::world::World;
-
-const LINES: InputKind = InputKind {
-    cut: Cut::Lines,
-    terminal: false,
-};
 
 fn is_truncated(outcome: Option<&Outcome>) -> bool {
     matches!(outcome, Some(Err(Failure::Truncated(_))))
 }
 
-/// Goal: who could not send all of its input because the other side closed says
-/// so: truncated, exit code 4; where the input had ended, or somebody types,
-/// that is a proper end. Method: a client whose server closes.
+/// Goal: a client that could not send all of its input because the other side closed
+/// says so: truncated. Where the input had ended, or a person types, that is a proper
+/// end. Method: a client whose server closes.
 #[test]
 fn a_client_whose_server_closes_first() {
-    let typed = InputKind {
-        terminal: true,
-        ..LINES
-    };
-    for (kind, ended, code) in [(LINES, false, 4), (LINES, true, 0), (typed, false, 0)] {
-        let mut world = World::calm();
-        let client = world.host(classic_client(), Chat::new(kind.terminal));
+    let cut_off = End::Failed(Gravity::Truncated);
+    let ends = [
+        (LINES, false, cut_off),
+        (LINES, true, End::Complete),
+        (TERMINAL, false, End::Complete),
+    ];
+    for (kind, ended, expected) in ends {
+        let (mut world, client) = World::with(classic_client(), Chat::new(kind.terminal));
         let plain = Plain {
             input_ended: ended,
             ..Plain::open(b"one line\n")
@@ -43,16 +39,13 @@ fn a_client_whose_server_closes_first() {
         world.local(client, Some(kind), plain);
         let (link, peer) = world.dial(client);
         world.settle();
-        let end = End {
-            link,
-            client: false,
-        };
+        let end = Side::server(link);
         assert_eq!(world.net.incoming(end).written as usize, CLASSIC_FRAME);
         world.net.shut_down(end);
         world.settle();
-        let outcome = world.hosts[client].outcome(peer);
-        assert_eq!(is_truncated(outcome), code == 4, "{outcome:?}");
-        assert_eq!(world.hosts[client].endpoint.exit(), Some(code));
+        let outcome = world.outcome(client, peer);
+        assert_eq!(is_truncated(outcome), expected == cut_off, "{outcome:?}");
+        assert_eq!(world.end(client), Some(expected));
         world.hosts[client].assert_empty("its server closed");
     }
 }
@@ -62,13 +55,10 @@ fn a_client_whose_server_closes_first() {
 /// client half-closes, then reads.
 #[test]
 fn a_one_shot_server_whose_client_closes_first() {
-    for (ended, code) in [(false, 4), (true, 0)] {
-        let mut world = World::calm();
-        let server = world.host(both(1, Leaves::AfterInput), Chat::new(false));
-        let plain = Plain {
-            input_ended: false,
-            ..Plain::open(b"twenty letters, and.\n")
-        };
+    let cut_off = End::Failed(Gravity::Truncated);
+    for (ended, expected) in [(false, cut_off), (true, End::Complete)] {
+        let (mut world, server) = World::with(both(1, Leaves::AfterInput), Chat::new(false));
+        let plain = Plain::open(b"twenty letters, and.\n");
         world.local(server, Some(LINES), plain);
         let old = Old::connect(&mut world, server);
         world.net.incoming(old.end).capacity = CLASSIC_FRAME;
@@ -78,7 +68,7 @@ fn a_one_shot_server_whose_client_closes_first() {
         world.settle();
         world.net.shut_down(old.end);
         world.settle();
-        assert_eq!(world.hosts[server].outcome(old.peer), None, "it sends");
+        assert_eq!(world.outcome(server, old.peer), None, "it sends");
         let mut rest = [0; CLASSIC_FRAME];
         for _ in 0..2 {
             assert_eq!(
@@ -88,9 +78,9 @@ fn a_one_shot_server_whose_client_closes_first() {
             );
             world.settle();
         }
-        let outcome = world.hosts[server].outcome(old.peer);
+        let outcome = world.outcome(server, old.peer);
         assert_eq!(is_truncated(outcome), !ended, "{outcome:?}");
-        assert_eq!(world.hosts[server].endpoint.exit(), Some(code));
+        assert_eq!(world.end(server), Some(expected));
         world.hosts[server].assert_empty("its client closed");
     }
 }
@@ -101,8 +91,7 @@ fn a_one_shot_server_whose_client_closes_first() {
 #[test]
 fn what_is_queued_behind_the_end_counts() {
     for fails in [true, false] {
-        let mut world = World::calm();
-        let server = world.host(both(1, Leaves::WhenStopped), Echo);
+        let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Echo);
         let old = Old::connect(&mut world, server);
         world.net.incoming(old.end).capacity = CLASSIC_FRAME;
         for line in ["one\n", "two\n", "three\n"] {
@@ -110,7 +99,7 @@ fn what_is_queued_behind_the_end_counts() {
         }
         world.net.shut_down(old.end);
         world.settle();
-        assert_eq!(world.hosts[server].outcome(old.peer), None, "it sends");
+        assert_eq!(world.outcome(server, old.peer), None, "it sends");
         if fails {
             world.net.incoming(old.end).write_error = Some(ErrorKind::BrokenPipe);
             world.settle();
@@ -120,7 +109,7 @@ fn what_is_queued_behind_the_end_counts() {
             assert_eq!(old.read(&mut world), ["two\n"]);
             world.settle();
         }
-        let outcome = world.hosts[server].outcome(old.peer);
+        let outcome = world.outcome(server, old.peer);
         let expected = if fails {
             is_truncated(outcome)
         } else {
@@ -131,54 +120,41 @@ fn what_is_queued_behind_the_end_counts() {
     }
 }
 
-/// Goal: a client whose writing failed was cut, though all that is left to do is
-/// to wait for a server that says nothing. Method: writing fails from the start;
-/// 5 s later it leaves, with 4.
+/// Goal: a client whose writing failed was cut, though it only waits for a server that
+/// says nothing. Method: writing fails from the start; it leaves 5 s later.
 #[test]
-fn who_could_not_write_does_not_end_well() {
+fn a_failed_write_is_no_proper_end() {
     let mut world = World::calm();
     let plan = vec![b"one\n".to_vec(), b"two\n".to_vec()];
     let client = world.host(classic_client(), Sender::new(plan));
     let (link, peer) = world.dial(client);
-    let end = End { link, client: true };
+    let end = Side::client(link);
     world.net.outgoing(end).write_error = Some(ErrorKind::BrokenPipe);
     world.run_millis(4990);
-    assert_eq!(world.hosts[client].outcome(peer), None);
+    assert_eq!(world.outcome(client, peer), None);
     world.run_millis(20);
-    let outcome = world.hosts[client].outcome(peer);
+    let outcome = world.outcome(client, peer);
     assert!(is_truncated(outcome), "{outcome:?}");
-    assert_eq!(world.hosts[client].endpoint.exit(), Some(4));
+    assert_eq!(world.end(client), Some(End::Failed(Gravity::Truncated)));
 }
 
 /// Goal: what came and was not written is no complete end. Method: the output of
 /// a client is blocked, its server says a line and closes, and a signal comes.
 #[test]
 fn a_stop_with_output_unwritten_is_not_complete() {
-    const TERM: u8 = 15;
-    for (room, code) in [(0, 128 + TERM), (usize::MAX, 0)] {
-        let mut world = World::calm();
-        let client = world.host(classic_client(), Chat::new(true));
-        let plain = Plain {
-            room,
-            ..Plain::open(b"")
-        };
-        let typed = InputKind {
-            terminal: true,
-            ..LINES
-        };
-        world.local(client, Some(typed), plain);
+    for (room, expected) in [(0, End::Stopped), (usize::MAX, End::Complete)] {
+        let (mut world, client) = World::with(classic_client(), Chat::new(true));
+        let plain = Plain::open(b"").room(room);
+        world.local(client, Some(TERMINAL), plain);
         let (link, peer) = world.dial(client);
-        let end = End {
-            link,
-            client: false,
-        };
+        let end = Side::server(link);
         world.net.write(end, &frames("hello\n")).unwrap();
         world.settle();
         world.net.shut_down(end);
         world.settle();
-        assert_eq!(world.hosts[client].outcome(peer), Some(&Ok(())));
-        world.stop(client, TERM);
+        assert_eq!(world.outcome(client, peer), Some(&Ok(())));
+        world.stop(client);
         world.run_millis(7000);
-        assert_eq!(world.hosts[client].endpoint.exit(), Some(code));
+        assert_eq!(world.end(client), Some(expected));
     }
 }

@@ -14,9 +14,7 @@ use crate::raw::Raw;
 use crate::world::World;
 
 fn served() -> (World, usize) {
-    let mut world = World::calm();
-    let server = world.host(native(1, Leaves::WhenStopped), Echo);
-    (world, server)
+    World::with(native(1, Leaves::WhenStopped), Echo)
 }
 
 fn deadline(which: Deadline) -> Option<Result<(), Failure>> {
@@ -29,11 +27,11 @@ fn a_silent_connection_has_five_seconds() {
     let (mut world, server) = served();
     let (link, peer) = world.accept(server, 1000);
     world.run_millis(4999);
-    assert_eq!(world.hosts[server].outcome(peer), None);
+    assert_eq!(world.outcome(server, peer), None);
     world.run_millis(2);
-    let outcome = world.hosts[server].outcome(peer).cloned();
+    let outcome = world.outcome(server, peer).cloned();
     assert_eq!(outcome, deadline(Deadline::Handshake));
-    let end = crate::net::End { link, client: true };
+    let end = crate::net::Side::client(link);
     assert_eq!(world.net.incoming(end).written, 0, "nothing is said to it");
     world.hosts[server].assert_empty("it is closed");
 }
@@ -59,7 +57,7 @@ fn dripping_does_not_extend_the_handshake() {
         raw.read(&mut world);
         assert_eq!(world.hosts[server].has_joined(raw.peer), joins);
         if !joins {
-            let outcome = world.hosts[server].outcome(raw.peer).cloned();
+            let outcome = world.outcome(server, raw.peer).cloned();
             assert_eq!(outcome, deadline(Deadline::Handshake));
             assert_eq!(world.net.incoming(raw.end).written, 0);
             world.hosts[server].assert_empty("it came too late");
@@ -82,9 +80,9 @@ fn the_first_record_is_part_of_the_handshake() {
     raw.session.receive(now, &answer[..count], &mut first);
     raw.write(&mut world, &first[..first.len() - 1]);
     world.run_millis(1999);
-    assert_eq!(world.hosts[server].outcome(raw.peer), None);
+    assert_eq!(world.outcome(server, raw.peer), None);
     world.run_millis(2);
-    let outcome = world.hosts[server].outcome(raw.peer).cloned();
+    let outcome = world.outcome(server, raw.peer).cloned();
     assert_eq!(outcome, deadline(Deadline::Handshake));
     world.hosts[server].assert_empty("it is closed");
 }
@@ -94,12 +92,11 @@ fn the_first_record_is_part_of_the_handshake() {
 #[test]
 fn pings_keep_an_idle_pair_alive() {
     let (mut world, server) = served();
-    let client = world.host(native(2, Leaves::WithPeers), Sender::staying(vec![]));
-    let pair = world.connect(client, server);
+    let (client, pair) = world.client(server, Sender::staying(vec![]));
     world.run(Duration::from_secs(600));
-    assert_eq!(world.hosts[server].outcome(pair.at_server), None);
-    assert_eq!(world.hosts[client].outcome(pair.at_client), None);
-    let said = world.hosts[server].endpoint.core().stats().sealed;
+    assert_eq!(world.outcome(server, pair.at_server), None);
+    assert_eq!(world.outcome(client, pair.at_client), None);
+    let said = world.hosts[server].endpoint.stats().sealed;
     assert!((20..=80).contains(&said), "{said} records in ten minutes");
 }
 
@@ -110,10 +107,10 @@ fn silence_ends_a_connection() {
     let (mut world, server) = served();
     let raw = Raw::join(&mut world, server);
     world.run(Duration::from_millis(89_990));
-    assert_eq!(world.hosts[server].outcome(raw.peer), None);
+    assert_eq!(world.outcome(server, raw.peer), None);
     assert!(world.net.incoming(raw.end).written > 72, "it was asked");
     world.run_millis(20);
-    let outcome = world.hosts[server].outcome(raw.peer).cloned();
+    let outcome = world.outcome(server, raw.peer).cloned();
     assert_eq!(outcome, deadline(Deadline::Silence));
     world.hosts[server].assert_empty("it is closed");
 }
@@ -126,15 +123,15 @@ fn a_record_has_thirty_seconds() {
     let mut raw = Raw::join(&mut world, server);
     let record = raw.seal(&world, &[5; 100]);
     for byte in record.iter().take(30) {
-        assert_eq!(world.hosts[server].outcome(raw.peer), None);
+        assert_eq!(world.outcome(server, raw.peer), None);
         raw.write(&mut world, &[*byte]);
         world.run_millis(1000);
     }
-    let outcome = world.hosts[server].outcome(raw.peer).cloned();
+    let outcome = world.outcome(server, raw.peer).cloned();
     assert_eq!(outcome, deadline(Deadline::Record));
 }
 
-/// Goal: who floods PING and does not read costs a bounded amount of memory and
+/// Goal: a peer that floods PING and does not read costs a bounded amount of memory, and
 /// nothing once it is gone. Method: a small socket, and 10,000 of them.
 #[test]
 fn a_flood_of_pings_is_bounded() {
@@ -144,10 +141,10 @@ fn a_flood_of_pings_is_bounded() {
     for _ in 0..10_000 {
         hand.send(&mut world, Kind::Ping, b"");
     }
-    let core = world.hosts[server].endpoint.core();
-    assert_eq!(core.stats().opened, 10_000);
-    assert!(core.queued() == 0 && world.hosts[server].most_held < 1000);
-    assert_eq!(world.hosts[server].outcome(hand.peer), None);
+    let endpoint = &world.hosts[server].endpoint;
+    assert_eq!(endpoint.stats().opened, 10_000);
+    assert!(endpoint.queued() == 0 && world.hosts[server].most_held < 1000);
+    assert_eq!(world.outcome(server, hand.peer), None);
     world.net.close(hand.end);
     world.settle();
     world.hosts[server].assert_empty("it has left");
@@ -158,14 +155,13 @@ fn a_flood_of_pings_is_bounded() {
 #[test]
 fn the_clock_may_jump() {
     let (mut world, server) = served();
-    let client = world.host(native(2, Leaves::WithPeers), Sender::staying(vec![]));
-    let pair = world.connect(client, server);
+    let (_, pair) = world.client(server, Sender::staying(vec![]));
     let (_, silent) = world.accept(server, 100);
     world.settle();
     let raw = Raw::connect(&mut world, server);
     world.jump(Duration::from_secs(600));
     for peer in [pair.at_server, silent, raw.peer] {
-        assert!(world.hosts[server].outcome(peer).is_some());
+        assert!(world.outcome(server, peer).is_some());
     }
     world.hosts[server].assert_empty("all are gone");
     assert!(!raw.events.contains(&Event::Open));

@@ -3,9 +3,9 @@
 use std::io::ErrorKind;
 
 use sealwire::conn::session::Event;
-use sealwire::endpoint::Leaves;
 use sealwire::endpoint::mode::Mode;
-use sealwire::error::{Abort, Failure, PeerFault, Reason};
+use sealwire::endpoint::{End, Leaves};
+use sealwire::error::{Abort, Failure, Gravity, PeerFault, Reason};
 use sealwire::modes::chat::Chat;
 use sealwire::modes::echo::Echo;
 use sealwire::modes::relay::Relay;
@@ -13,54 +13,52 @@ use sealwire::modes::sink::Sink;
 use sealwire::wire::record::Kind;
 
 use crate::hand::Hand;
-use crate::net::End;
+use crate::net::Side;
 use crate::people::{Sender, native};
 use crate::port::Plain;
 use crate::raw::Raw;
 use crate::world::World;
 
-/// Goal: both sides are complete, whoever says FIN first, and all that was sent
-/// is there. Method: the client first; the server first, by being stopped; both
+/// Goal: both sides are complete, whichever says FIN first, and all that was sent is
+/// there. Method: the client first; the server first, by being stopped; both
 /// at once.
 #[test]
 fn either_side_may_finish_first() {
     for first in ["client", "server", "both"] {
-        let mut world = World::calm();
-        let server = world.host(native(1, Leaves::WhenStopped), Echo);
+        let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
         let plan = vec![b"one".to_vec(), vec![9; 40_000], Vec::new()];
         let sender = match first {
             "server" => Sender::staying(plan.clone()),
             _ => Sender::new(plan.clone()),
         };
-        let client = world.host(native(2, Leaves::WithPeers), sender);
-        let pair = world.connect(client, server);
+        let (client, pair) = world.client(server, sender);
         if first == "client" {
             world.run_millis(10);
         } else {
             while world.hosts[server].log.borrow().messages.len() < 3 {
                 world.run_millis(1);
             }
-            world.stop(server, 15);
+            world.stop(server);
             world.settle();
         }
         if first == "server" {
             assert_eq!(world.hosts[client].log.borrow().fins.len(), 1);
-            assert_eq!(world.hosts[server].outcome(pair.at_server), None);
-            world.stop(client, 15);
+            assert_eq!(world.outcome(server, pair.at_server), None);
+            world.stop(client);
         }
         world.run_millis(10);
         assert_eq!(
-            world.hosts[server].outcome(pair.at_server),
+            world.outcome(server, pair.at_server),
             Some(&Ok(())),
             "{first}"
         );
         assert_eq!(
-            world.hosts[client].outcome(pair.at_client),
+            world.outcome(client, pair.at_client),
             Some(&Ok(())),
             "{first}"
         );
         assert_eq!(world.hosts[client].log.borrow().all(), plan, "{first}");
-        assert_eq!(world.hosts[client].endpoint.exit(), Some(0), "{first}");
+        assert_eq!(world.end(client), Some(End::Complete), "{first}");
         world.hosts[server].assert_empty(first);
     }
 }
@@ -69,12 +67,11 @@ fn either_side_may_finish_first() {
 /// Method: a server that has finished takes messages, then FIN.
 #[test]
 fn half_a_connection_stays_open() {
-    let mut world = World::calm();
-    let server = world.host(native(1, Leaves::WhenStopped), Chat::new(true));
+    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Chat::new(true));
     world.local(server, None, Plain::open(b""));
     let mut raw = Raw::join(&mut world, server);
     let now = world.now();
-    world.hosts[server].endpoint.stop(now, 2);
+    world.hosts[server].endpoint.stop(now);
     world.settle();
     raw.read(&mut world);
     assert!(raw.events.contains(&Event::Fin));
@@ -84,13 +81,13 @@ fn half_a_connection_stays_open() {
     assert!(raw.events.contains(&Event::ShutDown), "complete");
     assert_eq!(world.hosts[server].log.borrow().all(), [b"still here"]);
     raw.close(&mut world);
-    assert_eq!(world.hosts[server].outcome(raw.peer), Some(&Ok(())));
+    assert_eq!(world.outcome(server, raw.peer), Some(&Ok(())));
     world.hosts[server].assert_empty("it has left");
 }
 
-/// Goal: a server that was stopped confirms nothing that it cannot hand on: who
-/// says something to an echo or a relay is aborted, and has no DONE; a sink and a
-/// chat take it and confirm it. Method: stop each, then a message and FIN.
+/// Goal: a server that was stopped confirms nothing that it cannot hand on: a peer that
+/// says something to an echo or a relay is aborted, and gets no DONE; a sink and a chat
+/// take it and confirm it. Method: stop each, then a message and FIN.
 #[test]
 fn a_stopped_server_confirms_what_it_hands_on() {
     let modes: [(bool, Box<dyn Mode>); 4] = [
@@ -100,11 +97,10 @@ fn a_stopped_server_confirms_what_it_hands_on() {
         (true, Box::new(Chat::new(true))),
     ];
     for (n, (confirms, mode)) in modes.into_iter().enumerate() {
-        let mut world = World::calm();
-        let server = world.host(native(1, Leaves::WhenStopped), mode);
+        let (mut world, server) = World::with(native(1, Leaves::WhenStopped), mode);
         world.local(server, None, Plain::open(b""));
         let mut raw = Raw::join(&mut world, server);
-        world.stop(server, 15);
+        world.stop(server);
         world.settle();
         let mut bytes = raw.seal(&world, b"too late?");
         let now = world.now();
@@ -113,7 +109,7 @@ fn a_stopped_server_confirms_what_it_hands_on() {
         world.settle();
         raw.read(&mut world);
         raw.close(&mut world);
-        let outcome = world.hosts[server].outcome(raw.peer);
+        let outcome = world.outcome(server, raw.peer);
         if confirms {
             assert!(raw.events.contains(&Event::ShutDown), "mode {n}");
             assert_eq!(outcome, Some(&Ok(())), "mode {n}");
@@ -130,8 +126,7 @@ fn a_stopped_server_confirms_what_it_hands_on() {
 /// Method: a PONG that does not fit is in front when the client's DONE comes.
 #[test]
 fn an_end_is_shut_down_behind_what_is_sealed() {
-    let mut world = World::calm();
-    let server = world.host(native(1, Leaves::WhenStopped), Sink);
+    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Sink);
     let mut hand = Hand::shake(&mut world, server);
     hand.send(&mut world, Kind::Fin, b"");
     let said = world.net.incoming(hand.end).written;
@@ -147,7 +142,7 @@ fn an_end_is_shut_down_behind_what_is_sealed() {
     assert!(world.net.incoming(hand.end).shut);
     world.net.close(hand.end);
     world.settle();
-    assert_eq!(world.hosts[server].outcome(hand.peer), Some(&Ok(())));
+    assert_eq!(world.outcome(server, hand.peer), Some(&Ok(())));
 }
 
 /// Goal: a complete side waits 5 s for the other's end, and no longer; no error
@@ -156,8 +151,7 @@ fn an_end_is_shut_down_behind_what_is_sealed() {
 #[test]
 fn nothing_counts_after_completion() {
     for reset in [false, true] {
-        let mut world = World::calm();
-        let server = world.host(native(1, Leaves::WhenStopped), Sink);
+        let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Sink);
         let mut raw = Raw::join(&mut world, server);
         raw.finish(&mut world);
         raw.read(&mut world);
@@ -168,10 +162,10 @@ fn nothing_counts_after_completion() {
             world.settle();
         } else {
             world.run_millis(4990);
-            assert_eq!(world.hosts[server].outcome(raw.peer), None);
+            assert_eq!(world.outcome(server, raw.peer), None);
             world.run_millis(20);
         }
-        assert_eq!(world.hosts[server].outcome(raw.peer), Some(&Ok(())));
+        assert_eq!(world.outcome(server, raw.peer), Some(&Ok(())));
         world.hosts[server].assert_empty("it has left");
     }
 }
@@ -182,8 +176,7 @@ fn nothing_counts_after_completion() {
 #[test]
 fn a_cut_stream_is_truncated() {
     for cut in 0..=3 * 50 {
-        let mut world = World::calm();
-        let server = world.host(native(1, Leaves::WhenStopped), Sink);
+        let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Sink);
         let mut raw = Raw::join(&mut world, server);
         let records: Vec<u8> = (0..3_u8).flat_map(|n| raw.seal(&world, &[n; 20])).collect();
         assert_eq!(records.len(), 150);
@@ -191,7 +184,7 @@ fn a_cut_stream_is_truncated() {
             raw.write(&mut world, &records[..cut]);
         }
         raw.close(&mut world);
-        let outcome = world.hosts[server].outcome(raw.peer);
+        let outcome = world.outcome(server, raw.peer);
         let truncated = matches!(outcome, Some(Err(Failure::Truncated(_))));
         assert!(truncated, "cut at {cut}: {outcome:?}");
         assert_eq!(world.hosts[server].log.borrow().messages.len(), cut / 50);
@@ -199,13 +192,12 @@ fn a_cut_stream_is_truncated() {
     }
 }
 
-/// Goal: who aborts is heard, with its reason and text, what was whole before it
-/// is handed on, and what follows is not looked at. Method: a client aborts
+/// Goal: an ABORT is heard with its reason and text; what was whole before it is handed
+/// on, and what follows is ignored. Method: a client aborts
 /// inside a message, and goes on with nonsense.
 #[test]
 fn an_abort_is_received() {
-    let mut world = World::calm();
-    let server = world.host(native(1, Leaves::WhenStopped), Echo);
+    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
     let mut hand = Hand::shake(&mut world, server);
     let bytes = [
         hand.record(Kind::End, b"whole"),
@@ -216,7 +208,7 @@ fn an_abort_is_received() {
     ];
     world.net.write(hand.end, &bytes.concat()).unwrap();
     world.settle();
-    let outcome = world.hosts[server].outcome(hand.peer).cloned();
+    let outcome = world.outcome(server, hand.peer).cloned();
     let Some(Err(Failure::Aborted(abort))) = outcome else {
         panic!("{outcome:?}");
     };
@@ -234,12 +226,11 @@ fn an_abort_is_received() {
 /// Goal: an ABORT as first record joins nothing.
 #[test]
 fn an_abort_may_come_first() {
-    let mut world = World::calm();
-    let server = world.host(native(1, Leaves::WhenStopped), Echo);
+    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
     let mut hand = Hand::shake(&mut world, server);
     hand.send(&mut world, Kind::Abort, &[3]);
     assert!(!world.hosts[server].has_joined(hand.peer));
-    let outcome = world.hosts[server].outcome(hand.peer).cloned();
+    let outcome = world.outcome(server, hand.peer).cloned();
     let abort = Abort::new(Reason::GOING_AWAY, "");
     assert_eq!(outcome, Some(Err(Failure::Aborted(abort))));
     world.hosts[server].assert_empty("it is gone");
@@ -249,8 +240,7 @@ fn an_abort_may_come_first() {
 /// Method: an echo has answered more than the socket takes; a bad record comes.
 #[test]
 fn nothing_is_sent_after_a_failure() {
-    let mut world = World::calm();
-    let server = world.host(native(1, Leaves::WhenStopped), Echo);
+    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
     let mut hand = Hand::shake(&mut world, server);
     world.net.incoming(hand.end).capacity = 2000;
     hand.send(&mut world, Kind::End, &[1; 5000]);
@@ -262,7 +252,7 @@ fn nothing_is_sent_after_a_failure() {
     assert_eq!(world.net.read(hand.end, &mut answer).unwrap().0, 1000);
     world.settle();
     assert_eq!(world.net.incoming(hand.end).written, 2072);
-    let outcome = world.hosts[server].outcome(hand.peer).cloned();
+    let outcome = world.outcome(server, hand.peer).cloned();
     assert_eq!(outcome, Some(Err(Failure::Peer(PeerFault::Tag))));
     world.hosts[server].assert_empty("it failed");
 }
@@ -273,16 +263,15 @@ fn nothing_is_sent_after_a_failure() {
 #[test]
 fn reading_goes_on_when_writing_fails() {
     for aborts in [false, true] {
-        let mut world = World::calm();
-        let server = world.host(native(1, Leaves::WhenStopped), Echo);
+        let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
         let mut raw = Raw::join(&mut world, server);
         world.net.incoming(raw.end).write_error = Some(ErrorKind::BrokenPipe);
         for n in 0..5 {
             raw.say(&mut world, &[n; 1000]);
         }
         assert_eq!(world.hosts[server].log.borrow().messages.len(), 5);
-        assert_eq!(world.hosts[server].outcome(raw.peer), None);
-        assert_eq!(world.hosts[server].endpoint.core().queued(), 0);
+        assert_eq!(world.outcome(server, raw.peer), None);
+        assert_eq!(world.hosts[server].endpoint.queued(), 0);
         if aborts {
             let mut out = Vec::new();
             let now = world.now();
@@ -291,7 +280,7 @@ fn reading_goes_on_when_writing_fails() {
             raw.write(&mut world, &out);
         }
         raw.close(&mut world);
-        let outcome = world.hosts[server].outcome(raw.peer);
+        let outcome = world.outcome(server, raw.peer);
         match (aborts, outcome) {
             (true, Some(Err(Failure::Aborted(abort)))) => assert_eq!(abort.reason.0, 2),
             (false, Some(Err(Failure::Truncated(_)))) => {}
@@ -302,25 +291,21 @@ fn reading_goes_on_when_writing_fails() {
 }
 
 /// Goal: a server that closes before its hello means that the keys or services
-/// differ; exit code 3. Method: close, and reset, at once.
+/// differ. Method: close, and reset, at once.
 #[test]
 fn a_client_without_a_hello_says_so() {
     for reset in [false, true] {
-        let mut world = World::calm();
-        let client = world.host(native(2, Leaves::WithPeers), Sender::new(vec![]));
+        let (mut world, client) = World::with(native(2, Leaves::WithPeers), Sender::new(vec![]));
         let (link, peer) = world.dial(client);
         world.settle();
         match reset {
             true => world.net.reset(link),
-            false => world.net.close(End {
-                link,
-                client: false,
-            }),
+            false => world.net.close(Side::server(link)),
         }
         world.settle();
-        let outcome = world.hosts[client].outcome(peer).cloned();
+        let outcome = world.outcome(client, peer).cloned();
         let fault = Failure::Peer(PeerFault::NoHandshake);
         assert_eq!(outcome, Some(Err(fault)), "reset: {reset}");
-        assert_eq!(world.hosts[client].endpoint.exit(), Some(3));
+        assert_eq!(world.end(client), Some(End::Failed(Gravity::Peer)));
     }
 }

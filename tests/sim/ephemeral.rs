@@ -24,8 +24,7 @@ fn every_key_has_a_generator_of_its_own() {
         stream.fill_bytes(&mut bytes);
         Private::new(bytes).public()
     };
-    let mut world = World::calm();
-    let server = world.host(setup, Echo);
+    let (mut world, server) = World::with(setup, Echo);
     let keys = [(); 3].map(|()| {
         let mut raw = Raw::connect(&mut world, server);
         let hello = raw.hello(&world);

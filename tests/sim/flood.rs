@@ -1,20 +1,20 @@
-//! A peer that always has more to say than is read, so that it never leaves the
-//! list of those who are ready: its clocks run all the same.
+//! A peer that always has more to say than is read, so that it never leaves the list of
+//! ready peers: its clocks run all the same.
 
-use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
+use std::io::{self, ErrorKind, IoSliceMut};
 use std::time::Duration;
 
 use sealwire::conn::Connection;
 use sealwire::conn::session::{Event, Session};
 use sealwire::crypto::dh::Private;
 use sealwire::crypto::keys::Identity;
-use sealwire::endpoint::transport::{LocalId, PeerId, Read, Transport};
-use sealwire::endpoint::{Endpoint, Leaves};
-use sealwire::limits::{CLOSING_DEADLINE, Limits, PING_AFTER, SILENCE_DEADLINE};
+use sealwire::endpoint::transport::{PeerId, Read, Transport};
+use sealwire::endpoint::{Endpoint, Leaves, Setup};
+use sealwire::limits::{CLOSING_DEADLINE, PING_AFTER, SILENCE_DEADLINE};
 use sealwire::modes::sink::Sink;
 use sealwire::time::Time;
 
-use crate::people::{limited, secrets};
+use crate::people::{limited, native, secrets};
 
 const MESSAGE: [u8; 10_000] = [7; 10_000];
 
@@ -85,27 +85,11 @@ impl Transport for Flood {
     }
 
     fn shut_down(&mut self, _: PeerId) {}
-
-    fn write_frame(&mut self, _: PeerId, _: &[u8]) -> io::Result<usize> {
-        unreachable!("not classic")
-    }
-
-    fn reset(&mut self, _: PeerId) {
-        unreachable!("not classic")
-    }
-
-    fn read_local(&mut self, _: LocalId, _: &mut [u8]) -> io::Result<Read> {
-        unreachable!("no locals")
-    }
-
-    fn write_local(&mut self, _: LocalId, _: &[IoSlice<'_>]) -> io::Result<usize> {
-        unreachable!("no locals")
-    }
 }
 
 /// A sink with one such peer, which has joined.
-fn sink(limits: Limits) -> (Endpoint<Sink>, Flood) {
-    let mut endpoint = Endpoint::new(limited(Leaves::WhenStopped, limits), Sink);
+fn sink(setup: Setup) -> (Endpoint<Sink>, Flood) {
+    let mut endpoint = Endpoint::new(setup, Sink);
     let mut flood = Flood::new();
     let peer = endpoint.accepted(Time::ZERO);
     while !flood.is_open {
@@ -125,11 +109,11 @@ fn run(endpoint: &mut Endpoint<Sink>, flood: &mut Flood, span: Duration) {
     }
 }
 
-/// Goal: who streams without end is pinged, or it would think us dead. Method: a
+/// Goal: a peer that streams without end is pinged, or it would think us dead. Method: a
 /// sink reads from it for longer than the silence deadline.
 #[test]
-fn who_streams_hears_from_us() {
-    let (mut endpoint, mut flood) = sink(Limits::default());
+fn an_endless_stream_is_pinged() {
+    let (mut endpoint, mut flood) = sink(native(1, Leaves::WhenStopped));
     let before = flood.heard;
     run(
         &mut endpoint,
@@ -142,15 +126,12 @@ fn who_streams_hears_from_us() {
     assert_eq!(flood.heard - before, pings + 1);
 }
 
-/// Goal: who goes on after our ABORT is closed in time. Method: its messages are
+/// Goal: a peer that goes on after our ABORT is closed in time. Method: its messages are
 /// over the limit, and it does not listen.
 #[test]
-fn who_streams_behind_an_abort_is_closed() {
-    let limits = Limits {
-        max_message: MESSAGE.len() - 1,
-        ..Limits::default()
-    };
-    let (mut endpoint, mut flood) = sink(limits);
+fn a_stream_behind_an_abort_is_closed() {
+    let setup = limited(|limits| limits.max_message = MESSAGE.len() - 1);
+    let (mut endpoint, mut flood) = sink(setup);
     flood.listens = false;
     run(
         &mut endpoint,
@@ -158,5 +139,5 @@ fn who_streams_behind_an_abort_is_closed() {
         CLOSING_DEADLINE + Duration::from_secs(1),
     );
     assert!(flood.closed);
-    assert_eq!(endpoint.core().connections(), 0);
+    assert_eq!(endpoint.connections(), 0);
 }

@@ -1,4 +1,4 @@
-//! Much goes both ways: nobody waits for somebody who waits for them.
+//! Much goes both ways, and no two peers wait for each other.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -6,22 +6,17 @@ use std::rc::Rc;
 
 use sealwire::endpoint::mode::{HandedOn, Message, Mode, Receivers};
 use sealwire::endpoint::transport::{LocalId, PeerId};
-use sealwire::endpoint::{Core, Cut, InputKind, Leaves};
+use sealwire::endpoint::{Context, End, InputKind, Leaves};
 use sealwire::limits::LOCAL_BUDGET;
 use sealwire::modes::chat::Chat;
 use sealwire::modes::echo::Echo;
 
 use crate::people::native;
-use crate::port::Plain;
+use crate::port::{LINES, PIPE, Plain};
 use crate::world::World;
 
 /// What each program writes before it reads.
 const MUCH: usize = 10_000_000;
-
-const BLOCKS: InputKind = InputKind {
-    cut: Cut::Blocks,
-    terminal: false,
-};
 
 fn pattern(step: usize) -> Vec<u8> {
     (0..MUCH).map(|i| (i * step % 251) as u8).collect()
@@ -33,70 +28,57 @@ fn read_after_writing(world: &mut World, hosts: &[usize]) {
     for &host in hosts {
         assert!(world.hosts[host].locals[0].input.is_empty(), "it waits");
         assert!(world.hosts[host].locals[0].output.is_empty());
-        world.hosts[host].locals[0].room = usize::MAX;
-        world.poke(host);
+        world.unblock(host);
     }
     world.run_millis(6000);
 }
 
 /// Two chats on pipes, whose outputs are blocked until the inputs are read.
 fn write_before_reading(kind: InputKind, data: [Vec<u8>; 2]) {
-    let mut world = World::calm();
-    let server = world.host(native(1, Leaves::AfterInput), Chat::new(false));
+    let (mut world, server) = World::with(native(1, Leaves::AfterInput), Chat::new(false));
     let client = world.host(native(2, Leaves::WithPeers), Chat::new(false));
     for (host, data) in [server, client].into_iter().zip(&data) {
-        let plain = Plain {
-            room: 0,
-            ..Plain::pipe(data)
-        };
+        let plain = Plain::pipe(data).room(0);
         world.local(host, Some(kind), plain);
     }
     let pair = world.connect(client, server);
     read_after_writing(&mut world, &[server, client]);
     for (host, expected) in [(server, &data[1]), (client, &data[0])] {
         assert!(world.hosts[host].locals[0].output == *expected);
-        assert_eq!(world.hosts[host].endpoint.exit(), Some(0));
+        assert_eq!(world.end(host), Some(End::Complete));
         world.hosts[host].assert_empty("both have left");
     }
-    assert_eq!(world.hosts[server].outcome(pair.at_server), Some(&Ok(())));
+    assert_eq!(world.outcome(server, pair.at_server), Some(&Ok(())));
 }
 
 /// Goal: two programs that both write 10 MB before they read do not wait for
 /// each other. Method: in blocks as large as they come.
 #[test]
 fn two_chats_write_before_they_read() {
-    write_before_reading(BLOCKS, [pattern(1), pattern(3)]);
+    write_before_reading(PIPE, [pattern(1), pattern(3)]);
 }
 
-/// Goal: nor do they if they write a few bytes at a time, each of which is a
-/// message. Method: in lines of 20 bytes.
+/// Goal: the same holds for a few bytes at a time, where every line is a message.
+/// Method: in lines of 20 bytes.
 #[test]
 fn two_chats_write_little_by_little() {
     let lines = |word: &str| format!("{word:<19}\n").into_bytes().repeat(MUCH / 20);
-    let kind = InputKind {
-        cut: Cut::Lines,
-        terminal: false,
-    };
-    write_before_reading(kind, [lines("one"), lines("the other")]);
+    write_before_reading(LINES, [lines("one"), lines("the other")]);
 }
 
 /// Goal: a program that writes 10 MB to an echo before it reads gets it back.
 /// Method: as above, with a blocked output at the client alone.
 #[test]
 fn a_chat_writes_to_an_echo_before_it_reads() {
-    let mut world = World::calm();
-    let server = world.host(native(1, Leaves::WhenStopped), Echo);
+    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
     let client = world.host(native(2, Leaves::WithPeers), Chat::new(false));
     let data = pattern(7);
-    let plain = Plain {
-        room: 0,
-        ..Plain::pipe(&data)
-    };
-    world.local(client, Some(BLOCKS), plain);
+    let plain = Plain::pipe(&data).room(0);
+    world.local(client, Some(PIPE), plain);
     world.connect(client, server);
     read_after_writing(&mut world, &[client]);
     assert!(world.hosts[client].locals[0].output == data);
-    assert_eq!(world.hosts[client].endpoint.exit(), Some(0));
+    assert_eq!(world.end(client), Some(End::Complete));
     world.hosts[client].assert_empty("the client has left");
     world.hosts[server].assert_empty("the client has left");
 }
@@ -112,22 +94,22 @@ impl Mode for Taker {
         Receivers::Nobody
     }
 
-    fn message(&mut self, _: &mut Core, _: PeerId, _: Message<'_>) {}
+    fn message(&mut self, _: &mut Context<'_>, _: PeerId, _: Message<'_>) {}
 
-    fn fin(&mut self, _: &mut Core, _: PeerId) -> HandedOn {
+    fn fin(&mut self, _: &mut Context<'_>, _: PeerId) -> HandedOn {
         HandedOn::Now
     }
 
-    fn input(&mut self, core: &mut Core, local: LocalId, message: Message<'_>) {
+    fn input(&mut self, context: &mut Context<'_>, local: LocalId, message: Message<'_>) {
         let mut given = self.0.borrow_mut();
         let (bytes, ended) = given.entry(local).or_default();
         assert!(!*ended, "it gave all");
         for &span in message.spans() {
-            bytes.extend_from_slice(core.bytes(span));
+            bytes.extend_from_slice(context.bytes(span));
         }
     }
 
-    fn input_end(&mut self, _: &mut Core, local: LocalId) {
+    fn input_end(&mut self, _: &mut Context<'_>, local: LocalId) {
         self.0.borrow_mut().entry(local).or_default().1 = true;
     }
 }
@@ -142,7 +124,7 @@ fn many_locals_share_a_tick() {
     let host = world.host(native(1, Leaves::WhenStopped), Taker(given.clone()));
     let kind = InputKind {
         terminal: true,
-        ..BLOCKS
+        ..PIPE
     };
     let data = pattern(5);
     let data = &data[..2 * LOCAL_BUDGET + 100];

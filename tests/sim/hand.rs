@@ -9,7 +9,7 @@ use sealwire::span::{Area, Span};
 use sealwire::wire::hello::{ClientHello, SERVER_TAG, parse_server};
 use sealwire::wire::record::{Kind, blocks_for, record_len};
 
-use crate::net::End;
+use crate::net::Side;
 use crate::people::secrets;
 use crate::world::{SOCKET, World};
 
@@ -18,7 +18,7 @@ pub(crate) struct Hand {
     keys: KeyStore<SealKeys>,
     handle: Handle,
     sequence: u64,
-    pub(crate) end: End,
+    pub(crate) end: Side,
     /// What the server calls it.
     pub(crate) peer: PeerId,
 }
@@ -27,7 +27,7 @@ impl Hand {
     /// Connects, and shakes hands.
     pub(crate) fn shake(world: &mut World, server: usize) -> Self {
         let (link, peer) = world.accept(server, SOCKET);
-        let end = End { link, client: true };
+        let end = Side::client(link);
         let identity = Identity::new(&secrets(7)).unwrap();
         let private = Private::new([99; 32]);
         let covered = ClientHello {

@@ -1,10 +1,11 @@
 //! Whole endpoints over an in-memory network, with a clock that the test moves.
 //!
 //! [`net`] is the network and its faults, [`port`] what an endpoint sees of it,
-//! [`world`] moves everything, [`people`] are those who take part. Runs by seed
-//! are [`seeds`]; a seed that failed is run again, alone, with
-//! `SEALWIRE_SEED=n`, and `SEALWIRE_SEEDS=n` runs that many. The rest are
-//! scripted, one subject per file.
+//! [`world`] moves everything, [`people`] has setups and modes. When a world ends, it
+//! checks that no endpoint has leaked anything.
+//!
+//! Runs by seed are [`seeds`]: `SEALWIRE_SEED=n` runs one seed again, alone, and
+//! `SEALWIRE_SEEDS=n` runs that many. The rest are scripted, one subject per file.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../common/chosen.rs"]

@@ -1,8 +1,8 @@
 //! An in-memory network: pairs of pipes with a clock, bounded like sockets, and
 //! faults by seed.
 //!
-//! Readiness is told once, as an edge, and only to who was told `WouldBlock`,
-//! read a drained pipe, or had a write cut short: a wake-up that is lost shows.
+//! Readiness is told once, as an edge, and only to a side that was told `WouldBlock`,
+//! read a drained pipe, or had a write cut short: a lost wake-up shows.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -35,11 +35,11 @@ pub(crate) struct Pipe {
     pub(crate) written: u64,
     /// The writer is done: an end follows the bytes.
     pub(crate) shut: bool,
-    /// An error follows the bytes, and meets who writes.
+    /// An error follows the bytes, and meets the writer at once.
     pub(crate) broken: Option<ErrorKind>,
-    /// Nobody will read any more.
+    /// The reader is gone.
     deserted: bool,
-    /// Who writes fails; who reads is not disturbed.
+    /// Writing fails; reading goes on.
     pub(crate) write_error: Option<ErrorKind>,
     /// Flips this bit of the byte that is written at this place.
     pub(crate) flip: Option<(u64, u8)>,
@@ -88,13 +88,24 @@ impl Pipe {
 
 /// One end of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct End {
+pub(crate) struct Side {
     pub(crate) link: usize,
-    /// Who connected, and not who was connected to.
+    /// The side that connected.
     pub(crate) client: bool,
 }
 
-impl End {
+impl Side {
+    /// The side that connected.
+    pub(crate) fn client(link: usize) -> Self {
+        Self { link, client: true }
+    }
+
+    /// The side that was connected to.
+    pub(crate) fn server(link: usize) -> Self {
+        let client = false;
+        Self { link, client }
+    }
+
     /// The pipe it reads from.
     fn incoming(self) -> usize {
         2 * self.link + usize::from(self.client)
@@ -109,8 +120,8 @@ impl End {
 /// A call that is worth another try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Wake {
-    Readable(End),
-    Writable(End),
+    Readable(Side),
+    Writable(Side),
 }
 
 /// All links.
@@ -144,17 +155,17 @@ impl Net {
     }
 
     /// The pipe that `end` reads from.
-    pub(crate) fn incoming(&mut self, end: End) -> &mut Pipe {
+    pub(crate) fn incoming(&mut self, end: Side) -> &mut Pipe {
         &mut self.pipes[end.incoming()]
     }
 
     /// The pipe that `end` writes to.
-    pub(crate) fn outgoing(&mut self, end: End) -> &mut Pipe {
+    pub(crate) fn outgoing(&mut self, end: Side) -> &mut Pipe {
         &mut self.pipes[end.outgoing()]
     }
 
     /// Whether a bit of what `end` wrote was flipped.
-    pub(crate) fn was_flipped(&self, end: End) -> bool {
+    pub(crate) fn was_flipped(&self, end: Side) -> bool {
         self.pipes[end.outgoing()].flipped
     }
 
@@ -193,7 +204,7 @@ impl Net {
     }
 
     /// Reads for `end`: how many bytes, and whether none are left.
-    pub(crate) fn read(&mut self, end: End, into: &mut [u8]) -> io::Result<(usize, bool)> {
+    pub(crate) fn read(&mut self, end: Side, into: &mut [u8]) -> io::Result<(usize, bool)> {
         let pipe = self.incoming(end);
         if pipe.bytes.is_empty() && pipe.is_readable() {
             return match pipe.broken {
@@ -221,7 +232,7 @@ impl Net {
     }
 
     /// Writes for `end`; less than all means that no more fits for now.
-    pub(crate) fn write(&mut self, end: End, bytes: &[u8]) -> io::Result<usize> {
+    pub(crate) fn write(&mut self, end: Side, bytes: &[u8]) -> io::Result<usize> {
         let pipe = self.outgoing(end);
         if let Some(kind) = pipe.write_error.or(pipe.broken) {
             return Err(kind.into());
@@ -244,7 +255,7 @@ impl Net {
         Ok(count)
     }
 
-    fn send(&mut self, end: End, bytes: &[u8]) {
+    fn send(&mut self, end: Side, bytes: &[u8]) {
         let longest = self.faults.delay.as_nanos() as u64;
         let delay = match longest {
             0 => 0,
@@ -269,14 +280,14 @@ impl Net {
     }
 
     /// `end` will write nothing more.
-    pub(crate) fn shut_down(&mut self, end: End) {
+    pub(crate) fn shut_down(&mut self, end: Side) {
         self.outgoing(end).shut = true;
         self.note((end, "shut"));
     }
 
     /// `end` is gone. What it has not read is lost, which the other side is told
     /// by a reset, behind what was written.
-    pub(crate) fn close(&mut self, end: End) {
+    pub(crate) fn close(&mut self, end: Side) {
         self.note((end, "close"));
         let incoming = self.incoming(end);
         let lost = !incoming.bytes.is_empty() || !incoming.flights.is_empty();
@@ -296,7 +307,12 @@ impl Net {
         }
     }
 
-    /// Delivers what has arrived and says who is to be woken, in order.
+    /// The network breaks all links.
+    pub(crate) fn reset_all(&mut self) {
+        (0..self.pipes.len() / 2).for_each(|link| self.reset(link));
+    }
+
+    /// Delivers what has arrived and says which sides to wake, in order.
     pub(crate) fn deliver(&mut self) -> Vec<Wake> {
         let now = self.now;
         let due = |(at, _): &(Time, Wake)| *at <= now;
@@ -310,7 +326,7 @@ impl Net {
                 pipe.flying -= bytes.len();
                 pipe.bytes.extend(bytes);
             }
-            let end = |client| End {
+            let end = |client| Side {
                 link: index / 2,
                 client,
             };

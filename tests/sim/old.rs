@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use sealwire::conn::classic::ClassicConnection;
-use sealwire::crypto::classic::ClassicKeys;
+use sealwire::classic::{ClassicConnection, ClassicKeys};
 use sealwire::endpoint::transport::PeerId;
 use sealwire::endpoint::{Leaves, Setup};
 use sealwire::limits::CLASSIC_FRAME;
 
-use crate::net::End;
+use crate::net::Side;
 use crate::people::{both, secrets};
 use crate::world::{SOCKET, World};
 
@@ -31,7 +30,7 @@ pub(crate) fn frames(line: &str) -> Vec<u8> {
 
 /// A classic client that the test plays by hand.
 pub(crate) struct Old {
-    pub(crate) end: End,
+    pub(crate) end: Side,
     /// What the server calls it.
     pub(crate) peer: PeerId,
 }
@@ -41,11 +40,11 @@ impl Old {
     pub(crate) fn connect(world: &mut World, server: usize) -> Self {
         let (link, peer) = world.accept(server, SOCKET);
         world.settle();
-        let end = End { link, client: true };
+        let end = Side::client(link);
         Self { end, peer }
     }
 
-    /// Writes `bytes`, all of which fit, and lets the server take them.
+    /// Writes all of `bytes`, which fit, and lets the server take them.
     pub(crate) fn write(&self, world: &mut World, bytes: &[u8]) {
         assert_eq!(world.net.write(self.end, bytes).unwrap(), bytes.len());
         world.settle();
@@ -75,8 +74,7 @@ impl Old {
 
 /// The setup of a client that speaks classic.
 pub(crate) fn classic_client() -> Setup {
-    Setup {
-        identity: None,
-        ..both(2, Leaves::WithPeers)
-    }
+    let mut setup = both(2, Leaves::WithPeers);
+    setup.identity = None;
+    setup
 }

@@ -1,17 +1,17 @@
-//! Who takes part in a run: keys, setups, and the modes that watch or send.
+//! What endpoints of a run are made of: keys, setups, and modes that watch or send.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use sealwire::classic::ClassicKeys;
 use sealwire::conn::Outcome;
-use sealwire::crypto::classic::ClassicKeys;
 use sealwire::crypto::keys::Identity;
 use sealwire::crypto::secret::{Secret, SecretPair};
 use sealwire::endpoint::mode::{HandedOn, Message, Mode, Receivers};
 use sealwire::endpoint::transport::{LocalId, PeerId};
-use sealwire::endpoint::{Core, Leaves, Setup};
+use sealwire::endpoint::{Context, Leaves, Setup};
 use sealwire::limits::Limits;
 
 /// What a mode was told, in order.
@@ -32,7 +32,7 @@ impl Log {
         mine.map(|(_, message)| &message[..]).collect()
     }
 
-    /// What everybody said.
+    /// What all peers said.
     pub(crate) fn all(&self) -> Vec<&[u8]> {
         self.messages.iter().map(|(_, m)| &m[..]).collect()
     }
@@ -41,9 +41,11 @@ impl Log {
 /// Shared with the mode that fills it.
 pub(crate) type Shared = Rc<RefCell<Log>>;
 
-fn copy(core: &Core, message: Message<'_>) -> Vec<u8> {
+fn copy(context: &Context<'_>, message: Message<'_>) -> Vec<u8> {
     let spans = message.spans().iter();
-    spans.flat_map(|&span| core.bytes(span).to_vec()).collect()
+    spans
+        .flat_map(|&span| context.bytes(span).to_vec())
+        .collect()
 }
 
 /// Another mode, watched.
@@ -54,45 +56,45 @@ impl<M: Mode> Mode for Watched<M> {
         self.0.receivers()
     }
 
-    fn joined(&mut self, core: &mut Core, peer: PeerId) {
+    fn joined(&mut self, context: &mut Context<'_>, peer: PeerId) {
         self.1.borrow_mut().joined.push(peer);
-        self.0.joined(core, peer);
+        self.0.joined(context, peer);
     }
 
-    fn message(&mut self, core: &mut Core, peer: PeerId, message: Message<'_>) {
-        let bytes = copy(core, message);
+    fn message(&mut self, context: &mut Context<'_>, peer: PeerId, message: Message<'_>) {
+        let bytes = copy(context, message);
         self.1.borrow_mut().messages.push((peer, bytes));
-        self.0.message(core, peer, message);
+        self.0.message(context, peer, message);
     }
 
-    fn fin(&mut self, core: &mut Core, peer: PeerId) -> HandedOn {
+    fn fin(&mut self, context: &mut Context<'_>, peer: PeerId) -> HandedOn {
         self.1.borrow_mut().fins.push(peer);
-        self.0.fin(core, peer)
+        self.0.fin(context, peer)
     }
 
-    fn left(&mut self, core: &mut Core, peer: PeerId, outcome: &Outcome) {
+    fn left(&mut self, context: &mut Context<'_>, peer: PeerId, outcome: &Outcome) {
         self.1.borrow_mut().left.push((peer, outcome.clone()));
-        self.0.left(core, peer, outcome);
+        self.0.left(context, peer, outcome);
     }
 
-    fn input(&mut self, core: &mut Core, local: LocalId, message: Message<'_>) {
-        self.0.input(core, local, message);
+    fn input(&mut self, context: &mut Context<'_>, local: LocalId, message: Message<'_>) {
+        self.0.input(context, local, message);
     }
 
-    fn input_end(&mut self, core: &mut Core, local: LocalId) {
-        self.0.input_end(core, local);
+    fn input_end(&mut self, context: &mut Context<'_>, local: LocalId) {
+        self.0.input_end(context, local);
     }
 
-    fn turn(&mut self, core: &mut Core) {
-        let before = core.queued();
-        self.0.turn(core);
-        let acted = core.queued() > before;
+    fn turn(&mut self, context: &mut Context<'_>) {
+        let before = context.queued();
+        self.0.turn(context);
+        let acted = context.queued() > before;
         self.1.borrow_mut().eager &= acted || before > 0;
         self.1.borrow_mut().eager |= acted;
     }
 }
 
-/// A client that sends what it plans to, and says FIN behind it if it is to.
+/// A client that sends what it plans to, and then says FIN or stays.
 pub(crate) struct Sender {
     pub(crate) plan: Vec<Vec<u8>>,
     pub(crate) finishes: bool,
@@ -129,28 +131,28 @@ impl Mode for Sender {
         Receivers::Nobody
     }
 
-    fn joined(&mut self, _: &mut Core, peer: PeerId) {
+    fn joined(&mut self, _: &mut Context<'_>, peer: PeerId) {
         self.peer = Some(peer);
     }
 
-    fn message(&mut self, _: &mut Core, _: PeerId, _: Message<'_>) {}
+    fn message(&mut self, _: &mut Context<'_>, _: PeerId, _: Message<'_>) {}
 
-    fn fin(&mut self, _: &mut Core, _: PeerId) -> HandedOn {
+    fn fin(&mut self, _: &mut Context<'_>, _: PeerId) -> HandedOn {
         HandedOn::Now
     }
 
-    fn turn(&mut self, core: &mut Core) {
+    fn turn(&mut self, context: &mut Context<'_>) {
         let Some(peer) = self.peer else {
             return;
         };
-        while self.next < self.plan.len() && core.queued_for(peer) < AHEAD {
-            let span = core.pin(&self.plan[self.next]);
-            core.send_pinned(peer, span);
+        while self.next < self.plan.len() && context.queued_for(peer) < AHEAD {
+            // A server that ends first takes no more.
+            let _ = context.send_bytes(peer, &self.plan[self.next]);
             self.next += 1;
         }
         if self.next == self.plan.len() && self.finishes && !self.finished {
             self.finished = true;
-            core.finish(peer);
+            context.finish(peer);
         }
     }
 }
@@ -163,30 +165,24 @@ pub(crate) fn secrets(first: u8) -> SecretPair {
     }
 }
 
-/// A setup with the keys that everybody has.
+/// A setup with the keys that all endpoints have.
 pub(crate) fn native(seed: u64, leaves: Leaves) -> Setup {
-    Setup {
-        identity: Identity::new(&secrets(7)),
-        classic: None,
-        kernel: crate::chosen::kernel(),
-        limits: Limits::default(),
-        leaves,
-        rng: StdRng::seed_from_u64(seed),
-    }
+    let kernel = crate::chosen::kernel();
+    let mut setup = Setup::new(kernel, leaves, StdRng::seed_from_u64(seed));
+    setup.identity = Identity::new(&secrets(7));
+    setup
 }
 
 /// As [`native`], with classic too.
 pub(crate) fn both(seed: u64, leaves: Leaves) -> Setup {
-    Setup {
-        classic: Some(ClassicKeys::new(&secrets(7))),
-        ..native(seed, leaves)
-    }
+    let mut setup = native(seed, leaves);
+    setup.classic = Some(ClassicKeys::new(&secrets(7)));
+    setup
 }
 
-/// As [`native`], with other limits.
-pub(crate) fn limited(leaves: Leaves, limits: Limits) -> Setup {
-    Setup {
-        limits,
-        ..native(1, leaves)
-    }
+/// The setup of a native server, with limits that `change` changes.
+pub(crate) fn limited(change: impl FnOnce(&mut Limits)) -> Setup {
+    let mut setup = native(1, Leaves::WhenStopped);
+    change(&mut setup.limits);
+    setup
 }

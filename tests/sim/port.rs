@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 
 use sealwire::endpoint::transport::{LocalId, PeerId, Read, Transport};
+use sealwire::endpoint::{Cut, InputKind};
 
-use crate::net::{End, Net};
+use crate::net::{Net, Side};
 
 /// A local: bytes to be read, and bytes that were written.
 #[derive(Debug, Default)]
@@ -21,6 +22,22 @@ pub(crate) struct Plain {
     pub(crate) room: usize,
     pub(crate) write_error: Option<ErrorKind>,
 }
+
+/// A pipe or a file.
+pub(crate) const PIPE: InputKind = InputKind {
+    cut: Cut::Blocks,
+    terminal: false,
+};
+/// A pipe or a file where each line is a message.
+pub(crate) const LINES: InputKind = InputKind {
+    cut: Cut::Lines,
+    terminal: false,
+};
+/// A terminal.
+pub(crate) const TERMINAL: InputKind = InputKind {
+    cut: Cut::Lines,
+    terminal: true,
+};
 
 impl Plain {
     /// Gives `bytes`, then ends; takes everything.
@@ -39,6 +56,11 @@ impl Plain {
             input_ended: false,
             ..Self::pipe(bytes)
         }
+    }
+
+    /// Accepts no more than `room` bytes of output.
+    pub(crate) fn room(self, room: usize) -> Self {
+        Self { room, ..self }
     }
 
     fn read(&mut self, into: &mut [u8]) -> io::Result<Read> {
@@ -85,12 +107,12 @@ impl Plain {
 /// Everything that one endpoint can read and write.
 pub(crate) struct Port<'a> {
     pub(crate) net: &'a mut Net,
-    pub(crate) ends: &'a mut BTreeMap<PeerId, End>,
+    pub(crate) ends: &'a mut BTreeMap<PeerId, Side>,
     pub(crate) locals: &'a mut [Plain],
 }
 
 impl Port<'_> {
-    fn end(&self, peer: PeerId) -> End {
+    fn end(&self, peer: PeerId) -> Side {
         *self
             .ends
             .get(&peer)
@@ -116,10 +138,6 @@ impl Transport for Port<'_> {
     fn write(&mut self, peer: PeerId, bytes: &[u8]) -> io::Result<usize> {
         assert!(!bytes.is_empty());
         self.net.write(self.end(peer), bytes)
-    }
-
-    fn write_frame(&mut self, peer: PeerId, frame: &[u8]) -> io::Result<usize> {
-        self.net.write(self.end(peer), frame)
     }
 
     fn shut_down(&mut self, peer: PeerId) {

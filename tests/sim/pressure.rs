@@ -1,11 +1,11 @@
-//! Receivers that do not read: what they may hold of memory, whom they hold up,
-//! and when they are given up.
+//! Receivers that do not read: how much memory they may hold, which peers they hold up,
+//! and when they are dropped.
 
 use sealwire::endpoint::mode::Mode;
-use sealwire::endpoint::{Cut, InputKind, Leaves, Setup};
+use sealwire::endpoint::{End, InputKind, Leaves, Setup};
 use sealwire::error::{Abort, Failure, Reason};
 use sealwire::limits::{
-    CLASSIC_FRAME, FAN_OUT, INPUT_HIGH_WATER, INPUT_SCRATCH, LEAST_SHARE, LOCAL_BUDGET, Limits,
+    CLASSIC_FRAME, FAN_OUT, INPUT_HIGH_WATER, INPUT_SCRATCH, LEAST_SHARE, LOCAL_BUDGET,
     MAX_PAYLOAD, MAX_RECORD, OUTPUT_SCRATCH,
 };
 use sealwire::modes::chat::Chat;
@@ -14,31 +14,20 @@ use sealwire::modes::relay::Relay;
 
 use crate::old::{Old, frames};
 use crate::people::{Sender, both, limited, native};
-use crate::port::Plain;
+use crate::port::{LINES, Plain};
 use crate::raw::Raw;
 use crate::world::World;
 
 /// A server whose queues may hold `max_queued` in all.
 fn pressed_from(max_queued: usize, mode: impl Mode + 'static) -> (World, usize) {
-    let limits = Limits {
-        max_queued,
-        ..Limits::default()
-    };
-    let mut world = World::calm();
-    let server = world.host(limited(Leaves::WhenStopped, limits), mode);
-    (world, server)
+    World::with(limited(|limits| limits.max_queued = max_queued), mode)
 }
 
 /// A setup for both formats whose receivers hold up others from 64 KiB on.
 fn narrow() -> Setup {
-    let limits = Limits {
-        max_queue: 1 << 16,
-        ..Limits::default()
-    };
-    Setup {
-        limits,
-        ..both(1, Leaves::WhenStopped)
-    }
+    let mut setup = both(1, Leaves::WhenStopped);
+    setup.limits.max_queue = 1 << 16;
+    setup
 }
 
 fn much() -> Vec<Vec<u8>> {
@@ -54,7 +43,7 @@ fn say_long(raw: &mut Raw, world: &mut World, message: &[u8]) {
     }
 }
 
-/// So many clients that read nothing.
+/// Adds this many clients that read nothing.
 fn join_deaf(world: &mut World, server: usize, count: usize) {
     for _ in 0..count {
         let raw = Raw::join(world, server);
@@ -62,15 +51,11 @@ fn join_deaf(world: &mut World, server: usize, count: usize) {
     }
 }
 
-/// A chat that is given lines, typed or not, with so many deaf peers.
+/// A chat that is given lines, typed or not, with this many deaf peers.
 fn chat_with_deaf(count: usize, terminal: bool) -> (World, usize) {
-    let mut world = World::calm();
-    let server = world.host(native(1, Leaves::WhenStopped), Chat::new(true));
-    let lines = InputKind {
-        cut: Cut::Lines,
-        terminal,
-    };
-    world.local(server, Some(lines), Plain::open(b""));
+    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Chat::new(true));
+    let kind = InputKind { terminal, ..LINES };
+    world.local(server, Some(kind), Plain::open(b""));
     join_deaf(&mut world, server, count);
     (world, server)
 }
@@ -84,7 +69,7 @@ fn deaf(world: &mut World, server: usize, len: usize) -> Raw {
 }
 
 fn too_slow(world: &World, server: usize, raw: &Raw) -> bool {
-    let outcome = world.hosts[server].outcome(raw.peer);
+    let outcome = world.outcome(server, raw.peer);
     match outcome {
         Some(Err(Failure::Gave(abort))) => abort.reason == Reason::TOO_SLOW,
         None => false,
@@ -92,43 +77,42 @@ fn too_slow(world: &World, server: usize, raw: &Raw) -> bool {
     }
 }
 
-/// Goal: when memory runs short, those who hold much of it and take nothing are
-/// given up after a second, though each alone was within its bounds; then there
-/// is room for others. Method: three deaf clients of an echo, then one that sends
-/// more than they held.
+/// Goal: when memory runs short, peers that hold much of it and accept nothing are
+/// dropped after a second, though each alone was within its bounds; then there is room
+/// for others. Method: three deaf clients of an echo, then one that sends more than they
+/// held.
 #[test]
-fn who_holds_scarce_memory_is_given_up() {
+fn a_holder_of_scarce_memory_is_dropped() {
     let (mut world, server) = pressed_from(1_000_000, Echo);
     let slow: Vec<Raw> = (0..3).map(|_| deaf(&mut world, server, 500_000)).collect();
-    assert!(world.hosts[server].endpoint.core().held() > 1_000_000);
+    assert!(world.hosts[server].endpoint.held() > 1_000_000);
     world.run_millis(990);
-    let queued = world.hosts[server].endpoint.core().queued();
+    let queued = world.hosts[server].endpoint.queued();
     assert!(queued > 3, "all three are still there");
     world.run_millis(20);
-    let queued = world.hosts[server].endpoint.core().queued();
+    let queued = world.hosts[server].endpoint.queued();
     assert_eq!(queued, 3, "the ABORT of each");
     // What was sealed goes when they are closed.
     world.run_millis(5000);
     assert!(slow.iter().all(|raw| too_slow(&world, server, raw)));
     let plan = vec![vec![7; 5_000_000]];
-    let good = world.host(native(2, Leaves::WithPeers), Sender::new(plan.clone()));
-    world.connect(good, server);
+    let (good, _) = world.client(server, Sender::new(plan.clone()));
     world.run_millis(10);
     assert!(world.hosts[good].log.borrow().all() == plan);
-    assert_eq!(world.hosts[good].endpoint.exit(), Some(0));
+    assert_eq!(world.end(good), Some(End::Complete));
     world.hosts[server].assert_empty("all have left");
 }
 
-/// Goal: who takes something is not too slow, even if its socket says only later that
-/// there is room. Method: when memory is short, a client that takes much less in a
+/// Goal: a peer that accepts something is not too slow, even if its socket becomes
+/// writable only later. Method: when memory is short, a client that takes much less in a
 /// second than has to be free for that.
 #[test]
-fn who_takes_a_little_is_not_too_slow() {
+fn a_peer_that_takes_a_little_is_not_too_slow() {
     let (mut world, server) = pressed_from(400_000, Echo);
     let mut raw = Raw::join(&mut world, server);
     world.net.incoming(raw.end).capacity = 30_000;
     say_long(&mut raw, &mut world, &[1; 500_000]);
-    assert!(world.hosts[server].endpoint.core().held() > 400_000);
+    assert!(world.hosts[server].endpoint.held() > 400_000);
     for _ in 0..40 {
         world.run_millis(250);
         world.net.read(raw.end, &mut [0; 500]).unwrap();
@@ -138,9 +122,9 @@ fn who_takes_a_little_is_not_too_slow() {
     assert!(too_slow(&world, server, &raw));
 }
 
-/// Goal: what is half received is no reason to give up receivers: it has bounds
-/// of its own. Method: an echo with one slow client, and many whose records and
-/// messages are not whole, all together far over what may be queued.
+/// Goal: what is half received is no reason to drop receivers: it has bounds of its own.
+/// Method: an echo with one slow client, and many clients whose records and messages are
+/// not whole, all together far over what may be queued.
 #[test]
 fn what_is_not_whole_makes_no_pressure() {
     let (mut world, server) = pressed_from(300_000, Echo);
@@ -153,9 +137,9 @@ fn what_is_not_whole_makes_no_pressure() {
         world.settle();
         halves.push(raw);
     }
-    assert!(world.hosts[server].endpoint.core().held() > 4 * 300_000);
+    assert!(world.hosts[server].endpoint.held() > 4 * 300_000);
     world.run_millis(3000);
-    assert_eq!(world.hosts[server].outcome(slow.peer), None);
+    assert_eq!(world.outcome(server, slow.peer), None);
     let mut other = Raw::join(&mut world, server);
     other.say(&mut world, b"and I?");
     other.read(&mut world);
@@ -167,10 +151,9 @@ fn what_is_not_whole_makes_no_pressure() {
     assert!(slow.messages() == [vec![1; 200_000]]);
 }
 
-/// Goal: whatever receivers do, queues do not grow past twice what they may.
-/// Method: deaf clients of an echo, each below the bound of a single one; from
-/// some number on nobody is read, until the first are given up. Then others have
-/// their answers.
+/// Goal: whatever receivers do, queues do not grow past twice their limit. Method: deaf
+/// clients of an echo, each below the bound of a single one; from some number on no
+/// client is read, until the first are dropped. Then others have their answers.
 #[test]
 fn queues_have_an_absolute_bound() {
     const MOST: usize = 200_000;
@@ -182,7 +165,7 @@ fn queues_have_an_absolute_bound() {
     assert!(most < 2 * MOST + 2 * LEAST_SHARE, "it held {most}");
     world.run_millis(6000);
     assert!(too_slow(&world, server, &held[0]));
-    // When they have gone, one tick reads from several at once.
+    // When they are gone, one tick reads from several peers at once.
     let most = world.hosts[server].most_held;
     assert!(most < 2 * MOST + 2 * INPUT_SCRATCH, "it held {most}");
     let mut other = Raw::join(&mut world, server);
@@ -192,8 +175,8 @@ fn queues_have_an_absolute_bound() {
     assert_eq!(other.messages(), [b"and I?"]);
 }
 
-/// Goal: what a relay seals for many that take nothing has a bound, too, though of what
-/// waits there is only one copy. Method: a few long messages for many deaf receivers.
+/// Goal: what a relay seals for many deaf receivers has a bound, too, though what waits
+/// is there only once. Method: a few long messages for many deaf receivers.
 #[test]
 fn copies_for_receivers_have_a_bound() {
     const MOST: usize = 400_000;
@@ -217,31 +200,27 @@ fn copies_for_receivers_have_a_bound() {
 /// not even for a second, and is closed. Method: beside two honest native peers.
 #[test]
 fn a_listener_holds_up_no_relay() {
-    let mut world = World::calm();
-    let server = world.host(narrow(), Relay);
+    let (mut world, server) = World::with(narrow(), Relay);
     let old = Old::connect(&mut world, server);
     world.net.incoming(old.end).capacity = 10 * CLASSIC_FRAME;
     world.run_millis(1001);
-    let other = world.host(native(3, Leaves::WithPeers), Sender::staying(vec![]));
-    world.connect(other, server);
+    let (other, _) = world.client(server, Sender::staying(vec![]));
     world.settle();
-    let sender = world.host(native(2, Leaves::WithPeers), Sender::new(much()));
-    world.connect(sender, server);
+    let (sender, _) = world.client(server, Sender::new(much()));
     world.run_millis(10);
     assert!(world.hosts[other].log.borrow().all() == much());
-    assert_eq!(world.hosts[sender].endpoint.exit(), Some(0));
+    assert_eq!(world.end(sender), Some(End::Complete));
     let gave = Failure::Gave(Abort::new(Reason::TOO_SLOW, ""));
-    assert_eq!(world.hosts[server].outcome(old.peer), Some(&Err(gave)));
+    assert_eq!(world.outcome(server, old.peer), Some(&Err(gave)));
     assert!(old.read(&mut world).len() < 10, "it was sent some");
 }
 
-/// Goal: what many classic receivers wait for is there once, however many lines
-/// it has. Method: four mebibytes of newlines, relayed to ten that do not read.
+/// Goal: text that waits for many classic receivers is there once, however many lines it
+/// has. Method: four mebibytes of newlines, relayed to ten that do not read.
 #[test]
 fn classic_receivers_share_their_text() {
     const LINES: usize = 4 << 20;
-    let mut world = World::calm();
-    let server = world.host(both(1, Leaves::WhenStopped), Relay);
+    let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Relay);
     let old: Vec<Old> = (0..10).map(|_| Old::connect(&mut world, server)).collect();
     for old in &old {
         old.write(&mut world, &frames("x\n"));
@@ -251,9 +230,9 @@ fn classic_receivers_share_their_text() {
     say_long(&mut raw, &mut world, &vec![b'\n'; LINES]);
     let messages = world.hosts[server].log.borrow().messages.len();
     assert_eq!(messages, 11);
-    let core = world.hosts[server].endpoint.core();
-    assert_eq!(core.queued(), 10, "one for each");
-    let held = core.held();
+    let endpoint = &world.hosts[server].endpoint;
+    assert_eq!(endpoint.queued(), 10, "one for each");
+    let held = endpoint.held();
     assert!(held < LINES + 100_000, "it holds {held}");
     for old in old {
         let heard = old.read(&mut world);
@@ -261,7 +240,7 @@ fn classic_receivers_share_their_text() {
     }
 }
 
-/// Goal: a line that receivers do not take is kept once, not once for each.
+/// Goal: a line that receivers do not accept is kept once, not once for each.
 /// Method: a chat with six that do not read. The first line is sealed for each;
 /// the second, of several chunks, waits for all of them.
 #[test]
@@ -270,64 +249,53 @@ fn a_line_that_waits_is_copied_once() {
     let mut copied = Vec::new();
     for len in [60_000, 50_000] {
         let line = [vec![b'a'; len - 1], vec![b'\n']].concat();
-        world.hosts[server].locals[0].input.extend(line);
-        world.poke(server);
+        world.give(server, &line);
         world.settle();
-        copied.push(world.hosts[server].endpoint.core().copied());
+        copied.push(world.hosts[server].endpoint.copied());
     }
     let chunks = 50_000_usize.div_ceil(MAX_PAYLOAD);
-    let queued = world.hosts[server].endpoint.core().queued();
+    let queued = world.hosts[server].endpoint.queued();
     assert_eq!(queued, 6 * chunks);
     assert_eq!(copied[1] - copied[0], 50_000);
 }
 
-/// Goal: lines that nobody typed do not fill memory with messages, either. Method: many
-/// empty ones for a chat's many deaf peers.
+/// Goal: lines of a pipe do not fill memory with messages. Method: many empty ones for a
+/// chat's many deaf peers.
 #[test]
 fn lines_for_many_have_a_bound() {
     let (mut world, server) = chat_with_deaf(40, false);
-    world.hosts[server].locals[0]
-        .input
-        .extend([b'\n'; LOCAL_BUDGET]);
-    world.poke(server);
+    world.give(server, &[b'\n'; LOCAL_BUDGET]);
     world.settle();
-    let queued = world.hosts[server].endpoint.core().queued();
+    let queued = world.hosts[server].endpoint.queued();
     assert!((40..=FAN_OUT).contains(&queued), "{queued}");
 }
 
-/// Goal: who is complete is read to its end at once, whoever is congested.
-/// Method: a relay whose one receiver takes nothing; a peer that is complete
-/// closes meanwhile.
+/// Goal: a complete peer is read to its end at once, whichever peer is congested.
+/// Method: a relay whose one receiver accepts nothing; a complete peer closes meanwhile.
 #[test]
-fn the_end_of_who_is_complete_is_read() {
-    let mut world = World::calm();
-    let server = world.host(narrow(), Relay);
+fn the_end_of_a_complete_peer_is_read() {
+    let (mut world, server) = World::with(narrow(), Relay);
     let mut done = Raw::join(&mut world, server);
     let slow = Raw::join(&mut world, server);
     world.net.incoming(slow.end).capacity = 10;
     done.finish(&mut world);
     done.read(&mut world);
     assert!(world.net.incoming(done.end).shut, "it is complete");
-    let sender = world.host(native(2, Leaves::WithPeers), Sender::new(much()));
-    world.connect(sender, server);
+    world.client(server, Sender::new(much()));
     world.settle();
     assert!(world.hosts[server].log.borrow().messages.len() < 1000);
     done.close(&mut world);
-    assert_eq!(world.hosts[server].outcome(done.peer), Some(&Ok(())));
-    assert_eq!(world.hosts[server].outcome(slow.peer), None);
+    assert_eq!(world.outcome(server, done.peer), Some(&Ok(())));
+    assert_eq!(world.outcome(server, slow.peer), None);
 }
 
-/// Goal: who was aborted is read to its end at once, too, though it was held up.
+/// Goal: an aborted peer is read to its end at once, too, though it was held up.
 /// Method: a chat whose output is blocked is stopped; its peer, which was not
 /// read any more, is aborted 5 s later, and closes.
 #[test]
-fn the_end_of_who_was_aborted_is_read() {
-    let mut world = World::calm();
-    let server = world.host(narrow(), Chat::new(true));
-    let blocked = Plain {
-        room: 0,
-        ..Plain::open(b"")
-    };
+fn the_end_of_an_aborted_peer_is_read() {
+    let (mut world, server) = World::with(narrow(), Chat::new(true));
+    let blocked = Plain::open(b"").room(0);
     world.local(server, None, blocked);
     let mut raw = Raw::join(&mut world, server);
     for _ in 0..5 {
@@ -335,10 +303,10 @@ fn the_end_of_who_was_aborted_is_read() {
     }
     let taken = world.hosts[server].log.borrow().messages.len();
     assert_eq!(taken, INPUT_HIGH_WATER / MAX_PAYLOAD, "it is held up");
-    world.stop(server, 15);
+    world.stop(server);
     world.run_millis(5010);
     raw.read(&mut world);
     raw.close(&mut world);
     let gave = Failure::Gave(Abort::new(Reason::GOING_AWAY, ""));
-    assert_eq!(world.hosts[server].outcome(raw.peer), Some(&Err(gave)));
+    assert_eq!(world.outcome(server, raw.peer), Some(&Err(gave)));
 }

@@ -7,14 +7,14 @@ use sealwire::crypto::keys::Identity;
 use sealwire::endpoint::transport::PeerId;
 use sealwire::error::Abort;
 
-use crate::net::End;
+use crate::net::Side;
 use crate::people::secrets;
 use crate::world::{SOCKET, World};
 
 /// A session at the other end of a link to a server.
 pub(crate) struct Raw {
     pub(crate) session: Session,
-    pub(crate) end: End,
+    pub(crate) end: Side,
     /// What the server calls it.
     pub(crate) peer: PeerId,
     pub(crate) events: Vec<Event>,
@@ -34,7 +34,7 @@ impl Raw {
         let connection = Connection::client(identity, private, world.now());
         Self {
             session: Session::new(connection, crate::chosen::kernel(), 1 << 30),
-            end: End { link, client: true },
+            end: Side::client(link),
             peer,
             events: Vec::new(),
         }
@@ -68,7 +68,7 @@ impl Raw {
             world.run_millis(step);
             let mut out = Vec::new();
             self.session.handle_timeout(world.now(), &mut out);
-            // Whoever closed does not want it.
+            // A server that has closed does not want it.
             let _ = world.net.write(self.end, &out);
             world.settle();
             self.read(world);
@@ -90,7 +90,7 @@ impl Raw {
         out
     }
 
-    /// Writes `bytes`, all of which fit.
+    /// Writes all of `bytes`, which fit.
     pub(crate) fn write(&mut self, world: &mut World, bytes: &[u8]) {
         assert_eq!(world.net.write(self.end, bytes).unwrap(), bytes.len());
     }
@@ -117,7 +117,7 @@ impl Raw {
         world.settle();
     }
 
-    /// Reads all that is there, and answers what is to be answered.
+    /// Reads all that is there, and sends what the session answers.
     pub(crate) fn read(&mut self, world: &mut World) {
         let mut bytes = vec![0; SOCKET];
         let mut out = Vec::new();
@@ -131,7 +131,7 @@ impl Raw {
             }
         }
         if !out.is_empty() {
-            // Whoever closed does not want it.
+            // A server that has closed does not want it.
             let _ = world.net.write(self.end, &out);
         }
         world.settle();

@@ -1,6 +1,5 @@
 //! Runs by seed: a server, some clients, and a network that does what the seed
-//! says. What must hold is checked on every run, twice: the same seed is the
-//! same run.
+//! says. Every run is checked and repeated: the same seed is the same run.
 //!
 //! Every message names its sender and its number, so that each receiver's log
 //! can be held against the plans: in order, once, without gaps.
@@ -13,29 +12,23 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use sealwire::conn::Outcome;
 use sealwire::endpoint::mode::Mode;
-use sealwire::endpoint::{Cut, InputKind, Leaves, Setup};
-use sealwire::limits::{INPUT_SCRATCH, LOCAL_BUDGET, Limits, MAX_RECORD, MOST_SHARE};
+use sealwire::endpoint::{Leaves, Setup};
+use sealwire::limits::{INPUT_SCRATCH, LOCAL_BUDGET, MAX_RECORD, MOST_SHARE};
 use sealwire::modes::chat::Chat;
 use sealwire::modes::echo::Echo;
 use sealwire::modes::relay::Relay;
 use sealwire::modes::sink::Sink;
 
-use crate::net::{End, Faults};
+use crate::net::{Faults, Side};
 use crate::people::{Sender, both, native};
-use crate::port::Plain;
+use crate::port::{LINES, Plain};
 use crate::world::{Pair, World};
 
-/// Seeds of a run that nobody asked more of.
+/// How many seeds run unless the user says otherwise.
 const SEEDS: u64 = 150;
-/// Small, so that runs reach them.
-const LIMITS: Limits = Limits {
-    max_message: 64 * 1024,
-    max_assembling: 512 * 1024,
-    max_queue: 128 * 1024,
-    max_queued: 1 << 20,
-    max_peers: 8,
-    max_idle: None,
-};
+/// Limits that are small, so that runs reach them.
+const MAX_ASSEMBLING: usize = 512 * 1024;
+const MAX_QUEUE: usize = 128 * 1024;
 /// A buffer from the pool is at most this much larger than what is in it: from
 /// 2049 bytes on it has the size of a record.
 const ROUNDED: usize = MAX_RECORD.div_ceil(2049);
@@ -110,18 +103,24 @@ fn plan(rng: &mut StdRng, sender: &str) -> Vec<Vec<u8>> {
 }
 
 fn setup(what: What, leaves: Leaves, seed: u64, classic: bool) -> (Setup, Box<dyn Mode>) {
-    let setup = match classic {
+    let mut setup = match classic {
         true => both(seed, leaves),
         false => native(seed, leaves),
     };
+    let limits = &mut setup.limits;
+    limits.max_message = 64 * 1024;
+    limits.max_assembling = MAX_ASSEMBLING;
+    limits.max_queue = MAX_QUEUE;
+    limits.max_queued = 1 << 20;
+    limits.max_peers = 8;
+    limits.max_idle = None;
     let mode: Box<dyn Mode> = match what {
         What::Echo => Box::new(Echo),
         What::Relay => Box::new(Relay),
         What::Chat => Box::new(Chat::new(false)),
         What::Sink => Box::new(Sink),
     };
-    let limits = LIMITS;
-    (Setup { limits, ..setup }, mode)
+    (setup, mode)
 }
 
 fn faults(rng: &mut StdRng) -> Faults {
@@ -163,7 +162,7 @@ impl Run {
         let classic = rng.random_bool(0.4);
         let hostile = rng.random_bool(0.6);
         let mut world = World::new(seed, faults(&mut rng));
-        // A relay that is stopped would cut off who is still listening.
+        // A relay that is stopped would cut off peers that are still listening.
         let (server, mode) = setup(what, Leaves::WhenStopped, seed, classic);
         world.host(server, mode);
         let typed = match what {
@@ -171,15 +170,11 @@ impl Run {
             _ => Vec::new(),
         };
         if what == What::Chat {
-            let input = InputKind {
-                cut: Cut::Lines,
-                terminal: false,
-            };
             let plain = Plain {
                 piece: rng.random_range(0..3000),
                 ..Plain::pipe(&typed.concat())
             };
-            world.local(0, Some(input), plain);
+            world.local(0, Some(LINES), plain);
         }
         let count = rng.random_range(1..=5);
         let mut clients = Vec::new();
@@ -218,7 +213,7 @@ impl Run {
         }
     }
 
-    /// Lets everything happen that is to happen.
+    /// Lets everything happen that the seed says.
     fn play(&mut self) {
         let capacity = self.world.net.rng.random_range(1000..70_000);
         let step = Duration::from_millis(5);
@@ -248,8 +243,8 @@ impl Run {
         let server = &self.world.hosts[0];
         server.assert_empty("everybody has left");
         let bound = self.clients.len() * (MAX_RECORD + MOST_SHARE)
-            + ROUNDED * (self.clients.len() + 1) * LIMITS.max_queue
-            + ROUNDED * (LIMITS.max_assembling + INPUT_SCRATCH + LOCAL_BUDGET);
+            + ROUNDED * (self.clients.len() + 1) * MAX_QUEUE
+            + ROUNDED * (MAX_ASSEMBLING + INPUT_SCRATCH + LOCAL_BUDGET);
         assert!(server.most_held <= bound, "it held {}", server.most_held);
         for client in &self.clients {
             let pair = client.pair.unwrap();
@@ -259,7 +254,7 @@ impl Run {
             let heard = server.log.borrow().of(pair.at_server).concat();
             let sent = client.plan.concat();
             assert!(sent.starts_with(&heard), "{client:?}: not what it said");
-            // In classic an end cannot be told from a cut, and who sees the
+            // In classic an end cannot be told from a cut, and a side that sees the
             // other's end stops sending.
             let disturbed = client.blow.is_some() || self.jump.is_some();
             let cut_off = client.classic && (self.what == What::Chat || disturbed);
@@ -276,7 +271,7 @@ impl Run {
         }
     }
 
-    /// Nobody that nothing was done to fails, and a bit that was flipped is seen.
+    /// No client fails that the run left alone, and a flipped bit is noticed.
     fn check_undisturbed(&self, client: &Client, outcomes: [&Outcome; 2]) {
         let jumped = self.jump.is_some();
         match client.blow {
@@ -286,7 +281,7 @@ impl Run {
             None => assert_eq!(outcomes, [&Ok(()); 2], "{client:?}"),
             Some((_, Blow::Flip { from_client, .. })) => {
                 let link = client.pair.unwrap().link;
-                let end = End {
+                let end = Side {
                     link,
                     client: from_client,
                 };
@@ -340,13 +335,13 @@ fn assert_run(heard: &[&[u8]], plan: &[Vec<u8>]) {
         return;
     };
     let start = plan.iter().position(|message| message == first);
-    let start = start.expect("nobody said that");
+    let start = start.expect("a message that was sent");
     assert!(plan[start..].len() >= heard.len(), "more than was said");
     assert!(heard == &plan[start..start + heard.len()], "not in order");
 }
 
 fn strike(world: &mut World, link: usize, blow: Blow) {
-    let end = |client| End { link, client };
+    let end = |client| Side { link, client };
     match blow {
         Blow::Reset => world.net.reset(link),
         Blow::Cut { from_client } => world.net.outgoing(end(from_client)).shut = true,

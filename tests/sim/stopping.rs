@@ -1,38 +1,19 @@
 //! How a program ends: by its input, with its peer, by a signal, or because its
-//! own input or output failed; and with which exit code.
+//! own input or output failed.
 
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use sealwire::endpoint::{Cut, Event, InputKind, Leaves, Notice};
-use sealwire::error::{Abort, Failure, Reason};
-use sealwire::limits::INPUT_SCRATCH;
+use sealwire::endpoint::{End, EndpointEvent, InputKind, Leaves, Notice};
+use sealwire::error::{Abort, Failure, Gravity, Reason};
 use sealwire::modes::chat::Chat;
 use sealwire::modes::echo::Echo;
 use sealwire::modes::sink::Sink;
-use sealwire::span::Span;
-use sealwire::wire::buffer::Memory;
 
 use crate::people::{Sender, native};
-use crate::port::Plain;
+use crate::port::{PIPE, Plain, TERMINAL};
 use crate::raw::Raw;
 use crate::world::{Pair, World};
-
-const TERM: u8 = 15;
-
-const PIPE: InputKind = InputKind {
-    cut: Cut::Blocks,
-    terminal: false,
-};
-
-const TERMINAL: InputKind = InputKind {
-    cut: Cut::Lines,
-    terminal: true,
-};
-
-fn exit(world: &World, host: usize) -> Option<u8> {
-    world.hosts[host].endpoint.exit()
-}
 
 fn aborted(reason: Reason) -> Option<Result<(), Failure>> {
     Some(Err(Failure::Aborted(Abort::new(reason, ""))))
@@ -40,8 +21,7 @@ fn aborted(reason: Reason) -> Option<Result<(), Failure>> {
 
 /// A server that echoes, and a client on `plain`.
 fn chat_client(input: InputKind, plain: Plain) -> (World, usize, usize, Pair) {
-    let mut world = World::calm();
-    let server = world.host(native(1, Leaves::WhenStopped), Echo);
+    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
     let client = world.host(native(2, Leaves::WithPeers), Chat::new(input.terminal));
     world.local(client, Some(input), plain);
     let pair = world.connect(client, server);
@@ -51,106 +31,100 @@ fn chat_client(input: InputKind, plain: Plain) -> (World, usize, usize, Pair) {
 
 /// A chat server on `plain`, and a client that stays.
 fn chat_server(leaves: Leaves, input: InputKind, plain: Plain) -> (World, usize, usize, Pair) {
-    let mut world = World::calm();
-    let server = world.host(native(1, leaves), Chat::new(input.terminal));
+    let (mut world, server) = World::with(native(1, leaves), Chat::new(input.terminal));
     world.local(server, Some(input), plain);
     let plan = vec![b"hello\n".to_vec()];
-    let client = world.host(native(2, Leaves::WithPeers), Sender::staying(plan));
-    let pair = world.connect(client, server);
+    let (client, pair) = world.client(server, Sender::staying(plan));
     world.settle();
     (world, server, client, pair)
 }
 
-/// Goal: a signal ends a client whose pipe has not ended with ABORT (3) and
-/// 128 + n; one at a terminal with FIN, and 0 once all is complete.
+/// Goal: a client that is stopped before its pipe has ended sends ABORT (3); one at a
+/// terminal sends FIN, and ends well once all is complete.
 #[test]
 fn a_signal_stops_a_client() {
     let (mut world, server, client, pair) = chat_client(PIPE, Plain::open(b"some"));
-    world.stop(client, TERM);
+    world.stop(client);
     world.run_millis(10);
-    let outcome = world.hosts[server].outcome(pair.at_server).cloned();
+    let outcome = world.outcome(server, pair.at_server).cloned();
     assert_eq!(outcome, aborted(Reason::GOING_AWAY));
-    assert_eq!(exit(&world, client), Some(128 + TERM));
+    assert_eq!(world.end(client), Some(End::Stopped));
 
     let (mut world, server, client, pair) = chat_client(TERMINAL, Plain::open(b""));
-    world.hosts[client].locals[0].input.extend(b"some\n");
-    world.poke(client);
+    world.give(client, b"some\n");
     world.settle();
-    world.stop(client, TERM);
+    world.stop(client);
     world.run_millis(10);
-    assert_eq!(world.hosts[server].outcome(pair.at_server), Some(&Ok(())));
-    assert_eq!(exit(&world, client), Some(0));
+    assert_eq!(world.outcome(server, pair.at_server), Some(&Ok(())));
+    assert_eq!(world.end(client), Some(End::Complete));
     assert_eq!(world.hosts[client].locals[0].output, b"some\n");
 }
 
 /// Goal: peers that do not answer the FIN of a server that is stopped have 5 s,
-/// then ABORT (3) and 1 s more; the server's own code is 0. Method: a peer that
+/// then ABORT (3) and 1 s more; the server itself ends well. Method: a peer that
 /// reads and stays, and one that does not read at all, whose socket is full.
 #[test]
 fn a_stopped_server_waits_five_seconds_and_one() {
-    let mut world = World::calm();
-    let server = world.host(native(1, Leaves::WhenStopped), Echo);
-    let client = world.host(native(2, Leaves::WithPeers), Sender::staying(vec![]));
-    let pair = world.connect(client, server);
+    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
+    let (client, pair) = world.client(server, Sender::staying(vec![]));
     let (_, unproved) = world.accept(server, 1000);
     let mut deaf = Raw::join_by(&mut world, server, 5000);
     deaf.say(&mut world, &[1; 4900]);
     deaf.say(&mut world, &[1; 4900]);
-    world.stop(server, TERM);
+    world.stop(server);
     world.settle();
     assert!(!world.hosts[server].endpoint.is_accepting());
-    let closed = world.hosts[server].outcome(unproved).cloned();
+    let closed = world.outcome(server, unproved).cloned();
     assert!(
         matches!(closed, Some(Err(Failure::Closed(_)))),
         "{closed:?}"
     );
     world.run_millis(4990);
     assert_eq!(world.hosts[client].log.borrow().fins.len(), 1);
-    assert_eq!(world.hosts[client].outcome(pair.at_client), None);
+    assert_eq!(world.outcome(client, pair.at_client), None);
     world.run_millis(20);
-    let outcome = world.hosts[client].outcome(pair.at_client).cloned();
+    let outcome = world.outcome(client, pair.at_client).cloned();
     assert_eq!(outcome, aborted(Reason::GOING_AWAY));
-    assert_eq!(exit(&world, client), Some(3));
-    assert_eq!(exit(&world, server), None, "one does not listen");
+    assert_eq!(world.end(client), Some(End::Failed(Gravity::Peer)));
+    assert_eq!(world.end(server), None, "one does not listen");
     world.run_millis(1000);
-    assert_eq!(exit(&world, server), Some(0));
+    assert_eq!(world.end(server), Some(End::Complete));
 }
 
-/// Goal: a second signal leaves at once.
+/// Goal: a second call to stop leaves at once.
 #[test]
 fn a_second_signal_leaves_at_once() {
     let (mut world, server, ..) = chat_server(Leaves::AfterInput, PIPE, Plain::open(b""));
-    world.stop(server, 2);
-    assert_eq!(exit(&world, server), None);
-    world.stop(server, TERM);
-    let code = exit(&world, server).unwrap();
-    assert!(code > 128, "{code}");
+    world.stop(server);
+    assert_eq!(world.end(server), None);
+    world.stop(server);
+    assert_eq!(world.end(server), Some(End::Stopped));
 }
 
 /// Goal: a one-shot server leaves when its input has ended and its peers are
-/// complete, with 0, and says that it will; a stranger that is silent holds nobody
-/// up. Method: the peer finishes later.
+/// complete, and says that it will; a silent stranger does not keep it. Method: the peer
+/// finishes later.
 #[test]
 fn a_one_shot_server_leaves_after_its_peers() {
-    let mut world = World::calm();
-    let server = world.host(native(1, Leaves::AfterInput), Chat::new(false));
+    let (mut world, server) = World::with(native(1, Leaves::AfterInput), Chat::new(false));
     world.local(server, Some(PIPE), Plain::pipe(b"all of it"));
     world.run_millis(1000);
     assert_eq!(world.hosts[server].locals[0].input.len(), 9, "for whom?");
     let (_, silent) = world.accept(server, 100);
     let mut raw = Raw::join(&mut world, server);
     assert!(!world.hosts[server].endpoint.is_accepting());
-    let leaving = |event: &Event| matches!(event, Event::Notice(Notice::LeavingAfterPeers));
+    let leaving =
+        |event: &EndpointEvent| matches!(event, EndpointEvent::Notice(Notice::LeavingAfterPeers));
     assert!(world.hosts[server].events.iter().any(leaving));
-    assert_eq!(exit(&world, server), None);
+    assert_eq!(world.end(server), None);
     raw.say(&mut world, b"and this");
     raw.finish(&mut world);
     raw.read(&mut world);
     raw.close(&mut world);
     assert_eq!(raw.messages(), [b"all of it"]);
     assert_eq!(world.hosts[server].locals[0].output, b"and this");
-    assert_eq!(world.hosts[server].outcome(silent), None);
-    assert_eq!(exit(&world, server), Some(0));
+    assert_eq!(world.outcome(server, silent), None);
+    assert_eq!(world.end(server), Some(End::Complete));
 }
 
 /// Goal: a peer that comes when a one-shot server has begun to send, or waits for its
@@ -166,8 +140,7 @@ fn a_latecomer_is_turned_away() {
         raw.close(world);
     };
     for first in [&b""[..], b"a part"] {
-        let mut world = World::calm();
-        let server = world.host(native(1, Leaves::AfterInput), Chat::new(false));
+        let (mut world, server) = World::with(native(1, Leaves::AfterInput), Chat::new(false));
         world.local(server, Some(PIPE), Plain::open(first));
         let mut raw = Raw::join(&mut world, server);
         if !first.is_empty() {
@@ -176,8 +149,7 @@ fn a_latecomer_is_turned_away() {
             told(&mut late, &mut world, "the input has begun without you");
         }
         let mut later = Raw::connect(&mut world, server);
-        world.hosts[server].locals[0].input_ended = true;
-        world.poke(server);
+        world.end_input(server);
         world.settle();
         later.prove(&mut world);
         let why = match first {
@@ -188,23 +160,22 @@ fn a_latecomer_is_turned_away() {
         raw.finish(&mut world);
         raw.read(&mut world);
         raw.close(&mut world);
-        assert_eq!(exit(&world, server), Some(0));
+        assert_eq!(world.end(server), Some(End::Complete));
         world.hosts[server].assert_empty("all have left");
     }
 }
 
-/// Goal: a one-shot server whose input nobody can have whole any more leaves with
-/// its peer's code and says so. Method: its only peer closes, or aborts, in the
+/// Goal: a one-shot server whose input no peer can have whole any more leaves as its
+/// peer's failure says, and tells the user. Method: its only peer closes, or aborts, in the
 /// middle of the input; or before the input has begun, when it waits on.
 #[test]
 fn an_input_that_nobody_has() {
-    for (given, aborts, code) in [
-        (&b"a part"[..], false, Some(4)),
-        (b"a part", true, Some(3)),
+    for (given, aborts, ended) in [
+        (&b"a part"[..], false, Some(End::Failed(Gravity::Truncated))),
+        (b"a part", true, Some(End::Failed(Gravity::Peer))),
         (b"", false, None),
     ] {
-        let mut world = World::calm();
-        let server = world.host(native(1, Leaves::AfterInput), Chat::new(false));
+        let (mut world, server) = World::with(native(1, Leaves::AfterInput), Chat::new(false));
         world.local(server, Some(PIPE), Plain::open(given));
         let mut raw = Raw::join(&mut world, server);
         if aborts {
@@ -212,10 +183,11 @@ fn an_input_that_nobody_has() {
         }
         raw.close(&mut world);
         world.run_millis(10);
-        assert_eq!(exit(&world, server), code, "{given:?}");
-        let told = |event: &Event| matches!(event, Event::Notice(Notice::Abandoned(6)));
+        assert_eq!(world.end(server), ended, "{given:?}");
+        let told =
+            |event: &EndpointEvent| matches!(event, EndpointEvent::Notice(Notice::Abandoned(6)));
         let told = world.hosts[server].events.iter().any(told);
-        assert_eq!(told, code.is_some(), "{given:?}");
+        assert_eq!(told, ended.is_some(), "{given:?}");
     }
 }
 
@@ -227,14 +199,12 @@ fn an_input_that_nobody_has() {
 fn a_silent_peer_is_given_up() {
     let hour = 3_600_000;
     for talks in [false, true] {
-        let mut world = World::calm();
-        let server = world.host(native(1, Leaves::AfterInput), Chat::new(false));
+        let (mut world, server) = World::with(native(1, Leaves::AfterInput), Chat::new(false));
         world.local(server, Some(PIPE), Plain::open(b""));
         let mut raw = Raw::join(&mut world, server);
         raw.stay(&mut world, 2 * hour);
-        assert_eq!(exit(&world, server), None, "our input is waited for");
-        world.hosts[server].locals[0].input_ended = true;
-        world.poke(server);
+        assert_eq!(world.end(server), None, "our input is waited for");
+        world.end_input(server);
         if talks {
             for _ in 0..4 {
                 raw.stay(&mut world, hour - 60_000);
@@ -242,13 +212,13 @@ fn a_silent_peer_is_given_up() {
             }
         }
         raw.stay(&mut world, hour - 60_000);
-        assert_eq!(exit(&world, server), None, "it may think for an hour");
+        assert_eq!(world.end(server), None, "it may think for an hour");
         raw.stay(&mut world, 120_000);
         raw.read(&mut world);
         let abort = Abort::new(Reason::TOO_SLOW, "no progress for 3600 s");
         assert_eq!(raw.outcome(), Some(&Err(Failure::Aborted(abort))));
         raw.close(&mut world);
-        assert_eq!(exit(&world, server), Some(5));
+        assert_eq!(world.end(server), Some(End::Failed(Gravity::Late)));
     }
 }
 
@@ -257,15 +227,13 @@ fn a_silent_peer_is_given_up() {
 /// at before and after.
 #[test]
 fn what_was_said_is_erased() {
-    let mut world = World::calm();
-    let server = world.host(native(1, Leaves::WhenStopped), Sink);
+    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Sink);
     let mut raw = Raw::join(&mut world, server);
     let _stays = Raw::join(&mut world, server);
-    let said = b"nobody is to find this";
+    let said = b"no peer must find this";
     raw.say(&mut world, said);
     let is_there = |world: &World| {
-        let scratch = Span::new(Memory::SCRATCH, 0..INPUT_SCRATCH);
-        let bytes = world.hosts[server].endpoint.core().bytes(scratch);
+        let bytes = world.hosts[server].endpoint.scratch();
         bytes.windows(said.len()).any(|part| part == said)
     };
     assert!(is_there(&world), "it is opened in place");
@@ -273,71 +241,57 @@ fn what_was_said_is_erased() {
     assert!(!is_there(&world));
 }
 
-/// Goal: a one-shot server leaves with the highest code of its peers. Method:
-/// one complete, one that is cut off.
+/// Goal: a one-shot server ends with the gravest failure of its peers. Method: one is
+/// complete, one is cut off.
 #[test]
 fn a_one_shot_server_tells_the_worst() {
-    let mut world = World::calm();
-    let server = world.host(native(1, Leaves::AfterInput), Chat::new(false));
+    let (mut world, server) = World::with(native(1, Leaves::AfterInput), Chat::new(false));
     world.local(server, Some(PIPE), Plain::open(b""));
     let mut good = Raw::join(&mut world, server);
     let mut bad = Raw::join(&mut world, server);
-    world.hosts[server].locals[0].input_ended = true;
-    world.poke(server);
+    world.end_input(server);
     world.settle();
     bad.close(&mut world);
     good.finish(&mut world);
     good.read(&mut world);
     good.close(&mut world);
-    assert_eq!(exit(&world, server), Some(4));
+    assert_eq!(world.end(server), Some(End::Failed(Gravity::Truncated)));
 }
 
-/// Goal: a reader of the output that has gone while there was something for it ends
-/// a client quietly: ABORT (8) to the peer, 141. Method: with its own input at its
-/// end, and open.
-#[test]
-fn a_closed_output_ends_a_client() {
-    for ended in [true, false] {
-        let plain = Plain {
-            input_ended: ended,
-            write_error: Some(ErrorKind::BrokenPipe),
-            ..Plain::open(b"comes back")
-        };
-        let (mut world, server, client, pair) = chat_client(PIPE, plain);
-        world.run_millis(10);
-        let outcome = world.hosts[server].outcome(pair.at_server).cloned();
-        assert_eq!(
-            outcome,
-            aborted(Reason::LOCAL_ERROR),
-            "input ended: {ended}"
-        );
-        assert_eq!(exit(&world, client), Some(141), "input ended: {ended}");
-        let told = |event: &Event| matches!(event, Event::Notice(_));
-        assert!(!world.hosts[client].events.iter().any(told));
-    }
-}
-
-/// Goal: another error of output or input ends a client with 1, and says so.
+/// Goal: a failing local ends a client with ABORT (8) to the peer. Only a reader that is
+/// gone ends it quietly, whether its own input is at its end or not. Method: each way to
+/// fail.
 #[test]
 fn a_failing_local_ends_a_client() {
-    for reading in [true, false] {
+    let failing = |change: fn(&mut Plain)| {
         let mut plain = Plain::open(b"comes back");
-        match reading {
-            true => plain.read_error = Some(ErrorKind::Other),
-            false => plain.write_error = Some(ErrorKind::StorageFull),
-        }
+        change(&mut plain);
+        plain
+    };
+    let gone = failing(|plain| plain.write_error = Some(ErrorKind::BrokenPipe));
+    let gone_at_end = failing(|plain| {
+        plain.write_error = Some(ErrorKind::BrokenPipe);
+        plain.input_ended = true;
+    });
+    let full = failing(|plain| plain.write_error = Some(ErrorKind::StorageFull));
+    let unreadable = failing(|plain| plain.read_error = Some(ErrorKind::Other));
+    for (n, (plain, expected)) in [
+        (gone, End::ReaderGone),
+        (gone_at_end, End::ReaderGone),
+        (full, End::LocalFailed),
+        (unreadable, End::LocalFailed),
+    ]
+    .into_iter()
+    .enumerate()
+    {
         let (mut world, server, client, pair) = chat_client(PIPE, plain);
         world.run_millis(10);
-        let outcome = world.hosts[server].outcome(pair.at_server).cloned();
-        assert_eq!(outcome, aborted(Reason::LOCAL_ERROR), "reading: {reading}");
-        assert_eq!(exit(&world, client), Some(1), "reading: {reading}");
-        let told = |event: &Event| {
-            matches!(
-                event,
-                Event::Notice(Notice::OutputFailed(_) | Notice::InputFailed(_))
-            )
-        };
-        assert!(world.hosts[client].events.iter().any(told));
+        let outcome = world.outcome(server, pair.at_server).cloned();
+        assert_eq!(outcome, aborted(Reason::LOCAL_ERROR), "number {n}");
+        assert_eq!(world.end(client), Some(expected), "number {n}");
+        let told = |event: &EndpointEvent| matches!(event, EndpointEvent::Notice(_));
+        let told = world.hosts[client].events.iter().any(told);
+        assert_eq!(told, expected == End::LocalFailed, "number {n}");
     }
 }
 
@@ -345,21 +299,17 @@ fn a_failing_local_ends_a_client() {
 /// whose output blocks when its input fails, and takes everything later.
 #[test]
 fn a_failed_input_leaves_the_output_alone() {
-    let plain = Plain {
-        room: 4,
-        ..Plain::open(b"comes back")
-    };
+    let plain = Plain::open(b"comes back").room(4);
     let (mut world, _, client, _) = chat_client(PIPE, plain);
     assert_eq!(world.hosts[client].locals[0].output, b"come");
     world.hosts[client].locals[0].read_error = Some(ErrorKind::Other);
     world.poke(client);
     world.run_millis(6000);
-    assert_eq!(exit(&world, client), None, "some is not written");
-    world.hosts[client].locals[0].room = 100;
-    world.poke(client);
+    assert_eq!(world.end(client), None, "some is not written");
+    world.unblock(client);
     world.settle();
     assert_eq!(world.hosts[client].locals[0].output, b"comes back");
-    assert_eq!(exit(&world, client), Some(1));
+    assert_eq!(world.end(client), Some(End::LocalFailed));
     world.hosts[client].assert_empty("all is written");
 }
 
@@ -367,9 +317,9 @@ fn a_failed_input_leaves_the_output_alone() {
 /// leaves when it is closed. Method: a peer, whose message cannot be written.
 #[test]
 fn a_serving_chat_and_its_output() {
-    for (kind, code) in [
+    for (kind, ended) in [
         (ErrorKind::StorageFull, None),
-        (ErrorKind::BrokenPipe, Some(141)),
+        (ErrorKind::BrokenPipe, Some(End::ReaderGone)),
     ] {
         let plain = Plain {
             write_error: Some(kind),
@@ -377,11 +327,11 @@ fn a_serving_chat_and_its_output() {
         };
         let (mut world, server, client, pair) = chat_server(Leaves::WhenStopped, TERMINAL, plain);
         world.run_millis(10);
-        let outcome = world.hosts[client].outcome(pair.at_client).cloned();
+        let outcome = world.outcome(client, pair.at_client).cloned();
         assert_eq!(outcome, aborted(Reason::LOCAL_ERROR), "{kind}");
-        assert_eq!(exit(&world, server), code, "{kind}");
-        assert_eq!(world.hosts[server].endpoint.is_accepting(), code.is_none());
-        if code.is_none() {
+        assert_eq!(world.end(server), ended, "{kind}");
+        assert_eq!(world.hosts[server].endpoint.is_accepting(), ended.is_none());
+        if ended.is_none() {
             world.hosts[server].locals[0].write_error = None;
             let mut next = Raw::join(&mut world, server);
             next.say(&mut world, b"better");
@@ -390,28 +340,24 @@ fn a_serving_chat_and_its_output() {
     }
 }
 
-/// Goal: what a terminal gives with nobody there is dropped with a notice, and a
+/// Goal: what a terminal gives while no peer is there is dropped with a notice, and a
 /// pipe is not read then.
 #[test]
 fn a_terminal_is_always_read() {
-    let mut world = World::calm();
-    let server = world.host(native(1, Leaves::WhenStopped), Chat::new(true));
+    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Chat::new(true));
     world.local(server, Some(TERMINAL), Plain::open(b"anybody?\n"));
     world.settle();
-    let told = |event: &Event| matches!(event, Event::Notice(Notice::NobodyThere));
+    let told = |event: &EndpointEvent| matches!(event, EndpointEvent::Notice(Notice::NobodyThere));
     assert!(world.hosts[server].events.iter().any(told));
-    world.hosts[server].locals[0].input.extend(b"hello ");
-    world.poke(server);
+    world.give(server, b"hello ");
     let mut raw = Raw::join(&mut world, server);
-    world.hosts[server].locals[0].input.extend(b"you\nand");
-    world.poke(server);
+    world.give(server, b"you\nand");
     world.settle();
-    world.hosts[server].locals[0].input_ended = true;
-    world.poke(server);
+    world.end_input(server);
     world.settle();
     raw.read(&mut world);
     assert_eq!(raw.messages(), [&b"hello you\n"[..], b"and"]);
-    // Who comes later hears at once that nothing follows.
+    // A peer that comes later hears at once that nothing follows.
     let mut late = Raw::join(&mut world, server);
     late.read(&mut world);
     assert!(late.events.contains(&sealwire::conn::session::Event::Fin));
@@ -421,38 +367,29 @@ fn a_terminal_is_always_read() {
 /// the client does not leave before. Method: an output that blocks for a minute.
 #[test]
 fn done_waits_for_the_output() {
-    let mut world = World::calm();
-    let server = world.host(native(1, Leaves::AfterInput), Chat::new(false));
-    let plain = Plain {
-        room: 4,
-        ..Plain::pipe(b"")
-    };
+    let (mut world, server) = World::with(native(1, Leaves::AfterInput), Chat::new(false));
+    let plain = Plain::pipe(b"").room(4);
     world.local(server, Some(PIPE), plain);
     let plan = vec![b"written later".to_vec()];
-    let client = world.host(native(2, Leaves::WithPeers), Sender::new(plan));
-    world.connect(client, server);
+    let (client, _) = world.client(server, Sender::new(plan));
     world.run(Duration::from_secs(60));
     assert_eq!(world.hosts[server].locals[0].output, b"writ");
-    assert_eq!((exit(&world, client), exit(&world, server)), (None, None));
-    world.hosts[server].locals[0].room = 100;
-    world.poke(server);
+    assert_eq!((world.end(client), world.end(server)), (None, None));
+    world.unblock(server);
     world.run_millis(10);
     assert_eq!(world.hosts[server].locals[0].output, b"written later");
     assert_eq!(
-        (exit(&world, client), exit(&world, server)),
-        (Some(0), Some(0))
+        (world.end(client), world.end(server)),
+        (Some(End::Complete), Some(End::Complete))
     );
 }
 
-/// Goal: a client whose server vanishes leaves with 4, and with 5 when it falls
-/// silent.
+/// Goal: a client says whether its server vanished or fell silent.
 #[test]
 fn a_client_tells_how_its_server_left() {
-    for (vanishes, code) in [(true, 4), (false, 5)] {
-        let mut world = World::calm();
-        let server = world.host(native(1, Leaves::WhenStopped), Sink);
-        let client = world.host(native(2, Leaves::WithPeers), Sender::staying(vec![]));
-        let pair = world.connect(client, server);
+    for (vanishes, gravity) in [(true, Gravity::Truncated), (false, Gravity::Late)] {
+        let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Sink);
+        let (_, pair) = world.client(server, Sender::staying(vec![]));
         world.settle();
         if vanishes {
             world.net.reset(pair.link);
@@ -462,6 +399,6 @@ fn a_client_tells_how_its_server_left() {
         }
         world.run(Duration::from_secs(91));
         let client = world.hosts.len() - 1;
-        assert_eq!(exit(&world, client), Some(code));
+        assert_eq!(world.end(client), Some(End::Failed(gravity)));
     }
 }

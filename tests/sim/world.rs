@@ -7,11 +7,11 @@ use rand::seq::SliceRandom;
 use sealwire::conn::Outcome;
 use sealwire::endpoint::mode::Mode;
 use sealwire::endpoint::transport::{LocalId, PeerId};
-use sealwire::endpoint::{Endpoint, Event, InputKind, OutputKind, Setup};
+use sealwire::endpoint::{End, Endpoint, EndpointEvent, InputKind, Leaves, OutputKind, Setup};
 use sealwire::time::Time;
 
-use crate::net::{End, Faults, Net, Wake};
-use crate::people::{Shared, Watched};
+use crate::net::{Faults, Net, Side, Wake};
+use crate::people::{Shared, Watched, native};
 use crate::port::{Plain, Port};
 
 /// Turns without a step of the clock, past which something spins.
@@ -24,8 +24,8 @@ pub(crate) struct Host {
     pub(crate) endpoint: Endpoint<Box<dyn Mode>>,
     pub(crate) log: Shared,
     pub(crate) locals: Vec<Plain>,
-    pub(crate) events: Vec<Event>,
-    pub(crate) ends: BTreeMap<PeerId, End>,
+    pub(crate) events: Vec<EndpointEvent>,
+    pub(crate) ends: BTreeMap<PeerId, Side>,
     /// Most bytes it has held between ticks.
     pub(crate) most_held: usize,
     woken: bool,
@@ -35,22 +35,31 @@ impl Host {
     /// How `peer` ended, if it did.
     pub(crate) fn outcome(&self, peer: PeerId) -> Option<&Outcome> {
         self.events.iter().find_map(|event| match event {
-            Event::Left(id, outcome) | Event::Refused(id, outcome) if *id == peer => Some(outcome),
+            EndpointEvent::Left(id, outcome) | EndpointEvent::Refused(id, outcome)
+                if *id == peer =>
+            {
+                Some(outcome)
+            }
             _ => None,
         })
     }
 
     pub(crate) fn has_joined(&self, peer: PeerId) -> bool {
-        let joined = |event: &Event| matches!(event, Event::Joined(id) if *id == peer);
+        let joined =
+            |event: &EndpointEvent| matches!(event, EndpointEvent::Joined(id) if *id == peer);
         self.events.iter().any(joined)
     }
 
     /// Fails unless everything that peers took is given back.
     pub(crate) fn assert_empty(&self, why: &str) {
-        let core = self.endpoint.core();
-        let left = (core.connections(), core.proved(), core.queued());
+        let endpoint = &self.endpoint;
+        let left = (endpoint.connections(), endpoint.proved(), endpoint.queued());
         assert_eq!(left, (0, 0, 0), "connections, proved, queued; {why}");
-        assert_eq!((core.keyed(), core.held()), (0, 0), "keyed, held; {why}");
+        assert_eq!(
+            (endpoint.keyed(), endpoint.held()),
+            (0, 0),
+            "keyed, held; {why}"
+        );
     }
 }
 
@@ -80,6 +89,23 @@ impl World {
     /// A world that breaks nothing.
     pub(crate) fn calm() -> Self {
         Self::new(0, Faults::default())
+    }
+
+    /// A calm world with one endpoint, and its number.
+    pub(crate) fn with(setup: Setup, mode: impl Mode + 'static) -> (Self, usize) {
+        let mut world = Self::calm();
+        let host = world.host(setup, mode);
+        (world, host)
+    }
+
+    /// How `peer` of `host` ended, if it did.
+    pub(crate) fn outcome(&self, host: usize, peer: PeerId) -> Option<&Outcome> {
+        self.hosts[host].outcome(peer)
+    }
+
+    /// How `host` ended, if it did.
+    pub(crate) fn end(&self, host: usize) -> Option<End> {
+        self.hosts[host].endpoint.end()
     }
 
     pub(crate) fn now(&self) -> Time {
@@ -120,6 +146,13 @@ impl World {
         }
     }
 
+    /// Adds a native client of `server` that does `mode`, and connects it.
+    pub(crate) fn client(&mut self, server: usize, mode: impl Mode + 'static) -> (usize, Pair) {
+        let seed = self.hosts.len() as u64 + 1;
+        let client = self.host(native(seed, Leaves::WithPeers), mode);
+        (client, self.connect(client, server))
+    }
+
     pub(crate) fn connect(&mut self, client: usize, server: usize) -> Pair {
         self.connect_by(client, server, SOCKET)
     }
@@ -130,13 +163,12 @@ impl World {
         let now = self.now();
         let host = &mut self.hosts[server];
         let peer = host.endpoint.accepted(now);
-        let client = false;
-        host.ends.insert(peer, End { link, client });
+        host.ends.insert(peer, Side::server(link));
         host.woken = true;
         (link, peer)
     }
 
-    /// Connects `client` to nobody; the other end is the test's.
+    /// Has `client` connect; the other end is the test's.
     pub(crate) fn dial(&mut self, client: usize) -> (usize, PeerId) {
         let link = self.net.link(SOCKET);
         (link, self.dial_over(client, link))
@@ -146,7 +178,7 @@ impl World {
         let now = self.now();
         let host = &mut self.hosts[client];
         let peer = host.endpoint.dialled(now);
-        host.ends.insert(peer, End { link, client: true });
+        host.ends.insert(peer, Side::client(link));
         host.woken = true;
         peer
     }
@@ -159,10 +191,28 @@ impl World {
         host.endpoint.local_writable(LocalId::FIRST);
     }
 
-    /// Stops `host` with a signal.
-    pub(crate) fn stop(&mut self, host: usize, signal: u8) {
+    /// Gives the first local of `host` more to be read.
+    pub(crate) fn give(&mut self, host: usize, bytes: &[u8]) {
+        self.hosts[host].locals[0].input.extend(bytes);
+        self.poke(host);
+    }
+
+    /// Ends the input of the first local of `host`.
+    pub(crate) fn end_input(&mut self, host: usize) {
+        self.hosts[host].locals[0].input_ended = true;
+        self.poke(host);
+    }
+
+    /// Has the first local of `host` accept everything.
+    pub(crate) fn unblock(&mut self, host: usize) {
+        self.hosts[host].locals[0].room = usize::MAX;
+        self.poke(host);
+    }
+
+    /// Stops `host`.
+    pub(crate) fn stop(&mut self, host: usize) {
         let now = self.now();
-        self.hosts[host].endpoint.stop(now, signal);
+        self.hosts[host].endpoint.stop(now);
         self.hosts[host].woken = true;
     }
 
@@ -217,8 +267,8 @@ impl World {
             self.net.note((index, format!("{event:?}")));
             host.events.push(event);
         }
-        host.woken |= host.log.borrow().eager && host.endpoint.core().queued() == 0;
-        host.most_held = host.most_held.max(host.endpoint.core().held());
+        host.woken |= host.log.borrow().eager && host.endpoint.queued() == 0;
+        host.most_held = host.most_held.max(host.endpoint.held());
     }
 
     /// When something happens next by itself.
@@ -244,9 +294,31 @@ impl World {
         self.run(Duration::from_millis(millis));
     }
 
-    /// Jumps forward at once: nobody could do anything meanwhile.
+    /// Jumps forward at once: no endpoint runs meanwhile.
     pub(crate) fn jump(&mut self, span: Duration) {
         self.net.now = self.net.now + span;
         self.settle();
+    }
+}
+
+/// Goal: no endpoint leaks a buffer, a queue item or a key, in any run. Method: break all
+/// links when a world ends, and let locals take what is theirs; what an endpoint still
+/// has then is leaked.
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        self.net.reset_all();
+        for index in 0..self.hosts.len() {
+            for plain in &mut self.hosts[index].locals {
+                plain.room = usize::MAX;
+            }
+            self.poke(index);
+        }
+        self.run_millis(1000);
+        for (index, host) in self.hosts.iter().enumerate() {
+            host.assert_empty(&format!("host {index}, at the end of the run"));
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Who says little does not wait for who says much, nor the other way round.
+//! A chat does not wait long for a stream, nor a stream for a chat.
 
 use sealwire::limits::{CHAT_BELOW, INPUT_SCRATCH, STREAM_FROM};
 use sealwire::modes::echo::Echo;
@@ -6,7 +6,7 @@ use sealwire::time::Time;
 
 use crate::crowd::Crowd;
 
-/// The one of them who streams.
+/// The peer that streams.
 const STREAM: usize = 0;
 const CHAT: usize = 1;
 
@@ -27,15 +27,14 @@ fn waiting(crowd: &Crowd<Echo>, peer: usize) -> usize {
     arrived - read
 }
 
-/// Goal: one that chats is answered before what another streams is read, and has it
-/// wait for one tick. Method: both have something in each tick; who streams is known
-/// by what it said before.
+/// Goal: a chat is answered before a stream is read, and holds it up for one tick.
+/// Method: both have something in each tick; the stream is known by what it said before.
 #[test]
-fn who_streams_makes_way_every_other_tick() {
+fn a_stream_yields_every_other_tick() {
     let mut crowd = crowd(2);
     say_much(&mut crowd, STREAM, 2 * STREAM_FROM);
     crowd.tick();
-    assert_eq!(waiting(&crowd, STREAM), 0, "nobody else is there");
+    assert_eq!(waiting(&crowd, STREAM), 0, "no other peer is there");
     for tick in 0..6 {
         let much = say_much(&mut crowd, STREAM, STREAM_FROM - 1);
         crowd.say(CHAT);
@@ -62,11 +61,11 @@ fn who_streams_makes_way_every_other_tick() {
     }
 }
 
-/// Goal: who streams waits for those who were ready with it, and not for who comes later.
-/// Method: others who say less than makes a stream at a time, but more in all than two ticks
-/// can read; and one of them who says something in every tick.
+/// Goal: a stream waits for the peers that were ready with it, and not for later ones.
+/// Method: peers that say less than a stream at a time, but more in all than two ticks can
+/// read; one of them says something in every tick.
 #[test]
-fn it_waits_for_those_only_who_were_ready_with_it() {
+fn a_stream_waits_only_for_peers_ready_with_it() {
     const PEERS: usize = 100;
     const LESS: usize = STREAM_FROM * 3 / 4;
     let mut crowd = crowd(PEERS);
@@ -88,9 +87,9 @@ fn it_waits_for_those_only_who_were_ready_with_it() {
     }
 }
 
-/// Goal: those who stream share a tick where nobody else is ready. Method: four of them.
+/// Goal: streams share a tick where no other peer is ready. Method: four of them.
 #[test]
-fn streams_make_way_for_no_stream() {
+fn streams_yield_to_no_stream() {
     let mut crowd = crowd(4);
     for _ in 0..4 {
         for peer in 0..4 {

@@ -1,5 +1,5 @@
-//! The steady state: a message costs no allocation, and no place in a buffer, and
-//! nobody waits for long.
+//! The steady state: a message costs no allocation and no place in a buffer, and no peer
+//! waits for long.
 
 #![allow(clippy::unwrap_used)]
 
@@ -23,7 +23,7 @@ fn crowd<M: Mode>(mode: M, peers: usize, len: usize, count: usize) -> Crowd<M> {
     Crowd::new(kernel, mode, peers, Stream::new(kernel, len, count))
 }
 
-/// What `work` has the allocator do: allocations, and bytes that are left.
+/// The allocations of `work`, and the bytes that are left.
 fn allocations(work: impl FnOnce()) -> (u64, i64) {
     let info = allocation_counter::measure(work);
     (info.count_total, info.bytes_current)
@@ -31,7 +31,7 @@ fn allocations(work: impl FnOnce()) -> (u64, i64) {
 
 /// Goal: a message that is echoed costs no allocation, and no byte of it is copied into
 /// a buffer. Method: a million of 64 bytes, a few at a time and many, after all
-/// that grows has grown; nobody holds a buffer then.
+/// that grows has grown; no peer holds a buffer then.
 #[test]
 fn a_million_messages() {
     const PEERS: usize = 64;
@@ -47,7 +47,7 @@ fn a_million_messages() {
     for ready in 1..=PEERS {
         done += turn(&mut crowd, ready, done);
     }
-    let (before, mut count) = (crowd.endpoint.core().stats().messages, 0);
+    let (before, mut count) = (crowd.endpoint.stats().messages, 0);
     let allocated = allocations(|| {
         for ready in (1..=PEERS).cycle() {
             if count >= 1_000_000 {
@@ -57,9 +57,12 @@ fn a_million_messages() {
         }
     });
     assert_eq!(allocated, (0, 0));
-    let core = crowd.endpoint.core();
-    assert_eq!(core.stats().messages - before, count as u64);
-    assert_eq!((core.copied(), core.held(), core.queued()), (0, 0, 0));
+    let endpoint = &crowd.endpoint;
+    assert_eq!(endpoint.stats().messages - before, count as u64);
+    assert_eq!(
+        (endpoint.copied(), endpoint.held(), endpoint.queued()),
+        (0, 0, 0)
+    );
 }
 
 /// Goal: allocations are counted where there are some. Method: one.
@@ -94,16 +97,16 @@ fn streams_copy_tails() {
             let tail = piece * PIECE % record;
             if tail <= PIECE { tail } else { 0 }
         });
-        let core = crowd.endpoint.core();
-        assert_eq!(core.copied(), 8 * tails.sum::<usize>() as u64);
-        assert_eq!(core.stats().messages, 8 * (88 * PIECE / record) as u64);
+        let endpoint = &crowd.endpoint;
+        assert_eq!(endpoint.copied(), 8 * tails.sum::<usize>() as u64);
+        assert_eq!(endpoint.stats().messages, 8 * (88 * PIECE / record) as u64);
     }
     tails(Sink);
     tails(Echo);
 }
 
-/// Goal: who has nothing under way holds no buffer, and who sends large messages gives
-/// back what they took. Method: messages of several records, cut anywhere; then whole.
+/// Goal: a peer with nothing under way holds no buffer, and large messages give back what
+/// they took. Method: messages of several records, cut anywhere; then whole.
 #[test]
 fn the_idle_hold_nothing() {
     let mut crowd = crowd(Echo, 4, 3 * MAX_PAYLOAD + 5, 20);
@@ -118,12 +121,12 @@ fn the_idle_hold_nothing() {
         for _ in 0..3 {
             crowd.tick();
         }
-        let held = crowd.endpoint.core().held();
+        let held = crowd.endpoint.held();
         assert_eq!(held == 0, arrived % message == 0, "{arrived}: {held}");
     }
-    let core = crowd.endpoint.core();
-    assert_eq!((core.held(), core.queued()), (0, 0));
-    assert_eq!(core.stats().messages, 80);
+    let endpoint = &crowd.endpoint;
+    assert_eq!((endpoint.held(), endpoint.queued()), (0, 0));
+    assert_eq!(endpoint.stats().messages, 80);
 }
 
 /// Goal: one message to many is one plaintext. Method: a peer says one to 999 others;
@@ -143,7 +146,7 @@ fn a_relay_shares_the_text() {
         }
     });
     assert_eq!(allocated, (0, 0));
-    assert_eq!(crowd.endpoint.core().copied(), 0);
+    assert_eq!(crowd.endpoint.copied(), 0);
     assert_eq!(
         crowd.wire.written - before,
         30 * 999 * crowd.wire.stream.message

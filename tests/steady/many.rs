@@ -13,14 +13,12 @@ use sealwire::crypto::keys::Identity;
 use sealwire::crypto::secret::{Secret, SecretPair};
 use sealwire::endpoint::mode::{HandedOn, Message, Mode, Receivers};
 use sealwire::endpoint::transport::PeerId;
-use sealwire::endpoint::{Core, Endpoint, Event, Leaves, Setup, Stats};
-use sealwire::limits::Limits;
+use sealwire::endpoint::{Context, Endpoint, EndpointEvent, Leaves, Setup, Stats};
 use sealwire::modes::echo::Echo;
 use sealwire::net::clock::Clock;
 use sealwire::net::event_loop::{EventLoop, Report};
 use sealwire::net::listen::Listener;
 use sealwire::net::rlimit::raise_descriptor_limit;
-use sealwire::span::Span;
 
 const PEERS: usize = 9000;
 /// Both ends of each are in this process; and what else is open.
@@ -34,18 +32,13 @@ const PATIENCE: Duration = Duration::from_secs(240);
 
 fn events<M: Mode>(mode: M) -> EventLoop<M> {
     let [confkey, authkey] = [1, 2].map(|byte| Secret::new(vec![byte; 32]));
-    let setup = Setup {
-        identity: Identity::new(&SecretPair { confkey, authkey }),
-        classic: None,
-        kernel: crate::chosen::kernel(),
-        limits: Limits::default(),
-        leaves: Leaves::WhenStopped,
-        rng: rand::make_rng(),
-    };
+    let kernel = crate::chosen::kernel();
+    let mut setup = Setup::new(kernel, Leaves::WhenStopped, rand::make_rng());
+    setup.identity = Identity::new(&SecretPair { confkey, authkey });
     EventLoop::new(Endpoint::new(setup, mode), Clock::start()).unwrap()
 }
 
-/// Peers of which every other one talks, once all have joined.
+/// Clients: every other one talks, once all have joined.
 #[derive(Default)]
 struct Talk {
     joined: Vec<PeerId>,
@@ -57,13 +50,11 @@ struct Talk {
     failed: usize,
     /// All has been said.
     finish: bool,
-    text: Option<Span>,
 }
 
 impl Talk {
-    fn say(&mut self, core: &mut Core, peer: PeerId) {
-        let span = *self.text.get_or_insert_with(|| core.pin(MESSAGE));
-        assert!(core.send_pinned(peer, span));
+    fn say(&mut self, context: &mut Context<'_>, peer: PeerId) {
+        assert!(context.send_bytes(peer, MESSAGE));
     }
 }
 
@@ -72,43 +63,43 @@ impl Mode for Talk {
         Receivers::Sender
     }
 
-    fn joined(&mut self, _: &mut Core, peer: PeerId) {
+    fn joined(&mut self, _: &mut Context<'_>, peer: PeerId) {
         self.joined.push(peer);
     }
 
-    fn message(&mut self, core: &mut Core, peer: PeerId, message: Message<'_>) {
+    fn message(&mut self, context: &mut Context<'_>, peer: PeerId, message: Message<'_>) {
         let spans = message.spans().iter();
-        let bytes: Vec<_> = spans.map(|&span| core.bytes(span)).collect();
+        let bytes: Vec<_> = spans.map(|&span| context.bytes(span)).collect();
         assert_eq!(bytes.concat(), MESSAGE);
         let replies = self.replies.entry(peer).or_default();
         *replies += 1;
         if *replies < ROUNDS {
-            self.say(core, peer);
+            self.say(context, peer);
         } else {
             self.done += 1;
         }
     }
 
-    fn fin(&mut self, _: &mut Core, _: PeerId) -> HandedOn {
+    fn fin(&mut self, _: &mut Context<'_>, _: PeerId) -> HandedOn {
         HandedOn::Now
     }
 
-    fn left(&mut self, _: &mut Core, _: PeerId, outcome: &Outcome) {
+    fn left(&mut self, _: &mut Context<'_>, _: PeerId, outcome: &Outcome) {
         match outcome {
             Ok(()) => self.complete += 1,
             Err(_) => self.failed += 1,
         }
     }
 
-    fn turn(&mut self, core: &mut Core) {
+    fn turn(&mut self, context: &mut Context<'_>) {
         if self.joined.len() == PEERS && !std::mem::replace(&mut self.begun, true) {
             let talkers: Vec<_> = self.joined.iter().copied().step_by(2).collect();
             for peer in talkers {
-                self.say(core, peer);
+                self.say(context, peer);
             }
         }
         if std::mem::take(&mut self.finish) {
-            core.finish_all();
+            context.finish_all();
         }
     }
 }
@@ -126,22 +117,22 @@ fn serve(said: &mpsc::Sender<SocketAddr>, stop: &AtomicBool) -> Server {
     said.send(listener.local_addr()).unwrap();
     events.listen(listener).unwrap();
     let start = Instant::now();
-    while !stop.load(Ordering::Relaxed) || events.endpoint().core().connections() > 0 {
+    while !stop.load(Ordering::Relaxed) || events.endpoint().connections() > 0 {
         assert!(start.elapsed() < PATIENCE, "it takes too long");
         events.turn(Some(Duration::from_millis(50))).unwrap();
         events.take_reports();
     }
-    let core = events.endpoint().core();
+    let endpoint = events.endpoint();
     Server {
-        stats: core.stats(),
-        held: core.held(),
-        keyed: core.keyed(),
+        stats: endpoint.stats(),
+        held: endpoint.held(),
+        keyed: endpoint.keyed(),
     }
 }
 
 /// Goal: thousands of peers are served by one thread, talking and silent ones, and leave
-/// nothing behind. Method: 9,000 connections over loopback, both ends of which are in
-/// this process; every other peer has ten messages echoed, one at a time.
+/// nothing behind. Method: 9,000 connections over loopback, with both ends in this
+/// process; every other peer has ten messages echoed, one at a time.
 #[test]
 fn nine_thousand_peers() {
     let descriptors = raise_descriptor_limit();
@@ -161,7 +152,7 @@ fn nine_thousand_peers() {
     let turn = |events: &mut EventLoop<Talk>| {
         events.turn(Some(Duration::from_millis(50))).unwrap();
         for report in events.take_reports() {
-            if let Report::Endpoint(Event::Refused(_, outcome)) = report {
+            if let Report::Endpoint(EndpointEvent::Refused(_, outcome)) = report {
                 panic!("a peer did not join: {outcome:?}");
             }
         }
@@ -180,9 +171,9 @@ fn nine_thousand_peers() {
     while events.endpoint().mode().done < PEERS / 2 {
         turn(&mut events);
     }
-    assert_eq!(events.endpoint().core().proved(), PEERS);
+    assert_eq!(events.endpoint().proved(), PEERS);
     events.endpoint_mut().mode_mut().finish = true;
-    while events.endpoint().core().connections() > 0 {
+    while events.endpoint().connections() > 0 {
         turn(&mut events);
     }
     let talk = events.endpoint().mode();

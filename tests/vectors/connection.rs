@@ -384,7 +384,7 @@ fn a_session_seals_what_the_vectors_have() {
     let (mut session, _) = client(chosen());
     let mut out = Vec::new();
     session.receive(NOW, &bytes(&native()["server_hello"]), &mut out);
-    session.send(NOW, &[9; 100], &mut out);
+    assert!(session.send(NOW, &[9; 100], &mut out));
     session.finish(NOW, &mut out);
     let mut expected = seal(Direction::ClientToServer, 0, Kind::Ping as u8, &[], 1);
     expected.extend(seal(Direction::ClientToServer, 1, 2, &[9; 100], 7));

@@ -10,7 +10,7 @@ use std::time::Duration;
 use sealwire::conn::Outcome;
 use sealwire::endpoint::mode::{HandedOn, Message, Mode, Receivers};
 use sealwire::endpoint::transport::PeerId;
-use sealwire::endpoint::{Core, Endpoint, Event, Leaves, Setup};
+use sealwire::endpoint::{Context as ModeContext, Endpoint, EndpointEvent, Leaves, Setup};
 use sealwire::limits::Limits;
 use sealwire::net::clock::Clock;
 use sealwire::net::event_loop::{EventLoop, Report};
@@ -42,24 +42,18 @@ struct Adapter {
 
 /// The load bounds what waits to be sent, so its memory is no reason to drop a server.
 fn unlimited() -> Limits {
-    Limits {
-        max_queue: usize::MAX / 4,
-        max_queued: usize::MAX / 4,
-        ..Limits::default()
-    }
+    let mut limits = Limits::default();
+    limits.max_queue = usize::MAX / 4;
+    limits.max_queued = usize::MAX / 4;
+    limits
 }
 
 impl Sealed {
     /// No connection yet.
     pub(crate) fn new(context: &Context<'_>, peers: Peers) -> io::Result<Self> {
-        let setup = Setup {
-            identity: context.server.identity.clone(),
-            classic: None,
-            kernel: context.kernel,
-            limits: unlimited(),
-            leaves: Leaves::WhenStopped,
-            rng: rand::make_rng(),
-        };
+        let mut setup = Setup::new(context.kernel, Leaves::WhenStopped, rand::make_rng());
+        setup.identity.clone_from(&context.server.identity);
+        setup.limits = unlimited();
         let adapter = Adapter {
             peers,
             clock: context.clock,
@@ -91,7 +85,7 @@ impl Wire for Sealed {
             let now = self.now();
             match report {
                 Report::Reached(peer, at) => self.peers().connected(at, peer),
-                Report::Endpoint(Event::Refused(peer, outcome)) => {
+                Report::Endpoint(EndpointEvent::Refused(peer, outcome)) => {
                     let why = outcome.map_err(|failure| failure.to_string());
                     let ended = || Err("the server ended the connection early".into());
                     self.peers().left(now, peer, why.and_then(|()| ended()));
@@ -113,7 +107,11 @@ impl Wire for Sealed {
 
 impl Adapter {
     /// Calls the peers with a link to `core`.
-    fn with_link(&mut self, core: &mut Core, call: impl FnOnce(&mut Peers, &mut dyn Link)) {
+    fn with_link(
+        &mut self,
+        core: &mut ModeContext<'_>,
+        call: impl FnOnce(&mut Peers, &mut dyn Link),
+    ) {
         let pinned = *self
             .pinned
             .get_or_insert_with(|| core.pin(self.pattern.bytes()));
@@ -134,11 +132,11 @@ impl Mode for Adapter {
         Receivers::Nobody
     }
 
-    fn joined(&mut self, core: &mut Core, peer: PeerId) {
+    fn joined(&mut self, core: &mut ModeContext<'_>, peer: PeerId) {
         self.with_link(core, |peers, link| peers.joined(link, peer));
     }
 
-    fn message(&mut self, core: &mut Core, peer: PeerId, message: Message<'_>) {
+    fn message(&mut self, core: &mut ModeContext<'_>, peer: PeerId, message: Message<'_>) {
         let now = self.clock.now();
         if let [span] = message.spans() {
             let parts = [core.bytes(*span)];
@@ -151,7 +149,7 @@ impl Mode for Adapter {
     }
 
     /// A server finishes first only if it ends the run.
-    fn fin(&mut self, core: &mut Core, peer: PeerId) -> HandedOn {
+    fn fin(&mut self, core: &mut ModeContext<'_>, peer: PeerId) -> HandedOn {
         if !self.finished.contains(&peer) {
             self.ended_early.insert(peer);
         }
@@ -159,7 +157,7 @@ impl Mode for Adapter {
         HandedOn::Now
     }
 
-    fn left(&mut self, _: &mut Core, peer: PeerId, outcome: &Outcome) {
+    fn left(&mut self, _: &mut ModeContext<'_>, peer: PeerId, outcome: &Outcome) {
         self.finished.remove(&peer);
         let outcome = match outcome {
             Err(failure) => Err(failure.to_string()),
@@ -171,20 +169,20 @@ impl Mode for Adapter {
         self.peers.left(self.clock.now(), peer, outcome);
     }
 
-    fn turn(&mut self, core: &mut Core) {
+    fn turn(&mut self, core: &mut ModeContext<'_>) {
         self.with_link(core, |peers, link| peers.turn(link));
     }
 }
 
 /// Sends through an endpoint.
-struct CoreLink<'a> {
-    core: &'a mut Core,
+struct CoreLink<'a, 'b> {
+    core: &'a mut ModeContext<'b>,
     pinned: Span,
     clock: Clock,
     finished: &'a mut HashSet<PeerId>,
 }
 
-impl Link for CoreLink<'_> {
+impl Link for CoreLink<'_, '_> {
     fn now(&self) -> Time {
         self.clock.now()
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use sealwire::crypto::batch::{OpenBatch, OpenJob, SealBatch, SealJob};
 use sealwire::crypto::kernel::Kernel;
-use sealwire::crypto::keys::Keys;
+use sealwire::crypto::keys::KeyStores;
 use sealwire::limits::{BLOCK, MAX_PAYLOAD, TAG};
 use sealwire::span::{Area, Span};
 
@@ -28,7 +28,7 @@ pub(crate) fn measure(results: &Results) -> Option<CryptoCost> {
 
 /// A batch of messages, each of as many records as it needs.
 struct Bench {
-    keys: Keys,
+    keys: KeyStores,
     seals: SealBatch,
     opens: OpenBatch,
     payload: Vec<u8>,
@@ -47,7 +47,7 @@ impl Bench {
             .map(|index| (size - index % chunks * MAX_PAYLOAD).min(MAX_PAYLOAD))
             .collect();
         Self {
-            keys: Keys::new(kernel),
+            keys: KeyStores::new(kernel),
             seals: SealBatch::default(),
             opens: OpenBatch::default(),
             payload: vec![0; size.min(MAX_PAYLOAD)],

@@ -1,4 +1,4 @@
-//! The clocks of one native connection (`PROTOCOL.md` §1.2, §1.3, §1.5).
+//! The clocks of one connection (`PROTOCOL.md` §1.2, §1.3, §1.5).
 //!
 //! They say when something is due, not what follows from it: that is
 //! [`super::Connection::handle_timeout`].
@@ -28,36 +28,61 @@ enum Phase {
     Closing { deadline: Time },
 }
 
-/// The clocks themselves.
+/// The clocks of what the other side sends, in either format.
 #[derive(Debug)]
-pub(super) struct Timers {
-    phase: Phase,
+pub(crate) struct Hearing {
     /// When the last byte came, or reading went on.
-    heard: Time,
-    /// When the last record was sealed.
-    spoke: Time,
-    /// When the record that is not whole yet began.
-    partial: Option<Time>,
-    reading: bool,
+    pub(crate) heard: Time,
+    /// When the record or frame that is not whole yet began.
+    pub(crate) partial: Option<Time>,
+    /// The driver reads from this peer.
+    pub(crate) reading: bool,
 }
 
-impl Timers {
+impl Hearing {
+    pub(crate) fn new(now: Time) -> Self {
+        Self {
+            heard: now,
+            partial: None,
+            reading: true,
+        }
+    }
+
+    /// The clocks stand still while the driver does not read, and start anew when it
+    /// does: the peer must not answer for our pause.
+    pub(crate) fn set_reading(&mut self, now: Time, reading: bool) {
+        if reading && !self.reading {
+            self.heard = now;
+            self.partial = self.partial.map(|_| now);
+        }
+        self.reading = reading;
+    }
+}
+
+/// The clocks of a native connection.
+#[derive(Debug)]
+pub(super) struct Clocks {
+    phase: Phase,
+    /// When the last record was sealed.
+    spoke: Time,
+    hearing: Hearing,
+}
+
+impl Clocks {
     pub(super) fn new(now: Time) -> Self {
         Self {
             phase: Phase::Handshake {
                 deadline: now + HANDSHAKE_DEADLINE,
             },
-            heard: now,
             spoke: now,
-            partial: None,
-            reading: true,
+            hearing: Hearing::new(now),
         }
     }
 
     /// The other side is proved: silence and records count from now on.
     pub(super) fn open(&mut self, now: Time) {
         self.phase = Phase::Open;
-        self.heard = now;
+        self.hearing.heard = now;
         self.spoke = now;
     }
 
@@ -70,30 +95,25 @@ impl Timers {
     }
 
     pub(super) fn heard(&mut self, now: Time) {
-        self.heard = now;
+        self.hearing.heard = now;
     }
 
     pub(super) fn spoke(&mut self, now: Time) {
         self.spoke = now;
     }
 
-    /// A new record began, or none is in progress.
-    pub(super) fn partial(&mut self, since: Option<Time>) {
-        self.partial = since;
+    /// All that came was whole.
+    pub(super) fn whole(&mut self) {
+        self.hearing.partial = None;
     }
 
-    pub(super) fn partial_since(&self) -> Option<Time> {
-        self.partial
+    /// Some of a record waits for the rest.
+    pub(super) fn partial(&mut self, now: Time) {
+        self.hearing.partial.get_or_insert(now);
     }
 
-    /// The receiver reads, or not; the clocks of what it hears stand still while
-    /// it does not, and start anew when it does.
     pub(super) fn set_reading(&mut self, now: Time, reading: bool) {
-        if reading && !self.reading {
-            self.heard = now;
-            self.partial = self.partial.map(|_| now);
-        }
-        self.reading = reading;
+        self.hearing.set_reading(now, reading);
     }
 
     /// When [`due`](Self::due) is worth asking again.
@@ -122,21 +142,15 @@ impl Timers {
         }
     }
 
-    /// The nearest deadline of what is heard, while it is listened for.
+    /// The nearest deadline of what is heard, while the driver reads.
     fn deadline(&self) -> Option<(Time, Deadline)> {
-        if !self.reading {
+        if !self.hearing.reading {
             return None;
         }
-        let silence = (self.heard + SILENCE_DEADLINE, Deadline::Silence);
-        let record = self
-            .partial
-            .map(|at| (at + RECORD_DEADLINE, Deadline::Record));
-        Some(record.map_or(silence, |record| {
-            if record.0 < silence.0 {
-                record
-            } else {
-                silence
-            }
-        }))
+        let silence = (self.hearing.heard + SILENCE_DEADLINE, Deadline::Silence);
+        match self.hearing.partial.map(|at| at + RECORD_DEADLINE) {
+            Some(record) if record < silence.0 => Some((record, Deadline::Record)),
+            _ => Some(silence),
+        }
     }
 }

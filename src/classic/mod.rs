@@ -1,35 +1,42 @@
 //! One peer that speaks the old program's format, without I/O
 //! (`PROTOCOL.md` §2).
 //!
-//! Frames in, text out, and the other way round. There is no handshake, no
-//! completion and no key per connection; a frame is opened at once, not in a
-//! batch. The layout is [`crate::wire::classic`], ciphers and tags are
-//! [`crate::crypto::classic`].
+//! Frames go in and text comes out, and the other way round. The format has no
+//! handshake, no completion and no key per connection. A frame is opened at once,
+//! not in a batch. [`frame`] is the layout, `keys` the ciphers and tags.
+//!
+//! This folder is all there is of the format. Without the feature `classic`,
+//! `absent` stands in for it.
+
+pub mod frame;
+mod keys;
 
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::conn::clocks::Hearing;
 use crate::conn::{Outcome, StreamEnd};
-use crate::crypto::classic::ClassicKeys;
 use crate::error::{Deadline, Failure, PeerFault};
 use crate::limits::{
     BLOCK, CLASSIC_FRAME, CLASSIC_FRAME_DEADLINE, CLASSIC_TEXT, CLOSING_DEADLINE, MAX_CLASSIC_FRAME,
 };
 use crate::time::Time;
-use crate::wire::classic::{self, LENGTH, LENGTH_TAG, TAG, TEXT, TEXT_LENS};
+use frame::{LENGTH, LENGTH_TAG, TAG, TEXT, TEXT_LENS};
+
+pub use keys::ClassicKeys;
 
 /// A frame that was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opened {
     /// Bytes of the frame.
     pub used: usize,
-    /// Where in the bytes given its text is.
+    /// Where in the given bytes its text is.
     pub text: Range<usize>,
-    /// A message ends with it.
+    /// The frame ends a message.
     pub last: bool,
 }
 
-/// A frame on its way, and how much of it the socket has taken.
+/// A frame on its way, and how much of it the socket has accepted.
 #[derive(Debug)]
 struct Frame {
     bytes: Box<[u8; CLASSIC_FRAME]>,
@@ -45,7 +52,7 @@ struct Line {
 
 impl Line {
     fn new(line: &[u8]) -> Self {
-        // All but the bytes that continue one (RFC 3629 §3).
+        // All bytes but those that continue a character (RFC 3629 §3).
         let starts = line.iter().filter(|&&byte| byte & 0xc0 != 0x80);
         Self {
             bytes: line.len(),
@@ -54,26 +61,49 @@ impl Line {
     }
 }
 
+/// Where a connection stands.
+#[derive(Debug)]
+enum State {
+    /// No frame has authenticated yet.
+    Unproved,
+    /// A frame has authenticated: the peer holds the keys.
+    Proved,
+    /// The peer has ended its stream. What is queued for it still goes out.
+    PeerEnded(Outcome),
+    /// To be closed.
+    Over(Outcome),
+}
+
+/// How far our side has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sending {
+    Open,
+    /// Nothing follows what is queued.
+    Finishing,
+    /// Our end of the stream is shut down.
+    ShutDown,
+}
+
 /// One classic connection.
+///
+/// To drive it: say what was [heard](Self::heard), [`open`](Self::open) frame after
+/// frame, [`seal`](Self::seal) one frame at a time and say what of it was
+/// [`taken`](Self::taken); after any call look at
+/// [`poll_timeout`](Self::poll_timeout), [`take_shutdown`](Self::take_shutdown) and
+/// [`is_over`](Self::is_over).
 #[derive(Debug)]
 pub struct ClassicConnection {
     keys: Arc<ClassicKeys>,
-    outcome: Option<Outcome>,
-    over: bool,
-    proved: bool,
+    state: State,
+    sending: Sending,
+    write_failed: bool,
     /// Characters that the message being received still lacks.
     owed: u64,
     max_message: u64,
     /// What no frame has carried yet of the line being sent.
     line: Line,
     frame: Option<Frame>,
-    deaf: bool,
-    finishing: bool,
-    shut: bool,
-    /// When the frame that is not whole yet began.
-    partial: Option<Time>,
-    heard: Time,
-    reading: bool,
+    hearing: Hearing,
 }
 
 impl ClassicConnection {
@@ -82,64 +112,66 @@ impl ClassicConnection {
     pub fn new(keys: Arc<ClassicKeys>, max_message: usize, now: Time) -> Self {
         Self {
             keys,
-            outcome: None,
-            over: false,
-            proved: false,
+            state: State::Unproved,
+            sending: Sending::Open,
+            write_failed: false,
             owed: 0,
             max_message: max_message as u64,
             line: Line::default(),
             frame: None,
-            deaf: false,
-            finishing: false,
-            shut: false,
-            partial: None,
-            heard: now,
-            reading: true,
+            hearing: Hearing::new(now),
         }
     }
 
-    /// Whether a frame has held: the other side has the keys.
+    /// Whether a frame has authenticated, and the stream goes on.
     pub fn is_proved(&self) -> bool {
-        self.proved
+        matches!(self.state, State::Proved)
     }
 
     /// Whether the connection is to be closed now.
     pub fn is_over(&self) -> bool {
-        self.over
+        matches!(self.state, State::Over(_))
     }
 
     /// How the connection ended, once that is known.
     pub fn outcome(&self) -> Option<&Outcome> {
-        self.outcome.as_ref()
+        match &self.state {
+            State::Unproved | State::Proved => None,
+            State::PeerEnded(outcome) | State::Over(outcome) => Some(outcome),
+        }
     }
 
     // ---- receiving -------------------------------------------------------
 
     /// Says when the first bytes came, if some of a frame did before it was known
     /// that this is classic.
-    pub fn frame_began(&mut self, at: Option<Time>) {
-        self.partial = at;
+    #[must_use]
+    pub fn frame_began(mut self, at: Option<Time>) -> Self {
+        self.hearing.partial = at;
+        self
     }
 
     /// Says that bytes came.
     pub fn heard(&mut self, now: Time) {
-        self.heard = now;
+        self.hearing.heard = now;
     }
 
     /// Opens the frame at the start of `bytes`, in place; `None` while it is not
     /// whole, and once the connection is over.
     pub fn open(&mut self, now: Time, bytes: &mut [u8]) -> Option<Opened> {
-        if self.over || bytes.is_empty() {
+        if self.is_over() || bytes.is_empty() {
             return None;
         }
         match self.try_open(bytes) {
             Ok(Some(opened)) => {
-                self.proved = true;
-                self.partial = None;
+                if matches!(self.state, State::Unproved) {
+                    self.state = State::Proved;
+                }
+                self.hearing.partial = None;
                 Some(opened)
             }
             Ok(None) => {
-                self.partial.get_or_insert(now);
+                self.hearing.partial.get_or_insert(now);
                 None
             }
             Err(fault) => {
@@ -159,7 +191,7 @@ impl ClassicConnection {
         let bad = PeerFault::ClassicFrame;
 
         let digits = self.keys.decrypt(&iv, &mut bytes[LENGTH..LENGTH_TAG]);
-        let length = classic::parse_length(digits.ok_or(bad)?)?;
+        let length = frame::parse_length(digits.ok_or(bad)?)?;
         let text = self
             .keys
             .decrypt(&text_iv, &mut bytes[TEXT..TEXT + text_len]);
@@ -207,17 +239,19 @@ impl ClassicConnection {
     /// Nothing more comes. Says whether that was a proper end, which stands for
     /// FIN.
     pub fn end_of_stream(&mut self, end: StreamEnd) -> bool {
-        let whole = self.partial.is_none() && self.owed == 0;
+        let whole = self.hearing.partial.is_none() && self.owed == 0;
         match end {
             StreamEnd::Broken(why) => self.end(Err(Failure::Truncated(why))),
             StreamEnd::Closed if !whole => {
                 let why = "the peer closed it inside a message";
                 self.end(Err(Failure::Truncated(why)));
             }
-            StreamEnd::Closed if self.deaf || self.shut => self.end_properly(),
+            StreamEnd::Closed if self.write_failed || self.sending == Sending::ShutDown => {
+                self.end_properly();
+            }
             StreamEnd::Closed => {
-                self.outcome = Some(Ok(()));
-                self.finishing = true;
+                self.state = State::PeerEnded(Ok(()));
+                self.finish();
             }
         }
         whole && end == StreamEnd::Closed
@@ -225,38 +259,50 @@ impl ClassicConnection {
 
     /// Over, unless something could not be written.
     fn end_properly(&mut self) {
-        self.end(if self.deaf {
+        self.end(if self.write_failed {
             Err(Failure::Truncated("writing to the peer failed"))
         } else {
             Ok(())
         });
     }
 
-    /// The other side has ended, and there was more to say than what is queued.
+    /// The peer has ended, and there was more to say than what is queued.
     pub fn cut_short(&mut self) {
-        let why = "the peer closed it before our input ended";
-        self.outcome = Some(Err(Failure::Truncated(why)));
+        if let State::PeerEnded(outcome) | State::Over(outcome) = &mut self.state {
+            let why = "the peer closed it before our input ended";
+            *outcome = Err(Failure::Truncated(why));
+        }
     }
 
     // ---- sending ---------------------------------------------------------
 
     /// Whether frames may be made.
     pub fn may_send(&self) -> bool {
-        !self.over && !self.deaf && !self.shut
+        !self.is_over() && !self.write_failed && self.sending != Sending::ShutDown
     }
 
-    /// The frame that waits to be written, from the first byte not taken yet.
+    /// The frame that waits for the socket, from the first byte that it has not
+    /// accepted.
     pub fn frame(&self) -> Option<&[u8]> {
         self.frame.as_ref().map(|frame| &frame.bytes[frame.taken..])
     }
 
-    /// How many bytes are left of the line that is being sent; none between lines.
-    pub fn left_of_line(&self) -> usize {
-        self.line.bytes
+    /// What the next frame is made of, where `text` follows what frames have carried:
+    /// what is left of the line being sent, or else the first line with its newline.
+    pub fn next_line<'a>(&self, text: &'a [u8]) -> &'a [u8] {
+        let end = match self.line.bytes {
+            0 => match text.iter().position(|&byte| byte == b'\n') {
+                Some(newline) => newline + 1,
+                None => text.len(),
+            },
+            left => left,
+        };
+        &text[..end]
     }
 
     /// Makes the next frame of `line`, which is a whole line or what is left of
-    /// it, and says how many bytes of it the frame carries. `iv` is random.
+    /// [one](Self::next_line), and says how many bytes of it the frame carries. `iv` is
+    /// random.
     ///
     /// # Panics
     ///
@@ -266,10 +312,10 @@ impl ClassicConnection {
         if self.line.bytes == 0 {
             self.line = Line::new(line);
         }
-        // Only as much as a frame may need is looked at: a line may be long.
+        // A line may be long, so this looks only at what one frame can carry.
         let near = &line[..self.line.bytes.min(CLASSIC_TEXT + 4)];
         let near = near.utf8_chunks().next().map_or("", |chunk| chunk.valid());
-        let text = classic::first_frame(near);
+        let text = frame::first_frame(near);
         assert!(!text.is_empty(), "a frame carries text");
         let mut bytes = Box::new([0; CLASSIC_FRAME]);
         let (head, tail) = bytes.split_at_mut(TEXT);
@@ -290,7 +336,7 @@ impl ClassicConnection {
         text.len()
     }
 
-    /// The socket has taken `count` bytes of the frame.
+    /// The socket has accepted `count` bytes of the frame.
     pub fn taken(&mut self, count: usize) {
         if let Some(frame) = &mut self.frame {
             frame.taken += count;
@@ -302,32 +348,34 @@ impl ClassicConnection {
 
     /// Writing failed: from now on only reading decides how this ends.
     pub fn write_failed(&mut self) {
-        self.deaf = true;
+        self.write_failed = true;
         self.frame = None;
-        if self.outcome.is_some() {
+        if self.outcome().is_some() {
             self.end_properly();
         }
     }
 
     /// Our side has said all: behind what is queued, writing is shut down.
     pub fn finish(&mut self) {
-        self.finishing = true;
+        if self.sending == Sending::Open {
+            self.sending = Sending::Finishing;
+        }
     }
 
-    /// Whether [`finish`](Self::finish) was called, or the other side has ended.
+    /// Whether [`finish`](Self::finish) was called, or the peer has ended.
     pub fn is_finishing(&self) -> bool {
-        self.finishing
+        self.sending != Sending::Open
     }
 
-    /// Nothing is queued for this connection: says whether its end of the stream
-    /// is to be shut down now; asked again, no.
+    /// Says, where nothing is queued for this connection, whether our end of the
+    /// stream is to be shut down now; a second call says no.
     pub fn take_shutdown(&mut self, now: Time) -> bool {
-        let due = self.finishing && !self.shut && !self.over && self.frame.is_none();
+        let due = self.sending == Sending::Finishing && !self.is_over() && self.frame.is_none();
         if due {
-            self.shut = true;
-            self.heard = now;
-            if self.outcome.is_some() {
-                self.over = true;
+            self.sending = Sending::ShutDown;
+            self.hearing.heard = now;
+            if self.outcome().is_some() {
+                self.end(Ok(()));
             }
         }
         due
@@ -342,21 +390,23 @@ impl ClassicConnection {
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called.
     pub fn poll_timeout(&self) -> Option<Time> {
-        if self.over || !self.reading {
+        if self.is_over() || !self.hearing.reading {
             return None;
         }
-        let frame = self.partial.map(|since| since + CLASSIC_FRAME_DEADLINE);
-        let end = self.shut.then(|| self.heard + CLOSING_DEADLINE);
+        let since = self.hearing.partial;
+        let frame = since.map(|since| since + CLASSIC_FRAME_DEADLINE);
+        let is_shut = self.sending == Sending::ShutDown;
+        let end = is_shut.then(|| self.hearing.heard + CLOSING_DEADLINE);
         frame.into_iter().chain(end).min()
     }
 
-    /// Does what is due. `unread` says that bytes of the other side wait which have
-    /// not been given yet: then its deadlines do.
+    /// Does what is due. `unread` says that bytes of the peer wait that have not been
+    /// given yet: then its deadlines wait, too.
     pub fn handle_timeout(&mut self, now: Time, unread: bool) {
         if unread || self.poll_timeout().is_none_or(|due| now < due) {
             return;
         }
-        if self.partial.is_some() {
+        if self.hearing.partial.is_some() {
             self.end(Err(Failure::Deadline(Deadline::Frame)));
         } else if self.owed > 0 {
             self.end(Err(Failure::Truncated(
@@ -367,21 +417,18 @@ impl ClassicConnection {
         }
     }
 
-    /// Says whether the driver reads from this peer; the clocks stand still while
-    /// it does not, and start anew when it does.
+    /// Says whether the driver reads from this peer.
     pub fn set_reading(&mut self, now: Time, reading: bool) {
-        if reading && !self.reading {
-            self.heard = now;
-            self.partial = self.partial.map(|_| now);
-        }
-        self.reading = reading;
+        self.hearing.set_reading(now, reading);
     }
 
+    /// Over; a failure replaces a proper end that was known before.
     fn end(&mut self, outcome: Outcome) {
-        if self.outcome.is_none() || outcome.is_err() {
-            self.outcome = Some(outcome);
-        }
-        self.over = true;
+        let outcome = match self.outcome() {
+            Some(known) if outcome.is_ok() => known.clone(),
+            _ => outcome,
+        };
+        self.state = State::Over(outcome);
     }
 }
 

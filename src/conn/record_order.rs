@@ -4,7 +4,7 @@
 use crate::error::{Abort, PeerFault, Reason};
 use crate::wire::record::{self, Kind};
 
-/// What a record means for whoever drives the connection.
+/// What a record means for the driver of the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Received {
     /// The first `len` bytes of the plaintext are a chunk of a message.
@@ -14,8 +14,8 @@ pub enum Received {
         /// The message is whole with it.
         last: bool,
     },
-    /// The peer has said all. Once everything before this is handed on, it is to
-    /// be told ([`Connection::handed_on`](super::Connection::handed_on)).
+    /// The peer has said all. Once everything before this is handed on, the driver
+    /// tells the peer ([`Connection::handed_on`](super::Connection::handed_on)).
     Fin,
     /// Nothing to act on: answered by the connection itself, or behind an end.
     Nothing,
@@ -23,7 +23,8 @@ pub enum Received {
 
 /// How far the receiving direction has come.
 #[derive(Debug, Default)]
-pub(super) struct Order {
+pub(super) struct RecordOrder {
+    /// A message has begun and not ended.
     inside: bool,
     /// FIN has come.
     pub(super) fin: bool,
@@ -40,7 +41,7 @@ pub(super) enum Step {
     Abort(Abort),
 }
 
-impl Order {
+impl RecordOrder {
     /// Takes a decrypted record; `asked` says that our own FIN is on its way, so
     /// that a DONE may come.
     pub(super) fn step(&mut self, plaintext: &[u8], asked: bool) -> Result<Step, PeerFault> {

@@ -1,8 +1,7 @@
 //! The cipher and the MAC of the classic format (`PROTOCOL.md` §2).
 //!
-//! Pieces of a frame one at a time: this format is for moving away from, not for
-//! speed. The layout of a frame is [`crate::wire::classic`], and what frames mean
-//! in sequence is `conn::classic`.
+//! They work on the pieces of one frame: this format is for moving away from, not
+//! for speed. The layout of a frame is [`super::frame`].
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,16 +13,17 @@ use cbc::cipher::{BlockModeDecrypt, BlockModeEncrypt, InnerIvInit, KeyInit};
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 
-use super::secret::SecretPair;
-use super::wipe::wiped;
+use crate::crypto::secret::SecretPair;
+use crate::crypto::wipe::wiped;
 use crate::limits::BLOCK;
 
-/// As deep as keys are left on the stack when they are derived and moved, and then some:
-/// 2.8 KiB were found in a debug build.
+/// How far down the stack deriving and moving keys leaves parts of them, with a
+/// margin: a debug build left 2.8 KiB.
 const STACK: usize = 5120;
 
-/// The keys of the classic format, made from the two as typed. They are made where they
-/// stay: what is moved or cloned leaves a copy behind.
+/// The keys of the classic format, made from the two as typed.
+///
+/// They are made where they stay, because a move or a clone leaves a copy behind.
 pub struct ClassicKeys {
     encrypt: Aes256Enc,
     decrypt: Aes256Dec,
@@ -31,8 +31,8 @@ pub struct ClassicKeys {
 }
 
 impl ClassicKeys {
-    /// Derives them. The second hashes both: the old program feeds them to one
-    /// hash object.
+    /// Derives the keys. The MAC key is the hash of both secrets, because the old
+    /// program feeds both to one hash object.
     pub fn new(secrets: &SecretPair) -> Arc<Self> {
         wiped::<STACK, _>(|| {
             let mut hash = Sha256::new();
@@ -63,8 +63,8 @@ impl ClassicKeys {
         chain.encrypt_blocks(Array::slice_as_chunks_mut(out).0);
     }
 
-    /// Decrypts `blocks` in place; `None` when the padding is wrong. The tag must
-    /// have held before.
+    /// Decrypts `blocks` in place; `None` when the padding is wrong. The caller has
+    /// checked the tag.
     pub fn decrypt<'a>(&self, iv: &[u8; BLOCK], blocks: &'a mut [u8]) -> Option<&'a [u8]> {
         let iv = Array::from(*iv);
         let mut chain = cbc::Decryptor::<&Aes256Dec>::inner_iv_init(&self.decrypt, &iv);
@@ -84,7 +84,7 @@ impl ClassicKeys {
             .into()
     }
 
-    /// Whether `tag` is that of `bytes`; in constant time.
+    /// Whether `tag` is the tag of `bytes`, compared in constant time.
     pub fn holds(&self, bytes: &[u8], tag: &[u8]) -> bool {
         self.mac
             .clone()

@@ -1,8 +1,8 @@
 //! The layout of a classic frame (`PROTOCOL.md` §2), and how text is cut into
 //! frames.
 //!
-//! The ciphers and tags around it are [`crate::crypto::classic`]; what frames
-//! mean in sequence is [`crate::conn::classic`].
+//! The ciphers and tags are [`super::ClassicKeys`]; what frames mean in sequence is
+//! [`super::ClassicConnection`].
 
 use crate::error::PeerFault;
 use crate::limits::CLASSIC_TEXT;
@@ -15,7 +15,7 @@ pub const LENGTH_TAG: usize = 32;
 pub const TEXT: usize = 64;
 /// Bytes of a tag.
 pub const TAG: usize = 32;
-/// How long the second ciphertext may be: 15 characters of up to 4 bytes.
+/// Allowed lengths of the second ciphertext: 15 characters of up to 4 bytes.
 pub const TEXT_LENS: [usize; 4] = [16, 32, 48, 64];
 
 /// Reads a decrypted length: 1 to 15 ASCII digits, no leading zero, at least 1.

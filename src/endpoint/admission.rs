@@ -1,0 +1,199 @@
+//! How a connection comes to a slot, and what it speaks.
+//!
+//! A peer that connects has proved nothing yet. Where the endpoint speaks both formats,
+//! the peer's first bytes decide between them. Peers that say nothing and peers that
+//! speak classic have a bound of their own, so that they take no room from native
+//! handshakes.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use zeroize::Zeroizing;
+
+use super::mode::Mode;
+use super::peer::{Protocol, Undecided};
+use super::roster::Standing;
+use super::transport::PeerId;
+use super::{Endpoint, Parts, Setup};
+use crate::classic::{ClassicConnection, ClassicKeys};
+use crate::conn::Connection;
+#[cfg(feature = "internals")]
+use crate::conn::FirstSecrets;
+use crate::crypto::dh::Private;
+use crate::crypto::keys::Identity;
+use crate::error::{Abort, Reason};
+use crate::limits::{BLOCK, MAX_CLASSIC_UNPROVED, MAX_UNPROVED};
+use crate::time::Time;
+use crate::wire::hello::{self, FIXED};
+
+/// Makes new connections: keys of both formats, and randomness.
+pub(super) struct Admission {
+    identity: Option<Arc<Identity>>,
+    classic: Option<Arc<ClassicKeys>>,
+    max_message: usize,
+    rng: StdRng,
+}
+
+impl Admission {
+    /// # Panics
+    ///
+    /// If `setup` has keys for neither format.
+    pub(super) fn new(setup: Setup) -> Self {
+        assert!(setup.identity.is_some() || setup.classic.is_some());
+        Self {
+            identity: setup.identity,
+            classic: setup.classic,
+            max_message: setup.limits.max_message,
+            rng: setup.rng,
+        }
+    }
+
+    /// A native connection that we made.
+    fn client(&mut self, now: Time) -> Connection {
+        let private = self.ephemeral();
+        Connection::client(self.identity(), private, now)
+    }
+
+    /// A native connection that was accepted, whose handshake began at `since`.
+    fn server(&mut self, since: Time) -> Connection {
+        let private = self.ephemeral();
+        Connection::server(self.identity(), private, since)
+    }
+
+    /// A classic connection, if we speak classic.
+    fn classic(&self, now: Time) -> Option<ClassicConnection> {
+        let keys = self.classic.clone()?;
+        Some(ClassicConnection::new(keys, self.max_message, now))
+    }
+
+    fn identity(&self) -> Arc<Identity> {
+        self.identity.clone().expect("one of the two formats")
+    }
+
+    /// A private key for one handshake. The generator gets a new seed with it, so that
+    /// its later state does not give away the keys of before.
+    fn ephemeral(&mut self) -> Private {
+        let mut bytes = Zeroizing::new([0; 32]);
+        let mut seed = Zeroizing::new([0; 32]);
+        self.rng.fill_bytes(&mut bytes[..]);
+        self.rng.fill_bytes(&mut seed[..]);
+        self.rng = StdRng::from_seed(*seed);
+        Private::new(*bytes)
+    }
+
+    /// A random IV for a classic frame.
+    pub(super) fn iv(&mut self) -> [u8; BLOCK] {
+        let mut iv = [0; BLOCK];
+        self.rng.fill_bytes(&mut iv);
+        iv
+    }
+}
+
+impl<M: Mode> Endpoint<M> {
+    /// Gives a connection that was accepted a slot.
+    pub fn accepted(&mut self, now: Time) -> PeerId {
+        self.parts.now = now;
+        self.parts.make_room(Standing::Unproved, MAX_UNPROVED);
+        let protocol = match self.parts.admission.classic {
+            Some(_) => Protocol::Undecided(Undecided::new(now)),
+            None => Protocol::Native(self.parts.admission.server(now)),
+        };
+        let id = self.parts.roster.insert(protocol);
+        self.parts.roster.may_make_room(id);
+        self.parts.ready(id);
+        id
+    }
+
+    /// Gives a connection that we made a slot.
+    pub fn dialled(&mut self, now: Time) -> PeerId {
+        self.parts.now = now;
+        let admission = &mut self.parts.admission;
+        let id = if let Some(conn) = admission.classic(now) {
+            let id = self.parts.roster.insert(Protocol::Classic(conn));
+            // The other side may wait for us to speak first.
+            self.join(id);
+            id
+        } else {
+            let conn = admission.client(now);
+            self.parts.roster.insert(Protocol::Native(conn))
+        };
+        self.parts.ready(id);
+        // Its hello waits.
+        self.parts.list_for_output(id);
+        id
+    }
+
+    /// Gives a connection a slot that counts as proved without a proof: for tests and
+    /// benches, which have many without the cost of the curve. The endpoint takes it
+    /// even if there are [`max_peers`](crate::limits::Limits::max_peers), and counts it
+    /// among them.
+    #[cfg(feature = "internals")]
+    pub fn adopt(&mut self, now: Time, secrets: FirstSecrets<'_>) -> PeerId {
+        self.parts.now = now;
+        let conn = Connection::open_already(&mut self.parts.keys, secrets, now);
+        let id = self.parts.roster.insert(Protocol::Native(conn));
+        self.join(id);
+        id
+    }
+}
+
+impl Parts {
+    /// Closes the oldest of the peers that have proved nothing, if there are too many:
+    /// connections that say nothing keep no peer out.
+    fn make_room(&mut self, standing: Standing, most: usize) {
+        if let Some(oldest) = self.roster.oldest_of(standing, most) {
+            self.fail(oldest, "to make room for newer connections");
+        }
+    }
+
+    /// Gives a silent or classic peer a slot of its kind, unless it came too late: it
+    /// would get the rest of the input, and no word of what it missed.
+    pub(super) fn listen(&mut self, id: PeerId) {
+        if let Some(why) = self.too_late() {
+            return self.abort(id, Abort::new(Reason::GOING_AWAY, why));
+        }
+        self.make_room(Standing::Listening, MAX_CLASSIC_UNPROVED);
+        self.roster.set_standing(id, Standing::Listening);
+        self.roster.may_make_room(id);
+    }
+
+    /// Decides what an undecided peer speaks, if the bytes in `range` of the scratch
+    /// tell.
+    pub(super) fn decide(&mut self, id: PeerId, range: Range<usize>) {
+        let Protocol::Undecided(undecided) = self.roster[id].protocol else {
+            return;
+        };
+        let bytes = &self.store.memory.scratch[range];
+        if self.admission.identity.is_none() || !hello::may_be_client(bytes) {
+            self.become_classic(id);
+        } else if bytes.len() >= FIXED {
+            let conn = self.admission.server(undecided.since(self.now));
+            self.roster[id].protocol = Protocol::Native(conn);
+            // What was queued for it as a listener is not for it.
+            self.drop_queue(id);
+            if undecided.listens {
+                self.roster.set_standing(id, Standing::Unproved);
+                self.roster.may_make_room(id);
+            }
+        }
+    }
+
+    /// Makes an undecided peer a classic one.
+    pub(super) fn become_classic(&mut self, id: PeerId) {
+        let Protocol::Undecided(undecided) = self.roster[id].protocol else {
+            return;
+        };
+        if !undecided.listens {
+            self.listen(id);
+        }
+        if self.roster[id].is_over() {
+            return;
+        }
+        if let Some(conn) = self.admission.classic(self.now) {
+            let conn = conn.frame_began(undecided.first_byte);
+            self.roster[id].protocol = Protocol::Classic(conn);
+        }
+    }
+}

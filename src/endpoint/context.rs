@@ -1,0 +1,250 @@
+//! What modes may ask for: send, write, finish, abort.
+//!
+//! Sending queues references; sealing and writing is [`super::outbound`], and which peer
+//! waits for which [`super::flow`].
+
+use super::mode::{HandedOn, Message};
+use super::peer::Protocol;
+use super::roster::Standing;
+use super::transport::{LocalId, PeerId};
+use super::{Notice, Parts};
+use crate::error::{Abort, Failure};
+use crate::span::Span;
+use crate::time::Time;
+use crate::wire::record::Kind;
+
+/// The endpoint as a [mode](super::mode::Mode) sees it.
+pub struct Context<'a> {
+    parts: &'a mut Parts,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn new(parts: &'a mut Parts) -> Self {
+        Self { parts }
+    }
+
+    /// The time of this tick.
+    pub fn now(&self) -> Time {
+        self.parts.now
+    }
+
+    /// Whether the endpoint was stopped and has sent FIN, so that what peers still say
+    /// cannot be answered.
+    pub fn is_stopping(&self) -> bool {
+        self.parts.shutdown.is_stopping()
+    }
+
+    /// The bytes of a part of a message.
+    pub fn bytes(&self, span: Span) -> &[u8] {
+        self.parts.store.memory.bytes(span)
+    }
+
+    /// How far the queue of `peer` is filled: bytes of memory, which are more than
+    /// those of the messages.
+    pub fn queued_for(&self, peer: PeerId) -> usize {
+        let peer = self.parts.roster.get(peer);
+        peer.map_or(0, |peer| peer.outlet.cost())
+    }
+
+    /// How many chunks wait in all queues.
+    pub fn queued(&self) -> usize {
+        self.parts.store.queued()
+    }
+
+    /// Queues `message` for `peer`. Says whether it will be sent: not to a peer that is
+    /// gone, is not proved, or was told that no more follows.
+    #[must_use = "a message that was refused is lost"]
+    pub fn send(&mut self, peer: PeerId, message: Message<'_>) -> bool {
+        let mut text = None;
+        let sent = self.parts.queue_message(peer, message, &mut text);
+        self.parts.release(text);
+        sent
+    }
+
+    /// As [`send`](Self::send), of bytes of the mode's own, which are copied.
+    #[must_use = "a message that was refused is lost"]
+    pub fn send_bytes(&mut self, peer: PeerId, bytes: &[u8]) -> bool {
+        let span = self.parts.store.memory.store(bytes);
+        let sent = self.send(peer, Message::new(&[span]));
+        self.parts.release(Some(span));
+        sent
+    }
+
+    /// Queues `message` for every peer but `except`. Says how many peers will get it.
+    pub fn broadcast(&mut self, except: Option<PeerId>, message: Message<'_>) -> usize {
+        let mut text = None;
+        let mut count = 0;
+        for slot in 0..self.parts.roster.slots() {
+            let id = self.parts.roster.id_at(slot);
+            if let Some(id) = id.filter(|&id| Some(id) != except) {
+                let sent = self.parts.queue_message(id, message, &mut text);
+                count += usize::from(sent);
+            }
+        }
+        self.parts.release(text);
+        count
+    }
+
+    /// Queues `message`, which `from` said, for `local`.
+    pub fn write(&mut self, local: LocalId, from: PeerId, message: Message<'_>) {
+        let parts = &mut *self.parts;
+        let name = parts.roster.name(from);
+        parts.locals.push(local, &mut parts.store, name, message);
+        parts.measure_local(local);
+    }
+
+    /// Tells `peer`, behind what is queued for it, that nothing more follows.
+    pub fn finish(&mut self, peer: PeerId) {
+        self.parts.finish(peer);
+    }
+
+    /// [Finishes](Self::finish) every peer that is proved: our input has ended. A
+    /// classic peer takes our end for its own, so one that we have nothing to say to
+    /// ends first.
+    pub fn finish_all(&mut self) {
+        for id in self.parts.roster.in_standing(Standing::Proved) {
+            if !self.parts.must_end_before_us(id) {
+                self.parts.finish(id);
+            }
+        }
+    }
+
+    /// Gives up on `peer`, and tells it why where it is proved and its format can say
+    /// so.
+    pub fn abort(&mut self, peer: PeerId, abort: Abort) {
+        self.parts.abort(peer, abort);
+    }
+
+    /// Tells the user something.
+    pub fn tell(&mut self, notice: Notice) {
+        self.parts.tell(notice);
+    }
+
+    /// Keeps `bytes` for as long as the endpoint lives, so that the load tester can make
+    /// messages of parts of it without a copy.
+    ///
+    /// # Panics
+    ///
+    /// From 4 GiB on.
+    #[cfg(feature = "internals")]
+    pub fn pin(&mut self, bytes: &[u8]) -> Span {
+        self.parts.store.memory.store(bytes)
+    }
+
+    /// As [`send`](Self::send), of the bytes of `span`, which was [pinned](Self::pin).
+    #[cfg(feature = "internals")]
+    #[must_use = "a message that was refused is lost"]
+    pub fn send_pinned(&mut self, peer: PeerId, span: Span) -> bool {
+        self.send(peer, Message::new(&[span]))
+    }
+}
+
+impl Parts {
+    pub(super) fn finish(&mut self, id: PeerId) {
+        if let Some(peer) = self.roster.get_mut(id) {
+            peer.protocol.finish();
+            peer.turn.active = self.now;
+            self.stir(id);
+        }
+    }
+
+    pub(super) fn abort(&mut self, id: PeerId, abort: Abort) {
+        self.drop_queue(id);
+        let Some(peer) = self.roster.get_mut(id) else {
+            return;
+        };
+        let memory = &mut self.store.memory;
+        self.inbound.drop_message(&mut peer.intake, memory);
+        if let Protocol::Native(conn) = &mut peer.protocol {
+            conn.abort(self.now, abort);
+            if let Some(payload) = conn.abort_payload() {
+                let span = memory.store(&payload);
+                peer.outlet.push(&mut self.store, span, Kind::Abort);
+                self.store.memory.release(span);
+            }
+        } else {
+            peer.protocol.fail(Failure::Gave(abort));
+        }
+        if peer.turn.is_paused() {
+            // It is read to its end, whatever held it up.
+            self.flow.relieve();
+        }
+        self.stir(id);
+    }
+
+    /// Ends `id` without a word.
+    pub(super) fn fail(&mut self, id: PeerId, why: &'static str) {
+        if let Some(peer) = self.roster.get_mut(id) {
+            peer.protocol.fail(Failure::Closed(why));
+            self.roster.touch(id);
+        }
+    }
+
+    /// Marks what came before a FIN as handed on, now or when it is.
+    pub(super) fn confirm(&mut self, id: PeerId, handed_on: HandedOn) {
+        let waits = match handed_on {
+            HandedOn::Now => false,
+            HandedOn::Written(local) => self.locals.must_wait(local, id),
+        };
+        if !waits {
+            self.handed_on(id);
+        }
+    }
+
+    pub(super) fn handed_on(&mut self, id: PeerId) {
+        if let Some(peer) = self.roster.get_mut(id)
+            && let Protocol::Native(conn) = &mut peer.protocol
+        {
+            conn.handed_on();
+            self.stir(id);
+        }
+    }
+
+    /// Queues `message` for `id`, if it takes messages. `text` is the message for
+    /// classic peers, once one of them has needed it.
+    fn queue_message(&mut self, id: PeerId, message: Message<'_>, text: &mut Option<Span>) -> bool {
+        let peer = self.roster.get_mut(id);
+        let Some(peer) = peer.filter(|peer| peer.takes_messages()) else {
+            return false;
+        };
+        if !peer.outlet.has_waiting() {
+            peer.turn.active = self.now;
+        }
+        if let Protocol::Native(_) = peer.protocol {
+            peer.outlet.push_message(&mut self.store, message.spans());
+        } else {
+            let span = text.unwrap_or_else(|| self.text_of(message));
+            *text = Some(span);
+            let peer = &mut self.roster[id];
+            peer.outlet.push(&mut self.store, span, Kind::End);
+        }
+        self.measure(id);
+        self.list_for_output(id);
+        self.roster[id].takes_messages()
+    }
+
+    /// A message as classic peers get it: one piece of text that ends with a newline.
+    /// Bytes that are not UTF-8 are left out, and the user is told.
+    fn text_of(&mut self, message: Message<'_>) -> Span {
+        let mut text = Vec::with_capacity(message.len() + 1);
+        for &span in message.spans() {
+            text.extend_from_slice(self.store.memory.bytes(span));
+        }
+        if str::from_utf8(&text).is_err() {
+            let before = text.len();
+            let valid = text.utf8_chunks().map(|chunk| chunk.valid());
+            text = valid.collect::<String>().into_bytes();
+            self.left_out(before - text.len());
+        }
+        if text.last() != Some(&b'\n') {
+            text.push(b'\n');
+        }
+        self.store.memory.store(&text)
+    }
+
+    fn release(&mut self, span: Option<Span>) {
+        if let Some(span) = span {
+            self.store.memory.release(span);
+        }
+    }
+}

@@ -1,0 +1,410 @@
+//! Which peer waits for which, so that memory stays bounded and no peer waits for ever.
+//!
+//! A queue above its high-water mark is congested: the peers that fill it are not read.
+//! When all queues together take more than they may, memory is short: the high-water
+//! mark falls, peers with queued data are not read, and a peer that accepts nothing of
+//! its queue is dropped. At twice that much, no peer is read whose messages would add to
+//! a queue.
+//!
+//! A streaming peer yields once to ready peers that are not streaming: it goes behind
+//! them, and is not read in this tick, so that they are answered before a scratch full
+//! of its records is opened and sealed.
+
+use std::collections::VecDeque;
+
+use super::Parts;
+use super::locals::Locals;
+use super::mode::Receivers;
+use super::peer::Peer;
+use super::roster::Roster;
+use super::transport::{LocalId, PeerId};
+use crate::error::{Abort, Failure, Reason};
+use crate::limits::{
+    CHAT_BELOW, FAN_OUT, INPUT_HIGH_WATER, INPUT_SCRATCH, Limits, MAX_RECORD, MIN_RECORD,
+    STREAM_FROM, TOO_SLOW,
+};
+use crate::time::Time;
+
+/// Whether a peer's socket is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Reading {
+    /// There is nothing to read, as far as is known.
+    #[default]
+    Idle,
+    /// It is on the list of ready peers.
+    Ready,
+    /// It is held up, and on the list of paused peers.
+    Paused,
+    /// The end of its stream was read.
+    Ended,
+}
+
+/// How much a peer says at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Pace {
+    #[default]
+    Chats,
+    /// Much at a time ([`STREAM_FROM`]).
+    Streams,
+    /// It streams, and has yielded its last turn.
+    Yielded,
+}
+
+/// What the flow notes on each peer.
+#[derive(Debug, Default)]
+pub(super) struct Turn {
+    reading: Reading,
+    pace: Pace,
+    /// Its queue is above the high-water mark.
+    congested: bool,
+    /// When its socket last accepted something, or began to have to.
+    pub(super) progress: Time,
+    /// When data last moved either way; set anew while the delay is ours and not the
+    /// peer's.
+    pub(super) active: Time,
+}
+
+impl Turn {
+    pub(super) fn is_ready(&self) -> bool {
+        self.reading == Reading::Ready
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.reading == Reading::Paused
+    }
+
+    /// The end of its stream was read.
+    pub(super) fn ended(&mut self) {
+        self.reading = Reading::Ended;
+    }
+
+    /// Notes how much one read brought.
+    pub(super) fn note_read(&mut self, bytes: usize) {
+        let from = match self.pace {
+            Pace::Chats => STREAM_FROM,
+            Pace::Streams | Pace::Yielded => CHAT_BELOW,
+        };
+        self.pace = match bytes >= from {
+            true => Pace::Streams,
+            false => Pace::Chats,
+        };
+    }
+}
+
+/// How much memory queues take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Memory {
+    Enough,
+    /// More than queues may take.
+    Short,
+    /// Twice as much as queues may take.
+    Full,
+}
+
+/// Which peer waits for which.
+///
+/// Invariant: `chats_ready` counts the ready peers whose pace is [`Pace::Chats`],
+/// `congested` all peers that are.
+#[derive(Debug)]
+pub(super) struct Flow {
+    receivers: Receivers,
+    max_queue: usize,
+    max_queued: usize,
+    ready: VecDeque<PeerId>,
+    chats_ready: usize,
+    paused: Vec<PeerId>,
+    congested: usize,
+    /// As the last tick left it.
+    memory: Memory,
+    /// Something that held peers up is gone since the paused peers were looked at.
+    relieved: bool,
+}
+
+impl Flow {
+    pub(super) fn new(receivers: Receivers, limits: &Limits) -> Self {
+        Self {
+            receivers,
+            max_queue: limits.max_queue,
+            max_queued: limits.max_queued,
+            ready: VecDeque::new(),
+            chats_ready: 0,
+            paused: Vec::new(),
+            congested: 0,
+            memory: Memory::Enough,
+            relieved: false,
+        }
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        !self.ready.is_empty() || self.relieved && !self.paused.is_empty()
+    }
+
+    // ---- turns -----------------------------------------------------------
+
+    /// Puts a peer on the list of ready peers, unless it is held up or has ended.
+    pub(super) fn ready(&mut self, id: PeerId, peer: &mut Peer) {
+        if peer.turn.reading == Reading::Idle {
+            peer.turn.reading = Reading::Ready;
+            self.chats_ready += usize::from(peer.turn.pace == Pace::Chats);
+            self.ready.push_back(id);
+        }
+    }
+
+    /// How many peers are ready, and whether some of them do not stream.
+    pub(super) fn waiting(&self) -> (usize, bool) {
+        (self.ready.len(), self.chats_ready > 0)
+    }
+
+    /// The next ready peer, if it may be read: `None` where it is gone, is held up, or
+    /// yields to `chats`.
+    pub(super) fn next_turn(
+        &mut self,
+        roster: &mut Roster,
+        locals: &Locals,
+        chats: bool,
+        now: Time,
+    ) -> Option<PeerId> {
+        let id = self.ready.pop_front()?;
+        let peer = roster.get_mut(id)?;
+        self.chats_ready -= usize::from(peer.turn.pace == Pace::Chats);
+        peer.turn.reading = Reading::Idle;
+        match peer.turn.pace {
+            Pace::Streams if chats => {
+                peer.turn.pace = Pace::Yielded;
+                self.ready(id, peer);
+                return None;
+            }
+            Pace::Yielded => peer.turn.pace = Pace::Streams,
+            Pace::Chats | Pace::Streams => {}
+        }
+        if self.may_read(peer, locals) {
+            return Some(id);
+        }
+        peer.turn.reading = Reading::Paused;
+        peer.protocol.set_reading(now, false);
+        self.paused.push(id);
+        None
+    }
+
+    /// Whether nothing holds `peer` up: no receiver of its messages is above its
+    /// high-water mark, and there is memory for what it says.
+    fn may_read(&self, peer: &Peer, locals: &Locals) -> bool {
+        if !peer.is_proved() || !peer.protocol.is_open() {
+            return true;
+        }
+        let full = match self.memory {
+            Memory::Enough => false,
+            Memory::Short => !peer.outlet.is_empty(),
+            Memory::Full => true,
+        };
+        match self.receivers {
+            Receivers::Nobody => true,
+            _ if full => false,
+            Receivers::Sender => !peer.turn.congested,
+            Receivers::Others => self.congested == usize::from(peer.turn.congested),
+            Receivers::Local(local) => !locals.is_congested(local),
+        }
+    }
+
+    /// Whether no peer that a local feeds holds the local up.
+    pub(super) fn may_read_locals(&self) -> bool {
+        self.congested == 0 && self.memory < Memory::Full
+    }
+
+    /// How much one tick may read: less where every record goes to many receivers.
+    pub(super) fn read_room(&self, proved: usize) -> usize {
+        let receivers = match self.receivers {
+            Receivers::Others => proved.max(1),
+            _ => 1,
+        };
+        let records = FAN_OUT / receivers;
+        (records * MIN_RECORD).clamp(MAX_RECORD, INPUT_SCRATCH)
+    }
+
+    /// A peer that is read to its end now, or whose receivers are, may go on.
+    pub(super) fn relieve(&mut self) {
+        self.relieved = true;
+    }
+
+    /// Reads on from the peers that nothing holds up any more.
+    pub(super) fn resume(&mut self, roster: &mut Roster, locals: &Locals, now: Time) {
+        if !std::mem::take(&mut self.relieved) {
+            return;
+        }
+        let mut paused = std::mem::take(&mut self.paused);
+        paused.retain(|&id| {
+            let Some(peer) = roster.get_mut(id).filter(|peer| peer.turn.is_paused()) else {
+                return false;
+            };
+            let held_up = !self.may_read(peer, locals);
+            if !held_up {
+                peer.turn.reading = Reading::Idle;
+                peer.protocol.set_reading(now, true);
+                self.ready(id, peer);
+                roster.touch(id);
+            }
+            held_up
+        });
+        self.paused = paused;
+    }
+
+    /// A peer is gone, and its queue is empty.
+    pub(super) fn forget(&mut self, peer: &Peer) {
+        debug_assert!(!peer.turn.congested, "its queue was measured");
+        let listed = peer.turn.is_ready() && peer.turn.pace == Pace::Chats;
+        self.chats_ready -= usize::from(listed);
+        self.relieved = true;
+    }
+
+    // ---- queues ----------------------------------------------------------
+
+    /// The high-water mark: how much may be queued for one receiver before the peers
+    /// that feed it wait.
+    fn high_water(&self) -> usize {
+        match self.memory {
+            Memory::Enough => self.max_queue,
+            Memory::Short | Memory::Full => INPUT_HIGH_WATER,
+        }
+    }
+
+    /// Whether `peer` keeps others waiting for as long as it accepts nothing: its queue
+    /// is above the high-water mark or, when memory is short, anything waits for it.
+    pub(super) fn may_be_too_slow(&self, peer: &Peer) -> bool {
+        let waits = self.memory > Memory::Enough && peer.outlet.has_waiting();
+        peer.protocol.is_open() && (peer.turn.congested || waits)
+    }
+
+    /// When to look whether `peer` is too slow. Whether others wait may change at any
+    /// time, so a time that has passed comes again.
+    pub(super) fn too_slow_due(&self, peer: &Peer, now: Time) -> Option<Time> {
+        let due = peer.turn.progress + TOO_SLOW;
+        let next = || if due > now { due } else { now + TOO_SLOW };
+        self.may_be_too_slow(peer).then(next)
+    }
+
+    /// Takes how much memory queues take when a tick ends. Says whether the high-water
+    /// mark has changed.
+    fn note_queued(&mut self, queued: usize) -> bool {
+        let memory = match queued {
+            _ if queued >= 2 * self.max_queued => Memory::Full,
+            _ if queued >= self.max_queued => Memory::Short,
+            _ => Memory::Enough,
+        };
+        let before = std::mem::replace(&mut self.memory, memory);
+        let changed = (memory == Memory::Enough) != (before == Memory::Enough);
+        self.relieved |= changed || memory < before;
+        changed
+    }
+
+    /// Whether queues that take so much are more than they may be, now.
+    pub(super) fn is_short(&self, queued: usize) -> bool {
+        queued >= self.max_queued
+    }
+}
+
+impl Parts {
+    /// Bytes of memory that what waits for receivers takes. What has not come whole is
+    /// bounded by itself.
+    pub(super) fn queued_memory(&self) -> usize {
+        self.store.cost() - self.inbound.held()
+    }
+
+    /// Notes whether what is queued for `id` is above the high-water mark. The mark is
+    /// low for what a local feeds, because a file must not be read into memory. A peer
+    /// that has proved nothing has the usual room, and is dropped beyond it: it must hold
+    /// up no other peer.
+    pub(super) fn measure(&mut self, id: PeerId) {
+        let (flow, peer) = (&mut self.flow, &mut self.roster[id]);
+        let proved = peer.is_proved();
+        let high_water = match flow.receivers {
+            Receivers::Local(_) if proved => INPUT_HIGH_WATER.min(flow.max_queue),
+            _ => flow.high_water(),
+        };
+        let short = flow.memory > Memory::Enough;
+        flow.relieved |= short && peer.turn.is_paused() && peer.outlet.is_empty();
+        let congested = peer.outlet.cost() >= high_water;
+        if congested && !proved {
+            return self.abort(id, Abort::new(Reason::TOO_SLOW, ""));
+        }
+        if congested == peer.turn.congested {
+            return;
+        }
+        peer.turn.congested = congested;
+        if congested {
+            flow.congested += 1;
+            peer.turn.progress = self.now;
+            self.roster.plan(id, self.now + TOO_SLOW);
+        } else {
+            flow.congested -= 1;
+            flow.relieved = true;
+        }
+    }
+
+    /// Notes whether what is queued for `local` is above the high-water mark.
+    pub(super) fn measure_local(&mut self, local: LocalId) {
+        let high_water = self.flow.high_water();
+        self.flow.relieved |= self.locals.measure(local, high_water);
+    }
+
+    /// Drops `id` if it has accepted nothing for too long while others wait. A sole
+    /// receiver holds up only the peer that feeds it, unless memory is short.
+    pub(super) fn drop_if_too_slow(&mut self, id: PeerId) {
+        let proved = self.roster.proved();
+        let others_wait = match self.flow.receivers {
+            _ if self.flow.memory > Memory::Enough => true,
+            Receivers::Others => proved > 2,
+            Receivers::Local(_) => proved > 1,
+            Receivers::Sender | Receivers::Nobody => false,
+        };
+        let peer = &mut self.roster[id];
+        let slow = self.now >= peer.turn.progress + TOO_SLOW;
+        if !others_wait || !slow || !self.flow.may_be_too_slow(peer) {
+            return;
+        }
+        let abort = Abort::new(Reason::TOO_SLOW, "");
+        if self.flow.memory == Memory::Full {
+            // An ABORT would take the memory that is short.
+            peer.protocol.fail(Failure::Gave(abort));
+            self.roster.touch(id);
+        } else {
+            self.abort(id, abort);
+        }
+    }
+
+    /// Looks, when a tick ends, whether queues take more than they may. If that has
+    /// changed, so has every high-water mark.
+    pub(super) fn look_at_memory(&mut self) {
+        if !self.flow.note_queued(self.queued_memory()) {
+            return;
+        }
+        let short = self.flow.memory > Memory::Enough;
+        for slot in 0..self.roster.slots() {
+            if let Some(id) = self.roster.id_at(slot) {
+                let peer = &mut self.roster[id];
+                if short && !peer.turn.congested && !peer.outlet.has_unsent() {
+                    // From now on it must accept whatever waits for it.
+                    peer.turn.progress = self.now;
+                }
+                self.measure(id);
+                self.roster.touch(id);
+            }
+        }
+        for local in self.locals.ids() {
+            self.measure_local(local);
+        }
+    }
+
+    /// Aborts the peer with the largest unfinished message, while all of them take too
+    /// much.
+    pub(super) fn bound_assembling(&mut self) {
+        while self.inbound.assembling() > self.limits.max_assembling {
+            let ids = (0..self.roster.slots()).filter_map(|slot| self.roster.id_at(slot));
+            let size = |&id: &PeerId| self.roster[id].intake.assembling();
+            let Some(largest) = ids.max_by_key(size) else {
+                return;
+            };
+            let abort = Abort::new(Reason::TOO_LARGE, "too many unfinished messages");
+            self.abort(largest, abort);
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! Bytes that came: reading, what is whole, and what waits for its rest.
+//!
+//! Reads land in the scratch, one behind the other. Only what is not whole when the
+//! read ends is kept in a buffer, and its rest is read in behind it. Records of all
+//! peers go into one batch; classic frames wait for their peer's turn to be settled.
+//! What the bytes mean is [`super::tick`]'s to settle.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSliceMut};
+use std::ops::Range;
+
+use super::Parts;
+use super::peer::{Peer, Protocol};
+use super::transport::{PeerId, Read, Transport};
+use crate::conn::StreamEnd;
+use crate::crypto::batch::OpenBatch;
+use crate::crypto::keys::KeyStores;
+use crate::limits::{MAX_RECORD, share};
+use crate::span::{Areas, Span};
+use crate::time::Time;
+use crate::wire::buffer::{Assembly, Memory};
+
+/// Bytes of a unit that is not whole yet, in a buffer of their own.
+#[derive(Debug, Clone, Copy)]
+enum Partial {
+    /// The unit's place, and how many of its bytes are there; the rest is read in
+    /// behind them.
+    Unit { unit: Span, filled: u32 },
+    /// The unit's length is not known yet: these bytes go back in front of what is read
+    /// next.
+    Start(Span),
+}
+
+impl Partial {
+    /// Where all of it is or will be.
+    fn span(self) -> Span {
+        match self {
+            Self::Unit { unit, .. } => unit,
+            Self::Start(start) => start,
+        }
+    }
+}
+
+/// What a peer sent that is not whole yet.
+#[derive(Debug, Default)]
+pub(super) struct Intake {
+    partial: Option<Partial>,
+    assembly: Assembly,
+}
+
+impl Intake {
+    /// Bytes of its unfinished message; none if there is none.
+    pub(super) fn message_len(&self) -> usize {
+        self.assembly.len()
+    }
+
+    /// Bytes of the buffers that its unfinished message is in.
+    pub(super) fn assembling(&self) -> usize {
+        self.assembly.held()
+    }
+}
+
+/// What one read found.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// Records in the batch.
+    Records(Range<usize>),
+    /// Bytes of the scratch that are classic frames.
+    Frames(Range<usize>),
+}
+
+/// What one read of one peer left to settle.
+#[derive(Debug)]
+pub(super) struct Work {
+    pub(super) peer: PeerId,
+    pub(super) found: Found,
+    /// Its stream has ended.
+    pub(super) end: Option<StreamEnd>,
+}
+
+/// Bytes that came and are not settled.
+///
+/// Invariant: `partial` and `assembling` count the bytes of the buffers that all peers'
+/// intakes hold.
+#[derive(Debug, Default)]
+pub(super) struct Inbound {
+    opens: OpenBatch,
+    work: VecDeque<Work>,
+    /// Bytes of the scratch that this tick has used.
+    used: usize,
+    /// Bytes of the scratch to erase when a peer leaves.
+    to_erase: usize,
+    /// Whole units of this tick that lie in buffers, which it releases when it ends.
+    in_use: Vec<Span>,
+    partial: usize,
+    assembling: usize,
+}
+
+impl Inbound {
+    /// Bytes of the buffers of all that is not whole.
+    pub(super) fn held(&self) -> usize {
+        self.partial + self.assembling
+    }
+
+    /// Bytes of the buffers of all unfinished messages.
+    pub(super) fn assembling(&self) -> usize {
+        self.assembling
+    }
+
+    // ---- the scratch -----------------------------------------------------
+
+    /// The next `most` bytes of the scratch, or as many as are left.
+    pub(super) fn room(&self, most: usize, memory: &Memory) -> Range<usize> {
+        self.used..(self.used + most).min(memory.scratch.len())
+    }
+
+    /// The scratch is used up to `end`.
+    pub(super) fn use_to(&mut self, end: usize) {
+        self.used = end;
+    }
+
+    /// The tick ends, and nothing refers to the scratch any more.
+    pub(super) fn end_tick(&mut self, memory: &mut Memory) {
+        self.to_erase = self.to_erase.max(self.used);
+        self.used = 0;
+        for unit in self.in_use.drain(..) {
+            memory.release(unit);
+        }
+    }
+
+    /// A peer has left: what it said must not outlive it by a tick.
+    pub(super) fn erase_scratch(&mut self, memory: &mut Memory) {
+        memory.erase_scratch(std::mem::take(&mut self.to_erase));
+    }
+
+    // ---- partial units ---------------------------------------------------
+
+    /// Keeps the bytes in `range` of the scratch, which are a first part of something,
+    /// until the rest is there.
+    fn keep_rest(&mut self, peer: &mut Peer, memory: &mut Memory, range: Range<usize>) {
+        if range.is_empty() {
+            return;
+        }
+        let bytes = &memory.scratch[range.clone()];
+        let whole = match &peer.protocol {
+            Protocol::Native(conn) => conn.unit(bytes),
+            _ => None,
+        };
+        let start = Span::new(Memory::SCRATCH, range);
+        let partial = match whole {
+            None => Partial::Start(memory.keep(start)),
+            Some(whole) => {
+                let unit = memory.take(whole);
+                memory.copy(start, unit.area, 0);
+                let filled = start.len;
+                Partial::Unit { unit, filled }
+            }
+        };
+        self.partial += memory.area(partial.span().area).len();
+        peer.intake.partial = Some(partial);
+    }
+
+    /// Takes a partial unit out of the count; its buffer is the caller's to release.
+    fn uncount(&mut self, memory: &Memory, partial: Partial) {
+        self.partial -= memory.area(partial.span().area).len();
+    }
+
+    /// Joins what was read, from `start` in the scratch on, with the partial unit before
+    /// it. Returns where in the scratch it goes on, and adds a record that is now whole
+    /// to the batch.
+    fn join(
+        &mut self,
+        peer: &mut Peer,
+        memory: &mut Memory,
+        keys: &mut KeyStores,
+        now: Time,
+        read: Range<usize>,
+    ) -> Range<usize> {
+        let Range { start, mut end } = read;
+        match peer.intake.partial.take() {
+            None => {}
+            Some(partial @ Partial::Start(kept)) => {
+                let (before, scratch) = memory.beside_scratch(kept);
+                scratch[start..start + kept.len()].copy_from_slice(before);
+                self.uncount(memory, partial);
+                memory.release(kept);
+                end += kept.len();
+            }
+            Some(Partial::Unit { unit, filled }) => {
+                let rest = (end - start).min(unit.len() - filled as usize);
+                end -= rest;
+                let filled = filled + rest as u32;
+                let partial = Partial::Unit { unit, filled };
+                if filled < unit.len {
+                    peer.intake.partial = Some(partial);
+                    return start..start;
+                }
+                self.uncount(memory, partial);
+                self.in_use.push(unit);
+                if let Protocol::Native(conn) = &mut peer.protocol {
+                    conn.gather(now, keys, memory.bytes(unit), unit, &mut self.opens);
+                }
+            }
+        }
+        start..end
+    }
+
+    // ---- messages --------------------------------------------------------
+
+    /// Adds a chunk to a peer's unfinished message; the last one gives all of it, in
+    /// spans that the caller releases.
+    pub(super) fn assemble(
+        &mut self,
+        intake: &mut Intake,
+        memory: &mut Memory,
+        chunk: Span,
+        last: bool,
+    ) -> Option<Vec<Span>> {
+        self.assembling -= intake.assembly.held();
+        intake.assembly.push(memory, chunk);
+        if last {
+            return Some(intake.assembly.take());
+        }
+        self.assembling += intake.assembly.held();
+        None
+    }
+
+    /// Drops an unfinished message.
+    pub(super) fn drop_message(&mut self, intake: &mut Intake, memory: &mut Memory) {
+        self.assembling -= intake.assembly.held();
+        for span in intake.assembly.take() {
+            memory.release(span);
+        }
+    }
+
+    /// Drops all that a peer sent and that is not whole.
+    pub(super) fn drop_intake(&mut self, intake: &mut Intake, memory: &mut Memory) {
+        self.drop_message(intake, memory);
+        if let Some(partial) = intake.partial.take() {
+            self.uncount(memory, partial);
+            memory.release(partial.span());
+        }
+    }
+
+    // ---- the batch -------------------------------------------------------
+
+    /// A record of the batch that was opened: where its text is, if its tag held.
+    pub(super) fn opened(&self, index: usize) -> (Span, bool) {
+        let (job, held) = self.opens.result(index);
+        (job.text(), held)
+    }
+
+    /// What the next of this tick's reads left to settle.
+    pub(super) fn next_work(&mut self) -> Option<Work> {
+        self.work.pop_front()
+    }
+
+    /// Everything in the batch is settled.
+    pub(super) fn clear_batch(&mut self) {
+        self.opens.clear();
+    }
+}
+
+impl Parts {
+    /// Reads each ready peer once, for as long as there is room in the scratch.
+    pub(super) fn read_peers(&mut self, io: &mut impl Transport) {
+        let room = self.flow.read_room(self.roster.proved());
+        let (ready, chats) = self.flow.waiting();
+        for waiting in (1..=ready).rev() {
+            let left = room - self.inbound.used;
+            if left < MAX_RECORD {
+                return;
+            }
+            let (flow, roster) = (&mut self.flow, &mut self.roster);
+            let Some(id) = flow.next_turn(roster, &self.locals, chats, self.now) else {
+                continue;
+            };
+            // A peer that has proved nothing has one record opened at most.
+            let share = match self.roster[id].is_proved() {
+                true => share(left, waiting),
+                false => MAX_RECORD,
+            };
+            self.read_peer(id, share, io);
+        }
+    }
+
+    /// Reads from `id` at most `len` bytes and the rest of a partial unit.
+    fn read_peer(&mut self, id: PeerId, len: usize, io: &mut impl Transport) {
+        let start = self.inbound.used;
+        let first = self.inbound.opens.len();
+        let peer = &mut self.roster[id];
+        let mut work = Work {
+            peer: id,
+            found: Found::Records(first..first),
+            end: None,
+        };
+        match fill(&mut self.store.memory, peer, id, start..start + len, io) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Err(error) => work.end = Some(StreamEnd::Broken(describe(&error))),
+            Ok(Read { bytes: 0, .. }) => work.end = Some(StreamEnd::Closed),
+            Ok(read) => {
+                peer.turn.note_read(read.bytes);
+                work.found = self.take(id, start..start + read.bytes);
+                if !read.drained {
+                    self.ready(id);
+                }
+            }
+        }
+        if work.end.is_some() {
+            self.roster[id].turn.ended();
+        }
+        self.inbound.work.push_back(work);
+        self.roster.touch(id);
+    }
+
+    /// Takes what was read, which begins in a partial unit, if there is one, and goes on
+    /// in the scratch.
+    fn take(&mut self, id: PeerId, read: Range<usize>) -> Found {
+        let first = self.inbound.opens.len();
+        let (inbound, memory) = (&mut self.inbound, &mut self.store.memory);
+        let peer = &mut self.roster[id];
+        peer.protocol.heard(self.now);
+        let range = inbound.join(peer, memory, &mut self.keys, self.now, read);
+        if !range.is_empty() {
+            inbound.used = range.end;
+            self.decide(id, range.clone());
+            let (inbound, memory) = (&mut self.inbound, &mut self.store.memory);
+            let peer = &mut self.roster[id];
+            let used = match &mut peer.protocol {
+                Protocol::Undecided(_) => 0,
+                Protocol::Ended(_) => range.len(),
+                Protocol::Native(conn) => {
+                    let span = Span::new(Memory::SCRATCH, range.clone());
+                    let bytes = &memory.scratch[range.clone()];
+                    conn.gather(self.now, &mut self.keys, bytes, span, &mut inbound.opens)
+                }
+                Protocol::Classic(_) => return Found::Frames(range),
+            };
+            inbound.keep_rest(peer, memory, range.start + used..range.end);
+        }
+        Found::Records(first..self.inbound.opens.len())
+    }
+
+    /// Keeps what is left of the bytes that were classic frames.
+    pub(super) fn keep_rest_of_frames(&mut self, id: PeerId, rest: Range<usize>) {
+        let peer = &mut self.roster[id];
+        self.inbound.keep_rest(peer, &mut self.store.memory, rest);
+    }
+
+    /// Checks all records that were found, and decrypts those whose tag holds.
+    pub(super) fn open(&mut self) {
+        let opens = &mut self.inbound.opens;
+        self.stats.opened += opens.len() as u64;
+        opens.run(&self.keys.open, &mut self.store.memory);
+    }
+}
+
+/// Reads for a peer: the rest of a partial unit behind its first bytes, and what
+/// follows into `room` of the scratch. Where the unit's length is not known yet, its
+/// first bytes keep their place in front.
+fn fill(
+    memory: &mut Memory,
+    peer: &Peer,
+    id: PeerId,
+    room: Range<usize>,
+    io: &mut impl Transport,
+) -> io::Result<Read> {
+    match peer.intake.partial {
+        None => io.read(id, &mut [IoSliceMut::new(&mut memory.scratch[room])]),
+        Some(Partial::Start(kept)) => {
+            let room = room.start + kept.len()..room.end;
+            io.read(id, &mut [IoSliceMut::new(&mut memory.scratch[room])])
+        }
+        Some(Partial::Unit { unit, filled }) => {
+            let (unit, scratch) = memory.beside_scratch(unit);
+            let mut slices = [
+                IoSliceMut::new(&mut unit[filled as usize..]),
+                IoSliceMut::new(&mut scratch[room]),
+            ];
+            io.read(id, &mut slices)
+        }
+    }
+}
+
+fn describe(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::ConnectionReset => "it was reset",
+        io::ErrorKind::TimedOut => "the network gave up on it",
+        _ => "reading failed",
+    }
+}

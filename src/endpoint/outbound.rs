@@ -1,0 +1,382 @@
+//! Bytes that go: what waits for each peer, sealing and writing, in rounds.
+//!
+//! A round seals for as many peers as the output scratch has room for, in one batch,
+//! then writes for each. Only what a socket did not accept is kept.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::ops::Range;
+
+use super::Parts;
+use super::peer::{Peer, Protocol};
+use super::queue::{Item, Queue, Store};
+use super::transport::{PeerId, Transport};
+use crate::conn::{Next, Outgoing};
+use crate::crypto::batch::SealBatch;
+use crate::limits::{LEAST_SHARE, MAX_PAYLOAD, MAX_RECORD, OUTPUT_SCRATCH, OUTPUT_TICK, share};
+use crate::span::Span;
+use crate::wire::chunks;
+use crate::wire::record::{self, Kind};
+
+/// Whether a peer is sent to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Sending {
+    #[default]
+    Idle,
+    /// It is on the list of peers to send to.
+    Listed,
+    /// Its socket accepts nothing until it is said to be writable.
+    Blocked,
+}
+
+/// What waits for a peer.
+#[derive(Debug, Default)]
+pub(super) struct Outlet {
+    queue: Queue,
+    /// Sealed bytes that the socket did not accept.
+    unsent: Option<Span>,
+    sending: Sending,
+}
+
+impl Outlet {
+    /// Memory that its queue takes.
+    pub(super) fn cost(&self) -> usize {
+        self.queue.cost()
+    }
+
+    /// Whether nothing is queued.
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    pub(super) fn has_unsent(&self) -> bool {
+        self.unsent.is_some()
+    }
+
+    /// Whether anything waits, sealed or not.
+    pub(super) fn has_waiting(&self) -> bool {
+        self.unsent.is_some() || !self.queue.is_empty()
+    }
+
+    pub(super) fn push(&mut self, store: &mut Store, span: Span, kind: Kind) {
+        self.queue.push(store, Item { span, kind });
+    }
+
+    /// Queues the chunks of a message. All spans before the last are full, as they were
+    /// cut.
+    pub(super) fn push_message(&mut self, store: &mut Store, spans: &[Span]) {
+        let (last, before) = spans.split_last().expect("at least one");
+        for &span in before {
+            assert_eq!(span.len(), MAX_PAYLOAD, "a chunk that is not full");
+            self.push(store, span, Kind::Part);
+        }
+        for (range, kind) in chunks::cut(last.len()) {
+            self.push(store, last.slice(range), kind);
+        }
+    }
+
+    /// Drops what is queued.
+    pub(super) fn clear(&mut self, store: &mut Store) {
+        self.queue.clear(store);
+    }
+
+    /// Drops what the socket did not accept, too: the peer is gone.
+    pub(super) fn close(&mut self, store: &mut Store) {
+        self.clear(store);
+        if let Some(unsent) = self.unsent.take() {
+            store.memory.release(unsent);
+        }
+    }
+}
+
+/// What one round seals.
+#[derive(Debug, Default)]
+struct Round {
+    /// Which peer gets which part of the output.
+    parts: Vec<(PeerId, Range<usize>)>,
+    /// Payloads that have left their queues; released when they are sealed.
+    spent: Vec<Span>,
+    at: usize,
+}
+
+/// Which peers are sent to, and what is sealed for them.
+#[derive(Debug)]
+pub(super) struct Outbound {
+    listed: VecDeque<PeerId>,
+    seals: SealBatch,
+    output: Box<[u8]>,
+    round: Round,
+    /// How much the rounds of this tick may still seal.
+    budget: usize,
+}
+
+impl Default for Outbound {
+    fn default() -> Self {
+        Self {
+            listed: VecDeque::new(),
+            seals: SealBatch::default(),
+            output: vec![0; OUTPUT_SCRATCH].into_boxed_slice(),
+            round: Round::default(),
+            budget: 0,
+        }
+    }
+}
+
+impl Outbound {
+    /// Puts a peer on the list of peers to send to, unless its socket is blocked.
+    pub(super) fn list(&mut self, id: PeerId, peer: &mut Peer) {
+        if peer.outlet.sending == Sending::Idle {
+            peer.outlet.sending = Sending::Listed;
+            self.listed.push_back(id);
+        }
+    }
+
+    /// The socket of a peer is writable.
+    pub(super) fn unblock(&mut self, id: PeerId, peer: &mut Peer) {
+        if peer.outlet.sending == Sending::Blocked {
+            peer.outlet.sending = Sending::Idle;
+            self.list(id, peer);
+        }
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        !self.listed.is_empty()
+    }
+}
+
+impl Parts {
+    /// Seals and writes for every listed peer, once each.
+    pub(super) fn flush(&mut self, io: &mut impl Transport) {
+        self.outbound.budget = OUTPUT_TICK;
+        for waiting in (1..=self.outbound.listed.len()).rev() {
+            let Some(id) = self.outbound.listed.pop_front() else {
+                break;
+            };
+            let Some(peer) = self.roster.get_mut(id) else {
+                continue;
+            };
+            if peer.outlet.sending == Sending::Listed {
+                peer.outlet.sending = Sending::Idle;
+            }
+            if peer.is_over() {
+                // Nothing more is sent, not even what is sealed.
+                continue;
+            }
+            match peer.protocol {
+                Protocol::Native(_) => self.send_native(id, waiting, io),
+                Protocol::Classic(_) => self.send_frames(id, io),
+                Protocol::Undecided(_) if peer.has_output() => {
+                    // From the first frame on it is a classic peer.
+                    self.become_classic(id);
+                    self.send_frames(id, io);
+                }
+                Protocol::Undecided(_) | Protocol::Ended(_) => {}
+            }
+        }
+        self.finish_round(io);
+    }
+
+    /// Has `id` take part in the round: one of so many that are `waiting`.
+    fn send_native(&mut self, id: PeerId, waiting: usize, io: &mut impl Transport) {
+        if !self.send_rest(id, io) || !self.roster[id].has_output() {
+            return;
+        }
+        if OUTPUT_SCRATCH - self.outbound.round.at < LEAST_SHARE {
+            self.finish_round(io);
+        }
+        let share = share(self.outbound.budget, waiting).max(LEAST_SHARE);
+        let mut room = share.min(OUTPUT_SCRATCH - self.outbound.round.at);
+        if self.flow.is_short(self.queued_memory()) {
+            // Sealed, it may be one of many copies of what waits once.
+            room = room.min(MAX_RECORD);
+        }
+        self.gather_output(id, room);
+    }
+
+    /// Puts what `id` has to say into the round, as far as it fits `room`.
+    fn gather_output(&mut self, id: PeerId, room: usize) {
+        let peer = &mut self.roster[id];
+        let Protocol::Native(conn) = &mut peer.protocol else {
+            return;
+        };
+        let (queue, store) = (&mut peer.outlet.queue, &mut self.store);
+        let round = &mut self.outbound.round;
+        let start = round.at;
+        let queued = queue.cost();
+        let mut out = Outgoing {
+            batch: &mut self.outbound.seals,
+            bytes: &mut self.outbound.output,
+            at: start,
+            end: start + room,
+        };
+        conn.seal(self.now, &mut self.keys, &mut out, |room| {
+            match queue.front(store) {
+                None => Next::Empty,
+                Some(item) if record::len_for(item.span.len()) > room => Next::NoRoom,
+                Some(Item { span, kind }) => {
+                    queue.pop(store);
+                    round.spent.push(span);
+                    Next::Chunk(span, kind)
+                }
+            }
+        });
+        round.at = out.at;
+        if queue.cost() < queued {
+            peer.turn.active = self.now;
+        }
+        self.outbound.budget = self.outbound.budget.saturating_sub(round.at - start);
+        if round.at > start {
+            round.parts.push((id, start..round.at));
+        }
+        self.measure(id);
+        self.roster.touch(id);
+    }
+
+    /// Seals and writes what the round has gathered.
+    fn finish_round(&mut self, io: &mut impl Transport) {
+        let Outbound {
+            seals,
+            output,
+            round,
+            ..
+        } = &mut self.outbound;
+        self.stats.sealed += seals.len() as u64;
+        seals.run(&self.keys.seal, &self.store.memory, output);
+        round.at = 0;
+        for span in round.spent.drain(..) {
+            self.store.memory.release(span);
+        }
+        let mut parts = std::mem::take(&mut round.parts);
+        for (id, range) in parts.drain(..) {
+            self.write_out(id, range, io);
+        }
+        self.outbound.round.parts = parts;
+    }
+
+    /// Writes a part of the output, and keeps what the socket did not accept.
+    fn write_out(&mut self, id: PeerId, range: Range<usize>, io: &mut impl Transport) {
+        let result = io.write(id, &self.outbound.output[range.clone()]);
+        let Some(count) = self.wrote(id, result, range.len()) else {
+            return;
+        };
+        let rest = range.start + count..range.end;
+        if rest.is_empty() {
+            self.taken(id);
+            if self.roster[id].has_output() {
+                self.list_for_output(id);
+            }
+            return;
+        }
+        let unsent = self.store.memory.store_sealed(&self.outbound.output[rest]);
+        let peer = &mut self.roster[id];
+        peer.turn.progress = self.now;
+        peer.outlet.unsent = Some(unsent);
+    }
+
+    /// Writes what an earlier round left. Says whether nothing is left now.
+    pub(super) fn send_rest(&mut self, id: PeerId, io: &mut impl Transport) -> bool {
+        let Some(unsent) = self.roster[id].outlet.unsent else {
+            return true;
+        };
+        let result = io.write(id, self.store.memory.bytes(unsent));
+        let count = self.wrote(id, result, unsent.len());
+        let peer = &mut self.roster[id];
+        if count > Some(0) {
+            peer.turn.active = self.now;
+        }
+        let left = unsent.slice(count.unwrap_or(unsent.len())..unsent.len());
+        let done = left.is_empty();
+        peer.outlet.unsent = (!done).then_some(left);
+        if done {
+            self.store.memory.release(unsent);
+        }
+        if done && count.is_some() {
+            self.taken(id);
+        }
+        done
+    }
+
+    /// Notes the result of a write of so many bytes: how many the socket accepted, or
+    /// `None` if writing has failed for good.
+    fn wrote(&mut self, id: PeerId, result: io::Result<usize>, given: usize) -> Option<usize> {
+        let peer = &mut self.roster[id];
+        match result {
+            Ok(count) => {
+                peer.turn.progress = self.now;
+                let sending = &mut peer.outlet.sending;
+                match count < given {
+                    true => *sending = Sending::Blocked,
+                    false if *sending == Sending::Blocked => *sending = Sending::Idle,
+                    false => {}
+                }
+                Some(count)
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                peer.outlet.sending = Sending::Blocked;
+                Some(0)
+            }
+            Err(_) => {
+                peer.protocol.write_failed();
+                self.drop_queue(id);
+                self.roster.touch(id);
+                None
+            }
+        }
+    }
+
+    /// The socket has accepted everything that was sealed for `id`.
+    fn taken(&mut self, id: PeerId) {
+        if let Protocol::Native(conn) = &mut self.roster[id].protocol {
+            conn.taken(self.now);
+            self.roster.touch(id);
+        }
+    }
+
+    /// Sends classic frames, one at a time, for as long as each leaves at once.
+    fn send_frames(&mut self, id: PeerId, io: &mut impl Transport) {
+        self.roster.touch(id);
+        let mut sent = 0;
+        while sent < LEAST_SHARE {
+            let peer = &mut self.roster[id];
+            let Protocol::Classic(conn) = &mut peer.protocol else {
+                return;
+            };
+            if !conn.may_send() {
+                return;
+            }
+            if conn.frame().is_none() {
+                let Some(item) = peer.outlet.queue.front(&self.store) else {
+                    return;
+                };
+                let text = self.store.memory.bytes(item.span);
+                let count = conn.seal(conn.next_line(text), self.admission.iv());
+                peer.outlet.queue.consume(&mut self.store, count);
+            }
+            let Some(frame) = conn.frame() else {
+                return;
+            };
+            let given = frame.len();
+            let result = io.write_alone(id, frame);
+            self.measure(id);
+            match self.wrote(id, result, given) {
+                None | Some(0) => return,
+                Some(count) => {
+                    sent += count;
+                    let peer = &mut self.roster[id];
+                    peer.turn.active = self.now;
+                    if let Protocol::Classic(conn) = &mut peer.protocol {
+                        conn.taken(count);
+                    }
+                }
+            }
+        }
+        self.list_for_output(id);
+    }
+
+    pub(super) fn drop_queue(&mut self, id: PeerId) {
+        if let Some(peer) = self.roster.get_mut(id) {
+            peer.outlet.clear(&mut self.store);
+            self.measure(id);
+        }
+    }
+}

@@ -1,0 +1,372 @@
+//! How an endpoint comes to its end: with the end of its input, with its only peer,
+//! because its user stops it, or because a local failed (`docs/ARCHITECTURE.md`, How it
+//! ends).
+
+use std::io::{self, ErrorKind};
+
+use super::mode::Mode;
+use super::peer::Peer;
+use super::roster::Standing;
+use super::transport::{LocalId, PeerId};
+use super::{Endpoint, Notice, Parts};
+use crate::conn::Outcome;
+use crate::error::{Abort, Gravity, Reason};
+use crate::limits::{STOP_DEADLINE, STOP_GRACE};
+use crate::time::Time;
+
+/// When an endpoint is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leaves {
+    /// When it is stopped: it serves.
+    WhenStopped,
+    /// When its input has ended and the peers it served are complete: one-shot.
+    AfterInput,
+    /// When its last peer is gone: a client.
+    WithPeers,
+}
+
+/// How an endpoint ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// All it was there for is done.
+    Complete,
+    /// A peer of a client or of a one-shot endpoint failed. Of several failures this is
+    /// the gravest.
+    Failed(Gravity),
+    /// Reading or writing a local failed, or some of the input could not be sent as it
+    /// was.
+    LocalFailed,
+    /// The reader of a local is gone and missed something.
+    ReaderGone,
+    /// It was stopped before everything was complete.
+    Stopped,
+}
+
+/// How far stopping has come.
+#[derive(Debug, Clone, Copy)]
+enum Stop {
+    /// Peers may finish until then.
+    Finishing(Time),
+    /// ABORTs may leave until then.
+    Aborting(Time),
+    /// Peers get no more time.
+    AtOnce,
+}
+
+/// How far the end has come.
+#[derive(Debug)]
+pub(super) struct Shutdown {
+    leaves: Leaves,
+    /// No peer is accepted any more; with the last one it is over.
+    leaving: bool,
+    stop: Option<Stop>,
+    /// Some of our own input could not be sent as it was.
+    cut_short: bool,
+    /// A local failed: how this ends.
+    failed: Option<End>,
+    /// A peer has come, gone or not.
+    served: bool,
+    /// The gravest failure of the peers that count.
+    worst: Option<Gravity>,
+}
+
+impl Shutdown {
+    pub(super) fn new(leaves: Leaves) -> Self {
+        Self {
+            leaves,
+            leaving: false,
+            stop: None,
+            cut_short: false,
+            failed: None,
+            served: false,
+            worst: None,
+        }
+    }
+
+    pub(super) fn is_accepting(&self) -> bool {
+        !self.leaving
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stop.is_some()
+    }
+
+    pub(super) fn reads_input(&self) -> bool {
+        self.stop.is_none() && self.failed.is_none()
+    }
+
+    pub(super) fn has_served(&self) -> bool {
+        self.served
+    }
+
+    /// Whether a peer may never come. A client has its peer soon or leaves, so what is
+    /// typed ahead waits for it.
+    pub(super) fn may_stay_alone(&self) -> bool {
+        self.leaves != Leaves::WithPeers
+    }
+
+    pub(super) fn next_due(&self) -> Option<Time> {
+        match self.stop? {
+            Stop::Finishing(due) | Stop::Aborting(due) => Some(due),
+            Stop::AtOnce => None,
+        }
+    }
+
+    /// Takes the next step of stopping, if it is due; says whether peers get ABORT now.
+    fn expire(&mut self, now: Time) -> bool {
+        match self.stop {
+            Some(Stop::Finishing(due)) if now >= due => {
+                self.stop = Some(Stop::Aborting(now + STOP_GRACE));
+                true
+            }
+            Some(Stop::Aborting(due)) if now >= due => {
+                self.stop = Some(Stop::AtOnce);
+                false
+            }
+            _ => false,
+        }
+    }
+
+    /// How it ended, where all that is left to do is done, or is not.
+    fn end(&self, complete: bool) -> End {
+        let complete = complete && self.served && self.worst.is_none();
+        match (self.failed, self.worst) {
+            (Some(end), _) => end,
+            _ if self.leaves == Leaves::WhenStopped => End::Complete,
+            _ if self.stop.is_some() && !complete => End::Stopped,
+            (None, Some(gravity)) => End::Failed(gravity),
+            (None, None) if self.cut_short => End::LocalFailed,
+            (None, None) => End::Complete,
+        }
+    }
+}
+
+impl<M: Mode> Endpoint<M> {
+    /// The user asks the endpoint to stop: peers are told, and have a few seconds. A
+    /// second call leaves at once.
+    pub fn stop(&mut self, now: Time) {
+        let parts = &mut self.parts;
+        parts.now = now;
+        if parts.shutdown.is_stopping() {
+            parts.shutdown.stop = Some(Stop::AtOnce);
+            return;
+        }
+        parts.shutdown.stop = Some(Stop::Finishing(now + STOP_DEADLINE));
+        let cut = parts.locals.input_is_open();
+        parts.leave();
+        if cut {
+            return parts.abort_all(Reason::GOING_AWAY);
+        }
+        for id in parts.roster.in_standing(Standing::Proved) {
+            parts.finish(id);
+        }
+    }
+
+    /// How the endpoint ended, once everything is done: no peer is there or will come,
+    /// and locals have what is theirs.
+    pub fn end(&self) -> Option<End> {
+        let parts = &self.parts;
+        let shutdown = &parts.shutdown;
+        let lost_its_peer = shutdown.leaves == Leaves::WithPeers && shutdown.served;
+        if !shutdown.leaving && !lost_its_peer {
+            return None;
+        }
+        let complete = parts.waits_for_no_peer() && parts.locals.have_all();
+        let done = complete || matches!(shutdown.stop, Some(Stop::AtOnce));
+        done.then(|| shutdown.end(complete))
+    }
+}
+
+impl Parts {
+    /// Whether every peer may be left: it is neither proved, nor being told why not, nor
+    /// about to be closed. Connections that prove nothing keep no endpoint from leaving.
+    fn waits_for_no_peer(&self) -> bool {
+        let matters = |peer: &Peer| peer.protocol.is_closing() || peer.is_over();
+        self.roster.proved() == 0 && !self.roster.iter().any(matters)
+    }
+
+    /// Why no peer that comes now is taken, if that is so: a one-shot endpoint serves
+    /// the peers that were there when its input began.
+    pub(super) fn too_late(&self) -> Option<&'static str> {
+        if self.shutdown.leaves == Leaves::AfterInput && self.locals.given() > 0 {
+            Some("the input has begun without you")
+        } else if self.shutdown.leaving {
+            Some("this server takes no more peers")
+        } else {
+            None
+        }
+    }
+
+    // ---- peers -----------------------------------------------------------
+
+    /// A new peer is told at once that our input has ended.
+    pub(super) fn greet(&mut self, id: PeerId) {
+        self.shutdown.served = true;
+        if self.locals.input_has_ended() && !self.must_end_before_us(id) {
+            self.finish(id);
+        }
+    }
+
+    /// Whether `id` must end before we do: a classic peer of an endpoint that only
+    /// receives, because a side that sees the other's end says no more
+    /// (`PROTOCOL.md` §2).
+    pub(super) fn must_end_before_us(&self, id: PeerId) -> bool {
+        let receives = self.shutdown.leaves == Leaves::AfterInput && self.locals.given() == 0;
+        receives && self.roster[id].protocol.is_classic()
+    }
+
+    /// When `peer` counts as idle if it makes no progress: never where the endpoint does
+    /// not end with its peers.
+    pub(super) fn idle_due(&self, peer: &Peer) -> Option<Time> {
+        let ends_with_peers = self.shutdown.leaves != Leaves::WhenStopped;
+        let counts = ends_with_peers && peer.is_proved() && peer.protocol.is_open();
+        let idle = self.limits.max_idle.filter(|_| counts)?;
+        Some(peer.turn.active + idle)
+    }
+
+    /// Drops `id` if the endpoint cannot end because of it, and neither side has sent
+    /// anything but PING and PONG for as long as that may be.
+    pub(super) fn drop_if_idle(&mut self, id: PeerId) {
+        let due = self.idle_due(&self.roster[id]);
+        if due.is_none_or(|due| self.now < due) {
+            return;
+        }
+        let peer = &mut self.roster[id];
+        let is_waited_for = peer.outlet.has_waiting() || !self.locals.input_is_open();
+        let is_read = !peer.turn.is_paused() && !peer.turn.is_ready();
+        // Our own output may hold it up, too.
+        if is_waited_for && is_read && self.locals.have_all() {
+            let idle = self.limits.max_idle.unwrap_or_default();
+            let why = format!("no progress for {} s", idle.as_secs_f32());
+            self.abort(id, Abort::new(Reason::TOO_SLOW, &why));
+        } else {
+            peer.turn.active = self.now;
+        }
+    }
+
+    /// Counts how a connection ended that had `joined`, or had not.
+    pub(super) fn note_end(&mut self, joined: bool, outcome: &Outcome) {
+        match outcome {
+            _ if !joined => self.stats.refused += 1,
+            Ok(()) => self.stats.complete += 1,
+            Err(_) => self.stats.failed += 1,
+        }
+        if joined || self.shutdown.leaves == Leaves::WithPeers {
+            self.shutdown.served = true;
+            if let Err(failure) = outcome {
+                self.shutdown.worst = self.shutdown.worst.max(Some(failure.gravity()));
+            }
+        }
+    }
+
+    /// A peer is gone. If it was the last one, the endpoint waits for no listener; and if
+    /// it had the input from its start, no peer can have that whole any more.
+    pub(super) fn leave_if_abandoned(&mut self) {
+        if self.roster.proved() > 0 {
+            return;
+        }
+        let given = self.locals.given();
+        if self.shutdown.leaving {
+            self.end_listeners();
+        } else if self.shutdown.leaves == Leaves::AfterInput && given > 0 {
+            // If none of them failed, it is as if one had been cut off.
+            self.shutdown.worst.get_or_insert(Gravity::Truncated);
+            self.leave();
+            self.tell(Notice::Abandoned(given));
+        }
+    }
+
+    /// Stops accepting and closes peers that have proved nothing.
+    fn leave(&mut self) {
+        self.shutdown.leaving = true;
+        for id in self.roster.in_standing(Standing::Unproved) {
+            self.fail(id, "we are leaving");
+        }
+        self.end_listeners();
+    }
+
+    /// Ends peers that only listen. A classic peer that does not have all of our input
+    /// gets a reset, because a close would look like the input's end.
+    fn end_listeners(&mut self) {
+        let cut = self.locals.input_is_open();
+        for id in self.roster.in_standing(Standing::Listening) {
+            let peer = &self.roster[id];
+            if peer.protocol.is_classic() && (cut || peer.outlet.has_waiting()) {
+                self.abort(id, Abort::new(Reason::GOING_AWAY, "we are leaving"));
+            } else {
+                self.fail(id, "we are leaving");
+            }
+        }
+    }
+
+    fn abort_all(&mut self, reason: Reason) {
+        for id in self.roster.in_standing(Standing::Proved) {
+            self.abort(id, Abort::new(reason, ""));
+        }
+    }
+
+    /// Takes the next step of stopping, if it is due.
+    pub(super) fn expire_shutdown(&mut self) {
+        if self.shutdown.expire(self.now) {
+            self.abort_all(Reason::GOING_AWAY);
+        }
+    }
+
+    // ---- locals ----------------------------------------------------------
+
+    /// The input has ended, and the mode knows.
+    pub(super) fn input_ended(&mut self) {
+        if self.shutdown.leaves != Leaves::AfterInput || self.shutdown.leaving {
+            return;
+        }
+        // A peer whose handshake is under way is told why it is not taken, once it has
+        // proved itself; the endpoint does not wait for it.
+        self.shutdown.leaving = true;
+        for id in self.roster.in_standing(Standing::Listening) {
+            match self.roster[id].outlet.has_waiting() {
+                // It gets the rest for as long as proved peers are there.
+                true => self.finish(id),
+                false => self.fail(id, "we are leaving"),
+            }
+        }
+        self.tell(Notice::LeavingAfterPeers);
+    }
+
+    /// Reading a local failed: what it had to give is lost.
+    pub(super) fn input_failed(&mut self, error: io::Error) {
+        self.tell(Notice::InputFailed(error));
+        self.give_up(End::LocalFailed);
+    }
+
+    /// Writing to `local` failed: what it had to take is lost. A reader that is gone is
+    /// no news: other programs in a pipeline say nothing of it either.
+    pub(super) fn output_failed(&mut self, local: LocalId, error: io::Error) {
+        let end = match error.kind() {
+            ErrorKind::BrokenPipe => End::ReaderGone,
+            _ => {
+                self.tell(Notice::OutputFailed(error));
+                End::LocalFailed
+            }
+        };
+        self.locals.drop_output(local, &mut self.store);
+        self.measure_local(local);
+        self.give_up(end);
+    }
+
+    /// Tells peers that this is no proper end, and leaves. An endpoint that serves until
+    /// it is stopped goes on, unless its reader is gone.
+    fn give_up(&mut self, end: End) {
+        self.abort_all(Reason::LOCAL_ERROR);
+        if end == End::ReaderGone || self.shutdown.leaves != Leaves::WhenStopped {
+            self.shutdown.failed.get_or_insert(end);
+            self.leave();
+        }
+    }
+
+    /// So many bytes could not be carried as they are. If they were our own input, that
+    /// is a failure.
+    pub(super) fn left_out(&mut self, bytes: usize) {
+        self.shutdown.cut_short |= self.shutdown.leaves != Leaves::WhenStopped;
+        self.tell(Notice::NotText(bytes));
+    }
+}
