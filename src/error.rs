@@ -233,13 +233,13 @@ impl Abort {
     }
 
     /// The payload of the record that says it (`PROTOCOL.md` §1.3).
-    pub fn payload(&self) -> Vec<u8> {
+    pub(crate) fn payload(&self) -> Vec<u8> {
         [&[self.reason.0], &self.text[..]].concat()
     }
 }
 
 impl fmt::Display for Abort {
-    /// The reason, then the text, [escaped](Escaped).
+    /// The reason, then the text, escaped for a terminal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.reason)?;
         if self.text.is_empty() {

@@ -1,43 +1,121 @@
 //! Sealwire: programs that share two keys talk over TCP, encrypted and
 //! authenticated, with no certificates and nothing to set up.
 //!
-//! The wire is described in `docs/PROTOCOL.md`, the structure in
-//! `docs/ARCHITECTURE.md`. Each layer uses only those below it:
+//! # One connection
+//!
+//! A [`Session`] takes bytes and gives events. It opens no socket and reads no clock, so
+//! it fits any kind of I/O. `README.md` has an example, which runs as a test.
+//!
+//! # Many connections
+//!
+//! An [`Endpoint`] serves many peers with a [`Mode`] of your own, or one of ours
+//! ([`Echo`], [`Relay`], [`Sink`], [`Chat`]). [`EventLoop`] drives it over sockets
+//! (feature `net`); a [`Transport`] of your own drives it over anything else.
+//!
+//! # Features
+//!
+//! - `net` (default): real sockets, names and signals.
+//! - `classic` (default): the format of the Python program that came before.
+//! - `internals`: all modules, without any promise, for the project's own programs, tests
+//!   and benches.
+//!
+//! # Layers
+//!
+//! Each layer uses only those below it. `docs/ARCHITECTURE.md` is the map, and
+//! `docs/PROTOCOL.md` the wire.
 //!
 //! ```text
 //! net            real I/O: the mio loop, sockets, inherited descriptors, names, signals
 //! modes          chat, echo, sink, relay: what is done with messages
-//! endpoint       many peers and locals, no I/O: slots, the tick, bounds, timers
+//! endpoint       many peers and locals, no I/O: a tick over parts that own their state
 //! classic        one peer of the old program's format, no I/O
 //! conn           one peer, no I/O: handshake, sequences, epochs, completion
 //! wire | crypto  bytes and layouts, no keys | keys and kernels, no layouts
 //! error, limits, span, text, time           serve all
 //! ```
-//!
-//! # For your own program
-//!
-//! One connection: a [`conn::session::Session`] takes bytes and gives events. It
-//! opens no socket and reads no clock, so it fits any kind of I/O. `README.md` has
-//! an example, which is run as a test.
-//!
-//! Many connections: an [`endpoint::Endpoint`] with a [mode](endpoint::mode::Mode)
-//! of your own, on [`net::event_loop::EventLoop`] or on your own I/O through
-//! [`endpoint::transport::Transport`].
+// What only the project's own programs and tests use is no dead code.
+#![cfg_attr(not(feature = "internals"), allow(dead_code, unreachable_pub))]
 
+#[cfg(not(feature = "internals"))]
+#[cfg_attr(not(feature = "classic"), path = "classic/absent.rs")]
+mod classic;
+#[cfg(not(feature = "internals"))]
+mod conn;
+#[cfg(not(feature = "internals"))]
+mod crypto;
+#[cfg(not(feature = "internals"))]
+mod endpoint;
+#[cfg(not(feature = "internals"))]
+mod error;
+#[cfg(not(feature = "internals"))]
+mod limits;
+#[cfg(not(feature = "internals"))]
+mod modes;
+#[cfg(all(feature = "net", not(feature = "internals")))]
+mod net;
+#[cfg(not(feature = "internals"))]
+mod span;
+#[cfg(not(feature = "internals"))]
+mod text;
+#[cfg(not(feature = "internals"))]
+mod time;
+#[cfg(not(feature = "internals"))]
+mod wire;
+
+#[cfg(feature = "internals")]
 #[cfg_attr(not(feature = "classic"), path = "classic/absent.rs")]
 pub mod classic;
+#[cfg(feature = "internals")]
 pub mod conn;
+#[cfg(feature = "internals")]
 pub mod crypto;
+#[cfg(feature = "internals")]
 pub mod endpoint;
+#[cfg(feature = "internals")]
 pub mod error;
+#[cfg(feature = "internals")]
 pub mod limits;
+#[cfg(feature = "internals")]
 pub mod modes;
-#[cfg(feature = "net")]
+#[cfg(all(feature = "net", feature = "internals"))]
 pub mod net;
+#[cfg(feature = "internals")]
 pub mod span;
+#[cfg(feature = "internals")]
 pub mod text;
+#[cfg(feature = "internals")]
 pub mod time;
+#[cfg(feature = "internals")]
 pub mod wire;
+
+#[cfg(feature = "classic")]
+pub use classic::ClassicKeys;
+pub use conn::Outcome;
+pub use conn::session::{Session, SessionEvent};
+pub use crypto::choice::KernelError;
+pub use crypto::kernel::Kernel;
+pub use crypto::keys::Identity;
+pub use crypto::secret::{Secret, SecretPair};
+pub use endpoint::mode::{HandedOn, Message, Mode, Receivers};
+pub use endpoint::transport::{LocalId, PeerId, Read, Transport};
+pub use endpoint::{
+    Context, Cut, End, Endpoint, EndpointEvent, InputKind, Leaves, Notice, OutputKind, Setup, Stats,
+};
+pub use error::{Abort, Deadline, Failure, Gravity, PeerFault, Reason};
+pub use limits::Limits;
+pub use modes::chat::Chat;
+pub use modes::echo::Echo;
+pub use modes::relay::Relay;
+pub use modes::sink::Sink;
+#[cfg(feature = "net")]
+pub use net::{
+    clock::Clock,
+    error::{Error as NetError, Silent, Unreachable},
+    event_loop::{EventLoop, Report},
+    listen::Listener,
+};
+pub use span::Span;
+pub use time::Time;
 
 /// The examples of the README, as tests.
 #[cfg(doctest)]

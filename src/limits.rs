@@ -206,7 +206,7 @@ pub struct Limits {
     /// write one before they read never wait for each other.
     pub max_queue: usize,
     /// Most bytes queued for all receivers. Past it memory is short: the high-water mark
-    /// falls to [`INPUT_HIGH_WATER`], and a receiver that accepts nothing is aborted. At
+    /// falls to 64 KiB, and a receiver that accepts nothing is aborted. At
     /// twice that much, no peer is read that adds to a queue.
     pub max_queued: usize,
     /// Most proved peers.
@@ -248,7 +248,7 @@ impl Limits {
 }
 
 /// The default of the largest message (`PROTOCOL.md` §1.3).
-const USUAL_MESSAGE: usize = 16 << 20;
+pub(crate) const USUAL_MESSAGE: usize = 16 << 20;
 /// The default of how long a peer may make no progress: longer than a backup takes before
 /// its first byte, and still the same night.
 const USUAL_IDLE: Duration = Duration::from_secs(3600);

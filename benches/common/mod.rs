@@ -4,7 +4,7 @@
 pub(crate) mod chosen;
 
 use sealwire::conn::Connection;
-use sealwire::conn::session::{Event, Session};
+use sealwire::conn::session::{Session, SessionEvent as Event};
 use sealwire::crypto::dh::Private;
 use sealwire::crypto::keys::Identity;
 use sealwire::crypto::secret::{Secret, SecretPair};

@@ -53,6 +53,7 @@ impl ClassicKeys {
     /// # Panics
     ///
     /// If `text` fills a block.
+    #[doc(hidden)]
     pub fn encrypt(&self, iv: &[u8; BLOCK], text: &[u8], out: &mut [u8; BLOCK]) {
         let pad = BLOCK - text.len();
         assert!(pad > 0, "one block of text and padding");
@@ -65,6 +66,7 @@ impl ClassicKeys {
 
     /// Decrypts `blocks` in place; `None` when the padding is wrong. The caller has
     /// checked the tag.
+    #[doc(hidden)]
     pub fn decrypt<'a>(&self, iv: &[u8; BLOCK], blocks: &'a mut [u8]) -> Option<&'a [u8]> {
         let iv = Array::from(*iv);
         let mut chain = cbc::Decryptor::<&Aes256Dec>::inner_iv_init(&self.decrypt, &iv);
@@ -75,6 +77,7 @@ impl ClassicKeys {
     }
 
     /// HMAC-SHA256 of `bytes`.
+    #[doc(hidden)]
     pub fn tag(&self, bytes: &[u8]) -> [u8; 32] {
         self.mac
             .clone()
@@ -85,6 +88,7 @@ impl ClassicKeys {
     }
 
     /// Whether `tag` is the tag of `bytes`, compared in constant time.
+    #[doc(hidden)]
     pub fn holds(&self, bytes: &[u8], tag: &[u8]) -> bool {
         self.mac
             .clone()

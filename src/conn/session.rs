@@ -6,13 +6,15 @@
 
 use std::collections::VecDeque;
 use std::iter::Peekable;
+use std::sync::Arc;
 
 use crate::conn::{Connection, Next, Outcome, Outgoing, Received, StreamEnd};
 use crate::crypto::batch::{OpenBatch, SealBatch};
+use crate::crypto::dh::Private;
 use crate::crypto::kernel::Kernel;
-use crate::crypto::keys::KeyStores;
+use crate::crypto::keys::{Identity, KeyStores};
 use crate::error::{Abort, Reason};
-use crate::limits::{INPUT_SCRATCH, OUTPUT_SCRATCH};
+use crate::limits::{INPUT_SCRATCH, OUTPUT_SCRATCH, USUAL_MESSAGE};
 use crate::span::{Area, Span};
 use crate::time::Time;
 use crate::wire::chunks;
@@ -21,7 +23,7 @@ use crate::wire::record::{self, Kind};
 /// What happened on a [`Session`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Event {
+pub enum SessionEvent {
     /// The other side holds the keys.
     Open,
     /// A whole message.
@@ -50,14 +52,36 @@ pub struct Session {
     input: Vec<u8>,
     message: Vec<u8>,
     max_message: usize,
-    events: VecDeque<Event>,
+    events: VecDeque<SessionEvent>,
     was_open: bool,
     told_over: bool,
 }
 
 impl Session {
+    /// The side that connects. `random` is fresh for every connection, and secret.
+    pub fn client(identity: Arc<Identity>, kernel: Kernel, random: [u8; 32], now: Time) -> Self {
+        let connection = Connection::client(identity, Private::new(random), now);
+        Self::new(connection, kernel, USUAL_MESSAGE)
+    }
+
+    /// The side that accepts. `random` is fresh for every connection, and secret.
+    pub fn server(identity: Arc<Identity>, kernel: Kernel, random: [u8; 32], now: Time) -> Self {
+        let connection = Connection::server(identity, Private::new(random), now);
+        Self::new(connection, kernel, USUAL_MESSAGE)
+    }
+
+    /// The same, for messages of up to so many bytes; 16 MiB unless this is called.
+    #[must_use]
+    pub fn with_max_message(self, max_message: usize) -> Self {
+        Self {
+            max_message,
+            ..self
+        }
+    }
+
     /// Drives `connection`, which is new; messages are taken up to `max_message`
     /// bytes.
+    #[doc(hidden)]
     pub fn new(connection: Connection, kernel: Kernel, max_message: usize) -> Self {
         Self {
             connection,
@@ -143,11 +167,11 @@ impl Session {
                     .extend_from_slice(&self.input[start..start + len]);
                 if last {
                     let message = std::mem::take(&mut self.message);
-                    self.events.push_back(Event::Message(message));
+                    self.events.push_back(SessionEvent::Message(message));
                 }
             }
             Received::Fin => {
-                self.events.push_back(Event::Fin);
+                self.events.push_back(SessionEvent::Fin);
                 self.connection.handed_on();
             }
         }
@@ -234,17 +258,17 @@ impl Session {
     fn look(&mut self) {
         if self.connection.is_open() && !self.was_open {
             self.was_open = true;
-            self.events.push_back(Event::Open);
+            self.events.push_back(SessionEvent::Open);
         }
         if self.connection.take_shutdown() {
-            self.events.push_back(Event::ShutDown);
+            self.events.push_back(SessionEvent::ShutDown);
         }
         if self.connection.is_over() && !self.told_over {
             self.told_over = true;
             self.connection.erase(&mut self.keys);
             let outcome = self.connection.outcome().cloned();
             let outcome = outcome.expect("known when it is over");
-            self.events.push_back(Event::Over(outcome));
+            self.events.push_back(SessionEvent::Over(outcome));
         }
     }
 
@@ -260,7 +284,7 @@ impl Session {
     }
 
     /// What happened, in order.
-    pub fn poll_event(&mut self) -> Option<Event> {
+    pub fn poll_event(&mut self) -> Option<SessionEvent> {
         self.events.pop_front()
     }
 }

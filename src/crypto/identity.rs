@@ -53,17 +53,20 @@ impl Identity {
     }
 
     /// The tag of a client hello's first 48 bytes.
+    #[doc(hidden)]
     pub fn hello_tag(&self, hello: &[u8]) -> [u8; 32] {
         wiped::<HASHING, _>(|| mac(&self.hello, hello).finalize().into_bytes().into())
     }
 
     /// Whether `tag` is the tag of `hello`; in constant time.
+    #[doc(hidden)]
     pub fn hello_holds(&self, hello: &[u8], tag: &[u8]) -> bool {
         wiped::<HASHING, _>(|| mac(&self.hello, hello).verify_slice(tag).is_ok())
     }
 
     /// The secrets of one connection; `None` if `public` is a low-order point. `transcript` is the
     /// client's hello and the server's up to its tag. The box leaves no copies when it is moved.
+    #[doc(hidden)]
     pub fn agree(
         &self,
         private: &Private,

@@ -47,6 +47,7 @@ impl<'a> Context<'a> {
     }
 
     /// How many chunks wait in all queues.
+    #[cfg(feature = "internals")]
     pub fn queued(&self) -> usize {
         self.parts.store.queued()
     }

@@ -24,8 +24,7 @@ use crate::wire::record::Kind;
 /// How the bytes of a local become messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
-    /// As they come, in pieces of at most
-    /// [`STREAM_MESSAGE`](crate::limits::STREAM_MESSAGE).
+    /// As they come, in pieces of at most 16 KiB.
     Blocks,
     /// One line each, with its newline.
     Lines,

@@ -278,6 +278,7 @@ impl<M: Mode> Endpoint<M> {
     }
 
     /// How many connections there are, proved or not.
+    #[cfg(feature = "internals")]
     pub fn connections(&self) -> usize {
         self.parts.roster.len()
     }
@@ -288,16 +289,19 @@ impl<M: Mode> Endpoint<M> {
     }
 
     /// Bytes copied into buffers since the start.
+    #[cfg(feature = "internals")]
     pub fn copied(&self) -> u64 {
         self.parts.store.memory.copied()
     }
 
     /// How many chunks wait in queues.
+    #[cfg(feature = "internals")]
     pub fn queued(&self) -> usize {
         self.parts.store.queued()
     }
 
     /// How many directions have keys.
+    #[cfg(feature = "internals")]
     pub fn keyed(&self) -> usize {
         self.parts.keys.seal.len() + self.parts.keys.open.len()
     }

@@ -32,7 +32,7 @@ pub enum Error {
     /// Connecting failed at every address of the host.
     #[error(transparent)]
     Unreachable(Unreachable),
-    /// No connection was there within [`CONNECT_DEADLINE`].
+    /// No connection was there within 10 s.
     #[error(transparent)]
     Silent(Silent),
     /// The poll failed.

@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use sealwire::conn::session::{Event, Session};
+use sealwire::conn::session::{Session, SessionEvent as Event};
 use sealwire::conn::{Connection, Outcome};
 use sealwire::crypto::dh::Private;
 use sealwire::crypto::keys::Identity;

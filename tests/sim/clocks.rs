@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sealwire::conn::session::Event;
+use sealwire::conn::session::SessionEvent as Event;
 use sealwire::endpoint::Leaves;
 use sealwire::error::{Deadline, Failure};
 use sealwire::modes::echo::Echo;

@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use sealwire::conn::session::Event;
+use sealwire::conn::session::SessionEvent as Event;
 use sealwire::endpoint::mode::Mode;
 use sealwire::endpoint::{End, Leaves};
 use sealwire::error::{Abort, Failure, Gravity, PeerFault, Reason};

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, IoSliceMut};
 use std::time::Duration;
 
 use sealwire::conn::Connection;
-use sealwire::conn::session::{Event, Session};
+use sealwire::conn::session::{Session, SessionEvent as Event};
 use sealwire::crypto::dh::Private;
 use sealwire::crypto::keys::Identity;
 use sealwire::endpoint::transport::{PeerId, Read, Transport};

@@ -1,7 +1,7 @@
 //! A client that the test plays by hand, record by record if it likes.
 
 use sealwire::conn::Connection;
-use sealwire::conn::session::{Event, Session};
+use sealwire::conn::session::{Session, SessionEvent as Event};
 use sealwire::crypto::dh::Private;
 use sealwire::crypto::keys::Identity;
 use sealwire::endpoint::transport::PeerId;

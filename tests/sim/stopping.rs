@@ -360,7 +360,7 @@ fn a_terminal_is_always_read() {
     // A peer that comes later hears at once that nothing follows.
     let mut late = Raw::join(&mut world, server);
     late.read(&mut world);
-    assert!(late.events.contains(&sealwire::conn::session::Event::Fin));
+    assert!(late.events.contains(&sealwire::SessionEvent::Fin));
 }
 
 /// Goal: DONE is not said before the output has taken what came before FIN, and

@@ -1,7 +1,7 @@
 //! The vectors' bytes, played to real connections with their private keys. The
 //! cuts go through this processor's kernels in turn.
 
-use sealwire::conn::session::{Event, Session};
+use sealwire::conn::session::{Session, SessionEvent as Event};
 use sealwire::conn::{Connection, Outcome};
 use sealwire::crypto::dh::Private;
 use sealwire::crypto::kernel::Kernel;
