@@ -16,8 +16,7 @@
 //!
 //! - `net` (default): real sockets, names and signals.
 //! - `classic` (default): the format of the Python program that came before.
-//! - `internals`: all modules, without any promise, for the project's own programs, tests
-//!   and benches.
+//! - `internals`: doors for tests and benches, such as peers without a handshake.
 //!
 //! # Layers
 //!
@@ -33,59 +32,32 @@
 //! wire | crypto  bytes and layouts, no keys | keys and kernels, no layouts
 //! error, limits, span, text, time           serve all
 //! ```
-// What only the project's own programs and tests use is no dead code.
-#![cfg_attr(not(feature = "internals"), allow(dead_code, unreachable_pub))]
-
-#[cfg(not(feature = "internals"))]
+// Hidden modules promise nothing: they are for the project's own programs and tests.
 #[cfg_attr(not(feature = "classic"), path = "classic/absent.rs")]
-mod classic;
-#[cfg(not(feature = "internals"))]
-mod conn;
-#[cfg(not(feature = "internals"))]
-mod crypto;
-#[cfg(not(feature = "internals"))]
-mod endpoint;
-#[cfg(not(feature = "internals"))]
-mod error;
-#[cfg(not(feature = "internals"))]
-mod limits;
-#[cfg(not(feature = "internals"))]
-mod modes;
-#[cfg(all(feature = "net", not(feature = "internals")))]
-mod net;
-#[cfg(not(feature = "internals"))]
-mod span;
-#[cfg(not(feature = "internals"))]
-mod text;
-#[cfg(not(feature = "internals"))]
-mod time;
-#[cfg(not(feature = "internals"))]
-mod wire;
-
-#[cfg(feature = "internals")]
-#[cfg_attr(not(feature = "classic"), path = "classic/absent.rs")]
+#[doc(hidden)]
 pub mod classic;
-#[cfg(feature = "internals")]
+#[doc(hidden)]
 pub mod conn;
-#[cfg(feature = "internals")]
+#[doc(hidden)]
 pub mod crypto;
-#[cfg(feature = "internals")]
+#[doc(hidden)]
 pub mod endpoint;
-#[cfg(feature = "internals")]
+#[doc(hidden)]
 pub mod error;
-#[cfg(feature = "internals")]
+#[doc(hidden)]
 pub mod limits;
-#[cfg(feature = "internals")]
+#[doc(hidden)]
 pub mod modes;
-#[cfg(all(feature = "net", feature = "internals"))]
+#[cfg(feature = "net")]
+#[doc(hidden)]
 pub mod net;
-#[cfg(feature = "internals")]
+#[doc(hidden)]
 pub mod span;
-#[cfg(feature = "internals")]
+#[doc(hidden)]
 pub mod text;
-#[cfg(feature = "internals")]
+#[doc(hidden)]
 pub mod time;
-#[cfg(feature = "internals")]
+#[doc(hidden)]
 pub mod wire;
 
 #[cfg(feature = "classic")]

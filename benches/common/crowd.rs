@@ -71,8 +71,7 @@ pub(crate) struct Crowd<M> {
 impl<M: Mode> Crowd<M> {
     /// `count` peers of a server that does `mode`; each has `stream` to say.
     pub(crate) fn new(kernel: Kernel, mode: M, count: usize, stream: Stream) -> Self {
-        let rng = rand::rngs::StdRng::seed_from_u64(1);
-        let mut setup = Setup::new(kernel, Leaves::WhenStopped, rng);
+        let mut setup = Setup::new(kernel, Leaves::WhenStopped, [1; 32]);
         // No peer comes that would need it, and a setup needs some keys.
         setup.identity = identity();
         let wire = Wire {

@@ -52,7 +52,7 @@ pub(crate) fn serve(identity: Arc<Identity>, service: Service) -> Result<u8, Err
 }
 
 fn sealed(identity: Arc<Identity>, mode: impl SealedMode) -> Result<u8, Error> {
-    let mut setup = Setup::new(kernel::chosen()?, Leaves::WhenStopped, rand::make_rng());
+    let mut setup = Setup::new(kernel::chosen()?, Leaves::WhenStopped, rand::random());
     setup.identity = Some(identity);
     let mut events = EventLoop::new(Endpoint::new(setup, mode), Clock::start()).map_err(local)?;
     events.listen(listener()?).map_err(local)?;

@@ -94,7 +94,7 @@ fn serve(fault: Fault) -> String {
         };
         let loaded = KeyArgs::default().load(false, &env).unwrap();
         let kernel = chosen::kernel();
-        let mut setup = Setup::new(kernel, Leaves::WhenStopped, rand::make_rng());
+        let mut setup = Setup::new(kernel, Leaves::WhenStopped, rand::random());
         setup.identity = loaded.keys.native;
         let mode = Faulty {
             fault,

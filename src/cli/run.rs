@@ -100,7 +100,7 @@ fn build(config: &Config, kernel: Kernel, audience: Audience) -> io::Result<Even
         Audience::Chat if !open_ended => Leaves::AfterInput,
         Audience::Chat | Audience::Service => Leaves::WhenStopped,
     };
-    let mut setup = Setup::new(kernel, leaves, rand::make_rng());
+    let mut setup = Setup::new(kernel, leaves, rand::random());
     setup.identity.clone_from(&config.keys.native);
     setup.classic.clone_from(&config.keys.classic);
     setup.limits = limits;

@@ -47,7 +47,7 @@ impl<'a> Context<'a> {
     }
 
     /// How many chunks wait in all queues.
-    #[cfg(feature = "internals")]
+    #[doc(hidden)]
     pub fn queued(&self) -> usize {
         self.parts.store.queued()
     }

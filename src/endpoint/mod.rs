@@ -31,6 +31,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use crate::classic::ClassicKeys;
@@ -70,22 +71,22 @@ pub struct Setup {
     pub limits: Limits,
     /// When the endpoint is done.
     pub leaves: Leaves,
-    /// Where ephemeral keys and classic IVs come from: seeded by the operating
-    /// system, or by a number to repeat a run.
-    pub rng: StdRng,
+    /// Where ephemeral keys and classic IVs come from.
+    rng: StdRng,
 }
 
 impl Setup {
     /// A setup with the default limits, and without keys yet: it needs some for one
-    /// format at least.
-    pub fn new(kernel: Kernel, leaves: Leaves, rng: StdRng) -> Self {
+    /// format at least. `seed` is random, fresh and secret: ephemeral keys come from it.
+    /// A test gives a number instead, to repeat a run.
+    pub fn new(kernel: Kernel, leaves: Leaves, seed: [u8; 32]) -> Self {
         Self {
             identity: None,
             classic: None,
             kernel,
             limits: Limits::default(),
             leaves,
-            rng,
+            rng: StdRng::from_seed(seed),
         }
     }
 }
@@ -278,7 +279,7 @@ impl<M: Mode> Endpoint<M> {
     }
 
     /// How many connections there are, proved or not.
-    #[cfg(feature = "internals")]
+    #[doc(hidden)]
     pub fn connections(&self) -> usize {
         self.parts.roster.len()
     }
@@ -289,25 +290,25 @@ impl<M: Mode> Endpoint<M> {
     }
 
     /// Bytes copied into buffers since the start.
-    #[cfg(feature = "internals")]
+    #[doc(hidden)]
     pub fn copied(&self) -> u64 {
         self.parts.store.memory.copied()
     }
 
     /// How many chunks wait in queues.
-    #[cfg(feature = "internals")]
+    #[doc(hidden)]
     pub fn queued(&self) -> usize {
         self.parts.store.queued()
     }
 
     /// How many directions have keys.
-    #[cfg(feature = "internals")]
+    #[doc(hidden)]
     pub fn keyed(&self) -> usize {
         self.parts.keys.seal.len() + self.parts.keys.open.len()
     }
 
     /// The scratch, for a test that looks for what must be erased.
-    #[cfg(feature = "internals")]
+    #[doc(hidden)]
     pub fn scratch(&self) -> &[u8] {
         &self.parts.store.memory.scratch
     }

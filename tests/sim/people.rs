@@ -168,7 +168,9 @@ pub(crate) fn secrets(first: u8) -> SecretPair {
 /// A setup with the keys that all endpoints have.
 pub(crate) fn native(seed: u64, leaves: Leaves) -> Setup {
     let kernel = crate::chosen::kernel();
-    let mut setup = Setup::new(kernel, leaves, StdRng::seed_from_u64(seed));
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let mut setup = Setup::new(kernel, leaves, bytes);
     setup.identity = Identity::new(&secrets(7));
     setup
 }

@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(240);
 fn events<M: Mode>(mode: M) -> EventLoop<M> {
     let [confkey, authkey] = [1, 2].map(|byte| Secret::new(vec![byte; 32]));
     let kernel = crate::chosen::kernel();
-    let mut setup = Setup::new(kernel, Leaves::WhenStopped, rand::make_rng());
+    let mut setup = Setup::new(kernel, Leaves::WhenStopped, rand::random());
     setup.identity = Identity::new(&SecretPair { confkey, authkey });
     EventLoop::new(Endpoint::new(setup, mode), Clock::start()).unwrap()
 }

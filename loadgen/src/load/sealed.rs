@@ -51,7 +51,7 @@ fn unlimited() -> Limits {
 impl Sealed {
     /// No connection yet.
     pub(crate) fn new(context: &Context<'_>, peers: Peers) -> io::Result<Self> {
-        let mut setup = Setup::new(context.kernel, Leaves::WhenStopped, rand::make_rng());
+        let mut setup = Setup::new(context.kernel, Leaves::WhenStopped, rand::random());
         setup.identity.clone_from(&context.server.identity);
         setup.limits = unlimited();
         let adapter = Adapter {
