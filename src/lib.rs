@@ -24,7 +24,6 @@
 //! of your own, on [`net::event_loop::EventLoop`] or on your own I/O through
 //! [`endpoint::transport::Transport`].
 
-#[cfg_attr(not(feature = "classic"), path = "classic/absent.rs")]
 pub mod classic;
 pub mod conn;
 pub mod crypto;

@@ -30,7 +30,14 @@ pub struct ClassicKeys {
     mac: Hmac<Sha256>,
 }
 
+/// What a connection has of its keys.
+pub(super) type Held = Arc<ClassicKeys>;
+
 impl ClassicKeys {
+    pub(super) fn held(self: Arc<Self>) -> Held {
+        self
+    }
+
     /// Derives the keys. The MAC key is the hash of both secrets, because the old
     /// program feeds both to one hash object.
     pub fn new(secrets: &SecretPair) -> Arc<Self> {

@@ -5,10 +5,11 @@
 //! handshake, no completion and no key per connection. A frame is opened at once,
 //! not in a batch. [`frame`] is the layout, `keys` the ciphers and tags.
 //!
-//! This folder is all there is of the format. Without the feature `classic`,
-//! `absent` stands in for it.
+//! This folder is all there is of the format. Without the feature `classic` there are no
+//! keys for it, and so no connections.
 
 pub mod frame;
+#[cfg_attr(not(feature = "classic"), path = "no_keys.rs")]
 mod keys;
 
 use std::ops::Range;
@@ -93,7 +94,7 @@ enum Sending {
 /// [`is_over`](Self::is_over).
 #[derive(Debug)]
 pub struct ClassicConnection {
-    keys: Arc<ClassicKeys>,
+    keys: keys::Held,
     state: State,
     sending: Sending,
     write_failed: bool,
@@ -111,7 +112,6 @@ impl ClassicConnection {
     /// characters is refused.
     pub fn new(keys: Arc<ClassicKeys>, max_message: usize, now: Time) -> Self {
         Self {
-            keys,
             state: State::Unproved,
             sending: Sending::Open,
             write_failed: false,
@@ -120,6 +120,7 @@ impl ClassicConnection {
             line: Line::default(),
             frame: None,
             hearing: Hearing::new(now),
+            keys: keys.held(),
         }
     }
 

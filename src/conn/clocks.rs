@@ -64,8 +64,8 @@ impl Hearing {
 pub(super) struct Clocks {
     phase: Phase,
     /// When the last record was sealed.
-    spoke: Time,
-    hearing: Hearing,
+    pub(super) spoke: Time,
+    pub(super) hearing: Hearing,
 }
 
 impl Clocks {
@@ -92,28 +92,6 @@ impl Clocks {
             let deadline = now + CLOSING_DEADLINE;
             self.phase = Phase::Closing { deadline };
         }
-    }
-
-    pub(super) fn heard(&mut self, now: Time) {
-        self.hearing.heard = now;
-    }
-
-    pub(super) fn spoke(&mut self, now: Time) {
-        self.spoke = now;
-    }
-
-    /// All that came was whole.
-    pub(super) fn whole(&mut self) {
-        self.hearing.partial = None;
-    }
-
-    /// Some of a record waits for the rest.
-    pub(super) fn partial(&mut self, now: Time) {
-        self.hearing.partial.get_or_insert(now);
-    }
-
-    pub(super) fn set_reading(&mut self, now: Time, reading: bool) {
-        self.hearing.set_reading(now, reading);
     }
 
     /// When [`due`](Self::due) is worth asking again.

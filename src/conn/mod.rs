@@ -118,13 +118,15 @@ pub struct Connection {
 impl Connection {
     /// The side that was connected to. `private` is fresh for every connection.
     pub fn server(identity: Arc<Identity>, private: Private, now: Time) -> Self {
-        Self::new(Waiting::server(identity, private), None, now)
+        let waiting = Box::new(Waiting::server(identity, private));
+        Self::in_state(State::Handshake(waiting), None, now)
     }
 
     /// The side that connects. `private` is fresh for every connection.
     pub fn client(identity: Arc<Identity>, private: Private, now: Time) -> Self {
         let (waiting, hello) = Waiting::client(identity, private);
-        Self::new(waiting, Some(Box::new(hello)), now)
+        let state = State::Handshake(Box::new(waiting));
+        Self::in_state(state, Some(Box::new(hello)), now)
     }
 
     /// A connection without a handshake: open, with nothing said yet under the first
@@ -140,10 +142,6 @@ impl Connection {
         };
         open.clocks.open(now);
         open
-    }
-
-    fn new(waiting: Waiting, hello: Option<Box<[u8]>>, now: Time) -> Self {
-        Self::in_state(State::Handshake(Box::new(waiting)), hello, now)
     }
 
     fn in_state(state: State, hello: Option<Box<[u8]>>, now: Time) -> Self {
@@ -236,7 +234,7 @@ impl Connection {
             .sending
             .put(&mut keys.seal, &mut handles.seal, out, next)
         {
-            self.clocks.spoke(now);
+            self.clocks.spoke = now;
         }
     }
 
@@ -319,7 +317,7 @@ impl Connection {
             None => {}
             Some(Due::Ping) => {
                 self.sending.ping = true;
-                self.clocks.spoke(now);
+                self.clocks.spoke = now;
             }
             Some(Due::Failed(deadline)) => self.end(Err(Failure::Deadline(deadline))),
             Some(Due::Close) => self.state = State::Over,
@@ -328,7 +326,7 @@ impl Connection {
 
     /// Says whether the driver reads from this peer; at first it does.
     pub fn set_reading(&mut self, now: Time, reading: bool) {
-        self.clocks.set_reading(now, reading);
+        self.clocks.hearing.set_reading(now, reading);
     }
 
     // ---- ends ------------------------------------------------------------

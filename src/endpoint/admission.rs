@@ -16,7 +16,7 @@ use super::mode::Mode;
 use super::peer::{Protocol, Undecided};
 use super::roster::Standing;
 use super::transport::PeerId;
-use super::{Endpoint, Parts, Setup};
+use super::{Context, Endpoint, Setup};
 use crate::classic::{ClassicConnection, ClassicKeys};
 use crate::conn::Connection;
 #[cfg(feature = "internals")]
@@ -139,7 +139,7 @@ impl<M: Mode> Endpoint<M> {
     }
 }
 
-impl Parts {
+impl Context {
     /// Closes the oldest of the peers that have proved nothing, if there are too many:
     /// connections that say nothing keep no peer out.
     fn make_room(&mut self, standing: Standing, most: usize) {

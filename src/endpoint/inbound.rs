@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
 use std::ops::Range;
 
-use super::Parts;
+use super::Context;
 use super::peer::{Peer, Protocol};
 use super::transport::{PeerId, Read, Transport};
 use crate::conn::StreamEnd;
@@ -261,7 +261,7 @@ impl Inbound {
     }
 }
 
-impl Parts {
+impl Context {
     /// Reads each ready peer once, for as long as there is room in the scratch.
     pub(super) fn read_peers(&mut self, io: &mut impl Transport) {
         let room = self.flow.read_room(self.roster.proved());

@@ -13,7 +13,7 @@ use super::mode::{Message, Mode};
 use super::queue::{Item, Queue, Store};
 use super::screen::Screen;
 use super::transport::{LocalId, PeerId, Read, Transport};
-use super::{Context, Endpoint, Parts};
+use super::{Context, Endpoint};
 use crate::limits::{
     FAN_OUT, GATHER, LINES_BUDGET, LOCAL_BUDGET, MAX_LINE, MAX_PAYLOAD, SHORT, STREAM_MESSAGE,
 };
@@ -253,14 +253,6 @@ struct Local {
 pub(super) struct Locals(Vec<Local>);
 
 impl Locals {
-    pub(super) fn add(&mut self, input: Option<InputKind>, output: Option<OutputKind>) -> LocalId {
-        self.0.push(Local {
-            input: input.map(Input::new),
-            output: output.map(Output::new),
-        });
-        LocalId(self.0.len() as u32 - 1)
-    }
-
     /// All locals.
     pub(super) fn ids(&self) -> impl Iterator<Item = LocalId> + use<> {
         (0..self.0.len() as u32).map(LocalId)
@@ -284,22 +276,6 @@ impl Locals {
 
     // ---- reading ---------------------------------------------------------
 
-    /// Reading is worth a try.
-    pub(super) fn readable(&mut self, local: LocalId) {
-        if let Some(input) = self.input(local)
-            && input.reading == Reading::Drained
-        {
-            input.reading = Reading::Ready;
-        }
-    }
-
-    /// The local has nothing to give but its end.
-    pub(super) fn is_empty(&mut self, local: LocalId) {
-        if let Some(input) = self.input(local) {
-            input.empty = true;
-        }
-    }
-
     /// Whether a pipe or file would lose what it has not given yet.
     pub(super) fn input_is_open(&self) -> bool {
         self.inputs()
@@ -318,13 +294,6 @@ impl Locals {
     }
 
     // ---- writing ---------------------------------------------------------
-
-    /// Writing is worth a try.
-    pub(super) fn writable(&mut self, local: LocalId) {
-        if let Some(output) = self.output(local) {
-            output.blocked = false;
-        }
-    }
 
     /// Queues `message`, said by the peer of that `name`.
     pub(super) fn push(
@@ -413,6 +382,41 @@ impl Locals {
 }
 
 impl<M: Mode> Endpoint<M> {
+    /// Adds a local that is read, written, or both. The first is
+    /// [index](LocalId::index) 0.
+    pub fn add_local(&mut self, input: Option<InputKind>, output: Option<OutputKind>) -> LocalId {
+        let locals = &mut self.parts.locals.0;
+        locals.push(Local {
+            input: input.map(Input::new),
+            output: output.map(Output::new),
+        });
+        LocalId(locals.len() as u32 - 1)
+    }
+
+    /// Says that reading from `local` is worth a try.
+    pub fn local_readable(&mut self, local: LocalId) {
+        if let Some(input) = self.parts.locals.input(local)
+            && input.reading == Reading::Drained
+        {
+            input.reading = Reading::Ready;
+        }
+    }
+
+    /// Says that `local` is known to have nothing to give. Its end is read as soon as a
+    /// peer has come, even if that peer is gone already.
+    pub fn local_is_empty(&mut self, local: LocalId) {
+        if let Some(input) = self.parts.locals.input(local) {
+            input.empty = true;
+        }
+    }
+
+    /// Says that writing to `local` is worth a try.
+    pub fn local_writable(&mut self, local: LocalId) {
+        if let Some(output) = self.parts.locals.output(local) {
+            output.blocked = false;
+        }
+    }
+
     /// Reads every local that may be read, and hands on what it gave.
     pub(super) fn read_locals(&mut self, io: &mut impl Transport) {
         for local in self.parts.locals.ids() {
@@ -439,8 +443,7 @@ impl<M: Mode> Endpoint<M> {
                 input.reading = Reading::Ended;
                 let line = input.take_line(&mut parts.store.memory);
                 self.hand_on(local, line);
-                self.mode
-                    .input_end(&mut Context::new(&mut self.parts), local);
+                self.mode.input_end(&mut self.parts, local);
                 self.parts.input_ended();
             }
             Ok(read) => {
@@ -471,14 +474,15 @@ impl<M: Mode> Endpoint<M> {
     /// Hands a message of a local on, and releases it.
     fn hand_on(&mut self, local: LocalId, message: Option<Span>) {
         if let Some(span) = message {
-            let context = &mut Context::new(&mut self.parts);
-            self.mode.input(context, local, Message::new(&[span]));
+            let spans = [span];
+            self.mode
+                .input(&mut self.parts, local, Message::new(&spans));
             self.parts.store.memory.release(span);
         }
     }
 }
 
-impl Parts {
+impl Context {
     /// Writes what is queued for locals of this kind, for as long as they accept it.
     pub(super) fn write_locals(&mut self, kind: OutputKind, io: &mut impl Transport) {
         for local in self.locals.ids() {

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 
-use super::Parts;
+use super::Context;
 use super::peer::{Peer, Protocol};
 use super::queue::{Item, Queue, Store};
 use super::transport::{PeerId, Transport};
@@ -144,7 +144,7 @@ impl Outbound {
     }
 }
 
-impl Parts {
+impl Context {
     /// Seals and writes for every listed peer, once each.
     pub(super) fn flush(&mut self, io: &mut impl Transport) {
         self.outbound.budget = OUTPUT_TICK;

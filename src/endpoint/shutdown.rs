@@ -8,7 +8,7 @@ use super::mode::Mode;
 use super::peer::Peer;
 use super::roster::Standing;
 use super::transport::{LocalId, PeerId};
-use super::{Endpoint, Notice, Parts};
+use super::{Context, Endpoint, Notice};
 use crate::conn::Outcome;
 use crate::error::{Abort, Gravity, Reason};
 use crate::limits::{STOP_DEADLINE, STOP_GRACE};
@@ -81,10 +81,6 @@ impl Shutdown {
             served: false,
             worst: None,
         }
-    }
-
-    pub(super) fn is_accepting(&self) -> bool {
-        !self.leaving
     }
 
     pub(super) fn is_stopping(&self) -> bool {
@@ -162,6 +158,11 @@ impl<M: Mode> Endpoint<M> {
         }
     }
 
+    /// Whether new connections are welcome.
+    pub fn is_accepting(&self) -> bool {
+        !self.parts.shutdown.leaving
+    }
+
     /// How the endpoint ended, once everything is done: no peer is there or will come,
     /// and locals have what is theirs.
     pub fn end(&self) -> Option<End> {
@@ -177,7 +178,7 @@ impl<M: Mode> Endpoint<M> {
     }
 }
 
-impl Parts {
+impl Context {
     /// Whether every peer may be left: it is neither proved, nor being told why not, nor
     /// about to be closed. Connections that prove nothing keep no endpoint from leaving.
     fn waits_for_no_peer(&self) -> bool {

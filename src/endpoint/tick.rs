@@ -10,7 +10,7 @@ use super::mode::{Message, Mode};
 use super::peer::Protocol;
 use super::roster::Standing;
 use super::transport::{PeerId, Transport};
-use super::{Context, Endpoint, EndpointEvent, Parts};
+use super::{Context, Endpoint, EndpointEvent};
 use crate::conn::{Received, StreamEnd};
 use crate::error::{Abort, Reason};
 use crate::span::{AreasMut, Span};
@@ -29,7 +29,7 @@ impl<M: Mode> Endpoint<M> {
         parts.read_peers(io);
         parts.open();
         self.settle();
-        self.mode.turn(&mut Context::new(&mut self.parts));
+        self.mode.turn(&mut self.parts);
         self.parts.write_locals(OutputKind::Stream, io);
         self.read_locals(io);
         self.parts.flush(io);
@@ -91,7 +91,7 @@ impl<M: Mode> Endpoint<M> {
             Received::Fin => {
                 let parts = &mut self.parts;
                 parts.roster[id].turn.active = parts.now;
-                let handed_on = self.mode.fin(&mut Context::new(parts), id);
+                let handed_on = self.mode.fin(parts, id);
                 self.parts.confirm(id, handed_on);
             }
         }
@@ -154,7 +154,7 @@ impl<M: Mode> Endpoint<M> {
         parts.roster[id].turn.active = parts.now;
         parts.stats.joined += 1;
         parts.events.push_back(EndpointEvent::Joined(id));
-        self.mode.joined(&mut Context::new(parts), id);
+        self.mode.joined(parts, id);
         self.parts.greet(id);
     }
 
@@ -174,14 +174,14 @@ impl<M: Mode> Endpoint<M> {
         }
         if last && peer.intake.message_len() == 0 {
             let message = Message::new(std::slice::from_ref(&span));
-            return self.mode.message(&mut Context::new(parts), id, message);
+            return self.mode.message(parts, id, message);
         }
         let (intake, memory) = (&mut peer.intake, &mut parts.store.memory);
         let Some(spans) = parts.inbound.assemble(intake, memory, span, last) else {
             return parts.bound_assembling();
         };
         let message = Message::new(&spans);
-        self.mode.message(&mut Context::new(parts), id, message);
+        self.mode.message(parts, id, message);
         for span in spans {
             self.parts.store.memory.release(span);
         }
@@ -199,7 +199,7 @@ impl<M: Mode> Endpoint<M> {
         {
             conn.cut_short();
         }
-        self.mode.fin(&mut Context::new(parts), id);
+        self.mode.fin(parts, id);
     }
 
     /// Looks at every peer that something happened to: shuts down, closes, plans the
@@ -251,7 +251,7 @@ impl<M: Mode> Endpoint<M> {
         let outcome = peer.protocol.outcome();
         parts.note_end(peer.is_proved(), &outcome);
         if peer.is_proved() {
-            self.mode.left(&mut Context::new(parts), id, &outcome);
+            self.mode.left(parts, id, &outcome);
             let event = EndpointEvent::Left(id, outcome);
             self.parts.events.push_back(event);
             self.parts.leave_if_abandoned();
@@ -261,7 +261,7 @@ impl<M: Mode> Endpoint<M> {
     }
 }
 
-impl Parts {
+impl Context {
     /// Does what is due.
     fn expire(&mut self, io: &mut impl Transport) {
         while let Some(id) = self.roster.next_planned(self.now) {
