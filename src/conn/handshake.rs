@@ -25,7 +25,6 @@ pub(super) struct Waiting {
 pub(super) type Done = (Box<SessionSecrets>, Option<[u8; SERVER_HELLO]>);
 
 impl Waiting {
-    /// A server waits for a client's hello.
     pub(super) fn server(identity: Arc<Identity>, private: Private) -> Self {
         Self {
             identity,
@@ -101,7 +100,6 @@ impl Waiting {
         Ok((secrets, Some(reply)))
     }
 
-    /// The client's part.
     fn check(
         &self,
         sent: &[u8; CLIENT_HELLO],

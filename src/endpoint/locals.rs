@@ -80,7 +80,7 @@ struct Input {
 /// The writing side of a local.
 ///
 /// Invariant: `open` is the buffer of the queue's last item, and ours alone.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Output {
     /// Where it is a terminal, how what waits is shown.
     screen: Option<Screen>,
@@ -136,13 +136,7 @@ impl Output {
     fn new(kind: OutputKind) -> Self {
         Self {
             screen: (kind == OutputKind::Terminal).then(Screen::default),
-            queue: Queue::default(),
-            open: None,
-            blocked: false,
-            congested: false,
-            queued: 0,
-            done: 0,
-            waiting: VecDeque::new(),
+            ..Self::default()
         }
     }
 
@@ -210,22 +204,19 @@ impl Output {
             }
         };
         match result {
-            Ok(count) => self.written(store, count),
+            Ok(count) => {
+                self.queue.consume(store, count);
+                self.done += count as u64;
+                if self.queue.is_empty() {
+                    self.open = None;
+                }
+                Ok(true)
+            }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 self.blocked = true;
-                return Ok(false);
+                Ok(false)
             }
-            Err(error) => return Err(error),
-        }
-        Ok(true)
-    }
-
-    /// Takes `count` bytes off the queue: they are written.
-    fn written(&mut self, store: &mut Store, count: usize) {
-        self.queue.consume(store, count);
-        self.done += count as u64;
-        if self.queue.is_empty() {
-            self.open = None;
+            Err(error) => Err(error),
         }
     }
 

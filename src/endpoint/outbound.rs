@@ -44,7 +44,6 @@ impl Outlet {
         self.queue.cost()
     }
 
-    /// Whether nothing is queued.
     pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
@@ -75,7 +74,6 @@ impl Outlet {
         }
     }
 
-    /// Drops what is queued.
     pub(super) fn clear(&mut self, store: &mut Store) {
         self.queue.clear(store);
     }
@@ -131,7 +129,6 @@ impl Outbound {
         }
     }
 
-    /// The socket of a peer is writable.
     pub(super) fn unblock(&mut self, id: PeerId, peer: &mut Peer) {
         if peer.outlet.sending == Sending::Blocked {
             peer.outlet.sending = Sending::Idle;
@@ -232,7 +229,6 @@ impl Context {
         self.roster.touch(id);
     }
 
-    /// Seals and writes what the round has gathered.
     fn finish_round(&mut self, io: &mut impl Transport) {
         let Outbound {
             seals,

@@ -104,7 +104,6 @@ impl Protocol {
         matches!(self, Self::Classic(_))
     }
 
-    /// Says that bytes came.
     pub(super) fn heard(&mut self, now: Time) {
         match self {
             Self::Undecided(undecided) => {

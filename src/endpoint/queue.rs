@@ -72,12 +72,10 @@ impl Queue {
         self.cost += item.span.len() + QUEUED_ITEM;
     }
 
-    /// The first item.
     pub(super) fn front(&self, store: &Store) -> Option<Item> {
         self.head.map(|index| store.nodes[index as usize].item)
     }
 
-    /// The last item.
     pub(super) fn back(&self, store: &Store) -> Option<Item> {
         self.tail.map(|index| store.nodes[index as usize].item)
     }
@@ -89,7 +87,6 @@ impl Queue {
         self.cost += count;
     }
 
-    /// All items, in order.
     pub(super) fn iter<'a>(&self, store: &'a Store) -> impl Iterator<Item = Item> + use<'a> {
         let mut next = self.head;
         std::iter::from_fn(move || {
@@ -126,7 +123,6 @@ impl Queue {
         }
     }
 
-    /// Drops everything.
     pub(super) fn clear(&mut self, store: &mut Store) {
         while let Some(item) = self.pop(store) {
             store.memory.release(item.span);
@@ -135,7 +131,6 @@ impl Queue {
 }
 
 impl Store {
-    /// A scratch of so many bytes, and no queue item.
     pub(super) fn new(scratch: usize) -> Self {
         Self {
             memory: Memory::new(scratch),
@@ -145,12 +140,10 @@ impl Store {
         }
     }
 
-    /// Memory that buffers and queued items take.
     pub(super) fn cost(&self) -> usize {
         self.memory.held() + self.nodes.len() * QUEUED_ITEM
     }
 
-    /// How many items wait in all queues.
     pub(super) fn queued(&self) -> usize {
         self.nodes.len()
     }

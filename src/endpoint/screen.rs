@@ -88,7 +88,6 @@ impl Screen {
         }
     }
 
-    /// Forgets everything.
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }

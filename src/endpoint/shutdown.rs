@@ -64,7 +64,6 @@ pub(super) struct Shutdown {
     cut_short: bool,
     /// A local failed: how this ends.
     failed: Option<End>,
-    /// A peer has come, gone or not.
     served: bool,
     /// The gravest failure of the peers that count.
     worst: Option<Gravity>,
@@ -105,21 +104,6 @@ impl Shutdown {
         match self.stop? {
             Stop::Finishing(due) | Stop::Aborting(due) => Some(due),
             Stop::AtOnce => None,
-        }
-    }
-
-    /// Takes the next step of stopping, if it is due; says whether peers get ABORT now.
-    fn expire(&mut self, now: Time) -> bool {
-        match self.stop {
-            Some(Stop::Finishing(due)) if now >= due => {
-                self.stop = Some(Stop::Aborting(now + STOP_GRACE));
-                true
-            }
-            Some(Stop::Aborting(due)) if now >= due => {
-                self.stop = Some(Stop::AtOnce);
-                false
-            }
-            _ => false,
         }
     }
 
@@ -306,16 +290,21 @@ impl Context {
         }
     }
 
-    /// Takes the next step of stopping, if it is due.
     pub(super) fn expire_shutdown(&mut self) {
-        if self.shutdown.expire(self.now) {
-            self.abort_all(Reason::GOING_AWAY);
+        match self.shutdown.stop {
+            Some(Stop::Finishing(due)) if self.now >= due => {
+                self.shutdown.stop = Some(Stop::Aborting(self.now + STOP_GRACE));
+                self.abort_all(Reason::GOING_AWAY);
+            }
+            Some(Stop::Aborting(due)) if self.now >= due => {
+                self.shutdown.stop = Some(Stop::AtOnce);
+            }
+            _ => {}
         }
     }
 
     // ---- locals ----------------------------------------------------------
 
-    /// The input has ended, and the mode knows.
     pub(super) fn input_ended(&mut self) {
         if self.shutdown.leaves != Leaves::AfterInput || self.shutdown.leaving {
             return;
