@@ -83,21 +83,14 @@ impl ClassicKeys {
 
     /// HMAC-SHA256 of `bytes`.
     pub fn tag(&self, bytes: &[u8]) -> [u8; 32] {
-        self.mac
-            .clone()
-            .chain_update(bytes)
-            .finalize()
-            .into_bytes()
-            .into()
+        let mac = self.mac.clone().chain_update(bytes);
+        mac.finalize().into_bytes().into()
     }
 
     /// Whether `tag` is the tag of `bytes`, compared in constant time.
     pub fn holds(&self, bytes: &[u8], tag: &[u8]) -> bool {
-        self.mac
-            .clone()
-            .chain_update(bytes)
-            .verify_slice(tag)
-            .is_ok()
+        let mac = self.mac.clone().chain_update(bytes);
+        mac.verify_slice(tag).is_ok()
     }
 }
 

@@ -193,9 +193,8 @@ impl ClassicConnection {
 
         let digits = self.keys.decrypt(&iv, &mut bytes[LENGTH..LENGTH_TAG]);
         let length = frame::parse_length(digits.ok_or(bad)?)?;
-        let text = self
-            .keys
-            .decrypt(&text_iv, &mut bytes[TEXT..TEXT + text_len]);
+        let text = &mut bytes[TEXT..TEXT + text_len];
+        let text = self.keys.decrypt(&text_iv, text);
         let text = str::from_utf8(text.ok_or(bad)?).map_err(|_| bad)?;
         let count = text.chars().count() as u64;
 
@@ -220,10 +219,8 @@ impl ClassicConnection {
         if bytes.len() < TEXT {
             return Ok(None);
         }
-        if !self
-            .keys
-            .holds(&bytes[..LENGTH_TAG], &bytes[LENGTH_TAG..TEXT])
-        {
+        let (head, tag) = bytes[..TEXT].split_at(LENGTH_TAG);
+        if !self.keys.holds(head, tag) {
             return Err(PeerFault::ClassicFrame);
         }
         for len in TEXT_LENS {
@@ -410,9 +407,8 @@ impl ClassicConnection {
         if self.hearing.partial.is_some() {
             self.end(Err(Failure::Deadline(Deadline::Frame)));
         } else if self.owed > 0 {
-            self.end(Err(Failure::Truncated(
-                "the peer fell silent inside a message",
-            )));
+            let why = "the peer fell silent inside a message";
+            self.end(Err(Failure::Truncated(why)));
         } else {
             self.end_properly();
         }

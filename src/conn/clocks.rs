@@ -70,10 +70,9 @@ pub(super) struct Clocks {
 
 impl Clocks {
     pub(super) fn new(now: Time) -> Self {
+        let deadline = now + HANDSHAKE_DEADLINE;
         Self {
-            phase: Phase::Handshake {
-                deadline: now + HANDSHAKE_DEADLINE,
-            },
+            phase: Phase::Handshake { deadline },
             spoke: now,
             hearing: Hearing::new(now),
         }

@@ -228,12 +228,10 @@ impl Connection {
         let Some(handles) = self.handles.as_mut().filter(|_| speaks) else {
             return;
         };
+        let keys = &mut keys.seal;
         if self.sending.exhausted() {
             self.end(Err(Failure::Closed("all sequences are used up")));
-        } else if self
-            .sending
-            .put(&mut keys.seal, &mut handles.seal, out, next)
-        {
+        } else if self.sending.put(keys, &mut handles.seal, out, next) {
             self.clocks.spoke = now;
         }
     }
@@ -272,10 +270,7 @@ impl Connection {
     /// drops its chunks and gives `seal` the
     /// [payload](Self::abort_payload) instead.
     pub fn abort(&mut self, now: Time, abort: Abort) {
-        if !matches!(
-            self.state,
-            State::Handshake(_) | State::Unproved | State::Open
-        ) {
+        if self.is_closing() || self.is_over() {
             return;
         }
         let proved = self.is_open();

@@ -120,14 +120,10 @@ impl Connection {
         if bytes.len() < len {
             return Ok(0);
         }
-        let handle = &self
-            .handles
-            .as_ref()
-            .expect("installed by the handshake")
-            .open;
-        keys.open.prepare(handle, self.found);
+        let handles = self.handles.as_ref().expect("a handshake came first");
+        keys.open.prepare(&handles.open, self.found);
         batch.push(OpenJob {
-            key: handle.id(),
+            key: handles.open.id(),
             sequence: self.found,
             body: at.slice(RECORD_HEADER..len),
         });

@@ -37,9 +37,6 @@ pub(super) struct Admission {
 }
 
 impl Admission {
-    /// # Panics
-    ///
-    /// If `setup` has keys for neither format.
     pub(super) fn new(setup: Setup) -> Self {
         assert!(setup.identity.is_some() || setup.classic.is_some());
         Self {

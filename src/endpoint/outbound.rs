@@ -15,7 +15,6 @@ use crate::conn::{Next, Outgoing};
 use crate::crypto::batch::SealBatch;
 use crate::limits::{LEAST_SHARE, MAX_PAYLOAD, MAX_RECORD, OUTPUT_SCRATCH, OUTPUT_TICK, share};
 use crate::span::Span;
-use crate::wire::chunks;
 use crate::wire::record::{self, Kind};
 
 /// Whether a peer is sent to.
@@ -69,7 +68,7 @@ impl Outlet {
             assert_eq!(span.len(), MAX_PAYLOAD, "a chunk that is not full");
             self.push(store, span, Kind::Part);
         }
-        for (range, kind) in chunks::cut(last.len()) {
+        for (range, kind) in record::cut(last.len()) {
             self.push(store, last.slice(range), kind);
         }
     }
@@ -230,14 +229,11 @@ impl Context {
     }
 
     fn finish_round(&mut self, io: &mut impl Transport) {
-        let Outbound {
-            seals,
-            output,
-            round,
-            ..
-        } = &mut self.outbound;
-        self.stats.sealed += seals.len() as u64;
+        let outbound = &mut self.outbound;
+        self.stats.sealed += outbound.seals.len() as u64;
+        let (seals, output) = (&mut outbound.seals, &mut outbound.output);
         seals.run(&self.keys.seal, &self.store.memory, output);
+        let round = &mut outbound.round;
         round.at = 0;
         for span in round.spent.drain(..) {
             self.store.memory.release(span);

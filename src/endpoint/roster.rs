@@ -247,9 +247,7 @@ impl Roster {
     }
 }
 
-/// # Panics
-///
-/// If the peer is gone.
+/// Panics if the peer is gone.
 impl Index<PeerId> for Roster {
     type Output = Peer;
 
@@ -258,9 +256,6 @@ impl Index<PeerId> for Roster {
     }
 }
 
-/// # Panics
-///
-/// If the peer is gone.
 impl IndexMut<PeerId> for Roster {
     fn index_mut(&mut self, id: PeerId) -> &mut Peer {
         self.get_mut(id).expect("a peer that is there")
