@@ -129,7 +129,7 @@ impl ClassicConnection {
         matches!(self.state, State::Proved)
     }
 
-    /// Whether the connection is to be closed now.
+    /// Whether to close the connection now.
     pub fn is_over(&self) -> bool {
         matches!(self.state, State::Over(_))
     }
@@ -365,8 +365,8 @@ impl ClassicConnection {
         self.sending != Sending::Open
     }
 
-    /// Says, where nothing is queued for this connection, whether our end of the
-    /// stream is to be shut down now; a second call says no.
+    /// Says, where nothing is queued for this connection, whether to shut down our end
+    /// of the stream now; a second call says no.
     pub fn take_shutdown(&mut self, now: Time) -> bool {
         let due = self.sending == Sending::Finishing && !self.is_over() && self.frame.is_none();
         if due {
@@ -386,7 +386,7 @@ impl ClassicConnection {
 
     // ---- time ------------------------------------------------------------
 
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called.
+    /// When to call [`handle_timeout`](Self::handle_timeout).
     pub fn poll_timeout(&self) -> Option<Time> {
         if self.is_over() || !self.hearing.reading {
             return None;

@@ -171,7 +171,7 @@ impl Connection {
         matches!(self.state, State::Closing)
     }
 
-    /// Whether the connection is to be closed now.
+    /// Whether to close the connection now.
     pub fn is_over(&self) -> bool {
         matches!(self.state, State::Over)
     }
@@ -289,7 +289,7 @@ impl Connection {
         self.end(Err(failure));
     }
 
-    /// Whether our end of the stream is to be shut down now; a second call says no.
+    /// Whether to shut down our end of the stream now; a second call says no.
     pub fn take_shutdown(&mut self) -> bool {
         let due = matches!(self.state, State::Closing)
             && !self.shut
@@ -300,7 +300,7 @@ impl Connection {
 
     // ---- time ------------------------------------------------------------
 
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called.
+    /// When to call [`handle_timeout`](Self::handle_timeout).
     pub fn poll_timeout(&self) -> Option<Time> {
         (!self.is_over()).then(|| self.clocks.next())
     }

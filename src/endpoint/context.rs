@@ -164,13 +164,12 @@ impl Context {
 
     /// Marks what came before a FIN as handed on, now or when it is.
     pub(super) fn confirm(&mut self, id: PeerId, handed_on: HandedOn) {
-        let waits = match handed_on {
-            HandedOn::Now => false,
-            HandedOn::Written(local) => self.locals.must_wait(local, id),
-        };
-        if !waits {
-            self.handed_on(id);
+        if let HandedOn::Written(local) = handed_on
+            && self.locals.must_wait(local, id)
+        {
+            return;
         }
+        self.handed_on(id);
     }
 
     pub(super) fn handed_on(&mut self, id: PeerId) {
