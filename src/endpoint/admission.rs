@@ -57,7 +57,6 @@ impl Admission {
         side(identity, self.ephemeral(), since)
     }
 
-    /// A classic connection, if we speak classic.
     fn classic(&self, now: Time) -> Option<ClassicConnection> {
         let keys = self.classic.clone()?;
         Some(ClassicConnection::new(keys, self.max_message, now))

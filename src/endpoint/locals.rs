@@ -71,7 +71,6 @@ struct Input {
     reading: Reading,
     /// It has nothing to give but its end.
     empty: bool,
-    /// Bytes that it has given.
     given: u64,
     /// A line whose end has not come yet.
     line: Vec<u8>,
@@ -219,17 +218,6 @@ impl Output {
             Err(error) => Err(error),
         }
     }
-
-    /// Drops everything: it counts as written, and no peer is told.
-    fn drop_all(&mut self, store: &mut Store) {
-        self.queue.clear(store);
-        self.open = None;
-        if let Some(screen) = &mut self.screen {
-            screen.clear();
-        }
-        self.waiting.clear();
-        self.done = self.queued;
-    }
 }
 
 /// One local: it is read, written, or both.
@@ -244,7 +232,6 @@ struct Local {
 pub(super) struct Locals(Vec<Local>);
 
 impl Locals {
-    /// All locals.
     pub(super) fn ids(&self) -> impl Iterator<Item = LocalId> + use<> {
         (0..self.0.len() as u32).map(LocalId)
     }
@@ -364,11 +351,16 @@ impl Locals {
         }
     }
 
-    /// Drops all that is queued for `local`.
+    /// Drops all that is queued for `local`: it counts as written, and no peer is told.
     pub(super) fn drop_output(&mut self, local: LocalId, store: &mut Store) {
-        if let Some(output) = self.output(local) {
-            output.drop_all(store);
-        }
+        let Some(output) = self.output(local) else {
+            return;
+        };
+        output.queue.clear(store);
+        output.open = None;
+        output.screen = output.screen.take().map(|_| Screen::default());
+        output.waiting.clear();
+        output.done = output.queued;
     }
 }
 
@@ -462,7 +454,6 @@ impl<M: Mode> Endpoint<M> {
         }
     }
 
-    /// Hands a message of a local on, and releases it.
     fn hand_on(&mut self, local: LocalId, message: Option<Span>) {
         if let Some(span) = message {
             let spans = [span];

@@ -84,10 +84,6 @@ impl Screen {
         }
     }
 
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
-    }
-
     fn name(&self) -> Arc<str> {
         let first = self.messages.front();
         first.map_or_else(|| "a peer".into(), |(_, name)| Arc::clone(name))
