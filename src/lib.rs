@@ -33,7 +33,6 @@
 //! error, limits, span, text, time           serve all
 //! ```
 // Hidden modules promise nothing: they are for the project's own programs and tests.
-#[cfg_attr(not(feature = "classic"), path = "classic/absent.rs")]
 #[doc(hidden)]
 pub mod classic;
 #[doc(hidden)]

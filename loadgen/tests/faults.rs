@@ -16,7 +16,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::{KEYS, Run, call, command, loadgen};
-use sealwire::endpoint::mode::{HandedOn, Message, Mode, Receivers};
+use sealwire::endpoint::mode::{Message, Mode, Receivers};
 use sealwire::endpoint::transport::PeerId;
 use sealwire::endpoint::{Context, Endpoint, Leaves, Setup};
 use sealwire::error::{Abort, Reason};
@@ -52,7 +52,7 @@ impl Mode for Faulty {
         Receivers::Sender
     }
 
-    fn message(&mut self, context: &mut Context<'_>, peer: PeerId, message: Message<'_>) {
+    fn message(&mut self, context: &mut Context, peer: PeerId, message: Message<'_>) {
         let parts = message.spans().iter().map(|&span| context.bytes(span));
         let mut bytes = parts.collect::<Vec<_>>().concat();
         self.messages += 1;
@@ -74,11 +74,6 @@ impl Mode for Faulty {
             Fault::Abort => return context.abort(peer, Abort::new(Reason::TOO_SLOW, "at fault")),
         }
         assert!(context.send_bytes(peer, &bytes));
-    }
-
-    fn fin(&mut self, context: &mut Context<'_>, peer: PeerId) -> HandedOn {
-        context.finish(peer);
-        HandedOn::Now
     }
 }
 

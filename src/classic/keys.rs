@@ -30,7 +30,14 @@ pub struct ClassicKeys {
     mac: Hmac<Sha256>,
 }
 
+/// What a connection has of its keys.
+pub(super) type Held = Arc<ClassicKeys>;
+
 impl ClassicKeys {
+    pub(super) fn held(self: Arc<Self>) -> Held {
+        self
+    }
+
     /// Derives the keys. The MAC key is the hash of both secrets, because the old
     /// program feeds both to one hash object.
     pub fn new(secrets: &SecretPair) -> Arc<Self> {
@@ -79,22 +86,15 @@ impl ClassicKeys {
     /// HMAC-SHA256 of `bytes`.
     #[doc(hidden)]
     pub fn tag(&self, bytes: &[u8]) -> [u8; 32] {
-        self.mac
-            .clone()
-            .chain_update(bytes)
-            .finalize()
-            .into_bytes()
-            .into()
+        let mac = self.mac.clone().chain_update(bytes);
+        mac.finalize().into_bytes().into()
     }
 
     /// Whether `tag` is the tag of `bytes`, compared in constant time.
     #[doc(hidden)]
     pub fn holds(&self, bytes: &[u8], tag: &[u8]) -> bool {
-        self.mac
-            .clone()
-            .chain_update(bytes)
-            .verify_slice(tag)
-            .is_ok()
+        let mac = self.mac.clone().chain_update(bytes);
+        mac.verify_slice(tag).is_ok()
     }
 }
 

@@ -5,10 +5,11 @@
 //! handshake, no completion and no key per connection. A frame is opened at once,
 //! not in a batch. [`frame`] is the layout, `keys` the ciphers and tags.
 //!
-//! This folder is all there is of the format. Without the feature `classic`,
-//! `absent` stands in for it.
+//! This folder is all there is of the format. Without the feature `classic` there are no
+//! keys for it, and so no connections.
 
 pub mod frame;
+#[cfg_attr(not(feature = "classic"), path = "no_keys.rs")]
 mod keys;
 
 use std::ops::Range;
@@ -93,7 +94,7 @@ enum Sending {
 /// [`is_over`](Self::is_over).
 #[derive(Debug)]
 pub struct ClassicConnection {
-    keys: Arc<ClassicKeys>,
+    keys: keys::Held,
     state: State,
     sending: Sending,
     write_failed: bool,
@@ -111,7 +112,6 @@ impl ClassicConnection {
     /// characters is refused.
     pub fn new(keys: Arc<ClassicKeys>, max_message: usize, now: Time) -> Self {
         Self {
-            keys,
             state: State::Unproved,
             sending: Sending::Open,
             write_failed: false,
@@ -120,6 +120,7 @@ impl ClassicConnection {
             line: Line::default(),
             frame: None,
             hearing: Hearing::new(now),
+            keys: keys.held(),
         }
     }
 
@@ -128,7 +129,7 @@ impl ClassicConnection {
         matches!(self.state, State::Proved)
     }
 
-    /// Whether the connection is to be closed now.
+    /// Whether to close the connection now.
     pub fn is_over(&self) -> bool {
         matches!(self.state, State::Over(_))
     }
@@ -192,9 +193,8 @@ impl ClassicConnection {
 
         let digits = self.keys.decrypt(&iv, &mut bytes[LENGTH..LENGTH_TAG]);
         let length = frame::parse_length(digits.ok_or(bad)?)?;
-        let text = self
-            .keys
-            .decrypt(&text_iv, &mut bytes[TEXT..TEXT + text_len]);
+        let text = &mut bytes[TEXT..TEXT + text_len];
+        let text = self.keys.decrypt(&text_iv, text);
         let text = str::from_utf8(text.ok_or(bad)?).map_err(|_| bad)?;
         let count = text.chars().count() as u64;
 
@@ -219,10 +219,8 @@ impl ClassicConnection {
         if bytes.len() < TEXT {
             return Ok(None);
         }
-        if !self
-            .keys
-            .holds(&bytes[..LENGTH_TAG], &bytes[LENGTH_TAG..TEXT])
-        {
+        let (head, tag) = bytes[..TEXT].split_at(LENGTH_TAG);
+        if !self.keys.holds(head, tag) {
             return Err(PeerFault::ClassicFrame);
         }
         for len in TEXT_LENS {
@@ -367,8 +365,8 @@ impl ClassicConnection {
         self.sending != Sending::Open
     }
 
-    /// Says, where nothing is queued for this connection, whether our end of the
-    /// stream is to be shut down now; a second call says no.
+    /// Says, where nothing is queued for this connection, whether to shut down our end
+    /// of the stream now; a second call says no.
     pub fn take_shutdown(&mut self, now: Time) -> bool {
         let due = self.sending == Sending::Finishing && !self.is_over() && self.frame.is_none();
         if due {
@@ -388,7 +386,7 @@ impl ClassicConnection {
 
     // ---- time ------------------------------------------------------------
 
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called.
+    /// When to call [`handle_timeout`](Self::handle_timeout).
     pub fn poll_timeout(&self) -> Option<Time> {
         if self.is_over() || !self.hearing.reading {
             return None;
@@ -409,9 +407,8 @@ impl ClassicConnection {
         if self.hearing.partial.is_some() {
             self.end(Err(Failure::Deadline(Deadline::Frame)));
         } else if self.owed > 0 {
-            self.end(Err(Failure::Truncated(
-                "the peer fell silent inside a message",
-            )));
+            let why = "the peer fell silent inside a message";
+            self.end(Err(Failure::Truncated(why)));
         } else {
             self.end_properly();
         }

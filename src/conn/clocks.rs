@@ -64,16 +64,15 @@ impl Hearing {
 pub(super) struct Clocks {
     phase: Phase,
     /// When the last record was sealed.
-    spoke: Time,
-    hearing: Hearing,
+    pub(super) spoke: Time,
+    pub(super) hearing: Hearing,
 }
 
 impl Clocks {
     pub(super) fn new(now: Time) -> Self {
+        let deadline = now + HANDSHAKE_DEADLINE;
         Self {
-            phase: Phase::Handshake {
-                deadline: now + HANDSHAKE_DEADLINE,
-            },
+            phase: Phase::Handshake { deadline },
             spoke: now,
             hearing: Hearing::new(now),
         }
@@ -92,28 +91,6 @@ impl Clocks {
             let deadline = now + CLOSING_DEADLINE;
             self.phase = Phase::Closing { deadline };
         }
-    }
-
-    pub(super) fn heard(&mut self, now: Time) {
-        self.hearing.heard = now;
-    }
-
-    pub(super) fn spoke(&mut self, now: Time) {
-        self.spoke = now;
-    }
-
-    /// All that came was whole.
-    pub(super) fn whole(&mut self) {
-        self.hearing.partial = None;
-    }
-
-    /// Some of a record waits for the rest.
-    pub(super) fn partial(&mut self, now: Time) {
-        self.hearing.partial.get_or_insert(now);
-    }
-
-    pub(super) fn set_reading(&mut self, now: Time, reading: bool) {
-        self.hearing.set_reading(now, reading);
     }
 
     /// When [`due`](Self::due) is worth asking again.

@@ -21,15 +21,10 @@ pub(super) struct Waiting {
     sent: Option<Box<[u8; CLIENT_HELLO]>>,
 }
 
-/// What a handshake yields.
-pub(super) struct Done {
-    pub(super) secrets: Box<SessionSecrets>,
-    /// The server's hello, which goes out next.
-    pub(super) reply: Option<[u8; SERVER_HELLO]>,
-}
+/// What a handshake yields: the secrets and, at the server, its hello, which goes out next.
+pub(super) type Done = (Box<SessionSecrets>, Option<[u8; SERVER_HELLO]>);
 
 impl Waiting {
-    /// A server waits for a client's hello.
     pub(super) fn server(identity: Arc<Identity>, private: Private) -> Self {
         Self {
             identity,
@@ -74,15 +69,10 @@ impl Waiting {
     pub(super) fn receive(&self, bytes: &[u8]) -> Result<Option<Done>, PeerFault> {
         hello::check_fixed(bytes)?;
         match &self.sent {
-            None => match bytes.first_chunk() {
-                Some(hello) => self.answer(hello).map(Some),
-                None => Ok(None),
-            },
-            Some(sent) => match bytes.first_chunk() {
-                Some(hello) => self.check(sent, hello).map(Some),
-                None => Ok(None),
-            },
+            None => bytes.first_chunk().map(|hello| self.answer(hello)),
+            Some(sent) => bytes.first_chunk().map(|hello| self.check(sent, hello)),
         }
+        .transpose()
     }
 
     /// The server's part. Nothing is computed on the curve before the client is
@@ -107,13 +97,9 @@ impl Waiting {
         let mut reply = [0; SERVER_HELLO];
         reply[..SERVER_TAG].copy_from_slice(&ours);
         reply[SERVER_TAG..].copy_from_slice(&secrets.finished_tag());
-        Ok(Done {
-            secrets,
-            reply: Some(reply),
-        })
+        Ok((secrets, Some(reply)))
     }
 
-    /// The client's part.
     fn check(
         &self,
         sent: &[u8; CLIENT_HELLO],
@@ -128,9 +114,6 @@ impl Waiting {
         if !secrets.finished_holds(tag) {
             return Err(PeerFault::HelloTag);
         }
-        Ok(Done {
-            secrets,
-            reply: None,
-        })
+        Ok((secrets, None))
     }
 }

@@ -118,13 +118,15 @@ pub struct Connection {
 impl Connection {
     /// The side that was connected to. `private` is fresh for every connection.
     pub fn server(identity: Arc<Identity>, private: Private, now: Time) -> Self {
-        Self::new(Waiting::server(identity, private), None, now)
+        let waiting = Box::new(Waiting::server(identity, private));
+        Self::in_state(State::Handshake(waiting), None, now)
     }
 
     /// The side that connects. `private` is fresh for every connection.
     pub fn client(identity: Arc<Identity>, private: Private, now: Time) -> Self {
         let (waiting, hello) = Waiting::client(identity, private);
-        Self::new(waiting, Some(Box::new(hello)), now)
+        let state = State::Handshake(Box::new(waiting));
+        Self::in_state(state, Some(Box::new(hello)), now)
     }
 
     /// A connection without a handshake: open, with nothing said yet under the first
@@ -140,10 +142,6 @@ impl Connection {
         };
         open.clocks.open(now);
         open
-    }
-
-    fn new(waiting: Waiting, hello: Option<Box<[u8]>>, now: Time) -> Self {
-        Self::in_state(State::Handshake(Box::new(waiting)), hello, now)
     }
 
     fn in_state(state: State, hello: Option<Box<[u8]>>, now: Time) -> Self {
@@ -173,7 +171,7 @@ impl Connection {
         matches!(self.state, State::Closing)
     }
 
-    /// Whether the connection is to be closed now.
+    /// Whether to close the connection now.
     pub fn is_over(&self) -> bool {
         matches!(self.state, State::Over)
     }
@@ -230,13 +228,11 @@ impl Connection {
         let Some(handles) = self.handles.as_mut().filter(|_| speaks) else {
             return;
         };
+        let keys = &mut keys.seal;
         if self.sending.exhausted() {
             self.end(Err(Failure::Closed("all sequences are used up")));
-        } else if self
-            .sending
-            .put(&mut keys.seal, &mut handles.seal, out, next)
-        {
-            self.clocks.spoke(now);
+        } else if self.sending.put(keys, &mut handles.seal, out, next) {
+            self.clocks.spoke = now;
         }
     }
 
@@ -274,10 +270,7 @@ impl Connection {
     /// drops its chunks and gives `seal` the
     /// [payload](Self::abort_payload) instead.
     pub fn abort(&mut self, now: Time, abort: Abort) {
-        if !matches!(
-            self.state,
-            State::Handshake(_) | State::Unproved | State::Open
-        ) {
+        if self.is_closing() || self.is_over() {
             return;
         }
         let proved = self.is_open();
@@ -296,7 +289,7 @@ impl Connection {
         self.end(Err(failure));
     }
 
-    /// Whether our end of the stream is to be shut down now; a second call says no.
+    /// Whether to shut down our end of the stream now; a second call says no.
     pub fn take_shutdown(&mut self) -> bool {
         let due = matches!(self.state, State::Closing)
             && !self.shut
@@ -307,7 +300,7 @@ impl Connection {
 
     // ---- time ------------------------------------------------------------
 
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called.
+    /// When to call [`handle_timeout`](Self::handle_timeout).
     pub fn poll_timeout(&self) -> Option<Time> {
         (!self.is_over()).then(|| self.clocks.next())
     }
@@ -319,7 +312,7 @@ impl Connection {
             None => {}
             Some(Due::Ping) => {
                 self.sending.ping = true;
-                self.clocks.spoke(now);
+                self.clocks.spoke = now;
             }
             Some(Due::Failed(deadline)) => self.end(Err(Failure::Deadline(deadline))),
             Some(Due::Close) => self.state = State::Over,
@@ -328,7 +321,7 @@ impl Connection {
 
     /// Says whether the driver reads from this peer; at first it does.
     pub fn set_reading(&mut self, now: Time, reading: bool) {
-        self.clocks.set_reading(now, reading);
+        self.clocks.hearing.set_reading(now, reading);
     }
 
     // ---- ends ------------------------------------------------------------

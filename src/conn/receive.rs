@@ -30,7 +30,7 @@ impl Connection {
 
     /// Says that bytes came, whether or not they make up anything whole yet.
     pub fn heard(&mut self, now: Time) {
-        self.clocks.heard(now);
+        self.clocks.hearing.heard = now;
     }
 
     /// Finds the whole records in `bytes`, which are those that `at` names, and
@@ -62,7 +62,7 @@ impl Connection {
                 Ok(0) => break,
                 Ok(count) => {
                     used += count;
-                    self.clocks.whole();
+                    self.clocks.hearing.partial = None;
                 }
                 Err(fault) => {
                     self.behind = Some(fault);
@@ -71,7 +71,7 @@ impl Connection {
             }
         }
         if used < bytes.len() {
-            self.clocks.partial(now);
+            self.clocks.hearing.partial.get_or_insert(now);
         }
         used
     }
@@ -81,22 +81,16 @@ impl Connection {
         let State::Handshake(waiting) = &self.state else {
             unreachable!("the caller looked");
         };
-        let Some(done) = waiting.receive(bytes)? else {
+        let Some((secrets, reply)) = waiting.receive(bytes)? else {
             return Ok(0);
         };
         let used = waiting.expected();
-        let (to_us, from_us) = match done.reply {
-            Some(_) => (
-                &done.secrets.client_to_server,
-                &done.secrets.server_to_client,
-            ),
-            None => (
-                &done.secrets.server_to_client,
-                &done.secrets.client_to_server,
-            ),
+        let [to_us, from_us] = match reply {
+            Some(_) => [&secrets.client_to_server, &secrets.server_to_client],
+            None => [&secrets.server_to_client, &secrets.client_to_server],
         };
         self.handles = Some(Handles::install(keys, FirstSecrets { to_us, from_us }));
-        if let Some(reply) = done.reply {
+        if let Some(reply) = reply {
             self.sending.hello = Some(Box::new(reply));
             self.state = State::Unproved;
         } else {
@@ -126,14 +120,10 @@ impl Connection {
         if bytes.len() < len {
             return Ok(0);
         }
-        let handle = &self
-            .handles
-            .as_ref()
-            .expect("installed by the handshake")
-            .open;
-        keys.open.prepare(handle, self.found);
+        let handles = self.handles.as_ref().expect("a handshake came first");
+        keys.open.prepare(&handles.open, self.found);
         batch.push(OpenJob {
-            key: handle.id(),
+            key: handles.open.id(),
             sequence: self.found,
             body: at.slice(RECORD_HEADER..len),
         });

@@ -24,11 +24,8 @@ pub enum Received {
 /// How far the receiving direction has come.
 #[derive(Debug, Default)]
 pub(super) struct RecordOrder {
-    /// A message has begun and not ended.
     inside: bool,
-    /// FIN has come.
     pub(super) fin: bool,
-    /// DONE has come.
     pub(super) done: bool,
 }
 

@@ -68,7 +68,6 @@ impl Said {
 /// The sending direction.
 #[derive(Debug, Default)]
 pub(super) struct Sending {
-    /// A hello that waits.
     pub(super) hello: Option<Box<[u8]>>,
     sequence: u64,
     pub(super) ping: bool,

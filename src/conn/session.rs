@@ -17,7 +17,6 @@ use crate::error::{Abort, Reason};
 use crate::limits::{INPUT_SCRATCH, OUTPUT_SCRATCH, USUAL_MESSAGE};
 use crate::span::{Area, Span};
 use crate::time::Time;
-use crate::wire::chunks;
 use crate::wire::record::{self, Kind};
 
 /// What happened on a [`Session`].
@@ -185,7 +184,7 @@ impl Session {
         let fits = u32::try_from(message.len()).is_ok();
         let may = fits && self.connection.may_send() && !self.connection.is_finishing();
         if may {
-            let mut chunks = chunks::cut(message.len())
+            let mut chunks = record::cut(message.len())
                 .map(|(range, kind)| (Span::new(Area::ONLY, range), kind))
                 .peekable();
             while chunks.peek().is_some() && self.seal(now, &mut chunks, message, output) {}
@@ -272,7 +271,7 @@ impl Session {
         }
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called.
+    /// When to call [`handle_timeout`](Self::handle_timeout).
     pub fn poll_timeout(&self) -> Option<Time> {
         self.connection.poll_timeout()
     }

@@ -16,7 +16,7 @@ use super::mode::Mode;
 use super::peer::{Protocol, Undecided};
 use super::roster::Standing;
 use super::transport::PeerId;
-use super::{Endpoint, Parts, Setup};
+use super::{Context, Endpoint, Setup};
 use crate::classic::{ClassicConnection, ClassicKeys};
 use crate::conn::Connection;
 #[cfg(feature = "internals")]
@@ -37,9 +37,6 @@ pub(super) struct Admission {
 }
 
 impl Admission {
-    /// # Panics
-    ///
-    /// If `setup` has keys for neither format.
     pub(super) fn new(setup: Setup) -> Self {
         assert!(setup.identity.is_some() || setup.classic.is_some());
         Self {
@@ -50,26 +47,19 @@ impl Admission {
         }
     }
 
-    /// A native connection that we made.
-    fn client(&mut self, now: Time) -> Connection {
-        let private = self.ephemeral();
-        Connection::client(self.identity(), private, now)
+    /// A native connection of this `side`, whose handshake began at `since`.
+    fn native(
+        &mut self,
+        side: fn(Arc<Identity>, Private, Time) -> Connection,
+        since: Time,
+    ) -> Connection {
+        let identity = self.identity.clone().expect("one of the two formats");
+        side(identity, self.ephemeral(), since)
     }
 
-    /// A native connection that was accepted, whose handshake began at `since`.
-    fn server(&mut self, since: Time) -> Connection {
-        let private = self.ephemeral();
-        Connection::server(self.identity(), private, since)
-    }
-
-    /// A classic connection, if we speak classic.
     fn classic(&self, now: Time) -> Option<ClassicConnection> {
         let keys = self.classic.clone()?;
         Some(ClassicConnection::new(keys, self.max_message, now))
-    }
-
-    fn identity(&self) -> Arc<Identity> {
-        self.identity.clone().expect("one of the two formats")
     }
 
     /// A private key for one handshake. The generator gets a new seed with it, so that
@@ -83,7 +73,6 @@ impl Admission {
         Private::new(*bytes)
     }
 
-    /// A random IV for a classic frame.
     pub(super) fn iv(&mut self) -> [u8; BLOCK] {
         let mut iv = [0; BLOCK];
         self.rng.fill_bytes(&mut iv);
@@ -98,7 +87,7 @@ impl<M: Mode> Endpoint<M> {
         self.parts.make_room(Standing::Unproved, MAX_UNPROVED);
         let protocol = match self.parts.admission.classic {
             Some(_) => Protocol::Undecided(Undecided::new(now)),
-            None => Protocol::Native(self.parts.admission.server(now)),
+            None => Protocol::Native(self.parts.admission.native(Connection::server, now)),
         };
         let id = self.parts.roster.insert(protocol);
         self.parts.roster.may_make_room(id);
@@ -116,7 +105,7 @@ impl<M: Mode> Endpoint<M> {
             self.join(id);
             id
         } else {
-            let conn = admission.client(now);
+            let conn = admission.native(Connection::client, now);
             self.parts.roster.insert(Protocol::Native(conn))
         };
         self.parts.ready(id);
@@ -139,7 +128,7 @@ impl<M: Mode> Endpoint<M> {
     }
 }
 
-impl Parts {
+impl Context {
     /// Closes the oldest of the peers that have proved nothing, if there are too many:
     /// connections that say nothing keep no peer out.
     fn make_room(&mut self, standing: Standing, most: usize) {
@@ -156,7 +145,6 @@ impl Parts {
         }
         self.make_room(Standing::Listening, MAX_CLASSIC_UNPROVED);
         self.roster.set_standing(id, Standing::Listening);
-        self.roster.may_make_room(id);
     }
 
     /// Decides what an undecided peer speaks, if the bytes in `range` of the scratch
@@ -169,18 +157,17 @@ impl Parts {
         if self.admission.identity.is_none() || !hello::may_be_client(bytes) {
             self.become_classic(id);
         } else if bytes.len() >= FIXED {
-            let conn = self.admission.server(undecided.since(self.now));
+            let since = undecided.since(self.now);
+            let conn = self.admission.native(Connection::server, since);
             self.roster[id].protocol = Protocol::Native(conn);
             // What was queued for it as a listener is not for it.
             self.drop_queue(id);
             if undecided.listens {
                 self.roster.set_standing(id, Standing::Unproved);
-                self.roster.may_make_room(id);
             }
         }
     }
 
-    /// Makes an undecided peer a classic one.
     pub(super) fn become_classic(&mut self, id: PeerId) {
         let Protocol::Undecided(undecided) = self.roster[id].protocol else {
             return;

@@ -7,49 +7,40 @@ use super::mode::{HandedOn, Message};
 use super::peer::Protocol;
 use super::roster::Standing;
 use super::transport::{LocalId, PeerId};
-use super::{Notice, Parts};
+use super::{Context, EndpointEvent, Notice};
 use crate::error::{Abort, Failure};
 use crate::span::Span;
 use crate::time::Time;
 use crate::wire::record::Kind;
 
-/// The endpoint as a [mode](super::mode::Mode) sees it.
-pub struct Context<'a> {
-    parts: &'a mut Parts,
-}
-
-impl<'a> Context<'a> {
-    pub(super) fn new(parts: &'a mut Parts) -> Self {
-        Self { parts }
-    }
-
+impl Context {
     /// The time of this tick.
     pub fn now(&self) -> Time {
-        self.parts.now
+        self.now
     }
 
     /// Whether the endpoint was stopped and has sent FIN, so that what peers still say
     /// cannot be answered.
     pub fn is_stopping(&self) -> bool {
-        self.parts.shutdown.is_stopping()
+        self.shutdown.is_stopping()
     }
 
     /// The bytes of a part of a message.
     pub fn bytes(&self, span: Span) -> &[u8] {
-        self.parts.store.memory.bytes(span)
+        self.store.memory.bytes(span)
     }
 
     /// How far the queue of `peer` is filled: bytes of memory, which are more than
     /// those of the messages.
     pub fn queued_for(&self, peer: PeerId) -> usize {
-        let peer = self.parts.roster.get(peer);
+        let peer = self.roster.get(peer);
         peer.map_or(0, |peer| peer.outlet.cost())
     }
 
     /// How many chunks wait in all queues.
     #[doc(hidden)]
     pub fn queued(&self) -> usize {
-        self.parts.store.queued()
+        self.store.queued()
     }
 
     /// Queues `message` for `peer`. Says whether it will be sent: not to a peer that is
@@ -57,17 +48,17 @@ impl<'a> Context<'a> {
     #[must_use = "a message that was refused is lost"]
     pub fn send(&mut self, peer: PeerId, message: Message<'_>) -> bool {
         let mut text = None;
-        let sent = self.parts.queue_message(peer, message, &mut text);
-        self.parts.release(text);
+        let sent = self.queue_message(peer, message, &mut text);
+        self.release(text);
         sent
     }
 
     /// As [`send`](Self::send), of bytes of the mode's own, which are copied.
     #[must_use = "a message that was refused is lost"]
     pub fn send_bytes(&mut self, peer: PeerId, bytes: &[u8]) -> bool {
-        let span = self.parts.store.memory.store(bytes);
+        let span = self.store.memory.store(bytes);
         let sent = self.send(peer, Message::new(&[span]));
-        self.parts.release(Some(span));
+        self.release(Some(span));
         sent
     }
 
@@ -75,37 +66,40 @@ impl<'a> Context<'a> {
     pub fn broadcast(&mut self, except: Option<PeerId>, message: Message<'_>) -> usize {
         let mut text = None;
         let mut count = 0;
-        for slot in 0..self.parts.roster.slots() {
-            let id = self.parts.roster.id_at(slot);
+        for slot in 0..self.roster.slots() {
+            let id = self.roster.id_at(slot);
             if let Some(id) = id.filter(|&id| Some(id) != except) {
-                let sent = self.parts.queue_message(id, message, &mut text);
+                let sent = self.queue_message(id, message, &mut text);
                 count += usize::from(sent);
             }
         }
-        self.parts.release(text);
+        self.release(text);
         count
     }
 
     /// Queues `message`, which `from` said, for `local`.
     pub fn write(&mut self, local: LocalId, from: PeerId, message: Message<'_>) {
-        let parts = &mut *self.parts;
-        let name = parts.roster.name(from);
-        parts.locals.push(local, &mut parts.store, name, message);
-        parts.measure_local(local);
+        let name = self.roster.name(from);
+        self.locals.push(local, &mut self.store, name, message);
+        self.measure_local(local);
     }
 
     /// Tells `peer`, behind what is queued for it, that nothing more follows.
     pub fn finish(&mut self, peer: PeerId) {
-        self.parts.finish(peer);
+        if let Some(slot) = self.roster.get_mut(peer) {
+            slot.protocol.finish();
+            slot.turn.active = self.now;
+            self.stir(peer);
+        }
     }
 
     /// [Finishes](Self::finish) every peer that is proved: our input has ended. A
     /// classic peer takes our end for its own, so one that we have nothing to say to
     /// ends first.
     pub fn finish_all(&mut self) {
-        for id in self.parts.roster.in_standing(Standing::Proved) {
-            if !self.parts.must_end_before_us(id) {
-                self.parts.finish(id);
+        for id in self.roster.in_standing(Standing::Proved) {
+            if !self.must_end_before_us(id) {
+                self.finish(id);
             }
         }
     }
@@ -113,12 +107,32 @@ impl<'a> Context<'a> {
     /// Gives up on `peer`, and tells it why where it is proved and its format can say
     /// so.
     pub fn abort(&mut self, peer: PeerId, abort: Abort) {
-        self.parts.abort(peer, abort);
+        self.drop_queue(peer);
+        let Some(slot) = self.roster.get_mut(peer) else {
+            return;
+        };
+        let memory = &mut self.store.memory;
+        self.inbound.drop_message(&mut slot.intake, memory);
+        if let Protocol::Native(conn) = &mut slot.protocol {
+            conn.abort(self.now, abort);
+            if let Some(payload) = conn.abort_payload() {
+                let span = memory.store(&payload);
+                slot.outlet.push(&mut self.store, span, Kind::Abort);
+                self.store.memory.release(span);
+            }
+        } else {
+            slot.protocol.fail(Failure::Gave(abort));
+        }
+        if slot.turn.is_paused() {
+            // It is read to its end, whatever held it up.
+            self.flow.relieve();
+        }
+        self.stir(peer);
     }
 
     /// Tells the user something.
     pub fn tell(&mut self, notice: Notice) {
-        self.parts.tell(notice);
+        self.events.push_back(EndpointEvent::Notice(notice));
     }
 
     /// Keeps `bytes` for as long as the endpoint lives, so that the load tester can make
@@ -129,7 +143,7 @@ impl<'a> Context<'a> {
     /// From 4 GiB on.
     #[cfg(feature = "internals")]
     pub fn pin(&mut self, bytes: &[u8]) -> Span {
-        self.parts.store.memory.store(bytes)
+        self.store.memory.store(bytes)
     }
 
     /// As [`send`](Self::send), of the bytes of `span`, which was [pinned](Self::pin).
@@ -140,39 +154,7 @@ impl<'a> Context<'a> {
     }
 }
 
-impl Parts {
-    pub(super) fn finish(&mut self, id: PeerId) {
-        if let Some(peer) = self.roster.get_mut(id) {
-            peer.protocol.finish();
-            peer.turn.active = self.now;
-            self.stir(id);
-        }
-    }
-
-    pub(super) fn abort(&mut self, id: PeerId, abort: Abort) {
-        self.drop_queue(id);
-        let Some(peer) = self.roster.get_mut(id) else {
-            return;
-        };
-        let memory = &mut self.store.memory;
-        self.inbound.drop_message(&mut peer.intake, memory);
-        if let Protocol::Native(conn) = &mut peer.protocol {
-            conn.abort(self.now, abort);
-            if let Some(payload) = conn.abort_payload() {
-                let span = memory.store(&payload);
-                peer.outlet.push(&mut self.store, span, Kind::Abort);
-                self.store.memory.release(span);
-            }
-        } else {
-            peer.protocol.fail(Failure::Gave(abort));
-        }
-        if peer.turn.is_paused() {
-            // It is read to its end, whatever held it up.
-            self.flow.relieve();
-        }
-        self.stir(id);
-    }
-
+impl Context {
     /// Ends `id` without a word.
     pub(super) fn fail(&mut self, id: PeerId, why: &'static str) {
         if let Some(peer) = self.roster.get_mut(id) {
@@ -183,13 +165,12 @@ impl Parts {
 
     /// Marks what came before a FIN as handed on, now or when it is.
     pub(super) fn confirm(&mut self, id: PeerId, handed_on: HandedOn) {
-        let waits = match handed_on {
-            HandedOn::Now => false,
-            HandedOn::Written(local) => self.locals.must_wait(local, id),
-        };
-        if !waits {
-            self.handed_on(id);
+        if let HandedOn::Written(local) = handed_on
+            && self.locals.must_wait(local, id)
+        {
+            return;
         }
+        self.handed_on(id);
     }
 
     pub(super) fn handed_on(&mut self, id: PeerId) {

@@ -12,7 +12,7 @@
 
 use std::collections::VecDeque;
 
-use super::Parts;
+use super::Context;
 use super::locals::Locals;
 use super::mode::Receivers;
 use super::peer::Peer;
@@ -302,7 +302,7 @@ impl Flow {
     }
 }
 
-impl Parts {
+impl Context {
     /// Bytes of memory that what waits for receivers takes. What has not come whole is
     /// bounded by itself.
     pub(super) fn queued_memory(&self) -> usize {

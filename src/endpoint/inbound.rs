@@ -3,16 +3,18 @@
 //! Reads land in the scratch, one behind the other. Only what is not whole when the
 //! read ends is kept in a buffer, and its rest is read in behind it. Records of all
 //! peers go into one batch; classic frames wait for their peer's turn to be settled.
-//! What the bytes mean is [`super::tick`]'s to settle.
+//! Settling acts on what they mean, peer by peer; whole messages are
+//! [`super::tick`]'s to hand on.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
 use std::ops::Range;
 
-use super::Parts;
+use super::mode::Mode;
 use super::peer::{Peer, Protocol};
 use super::transport::{PeerId, Read, Transport};
-use crate::conn::StreamEnd;
+use super::{Context, Endpoint};
+use crate::conn::{Received, StreamEnd};
 use crate::crypto::batch::OpenBatch;
 use crate::crypto::keys::KeyStores;
 use crate::limits::{MAX_RECORD, share};
@@ -62,7 +64,7 @@ impl Intake {
 
 /// What one read found.
 #[derive(Debug)]
-pub(super) enum Found {
+enum Found {
     /// Records in the batch.
     Records(Range<usize>),
     /// Bytes of the scratch that are classic frames.
@@ -71,11 +73,11 @@ pub(super) enum Found {
 
 /// What one read of one peer left to settle.
 #[derive(Debug)]
-pub(super) struct Work {
-    pub(super) peer: PeerId,
-    pub(super) found: Found,
+struct Work {
+    peer: PeerId,
+    found: Found,
     /// Its stream has ended.
-    pub(super) end: Option<StreamEnd>,
+    end: Option<StreamEnd>,
 }
 
 /// Bytes that came and are not settled.
@@ -102,7 +104,6 @@ impl Inbound {
         self.partial + self.assembling
     }
 
-    /// Bytes of the buffers of all unfinished messages.
     pub(super) fn assembling(&self) -> usize {
         self.assembling
     }
@@ -114,7 +115,6 @@ impl Inbound {
         self.used..(self.used + most).min(memory.scratch.len())
     }
 
-    /// The scratch is used up to `end`.
     pub(super) fn use_to(&mut self, end: usize) {
         self.used = end;
     }
@@ -225,7 +225,6 @@ impl Inbound {
         None
     }
 
-    /// Drops an unfinished message.
     pub(super) fn drop_message(&mut self, intake: &mut Intake, memory: &mut Memory) {
         self.assembling -= intake.assembly.held();
         for span in intake.assembly.take() {
@@ -241,27 +240,91 @@ impl Inbound {
             memory.release(partial.span());
         }
     }
+}
 
-    // ---- the batch -------------------------------------------------------
-
-    /// A record of the batch that was opened: where its text is, if its tag held.
-    pub(super) fn opened(&self, index: usize) -> (Span, bool) {
-        let (job, held) = self.opens.result(index);
-        (job.text(), held)
+impl<M: Mode> Endpoint<M> {
+    /// Acts on what was read, peer by peer, in order.
+    pub(super) fn settle(&mut self) {
+        while let Some(work) = self.parts.inbound.work.pop_front() {
+            self.settle_peer(work);
+        }
+        self.parts.inbound.opens.clear();
     }
 
-    /// What the next of this tick's reads left to settle.
-    pub(super) fn next_work(&mut self) -> Option<Work> {
-        self.work.pop_front()
+    fn settle_peer(&mut self, work: Work) {
+        let id = work.peer;
+        self.note_proof(id);
+        match work.found {
+            Found::Records(records) => {
+                for index in records {
+                    self.settle_record(id, index);
+                }
+            }
+            Found::Frames(range) => self.settle_frames(id, range),
+        }
+        let parts = &mut self.parts;
+        let peer = &mut parts.roster[id];
+        if let Protocol::Native(conn) = &mut peer.protocol {
+            conn.settled(&mut parts.keys);
+        }
+        if let Some(end) = work.end {
+            self.end_of_stream(id, end);
+        }
+        if self.parts.roster[id].has_output() {
+            self.parts.list_for_output(id);
+        }
     }
 
-    /// Everything in the batch is settled.
-    pub(super) fn clear_batch(&mut self) {
-        self.opens.clear();
+    fn settle_record(&mut self, id: PeerId, index: usize) {
+        let parts = &mut self.parts;
+        let (job, held) = parts.inbound.opens.result(index);
+        let text = job.text();
+        let Protocol::Native(conn) = &mut parts.roster[id].protocol else {
+            unreachable!("only native peers have records");
+        };
+        let plaintext = held.then(|| parts.store.memory.bytes(text));
+        let received = conn.settle(parts.now, plaintext);
+        if !self.note_proof(id) {
+            return;
+        }
+        match received {
+            Received::Nothing => {}
+            Received::Chunk { len, last } => self.chunk(id, text.slice(0..len), last),
+            Received::Fin => {
+                let parts = &mut self.parts;
+                parts.roster[id].turn.active = parts.now;
+                let handed_on = self.mode.fin(parts, id);
+                self.parts.confirm(id, handed_on);
+            }
+        }
+    }
+
+    /// Opens the classic frames in a range of the scratch one by one, and hands their
+    /// text on.
+    fn settle_frames(&mut self, id: PeerId, mut rest: Range<usize>) {
+        loop {
+            let parts = &mut self.parts;
+            let Protocol::Classic(conn) = &mut parts.roster[id].protocol else {
+                return;
+            };
+            let frames = &mut parts.store.memory.scratch[rest.clone()];
+            let Some(opened) = conn.open(parts.now, frames) else {
+                if !conn.is_over() {
+                    let (peer, memory) = (&mut parts.roster[id], &mut parts.store.memory);
+                    parts.inbound.keep_rest(peer, memory, rest);
+                }
+                return;
+            };
+            let text = Span::new(Memory::SCRATCH, rest.clone()).slice(opened.text);
+            rest.start += opened.used;
+            if self.note_proof(id) {
+                self.chunk(id, text, opened.last);
+            }
+        }
     }
 }
 
-impl Parts {
+impl Context {
     /// Reads each ready peer once, for as long as there is room in the scratch.
     pub(super) fn read_peers(&mut self, io: &mut impl Transport) {
         let room = self.flow.read_room(self.roster.proved());
@@ -339,12 +402,6 @@ impl Parts {
             inbound.keep_rest(peer, memory, range.start + used..range.end);
         }
         Found::Records(first..self.inbound.opens.len())
-    }
-
-    /// Keeps what is left of the bytes that were classic frames.
-    pub(super) fn keep_rest_of_frames(&mut self, id: PeerId, rest: Range<usize>) {
-        let peer = &mut self.roster[id];
-        self.inbound.keep_rest(peer, &mut self.store.memory, rest);
     }
 
     /// Checks all records that were found, and decrypts those whose tag holds.

@@ -13,7 +13,7 @@ use super::mode::{Message, Mode};
 use super::queue::{Item, Queue, Store};
 use super::screen::Screen;
 use super::transport::{LocalId, PeerId, Read, Transport};
-use super::{Context, Endpoint, Parts};
+use super::{Context, Endpoint};
 use crate::limits::{
     FAN_OUT, GATHER, LINES_BUDGET, LOCAL_BUDGET, MAX_LINE, MAX_PAYLOAD, SHORT, STREAM_MESSAGE,
 };
@@ -70,7 +70,6 @@ struct Input {
     reading: Reading,
     /// It has nothing to give but its end.
     empty: bool,
-    /// Bytes that it has given.
     given: u64,
     /// A line whose end has not come yet.
     line: Vec<u8>,
@@ -79,7 +78,7 @@ struct Input {
 /// The writing side of a local.
 ///
 /// Invariant: `open` is the buffer of the queue's last item, and ours alone.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Output {
     /// Where it is a terminal, how what waits is shown.
     screen: Option<Screen>,
@@ -135,13 +134,7 @@ impl Output {
     fn new(kind: OutputKind) -> Self {
         Self {
             screen: (kind == OutputKind::Terminal).then(Screen::default),
-            queue: Queue::default(),
-            open: None,
-            blocked: false,
-            congested: false,
-            queued: 0,
-            done: 0,
-            waiting: VecDeque::new(),
+            ..Self::default()
         }
     }
 
@@ -209,34 +202,20 @@ impl Output {
             }
         };
         match result {
-            Ok(count) => self.written(store, count),
+            Ok(count) => {
+                self.queue.consume(store, count);
+                self.done += count as u64;
+                if self.queue.is_empty() {
+                    self.open = None;
+                }
+                Ok(true)
+            }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 self.blocked = true;
-                return Ok(false);
+                Ok(false)
             }
-            Err(error) => return Err(error),
+            Err(error) => Err(error),
         }
-        Ok(true)
-    }
-
-    /// Takes `count` bytes off the queue: they are written.
-    fn written(&mut self, store: &mut Store, count: usize) {
-        self.queue.consume(store, count);
-        self.done += count as u64;
-        if self.queue.is_empty() {
-            self.open = None;
-        }
-    }
-
-    /// Drops everything: it counts as written, and no peer is told.
-    fn drop_all(&mut self, store: &mut Store) {
-        self.queue.clear(store);
-        self.open = None;
-        if let Some(screen) = &mut self.screen {
-            screen.clear();
-        }
-        self.waiting.clear();
-        self.done = self.queued;
     }
 }
 
@@ -252,15 +231,6 @@ struct Local {
 pub(super) struct Locals(Vec<Local>);
 
 impl Locals {
-    pub(super) fn add(&mut self, input: Option<InputKind>, output: Option<OutputKind>) -> LocalId {
-        self.0.push(Local {
-            input: input.map(Input::new),
-            output: output.map(Output::new),
-        });
-        LocalId(self.0.len() as u32 - 1)
-    }
-
-    /// All locals.
     pub(super) fn ids(&self) -> impl Iterator<Item = LocalId> + use<> {
         (0..self.0.len() as u32).map(LocalId)
     }
@@ -283,22 +253,6 @@ impl Locals {
 
     // ---- reading ---------------------------------------------------------
 
-    /// Reading is worth a try.
-    pub(super) fn readable(&mut self, local: LocalId) {
-        if let Some(input) = self.input(local)
-            && input.reading == Reading::Drained
-        {
-            input.reading = Reading::Ready;
-        }
-    }
-
-    /// The local has nothing to give but its end.
-    pub(super) fn is_empty(&mut self, local: LocalId) {
-        if let Some(input) = self.input(local) {
-            input.empty = true;
-        }
-    }
-
     /// Whether a pipe or file would lose what it has not given yet.
     pub(super) fn input_is_open(&self) -> bool {
         self.inputs()
@@ -317,13 +271,6 @@ impl Locals {
     }
 
     // ---- writing ---------------------------------------------------------
-
-    /// Writing is worth a try.
-    pub(super) fn writable(&mut self, local: LocalId) {
-        if let Some(output) = self.output(local) {
-            output.blocked = false;
-        }
-    }
 
     /// Queues `message`, said by the peer of that `name`.
     pub(super) fn push(
@@ -403,15 +350,55 @@ impl Locals {
         }
     }
 
-    /// Drops all that is queued for `local`.
+    /// Drops all that is queued for `local`: it counts as written, and no peer is told.
     pub(super) fn drop_output(&mut self, local: LocalId, store: &mut Store) {
-        if let Some(output) = self.output(local) {
-            output.drop_all(store);
-        }
+        let Some(output) = self.output(local) else {
+            return;
+        };
+        output.queue.clear(store);
+        output.open = None;
+        output.screen = output.screen.take().map(|_| Screen::default());
+        output.waiting.clear();
+        output.done = output.queued;
     }
 }
 
 impl<M: Mode> Endpoint<M> {
+    /// Adds a local that is read, written, or both. The first is
+    /// [index](LocalId::index) 0.
+    pub fn add_local(&mut self, input: Option<InputKind>, output: Option<OutputKind>) -> LocalId {
+        let locals = &mut self.parts.locals.0;
+        locals.push(Local {
+            input: input.map(Input::new),
+            output: output.map(Output::new),
+        });
+        LocalId(locals.len() as u32 - 1)
+    }
+
+    /// Says that reading from `local` is worth a try.
+    pub fn local_readable(&mut self, local: LocalId) {
+        if let Some(input) = self.parts.locals.input(local)
+            && input.reading == Reading::Drained
+        {
+            input.reading = Reading::Ready;
+        }
+    }
+
+    /// Says that `local` is known to have nothing to give. Its end is read as soon as a
+    /// peer has come, even if that peer is gone already.
+    pub fn local_is_empty(&mut self, local: LocalId) {
+        if let Some(input) = self.parts.locals.input(local) {
+            input.empty = true;
+        }
+    }
+
+    /// Says that writing to `local` is worth a try.
+    pub fn local_writable(&mut self, local: LocalId) {
+        if let Some(output) = self.parts.locals.output(local) {
+            output.blocked = false;
+        }
+    }
+
     /// Reads every local that may be read, and hands on what it gave.
     pub(super) fn read_locals(&mut self, io: &mut impl Transport) {
         for local in self.parts.locals.ids() {
@@ -438,8 +425,7 @@ impl<M: Mode> Endpoint<M> {
                 input.reading = Reading::Ended;
                 let line = input.take_line(&mut parts.store.memory);
                 self.hand_on(local, line);
-                self.mode
-                    .input_end(&mut Context::new(&mut self.parts), local);
+                self.mode.input_end(&mut self.parts, local);
                 self.parts.input_ended();
             }
             Ok(read) => {
@@ -467,17 +453,17 @@ impl<M: Mode> Endpoint<M> {
         }
     }
 
-    /// Hands a message of a local on, and releases it.
     fn hand_on(&mut self, local: LocalId, message: Option<Span>) {
         if let Some(span) = message {
-            let context = &mut Context::new(&mut self.parts);
-            self.mode.input(context, local, Message::new(&[span]));
+            let spans = [span];
+            self.mode
+                .input(&mut self.parts, local, Message::new(&spans));
             self.parts.store.memory.release(span);
         }
     }
 }
 
-impl Parts {
+impl Context {
     /// Writes what is queued for locals of this kind, for as long as they accept it.
     pub(super) fn write_locals(&mut self, kind: OutputKind, io: &mut impl Transport) {
         for local in self.locals.ids() {

@@ -50,9 +50,8 @@ use outbound::Outbound;
 use queue::Store;
 use roster::Roster;
 use shutdown::Shutdown;
-use transport::{LocalId, PeerId};
+use transport::PeerId;
 
-pub use context::Context;
 pub use locals::{Cut, InputKind, OutputKind};
 pub use shutdown::{End, Leaves};
 
@@ -146,8 +145,8 @@ pub struct Stats {
     pub sealed: u64,
 }
 
-/// Everything of an endpoint but its mode, which acts on it through a [`Context`].
-struct Parts {
+/// An endpoint as its [mode](mode::Mode) sees it: everything but the mode itself.
+pub struct Context {
     /// The time of this tick.
     now: Time,
     limits: Limits,
@@ -173,7 +172,7 @@ struct Parts {
 /// [`next_timeout`](Self::next_timeout), until there is an [`end`](Self::end).
 pub struct Endpoint<M> {
     mode: M,
-    parts: Parts,
+    parts: Context,
 }
 
 impl<M: Mode> Endpoint<M> {
@@ -183,7 +182,7 @@ impl<M: Mode> Endpoint<M> {
     ///
     /// If `setup` has keys for neither format.
     pub fn new(setup: Setup, mode: M) -> Self {
-        let parts = Parts {
+        let parts = Context {
             now: Time::ZERO,
             roster: Roster::default(),
             inbound: Inbound::default(),
@@ -199,12 +198,6 @@ impl<M: Mode> Endpoint<M> {
             stats: Stats::default(),
         };
         Self { mode, parts }
-    }
-
-    /// Adds a local that is read, written, or both. The first is
-    /// [index](LocalId::index) 0.
-    pub fn add_local(&mut self, input: Option<InputKind>, output: Option<OutputKind>) -> LocalId {
-        self.parts.locals.add(input, output)
     }
 
     /// Says what people call `peer`, for a [terminal](OutputKind::Terminal).
@@ -226,36 +219,25 @@ impl<M: Mode> Endpoint<M> {
         }
     }
 
-    /// Says that reading from `local` is worth a try.
-    pub fn local_readable(&mut self, local: LocalId) {
-        self.parts.locals.readable(local);
-    }
-
-    /// Says that `local` is known to have nothing to give. Its end is read as soon as a
-    /// peer has come, even if that peer is gone already.
-    pub fn local_is_empty(&mut self, local: LocalId) {
-        self.parts.locals.is_empty(local);
-    }
-
-    /// Says that writing to `local` is worth a try.
-    pub fn local_writable(&mut self, local: LocalId) {
-        self.parts.locals.writable(local);
-    }
-
     /// When to call [`tick`](Self::tick) even if nothing happens; a time that has
     /// passed means at once.
     pub fn next_timeout(&self) -> Option<Time> {
-        self.parts.next_timeout()
+        let parts = &self.parts;
+        let busy = parts.flow.is_busy()
+            || parts.outbound.is_busy()
+            || parts.roster.touched() > 0
+            || parts.locals.may_be_written()
+            || parts.locals.ids().any(|local| parts.may_read_local(local));
+        if busy {
+            return Some(Time::ZERO);
+        }
+        let shutdown = parts.shutdown.next_due();
+        parts.roster.next_due().into_iter().chain(shutdown).min()
     }
 
     /// What happened, in order.
     pub fn poll_event(&mut self) -> Option<EndpointEvent> {
         self.parts.events.pop_front()
-    }
-
-    /// Whether new connections are welcome.
-    pub fn is_accepting(&self) -> bool {
-        self.parts.shutdown.is_accepting()
     }
 
     /// The mode.
@@ -314,7 +296,7 @@ impl<M: Mode> Endpoint<M> {
     }
 }
 
-impl Parts {
+impl Context {
     /// Has `id` read in one of the next ticks.
     fn ready(&mut self, id: PeerId) {
         if let Some(peer) = self.roster.get_mut(id) {
@@ -333,23 +315,6 @@ impl Parts {
     fn stir(&mut self, id: PeerId) {
         self.list_for_output(id);
         self.roster.touch(id);
-    }
-
-    fn tell(&mut self, notice: Notice) {
-        self.events.push_back(EndpointEvent::Notice(notice));
-    }
-
-    fn next_timeout(&self) -> Option<Time> {
-        let busy = self.flow.is_busy()
-            || self.outbound.is_busy()
-            || self.roster.touched() > 0
-            || self.locals.ids().any(|local| self.may_read_local(local))
-            || self.locals.may_be_written();
-        if busy {
-            return Some(Time::ZERO);
-        }
-        let shutdown = self.shutdown.next_due();
-        self.roster.next_due().into_iter().chain(shutdown).min()
     }
 }
 

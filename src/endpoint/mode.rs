@@ -68,26 +68,29 @@ pub trait Mode {
     fn receivers(&self) -> Receivers;
 
     /// `peer` is proved, or was dialled and is ready.
-    fn joined(&mut self, _context: &mut Context<'_>, _peer: PeerId) {}
+    fn joined(&mut self, _context: &mut Context, _peer: PeerId) {}
 
     /// `peer` said `message`.
-    fn message(&mut self, context: &mut Context<'_>, peer: PeerId, message: Message<'_>);
+    fn message(&mut self, context: &mut Context, peer: PeerId, message: Message<'_>);
 
     /// `peer` has said all. It is told so once that counts as handed on. When our side
-    /// [finishes](Context::finish) is up to the mode.
-    fn fin(&mut self, context: &mut Context<'_>, peer: PeerId) -> HandedOn;
+    /// [finishes](Context::finish) is up to the mode: by default at once.
+    fn fin(&mut self, context: &mut Context, peer: PeerId) -> HandedOn {
+        context.finish(peer);
+        HandedOn::Now
+    }
 
     /// `peer`, which had joined, is gone.
-    fn left(&mut self, _context: &mut Context<'_>, _peer: PeerId, _outcome: &Outcome) {}
+    fn left(&mut self, _context: &mut Context, _peer: PeerId, _outcome: &Outcome) {}
 
     /// A local gave `message`: a line, or a piece of a stream.
-    fn input(&mut self, _context: &mut Context<'_>, _local: LocalId, _message: Message<'_>) {}
+    fn input(&mut self, _context: &mut Context, _local: LocalId, _message: Message<'_>) {}
 
     /// A local has given all.
-    fn input_end(&mut self, _context: &mut Context<'_>, _local: LocalId) {}
+    fn input_end(&mut self, _context: &mut Context, _local: LocalId) {}
 
     /// Called once in every tick, behind what came in.
-    fn turn(&mut self, _context: &mut Context<'_>) {}
+    fn turn(&mut self, _context: &mut Context) {}
 }
 
 impl<M: Mode + ?Sized> Mode for Box<M> {
@@ -95,31 +98,31 @@ impl<M: Mode + ?Sized> Mode for Box<M> {
         (**self).receivers()
     }
 
-    fn joined(&mut self, context: &mut Context<'_>, peer: PeerId) {
+    fn joined(&mut self, context: &mut Context, peer: PeerId) {
         (**self).joined(context, peer);
     }
 
-    fn message(&mut self, context: &mut Context<'_>, peer: PeerId, message: Message<'_>) {
+    fn message(&mut self, context: &mut Context, peer: PeerId, message: Message<'_>) {
         (**self).message(context, peer, message);
     }
 
-    fn fin(&mut self, context: &mut Context<'_>, peer: PeerId) -> HandedOn {
+    fn fin(&mut self, context: &mut Context, peer: PeerId) -> HandedOn {
         (**self).fin(context, peer)
     }
 
-    fn left(&mut self, context: &mut Context<'_>, peer: PeerId, outcome: &Outcome) {
+    fn left(&mut self, context: &mut Context, peer: PeerId, outcome: &Outcome) {
         (**self).left(context, peer, outcome);
     }
 
-    fn input(&mut self, context: &mut Context<'_>, local: LocalId, message: Message<'_>) {
+    fn input(&mut self, context: &mut Context, local: LocalId, message: Message<'_>) {
         (**self).input(context, local, message);
     }
 
-    fn input_end(&mut self, context: &mut Context<'_>, local: LocalId) {
+    fn input_end(&mut self, context: &mut Context, local: LocalId) {
         (**self).input_end(context, local);
     }
 
-    fn turn(&mut self, context: &mut Context<'_>) {
+    fn turn(&mut self, context: &mut Context) {
         (**self).turn(context);
     }
 }

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 
-use super::Parts;
+use super::Context;
 use super::peer::{Peer, Protocol};
 use super::queue::{Item, Queue, Store};
 use super::transport::{PeerId, Transport};
@@ -15,7 +15,6 @@ use crate::conn::{Next, Outgoing};
 use crate::crypto::batch::SealBatch;
 use crate::limits::{LEAST_SHARE, MAX_PAYLOAD, MAX_RECORD, OUTPUT_SCRATCH, OUTPUT_TICK, share};
 use crate::span::Span;
-use crate::wire::chunks;
 use crate::wire::record::{self, Kind};
 
 /// Whether a peer is sent to.
@@ -44,7 +43,6 @@ impl Outlet {
         self.queue.cost()
     }
 
-    /// Whether nothing is queued.
     pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
@@ -70,12 +68,11 @@ impl Outlet {
             assert_eq!(span.len(), MAX_PAYLOAD, "a chunk that is not full");
             self.push(store, span, Kind::Part);
         }
-        for (range, kind) in chunks::cut(last.len()) {
+        for (range, kind) in record::cut(last.len()) {
             self.push(store, last.slice(range), kind);
         }
     }
 
-    /// Drops what is queued.
     pub(super) fn clear(&mut self, store: &mut Store) {
         self.queue.clear(store);
     }
@@ -131,7 +128,6 @@ impl Outbound {
         }
     }
 
-    /// The socket of a peer is writable.
     pub(super) fn unblock(&mut self, id: PeerId, peer: &mut Peer) {
         if peer.outlet.sending == Sending::Blocked {
             peer.outlet.sending = Sending::Idle;
@@ -144,7 +140,7 @@ impl Outbound {
     }
 }
 
-impl Parts {
+impl Context {
     /// Seals and writes for every listed peer, once each.
     pub(super) fn flush(&mut self, io: &mut impl Transport) {
         self.outbound.budget = OUTPUT_TICK;
@@ -232,16 +228,12 @@ impl Parts {
         self.roster.touch(id);
     }
 
-    /// Seals and writes what the round has gathered.
     fn finish_round(&mut self, io: &mut impl Transport) {
-        let Outbound {
-            seals,
-            output,
-            round,
-            ..
-        } = &mut self.outbound;
-        self.stats.sealed += seals.len() as u64;
+        let outbound = &mut self.outbound;
+        self.stats.sealed += outbound.seals.len() as u64;
+        let (seals, output) = (&mut outbound.seals, &mut outbound.output);
         seals.run(&self.keys.seal, &self.store.memory, output);
+        let round = &mut outbound.round;
         round.at = 0;
         for span in round.spent.drain(..) {
             self.store.memory.release(span);

@@ -104,7 +104,6 @@ impl Protocol {
         matches!(self, Self::Classic(_))
     }
 
-    /// Says that bytes came.
     pub(super) fn heard(&mut self, now: Time) {
         match self {
             Self::Undecided(undecided) => {
@@ -258,7 +257,7 @@ impl Peer {
         }
     }
 
-    /// Whether its end of the stream is to be shut down now; a second call says no. It
+    /// Whether to shut down our end of its stream now; a second call says no. It
     /// never is in the middle of a record.
     pub(super) fn take_shutdown(&mut self, now: Time) -> bool {
         if self.outlet.has_unsent() {

@@ -72,12 +72,10 @@ impl Queue {
         self.cost += item.span.len() + QUEUED_ITEM;
     }
 
-    /// The first item.
     pub(super) fn front(&self, store: &Store) -> Option<Item> {
         self.head.map(|index| store.nodes[index as usize].item)
     }
 
-    /// The last item.
     pub(super) fn back(&self, store: &Store) -> Option<Item> {
         self.tail.map(|index| store.nodes[index as usize].item)
     }
@@ -89,7 +87,6 @@ impl Queue {
         self.cost += count;
     }
 
-    /// All items, in order.
     pub(super) fn iter<'a>(&self, store: &'a Store) -> impl Iterator<Item = Item> + use<'a> {
         let mut next = self.head;
         std::iter::from_fn(move || {
@@ -126,7 +123,6 @@ impl Queue {
         }
     }
 
-    /// Drops everything.
     pub(super) fn clear(&mut self, store: &mut Store) {
         while let Some(item) = self.pop(store) {
             store.memory.release(item.span);
@@ -135,7 +131,6 @@ impl Queue {
 }
 
 impl Store {
-    /// A scratch of so many bytes, and no queue item.
     pub(super) fn new(scratch: usize) -> Self {
         Self {
             memory: Memory::new(scratch),
@@ -145,12 +140,10 @@ impl Store {
         }
     }
 
-    /// Memory that buffers and queued items take.
     pub(super) fn cost(&self) -> usize {
         self.memory.held() + self.nodes.len() * QUEUED_ITEM
     }
 
-    /// How many items wait in all queues.
     pub(super) fn queued(&self) -> usize {
         self.nodes.len()
     }
@@ -185,26 +178,24 @@ mod tests {
 
     use super::*;
 
-    fn push(queue: &mut Queue, store: &mut Store, span: Span) {
-        let kind = Kind::End;
-        queue.push(store, Item { span, kind });
-    }
-
     /// Goal: the scratch that many queues refer to is copied once for each part of it,
-    /// and the copy goes with its last holder. Method: two parts in three queues, one of
-    /// which has sent its first part before the tick ends.
+    /// and the copy goes with its last holder. Method: two parts in three queues; one has
+    /// sent its first part before the tick ends, and another uses its node again.
     #[test]
     fn the_scratch_is_kept_once() {
         let mut store = Store::new(300);
         store.memory.scratch[100..200].fill(7);
         let mut queues = [(); 3].map(|()| Queue::default());
-        let parts = [0..100, 100..200].map(|part| Span::new(Memory::SCRATCH, part));
-        for part in parts {
+        let kind = Kind::End;
+        for range in [0..100, 100..200] {
+            let span = Span::new(Memory::SCRATCH, range);
             for queue in &mut queues {
-                push(queue, &mut store, part);
+                queue.push(&mut store, Item { span, kind });
+            }
+            if span.offset == 0 {
+                queues[0].consume(&mut store, 100);
             }
         }
-        queues[0].consume(&mut store, 100);
         store.keep_scratch();
         assert_eq!(store.memory.copied(), 200);
         assert_eq!(store.memory.held(), 200);
@@ -219,27 +210,5 @@ mod tests {
             assert_eq!(queue.cost(), 0);
         }
         assert_eq!((store.memory.held(), store.queued()), (0, 0));
-    }
-
-    /// Goal: a node that is used again within a tick keeps its own bytes. Method: take
-    /// what was pushed, and push another part.
-    #[test]
-    fn a_node_may_be_used_again() {
-        let mut store = Store::new(20);
-        store.memory.scratch[10..].fill(1);
-        let mut queue = Queue::default();
-        for range in [0..10, 10..20] {
-            let span = Span::new(Memory::SCRATCH, range);
-            push(&mut queue, &mut store, span);
-            if span.range().start == 0 {
-                queue.pop(&mut store).unwrap();
-            }
-        }
-        store.keep_scratch();
-        store.memory.scratch.fill(0);
-        let kept = queue.front(&store).unwrap().span;
-        assert_eq!(store.memory.bytes(kept), [1; 10]);
-        queue.clear(&mut store);
-        assert_eq!(store.memory.held(), 0);
     }
 }

@@ -58,13 +58,9 @@ impl Screen {
             for line in bytes.split_inclusive(|&byte| byte == b'\n') {
                 let text = line.strip_suffix(b"\n").unwrap_or(line);
                 let text = text.strip_suffix(b"\r").unwrap_or(text);
+                let (by, text) = (Escaped(name.as_bytes()), Escaped(text));
                 // Writing to a Vec does not fail.
-                let _ = writeln!(
-                    self.shown,
-                    "<{}> {}",
-                    Escaped(name.as_bytes()),
-                    Escaped(text)
-                );
+                let _ = writeln!(self.shown, "<{by}> {text}");
             }
         } else if std::mem::take(&mut self.torn) {
             // Something else may have been written since, so the rest of the line is
@@ -86,11 +82,6 @@ impl Screen {
             true => 0,
             false => std::mem::take(&mut self.covers),
         }
-    }
-
-    /// Forgets everything.
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
     }
 
     fn name(&self) -> Arc<str> {

@@ -8,7 +8,7 @@ use super::mode::Mode;
 use super::peer::Peer;
 use super::roster::Standing;
 use super::transport::{LocalId, PeerId};
-use super::{Endpoint, Notice, Parts};
+use super::{Context, Endpoint, Notice};
 use crate::conn::Outcome;
 use crate::error::{Abort, Gravity, Reason};
 use crate::limits::{STOP_DEADLINE, STOP_GRACE};
@@ -64,7 +64,6 @@ pub(super) struct Shutdown {
     cut_short: bool,
     /// A local failed: how this ends.
     failed: Option<End>,
-    /// A peer has come, gone or not.
     served: bool,
     /// The gravest failure of the peers that count.
     worst: Option<Gravity>,
@@ -81,10 +80,6 @@ impl Shutdown {
             served: false,
             worst: None,
         }
-    }
-
-    pub(super) fn is_accepting(&self) -> bool {
-        !self.leaving
     }
 
     pub(super) fn is_stopping(&self) -> bool {
@@ -109,21 +104,6 @@ impl Shutdown {
         match self.stop? {
             Stop::Finishing(due) | Stop::Aborting(due) => Some(due),
             Stop::AtOnce => None,
-        }
-    }
-
-    /// Takes the next step of stopping, if it is due; says whether peers get ABORT now.
-    fn expire(&mut self, now: Time) -> bool {
-        match self.stop {
-            Some(Stop::Finishing(due)) if now >= due => {
-                self.stop = Some(Stop::Aborting(now + STOP_GRACE));
-                true
-            }
-            Some(Stop::Aborting(due)) if now >= due => {
-                self.stop = Some(Stop::AtOnce);
-                false
-            }
-            _ => false,
         }
     }
 
@@ -162,6 +142,11 @@ impl<M: Mode> Endpoint<M> {
         }
     }
 
+    /// Whether new connections are welcome.
+    pub fn is_accepting(&self) -> bool {
+        !self.parts.shutdown.leaving
+    }
+
     /// How the endpoint ended, once everything is done: no peer is there or will come,
     /// and locals have what is theirs.
     pub fn end(&self) -> Option<End> {
@@ -177,7 +162,7 @@ impl<M: Mode> Endpoint<M> {
     }
 }
 
-impl Parts {
+impl Context {
     /// Whether every peer may be left: it is neither proved, nor being told why not, nor
     /// about to be closed. Connections that prove nothing keep no endpoint from leaving.
     fn waits_for_no_peer(&self) -> bool {
@@ -305,16 +290,21 @@ impl Parts {
         }
     }
 
-    /// Takes the next step of stopping, if it is due.
     pub(super) fn expire_shutdown(&mut self) {
-        if self.shutdown.expire(self.now) {
-            self.abort_all(Reason::GOING_AWAY);
+        match self.shutdown.stop {
+            Some(Stop::Finishing(due)) if self.now >= due => {
+                self.shutdown.stop = Some(Stop::Aborting(self.now + STOP_GRACE));
+                self.abort_all(Reason::GOING_AWAY);
+            }
+            Some(Stop::Aborting(due)) if self.now >= due => {
+                self.shutdown.stop = Some(Stop::AtOnce);
+            }
+            _ => {}
         }
     }
 
     // ---- locals ----------------------------------------------------------
 
-    /// The input has ended, and the mode knows.
     pub(super) fn input_ended(&mut self) {
         if self.shutdown.leaves != Leaves::AfterInput || self.shutdown.leaving {
             return;

@@ -2,20 +2,16 @@
 //!
 //! Nothing in it waits. Read next: `inbound` and `outbound` for the two halves.
 
-use std::ops::Range;
-
-use super::inbound::{Found, Work};
 use super::locals::OutputKind;
 use super::mode::{Message, Mode};
 use super::peer::Protocol;
 use super::roster::Standing;
 use super::transport::{PeerId, Transport};
-use super::{Context, Endpoint, EndpointEvent, Parts};
-use crate::conn::{Received, StreamEnd};
+use super::{Context, Endpoint, EndpointEvent};
+use crate::conn::StreamEnd;
 use crate::error::{Abort, Reason};
-use crate::span::{AreasMut, Span};
+use crate::span::Span;
 use crate::time::Time;
-use crate::wire::buffer::Memory;
 
 impl<M: Mode> Endpoint<M> {
     /// Does everything that can be done at `now` without waiting.
@@ -29,7 +25,7 @@ impl<M: Mode> Endpoint<M> {
         parts.read_peers(io);
         parts.open();
         self.settle();
-        self.mode.turn(&mut Context::new(&mut self.parts));
+        self.mode.turn(&mut self.parts);
         self.parts.write_locals(OutputKind::Stream, io);
         self.read_locals(io);
         self.parts.flush(io);
@@ -42,88 +38,10 @@ impl<M: Mode> Endpoint<M> {
         self.parts.look_at_memory();
     }
 
-    /// Acts on what was read, peer by peer, in order.
-    fn settle(&mut self) {
-        while let Some(work) = self.parts.inbound.next_work() {
-            self.settle_peer(work);
-        }
-        self.parts.inbound.clear_batch();
-    }
-
-    fn settle_peer(&mut self, work: Work) {
-        let id = work.peer;
-        self.note_proof(id);
-        match work.found {
-            Found::Records(records) => {
-                for index in records {
-                    self.settle_record(id, index);
-                }
-            }
-            Found::Frames(range) => self.settle_frames(id, range),
-        }
-        let parts = &mut self.parts;
-        let peer = &mut parts.roster[id];
-        if let Protocol::Native(conn) = &mut peer.protocol {
-            conn.settled(&mut parts.keys);
-        }
-        if let Some(end) = work.end {
-            self.end_of_stream(id, end);
-        }
-        if self.parts.roster[id].has_output() {
-            self.parts.list_for_output(id);
-        }
-    }
-
-    fn settle_record(&mut self, id: PeerId, index: usize) {
-        let parts = &mut self.parts;
-        let (text, held) = parts.inbound.opened(index);
-        let Protocol::Native(conn) = &mut parts.roster[id].protocol else {
-            unreachable!("only native peers have records");
-        };
-        let plaintext = held.then(|| parts.store.memory.bytes(text));
-        let received = conn.settle(parts.now, plaintext);
-        if !self.note_proof(id) {
-            return;
-        }
-        match received {
-            Received::Nothing => {}
-            Received::Chunk { len, last } => self.chunk(id, text.slice(0..len), last),
-            Received::Fin => {
-                let parts = &mut self.parts;
-                parts.roster[id].turn.active = parts.now;
-                let handed_on = self.mode.fin(&mut Context::new(parts), id);
-                self.parts.confirm(id, handed_on);
-            }
-        }
-    }
-
-    /// Opens the classic frames in a range of the scratch one by one, and hands their
-    /// text on.
-    fn settle_frames(&mut self, id: PeerId, mut rest: Range<usize>) {
-        loop {
-            let parts = &mut self.parts;
-            let Protocol::Classic(conn) = &mut parts.roster[id].protocol else {
-                return;
-            };
-            let scratch = parts.store.memory.area_mut(Memory::SCRATCH);
-            let Some(opened) = conn.open(parts.now, &mut scratch[rest.clone()]) else {
-                if !conn.is_over() {
-                    parts.keep_rest_of_frames(id, rest);
-                }
-                return;
-            };
-            let text = rest.start + opened.text.start..rest.start + opened.text.end;
-            rest.start += opened.used;
-            if self.note_proof(id) {
-                self.chunk(id, Span::new(Memory::SCRATCH, text), opened.last);
-            }
-        }
-    }
-
     /// Tells the mode about a peer that has just proved itself. Says whether the mode
     /// knows the peer.
     #[inline]
-    fn note_proof(&mut self, id: PeerId) -> bool {
+    pub(super) fn note_proof(&mut self, id: PeerId) -> bool {
         self.parts.roster[id].is_proved() || self.take_proved(id)
     }
 
@@ -154,13 +72,13 @@ impl<M: Mode> Endpoint<M> {
         parts.roster[id].turn.active = parts.now;
         parts.stats.joined += 1;
         parts.events.push_back(EndpointEvent::Joined(id));
-        self.mode.joined(&mut Context::new(parts), id);
+        self.mode.joined(parts, id);
         self.parts.greet(id);
     }
 
     /// Takes a chunk of a message, and hands the message on if it is whole: in place,
     /// where it is a single chunk.
-    fn chunk(&mut self, id: PeerId, span: Span, last: bool) {
+    pub(super) fn chunk(&mut self, id: PeerId, span: Span, last: bool) {
         let parts = &mut self.parts;
         let peer = &mut parts.roster[id];
         peer.turn.active = parts.now;
@@ -174,20 +92,20 @@ impl<M: Mode> Endpoint<M> {
         }
         if last && peer.intake.message_len() == 0 {
             let message = Message::new(std::slice::from_ref(&span));
-            return self.mode.message(&mut Context::new(parts), id, message);
+            return self.mode.message(parts, id, message);
         }
         let (intake, memory) = (&mut peer.intake, &mut parts.store.memory);
         let Some(spans) = parts.inbound.assemble(intake, memory, span, last) else {
             return parts.bound_assembling();
         };
         let message = Message::new(&spans);
-        self.mode.message(&mut Context::new(parts), id, message);
+        self.mode.message(parts, id, message);
         for span in spans {
             self.parts.store.memory.release(span);
         }
     }
 
-    fn end_of_stream(&mut self, id: PeerId, end: StreamEnd) {
+    pub(super) fn end_of_stream(&mut self, id: PeerId, end: StreamEnd) {
         let parts = &mut self.parts;
         let cut = parts.locals.input_is_open();
         let peer = &mut parts.roster[id];
@@ -199,7 +117,7 @@ impl<M: Mode> Endpoint<M> {
         {
             conn.cut_short();
         }
-        self.mode.fin(&mut Context::new(parts), id);
+        self.mode.fin(parts, id);
     }
 
     /// Looks at every peer that something happened to: shuts down, closes, plans the
@@ -251,7 +169,7 @@ impl<M: Mode> Endpoint<M> {
         let outcome = peer.protocol.outcome();
         parts.note_end(peer.is_proved(), &outcome);
         if peer.is_proved() {
-            self.mode.left(&mut Context::new(parts), id, &outcome);
+            self.mode.left(parts, id, &outcome);
             let event = EndpointEvent::Left(id, outcome);
             self.parts.events.push_back(event);
             self.parts.leave_if_abandoned();
@@ -261,8 +179,7 @@ impl<M: Mode> Endpoint<M> {
     }
 }
 
-impl Parts {
-    /// Does what is due.
+impl Context {
     fn expire(&mut self, io: &mut impl Transport) {
         while let Some(id) = self.roster.next_planned(self.now) {
             self.handle_timeout(id, io);
@@ -288,7 +205,6 @@ impl Parts {
         }
     }
 
-    /// Plans when to look at `id` next.
     fn plan(&mut self, id: PeerId) {
         let peer = &self.roster[id];
         let due = peer.protocol.poll_timeout();

@@ -27,24 +27,24 @@ impl Mode for Chat {
         Receivers::Local(OUTPUT)
     }
 
-    fn message(&mut self, context: &mut Context<'_>, peer: PeerId, message: Message<'_>) {
+    fn message(&mut self, context: &mut Context, peer: PeerId, message: Message<'_>) {
         context.write(OUTPUT, peer, message);
     }
 
-    fn fin(&mut self, context: &mut Context<'_>, peer: PeerId) -> HandedOn {
+    fn fin(&mut self, context: &mut Context, peer: PeerId) -> HandedOn {
         if self.answers_fin {
             context.finish(peer);
         }
         HandedOn::Written(OUTPUT)
     }
 
-    fn input(&mut self, context: &mut Context<'_>, _: LocalId, message: Message<'_>) {
+    fn input(&mut self, context: &mut Context, _: LocalId, message: Message<'_>) {
         if context.broadcast(None, message) == 0 {
             context.tell(Notice::NobodyThere);
         }
     }
 
-    fn input_end(&mut self, context: &mut Context<'_>, _: LocalId) {
+    fn input_end(&mut self, context: &mut Context, _: LocalId) {
         context.finish_all();
     }
 }

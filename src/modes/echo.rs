@@ -1,7 +1,7 @@
 //! Echo: every message goes back to its sender.
 
 use crate::endpoint::Context;
-use crate::endpoint::mode::{HandedOn, Message, Mode, Receivers};
+use crate::endpoint::mode::{Message, Mode, Receivers};
 use crate::endpoint::transport::PeerId;
 use crate::error::{Abort, Reason};
 
@@ -14,7 +14,7 @@ impl Mode for Echo {
         Receivers::Sender
     }
 
-    fn message(&mut self, context: &mut Context<'_>, peer: PeerId, message: Message<'_>) {
+    fn message(&mut self, context: &mut Context, peer: PeerId, message: Message<'_>) {
         if context.is_stopping() {
             // We have sent FIN, so this gets no answer, and its end no DONE.
             context.abort(peer, Abort::new(Reason::GOING_AWAY, ""));
@@ -22,10 +22,5 @@ impl Mode for Echo {
             // A peer that takes no answer any more is on its way out.
             let _ = context.send(peer, message);
         }
-    }
-
-    fn fin(&mut self, context: &mut Context<'_>, peer: PeerId) -> HandedOn {
-        context.finish(peer);
-        HandedOn::Now
     }
 }

@@ -1,7 +1,7 @@
 //! Relay: every message goes to all other peers.
 
 use crate::endpoint::Context;
-use crate::endpoint::mode::{HandedOn, Message, Mode, Receivers};
+use crate::endpoint::mode::{Message, Mode, Receivers};
 use crate::endpoint::transport::PeerId;
 use crate::error::{Abort, Reason};
 
@@ -15,17 +15,12 @@ impl Mode for Relay {
         Receivers::Others
     }
 
-    fn message(&mut self, context: &mut Context<'_>, peer: PeerId, message: Message<'_>) {
+    fn message(&mut self, context: &mut Context, peer: PeerId, message: Message<'_>) {
         if context.is_stopping() {
             // No peer gets it any more, so its end gets no DONE.
             context.abort(peer, Abort::new(Reason::GOING_AWAY, ""));
         } else {
             context.broadcast(Some(peer), message);
         }
-    }
-
-    fn fin(&mut self, context: &mut Context<'_>, peer: PeerId) -> HandedOn {
-        context.finish(peer);
-        HandedOn::Now
     }
 }

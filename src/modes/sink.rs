@@ -2,7 +2,7 @@
 //! [statistics](crate::endpoint::Stats), and dropped.
 
 use crate::endpoint::Context;
-use crate::endpoint::mode::{HandedOn, Message, Mode, Receivers};
+use crate::endpoint::mode::{Message, Mode, Receivers};
 use crate::endpoint::transport::PeerId;
 
 /// Drops each message.
@@ -14,10 +14,5 @@ impl Mode for Sink {
         Receivers::Nobody
     }
 
-    fn message(&mut self, _: &mut Context<'_>, _: PeerId, _: Message<'_>) {}
-
-    fn fin(&mut self, context: &mut Context<'_>, peer: PeerId) -> HandedOn {
-        context.finish(peer);
-        HandedOn::Now
-    }
+    fn message(&mut self, _: &mut Context, _: PeerId, _: Message<'_>) {}
 }

@@ -42,10 +42,7 @@ pub struct ClientHello {
 impl ClientHello {
     /// The 48 bytes that the tag covers.
     pub fn encode(&self) -> [u8; CLIENT_TAG] {
-        let mut bytes = [0; CLIENT_TAG];
-        bytes[..4].copy_from_slice(&MAGIC);
-        bytes[4] = SUITE;
-        bytes[5] = self.service;
+        let mut bytes = start(self.service);
         bytes[8..16].copy_from_slice(&self.key_id);
         bytes[16..].copy_from_slice(&self.ephemeral);
         bytes
@@ -57,38 +54,40 @@ impl ClientHello {
         if bytes[6..8] != [0; 2] {
             return Err(PeerFault::Reserved);
         }
-        let mut hello = Self {
+        Ok(Self {
             service: bytes[5],
-            key_id: [0; 8],
-            ephemeral: [0; 32],
-        };
-        hello.key_id.copy_from_slice(&bytes[8..16]);
-        hello.ephemeral.copy_from_slice(&bytes[16..CLIENT_TAG]);
-        Ok(hello)
+            key_id: array(&bytes[8..16]),
+            ephemeral: array(&bytes[16..CLIENT_TAG]),
+        })
     }
+}
+
+/// The fixed bytes of a hello, with zeros behind them.
+fn start<const N: usize>(service: u8) -> [u8; N] {
+    let mut bytes = [0; N];
+    bytes[..4].copy_from_slice(&MAGIC);
+    bytes[4] = SUITE;
+    bytes[5] = service;
+    bytes
+}
+
+fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    bytes.try_into().expect("a range of this length")
 }
 
 /// Whether `bytes`, a first part of a stream, may still become a native client
 /// hello of any suite and service that this version knows.
 pub fn may_be_client(bytes: &[u8]) -> bool {
-    let fixed = [MAGIC[0], MAGIC[1], MAGIC[2], MAGIC[3], SUITE];
-    let services = Service::Messages as u8..=Service::Files as u8;
-    bytes
-        .iter()
-        .take(FIXED)
-        .enumerate()
-        .all(|(i, &byte)| match i {
-            0..=4 => byte == fixed[i],
-            5 => services.contains(&byte),
-            _ => byte == 0,
-        })
+    let known = bytes
+        .get(5)
+        .is_none_or(|&byte| byte <= Service::Files as u8);
+    let mut reserved = bytes.iter().take(FIXED).skip(6);
+    check_fixed(bytes).is_ok() && known && reserved.all(|&byte| byte == 0)
 }
 
 /// The first 40 bytes of a server hello, which its tag covers.
 pub fn encode_server(ephemeral: &[u8; 32]) -> [u8; SERVER_TAG] {
-    let mut bytes = [0; SERVER_TAG];
-    bytes[..4].copy_from_slice(&MAGIC);
-    bytes[4] = SUITE;
+    let mut bytes = start(0);
     bytes[8..].copy_from_slice(ephemeral);
     bytes
 }
@@ -100,9 +99,7 @@ pub fn parse_server(bytes: &[u8; SERVER_HELLO]) -> Result<[u8; 32], PeerFault> {
     if bytes[5..8] != [0; 3] {
         return Err(PeerFault::Reserved);
     }
-    let mut ephemeral = [0; 32];
-    ephemeral.copy_from_slice(&bytes[8..SERVER_TAG]);
-    Ok(ephemeral)
+    Ok(array(&bytes[8..SERVER_TAG]))
 }
 
 /// Refuses what can no longer become a hello of ours, without waiting for its rest.

@@ -5,6 +5,5 @@
 //! mean in sequence is [`crate::conn`].
 
 pub mod buffer;
-pub mod chunks;
 pub mod hello;
 pub mod record;

@@ -1,8 +1,10 @@
 //! The layout of a native record (`PROTOCOL.md` §1.3): its length field, its
-//! kind and its padding.
+//! kind and its padding; and which records a message is cut into.
 //!
 //! Neither sequence nor keys are known here: [`crate::conn`] counts, and
 //! [`crate::crypto::batch`] seals.
+
+use std::ops::Range;
 
 use crate::error::PeerFault;
 use crate::limits::{BLOCK, MAX_ABORT, MAX_BLOCKS, MAX_PAYLOAD, RECORD_HEADER, TAG};
@@ -45,6 +47,21 @@ impl Kind {
             Err(PeerFault::Payload { kind: number, len })
         }
     }
+}
+
+/// The chunks of a message of `len` bytes, in order, each with its kind. An empty message
+/// is one empty chunk. All but the last are full, so a message that
+/// [`Assembly`](super::buffer::Assembly) joins is cut again at the same places.
+pub fn cut(len: usize) -> impl Iterator<Item = (Range<usize>, Kind)> {
+    let count = len.div_ceil(MAX_PAYLOAD).max(1);
+    (0..count).map(move |i| {
+        let start = i * MAX_PAYLOAD;
+        let kind = match i + 1 == count {
+            true => Kind::End,
+            false => Kind::Part,
+        };
+        (start..len.min(start + MAX_PAYLOAD), kind)
+    })
 }
 
 /// Blocks of the shortest record that carries `payload` bytes and their kind.

@@ -26,13 +26,13 @@ impl Mode for Measure {
         Receivers::Sender
     }
 
-    fn message(&mut self, context: &mut Context<'_>, peer: PeerId, message: Message<'_>) {
+    fn message(&mut self, context: &mut Context, peer: PeerId, message: Message<'_>) {
         let answer = format!("{} bytes", message.len());
         // A peer that is gone gets no answer.
         let _ = context.send_bytes(peer, answer.as_bytes());
     }
 
-    fn fin(&mut self, context: &mut Context<'_>, peer: PeerId) -> HandedOn {
+    fn fin(&mut self, context: &mut Context, peer: PeerId) -> HandedOn {
         context.finish(peer);
         HandedOn::Now
     }

@@ -8,9 +8,8 @@ use sealwire::error::PeerFault;
 use sealwire::limits::{CLIENT_HELLO, MAX_ABORT, MAX_BLOCKS, MAX_PAYLOAD, SERVER_HELLO};
 use sealwire::span::{Areas, Span};
 use sealwire::wire::buffer::{Assembly, Memory};
-use sealwire::wire::chunks::cut;
 use sealwire::wire::hello::{self, ClientHello};
-use sealwire::wire::record::{self, Kind};
+use sealwire::wire::record::{self, Kind, cut};
 
 use crate::plan::any_bytes;
 

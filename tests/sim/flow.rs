@@ -94,13 +94,13 @@ impl Mode for Taker {
         Receivers::Nobody
     }
 
-    fn message(&mut self, _: &mut Context<'_>, _: PeerId, _: Message<'_>) {}
+    fn message(&mut self, _: &mut Context, _: PeerId, _: Message<'_>) {}
 
-    fn fin(&mut self, _: &mut Context<'_>, _: PeerId) -> HandedOn {
+    fn fin(&mut self, _: &mut Context, _: PeerId) -> HandedOn {
         HandedOn::Now
     }
 
-    fn input(&mut self, context: &mut Context<'_>, local: LocalId, message: Message<'_>) {
+    fn input(&mut self, context: &mut Context, local: LocalId, message: Message<'_>) {
         let mut given = self.0.borrow_mut();
         let (bytes, ended) = given.entry(local).or_default();
         assert!(!*ended, "it gave all");
@@ -109,7 +109,7 @@ impl Mode for Taker {
         }
     }
 
-    fn input_end(&mut self, _: &mut Context<'_>, local: LocalId) {
+    fn input_end(&mut self, _: &mut Context, local: LocalId) {
         self.0.borrow_mut().entry(local).or_default().1 = true;
     }
 }

@@ -41,7 +41,7 @@ impl Log {
 /// Shared with the mode that fills it.
 pub(crate) type Shared = Rc<RefCell<Log>>;
 
-fn copy(context: &Context<'_>, message: Message<'_>) -> Vec<u8> {
+fn copy(context: &Context, message: Message<'_>) -> Vec<u8> {
     let spans = message.spans().iter();
     spans
         .flat_map(|&span| context.bytes(span).to_vec())
@@ -56,36 +56,36 @@ impl<M: Mode> Mode for Watched<M> {
         self.0.receivers()
     }
 
-    fn joined(&mut self, context: &mut Context<'_>, peer: PeerId) {
+    fn joined(&mut self, context: &mut Context, peer: PeerId) {
         self.1.borrow_mut().joined.push(peer);
         self.0.joined(context, peer);
     }
 
-    fn message(&mut self, context: &mut Context<'_>, peer: PeerId, message: Message<'_>) {
+    fn message(&mut self, context: &mut Context, peer: PeerId, message: Message<'_>) {
         let bytes = copy(context, message);
         self.1.borrow_mut().messages.push((peer, bytes));
         self.0.message(context, peer, message);
     }
 
-    fn fin(&mut self, context: &mut Context<'_>, peer: PeerId) -> HandedOn {
+    fn fin(&mut self, context: &mut Context, peer: PeerId) -> HandedOn {
         self.1.borrow_mut().fins.push(peer);
         self.0.fin(context, peer)
     }
 
-    fn left(&mut self, context: &mut Context<'_>, peer: PeerId, outcome: &Outcome) {
+    fn left(&mut self, context: &mut Context, peer: PeerId, outcome: &Outcome) {
         self.1.borrow_mut().left.push((peer, outcome.clone()));
         self.0.left(context, peer, outcome);
     }
 
-    fn input(&mut self, context: &mut Context<'_>, local: LocalId, message: Message<'_>) {
+    fn input(&mut self, context: &mut Context, local: LocalId, message: Message<'_>) {
         self.0.input(context, local, message);
     }
 
-    fn input_end(&mut self, context: &mut Context<'_>, local: LocalId) {
+    fn input_end(&mut self, context: &mut Context, local: LocalId) {
         self.0.input_end(context, local);
     }
 
-    fn turn(&mut self, context: &mut Context<'_>) {
+    fn turn(&mut self, context: &mut Context) {
         let before = context.queued();
         self.0.turn(context);
         let acted = context.queued() > before;
@@ -131,17 +131,17 @@ impl Mode for Sender {
         Receivers::Nobody
     }
 
-    fn joined(&mut self, _: &mut Context<'_>, peer: PeerId) {
+    fn joined(&mut self, _: &mut Context, peer: PeerId) {
         self.peer = Some(peer);
     }
 
-    fn message(&mut self, _: &mut Context<'_>, _: PeerId, _: Message<'_>) {}
+    fn message(&mut self, _: &mut Context, _: PeerId, _: Message<'_>) {}
 
-    fn fin(&mut self, _: &mut Context<'_>, _: PeerId) -> HandedOn {
+    fn fin(&mut self, _: &mut Context, _: PeerId) -> HandedOn {
         HandedOn::Now
     }
 
-    fn turn(&mut self, context: &mut Context<'_>) {
+    fn turn(&mut self, context: &mut Context) {
         let Some(peer) = self.peer else {
             return;
         };

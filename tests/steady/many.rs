@@ -53,7 +53,7 @@ struct Talk {
 }
 
 impl Talk {
-    fn say(&mut self, context: &mut Context<'_>, peer: PeerId) {
+    fn say(&mut self, context: &mut Context, peer: PeerId) {
         assert!(context.send_bytes(peer, MESSAGE));
     }
 }
@@ -63,11 +63,11 @@ impl Mode for Talk {
         Receivers::Sender
     }
 
-    fn joined(&mut self, _: &mut Context<'_>, peer: PeerId) {
+    fn joined(&mut self, _: &mut Context, peer: PeerId) {
         self.joined.push(peer);
     }
 
-    fn message(&mut self, context: &mut Context<'_>, peer: PeerId, message: Message<'_>) {
+    fn message(&mut self, context: &mut Context, peer: PeerId, message: Message<'_>) {
         let spans = message.spans().iter();
         let bytes: Vec<_> = spans.map(|&span| context.bytes(span)).collect();
         assert_eq!(bytes.concat(), MESSAGE);
@@ -80,18 +80,18 @@ impl Mode for Talk {
         }
     }
 
-    fn fin(&mut self, _: &mut Context<'_>, _: PeerId) -> HandedOn {
+    fn fin(&mut self, _: &mut Context, _: PeerId) -> HandedOn {
         HandedOn::Now
     }
 
-    fn left(&mut self, _: &mut Context<'_>, _: PeerId, outcome: &Outcome) {
+    fn left(&mut self, _: &mut Context, _: PeerId, outcome: &Outcome) {
         match outcome {
             Ok(()) => self.complete += 1,
             Err(_) => self.failed += 1,
         }
     }
 
-    fn turn(&mut self, context: &mut Context<'_>) {
+    fn turn(&mut self, context: &mut Context) {
         if self.joined.len() == PEERS && !std::mem::replace(&mut self.begun, true) {
             let talkers: Vec<_> = self.joined.iter().copied().step_by(2).collect();
             for peer in talkers {

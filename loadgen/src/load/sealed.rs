@@ -107,11 +107,7 @@ impl Wire for Sealed {
 
 impl Adapter {
     /// Calls the peers with a link to `core`.
-    fn with_link(
-        &mut self,
-        core: &mut ModeContext<'_>,
-        call: impl FnOnce(&mut Peers, &mut dyn Link),
-    ) {
+    fn with_link(&mut self, core: &mut ModeContext, call: impl FnOnce(&mut Peers, &mut dyn Link)) {
         let pinned = *self
             .pinned
             .get_or_insert_with(|| core.pin(self.pattern.bytes()));
@@ -132,11 +128,11 @@ impl Mode for Adapter {
         Receivers::Nobody
     }
 
-    fn joined(&mut self, core: &mut ModeContext<'_>, peer: PeerId) {
+    fn joined(&mut self, core: &mut ModeContext, peer: PeerId) {
         self.with_link(core, |peers, link| peers.joined(link, peer));
     }
 
-    fn message(&mut self, core: &mut ModeContext<'_>, peer: PeerId, message: Message<'_>) {
+    fn message(&mut self, core: &mut ModeContext, peer: PeerId, message: Message<'_>) {
         let now = self.clock.now();
         if let [span] = message.spans() {
             let parts = [core.bytes(*span)];
@@ -149,7 +145,7 @@ impl Mode for Adapter {
     }
 
     /// A server finishes first only if it ends the run.
-    fn fin(&mut self, core: &mut ModeContext<'_>, peer: PeerId) -> HandedOn {
+    fn fin(&mut self, core: &mut ModeContext, peer: PeerId) -> HandedOn {
         if !self.finished.contains(&peer) {
             self.ended_early.insert(peer);
         }
@@ -157,7 +153,7 @@ impl Mode for Adapter {
         HandedOn::Now
     }
 
-    fn left(&mut self, _: &mut ModeContext<'_>, peer: PeerId, outcome: &Outcome) {
+    fn left(&mut self, _: &mut ModeContext, peer: PeerId, outcome: &Outcome) {
         self.finished.remove(&peer);
         let outcome = match outcome {
             Err(failure) => Err(failure.to_string()),
@@ -169,20 +165,20 @@ impl Mode for Adapter {
         self.peers.left(self.clock.now(), peer, outcome);
     }
 
-    fn turn(&mut self, core: &mut ModeContext<'_>) {
+    fn turn(&mut self, core: &mut ModeContext) {
         self.with_link(core, |peers, link| peers.turn(link));
     }
 }
 
 /// Sends through an endpoint.
-struct CoreLink<'a, 'b> {
-    core: &'a mut ModeContext<'b>,
+struct CoreLink<'a> {
+    core: &'a mut ModeContext,
     pinned: Span,
     clock: Clock,
     finished: &'a mut HashSet<PeerId>,
 }
 
-impl Link for CoreLink<'_, '_> {
+impl Link for CoreLink<'_> {
     fn now(&self) -> Time {
         self.clock.now()
     }
