@@ -7,14 +7,12 @@ use sealwire::modes::chat::Chat;
 use sealwire::modes::echo::Echo;
 use sealwire::modes::relay::Relay;
 
-use crate::net::Side;
-use crate::old::{Old, classic_client, frames};
-use crate::people::{Sender, both, native};
+use crate::hand::{Raw, frames, lines};
+use crate::people::{Sender, both, classic_client, native};
 use crate::port::{Plain, TERMINAL};
-use crate::raw::Raw;
-use crate::world::World;
+use crate::world::{Link, World};
 
-fn lines() -> Vec<Vec<u8>> {
+fn some_lines() -> Vec<Vec<u8>> {
     let lines = [
         "one\n",
         "a line of more than fifteen letters\n",
@@ -29,14 +27,14 @@ fn lines() -> Vec<Vec<u8>> {
 #[test]
 fn both_formats_on_one_server() {
     let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Echo);
-    let old = world.host(classic_client(), Sender::new(lines()));
-    let new = world.host(native(3, Leaves::WithPeers), Sender::new(lines()));
+    let old = world.host(classic_client(2), Sender::new(some_lines()));
+    let new = world.host(native(3, Leaves::WithPeers), Sender::new(some_lines()));
     for client in [old, new] {
         world.connect(client, server);
     }
     world.run_millis(10);
     for client in [old, new] {
-        assert_eq!(world.hosts[client].log.borrow().all(), lines());
+        assert_eq!(world.hosts[client].log().all(), some_lines());
         assert_eq!(world.end(client), Some(End::Complete));
     }
     world.hosts[server].assert_empty("both have left");
@@ -46,19 +44,19 @@ fn both_formats_on_one_server() {
 /// messages with several newlines, without any, without bytes, and with some
 /// that are no text.
 #[test]
-fn a_classic_peer_gets_lines() {
+fn a_classic_peer_gets_some_lines() {
     let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Relay);
-    let old = Old::connect(&mut world, server);
-    old.write(&mut world, &frames("hello\n"));
+    let old = world.accept(server);
+    world.write(old.end, &frames("hello\n"));
     let mut new = Raw::join(&mut world, server);
     for message in [&b"two\nlines\n"[..], b"none", b"", b"not \xff\xfetext"] {
         new.say(&mut world, message);
     }
     let expected = ["two\n", "lines\n", "none\n", "\n", "not text\n"];
-    assert_eq!(old.read(&mut world), expected);
+    assert_eq!(lines(&mut world, old.end), expected);
     let told = |event: &EndpointEvent| matches!(event, EndpointEvent::Notice(Notice::NotText(2)));
     assert!(world.hosts[server].events.iter().any(told));
-    old.write(&mut world, &frames("and back\n"));
+    world.write(old.end, &frames("and back\n"));
     new.read(&mut world);
     assert_eq!(new.messages(), [b"and back\n"]);
 }
@@ -70,21 +68,18 @@ fn a_classic_peer_gets_lines() {
 fn a_silent_listener_hears_after_a_second() {
     let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Chat::new(true));
     world.local(server, Some(TERMINAL), Plain::open(b"too early\n"));
-    let old = Old::connect(&mut world, server);
+    let old = world.accept(server);
     let mut new = Raw::connect(&mut world, server);
     world.run_millis(1001);
-    let hello = new.hello(&world);
-    new.write(&mut world, &hello);
-    world.settle();
-    new.read(&mut world);
+    new.prove(&mut world);
     world.give(server, b"in time\n");
     world.settle();
     new.read(&mut world);
-    assert_eq!(old.read(&mut world), ["in time\n"]);
+    assert_eq!(lines(&mut world, old.end), ["in time\n"]);
     assert_eq!(new.messages(), [b"in time\n"]);
     // It was spoken to in classic, so that is what it speaks.
     let late = Raw::connect(&mut world, server).hello(&world);
-    old.write(&mut world, &late);
+    world.write(old.end, &late);
     world.run_millis(10);
     let outcome = world.outcome(server, old.peer);
     assert!(
@@ -100,7 +95,7 @@ fn the_oldest_listener_makes_room() {
     let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Echo);
     let mut silent = Vec::new();
     for _ in 0..MAX_CLASSIC_UNPROVED + 2 {
-        silent.push(Old::connect(&mut world, server));
+        silent.push(world.accept(server));
         world.run_millis(10);
     }
     world.run_millis(1001);
@@ -122,18 +117,17 @@ fn a_listener_that_turned_native_makes_room() {
     let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Echo);
     let mut listener = Raw::connect(&mut world, server);
     world.run_millis(1001);
-    let older = Old::connect(&mut world, server);
+    let older = world.accept(server);
     let hello = listener.hello(&world);
-    listener.write(&mut world, &hello[..40]);
-    world.settle();
+    world.write(listener.end, &hello[..40]);
     for _ in 0..MAX_UNPROVED - 2 {
-        Old::connect(&mut world, server);
+        world.accept(server);
     }
     let endpoint = &world.hosts[server].endpoint;
     assert_eq!(endpoint.connections(), MAX_UNPROVED);
     for peer in [older.peer, listener.peer] {
         assert_eq!(world.outcome(server, peer), None);
-        Old::connect(&mut world, server);
+        world.accept(server);
         assert!(world.outcome(server, peer).is_some());
     }
 }
@@ -149,7 +143,7 @@ fn a_listener_holds_nobody_up() {
         setup.limits.max_queue = 2_000_000;
         let (mut world, server) = World::with(setup, Chat::new(true));
         world.local(server, Some(TERMINAL), Plain::open(b""));
-        let old = Old::connect(&mut world, server);
+        let old = world.accept(server);
         world.net.incoming(old.end).capacity = if reads { 3_000_000 } else { 1000 };
         let (new, _) = world.client(server, Sender::staying(vec![]));
         world.run_millis(1001);
@@ -157,7 +151,7 @@ fn a_listener_holds_nobody_up() {
         let typed = if reads { 10_000 } else { 20_000 };
         world.give(server, &line.repeat(typed));
         world.run_millis(10);
-        assert_eq!(world.hosts[new].log.borrow().messages.len(), typed);
+        assert_eq!(world.hosts[new].log().messages.len(), typed);
         let outcome = world.outcome(server, old.peer);
         assert_eq!(outcome.is_none(), reads, "{outcome:?}");
         let frames = world.net.incoming(old.end).written as usize / CLASSIC_FRAME;
@@ -170,16 +164,18 @@ fn a_listener_holds_nobody_up() {
 #[test]
 fn a_frame_has_five_seconds() {
     let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Echo);
-    let old = Old::connect(&mut world, server);
+    let old = world.accept(server);
     world.run_millis(2000);
-    old.write(&mut world, b"SWP");
+    world.write(old.end, b"SWP");
     world.run_millis(4000);
-    old.write(&mut world, b"?");
+    world.write(old.end, b"?");
     world.run_millis(990);
     assert_eq!(world.outcome(server, old.peer), None);
     world.run_millis(20);
-    let outcome = world.outcome(server, old.peer).cloned();
-    assert_eq!(outcome, Some(Err(Failure::Deadline(Deadline::Frame))));
+    assert_eq!(
+        world.outcome(server, old.peer),
+        Some(Err(Failure::Deadline(Deadline::Frame)))
+    );
     world.hosts[server].assert_empty("it is closed");
 }
 
@@ -191,14 +187,13 @@ fn the_end_of_a_classic_stream() {
     assert_eq!(bytes.len(), 2 * CLASSIC_FRAME);
     for cut in 1..=bytes.len() {
         let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Echo);
-        let old = Old::connect(&mut world, server);
-        old.write(&mut world, &bytes[..cut]);
-        world.net.shut_down(old.end);
-        world.settle();
-        let outcome = world.outcome(server, old.peer).cloned();
+        let old = world.accept(server);
+        world.write(old.end, &bytes[..cut]);
+        world.shut_down(old.end);
+        let outcome = world.outcome(server, old.peer);
         if cut == bytes.len() {
             assert_eq!(outcome, Some(Ok(())));
-            assert_eq!(old.read(&mut world), ["sixteen letters\n"]);
+            assert_eq!(lines(&mut world, old.end), ["sixteen letters\n"]);
         } else if cut >= CLASSIC_FRAME {
             let truncated = matches!(outcome, Some(Err(Failure::Truncated(_))));
             assert!(truncated, "cut at {cut}: {outcome:?}");
@@ -213,11 +208,9 @@ fn the_end_of_a_classic_stream() {
 /// after its end. Method: a listener that never answers.
 #[test]
 fn a_classic_client_leaves_by_itself() {
-    let (mut world, client) = World::with(classic_client(), Sender::new(lines()));
-    let (link, peer) = world.dial(client);
-    world.settle();
+    let (mut world, client) = World::with(classic_client(2), Sender::new(some_lines()));
+    let Link { end, peer } = world.dial(client);
     assert!(world.hosts[client].has_joined(peer));
-    let end = Side::server(link);
     assert!(world.net.incoming(end).shut, "it has said all");
     assert_eq!(world.net.incoming(end).written as usize % CLASSIC_FRAME, 0);
     world.run_millis(4990);

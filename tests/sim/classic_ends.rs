@@ -9,13 +9,12 @@ use sealwire::limits::CLASSIC_FRAME;
 use sealwire::modes::chat::Chat;
 use sealwire::modes::echo::Echo;
 
-use crate::net::Side;
-use crate::old::{Old, classic_client, frames};
-use crate::people::{Sender, both};
+use crate::hand::{frames, lines};
+use crate::people::{Sender, both, classic_client};
 use crate::port::{LINES, Plain, TERMINAL};
-use crate::world::World;
+use crate::world::{Link, World};
 
-fn is_truncated(outcome: Option<&Outcome>) -> bool {
+fn is_truncated(outcome: &Option<Outcome>) -> bool {
     matches!(outcome, Some(Err(Failure::Truncated(_))))
 }
 
@@ -31,20 +30,17 @@ fn a_client_whose_server_closes_first() {
         (TERMINAL, false, End::Complete),
     ];
     for (kind, ended, expected) in ends {
-        let (mut world, client) = World::with(classic_client(), Chat::new(kind.terminal));
+        let (mut world, client) = World::with(classic_client(2), Chat::new(kind.terminal));
         let plain = Plain {
             input_ended: ended,
             ..Plain::open(b"one line\n")
         };
         world.local(client, Some(kind), plain);
-        let (link, peer) = world.dial(client);
-        world.settle();
-        let end = Side::server(link);
+        let Link { end, peer } = world.dial(client);
         assert_eq!(world.net.incoming(end).written as usize, CLASSIC_FRAME);
-        world.net.shut_down(end);
-        world.settle();
+        world.shut_down(end);
         let outcome = world.outcome(client, peer);
-        assert_eq!(is_truncated(outcome), expected == cut_off, "{outcome:?}");
+        assert_eq!(is_truncated(&outcome), expected == cut_off, "{outcome:?}");
         assert_eq!(world.end(client), Some(expected));
         world.hosts[client].assert_empty("its server closed");
     }
@@ -60,26 +56,20 @@ fn a_one_shot_server_whose_client_closes_first() {
         let (mut world, server) = World::with(both(1, Leaves::AfterInput), Chat::new(false));
         let plain = Plain::open(b"twenty letters, and.\n");
         world.local(server, Some(LINES), plain);
-        let old = Old::connect(&mut world, server);
+        let old = world.accept(server);
         world.net.incoming(old.end).capacity = CLASSIC_FRAME;
-        old.write(&mut world, &frames("hello\n"));
+        world.write(old.end, &frames("hello\n"));
         world.hosts[server].locals[0].input_ended = ended;
         world.poke(server);
         world.settle();
-        world.net.shut_down(old.end);
-        world.settle();
+        world.shut_down(old.end);
         assert_eq!(world.outcome(server, old.peer), None, "it sends");
-        let mut rest = [0; CLASSIC_FRAME];
         for _ in 0..2 {
-            assert_eq!(
-                world.net.read(old.end, &mut rest).unwrap().0,
-                CLASSIC_FRAME,
-                "ended: {ended}"
-            );
-            world.settle();
+            let frame = world.read(old.end);
+            assert_eq!(frame.len(), CLASSIC_FRAME, "ended: {ended}");
         }
         let outcome = world.outcome(server, old.peer);
-        assert_eq!(is_truncated(outcome), !ended, "{outcome:?}");
+        assert_eq!(is_truncated(&outcome), !ended, "{outcome:?}");
         assert_eq!(world.end(server), Some(expected));
         world.hosts[server].assert_empty("its client closed");
     }
@@ -92,28 +82,25 @@ fn a_one_shot_server_whose_client_closes_first() {
 fn what_is_queued_behind_the_end_counts() {
     for fails in [true, false] {
         let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Echo);
-        let old = Old::connect(&mut world, server);
+        let old = world.accept(server);
         world.net.incoming(old.end).capacity = CLASSIC_FRAME;
         for line in ["one\n", "two\n", "three\n"] {
-            old.write(&mut world, &frames(line));
+            world.write(old.end, &frames(line));
         }
-        world.net.shut_down(old.end);
-        world.settle();
+        world.shut_down(old.end);
         assert_eq!(world.outcome(server, old.peer), None, "it sends");
         if fails {
             world.net.incoming(old.end).write_error = Some(ErrorKind::BrokenPipe);
             world.settle();
         } else {
-            assert_eq!(old.read(&mut world), ["one\n"]);
-            world.settle();
-            assert_eq!(old.read(&mut world), ["two\n"]);
-            world.settle();
+            assert_eq!(lines(&mut world, old.end), ["one\n"]);
+            assert_eq!(lines(&mut world, old.end), ["two\n"]);
         }
         let outcome = world.outcome(server, old.peer);
         let expected = if fails {
-            is_truncated(outcome)
+            is_truncated(&outcome)
         } else {
-            outcome == Some(&Ok(()))
+            outcome == Some(Ok(()))
         };
         assert!(expected, "fails: {fails}, {outcome:?}");
         world.hosts[server].assert_empty("it is over");
@@ -121,20 +108,20 @@ fn what_is_queued_behind_the_end_counts() {
 }
 
 /// Goal: a client whose writing failed was cut, though it only waits for a server that
-/// says nothing. Method: writing fails from the start; it leaves 5 s later.
+/// says nothing. Method: the second frame does not fit, and writing fails then; it leaves 5 s
+/// later.
 #[test]
 fn a_failed_write_is_no_proper_end() {
-    let mut world = World::calm();
     let plan = vec![b"one\n".to_vec(), b"two\n".to_vec()];
-    let client = world.host(classic_client(), Sender::new(plan));
-    let (link, peer) = world.dial(client);
-    let end = Side::client(link);
-    world.net.outgoing(end).write_error = Some(ErrorKind::BrokenPipe);
+    let (mut world, client) = World::with(classic_client(2), Sender::new(plan));
+    world.net.socket = CLASSIC_FRAME;
+    let Link { end, peer } = world.dial(client);
+    world.net.incoming(end).write_error = Some(ErrorKind::BrokenPipe);
     world.run_millis(4990);
     assert_eq!(world.outcome(client, peer), None);
     world.run_millis(20);
     let outcome = world.outcome(client, peer);
-    assert!(is_truncated(outcome), "{outcome:?}");
+    assert!(is_truncated(&outcome), "{outcome:?}");
     assert_eq!(world.end(client), Some(End::Failed(Gravity::Truncated)));
 }
 
@@ -143,16 +130,13 @@ fn a_failed_write_is_no_proper_end() {
 #[test]
 fn a_stop_with_output_unwritten_is_not_complete() {
     for (room, expected) in [(0, End::Stopped), (usize::MAX, End::Complete)] {
-        let (mut world, client) = World::with(classic_client(), Chat::new(true));
+        let (mut world, client) = World::with(classic_client(2), Chat::new(true));
         let plain = Plain::open(b"").room(room);
         world.local(client, Some(TERMINAL), plain);
-        let (link, peer) = world.dial(client);
-        let end = Side::server(link);
-        world.net.write(end, &frames("hello\n")).unwrap();
-        world.settle();
-        world.net.shut_down(end);
-        world.settle();
-        assert_eq!(world.outcome(client, peer), Some(&Ok(())));
+        let Link { end, peer } = world.dial(client);
+        world.write(end, &frames("hello\n"));
+        world.shut_down(end);
+        assert_eq!(world.outcome(client, peer), Some(Ok(())));
         world.stop(client);
         world.run_millis(7000);
         assert_eq!(world.end(client), Some(expected));

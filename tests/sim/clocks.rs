@@ -8,10 +8,9 @@ use sealwire::error::{Deadline, Failure};
 use sealwire::modes::echo::Echo;
 use sealwire::wire::record::Kind;
 
-use crate::hand::Hand;
+use crate::hand::{Hand, Raw};
 use crate::people::{Sender, native};
-use crate::raw::Raw;
-use crate::world::World;
+use crate::world::{Link, World};
 
 fn served() -> (World, usize) {
     World::with(native(1, Leaves::WhenStopped), Echo)
@@ -25,13 +24,11 @@ fn deadline(which: Deadline) -> Option<Result<(), Failure>> {
 #[test]
 fn a_silent_connection_has_five_seconds() {
     let (mut world, server) = served();
-    let (link, peer) = world.accept(server, 1000);
+    let Link { end, peer } = world.accept(server);
     world.run_millis(4999);
     assert_eq!(world.outcome(server, peer), None);
     world.run_millis(2);
-    let outcome = world.outcome(server, peer).cloned();
-    assert_eq!(outcome, deadline(Deadline::Handshake));
-    let end = crate::net::Side::client(link);
+    assert_eq!(world.outcome(server, peer), deadline(Deadline::Handshake));
     assert_eq!(world.net.incoming(end).written, 0, "nothing is said to it");
     world.hosts[server].assert_empty("it is closed");
 }
@@ -47,18 +44,19 @@ fn dripping_does_not_extend_the_handshake() {
         let hello = raw.hello(&world);
         let (last, drops) = hello.split_last().unwrap();
         for drop in drops {
-            raw.write(&mut world, &[*drop]);
+            world.write(raw.end, &[*drop]);
             world.run_millis(62);
         }
-        let now = Duration::from_nanos(world.now().as_nanos());
-        world.run(Duration::from_millis(last_at) - now);
+        world.run_millis(last_at - 62 * drops.len() as u64);
         let _ = world.net.write(raw.end, &[*last]);
         world.settle();
         raw.read(&mut world);
         assert_eq!(world.hosts[server].has_joined(raw.peer), joins);
         if !joins {
-            let outcome = world.outcome(server, raw.peer).cloned();
-            assert_eq!(outcome, deadline(Deadline::Handshake));
+            assert_eq!(
+                world.outcome(server, raw.peer),
+                deadline(Deadline::Handshake)
+            );
             assert_eq!(world.net.incoming(raw.end).written, 0);
             world.hosts[server].assert_empty("it came too late");
         }
@@ -71,19 +69,20 @@ fn dripping_does_not_extend_the_handshake() {
 fn the_first_record_is_part_of_the_handshake() {
     let (mut world, server) = served();
     let mut raw = Raw::connect(&mut world, server);
-    let hello = raw.hello(&world);
-    raw.write(&mut world, &hello);
+    raw.greet(&mut world);
     world.run_millis(3000);
     let (mut answer, mut first) = ([0; 100], Vec::new());
     let (count, _) = world.net.read(raw.end, &mut answer).unwrap();
     let now = world.now();
     raw.session.receive(now, &answer[..count], &mut first);
-    raw.write(&mut world, &first[..first.len() - 1]);
+    world.write(raw.end, &first[..first.len() - 1]);
     world.run_millis(1999);
     assert_eq!(world.outcome(server, raw.peer), None);
     world.run_millis(2);
-    let outcome = world.outcome(server, raw.peer).cloned();
-    assert_eq!(outcome, deadline(Deadline::Handshake));
+    assert_eq!(
+        world.outcome(server, raw.peer),
+        deadline(Deadline::Handshake)
+    );
     world.hosts[server].assert_empty("it is closed");
 }
 
@@ -93,7 +92,7 @@ fn the_first_record_is_part_of_the_handshake() {
 fn pings_keep_an_idle_pair_alive() {
     let (mut world, server) = served();
     let (client, pair) = world.client(server, Sender::staying(vec![]));
-    world.run(Duration::from_secs(600));
+    world.run_millis(600_000);
     assert_eq!(world.outcome(server, pair.at_server), None);
     assert_eq!(world.outcome(client, pair.at_client), None);
     let said = world.hosts[server].endpoint.stats().sealed;
@@ -106,12 +105,11 @@ fn pings_keep_an_idle_pair_alive() {
 fn silence_ends_a_connection() {
     let (mut world, server) = served();
     let raw = Raw::join(&mut world, server);
-    world.run(Duration::from_millis(89_990));
+    world.run_millis(89_990);
     assert_eq!(world.outcome(server, raw.peer), None);
     assert!(world.net.incoming(raw.end).written > 72, "it was asked");
     world.run_millis(20);
-    let outcome = world.outcome(server, raw.peer).cloned();
-    assert_eq!(outcome, deadline(Deadline::Silence));
+    assert_eq!(world.outcome(server, raw.peer), deadline(Deadline::Silence));
     world.hosts[server].assert_empty("it is closed");
 }
 
@@ -124,11 +122,10 @@ fn a_record_has_thirty_seconds() {
     let record = raw.seal(&world, &[5; 100]);
     for byte in record.iter().take(30) {
         assert_eq!(world.outcome(server, raw.peer), None);
-        raw.write(&mut world, &[*byte]);
+        world.write(raw.end, &[*byte]);
         world.run_millis(1000);
     }
-    let outcome = world.outcome(server, raw.peer).cloned();
-    assert_eq!(outcome, deadline(Deadline::Record));
+    assert_eq!(world.outcome(server, raw.peer), deadline(Deadline::Record));
 }
 
 /// Goal: a peer that floods PING and does not read costs a bounded amount of memory, and
@@ -145,8 +142,7 @@ fn a_flood_of_pings_is_bounded() {
     assert_eq!(endpoint.stats().opened, 10_000);
     assert!(endpoint.queued() == 0 && world.hosts[server].most_held < 1000);
     assert_eq!(world.outcome(server, hand.peer), None);
-    world.net.close(hand.end);
-    world.settle();
+    world.close(hand.end);
     world.hosts[server].assert_empty("it has left");
 }
 
@@ -156,8 +152,7 @@ fn a_flood_of_pings_is_bounded() {
 fn the_clock_may_jump() {
     let (mut world, server) = served();
     let (_, pair) = world.client(server, Sender::staying(vec![]));
-    let (_, silent) = world.accept(server, 100);
-    world.settle();
+    let silent = world.accept(server).peer;
     let raw = Raw::connect(&mut world, server);
     world.jump(Duration::from_secs(600));
     for peer in [pair.at_server, silent, raw.peer] {

@@ -12,11 +12,10 @@ use sealwire::modes::chat::Chat;
 use sealwire::modes::echo::Echo;
 use sealwire::modes::relay::Relay;
 
-use crate::old::{Old, frames};
-use crate::people::{Sender, both, limited, native};
+use crate::hand::{Raw, frames, lines};
+use crate::people::{Sender, both, limited, much, native};
 use crate::port::{LINES, Plain};
-use crate::raw::Raw;
-use crate::world::World;
+use crate::world::{Link, World};
 
 /// A server whose queues may hold `max_queued` in all.
 fn pressed_from(max_queued: usize, mode: impl Mode + 'static) -> (World, usize) {
@@ -30,16 +29,11 @@ fn narrow() -> Setup {
     setup
 }
 
-fn much() -> Vec<Vec<u8>> {
-    (0..2000_u16).map(|n| n.to_be_bytes().repeat(500)).collect()
-}
-
 /// Says `message`, of any length, for as long as the server reads it.
 fn say_long(raw: &mut Raw, world: &mut World, message: &[u8]) {
     let bytes = raw.seal(world, message);
     for piece in bytes.chunks(20_000) {
-        raw.write(world, piece);
-        world.settle();
+        world.write(raw.end, piece);
     }
 }
 
@@ -98,7 +92,7 @@ fn a_holder_of_scarce_memory_is_dropped() {
     let plan = vec![vec![7; 5_000_000]];
     let (good, _) = world.client(server, Sender::new(plan.clone()));
     world.run_millis(10);
-    assert!(world.hosts[good].log.borrow().all() == plan);
+    assert!(world.hosts[good].log().all() == plan);
     assert_eq!(world.end(good), Some(End::Complete));
     world.hosts[server].assert_empty("all have left");
 }
@@ -133,8 +127,7 @@ fn what_is_not_whole_makes_no_pressure() {
     for n in 0..60 {
         let mut raw = Raw::join(&mut world, server);
         let bytes = raw.seal(&world, &[2; 3 * MAX_PAYLOAD]);
-        raw.write(&mut world, &bytes[..if n < 30 { 10_000 } else { 40_000 }]);
-        world.settle();
+        world.write(raw.end, &bytes[..if n < 30 { 10_000 } else { 40_000 }]);
         halves.push(raw);
     }
     assert!(world.hosts[server].endpoint.held() > 4 * 300_000);
@@ -201,18 +194,18 @@ fn copies_for_receivers_have_a_bound() {
 #[test]
 fn a_listener_holds_up_no_relay() {
     let (mut world, server) = World::with(narrow(), Relay);
-    let old = Old::connect(&mut world, server);
+    let old = world.accept(server);
     world.net.incoming(old.end).capacity = 10 * CLASSIC_FRAME;
     world.run_millis(1001);
     let (other, _) = world.client(server, Sender::staying(vec![]));
     world.settle();
     let (sender, _) = world.client(server, Sender::new(much()));
     world.run_millis(10);
-    assert!(world.hosts[other].log.borrow().all() == much());
+    assert!(world.hosts[other].log().all() == much());
     assert_eq!(world.end(sender), Some(End::Complete));
     let gave = Failure::Gave(Abort::new(Reason::TOO_SLOW, ""));
-    assert_eq!(world.outcome(server, old.peer), Some(&Err(gave)));
-    assert!(old.read(&mut world).len() < 10, "it was sent some");
+    assert_eq!(world.outcome(server, old.peer), Some(Err(gave)));
+    assert!(lines(&mut world, old.end).len() < 10, "it was sent some");
 }
 
 /// Goal: text that waits for many classic receivers is there once, however many lines it
@@ -221,21 +214,21 @@ fn a_listener_holds_up_no_relay() {
 fn classic_receivers_share_their_text() {
     const LINES: usize = 4 << 20;
     let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Relay);
-    let old: Vec<Old> = (0..10).map(|_| Old::connect(&mut world, server)).collect();
+    let old: Vec<Link> = (0..10).map(|_| world.accept(server)).collect();
     for old in &old {
-        old.write(&mut world, &frames("x\n"));
+        world.write(old.end, &frames("x\n"));
         world.net.incoming(old.end).capacity = 20 * CLASSIC_FRAME;
     }
     let mut raw = Raw::join(&mut world, server);
     say_long(&mut raw, &mut world, &vec![b'\n'; LINES]);
-    let messages = world.hosts[server].log.borrow().messages.len();
+    let messages = world.hosts[server].log().messages.len();
     assert_eq!(messages, 11);
     let endpoint = &world.hosts[server].endpoint;
     assert_eq!(endpoint.queued(), 10, "one for each");
     let held = endpoint.held();
     assert!(held < LINES + 100_000, "it holds {held}");
     for old in old {
-        let heard = old.read(&mut world);
+        let heard = lines(&mut world, old.end);
         assert!(heard.len() == 20 && heard.last().is_some_and(|line| line == "\n"));
     }
 }
@@ -279,13 +272,12 @@ fn the_end_of_a_complete_peer_is_read() {
     let slow = Raw::join(&mut world, server);
     world.net.incoming(slow.end).capacity = 10;
     done.finish(&mut world);
-    done.read(&mut world);
     assert!(world.net.incoming(done.end).shut, "it is complete");
     world.client(server, Sender::new(much()));
     world.settle();
-    assert!(world.hosts[server].log.borrow().messages.len() < 1000);
+    assert!(world.hosts[server].log().messages.len() < 1000);
     done.close(&mut world);
-    assert_eq!(world.outcome(server, done.peer), Some(&Ok(())));
+    assert_eq!(world.outcome(server, done.peer), Some(Ok(())));
     assert_eq!(world.outcome(server, slow.peer), None);
 }
 
@@ -301,12 +293,12 @@ fn the_end_of_an_aborted_peer_is_read() {
     for _ in 0..5 {
         raw.say(&mut world, &[1; MAX_PAYLOAD]);
     }
-    let taken = world.hosts[server].log.borrow().messages.len();
+    let taken = world.hosts[server].log().messages.len();
     assert_eq!(taken, INPUT_HIGH_WATER / MAX_PAYLOAD, "it is held up");
     world.stop(server);
     world.run_millis(5010);
     raw.read(&mut world);
     raw.close(&mut world);
     let gave = Failure::Gave(Abort::new(Reason::GOING_AWAY, ""));
-    assert_eq!(world.outcome(server, raw.peer), Some(&Err(gave)));
+    assert_eq!(world.outcome(server, raw.peer), Some(Err(gave)));
 }

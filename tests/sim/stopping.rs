@@ -2,7 +2,6 @@
 //! own input or output failed.
 
 use std::io::ErrorKind;
-use std::time::Duration;
 
 use sealwire::endpoint::{End, EndpointEvent, InputKind, Leaves, Notice};
 use sealwire::error::{Abort, Failure, Gravity, Reason};
@@ -10,9 +9,9 @@ use sealwire::modes::chat::Chat;
 use sealwire::modes::echo::Echo;
 use sealwire::modes::sink::Sink;
 
+use crate::hand::Raw;
 use crate::people::{Sender, native};
 use crate::port::{PIPE, Plain, TERMINAL};
-use crate::raw::Raw;
 use crate::world::{Pair, World};
 
 fn aborted(reason: Reason) -> Option<Result<(), Failure>> {
@@ -46,8 +45,10 @@ fn a_signal_stops_a_client() {
     let (mut world, server, client, pair) = chat_client(PIPE, Plain::open(b"some"));
     world.stop(client);
     world.run_millis(10);
-    let outcome = world.outcome(server, pair.at_server).cloned();
-    assert_eq!(outcome, aborted(Reason::GOING_AWAY));
+    assert_eq!(
+        world.outcome(server, pair.at_server),
+        aborted(Reason::GOING_AWAY)
+    );
     assert_eq!(world.end(client), Some(End::Stopped));
 
     let (mut world, server, client, pair) = chat_client(TERMINAL, Plain::open(b""));
@@ -55,7 +56,7 @@ fn a_signal_stops_a_client() {
     world.settle();
     world.stop(client);
     world.run_millis(10);
-    assert_eq!(world.outcome(server, pair.at_server), Some(&Ok(())));
+    assert_eq!(world.outcome(server, pair.at_server), Some(Ok(())));
     assert_eq!(world.end(client), Some(End::Complete));
     assert_eq!(world.hosts[client].locals[0].output, b"some\n");
 }
@@ -67,24 +68,27 @@ fn a_signal_stops_a_client() {
 fn a_stopped_server_waits_five_seconds_and_one() {
     let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
     let (client, pair) = world.client(server, Sender::staying(vec![]));
-    let (_, unproved) = world.accept(server, 1000);
-    let mut deaf = Raw::join_by(&mut world, server, 5000);
+    let unproved = world.accept(server).peer;
+    world.net.socket = 5000;
+    let mut deaf = Raw::join(&mut world, server);
     deaf.say(&mut world, &[1; 4900]);
     deaf.say(&mut world, &[1; 4900]);
     world.stop(server);
     world.settle();
     assert!(!world.hosts[server].endpoint.is_accepting());
-    let closed = world.outcome(server, unproved).cloned();
+    let closed = world.outcome(server, unproved);
     assert!(
         matches!(closed, Some(Err(Failure::Closed(_)))),
         "{closed:?}"
     );
     world.run_millis(4990);
-    assert_eq!(world.hosts[client].log.borrow().fins.len(), 1);
+    assert_eq!(world.hosts[client].log().fins.len(), 1);
     assert_eq!(world.outcome(client, pair.at_client), None);
     world.run_millis(20);
-    let outcome = world.outcome(client, pair.at_client).cloned();
-    assert_eq!(outcome, aborted(Reason::GOING_AWAY));
+    assert_eq!(
+        world.outcome(client, pair.at_client),
+        aborted(Reason::GOING_AWAY)
+    );
     assert_eq!(world.end(client), Some(End::Failed(Gravity::Peer)));
     assert_eq!(world.end(server), None, "one does not listen");
     world.run_millis(1000);
@@ -110,7 +114,7 @@ fn a_one_shot_server_leaves_after_its_peers() {
     world.local(server, Some(PIPE), Plain::pipe(b"all of it"));
     world.run_millis(1000);
     assert_eq!(world.hosts[server].locals[0].input.len(), 9, "for whom?");
-    let (_, silent) = world.accept(server, 100);
+    let silent = world.accept(server).peer;
     let mut raw = Raw::join(&mut world, server);
     assert!(!world.hosts[server].endpoint.is_accepting());
     let leaving =
@@ -119,7 +123,6 @@ fn a_one_shot_server_leaves_after_its_peers() {
     assert_eq!(world.end(server), None);
     raw.say(&mut world, b"and this");
     raw.finish(&mut world);
-    raw.read(&mut world);
     raw.close(&mut world);
     assert_eq!(raw.messages(), [b"all of it"]);
     assert_eq!(world.hosts[server].locals[0].output, b"and this");
@@ -136,7 +139,7 @@ fn a_latecomer_is_turned_away() {
     let told = |raw: &mut Raw, world: &mut World, why: &str| {
         raw.read(world);
         let abort = Abort::new(Reason::GOING_AWAY, why);
-        assert_eq!(raw.outcome(), Some(&Err(Failure::Aborted(abort))));
+        assert_eq!(raw.outcome(), Some(Err(Failure::Aborted(abort))));
         raw.close(world);
     };
     for first in [&b""[..], b"a part"] {
@@ -158,7 +161,6 @@ fn a_latecomer_is_turned_away() {
         };
         told(&mut later, &mut world, why);
         raw.finish(&mut world);
-        raw.read(&mut world);
         raw.close(&mut world);
         assert_eq!(world.end(server), Some(End::Complete));
         world.hosts[server].assert_empty("all have left");
@@ -216,7 +218,7 @@ fn a_silent_peer_is_given_up() {
         raw.stay(&mut world, 120_000);
         raw.read(&mut world);
         let abort = Abort::new(Reason::TOO_SLOW, "no progress for 3600 s");
-        assert_eq!(raw.outcome(), Some(&Err(Failure::Aborted(abort))));
+        assert_eq!(raw.outcome(), Some(Err(Failure::Aborted(abort))));
         raw.close(&mut world);
         assert_eq!(world.end(server), Some(End::Failed(Gravity::Late)));
     }
@@ -248,12 +250,11 @@ fn a_one_shot_server_tells_the_worst() {
     let (mut world, server) = World::with(native(1, Leaves::AfterInput), Chat::new(false));
     world.local(server, Some(PIPE), Plain::open(b""));
     let mut good = Raw::join(&mut world, server);
-    let mut bad = Raw::join(&mut world, server);
+    let bad = Raw::join(&mut world, server);
     world.end_input(server);
     world.settle();
     bad.close(&mut world);
     good.finish(&mut world);
-    good.read(&mut world);
     good.close(&mut world);
     assert_eq!(world.end(server), Some(End::Failed(Gravity::Truncated)));
 }
@@ -286,7 +287,7 @@ fn a_failing_local_ends_a_client() {
     {
         let (mut world, server, client, pair) = chat_client(PIPE, plain);
         world.run_millis(10);
-        let outcome = world.outcome(server, pair.at_server).cloned();
+        let outcome = world.outcome(server, pair.at_server);
         assert_eq!(outcome, aborted(Reason::LOCAL_ERROR), "number {n}");
         assert_eq!(world.end(client), Some(expected), "number {n}");
         let told = |event: &EndpointEvent| matches!(event, EndpointEvent::Notice(_));
@@ -327,8 +328,11 @@ fn a_serving_chat_and_its_output() {
         };
         let (mut world, server, client, pair) = chat_server(Leaves::WhenStopped, TERMINAL, plain);
         world.run_millis(10);
-        let outcome = world.outcome(client, pair.at_client).cloned();
-        assert_eq!(outcome, aborted(Reason::LOCAL_ERROR), "{kind}");
+        assert_eq!(
+            world.outcome(client, pair.at_client),
+            aborted(Reason::LOCAL_ERROR),
+            "{kind}"
+        );
         assert_eq!(world.end(server), ended, "{kind}");
         assert_eq!(world.hosts[server].endpoint.is_accepting(), ended.is_none());
         if ended.is_none() {
@@ -372,7 +376,7 @@ fn done_waits_for_the_output() {
     world.local(server, Some(PIPE), plain);
     let plan = vec![b"written later".to_vec()];
     let (client, _) = world.client(server, Sender::new(plan));
-    world.run(Duration::from_secs(60));
+    world.run_millis(60_000);
     assert_eq!(world.hosts[server].locals[0].output, b"writ");
     assert_eq!((world.end(client), world.end(server)), (None, None));
     world.unblock(server);
@@ -397,7 +401,7 @@ fn a_client_tells_how_its_server_left() {
             let gone = world.hosts.swap_remove(server);
             drop(gone);
         }
-        world.run(Duration::from_secs(91));
+        world.run_millis(91_000);
         let client = world.hosts.len() - 1;
         assert_eq!(world.end(client), Some(End::Failed(gravity)));
     }

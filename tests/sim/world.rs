@@ -11,18 +11,15 @@ use sealwire::endpoint::{End, Endpoint, EndpointEvent, InputKind, Leaves, Output
 use sealwire::time::Time;
 
 use crate::net::{Faults, Net, Side, Wake};
-use crate::people::{Shared, Watched, native};
+use crate::people::{Log, Watched, native};
 use crate::port::{Plain, Port};
 
 /// Turns without a step of the clock, past which something spins.
 const SPINNING: usize = 200_000;
-/// Bytes that each direction of a link holds unless told otherwise.
-pub(crate) const SOCKET: usize = 64 * 1024;
 
 /// One endpoint and what is its own.
 pub(crate) struct Host {
-    pub(crate) endpoint: Endpoint<Box<dyn Mode>>,
-    pub(crate) log: Shared,
+    pub(crate) endpoint: Endpoint<Watched>,
     pub(crate) locals: Vec<Plain>,
     pub(crate) events: Vec<EndpointEvent>,
     pub(crate) ends: BTreeMap<PeerId, Side>,
@@ -32,6 +29,11 @@ pub(crate) struct Host {
 }
 
 impl Host {
+    /// What its mode was told.
+    pub(crate) fn log(&self) -> &Log {
+        &self.endpoint.mode().log
+    }
+
     /// How `peer` ended, if it did.
     pub(crate) fn outcome(&self, peer: PeerId) -> Option<&Outcome> {
         self.events.iter().find_map(|event| match event {
@@ -63,6 +65,13 @@ impl Host {
     }
 }
 
+/// The test's end of a connection to a host.
+pub(crate) struct Link {
+    pub(crate) end: Side,
+    /// What the host calls it.
+    pub(crate) peer: PeerId,
+}
+
 /// A connection between two hosts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pair {
@@ -86,21 +95,16 @@ impl World {
         }
     }
 
-    /// A world that breaks nothing.
-    pub(crate) fn calm() -> Self {
-        Self::new(0, Faults::default())
-    }
-
-    /// A calm world with one endpoint, and its number.
+    /// A world that breaks nothing, with one endpoint, and its number.
     pub(crate) fn with(setup: Setup, mode: impl Mode + 'static) -> (Self, usize) {
-        let mut world = Self::calm();
+        let mut world = Self::new(0, Faults::default());
         let host = world.host(setup, mode);
         (world, host)
     }
 
     /// How `peer` of `host` ended, if it did.
-    pub(crate) fn outcome(&self, host: usize, peer: PeerId) -> Option<&Outcome> {
-        self.hosts[host].outcome(peer)
+    pub(crate) fn outcome(&self, host: usize, peer: PeerId) -> Option<Outcome> {
+        self.hosts[host].outcome(peer).cloned()
     }
 
     /// How `host` ended, if it did.
@@ -114,11 +118,8 @@ impl World {
 
     /// Adds an endpoint; its number is how it is called from then on.
     pub(crate) fn host(&mut self, setup: Setup, mode: impl Mode + 'static) -> usize {
-        let log = Shared::default();
-        let mode: Box<dyn Mode> = Box::new(Watched(mode, log.clone()));
         self.hosts.push(Host {
-            endpoint: Endpoint::new(setup, mode),
-            log,
+            endpoint: Endpoint::new(setup, Watched::new(mode)),
             locals: Vec::new(),
             events: Vec::new(),
             ends: BTreeMap::new(),
@@ -135,17 +136,6 @@ impl World {
         host.endpoint.add_local(input, Some(OutputKind::Stream))
     }
 
-    /// Connects `client` to `server`, through pipes of `capacity` bytes.
-    pub(crate) fn connect_by(&mut self, client: usize, server: usize, capacity: usize) -> Pair {
-        let (link, at_server) = self.accept(server, capacity);
-        let at_client = self.dial_over(client, link);
-        Pair {
-            link,
-            at_server,
-            at_client,
-        }
-    }
-
     /// Adds a native client of `server` that does `mode`, and connects it.
     pub(crate) fn client(&mut self, server: usize, mode: impl Mode + 'static) -> (usize, Pair) {
         let seed = self.hosts.len() as u64 + 1;
@@ -154,33 +144,74 @@ impl World {
     }
 
     pub(crate) fn connect(&mut self, client: usize, server: usize) -> Pair {
-        self.connect_by(client, server, SOCKET)
+        let link = self.net.link();
+        Pair {
+            link,
+            at_server: self.attach(server, Side::server(link)),
+            at_client: self.attach(client, Side::client(link)),
+        }
     }
 
-    /// Connects to `server`; the other end is the test's.
-    pub(crate) fn accept(&mut self, server: usize, capacity: usize) -> (usize, PeerId) {
-        let link = self.net.link(capacity);
-        let now = self.now();
-        let host = &mut self.hosts[server];
-        let peer = host.endpoint.accepted(now);
-        host.ends.insert(peer, Side::server(link));
-        host.woken = true;
-        (link, peer)
+    /// Has `server` accept a connection, and do what it does then.
+    pub(crate) fn accept(&mut self, server: usize) -> Link {
+        let link = self.net.link();
+        let peer = self.attach(server, Side::server(link));
+        self.settle();
+        let end = Side::client(link);
+        Link { end, peer }
     }
 
-    /// Has `client` connect; the other end is the test's.
-    pub(crate) fn dial(&mut self, client: usize) -> (usize, PeerId) {
-        let link = self.net.link(SOCKET);
-        (link, self.dial_over(client, link))
+    /// Has `client` connect, and do what it does then.
+    pub(crate) fn dial(&mut self, client: usize) -> Link {
+        let link = self.net.link();
+        let peer = self.attach(client, Side::client(link));
+        self.settle();
+        let end = Side::server(link);
+        Link { end, peer }
     }
 
-    fn dial_over(&mut self, client: usize, link: usize) -> PeerId {
-        let now = self.now();
-        let host = &mut self.hosts[client];
-        let peer = host.endpoint.dialled(now);
-        host.ends.insert(peer, Side::client(link));
+    /// Gives a host its end of a link.
+    fn attach(&mut self, host: usize, end: Side) -> PeerId {
+        let host = &mut self.hosts[host];
+        let peer = match end.client {
+            true => host.endpoint.dialled(self.net.now),
+            false => host.endpoint.accepted(self.net.now),
+        };
+        host.ends.insert(peer, end);
         host.woken = true;
         peer
+    }
+
+    /// Writes all of `bytes`, which fit, and lets them be taken.
+    pub(crate) fn write(&mut self, end: Side, bytes: &[u8]) {
+        assert_eq!(self.net.write(end, bytes).unwrap(), bytes.len());
+        self.settle();
+    }
+
+    /// Reads all that is there, and lets the other side write more.
+    pub(crate) fn read(&mut self, end: Side) -> Vec<u8> {
+        let mut bytes = vec![0; self.net.incoming(end).capacity];
+        let count = self.net.read(end, &mut bytes).map_or(0, |read| read.0);
+        bytes.truncate(count);
+        self.settle();
+        bytes
+    }
+
+    /// Ends the stream that `end` writes.
+    pub(crate) fn shut_down(&mut self, end: Side) {
+        self.net.shut_down(end);
+        self.settle();
+    }
+
+    pub(crate) fn close(&mut self, end: Side) {
+        self.net.close(end);
+        self.settle();
+    }
+
+    /// Breaks a link.
+    pub(crate) fn reset(&mut self, link: usize) {
+        self.net.reset(link);
+        self.settle();
     }
 
     /// Says that the locals of `host` may be read and written again.
@@ -231,12 +262,23 @@ impl World {
         }
     }
 
+    /// Has `host` tick once, so long after now.
+    pub(crate) fn tick_after(&mut self, host: usize, millis: u64) {
+        self.net.now = self.net.now + Duration::from_millis(millis);
+        self.deliver();
+        self.tick(host);
+    }
+
+    fn deliver(&mut self) {
+        for wake in self.net.deliver() {
+            self.wake(wake);
+        }
+    }
+
     /// Does all that can be done without a step of the clock.
     pub(crate) fn settle(&mut self) {
         for _ in 0..SPINNING {
-            for wake in self.net.deliver() {
-                self.wake(wake);
-            }
+            self.deliver();
             let now = self.net.now;
             let due = |host: &Host| host.endpoint.next_timeout().is_some_and(|at| at <= now);
             let ready = (0..self.hosts.len())
@@ -267,7 +309,7 @@ impl World {
             self.net.note((index, format!("{event:?}")));
             host.events.push(event);
         }
-        host.woken |= host.log.borrow().eager && host.endpoint.queued() == 0;
+        host.woken |= host.log().eager && host.endpoint.queued() == 0;
         host.most_held = host.most_held.max(host.endpoint.held());
     }
 
@@ -278,9 +320,9 @@ impl World {
         timeouts.chain(self.net.next()).min()
     }
 
-    /// Goes on for `span`.
-    pub(crate) fn run(&mut self, span: Duration) {
-        let end = self.now() + span;
+    /// Goes on for so long.
+    pub(crate) fn run_millis(&mut self, millis: u64) {
+        let end = self.now() + Duration::from_millis(millis);
         self.settle();
         while let Some(next) = self.next().filter(|&next| next <= end) {
             self.net.now = next.max(self.net.now);
@@ -288,10 +330,6 @@ impl World {
         }
         self.net.now = end;
         self.settle();
-    }
-
-    pub(crate) fn run_millis(&mut self, millis: u64) {
-        self.run(Duration::from_millis(millis));
     }
 
     /// Jumps forward at once: no endpoint runs meanwhile.
