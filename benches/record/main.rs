@@ -23,6 +23,10 @@ mod work;
 
 #[path = "../common/mod.rs"]
 mod common;
+// It also knows the secret of the next epoch, which no bench reaches.
+#[allow(dead_code)]
+#[path = "../../tests/common/plain.rs"]
+mod plain_keys;
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

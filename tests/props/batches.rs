@@ -153,7 +153,7 @@ pub(crate) fn open(
 }
 
 /// Seals `plan` in one batch with every kernel, and compares all output, with the bytes around
-/// records, with the oracle's. Opens the oracle's records in one batch, in all areas.
+/// records, with the plain crates'. Opens their records in one batch, in all areas.
 pub(crate) fn check_every_kernel(plan: &Plan, what: &str) {
     let sealed = plan.all_sealed();
     let arrived = arrived(&plan.records, &sealed);

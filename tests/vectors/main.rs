@@ -10,4 +10,8 @@ mod answers;
 mod chosen;
 mod classic;
 mod connection;
+#[path = "../common/lines.rs"]
+mod lines;
+#[path = "../common/plain.rs"]
+mod plain;
 mod records;
