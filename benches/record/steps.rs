@@ -55,7 +55,7 @@ pub(crate) fn steps(criterion: &mut Criterion) {
             black_box(&mut output);
         });
     });
-    let (mut client, _server) = pair();
+    let [mut client, _] = pair();
     let mut wire = Vec::new();
     group.bench_function("connection", |bench| {
         bench.iter(|| {

@@ -1,6 +1,4 @@
-//! Draws any plan.
-
-use std::cmp::Reverse;
+//! Draws any plan. Lengths that are sorted or equal are in [`crate::lanes`].
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -20,12 +18,8 @@ pub(crate) fn plans() -> impl Strategy<Value = Plan> {
         2 => vec(drawn(), 10..=40),
         1 => vec(drawn(), 41..=RECORDS),
     ];
-    (directions, vec(source(), 1..=3), records, arrangement()).prop_map(
-        |(directions, sources, mut records, arrangement)| {
-            arrangement.apply(&mut records);
-            draft(directions, sources, &records)
-        },
-    )
+    (directions, vec(source(), 1..=3), records)
+        .prop_map(|(directions, sources, records)| draft(directions, sources, &records))
 }
 
 /// What is drawn of a record.
@@ -61,52 +55,6 @@ fn drawn() -> impl Strategy<Value = Drawn> {
             opened_in,
         },
     )
-}
-
-/// How the lengths of a plan's records relate.
-#[derive(Debug, Clone)]
-enum Arrangement {
-    AsDrawn,
-    Ascending,
-    Descending,
-    Equal,
-    /// All have the shortest length, except one.
-    OneLong(Index),
-}
-
-fn arrangement() -> impl Strategy<Value = Arrangement> {
-    prop_oneof![
-        3 => Just(Arrangement::AsDrawn),
-        1 => Just(Arrangement::Ascending),
-        1 => Just(Arrangement::Descending),
-        1 => Just(Arrangement::Equal),
-        1 => any::<Index>().prop_map(Arrangement::OneLong),
-    ]
-}
-
-impl Arrangement {
-    fn apply(&self, records: &mut [Drawn]) {
-        let len = |record: &Drawn| record.len + record.more_blocks * 16;
-        let Some(first) = records.first().map(|record| record.len) else {
-            return;
-        };
-        let shortest = records.iter().map(|record| record.len).min();
-        let (most, long) = match *self {
-            Self::AsDrawn => return,
-            Self::Ascending => return records.sort_by_key(len),
-            Self::Descending => return records.sort_by_key(|record| Reverse(len(record))),
-            Self::Equal => (first, None),
-            Self::OneLong(index) => (shortest.unwrap_or(0), Some(index.index(records.len()))),
-        };
-        for (n, record) in records.iter_mut().enumerate() {
-            record.shared = false;
-            record.more_blocks = 0;
-            record.len = match long == Some(n) {
-                true => MAX_PAYLOAD,
-                false => most,
-            };
-        }
-    }
 }
 
 fn draft(directions: Vec<Direction>, sources: Vec<Vec<u8>>, records: &[Drawn]) -> Plan {

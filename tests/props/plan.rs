@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use sealwire::crypto::keys::epoch_of;
 use sealwire::limits::{EPOCH_BITS, MAX_BLOCKS, RECORD_HEADER};
 use sealwire::span::{Area, Areas, AreasMut, Span};
@@ -185,12 +187,7 @@ impl fmt::Debug for Memory {
 
 /// Bytes without a pattern, from a seed. To draw each from proptest is slow.
 pub(crate) fn any_bytes(seed: u32, len: usize) -> Vec<u8> {
-    let mut state = u64::from(seed) | 1 << 40;
-    let next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 32) as u8
-    };
-    std::iter::repeat_with(next).take(len).collect()
+    let mut bytes = vec![0; len];
+    StdRng::seed_from_u64(seed.into()).fill_bytes(&mut bytes);
+    bytes
 }

@@ -2,24 +2,16 @@
 
 use std::time::Duration;
 
-use sealwire::endpoint::transport::PeerId;
 use sealwire::endpoint::{End, Leaves};
-use sealwire::error::{Abort, Failure, Gravity, Reason};
+use sealwire::error::{Failure, Gravity, Reason};
 use sealwire::limits::{MAX_PAYLOAD, MAX_UNPROVED};
 use sealwire::modes::echo::Echo;
 use sealwire::modes::relay::Relay;
 use sealwire::modes::sink::Sink;
 
 use crate::hand::Raw;
-use crate::people::{Sender, limited, much, native};
+use crate::people::{Sender, aborted, limited, much, native};
 use crate::world::World;
-
-fn gave(world: &World, server: usize, peer: PeerId) -> Option<Reason> {
-    match world.outcome(server, peer) {
-        Some(Err(Failure::Gave(Abort { reason, .. }))) => Some(reason),
-        _ => None,
-    }
-}
 
 /// A relay whose receivers hold up others from 64 KiB on.
 fn relay() -> (World, usize) {
@@ -41,7 +33,7 @@ fn a_slow_receiver_is_dropped_while_others_wait() {
     assert!(world.hosts[other].log().all() == much());
     assert_eq!(world.outcome(server, pair.at_server), Some(Ok(())));
     world.run_millis(5000);
-    assert_eq!(gave(&world, server, slow.peer), Some(Reason::TOO_SLOW));
+    assert_eq!(world.gave(server, slow.peer), Some(Reason::TOO_SLOW));
 }
 
 /// Goal: a sole receiver may take as long as it likes, and is dropped soon after others have
@@ -71,7 +63,7 @@ fn a_sole_receiver_is_waited_for() {
         assert_eq!(world.outcome(server, pair.at_server), Some(Ok(())));
         if !reads {
             world.run_millis(5000);
-            assert_eq!(gave(&world, server, slow.peer), Some(Reason::TOO_SLOW));
+            assert_eq!(world.gave(server, slow.peer), Some(Reason::TOO_SLOW));
         }
     }
 }
@@ -115,13 +107,12 @@ fn a_message_over_the_limit_is_refused() {
         assert!(world.hosts[good].log().all() == plan);
         assert_eq!(world.end(good), Some(End::Complete));
         assert_eq!(
-            gave(&world, server, pairs[1].at_server),
+            world.gave(server, pairs[1].at_server),
             Some(Reason::TOO_LARGE)
         );
         assert_eq!(world.end(bad), Some(End::Failed(Gravity::Peer)));
         let told = world.outcome(bad, pairs[1].at_client);
-        let aborted = Abort::new(Reason::TOO_LARGE, "");
-        assert_eq!(told, Some(Err(Failure::Aborted(aborted))));
+        assert_eq!(told, aborted(Reason::TOO_LARGE, ""));
         world.hosts[server].assert_empty("both have left");
     }
 }
@@ -131,10 +122,8 @@ fn a_message_over_the_limit_is_refused() {
 /// of a message.
 #[test]
 fn unfinished_messages_share_a_budget() {
-    let (mut world, server) = World::with(
-        limited(|limits| limits.max_assembling = 10 * MAX_PAYLOAD),
-        Sink,
-    );
+    let setup = limited(|limits| limits.max_assembling = 10 * MAX_PAYLOAD);
+    let (mut world, server) = World::with(setup, Sink);
     let mut rests = Vec::new();
     let mut peers: Vec<Raw> = (0..10).map(|_| Raw::join(&mut world, server)).collect();
     for (n, raw) in peers.iter_mut().enumerate() {
@@ -148,10 +137,10 @@ fn unfinished_messages_share_a_budget() {
         raw.read(&mut world);
         let _ = world.net.write(raw.end, rest);
         world.settle();
-        let given_up = (n == 4).then_some(Err(Failure::Aborted(Abort::new(
-            Reason::TOO_LARGE,
-            "too many unfinished messages",
-        ))));
+        let given_up = match n {
+            4 => aborted(Reason::TOO_LARGE, "too many unfinished messages"),
+            _ => None,
+        };
         assert_eq!(raw.outcome(), given_up, "peer {n}");
         raw.close(&mut world);
     }
@@ -266,10 +255,7 @@ fn a_full_server_says_so() {
     world.settle();
     assert!(world.hosts[server].log().messages.is_empty());
     assert!(!world.hosts[server].has_joined(pair.at_server));
-    assert_eq!(
-        gave(&world, server, pair.at_server),
-        Some(Reason::GOING_AWAY)
-    );
+    assert_eq!(world.gave(server, pair.at_server), Some(Reason::GOING_AWAY));
     assert_eq!(world.end(third), Some(End::Failed(Gravity::Peer)));
     second.read(&mut world);
     assert!(second.messages().is_empty());

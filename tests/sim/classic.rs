@@ -1,6 +1,6 @@
 //! The old format beside the new one, on one server.
 
-use sealwire::endpoint::{End, EndpointEvent, Leaves, Notice};
+use sealwire::endpoint::{End, Leaves};
 use sealwire::error::{Deadline, Failure};
 use sealwire::limits::{CLASSIC_FRAME, MAX_CLASSIC_UNPROVED, MAX_UNPROVED};
 use sealwire::modes::chat::Chat;
@@ -8,7 +8,7 @@ use sealwire::modes::echo::Echo;
 use sealwire::modes::relay::Relay;
 
 use crate::hand::{Raw, frames, lines};
-use crate::people::{Sender, both, classic_client, native};
+use crate::people::{Sender, both, classic_client, is_truncated, late, native};
 use crate::port::{Plain, TERMINAL};
 use crate::world::{Link, World};
 
@@ -44,7 +44,7 @@ fn both_formats_on_one_server() {
 /// messages with several newlines, without any, without bytes, and with some
 /// that are no text.
 #[test]
-fn a_classic_peer_gets_some_lines() {
+fn a_classic_peer_gets_lines() {
     let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Relay);
     let old = world.accept(server);
     world.write(old.end, &frames("hello\n"));
@@ -54,8 +54,7 @@ fn a_classic_peer_gets_some_lines() {
     }
     let expected = ["two\n", "lines\n", "none\n", "\n", "not text\n"];
     assert_eq!(lines(&mut world, old.end), expected);
-    let told = |event: &EndpointEvent| matches!(event, EndpointEvent::Notice(Notice::NotText(2)));
-    assert!(world.hosts[server].events.iter().any(told));
+    assert_eq!(world.hosts[server].notices(), ["NotText(2)"]);
     world.write(old.end, &frames("and back\n"));
     new.read(&mut world);
     assert_eq!(new.messages(), [b"and back\n"]);
@@ -172,10 +171,7 @@ fn a_frame_has_five_seconds() {
     world.run_millis(990);
     assert_eq!(world.outcome(server, old.peer), None);
     world.run_millis(20);
-    assert_eq!(
-        world.outcome(server, old.peer),
-        Some(Err(Failure::Deadline(Deadline::Frame)))
-    );
+    assert_eq!(world.outcome(server, old.peer), late(Deadline::Frame));
     world.hosts[server].assert_empty("it is closed");
 }
 
@@ -195,8 +191,7 @@ fn the_end_of_a_classic_stream() {
             assert_eq!(outcome, Some(Ok(())));
             assert_eq!(lines(&mut world, old.end), ["sixteen letters\n"]);
         } else if cut >= CLASSIC_FRAME {
-            let truncated = matches!(outcome, Some(Err(Failure::Truncated(_))));
-            assert!(truncated, "cut at {cut}: {outcome:?}");
+            assert!(is_truncated(&outcome), "cut at {cut}: {outcome:?}");
         } else {
             assert!(matches!(outcome, Some(Err(_))), "cut at {cut}: {outcome:?}");
         }

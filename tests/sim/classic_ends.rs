@@ -2,21 +2,16 @@
 
 use std::io::ErrorKind;
 
-use sealwire::conn::Outcome;
 use sealwire::endpoint::{End, Leaves};
-use sealwire::error::{Failure, Gravity};
+use sealwire::error::Gravity;
 use sealwire::limits::CLASSIC_FRAME;
 use sealwire::modes::chat::Chat;
 use sealwire::modes::echo::Echo;
 
 use crate::hand::{frames, lines};
-use crate::people::{Sender, both, classic_client};
+use crate::people::{Sender, both, classic_client, is_truncated};
 use crate::port::{LINES, Plain, TERMINAL};
 use crate::world::{Link, World};
-
-fn is_truncated(outcome: &Option<Outcome>) -> bool {
-    matches!(outcome, Some(Err(Failure::Truncated(_))))
-}
 
 /// Goal: a client that could not send all of its input because the other side closed
 /// says so: truncated. Where the input had ended, or a person types, that is a proper

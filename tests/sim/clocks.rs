@@ -4,20 +4,16 @@ use std::time::Duration;
 
 use sealwire::conn::session::Event;
 use sealwire::endpoint::Leaves;
-use sealwire::error::{Deadline, Failure};
+use sealwire::error::Deadline;
 use sealwire::modes::echo::Echo;
 use sealwire::wire::record::Kind;
 
 use crate::hand::{Hand, Raw};
-use crate::people::{Sender, native};
+use crate::people::{Sender, late, native};
 use crate::world::{Link, World};
 
 fn served() -> (World, usize) {
     World::with(native(1, Leaves::WhenStopped), Echo)
-}
-
-fn deadline(which: Deadline) -> Option<Result<(), Failure>> {
-    Some(Err(Failure::Deadline(which)))
 }
 
 /// Goal: a connection that says nothing is closed after 5 s, and keeps nothing.
@@ -28,7 +24,7 @@ fn a_silent_connection_has_five_seconds() {
     world.run_millis(4999);
     assert_eq!(world.outcome(server, peer), None);
     world.run_millis(2);
-    assert_eq!(world.outcome(server, peer), deadline(Deadline::Handshake));
+    assert_eq!(world.outcome(server, peer), late(Deadline::Handshake));
     assert_eq!(world.net.incoming(end).written, 0, "nothing is said to it");
     world.hosts[server].assert_empty("it is closed");
 }
@@ -53,10 +49,7 @@ fn dripping_does_not_extend_the_handshake() {
         raw.read(&mut world);
         assert_eq!(world.hosts[server].has_joined(raw.peer), joins);
         if !joins {
-            assert_eq!(
-                world.outcome(server, raw.peer),
-                deadline(Deadline::Handshake)
-            );
+            assert_eq!(world.outcome(server, raw.peer), late(Deadline::Handshake));
             assert_eq!(world.net.incoming(raw.end).written, 0);
             world.hosts[server].assert_empty("it came too late");
         }
@@ -79,10 +72,7 @@ fn the_first_record_is_part_of_the_handshake() {
     world.run_millis(1999);
     assert_eq!(world.outcome(server, raw.peer), None);
     world.run_millis(2);
-    assert_eq!(
-        world.outcome(server, raw.peer),
-        deadline(Deadline::Handshake)
-    );
+    assert_eq!(world.outcome(server, raw.peer), late(Deadline::Handshake));
     world.hosts[server].assert_empty("it is closed");
 }
 
@@ -109,7 +99,7 @@ fn silence_ends_a_connection() {
     assert_eq!(world.outcome(server, raw.peer), None);
     assert!(world.net.incoming(raw.end).written > 72, "it was asked");
     world.run_millis(20);
-    assert_eq!(world.outcome(server, raw.peer), deadline(Deadline::Silence));
+    assert_eq!(world.outcome(server, raw.peer), late(Deadline::Silence));
     world.hosts[server].assert_empty("it is closed");
 }
 
@@ -125,7 +115,7 @@ fn a_record_has_thirty_seconds() {
         world.write(raw.end, &[*byte]);
         world.run_millis(1000);
     }
-    assert_eq!(world.outcome(server, raw.peer), deadline(Deadline::Record));
+    assert_eq!(world.outcome(server, raw.peer), late(Deadline::Record));
 }
 
 /// Goal: a peer that floods PING and does not read costs a bounded amount of memory, and

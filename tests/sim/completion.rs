@@ -13,7 +13,7 @@ use sealwire::modes::sink::Sink;
 use sealwire::wire::record::Kind;
 
 use crate::hand::{Hand, Raw};
-use crate::people::{Sender, native};
+use crate::people::{Sender, aborted, gave, is_truncated, native};
 use crate::port::Plain;
 use crate::world::{Link, World};
 
@@ -45,16 +45,9 @@ fn either_side_may_finish_first() {
             world.stop(client);
         }
         world.run_millis(10);
-        assert_eq!(
-            world.outcome(server, pair.at_server),
-            Some(Ok(())),
-            "{first}"
-        );
-        assert_eq!(
-            world.outcome(client, pair.at_client),
-            Some(Ok(())),
-            "{first}"
-        );
+        let outcomes = [(server, pair.at_server), (client, pair.at_client)];
+        let outcomes = outcomes.map(|(host, peer)| world.outcome(host, peer));
+        assert_eq!(outcomes, [Some(Ok(())), Some(Ok(()))], "{first}");
         assert_eq!(world.hosts[client].log().all(), plan, "{first}");
         assert_eq!(world.end(client), Some(End::Complete), "{first}");
         world.hosts[server].assert_empty(first);
@@ -109,9 +102,8 @@ fn a_stopped_server_confirms_what_it_hands_on() {
             assert!(raw.events.contains(&Event::ShutDown), "mode {n}");
             assert_eq!(outcome, Some(Ok(())), "mode {n}");
         } else {
-            let abort = Abort::new(Reason::GOING_AWAY, "");
-            assert_eq!(raw.outcome(), Some(Err(Failure::Aborted(abort.clone()))));
-            assert_eq!(outcome, Some(Err(Failure::Gave(abort))), "mode {n}");
+            assert_eq!(raw.outcome(), aborted(Reason::GOING_AWAY, ""));
+            assert_eq!(outcome, gave(Reason::GOING_AWAY), "mode {n}");
         }
         world.hosts[server].assert_empty("it has left");
     }
@@ -175,8 +167,7 @@ fn a_cut_stream_is_truncated() {
         }
         raw.close(&mut world);
         let outcome = world.outcome(server, raw.peer);
-        let truncated = matches!(outcome, Some(Err(Failure::Truncated(_))));
-        assert!(truncated, "cut at {cut}: {outcome:?}");
+        assert!(is_truncated(&outcome), "cut at {cut}: {outcome:?}");
         assert_eq!(world.hosts[server].log().messages.len(), cut / 50);
         world.hosts[server].assert_empty("it was cut");
     }
@@ -204,11 +195,8 @@ fn an_abort_is_received() {
     assert_eq!(abort.reason, Reason(77));
     assert_eq!(abort.to_string(), "reason 77: no\\u{7}more\\xff");
     assert_eq!(world.hosts[server].log().all(), [b"whole"]);
-    assert_eq!(
-        world.net.incoming(hand.end).written,
-        72,
-        "nothing is answered"
-    );
+    let written = world.net.incoming(hand.end).written;
+    assert_eq!(written, 72, "nothing is answered");
     world.hosts[server].assert_empty("it gave up");
 }
 
@@ -219,9 +207,8 @@ fn an_abort_may_come_first() {
     let mut hand = Hand::shake(&mut world, server);
     hand.send(&mut world, Kind::Abort, &[3]);
     assert!(!world.hosts[server].has_joined(hand.peer));
-    let outcome = world.outcome(server, hand.peer);
-    let abort = Abort::new(Reason::GOING_AWAY, "");
-    assert_eq!(outcome, Some(Err(Failure::Aborted(abort))));
+    let expected = aborted(Reason::GOING_AWAY, "");
+    assert_eq!(world.outcome(server, hand.peer), expected);
     world.hosts[server].assert_empty("it is gone");
 }
 
@@ -241,10 +228,8 @@ fn nothing_is_sent_after_a_failure() {
     assert_eq!(world.net.read(hand.end, &mut answer).unwrap().0, 1000);
     world.settle();
     assert_eq!(world.net.incoming(hand.end).written, 2072);
-    assert_eq!(
-        world.outcome(server, hand.peer),
-        Some(Err(Failure::Peer(PeerFault::Tag)))
-    );
+    let fault = Failure::Peer(PeerFault::Tag);
+    assert_eq!(world.outcome(server, hand.peer), Some(Err(fault)));
     world.hosts[server].assert_empty("it failed");
 }
 

@@ -2,6 +2,8 @@
 //! record it likes, and of a classic one ([`World::accept`]) there are only [`frames`] and
 //! [`lines`].
 
+use std::sync::Arc;
+
 use sealwire::classic::{ClassicConnection, ClassicKeys};
 use sealwire::conn::session::{Event, Session};
 use sealwire::conn::{Connection, Outcome};
@@ -13,12 +15,18 @@ use sealwire::error::Abort;
 use sealwire::limits::{RECORD_HEADER, SERVER_HELLO};
 use sealwire::span::{Area, Span};
 use sealwire::time::Time;
-use sealwire::wire::hello::{ClientHello, SERVER_TAG, parse_server};
+use sealwire::wire::hello::{SERVER_TAG, parse_server};
 use sealwire::wire::record::{Kind, blocks_for, record_len};
 
 use crate::net::Side;
 use crate::people::secrets;
 use crate::world::{Link, World};
+
+/// The keys of the client at this end.
+fn keys(end: Side) -> (Arc<Identity>, Private) {
+    let private = Private::new([end.link as u8 + 1; 32]);
+    (Identity::new(&secrets(7)).unwrap(), private)
+}
 
 /// A session at the other end of a link to a server.
 pub(crate) struct Raw {
@@ -33,8 +41,7 @@ impl Raw {
     /// Connects, and does nothing yet.
     pub(crate) fn connect(world: &mut World, server: usize) -> Self {
         let Link { end, peer } = world.accept(server);
-        let identity = Identity::new(&secrets(7)).unwrap();
-        let private = Private::new([end.link as u8 + 1; 32]);
+        let (identity, private) = keys(end);
         let connection = Connection::client(identity, private, world.now());
         Self {
             session: Session::new(connection, crate::chosen::kernel(), 1 << 30),
@@ -168,17 +175,11 @@ pub(crate) struct Hand {
 impl Hand {
     /// Connects, and shakes hands.
     pub(crate) fn shake(world: &mut World, server: usize) -> Self {
-        let Link { end, peer } = world.accept(server);
-        let identity = Identity::new(&secrets(7)).unwrap();
-        let private = Private::new([99; 32]);
-        let covered = ClientHello {
-            service: 0,
-            key_id: identity.key_id(),
-            ephemeral: private.public(),
-        }
-        .encode();
-        let hello = [&covered[..], &identity.hello_tag(&covered)].concat();
+        let mut raw = Raw::connect(world, server);
+        let Raw { end, peer, .. } = raw;
+        let hello = raw.hello(world);
         world.write(end, &hello);
+        let (identity, private) = keys(end);
         let answer: [u8; SERVER_HELLO] = world.read(end).try_into().unwrap();
         let public = parse_server(&answer).unwrap();
         let transcript = [&hello[..], &answer[..SERVER_TAG]];

@@ -11,6 +11,7 @@ use sealwire::crypto::secret::{Secret, SecretPair};
 use sealwire::endpoint::mode::{HandedOn, Message, Mode, Receivers};
 use sealwire::endpoint::transport::{LocalId, PeerId};
 use sealwire::endpoint::{Context, Leaves, Setup};
+use sealwire::error::{Abort, Deadline, Failure, Reason};
 use sealwire::limits::Limits;
 
 /// What a mode was told, in order.
@@ -171,6 +172,25 @@ pub(crate) fn classic_client(seed: u64) -> Setup {
     let mut setup = both(seed, Leaves::WithPeers);
     setup.identity = None;
     setup
+}
+
+/// The outcome of a connection whose peer gave up.
+pub(crate) fn aborted(reason: Reason, why: &str) -> Option<Outcome> {
+    Some(Err(Failure::Aborted(Abort::new(reason, why))))
+}
+
+/// The outcome of a connection that was given up.
+pub(crate) fn gave(reason: Reason) -> Option<Outcome> {
+    Some(Err(Failure::Gave(Abort::new(reason, ""))))
+}
+
+/// The outcome of a connection that took too long.
+pub(crate) fn late(deadline: Deadline) -> Option<Outcome> {
+    Some(Err(Failure::Deadline(deadline)))
+}
+
+pub(crate) fn is_truncated(outcome: &Option<Outcome>) -> bool {
+    matches!(outcome, Some(Err(Failure::Truncated(_))))
 }
 
 /// 64 bytes of key material.

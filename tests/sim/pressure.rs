@@ -3,7 +3,7 @@
 
 use sealwire::endpoint::mode::Mode;
 use sealwire::endpoint::{End, InputKind, Leaves, Setup};
-use sealwire::error::{Abort, Failure, Reason};
+use sealwire::error::Reason;
 use sealwire::limits::{
     CLASSIC_FRAME, FAN_OUT, INPUT_HIGH_WATER, INPUT_SCRATCH, LEAST_SHARE, LOCAL_BUDGET,
     MAX_PAYLOAD, MAX_RECORD, OUTPUT_SCRATCH,
@@ -13,7 +13,7 @@ use sealwire::modes::echo::Echo;
 use sealwire::modes::relay::Relay;
 
 use crate::hand::{Raw, frames, lines};
-use crate::people::{Sender, both, limited, much, native};
+use crate::people::{Sender, both, gave, limited, much, native};
 use crate::port::{LINES, Plain};
 use crate::world::{Link, World};
 
@@ -62,15 +62,6 @@ fn deaf(world: &mut World, server: usize, len: usize) -> Raw {
     raw
 }
 
-fn too_slow(world: &World, server: usize, raw: &Raw) -> bool {
-    let outcome = world.outcome(server, raw.peer);
-    match outcome {
-        Some(Err(Failure::Gave(abort))) => abort.reason == Reason::TOO_SLOW,
-        None => false,
-        other => panic!("{other:?}"),
-    }
-}
-
 /// Goal: when memory runs short, peers that hold much of it and accept nothing are
 /// dropped after a second, though each alone was within its bounds; then there is room
 /// for others. Method: three deaf clients of an echo, then one that sends more than they
@@ -88,7 +79,8 @@ fn a_holder_of_scarce_memory_is_dropped() {
     assert_eq!(queued, 3, "the ABORT of each");
     // What was sealed goes when they are closed.
     world.run_millis(5000);
-    assert!(slow.iter().all(|raw| too_slow(&world, server, raw)));
+    let reasons = slow.iter().map(|raw| world.gave(server, raw.peer));
+    assert!(reasons.eq([Some(Reason::TOO_SLOW); 3]));
     let plan = vec![vec![7; 5_000_000]];
     let (good, _) = world.client(server, Sender::new(plan.clone()));
     world.run_millis(10);
@@ -110,10 +102,10 @@ fn a_peer_that_takes_a_little_is_not_too_slow() {
     for _ in 0..40 {
         world.run_millis(250);
         world.net.read(raw.end, &mut [0; 500]).unwrap();
-        assert!(!too_slow(&world, server, &raw));
+        assert_eq!(world.outcome(server, raw.peer), None);
     }
     world.run_millis(8000);
-    assert!(too_slow(&world, server, &raw));
+    assert_eq!(world.gave(server, raw.peer), Some(Reason::TOO_SLOW));
 }
 
 /// Goal: what is half received is no reason to drop receivers: it has bounds of its own.
@@ -157,7 +149,7 @@ fn queues_have_an_absolute_bound() {
     // One more message, and what of the next is not whole.
     assert!(most < 2 * MOST + 2 * LEAST_SHARE, "it held {most}");
     world.run_millis(6000);
-    assert!(too_slow(&world, server, &held[0]));
+    assert_eq!(world.gave(server, held[0].peer), Some(Reason::TOO_SLOW));
     // When they are gone, one tick reads from several peers at once.
     let most = world.hosts[server].most_held;
     assert!(most < 2 * MOST + 2 * INPUT_SCRATCH, "it held {most}");
@@ -203,8 +195,7 @@ fn a_listener_holds_up_no_relay() {
     world.run_millis(10);
     assert!(world.hosts[other].log().all() == much());
     assert_eq!(world.end(sender), Some(End::Complete));
-    let gave = Failure::Gave(Abort::new(Reason::TOO_SLOW, ""));
-    assert_eq!(world.outcome(server, old.peer), Some(Err(gave)));
+    assert_eq!(world.outcome(server, old.peer), gave(Reason::TOO_SLOW));
     assert!(lines(&mut world, old.end).len() < 10, "it was sent some");
 }
 
@@ -299,6 +290,5 @@ fn the_end_of_an_aborted_peer_is_read() {
     world.run_millis(5010);
     raw.read(&mut world);
     raw.close(&mut world);
-    let gave = Failure::Gave(Abort::new(Reason::GOING_AWAY, ""));
-    assert_eq!(world.outcome(server, raw.peer), Some(Err(gave)));
+    assert_eq!(world.outcome(server, raw.peer), gave(Reason::GOING_AWAY));
 }

@@ -3,20 +3,16 @@
 
 use std::io::ErrorKind;
 
-use sealwire::endpoint::{End, EndpointEvent, InputKind, Leaves, Notice};
+use sealwire::endpoint::{End, InputKind, Leaves};
 use sealwire::error::{Abort, Failure, Gravity, Reason};
 use sealwire::modes::chat::Chat;
 use sealwire::modes::echo::Echo;
 use sealwire::modes::sink::Sink;
 
 use crate::hand::Raw;
-use crate::people::{Sender, native};
+use crate::people::{Sender, aborted, native};
 use crate::port::{PIPE, Plain, TERMINAL};
 use crate::world::{Pair, World};
-
-fn aborted(reason: Reason) -> Option<Result<(), Failure>> {
-    Some(Err(Failure::Aborted(Abort::new(reason, ""))))
-}
 
 /// A server that echoes, and a client on `plain`.
 fn chat_client(input: InputKind, plain: Plain) -> (World, usize, usize, Pair) {
@@ -47,7 +43,7 @@ fn a_signal_stops_a_client() {
     world.run_millis(10);
     assert_eq!(
         world.outcome(server, pair.at_server),
-        aborted(Reason::GOING_AWAY)
+        aborted(Reason::GOING_AWAY, "")
     );
     assert_eq!(world.end(client), Some(End::Stopped));
 
@@ -76,18 +72,18 @@ fn a_stopped_server_waits_five_seconds_and_one() {
     world.stop(server);
     world.settle();
     assert!(!world.hosts[server].endpoint.is_accepting());
-    let closed = world.outcome(server, unproved);
-    assert!(
-        matches!(closed, Some(Err(Failure::Closed(_)))),
-        "{closed:?}"
+    let closed = matches!(
+        world.outcome(server, unproved),
+        Some(Err(Failure::Closed(_)))
     );
+    assert!(closed);
     world.run_millis(4990);
     assert_eq!(world.hosts[client].log().fins.len(), 1);
     assert_eq!(world.outcome(client, pair.at_client), None);
     world.run_millis(20);
     assert_eq!(
         world.outcome(client, pair.at_client),
-        aborted(Reason::GOING_AWAY)
+        aborted(Reason::GOING_AWAY, "")
     );
     assert_eq!(world.end(client), Some(End::Failed(Gravity::Peer)));
     assert_eq!(world.end(server), None, "one does not listen");
@@ -117,9 +113,7 @@ fn a_one_shot_server_leaves_after_its_peers() {
     let silent = world.accept(server).peer;
     let mut raw = Raw::join(&mut world, server);
     assert!(!world.hosts[server].endpoint.is_accepting());
-    let leaving =
-        |event: &EndpointEvent| matches!(event, EndpointEvent::Notice(Notice::LeavingAfterPeers));
-    assert!(world.hosts[server].events.iter().any(leaving));
+    assert_eq!(world.hosts[server].notices(), ["LeavingAfterPeers"]);
     assert_eq!(world.end(server), None);
     raw.say(&mut world, b"and this");
     raw.finish(&mut world);
@@ -138,8 +132,7 @@ fn a_one_shot_server_leaves_after_its_peers() {
 fn a_latecomer_is_turned_away() {
     let told = |raw: &mut Raw, world: &mut World, why: &str| {
         raw.read(world);
-        let abort = Abort::new(Reason::GOING_AWAY, why);
-        assert_eq!(raw.outcome(), Some(Err(Failure::Aborted(abort))));
+        assert_eq!(raw.outcome(), aborted(Reason::GOING_AWAY, why));
         raw.close(world);
     };
     for first in [&b""[..], b"a part"] {
@@ -186,9 +179,9 @@ fn an_input_that_nobody_has() {
         raw.close(&mut world);
         world.run_millis(10);
         assert_eq!(world.end(server), ended, "{given:?}");
-        let told =
-            |event: &EndpointEvent| matches!(event, EndpointEvent::Notice(Notice::Abandoned(6)));
-        let told = world.hosts[server].events.iter().any(told);
+        let told = world.hosts[server]
+            .notices()
+            .contains(&"Abandoned(6)".into());
         assert_eq!(told, ended.is_some(), "{given:?}");
     }
 }
@@ -217,8 +210,8 @@ fn a_silent_peer_is_given_up() {
         assert_eq!(world.end(server), None, "it may think for an hour");
         raw.stay(&mut world, 120_000);
         raw.read(&mut world);
-        let abort = Abort::new(Reason::TOO_SLOW, "no progress for 3600 s");
-        assert_eq!(raw.outcome(), Some(Err(Failure::Aborted(abort))));
+        let expected = aborted(Reason::TOO_SLOW, "no progress for 3600 s");
+        assert_eq!(raw.outcome(), expected);
         raw.close(&mut world);
         assert_eq!(world.end(server), Some(End::Failed(Gravity::Late)));
     }
@@ -288,10 +281,9 @@ fn a_failing_local_ends_a_client() {
         let (mut world, server, client, pair) = chat_client(PIPE, plain);
         world.run_millis(10);
         let outcome = world.outcome(server, pair.at_server);
-        assert_eq!(outcome, aborted(Reason::LOCAL_ERROR), "number {n}");
+        assert_eq!(outcome, aborted(Reason::LOCAL_ERROR, ""), "number {n}");
         assert_eq!(world.end(client), Some(expected), "number {n}");
-        let told = |event: &EndpointEvent| matches!(event, EndpointEvent::Notice(_));
-        let told = world.hosts[client].events.iter().any(told);
+        let told = !world.hosts[client].notices().is_empty();
         assert_eq!(told, expected == End::LocalFailed, "number {n}");
     }
 }
@@ -330,7 +322,7 @@ fn a_serving_chat_and_its_output() {
         world.run_millis(10);
         assert_eq!(
             world.outcome(client, pair.at_client),
-            aborted(Reason::LOCAL_ERROR),
+            aborted(Reason::LOCAL_ERROR, ""),
             "{kind}"
         );
         assert_eq!(world.end(server), ended, "{kind}");
@@ -351,8 +343,7 @@ fn a_terminal_is_always_read() {
     let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Chat::new(true));
     world.local(server, Some(TERMINAL), Plain::open(b"anybody?\n"));
     world.settle();
-    let told = |event: &EndpointEvent| matches!(event, EndpointEvent::Notice(Notice::NobodyThere));
-    assert!(world.hosts[server].events.iter().any(told));
+    assert_eq!(world.hosts[server].notices(), ["NobodyThere"]);
     world.give(server, b"hello ");
     let mut raw = Raw::join(&mut world, server);
     world.give(server, b"you\nand");
@@ -382,10 +373,8 @@ fn done_waits_for_the_output() {
     world.unblock(server);
     world.run_millis(10);
     assert_eq!(world.hosts[server].locals[0].output, b"written later");
-    assert_eq!(
-        (world.end(client), world.end(server)),
-        (Some(End::Complete), Some(End::Complete))
-    );
+    let ends = [client, server].map(|host| world.end(host));
+    assert_eq!(ends, [Some(End::Complete); 2]);
 }
 
 /// Goal: a client says whether its server vanished or fell silent.

@@ -8,6 +8,7 @@ use sealwire::conn::Outcome;
 use sealwire::endpoint::mode::Mode;
 use sealwire::endpoint::transport::{LocalId, PeerId};
 use sealwire::endpoint::{End, Endpoint, EndpointEvent, InputKind, Leaves, OutputKind, Setup};
+use sealwire::error::{Failure, Reason};
 use sealwire::time::Time;
 
 use crate::net::{Faults, Net, Side, Wake};
@@ -52,16 +53,22 @@ impl Host {
         self.events.iter().any(joined)
     }
 
+    /// What it told the user that is about no single peer.
+    pub(crate) fn notices(&self) -> Vec<String> {
+        let notices = self.events.iter().filter_map(|event| match event {
+            EndpointEvent::Notice(notice) => Some(format!("{notice:?}")),
+            _ => None,
+        });
+        notices.collect()
+    }
+
     /// Fails unless everything that peers took is given back.
     pub(crate) fn assert_empty(&self, why: &str) {
         let endpoint = &self.endpoint;
         let left = (endpoint.connections(), endpoint.proved(), endpoint.queued());
         assert_eq!(left, (0, 0, 0), "connections, proved, queued; {why}");
-        assert_eq!(
-            (endpoint.keyed(), endpoint.held()),
-            (0, 0),
-            "keyed, held; {why}"
-        );
+        let left = (endpoint.keyed(), endpoint.held());
+        assert_eq!(left, (0, 0), "keyed, held; {why}");
     }
 }
 
@@ -105,6 +112,14 @@ impl World {
     /// How `peer` of `host` ended, if it did.
     pub(crate) fn outcome(&self, host: usize, peer: PeerId) -> Option<Outcome> {
         self.hosts[host].outcome(peer).cloned()
+    }
+
+    /// The reason for which `host` gave up `peer`, if it did.
+    pub(crate) fn gave(&self, host: usize, peer: PeerId) -> Option<Reason> {
+        match self.hosts[host].outcome(peer) {
+            Some(Err(Failure::Gave(abort))) => Some(abort.reason),
+            _ => None,
+        }
     }
 
     /// How `host` ended, if it did.
