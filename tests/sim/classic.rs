@@ -172,7 +172,6 @@ fn a_frame_has_five_seconds() {
     assert_eq!(world.outcome(server, old.peer), None);
     world.run_millis(20);
     assert_eq!(world.outcome(server, old.peer), late(Deadline::Frame));
-    world.hosts[server].assert_empty("it is closed");
 }
 
 /// Goal: an end of stream inside a frame or a message is truncation; between
@@ -195,7 +194,6 @@ fn the_end_of_a_classic_stream() {
         } else {
             assert!(matches!(outcome, Some(Err(_))), "cut at {cut}: {outcome:?}");
         }
-        world.hosts[server].assert_empty("it was cut");
     }
 }
 

@@ -66,7 +66,6 @@ fn a_one_shot_server_whose_client_closes_first() {
         let outcome = world.outcome(server, old.peer);
         assert_eq!(is_truncated(&outcome), !ended, "{outcome:?}");
         assert_eq!(world.end(server), Some(expected));
-        world.hosts[server].assert_empty("its client closed");
     }
 }
 
@@ -98,7 +97,6 @@ fn what_is_queued_behind_the_end_counts() {
             outcome == Some(Ok(()))
         };
         assert!(expected, "fails: {fails}, {outcome:?}");
-        world.hosts[server].assert_empty("it is over");
     }
 }
 

@@ -26,7 +26,6 @@ fn a_silent_connection_has_five_seconds() {
     world.run_millis(2);
     assert_eq!(world.outcome(server, peer), late(Deadline::Handshake));
     assert_eq!(world.net.incoming(end).written, 0, "nothing is said to it");
-    world.hosts[server].assert_empty("it is closed");
 }
 
 /// Goal: a hello that comes drop by drop does not extend its time. Method: one
@@ -51,7 +50,6 @@ fn dripping_does_not_extend_the_handshake() {
         if !joins {
             assert_eq!(world.outcome(server, raw.peer), late(Deadline::Handshake));
             assert_eq!(world.net.incoming(raw.end).written, 0);
-            world.hosts[server].assert_empty("it came too late");
         }
     }
 }
@@ -73,7 +71,6 @@ fn the_first_record_is_part_of_the_handshake() {
     assert_eq!(world.outcome(server, raw.peer), None);
     world.run_millis(2);
     assert_eq!(world.outcome(server, raw.peer), late(Deadline::Handshake));
-    world.hosts[server].assert_empty("it is closed");
 }
 
 /// Goal: two that have nothing to say stay connected, because each PING is
@@ -100,7 +97,6 @@ fn silence_ends_a_connection() {
     assert!(world.net.incoming(raw.end).written > 72, "it was asked");
     world.run_millis(20);
     assert_eq!(world.outcome(server, raw.peer), late(Deadline::Silence));
-    world.hosts[server].assert_empty("it is closed");
 }
 
 /// Goal: a record has 30 s from its first byte, however it drips. Method: one
@@ -148,6 +144,5 @@ fn the_clock_may_jump() {
     for peer in [pair.at_server, silent, raw.peer] {
         assert!(world.outcome(server, peer).is_some());
     }
-    world.hosts[server].assert_empty("all are gone");
     assert!(!raw.events.contains(&Event::Open));
 }

@@ -2,7 +2,7 @@
 //!
 //! [`net`] is the network and its faults, [`port`] what an endpoint sees of it,
 //! [`world`] moves everything, [`people`] has setups and modes, [`hand`] has clients that a
-//! test plays itself. When a world ends, it checks that no endpoint has leaked anything.
+//! test plays itself. A world checks that an endpoint without peers has leaked nothing.
 //!
 //! Runs by seed are [`seeds`]: `SEALWIRE_SEED=n` runs one seed again, alone, and
 //! `SEALWIRE_SEEDS=n` runs that many. The rest are scripted, one subject per file.

@@ -326,6 +326,10 @@ impl World {
         }
         host.woken |= host.log().eager && host.endpoint.queued() == 0;
         host.most_held = host.most_held.max(host.endpoint.held());
+        let is_blocked = |plain: &Plain| plain.room == 0;
+        if host.endpoint.connections() == 0 && !host.locals.iter().any(is_blocked) {
+            host.assert_empty("no peer is there");
+        }
     }
 
     /// When something happens next by itself.
@@ -354,9 +358,9 @@ impl World {
     }
 }
 
-/// Goal: no endpoint leaks a buffer, a queue item or a key, in any run. Method: break all
-/// links when a world ends, and let locals take what is theirs; what an endpoint still
-/// has then is leaked.
+/// Goal: no endpoint leaks a buffer, a queue item or a key, in any run. Method: look after
+/// each tick that leaves no peer; and break all links when a world ends, and let locals take
+/// what is theirs. What an endpoint still has then is leaked.
 impl Drop for World {
     fn drop(&mut self) {
         if std::thread::panicking() {
