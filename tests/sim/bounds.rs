@@ -22,18 +22,18 @@ fn relay() -> (World, usize) {
 /// Method: three peers of a relay; one does not read.
 #[test]
 fn a_slow_receiver_is_dropped_while_others_wait() {
-    let (mut world, server) = relay();
-    let slow = Raw::join(&mut world, server);
-    let (other, _) = world.client(server, Sender::staying(vec![]));
+    let (mut world, _) = relay();
+    let slow = Raw::join(&mut world);
+    let (other, _) = world.client(Sender::staying(vec![]));
     world.settle();
-    let (_, pair) = world.client(server, Sender::new(much()));
+    let (_, pair) = world.client(Sender::new(much()));
     world.run_millis(900);
-    assert_eq!(world.outcome(server, slow.peer), None, "not yet");
+    assert_eq!(world.outcome(slow.peer), None, "not yet");
     world.run_millis(1100);
     assert!(world.hosts[other].log().all() == much());
-    assert_eq!(world.outcome(server, pair.at_server), Some(Ok(())));
+    assert_eq!(world.outcome(pair.at_server), Some(Ok(())));
     world.run_millis(5000);
-    assert_eq!(world.gave(server, slow.peer), Some(Reason::TOO_SLOW));
+    assert_eq!(world.gave(slow.peer), Some(Reason::TOO_SLOW));
 }
 
 /// Goal: a sole receiver may take as long as it likes, and is dropped soon after others have
@@ -41,29 +41,29 @@ fn a_slow_receiver_is_dropped_while_others_wait() {
 #[test]
 fn a_sole_receiver_is_waited_for() {
     for reads in [true, false] {
-        let (mut world, server) = relay();
-        let mut slow = Raw::join(&mut world, server);
-        let (_, pair) = world.client(server, Sender::new(much()));
+        let (mut world, _) = relay();
+        let mut slow = Raw::join(&mut world);
+        let (_, pair) = world.client(Sender::new(much()));
         for _ in 0..4 {
             world.run_millis(15_000);
             // It does say something, or it would be dead.
             slow.say(&mut world, b"wait");
         }
-        assert_eq!(world.outcome(server, slow.peer), None);
-        assert_eq!(world.outcome(server, pair.at_server), None);
+        assert_eq!(world.outcome(slow.peer), None);
+        assert_eq!(world.outcome(pair.at_server), None);
         if reads {
             while slow.messages().len() < 2000 {
                 slow.read(&mut world);
             }
             assert!(slow.messages() == much());
         } else {
-            world.client(server, Sender::staying(vec![]));
+            world.client(Sender::staying(vec![]));
         }
         world.run_millis(2000);
-        assert_eq!(world.outcome(server, pair.at_server), Some(Ok(())));
+        assert_eq!(world.outcome(pair.at_server), Some(Ok(())));
         if !reads {
             world.run_millis(5000);
-            assert_eq!(world.gave(server, slow.peer), Some(Reason::TOO_SLOW));
+            assert_eq!(world.gave(slow.peer), Some(Reason::TOO_SLOW));
         }
     }
 }
@@ -73,21 +73,21 @@ fn a_sole_receiver_is_waited_for() {
 /// the clock jumps; the server hears of the room and of the time at once.
 #[test]
 fn a_pause_of_ours_is_no_fault_of_peers() {
-    let (mut world, server) = relay();
-    let mut slow = Raw::join(&mut world, server);
-    world.client(server, Sender::staying(vec![]));
-    let (_, pair) = world.client(server, Sender::new(much()));
+    let (mut world, _) = relay();
+    let mut slow = Raw::join(&mut world);
+    world.client(Sender::staying(vec![]));
+    let (_, pair) = world.client(Sender::new(much()));
     world.run_millis(10);
     for _ in 0..5 {
         world.net.now = world.now() + Duration::from_millis(1500);
         slow.read(&mut world);
-        assert_eq!(world.outcome(server, slow.peer), None);
+        assert_eq!(world.outcome(slow.peer), None);
     }
     while slow.messages().len() < 2000 {
         slow.read(&mut world);
     }
     world.run_millis(10);
-    assert_eq!(world.outcome(server, pair.at_server), Some(Ok(())));
+    assert_eq!(world.outcome(pair.at_server), Some(Ok(())));
 }
 
 /// Goal: a message over the limit costs its sender the connection and no other peer
@@ -102,16 +102,13 @@ fn a_message_over_the_limit_is_refused() {
         let good = world.host(native(2, Leaves::WithPeers), Sender::new(plan.clone()));
         let bad = vec![vec![2; max_message + 1]];
         let bad = world.host(native(3, Leaves::WithPeers), Sender::new(bad));
-        let pairs = [world.connect(good, server), world.connect(bad, server)];
+        let pairs = [world.connect(good), world.connect(bad)];
         world.run_millis(10);
         assert!(world.hosts[good].log().all() == plan);
         assert_eq!(world.end(good), Some(End::Complete));
-        assert_eq!(
-            world.gave(server, pairs[1].at_server),
-            Some(Reason::TOO_LARGE)
-        );
+        assert_eq!(world.gave(pairs[1].at_server), Some(Reason::TOO_LARGE));
         assert_eq!(world.end(bad), Some(End::Failed(Gravity::Peer)));
-        let told = world.outcome(bad, pairs[1].at_client);
+        let told = world.hosts[bad].outcome(pairs[1].at_client);
         assert_eq!(told, aborted(Reason::TOO_LARGE, ""));
         world.hosts[server].assert_empty("both have left");
     }
@@ -125,7 +122,7 @@ fn unfinished_messages_share_a_budget() {
     let setup = limited(|limits| limits.max_assembling = 10 * MAX_PAYLOAD);
     let (mut world, server) = World::with(setup, Sink);
     let mut rests = Vec::new();
-    let mut peers: Vec<Raw> = (0..10).map(|_| Raw::join(&mut world, server)).collect();
+    let mut peers: Vec<Raw> = (0..10).map(|_| Raw::join(&mut world)).collect();
     for (n, raw) in peers.iter_mut().enumerate() {
         let parts = if n == 4 { 3 } else { 1 };
         let bytes = raw.seal(&world, &vec![n as u8; parts * MAX_PAYLOAD + 1]);
@@ -156,7 +153,7 @@ fn scarce_memory_does_not_stop_a_message() {
     let (mut world, server) =
         World::with(limited(|limits| limits.max_queued = 4 * MAX_PAYLOAD), Echo);
     let mut rests = Vec::new();
-    let mut peers: Vec<Raw> = (0..10).map(|_| Raw::join(&mut world, server)).collect();
+    let mut peers: Vec<Raw> = (0..10).map(|_| Raw::join(&mut world)).collect();
     for raw in &mut peers {
         let bytes = raw.seal(&world, &[3; 2 * MAX_PAYLOAD]);
         let (now, later) = bytes.split_at(20_000);
@@ -184,13 +181,13 @@ fn scarce_memory_does_not_stop_others() {
     let (mut world, server) = World::with(limited(|limits| limits.max_queued = 40_000), Echo);
     world.net.socket = 20_000;
     for _ in 0..3 {
-        let mut raw = Raw::join(&mut world, server);
+        let mut raw = Raw::join(&mut world);
         raw.say(&mut world, &[1; 15_000]);
         raw.say(&mut world, &[1; 15_000]);
     }
     assert!(world.hosts[server].endpoint.held() >= 40_000);
     world.net.socket = 6000;
-    let mut good = Raw::join(&mut world, server);
+    let mut good = Raw::join(&mut world);
     for n in 1..=20 {
         // The third answer waits behind the second, which did not fit; so the
         // fourth message is not read before the others are.
@@ -210,7 +207,7 @@ fn scarce_memory_does_not_stop_others() {
 fn empty_messages_are_bounded() {
     let (mut world, server) = World::with(limited(|limits| limits.max_queue = 1 << 16), Echo);
     world.net.socket = 10_000;
-    let mut raw = Raw::join(&mut world, server);
+    let mut raw = Raw::join(&mut world);
     for _ in 0..10_000 {
         let record = raw.seal(&world, b"");
         if !matches!(world.net.write(raw.end, &record), Ok(34)) {
@@ -229,15 +226,15 @@ fn the_oldest_unproved_makes_room() {
     let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
     let mut silent = Vec::new();
     for _ in 0..MAX_UNPROVED + 10 {
-        silent.push(world.accept(server).peer);
+        silent.push(world.accept().peer);
     }
     let endpoint = &world.hosts[server].endpoint;
     assert_eq!(endpoint.connections(), MAX_UNPROVED);
     for (n, &peer) in silent.iter().enumerate() {
-        let closed = matches!(world.outcome(server, peer), Some(Err(Failure::Closed(_))));
+        let closed = matches!(world.outcome(peer), Some(Err(Failure::Closed(_))));
         assert_eq!(closed, n < 10, "number {n}");
     }
-    Raw::join(&mut world, server);
+    Raw::join(&mut world);
     world.run_millis(6000);
     assert_eq!(world.hosts[server].endpoint.connections(), 1);
 }
@@ -248,22 +245,22 @@ fn the_oldest_unproved_makes_room() {
 #[test]
 fn a_full_server_says_so() {
     let (mut world, server) = World::with(limited(|limits| limits.max_peers = 2), Relay);
-    let first = Raw::join(&mut world, server);
-    let mut second = Raw::join(&mut world, server);
+    let first = Raw::join(&mut world);
+    let mut second = Raw::join(&mut world);
     let plan = vec![b"let me in".to_vec()];
-    let (third, pair) = world.client(server, Sender::new(plan));
+    let (third, pair) = world.client(Sender::new(plan));
     world.settle();
     assert!(world.hosts[server].log().messages.is_empty());
     assert!(!world.hosts[server].has_joined(pair.at_server));
-    assert_eq!(world.gave(server, pair.at_server), Some(Reason::GOING_AWAY));
+    assert_eq!(world.gave(pair.at_server), Some(Reason::GOING_AWAY));
     assert_eq!(world.end(third), Some(End::Failed(Gravity::Peer)));
     second.read(&mut world);
     assert!(second.messages().is_empty());
 
     // A peer that was refused and lingers takes no peer's place.
-    let mut raw = Raw::connect(&mut world, server);
+    let mut raw = Raw::connect(&mut world);
     raw.prove(&mut world);
     assert_eq!(world.hosts[server].endpoint.proved(), 2);
     world.reset(first.end.link);
-    Raw::join(&mut world, server);
+    Raw::join(&mut world);
 }

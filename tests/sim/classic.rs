@@ -30,7 +30,7 @@ fn both_formats_on_one_server() {
     let old = world.host(classic_client(2), Sender::new(some_lines()));
     let new = world.host(native(3, Leaves::WithPeers), Sender::new(some_lines()));
     for client in [old, new] {
-        world.connect(client, server);
+        world.connect(client);
     }
     world.run_millis(10);
     for client in [old, new] {
@@ -46,9 +46,9 @@ fn both_formats_on_one_server() {
 #[test]
 fn a_classic_peer_gets_lines() {
     let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Relay);
-    let old = world.accept(server);
+    let old = world.accept();
     world.write(old.end, &frames("hello\n"));
-    let mut new = Raw::join(&mut world, server);
+    let mut new = Raw::join(&mut world);
     for message in [&b"two\nlines\n"[..], b"none", b"", b"not \xff\xfetext"] {
         new.say(&mut world, message);
     }
@@ -67,8 +67,8 @@ fn a_classic_peer_gets_lines() {
 fn a_silent_listener_hears_after_a_second() {
     let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Chat::new(true));
     world.local(server, Some(TERMINAL), Plain::open(b"too early\n"));
-    let old = world.accept(server);
-    let mut new = Raw::connect(&mut world, server);
+    let old = world.accept();
+    let mut new = Raw::connect(&mut world);
     world.run_millis(1001);
     new.prove(&mut world);
     world.give(server, b"in time\n");
@@ -77,10 +77,10 @@ fn a_silent_listener_hears_after_a_second() {
     assert_eq!(lines(&mut world, old.end), ["in time\n"]);
     assert_eq!(new.messages(), [b"in time\n"]);
     // It was spoken to in classic, so that is what it speaks.
-    let late = Raw::connect(&mut world, server).hello(&world);
+    let late = Raw::connect(&mut world).hello(&world);
     world.write(old.end, &late);
     world.run_millis(10);
-    let outcome = world.outcome(server, old.peer);
+    let outcome = world.outcome(old.peer);
     assert!(
         matches!(outcome, Some(Err(Failure::Peer(_)))),
         "{outcome:?}"
@@ -94,18 +94,18 @@ fn the_oldest_listener_makes_room() {
     let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Echo);
     let mut silent = Vec::new();
     for _ in 0..MAX_CLASSIC_UNPROVED + 2 {
-        silent.push(world.accept(server));
+        silent.push(world.accept());
         world.run_millis(10);
     }
     world.run_millis(1001);
     let endpoint = &world.hosts[server].endpoint;
     assert_eq!(endpoint.connections(), MAX_CLASSIC_UNPROVED);
     for (n, old) in silent.iter().enumerate() {
-        let gone = world.outcome(server, old.peer).is_some();
+        let gone = world.outcome(old.peer).is_some();
         assert_eq!(gone, n < 2, "number {n}");
     }
     // A native peer needs none of those.
-    Raw::join(&mut world, server);
+    Raw::join(&mut world);
 }
 
 /// Goal: a listener that turns native is one of those that have to make room for
@@ -114,20 +114,20 @@ fn the_oldest_listener_makes_room() {
 #[test]
 fn a_listener_that_turned_native_makes_room() {
     let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Echo);
-    let mut listener = Raw::connect(&mut world, server);
+    let mut listener = Raw::connect(&mut world);
     world.run_millis(1001);
-    let older = world.accept(server);
+    let older = world.accept();
     let hello = listener.hello(&world);
     world.write(listener.end, &hello[..40]);
     for _ in 0..MAX_UNPROVED - 2 {
-        world.accept(server);
+        world.accept();
     }
     let endpoint = &world.hosts[server].endpoint;
     assert_eq!(endpoint.connections(), MAX_UNPROVED);
     for peer in [older.peer, listener.peer] {
-        assert_eq!(world.outcome(server, peer), None);
-        world.accept(server);
-        assert!(world.outcome(server, peer).is_some());
+        assert_eq!(world.outcome(peer), None);
+        world.accept();
+        assert!(world.outcome(peer).is_some());
     }
 }
 
@@ -142,16 +142,16 @@ fn a_listener_holds_nobody_up() {
         setup.limits.max_queue = 2_000_000;
         let (mut world, server) = World::with(setup, Chat::new(true));
         world.local(server, Some(TERMINAL), Plain::open(b""));
-        let old = world.accept(server);
+        let old = world.accept();
         world.net.incoming(old.end).capacity = if reads { 3_000_000 } else { 1000 };
-        let (new, _) = world.client(server, Sender::staying(vec![]));
+        let (new, _) = world.client(Sender::staying(vec![]));
         world.run_millis(1001);
         let line = b"a line of twenty-six bytes\n";
         let typed = if reads { 10_000 } else { 20_000 };
         world.give(server, &line.repeat(typed));
         world.run_millis(10);
         assert_eq!(world.hosts[new].log().messages.len(), typed);
-        let outcome = world.outcome(server, old.peer);
+        let outcome = world.outcome(old.peer);
         assert_eq!(outcome.is_none(), reads, "{outcome:?}");
         let frames = world.net.incoming(old.end).written as usize / CLASSIC_FRAME;
         assert_eq!(frames == 2 * typed, reads, "{frames} frames");
@@ -162,16 +162,16 @@ fn a_listener_holds_nobody_up() {
 /// bytes that may still be native, and 4 s later one that may not.
 #[test]
 fn a_frame_has_five_seconds() {
-    let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Echo);
-    let old = world.accept(server);
+    let (mut world, _) = World::with(both(1, Leaves::WhenStopped), Echo);
+    let old = world.accept();
     world.run_millis(2000);
     world.write(old.end, b"SWP");
     world.run_millis(4000);
     world.write(old.end, b"?");
     world.run_millis(990);
-    assert_eq!(world.outcome(server, old.peer), None);
+    assert_eq!(world.outcome(old.peer), None);
     world.run_millis(20);
-    assert_eq!(world.outcome(server, old.peer), late(Deadline::Frame));
+    assert_eq!(world.outcome(old.peer), late(Deadline::Frame));
 }
 
 /// Goal: an end of stream inside a frame or a message is truncation; between
@@ -181,11 +181,11 @@ fn the_end_of_a_classic_stream() {
     let bytes = frames("sixteen letters\n");
     assert_eq!(bytes.len(), 2 * CLASSIC_FRAME);
     for cut in 1..=bytes.len() {
-        let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Echo);
-        let old = world.accept(server);
+        let (mut world, _) = World::with(both(1, Leaves::WhenStopped), Echo);
+        let old = world.accept();
         world.write(old.end, &bytes[..cut]);
         world.shut_down(old.end);
-        let outcome = world.outcome(server, old.peer);
+        let outcome = world.outcome(old.peer);
         if cut == bytes.len() {
             assert_eq!(outcome, Some(Ok(())));
             assert_eq!(lines(&mut world, old.end), ["sixteen letters\n"]);
@@ -202,7 +202,7 @@ fn the_end_of_a_classic_stream() {
 #[test]
 fn a_classic_client_leaves_by_itself() {
     let (mut world, client) = World::with(classic_client(2), Sender::new(some_lines()));
-    let Link { end, peer } = world.dial(client);
+    let Link { end, peer } = world.dial();
     assert!(world.hosts[client].has_joined(peer));
     assert!(world.net.incoming(end).shut, "it has said all");
     assert_eq!(world.net.incoming(end).written as usize % CLASSIC_FRAME, 0);

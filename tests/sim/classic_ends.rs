@@ -31,10 +31,10 @@ fn a_client_whose_server_closes_first() {
             ..Plain::open(b"one line\n")
         };
         world.local(client, Some(kind), plain);
-        let Link { end, peer } = world.dial(client);
+        let Link { end, peer } = world.dial();
         assert_eq!(world.net.incoming(end).written as usize, CLASSIC_FRAME);
         world.shut_down(end);
-        let outcome = world.outcome(client, peer);
+        let outcome = world.outcome(peer);
         assert_eq!(is_truncated(&outcome), expected == cut_off, "{outcome:?}");
         assert_eq!(world.end(client), Some(expected));
         world.hosts[client].assert_empty("its server closed");
@@ -51,19 +51,19 @@ fn a_one_shot_server_whose_client_closes_first() {
         let (mut world, server) = World::with(both(1, Leaves::AfterInput), Chat::new(false));
         let plain = Plain::open(b"twenty letters, and.\n");
         world.local(server, Some(LINES), plain);
-        let old = world.accept(server);
+        let old = world.accept();
         world.net.incoming(old.end).capacity = CLASSIC_FRAME;
         world.write(old.end, &frames("hello\n"));
         world.hosts[server].locals[0].input_ended = ended;
         world.poke(server);
         world.settle();
         world.shut_down(old.end);
-        assert_eq!(world.outcome(server, old.peer), None, "it sends");
+        assert_eq!(world.outcome(old.peer), None, "it sends");
         for _ in 0..2 {
             let frame = world.read(old.end);
             assert_eq!(frame.len(), CLASSIC_FRAME, "ended: {ended}");
         }
-        let outcome = world.outcome(server, old.peer);
+        let outcome = world.outcome(old.peer);
         assert_eq!(is_truncated(&outcome), !ended, "{outcome:?}");
         assert_eq!(world.end(server), Some(expected));
     }
@@ -75,14 +75,14 @@ fn a_one_shot_server_whose_client_closes_first() {
 #[test]
 fn what_is_queued_behind_the_end_counts() {
     for fails in [true, false] {
-        let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Echo);
-        let old = world.accept(server);
+        let (mut world, _) = World::with(both(1, Leaves::WhenStopped), Echo);
+        let old = world.accept();
         world.net.incoming(old.end).capacity = CLASSIC_FRAME;
         for line in ["one\n", "two\n", "three\n"] {
             world.write(old.end, &frames(line));
         }
         world.shut_down(old.end);
-        assert_eq!(world.outcome(server, old.peer), None, "it sends");
+        assert_eq!(world.outcome(old.peer), None, "it sends");
         if fails {
             world.net.incoming(old.end).write_error = Some(ErrorKind::BrokenPipe);
             world.settle();
@@ -90,7 +90,7 @@ fn what_is_queued_behind_the_end_counts() {
             assert_eq!(lines(&mut world, old.end), ["one\n"]);
             assert_eq!(lines(&mut world, old.end), ["two\n"]);
         }
-        let outcome = world.outcome(server, old.peer);
+        let outcome = world.outcome(old.peer);
         let expected = if fails {
             is_truncated(&outcome)
         } else {
@@ -108,12 +108,12 @@ fn a_failed_write_is_no_proper_end() {
     let plan = vec![b"one\n".to_vec(), b"two\n".to_vec()];
     let (mut world, client) = World::with(classic_client(2), Sender::new(plan));
     world.net.socket = CLASSIC_FRAME;
-    let Link { end, peer } = world.dial(client);
+    let Link { end, peer } = world.dial();
     world.net.incoming(end).write_error = Some(ErrorKind::BrokenPipe);
     world.run_millis(4990);
-    assert_eq!(world.outcome(client, peer), None);
+    assert_eq!(world.outcome(peer), None);
     world.run_millis(20);
-    let outcome = world.outcome(client, peer);
+    let outcome = world.outcome(peer);
     assert!(is_truncated(&outcome), "{outcome:?}");
     assert_eq!(world.end(client), Some(End::Failed(Gravity::Truncated)));
 }
@@ -126,10 +126,10 @@ fn a_stop_with_output_unwritten_is_not_complete() {
         let (mut world, client) = World::with(classic_client(2), Chat::new(true));
         let plain = Plain::open(b"").room(room);
         world.local(client, Some(TERMINAL), plain);
-        let Link { end, peer } = world.dial(client);
+        let Link { end, peer } = world.dial();
         world.write(end, &frames("hello\n"));
         world.shut_down(end);
-        assert_eq!(world.outcome(client, peer), Some(Ok(())));
+        assert_eq!(world.outcome(peer), Some(Ok(())));
         world.stop(client);
         world.run_millis(7000);
         assert_eq!(world.end(client), Some(expected));

@@ -19,12 +19,12 @@ fn served() -> (World, usize) {
 /// Goal: a connection that says nothing is closed after 5 s, and keeps nothing.
 #[test]
 fn a_silent_connection_has_five_seconds() {
-    let (mut world, server) = served();
-    let Link { end, peer } = world.accept(server);
+    let (mut world, _) = served();
+    let Link { end, peer } = world.accept();
     world.run_millis(4999);
-    assert_eq!(world.outcome(server, peer), None);
+    assert_eq!(world.outcome(peer), None);
     world.run_millis(2);
-    assert_eq!(world.outcome(server, peer), late(Deadline::Handshake));
+    assert_eq!(world.outcome(peer), late(Deadline::Handshake));
     assert_eq!(world.net.incoming(end).written, 0, "nothing is said to it");
 }
 
@@ -35,7 +35,7 @@ fn a_silent_connection_has_five_seconds() {
 fn dripping_does_not_extend_the_handshake() {
     for (last_at, joins) in [(4_990, true), (5_010, false)] {
         let (mut world, server) = served();
-        let mut raw = Raw::connect(&mut world, server);
+        let mut raw = Raw::connect(&mut world);
         let hello = raw.hello(&world);
         let (last, drops) = hello.split_last().unwrap();
         for drop in drops {
@@ -48,7 +48,7 @@ fn dripping_does_not_extend_the_handshake() {
         raw.read(&mut world);
         assert_eq!(world.hosts[server].has_joined(raw.peer), joins);
         if !joins {
-            assert_eq!(world.outcome(server, raw.peer), late(Deadline::Handshake));
+            assert_eq!(world.outcome(raw.peer), late(Deadline::Handshake));
             assert_eq!(world.net.incoming(raw.end).written, 0);
         }
     }
@@ -58,8 +58,8 @@ fn dripping_does_not_extend_the_handshake() {
 /// time, then a record whose last byte is withheld.
 #[test]
 fn the_first_record_is_part_of_the_handshake() {
-    let (mut world, server) = served();
-    let mut raw = Raw::connect(&mut world, server);
+    let (mut world, _) = served();
+    let mut raw = Raw::connect(&mut world);
     raw.greet(&mut world);
     world.run_millis(3000);
     let (mut answer, mut first) = ([0; 100], Vec::new());
@@ -68,9 +68,9 @@ fn the_first_record_is_part_of_the_handshake() {
     raw.session.receive(now, &answer[..count], &mut first);
     world.write(raw.end, &first[..first.len() - 1]);
     world.run_millis(1999);
-    assert_eq!(world.outcome(server, raw.peer), None);
+    assert_eq!(world.outcome(raw.peer), None);
     world.run_millis(2);
-    assert_eq!(world.outcome(server, raw.peer), late(Deadline::Handshake));
+    assert_eq!(world.outcome(raw.peer), late(Deadline::Handshake));
 }
 
 /// Goal: two that have nothing to say stay connected, because each PING is
@@ -78,10 +78,10 @@ fn the_first_record_is_part_of_the_handshake() {
 #[test]
 fn pings_keep_an_idle_pair_alive() {
     let (mut world, server) = served();
-    let (client, pair) = world.client(server, Sender::staying(vec![]));
+    let (client, pair) = world.client(Sender::staying(vec![]));
     world.run_millis(600_000);
-    assert_eq!(world.outcome(server, pair.at_server), None);
-    assert_eq!(world.outcome(client, pair.at_client), None);
+    assert_eq!(world.outcome(pair.at_server), None);
+    assert_eq!(world.hosts[client].outcome(pair.at_client), None);
     let said = world.hosts[server].endpoint.stats().sealed;
     assert!((20..=80).contains(&said), "{said} records in ten minutes");
 }
@@ -90,28 +90,28 @@ fn pings_keep_an_idle_pair_alive() {
 /// while. Method: a client that reads and never answers.
 #[test]
 fn silence_ends_a_connection() {
-    let (mut world, server) = served();
-    let raw = Raw::join(&mut world, server);
+    let (mut world, _) = served();
+    let raw = Raw::join(&mut world);
     world.run_millis(89_990);
-    assert_eq!(world.outcome(server, raw.peer), None);
+    assert_eq!(world.outcome(raw.peer), None);
     assert!(world.net.incoming(raw.end).written > 72, "it was asked");
     world.run_millis(20);
-    assert_eq!(world.outcome(server, raw.peer), late(Deadline::Silence));
+    assert_eq!(world.outcome(raw.peer), late(Deadline::Silence));
 }
 
 /// Goal: a record has 30 s from its first byte, however it drips. Method: one
 /// byte a second.
 #[test]
 fn a_record_has_thirty_seconds() {
-    let (mut world, server) = served();
-    let mut raw = Raw::join(&mut world, server);
+    let (mut world, _) = served();
+    let mut raw = Raw::join(&mut world);
     let record = raw.seal(&world, &[5; 100]);
     for byte in record.iter().take(30) {
-        assert_eq!(world.outcome(server, raw.peer), None);
+        assert_eq!(world.outcome(raw.peer), None);
         world.write(raw.end, &[*byte]);
         world.run_millis(1000);
     }
-    assert_eq!(world.outcome(server, raw.peer), late(Deadline::Record));
+    assert_eq!(world.outcome(raw.peer), late(Deadline::Record));
 }
 
 /// Goal: a peer that floods PING and does not read costs a bounded amount of memory, and
@@ -119,7 +119,7 @@ fn a_record_has_thirty_seconds() {
 #[test]
 fn a_flood_of_pings_is_bounded() {
     let (mut world, server) = served();
-    let mut hand = Hand::shake(&mut world, server);
+    let mut hand = Hand::shake(&mut world);
     world.net.incoming(hand.end).capacity = 1000;
     for _ in 0..10_000 {
         hand.send(&mut world, Kind::Ping, b"");
@@ -127,7 +127,7 @@ fn a_flood_of_pings_is_bounded() {
     let endpoint = &world.hosts[server].endpoint;
     assert_eq!(endpoint.stats().opened, 10_000);
     assert!(endpoint.queued() == 0 && world.hosts[server].most_held < 1000);
-    assert_eq!(world.outcome(server, hand.peer), None);
+    assert_eq!(world.outcome(hand.peer), None);
     world.close(hand.end);
     world.hosts[server].assert_empty("it has left");
 }
@@ -136,13 +136,13 @@ fn a_flood_of_pings_is_bounded() {
 /// spins or panics. Method: ten minutes at once, in every state.
 #[test]
 fn the_clock_may_jump() {
-    let (mut world, server) = served();
-    let (_, pair) = world.client(server, Sender::staying(vec![]));
-    let silent = world.accept(server).peer;
-    let raw = Raw::connect(&mut world, server);
+    let (mut world, _) = served();
+    let (_, pair) = world.client(Sender::staying(vec![]));
+    let silent = world.accept().peer;
+    let raw = Raw::connect(&mut world);
     world.jump(Duration::from_secs(600));
     for peer in [pair.at_server, silent, raw.peer] {
-        assert!(world.outcome(server, peer).is_some());
+        assert!(world.outcome(peer).is_some());
     }
     assert!(!raw.events.contains(&Event::Open));
 }

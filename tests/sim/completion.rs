@@ -29,7 +29,7 @@ fn either_side_may_finish_first() {
             "server" => Sender::staying(plan.clone()),
             _ => Sender::new(plan.clone()),
         };
-        let (client, pair) = world.client(server, sender);
+        let (client, pair) = world.client(sender);
         if first == "client" {
             world.run_millis(10);
         } else {
@@ -41,12 +41,12 @@ fn either_side_may_finish_first() {
         }
         if first == "server" {
             assert_eq!(world.hosts[client].log().fins.len(), 1);
-            assert_eq!(world.outcome(server, pair.at_server), None);
+            assert_eq!(world.outcome(pair.at_server), None);
             world.stop(client);
         }
         world.run_millis(10);
         let outcomes = [(server, pair.at_server), (client, pair.at_client)];
-        let outcomes = outcomes.map(|(host, peer)| world.outcome(host, peer));
+        let outcomes = outcomes.map(|(host, peer)| world.hosts[host].outcome(peer));
         assert_eq!(outcomes, [Some(Ok(())), Some(Ok(()))], "{first}");
         assert_eq!(world.hosts[client].log().all(), plan, "{first}");
         assert_eq!(world.end(client), Some(End::Complete), "{first}");
@@ -59,7 +59,7 @@ fn either_side_may_finish_first() {
 fn half_a_connection_stays_open() {
     let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Chat::new(true));
     world.local(server, None, Plain::open(b""));
-    let mut raw = Raw::join(&mut world, server);
+    let mut raw = Raw::join(&mut world);
     world.stop(server);
     world.settle();
     raw.read(&mut world);
@@ -69,7 +69,7 @@ fn half_a_connection_stays_open() {
     assert!(raw.events.contains(&Event::ShutDown), "complete");
     assert_eq!(world.hosts[server].log().all(), [b"still here"]);
     raw.close(&mut world);
-    assert_eq!(world.outcome(server, raw.peer), Some(Ok(())));
+    assert_eq!(world.outcome(raw.peer), Some(Ok(())));
 }
 
 /// Goal: a server that was stopped confirms nothing that it cannot hand on: a peer that
@@ -86,7 +86,7 @@ fn a_stopped_server_confirms_what_it_hands_on() {
     for (n, (confirms, mode)) in modes.into_iter().enumerate() {
         let (mut world, server) = World::with(native(1, Leaves::WhenStopped), mode);
         world.local(server, None, Plain::open(b""));
-        let mut raw = Raw::join(&mut world, server);
+        let mut raw = Raw::join(&mut world);
         world.stop(server);
         world.settle();
         let mut bytes = raw.seal(&world, b"too late?");
@@ -95,7 +95,7 @@ fn a_stopped_server_confirms_what_it_hands_on() {
         world.write(raw.end, &bytes);
         raw.read(&mut world);
         raw.close(&mut world);
-        let outcome = world.outcome(server, raw.peer);
+        let outcome = world.outcome(raw.peer);
         if confirms {
             assert!(raw.events.contains(&Event::ShutDown), "mode {n}");
             assert_eq!(outcome, Some(Ok(())), "mode {n}");
@@ -110,8 +110,8 @@ fn a_stopped_server_confirms_what_it_hands_on() {
 /// Method: a PONG that does not fit is in front when the client's DONE comes.
 #[test]
 fn an_end_is_shut_down_behind_what_is_sealed() {
-    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Sink);
-    let mut hand = Hand::shake(&mut world, server);
+    let (mut world, _) = World::with(native(1, Leaves::WhenStopped), Sink);
+    let mut hand = Hand::shake(&mut world);
     hand.send(&mut world, Kind::Fin, b"");
     let said = world.net.incoming(hand.end).written;
     world.net.incoming(hand.end).capacity = (said - 72) as usize + 10;
@@ -123,7 +123,7 @@ fn an_end_is_shut_down_behind_what_is_sealed() {
     assert_eq!(world.net.incoming(hand.end).written, said + 34);
     assert!(world.net.incoming(hand.end).shut);
     world.close(hand.end);
-    assert_eq!(world.outcome(server, hand.peer), Some(Ok(())));
+    assert_eq!(world.outcome(hand.peer), Some(Ok(())));
 }
 
 /// Goal: a complete side waits 5 s for the other's end, and no longer; no error
@@ -132,8 +132,8 @@ fn an_end_is_shut_down_behind_what_is_sealed() {
 #[test]
 fn nothing_counts_after_completion() {
     for reset in [false, true] {
-        let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Sink);
-        let mut raw = Raw::join(&mut world, server);
+        let (mut world, _) = World::with(native(1, Leaves::WhenStopped), Sink);
+        let mut raw = Raw::join(&mut world);
         raw.finish(&mut world);
         assert!(raw.events.contains(&Event::ShutDown));
         assert!(world.net.incoming(raw.end).shut, "it shuts down first");
@@ -141,10 +141,10 @@ fn nothing_counts_after_completion() {
             world.reset(raw.end.link);
         } else {
             world.run_millis(4990);
-            assert_eq!(world.outcome(server, raw.peer), None);
+            assert_eq!(world.outcome(raw.peer), None);
             world.run_millis(20);
         }
-        assert_eq!(world.outcome(server, raw.peer), Some(Ok(())));
+        assert_eq!(world.outcome(raw.peer), Some(Ok(())));
     }
 }
 
@@ -155,14 +155,14 @@ fn nothing_counts_after_completion() {
 fn a_cut_stream_is_truncated() {
     for cut in 0..=3 * 50 {
         let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Sink);
-        let mut raw = Raw::join(&mut world, server);
+        let mut raw = Raw::join(&mut world);
         let records: Vec<u8> = (0..3_u8).flat_map(|n| raw.seal(&world, &[n; 20])).collect();
         assert_eq!(records.len(), 150);
         if cut > 0 {
             world.write(raw.end, &records[..cut]);
         }
         raw.close(&mut world);
-        let outcome = world.outcome(server, raw.peer);
+        let outcome = world.outcome(raw.peer);
         assert!(is_truncated(&outcome), "cut at {cut}: {outcome:?}");
         assert_eq!(world.hosts[server].log().messages.len(), cut / 50);
     }
@@ -174,7 +174,7 @@ fn a_cut_stream_is_truncated() {
 #[test]
 fn an_abort_is_received() {
     let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
-    let mut hand = Hand::shake(&mut world, server);
+    let mut hand = Hand::shake(&mut world);
     let bytes = [
         hand.record(Kind::End, b"whole"),
         hand.record(Kind::Part, b"not "),
@@ -183,7 +183,7 @@ fn an_abort_is_received() {
         vec![0xff; 100],
     ];
     world.write(hand.end, &bytes.concat());
-    let outcome = world.outcome(server, hand.peer);
+    let outcome = world.outcome(hand.peer);
     let Some(Err(Failure::Aborted(abort))) = outcome else {
         panic!("{outcome:?}");
     };
@@ -198,19 +198,19 @@ fn an_abort_is_received() {
 #[test]
 fn an_abort_may_come_first() {
     let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
-    let mut hand = Hand::shake(&mut world, server);
+    let mut hand = Hand::shake(&mut world);
     hand.send(&mut world, Kind::Abort, &[3]);
     assert!(!world.hosts[server].has_joined(hand.peer));
     let expected = aborted(Reason::GOING_AWAY, "");
-    assert_eq!(world.outcome(server, hand.peer), expected);
+    assert_eq!(world.outcome(hand.peer), expected);
 }
 
 /// Goal: after a failure nothing is sent, not even what was sealed before it.
 /// Method: an echo has answered more than the socket takes; a bad record comes.
 #[test]
 fn nothing_is_sent_after_a_failure() {
-    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
-    let mut hand = Hand::shake(&mut world, server);
+    let (mut world, _) = World::with(native(1, Leaves::WhenStopped), Echo);
+    let mut hand = Hand::shake(&mut world);
     world.net.incoming(hand.end).capacity = 2000;
     hand.send(&mut world, Kind::End, &[1; 5000]);
     assert_eq!(world.net.incoming(hand.end).written, 2072);
@@ -222,7 +222,7 @@ fn nothing_is_sent_after_a_failure() {
     world.settle();
     assert_eq!(world.net.incoming(hand.end).written, 2072);
     let fault = Failure::Peer(PeerFault::Tag);
-    assert_eq!(world.outcome(server, hand.peer), Some(Err(fault)));
+    assert_eq!(world.outcome(hand.peer), Some(Err(fault)));
 }
 
 /// Goal: a failed write ends only writing: what comes is still read, and the
@@ -232,19 +232,19 @@ fn nothing_is_sent_after_a_failure() {
 fn reading_goes_on_when_writing_fails() {
     for aborts in [false, true] {
         let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
-        let mut raw = Raw::join(&mut world, server);
+        let mut raw = Raw::join(&mut world);
         world.net.incoming(raw.end).write_error = Some(ErrorKind::BrokenPipe);
         for n in 0..5 {
             raw.say(&mut world, &[n; 1000]);
         }
         assert_eq!(world.hosts[server].log().messages.len(), 5);
-        assert_eq!(world.outcome(server, raw.peer), None);
+        assert_eq!(world.outcome(raw.peer), None);
         assert_eq!(world.hosts[server].endpoint.queued(), 0);
         if aborts {
             raw.abort(&mut world, Abort::new(Reason::TOO_SLOW, ""));
         }
         raw.close(&mut world);
-        let outcome = world.outcome(server, raw.peer);
+        let outcome = world.outcome(raw.peer);
         match (aborts, outcome) {
             (true, Some(Err(Failure::Aborted(abort)))) => assert_eq!(abort.reason.0, 2),
             (false, Some(Err(Failure::Truncated(_)))) => {}
@@ -259,12 +259,12 @@ fn reading_goes_on_when_writing_fails() {
 fn a_client_without_a_hello_says_so() {
     for reset in [false, true] {
         let (mut world, client) = World::with(native(2, Leaves::WithPeers), Sender::new(vec![]));
-        let Link { end, peer } = world.dial(client);
+        let Link { end, peer } = world.dial();
         match reset {
             true => world.reset(end.link),
             false => world.close(end),
         }
-        let outcome = world.outcome(client, peer);
+        let outcome = world.outcome(peer);
         let fault = Failure::Peer(PeerFault::NoHandshake);
         assert_eq!(outcome, Some(Err(fault)), "reset: {reset}");
         assert_eq!(world.end(client), Some(End::Failed(Gravity::Peer)));

@@ -24,9 +24,9 @@ fn every_key_has_a_generator_of_its_own() {
         stream.fill_bytes(&mut bytes);
         Private::new(bytes).public()
     };
-    let (mut world, server) = World::with(setup, Echo);
+    let (mut world, _) = World::with(setup, Echo);
     let keys = [(); 3].map(|()| {
-        let mut raw = Raw::connect(&mut world, server);
+        let mut raw = Raw::connect(&mut world);
         raw.greet(&mut world);
         let answer = world.read(raw.end).try_into().unwrap();
         parse_server(&answer).unwrap()

@@ -23,7 +23,7 @@ fn flood(world: &mut World, server: usize, raw: &mut Raw, seconds: u64, listens:
             pending.drain(..count);
         }
         world.tick_after(server, 100);
-        if world.outcome(server, raw.peer).is_some() {
+        if world.outcome(raw.peer).is_some() {
             return;
         }
         if listens && let Ok((count, _)) = world.net.read(raw.end, &mut heard) {
@@ -39,11 +39,11 @@ fn flood(world: &mut World, server: usize, raw: &mut Raw, seconds: u64, listens:
 fn an_endless_stream_is_pinged() {
     let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Sink);
     world.net.socket = 2 * INPUT_SCRATCH;
-    let mut raw = Raw::join(&mut world, server);
+    let mut raw = Raw::join(&mut world);
     let before = world.net.incoming(raw.end).written;
     let seconds = SILENCE_DEADLINE.as_secs() + 5;
     flood(&mut world, server, &mut raw, seconds, true);
-    assert_eq!(world.outcome(server, raw.peer), None);
+    assert_eq!(world.outcome(raw.peer), None);
     let pings = (world.net.incoming(raw.end).written - before) / MIN_RECORD as u64;
     assert_eq!(pings, SILENCE_DEADLINE.as_secs() / PING_AFTER.as_secs());
 }
@@ -55,7 +55,7 @@ fn a_stream_behind_an_abort_is_closed() {
     let setup = limited(|limits| limits.max_message = MESSAGE.len() - 1);
     let (mut world, server) = World::with(setup, Sink);
     world.net.socket = 2 * INPUT_SCRATCH;
-    let mut raw = Raw::join(&mut world, server);
+    let mut raw = Raw::join(&mut world);
     let seconds = CLOSING_DEADLINE.as_secs() + 1;
     flood(&mut world, server, &mut raw, seconds, false);
     world.hosts[server].assert_empty("it is closed");

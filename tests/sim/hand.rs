@@ -39,8 +39,8 @@ pub(crate) struct Raw {
 
 impl Raw {
     /// Connects, and does nothing yet.
-    pub(crate) fn connect(world: &mut World, server: usize) -> Self {
-        let Link { end, peer } = world.accept(server);
+    pub(crate) fn connect(world: &mut World) -> Self {
+        let Link { end, peer } = world.accept();
         let (identity, private) = keys(end);
         let connection = Connection::client(identity, private, world.now());
         Self {
@@ -52,10 +52,10 @@ impl Raw {
     }
 
     /// Connects and proves itself.
-    pub(crate) fn join(world: &mut World, server: usize) -> Self {
-        let mut raw = Self::connect(world, server);
+    pub(crate) fn join(world: &mut World) -> Self {
+        let mut raw = Self::connect(world);
         raw.prove(world);
-        assert!(world.hosts[server].has_joined(raw.peer));
+        assert!(world.hosts[0].has_joined(raw.peer));
         raw
     }
 
@@ -174,8 +174,8 @@ pub(crate) struct Hand {
 
 impl Hand {
     /// Connects, and shakes hands.
-    pub(crate) fn shake(world: &mut World, server: usize) -> Self {
-        let mut raw = Raw::connect(world, server);
+    pub(crate) fn shake(world: &mut World) -> Self {
+        let mut raw = Raw::connect(world);
         let Raw { end, peer, .. } = raw;
         let hello = raw.hello(world);
         world.write(end, &hello);

@@ -233,7 +233,7 @@ impl Run {
         for at in (0..300).step_by(STEP as usize) {
             for client in &mut self.clients {
                 if client.pair.is_none() && client.after <= at {
-                    client.pair = Some(self.world.connect(client.host, 0));
+                    client.pair = Some(self.world.connect(client.host));
                 }
                 if let (Some(pair), Some(blow)) = (client.pair, client.blow)
                     && blow.at <= at
@@ -273,8 +273,8 @@ impl Run {
             if (at_server.is_ok() || at_client.is_ok()) && !cut_off {
                 assert!(heard == sent, "{client:?}: complete, and not all was heard");
             }
+            self.check_answers(client, &at_client);
             self.check_undisturbed(client, [at_client, at_server]);
-            self.check_answers(client, at_client);
         }
         if self.what == What::Chat {
             let output = &server.locals[0].output;
@@ -284,16 +284,16 @@ impl Run {
     }
 
     /// No client fails that the run left alone, and a flipped bit is noticed.
-    fn check_undisturbed(&self, client: &Client, outcomes: [&Outcome; 2]) {
+    fn check_undisturbed(&self, client: &Client, outcomes: [Outcome; 2]) {
         let jumped = self.jump.is_some();
         match client.blow {
             None if jumped => {}
             // The end of one side is that of both, whatever the other had to say.
             None if client.classic && self.what == What::Chat => {}
-            None => assert_eq!(outcomes, [&Ok(()); 2], "{client:?}"),
+            None => assert_eq!(outcomes, [Ok(()), Ok(())], "{client:?}"),
             Some(blow) => {
                 let end = blow.end(client.pair.unwrap().link);
-                let victim = outcomes[usize::from(blow.from_client)];
+                let victim = &outcomes[usize::from(blow.from_client)];
                 let seen = !self.world.net.was_flipped(end) || victim.is_err();
                 assert!(seen, "{client:?} {outcomes:?}");
             }

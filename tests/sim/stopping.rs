@@ -19,7 +19,7 @@ fn chat_client(input: InputKind, plain: Plain) -> (World, usize, usize, Pair) {
     let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
     let client = world.host(native(2, Leaves::WithPeers), Chat::new(input.terminal));
     world.local(client, Some(input), plain);
-    let pair = world.connect(client, server);
+    let pair = world.connect(client);
     world.settle();
     (world, server, client, pair)
 }
@@ -29,7 +29,7 @@ fn chat_server(leaves: Leaves, input: InputKind, plain: Plain) -> (World, usize,
     let (mut world, server) = World::with(native(1, leaves), Chat::new(input.terminal));
     world.local(server, Some(input), plain);
     let plan = vec![b"hello\n".to_vec()];
-    let (client, pair) = world.client(server, Sender::staying(plan));
+    let (client, pair) = world.client(Sender::staying(plan));
     world.settle();
     (world, server, client, pair)
 }
@@ -38,21 +38,21 @@ fn chat_server(leaves: Leaves, input: InputKind, plain: Plain) -> (World, usize,
 /// terminal sends FIN, and ends well once all is complete.
 #[test]
 fn a_signal_stops_a_client() {
-    let (mut world, server, client, pair) = chat_client(PIPE, Plain::open(b"some"));
+    let (mut world, _, client, pair) = chat_client(PIPE, Plain::open(b"some"));
     world.stop(client);
     world.run_millis(10);
     assert_eq!(
-        world.outcome(server, pair.at_server),
+        world.outcome(pair.at_server),
         aborted(Reason::GOING_AWAY, "")
     );
     assert_eq!(world.end(client), Some(End::Stopped));
 
-    let (mut world, server, client, pair) = chat_client(TERMINAL, Plain::open(b""));
+    let (mut world, _, client, pair) = chat_client(TERMINAL, Plain::open(b""));
     world.give(client, b"some\n");
     world.settle();
     world.stop(client);
     world.run_millis(10);
-    assert_eq!(world.outcome(server, pair.at_server), Some(Ok(())));
+    assert_eq!(world.outcome(pair.at_server), Some(Ok(())));
     assert_eq!(world.end(client), Some(End::Complete));
     assert_eq!(world.hosts[client].locals[0].output, b"some\n");
 }
@@ -63,26 +63,23 @@ fn a_signal_stops_a_client() {
 #[test]
 fn a_stopped_server_waits_five_seconds_and_one() {
     let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
-    let (client, pair) = world.client(server, Sender::staying(vec![]));
-    let unproved = world.accept(server).peer;
+    let (client, pair) = world.client(Sender::staying(vec![]));
+    let unproved = world.accept().peer;
     world.net.socket = 5000;
-    let mut deaf = Raw::join(&mut world, server);
+    let mut deaf = Raw::join(&mut world);
     deaf.say(&mut world, &[1; 4900]);
     deaf.say(&mut world, &[1; 4900]);
     world.stop(server);
     world.settle();
     assert!(!world.hosts[server].endpoint.is_accepting());
-    let closed = matches!(
-        world.outcome(server, unproved),
-        Some(Err(Failure::Closed(_)))
-    );
+    let closed = matches!(world.outcome(unproved), Some(Err(Failure::Closed(_))));
     assert!(closed);
     world.run_millis(4990);
     assert_eq!(world.hosts[client].log().fins.len(), 1);
-    assert_eq!(world.outcome(client, pair.at_client), None);
+    assert_eq!(world.hosts[client].outcome(pair.at_client), None);
     world.run_millis(20);
     assert_eq!(
-        world.outcome(client, pair.at_client),
+        world.hosts[client].outcome(pair.at_client),
         aborted(Reason::GOING_AWAY, "")
     );
     assert_eq!(world.end(client), Some(End::Failed(Gravity::Peer)));
@@ -110,8 +107,8 @@ fn a_one_shot_server_leaves_after_its_peers() {
     world.local(server, Some(PIPE), Plain::pipe(b"all of it"));
     world.run_millis(1000);
     assert_eq!(world.hosts[server].locals[0].input.len(), 9, "for whom?");
-    let silent = world.accept(server).peer;
-    let mut raw = Raw::join(&mut world, server);
+    let silent = world.accept().peer;
+    let mut raw = Raw::join(&mut world);
     assert!(!world.hosts[server].endpoint.is_accepting());
     assert_eq!(world.hosts[server].notices(), ["LeavingAfterPeers"]);
     assert_eq!(world.end(server), None);
@@ -120,7 +117,7 @@ fn a_one_shot_server_leaves_after_its_peers() {
     raw.close(&mut world);
     assert_eq!(raw.messages(), [b"all of it"]);
     assert_eq!(world.hosts[server].locals[0].output, b"and this");
-    assert_eq!(world.outcome(server, silent), None);
+    assert_eq!(world.outcome(silent), None);
     assert_eq!(world.end(server), Some(End::Complete));
 }
 
@@ -138,13 +135,13 @@ fn a_latecomer_is_turned_away() {
     for first in [&b""[..], b"a part"] {
         let (mut world, server) = World::with(native(1, Leaves::AfterInput), Chat::new(false));
         world.local(server, Some(PIPE), Plain::open(first));
-        let mut raw = Raw::join(&mut world, server);
+        let mut raw = Raw::join(&mut world);
         if !first.is_empty() {
-            let mut late = Raw::connect(&mut world, server);
+            let mut late = Raw::connect(&mut world);
             late.prove(&mut world);
             told(&mut late, &mut world, "the input has begun without you");
         }
-        let mut later = Raw::connect(&mut world, server);
+        let mut later = Raw::connect(&mut world);
         world.end_input(server);
         world.settle();
         later.prove(&mut world);
@@ -172,7 +169,7 @@ fn an_input_that_nobody_has() {
     ] {
         let (mut world, server) = World::with(native(1, Leaves::AfterInput), Chat::new(false));
         world.local(server, Some(PIPE), Plain::open(given));
-        let mut raw = Raw::join(&mut world, server);
+        let mut raw = Raw::join(&mut world);
         if aborts {
             raw.abort(&mut world, Abort::new(Reason::LOCAL_ERROR, ""));
         }
@@ -196,7 +193,7 @@ fn a_silent_peer_is_given_up() {
     for talks in [false, true] {
         let (mut world, server) = World::with(native(1, Leaves::AfterInput), Chat::new(false));
         world.local(server, Some(PIPE), Plain::open(b""));
-        let mut raw = Raw::join(&mut world, server);
+        let mut raw = Raw::join(&mut world);
         raw.stay(&mut world, 2 * hour);
         assert_eq!(world.end(server), None, "our input is waited for");
         world.end_input(server);
@@ -223,8 +220,8 @@ fn a_silent_peer_is_given_up() {
 #[test]
 fn what_was_said_is_erased() {
     let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Sink);
-    let mut raw = Raw::join(&mut world, server);
-    let _stays = Raw::join(&mut world, server);
+    let mut raw = Raw::join(&mut world);
+    let _stays = Raw::join(&mut world);
     let said = b"no peer must find this";
     raw.say(&mut world, said);
     let is_there = |world: &World| {
@@ -242,8 +239,8 @@ fn what_was_said_is_erased() {
 fn a_one_shot_server_tells_the_worst() {
     let (mut world, server) = World::with(native(1, Leaves::AfterInput), Chat::new(false));
     world.local(server, Some(PIPE), Plain::open(b""));
-    let mut good = Raw::join(&mut world, server);
-    let bad = Raw::join(&mut world, server);
+    let mut good = Raw::join(&mut world);
+    let bad = Raw::join(&mut world);
     world.end_input(server);
     world.settle();
     bad.close(&mut world);
@@ -278,9 +275,9 @@ fn a_failing_local_ends_a_client() {
     .into_iter()
     .enumerate()
     {
-        let (mut world, server, client, pair) = chat_client(PIPE, plain);
+        let (mut world, _, client, pair) = chat_client(PIPE, plain);
         world.run_millis(10);
-        let outcome = world.outcome(server, pair.at_server);
+        let outcome = world.outcome(pair.at_server);
         assert_eq!(outcome, aborted(Reason::LOCAL_ERROR, ""), "number {n}");
         assert_eq!(world.end(client), Some(expected), "number {n}");
         let told = !world.hosts[client].notices().is_empty();
@@ -321,7 +318,7 @@ fn a_serving_chat_and_its_output() {
         let (mut world, server, client, pair) = chat_server(Leaves::WhenStopped, TERMINAL, plain);
         world.run_millis(10);
         assert_eq!(
-            world.outcome(client, pair.at_client),
+            world.hosts[client].outcome(pair.at_client),
             aborted(Reason::LOCAL_ERROR, ""),
             "{kind}"
         );
@@ -329,7 +326,7 @@ fn a_serving_chat_and_its_output() {
         assert_eq!(world.hosts[server].endpoint.is_accepting(), ended.is_none());
         if ended.is_none() {
             world.hosts[server].locals[0].write_error = None;
-            let mut next = Raw::join(&mut world, server);
+            let mut next = Raw::join(&mut world);
             next.say(&mut world, b"better");
             assert_eq!(world.hosts[server].locals[0].output, b"better");
         }
@@ -345,7 +342,7 @@ fn a_terminal_is_always_read() {
     world.settle();
     assert_eq!(world.hosts[server].notices(), ["NobodyThere"]);
     world.give(server, b"hello ");
-    let mut raw = Raw::join(&mut world, server);
+    let mut raw = Raw::join(&mut world);
     world.give(server, b"you\nand");
     world.settle();
     world.end_input(server);
@@ -353,7 +350,7 @@ fn a_terminal_is_always_read() {
     raw.read(&mut world);
     assert_eq!(raw.messages(), [&b"hello you\n"[..], b"and"]);
     // A peer that comes later hears at once that nothing follows.
-    let mut late = Raw::join(&mut world, server);
+    let mut late = Raw::join(&mut world);
     late.read(&mut world);
     assert!(late.events.contains(&sealwire::conn::session::Event::Fin));
 }
@@ -366,7 +363,7 @@ fn done_waits_for_the_output() {
     let plain = Plain::pipe(b"").room(4);
     world.local(server, Some(PIPE), plain);
     let plan = vec![b"written later".to_vec()];
-    let (client, _) = world.client(server, Sender::new(plan));
+    let (client, _) = world.client(Sender::new(plan));
     world.run_millis(60_000);
     assert_eq!(world.hosts[server].locals[0].output, b"writ");
     assert_eq!((world.end(client), world.end(server)), (None, None));
@@ -382,7 +379,7 @@ fn done_waits_for_the_output() {
 fn a_client_tells_how_its_server_left() {
     for (vanishes, gravity) in [(true, Gravity::Truncated), (false, Gravity::Late)] {
         let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Sink);
-        let (_, pair) = world.client(server, Sender::staying(vec![]));
+        let (_, pair) = world.client(Sender::staying(vec![]));
         world.settle();
         if vanishes {
             world.net.reset(pair.link);

@@ -36,12 +36,10 @@ impl Host {
     }
 
     /// How `peer` ended, if it did.
-    pub(crate) fn outcome(&self, peer: PeerId) -> Option<&Outcome> {
+    pub(crate) fn outcome(&self, peer: PeerId) -> Option<Outcome> {
         self.events.iter().find_map(|event| match event {
-            EndpointEvent::Left(id, outcome) | EndpointEvent::Refused(id, outcome)
-                if *id == peer =>
-            {
-                Some(outcome)
+            EndpointEvent::Left(id, outcome) | EndpointEvent::Refused(id, outcome) => {
+                (*id == peer).then(|| outcome.clone())
             }
             _ => None,
         })
@@ -88,7 +86,7 @@ pub(crate) struct Pair {
     pub(crate) at_client: PeerId,
 }
 
-/// Everything.
+/// Everything. The first host is the one that others connect to, or that a test plays with.
 pub(crate) struct World {
     pub(crate) net: Net,
     pub(crate) hosts: Vec<Host>,
@@ -109,14 +107,14 @@ impl World {
         (world, host)
     }
 
-    /// How `peer` of `host` ended, if it did.
-    pub(crate) fn outcome(&self, host: usize, peer: PeerId) -> Option<Outcome> {
-        self.hosts[host].outcome(peer).cloned()
+    /// How `peer` of the first host ended, if it did.
+    pub(crate) fn outcome(&self, peer: PeerId) -> Option<Outcome> {
+        self.hosts[0].outcome(peer)
     }
 
-    /// The reason for which `host` gave up `peer`, if it did.
-    pub(crate) fn gave(&self, host: usize, peer: PeerId) -> Option<Reason> {
-        match self.hosts[host].outcome(peer) {
+    /// The reason for which the first host gave up `peer`, if it did.
+    pub(crate) fn gave(&self, peer: PeerId) -> Option<Reason> {
+        match self.outcome(peer) {
             Some(Err(Failure::Gave(abort))) => Some(abort.reason),
             _ => None,
         }
@@ -151,35 +149,36 @@ impl World {
         host.endpoint.add_local(input, Some(OutputKind::Stream))
     }
 
-    /// Adds a native client of `server` that does `mode`, and connects it.
-    pub(crate) fn client(&mut self, server: usize, mode: impl Mode + 'static) -> (usize, Pair) {
+    /// Adds a native client that does `mode`, and connects it.
+    pub(crate) fn client(&mut self, mode: impl Mode + 'static) -> (usize, Pair) {
         let seed = self.hosts.len() as u64 + 1;
         let client = self.host(native(seed, Leaves::WithPeers), mode);
-        (client, self.connect(client, server))
+        (client, self.connect(client))
     }
 
-    pub(crate) fn connect(&mut self, client: usize, server: usize) -> Pair {
+    /// Connects `client` to the first host.
+    pub(crate) fn connect(&mut self, client: usize) -> Pair {
         let link = self.net.link();
         Pair {
             link,
-            at_server: self.attach(server, Side::server(link)),
+            at_server: self.attach(0, Side::server(link)),
             at_client: self.attach(client, Side::client(link)),
         }
     }
 
-    /// Has `server` accept a connection, and do what it does then.
-    pub(crate) fn accept(&mut self, server: usize) -> Link {
+    /// Has the first host accept a connection, and do what it does then.
+    pub(crate) fn accept(&mut self) -> Link {
         let link = self.net.link();
-        let peer = self.attach(server, Side::server(link));
+        let peer = self.attach(0, Side::server(link));
         self.settle();
         let end = Side::client(link);
         Link { end, peer }
     }
 
-    /// Has `client` connect, and do what it does then.
-    pub(crate) fn dial(&mut self, client: usize) -> Link {
+    /// Has the first host connect, and do what it does then.
+    pub(crate) fn dial(&mut self) -> Link {
         let link = self.net.link();
-        let peer = self.attach(client, Side::client(link));
+        let peer = self.attach(0, Side::client(link));
         self.settle();
         let end = Side::server(link);
         Link { end, peer }
