@@ -24,7 +24,6 @@ mod classic_ends;
 mod clocks;
 mod completion;
 mod ephemeral;
-mod flood;
 mod flow;
 mod pressure;
 mod seeds;

@@ -188,7 +188,7 @@ impl Run {
         };
         if what == What::Chat {
             let plain = Plain {
-                piece: rng.random_range(0..3000),
+                piece: rng.random_range(1..3000),
                 ..Plain::pipe(&typed.concat())
             };
             world.local(0, Some(LINES), plain);

@@ -15,13 +15,13 @@ use crate::port::{PIPE, Plain, TERMINAL};
 use crate::world::{Pair, World};
 
 /// A server that echoes, and a client on `plain`.
-fn chat_client(input: InputKind, plain: Plain) -> (World, usize, usize, Pair) {
-    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
+fn chat_client(input: InputKind, plain: Plain) -> (World, usize, Pair) {
+    let (mut world, _) = World::with(native(1, Leaves::WhenStopped), Echo);
     let client = world.host(native(2, Leaves::WithPeers), Chat::new(input.terminal));
     world.local(client, Some(input), plain);
     let pair = world.connect(client);
     world.settle();
-    (world, server, client, pair)
+    (world, client, pair)
 }
 
 /// A chat server on `plain`, and a client that stays.
@@ -38,7 +38,7 @@ fn chat_server(leaves: Leaves, input: InputKind, plain: Plain) -> (World, usize,
 /// terminal sends FIN, and ends well once all is complete.
 #[test]
 fn a_signal_stops_a_client() {
-    let (mut world, _, client, pair) = chat_client(PIPE, Plain::open(b"some"));
+    let (mut world, client, pair) = chat_client(PIPE, Plain::open(b"some"));
     world.stop(client);
     world.run_millis(10);
     assert_eq!(
@@ -47,7 +47,7 @@ fn a_signal_stops_a_client() {
     );
     assert_eq!(world.end(client), Some(End::Stopped));
 
-    let (mut world, _, client, pair) = chat_client(TERMINAL, Plain::open(b""));
+    let (mut world, client, pair) = chat_client(TERMINAL, Plain::open(b""));
     world.give(client, b"some\n");
     world.settle();
     world.stop(client);
@@ -275,7 +275,7 @@ fn a_failing_local_ends_a_client() {
     .into_iter()
     .enumerate()
     {
-        let (mut world, _, client, pair) = chat_client(PIPE, plain);
+        let (mut world, client, pair) = chat_client(PIPE, plain);
         world.run_millis(10);
         let outcome = world.outcome(pair.at_server);
         assert_eq!(outcome, aborted(Reason::LOCAL_ERROR, ""), "number {n}");
@@ -290,7 +290,7 @@ fn a_failing_local_ends_a_client() {
 #[test]
 fn a_failed_input_leaves_the_output_alone() {
     let plain = Plain::open(b"comes back").room(4);
-    let (mut world, _, client, _) = chat_client(PIPE, plain);
+    let (mut world, client, _) = chat_client(PIPE, plain);
     assert_eq!(world.hosts[client].locals[0].output, b"come");
     world.hosts[client].locals[0].read_error = Some(ErrorKind::Other);
     world.poke(client);

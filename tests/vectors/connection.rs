@@ -118,6 +118,14 @@ fn shaken_server(kernel: Kernel) -> Session {
     session
 }
 
+/// A client that has received a right hello, and what it sent then.
+fn shaken_client(kernel: Kernel) -> (Session, Vec<u8>) {
+    let (mut session, _) = client(kernel);
+    let mut out = Vec::new();
+    session.receive(NOW, &bytes(&native()["server_hello"]), &mut out);
+    (session, out)
+}
+
 fn entries(name: &str) -> impl Iterator<Item = (&'static String, &'static Value)> {
     let entries = native()[name].as_object().unwrap();
     assert!(!entries.is_empty());
@@ -357,9 +365,7 @@ fn a_transcript_is_played() {
     }
 
     let start_client = |kernel| {
-        let (mut session, _) = client(kernel);
-        let mut out = Vec::new();
-        session.receive(NOW, &bytes(&native()["server_hello"]), &mut out);
+        let (mut session, mut out) = shaken_client(kernel);
         // A session sends PING first, as the transcript does.
         assert!(out.len() == MIN_RECORD && input.starts_with(&out));
         session.finish(NOW, &mut out);
@@ -376,9 +382,7 @@ fn a_transcript_is_played() {
 /// same order. Method: a client sends PING, a message and FIN.
 #[test]
 fn a_session_seals_what_the_vectors_have() {
-    let (mut session, _) = client(chosen());
-    let mut out = Vec::new();
-    session.receive(NOW, &bytes(&native()["server_hello"]), &mut out);
+    let (mut session, mut out) = shaken_client(chosen());
     assert!(session.send(NOW, &[9; 100], &mut out));
     session.finish(NOW, &mut out);
     let mut expected = seal(Direction::ClientToServer, 0, Kind::Ping as u8, &[], 1);
