@@ -17,6 +17,8 @@
 //! Opening destroys its input. The time excludes restoring it, and includes two readings of the
 //! clock for 64 records, which is well below 1 % of the shortest.
 
+#[path = "../../tests/common/batches.rs"]
+mod batches;
 mod plain;
 mod steps;
 mod work;
@@ -137,7 +139,7 @@ fn open(criterion: &mut Criterion) {
         let mut open = case.opener();
         let mut opened = sealed.clone();
         assert_eq!(open(&mut opened), RECORDS);
-        for place in &work.places {
+        for place in work.places() {
             let text = &opened[place.text()];
             let payload = &payloads[place.payload.clone()];
             assert!(text.starts_with(payload), "{:?}: other bytes", case.kernel);

@@ -7,8 +7,9 @@ use cbc::cipher::block_padding::NoPadding;
 use hmac::Mac;
 use sealwire::limits::TAG;
 
+use crate::batches::Place;
 use crate::plain_keys::PlainKeys;
-use crate::work::{KIND, Place, Work, secret};
+use crate::work::Work;
 
 /// Opens in place. Returns whether the tag held.
 fn open(keys: &PlainKeys, place: &Place, body: &mut [u8]) -> bool {
@@ -21,18 +22,17 @@ fn open(keys: &PlainKeys, place: &Place, body: &mut [u8]) -> bool {
 }
 
 fn keys(work: &Work) -> Vec<PlainKeys> {
-    let keys = (0..work.keys).map(|index| PlainKeys::new(&secret(index)));
-    keys.collect()
+    work.secrets.iter().map(PlainKeys::new).collect()
 }
 
 /// Seals one by one: payloads to records.
 pub(crate) fn sealer(work: &Work) -> impl FnMut(&[u8], &mut [u8]) {
     let keys = keys(work);
     move |payloads, output| {
-        for (place, keys) in work.places.iter().zip(keys.iter().cycle()) {
+        for place in work.places() {
             let body = &mut output[place.body.clone()];
             let payload = &payloads[place.payload.clone()];
-            keys.seal(place.sequence, KIND, payload, body);
+            keys[place.key].seal(place.sequence, place.kind, payload, body);
         }
     }
 }
@@ -41,9 +41,8 @@ pub(crate) fn sealer(work: &Work) -> impl FnMut(&[u8], &mut [u8]) {
 pub(crate) fn opener(work: &Work) -> impl FnMut(&mut [u8]) -> usize {
     let keys = keys(work);
     move |records| {
-        let pairs = work.places.iter().zip(keys.iter().cycle());
-        pairs
-            .filter(|(place, keys)| open(keys, place, &mut records[place.body.clone()]))
+        work.places()
+            .filter(|place| open(&keys[place.key], place, &mut records[place.body.clone()]))
             .count()
     }
 }

@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod answers;
+#[path = "../common/batches.rs"]
+mod batches;
 #[path = "../common/chosen.rs"]
 mod chosen;
 mod classic;

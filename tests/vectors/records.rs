@@ -1,15 +1,14 @@
 //! Records: sealed to the expected bytes, opened to the expected payload, by every
 //! kernel.
 
-use sealwire::crypto::batch::{OpenBatch, OpenJob, SealBatch, SealJob};
 use sealwire::crypto::kernel::Kernel;
-use sealwire::crypto::keys::{KeyStore, OpenKeys, SealKeys, epoch_of};
+use sealwire::crypto::keys::epoch_of;
 use sealwire::limits::{EPOCH_BITS, RECORD_HEADER};
-use sealwire::span::{Area, Span};
 use sealwire::wire::record::{blocks_for, parse_blocks, parse_plaintext, record_len};
 use serde_json::Value;
 
 use crate::answers::{array, assert_record, bytes, list, native, number, payload, text};
+use crate::batches::{Place, opener, sealer};
 use crate::plain::{PlainKeys, next_epoch};
 
 /// One direction of the vectors' connection.
@@ -59,6 +58,18 @@ fn with_every_kernel<T: PartialEq>(run: impl Fn(Kernel, usize) -> Vec<T>) -> T {
     agreed.unwrap()
 }
 
+/// A batch of the same record of `len` bytes several times.
+fn batch(count: usize, sequence: u64, kind: u8, payload: usize, len: usize) -> [Vec<Place>; 1] {
+    let places = (0..count).map(|n| Place {
+        key: 0,
+        sequence,
+        kind,
+        payload: 0..payload,
+        body: n * len + RECORD_HEADER..(n + 1) * len,
+    });
+    [places.collect()]
+}
+
 /// The whole record, its length field too.
 pub(crate) fn seal(
     direction: Direction,
@@ -69,25 +80,14 @@ pub(crate) fn seal(
 ) -> Vec<u8> {
     let secret = direction.secret(sequence);
     with_every_kernel(|kernel, count| {
-        let mut keys = KeyStore::<SealKeys>::new(kernel);
-        let handle = keys.install(&secret, epoch_of(sequence));
-        let mut batch = SealBatch::default();
-        let mut records = vec![0; count * record_len(blocks)];
-        let places = (RECORD_HEADER..).step_by(record_len(blocks));
-        for (record, body) in records.chunks_mut(record_len(blocks)).zip(places) {
+        let len = record_len(blocks);
+        let mut records = vec![0; count * len];
+        for record in records.chunks_mut(len) {
             record[..RECORD_HEADER].copy_from_slice(&blocks.to_be_bytes());
-            batch.push(SealJob {
-                key: handle.id(),
-                sequence,
-                kind,
-                blocks,
-                payload: Span::new(Area::ONLY, 0..payload.len()),
-                body,
-            });
         }
-        batch.run(&keys, &[payload], &mut records);
-        let records = records.chunks(record_len(blocks));
-        records.map(<[u8]>::to_vec).collect()
+        let batches = batch(count, sequence, kind, payload.len(), len);
+        sealer(kernel, &[secret], &batches)(payload, &mut records);
+        records.chunks(len).map(<[u8]>::to_vec).collect()
     })
 }
 
@@ -95,22 +95,12 @@ pub(crate) fn seal(
 fn open(direction: Direction, sequence: u64, record: &[u8]) -> Option<Vec<u8>> {
     let secret = direction.secret(sequence);
     with_every_kernel(|kernel, count| {
-        let mut keys = KeyStore::<OpenKeys>::new(kernel);
-        let handle = keys.install(&secret, epoch_of(sequence));
-        let mut bytes = record.repeat(count);
-        let mut batch = OpenBatch::default();
-        for start in (0..bytes.len()).step_by(record.len()) {
-            batch.push(OpenJob {
-                key: handle.id(),
-                sequence,
-                body: Span::new(Area::ONLY, start + RECORD_HEADER..start + record.len()),
-            });
-        }
-        batch.run(&keys, &mut &mut bytes[..]);
-        let results = (0..batch.len()).map(|index| {
-            let (job, held) = batch.result(index);
-            held.then(|| bytes[job.text().range()].to_vec())
-        });
+        let (mut bytes, mut held) = (record.repeat(count), Vec::new());
+        let batches = batch(count, sequence, 0, 0, record.len());
+        opener(kernel, &[secret], &batches)(&mut bytes, &mut held);
+        let results = batches[0].iter().zip(held);
+        let results =
+            results.map(|(place, held)| (held == 1).then(|| bytes[place.text()].to_vec()));
         results.collect()
     })
 }
