@@ -26,10 +26,7 @@ fn served() -> (World, usize) {
 fn a_silent_connection_has_five_seconds() {
     let (mut world, _) = served();
     let Link { end, peer } = world.accept();
-    world.run_millis(4999);
-    assert_eq!(world.outcome(peer), None);
-    world.run_millis(2);
-    assert_eq!(world.outcome(peer), late(Deadline::Handshake));
+    world.assert_late(peer, 5000, Deadline::Handshake);
     assert_eq!(world.net.incoming(end).written, 0, "nothing is said to it");
 }
 
@@ -72,10 +69,7 @@ fn the_first_record_is_part_of_the_handshake() {
     let now = world.now();
     raw.session.receive(now, &answer[..count], &mut first);
     world.write(raw.end, &first[..first.len() - 1]);
-    world.run_millis(1999);
-    assert_eq!(world.outcome(raw.peer), None);
-    world.run_millis(2);
-    assert_eq!(world.outcome(raw.peer), late(Deadline::Handshake));
+    world.assert_late(raw.peer, 2000, Deadline::Handshake);
 }
 
 /// Goal: two that have nothing to say stay connected, because each PING is
@@ -97,11 +91,8 @@ fn pings_keep_an_idle_pair_alive() {
 fn silence_ends_a_connection() {
     let (mut world, _) = served();
     let raw = Raw::join(&mut world);
-    world.run_millis(89_990);
-    assert_eq!(world.outcome(raw.peer), None);
+    world.assert_late(raw.peer, 90_000, Deadline::Silence);
     assert!(world.net.incoming(raw.end).written > 72, "it was asked");
-    world.run_millis(20);
-    assert_eq!(world.outcome(raw.peer), late(Deadline::Silence));
 }
 
 /// Goal: a record has 30 s from its first byte, however it drips. Method: one

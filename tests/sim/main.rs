@@ -20,7 +20,6 @@ mod world;
 
 mod bounds;
 mod classic;
-mod classic_ends;
 mod clocks;
 mod completion;
 mod ephemeral;

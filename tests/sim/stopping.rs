@@ -161,7 +161,7 @@ fn a_latecomer_is_turned_away() {
 /// peer's failure says, and tells the user. Method: its only peer closes, or aborts, in the
 /// middle of the input; or before the input has begun, when it waits on.
 #[test]
-fn an_input_that_nobody_has() {
+fn an_input_that_no_peer_has() {
     for (given, aborts, ended) in [
         (&b"a part"[..], false, Some(End::Failed(Gravity::Truncated))),
         (b"a part", true, Some(End::Failed(Gravity::Peer))),

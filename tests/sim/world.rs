@@ -8,11 +8,11 @@ use sealwire::conn::Outcome;
 use sealwire::endpoint::mode::Mode;
 use sealwire::endpoint::transport::{LocalId, PeerId};
 use sealwire::endpoint::{End, Endpoint, EndpointEvent, InputKind, Leaves, OutputKind, Setup};
-use sealwire::error::{Failure, Reason};
+use sealwire::error::{Deadline, Failure, Reason};
 use sealwire::time::Time;
 
 use crate::net::{Faults, Net, Side, Wake};
-use crate::people::{Log, Watched, native};
+use crate::people::{Log, Watched, late, native};
 use crate::port::{Plain, Port};
 
 /// Turns without a step of the clock, past which something spins.
@@ -348,6 +348,14 @@ impl World {
         }
         self.net.now = end;
         self.settle();
+    }
+
+    /// Asserts that the first host closes `peer` in so long, and not sooner.
+    pub(crate) fn assert_late(&mut self, peer: PeerId, millis: u64, deadline: Deadline) {
+        self.run_millis(millis - 1);
+        assert_eq!(self.outcome(peer), None);
+        self.run_millis(2);
+        assert_eq!(self.outcome(peer), late(deadline));
     }
 
     /// Jumps forward at once: no endpoint runs meanwhile.
