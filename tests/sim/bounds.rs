@@ -59,7 +59,7 @@ fn a_sole_receiver_is_waited_for() {
         } else {
             world.client(Sender::staying(vec![]));
         }
-        world.run_millis(2000);
+        world.run_millis(if reads { 10 } else { 2000 });
         assert_eq!(world.outcome(pair.at_server), Some(Ok(())));
         if !reads {
             world.run_millis(5000);

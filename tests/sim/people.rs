@@ -1,4 +1,5 @@
-//! What endpoints of a run are made of: keys, setups, and modes that watch or send.
+//! What endpoints of a run are made of: keys, setups, and modes that watch or send; and how
+//! connections end.
 
 use std::collections::{BTreeMap, VecDeque};
 
