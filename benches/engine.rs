@@ -24,7 +24,7 @@ use sealwire::modes::sink::Sink;
 fn messages(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("engine");
     for size in [64, 1024, 16_384, 1 << 20] {
-        let (mut client, mut server) = pair();
+        let [mut client, mut server] = pair();
         let message = vec![0x5a; size];
         let (mut wire, mut back) = (Vec::new(), Vec::new());
         group.throughput(Throughput::Bytes(size as u64));

@@ -17,8 +17,6 @@ use sealwire::endpoint::transport::{PeerId, Read, Transport};
 use sealwire::endpoint::{Endpoint, Leaves, Setup};
 use sealwire::time::Time;
 
-use rand::SeedableRng as _;
-
 const UP: [u8; 32] = [1; 32];
 const DOWN: [u8; 32] = [2; 32];
 

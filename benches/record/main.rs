@@ -17,12 +17,18 @@
 //! Opening destroys its input. The time excludes restoring it, and includes two readings of the
 //! clock for 64 records, which is well below 1 % of the shortest.
 
+#[path = "../../tests/common/batches.rs"]
+mod batches;
 mod plain;
 mod steps;
 mod work;
 
 #[path = "../common/mod.rs"]
 mod common;
+// It also knows the secret of the next epoch, which no bench reaches.
+#[allow(dead_code)]
+#[path = "../../tests/common/plain.rs"]
+mod plain_keys;
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -133,7 +139,7 @@ fn open(criterion: &mut Criterion) {
         let mut open = case.opener();
         let mut opened = sealed.clone();
         assert_eq!(open(&mut opened), RECORDS);
-        for place in &work.places {
+        for place in work.places() {
             let text = &opened[place.text()];
             let payload = &payloads[place.payload.clone()];
             assert!(text.starts_with(payload), "{:?}: other bytes", case.kernel);

@@ -2,76 +2,43 @@
 
 use std::ops::Range;
 
-use sealwire::crypto::batch::{OpenBatch, OpenJob, SealBatch, SealJob};
 use sealwire::crypto::kernel::Kernel;
-use sealwire::crypto::keys::{Handle, KeyStore, OpenKeys, RecordKeys, SealKeys};
-use sealwire::limits::{RECORD_HEADER, TAG};
-use sealwire::span::{Area, Span};
-use sealwire::wire::record::{Kind, blocks_for, len_for};
+use sealwire::limits::RECORD_HEADER;
+use sealwire::wire::record::{Kind, len_for};
+
+use crate::batches::{self, Place};
 
 /// Records that are sealed or opened at a time.
 pub(crate) const RECORDS: usize = 64;
 /// The byte behind every payload.
-pub(crate) const KIND: u8 = Kind::End as u8;
+const KIND: u8 = Kind::End as u8;
 
 /// Lengths as a chat server sees them: of 64 records, 44 are lines, 15 longer texts, 5 pasted. The
 /// numbers of each, and the bounds of their lengths.
 const CHAT: [(usize, Range<usize>); 3] = [(44, 16..121), (15, 121..601), (5, 601..3001)];
 
-/// One record.
-pub(crate) struct Place {
-    /// Its number in its direction.
-    pub(crate) sequence: u64,
-    /// Where its payload is, among the payloads.
-    pub(crate) payload: Range<usize>,
-    /// Where its ciphertext and tag are, among the records.
-    pub(crate) body: Range<usize>,
-}
-
-impl Place {
-    /// Blocks of its ciphertext.
-    pub(crate) fn blocks(&self) -> u16 {
-        blocks_for(self.payload.len())
-    }
-
-    /// Where its ciphertext is, among the records.
-    pub(crate) fn text(&self) -> Range<usize> {
-        self.body.start..self.body.end - TAG
-    }
-}
-
 /// 64 records, one behind the other.
 pub(crate) struct Work {
-    pub(crate) places: Vec<Place>,
-    /// How many keys they use in turn.
-    pub(crate) keys: usize,
-    /// Records in a batch.
-    per_batch: usize,
+    batches: Vec<Vec<Place>>,
+    /// The secrets of the first epoch of all keys.
+    pub(crate) secrets: Vec<[u8; 32]>,
 }
 
 impl Work {
     /// Records of `len` payload bytes each, in one batch under one key.
     pub(crate) fn equal(len: usize) -> Self {
-        Self::new([len; RECORDS])
+        Self::new([len; RECORDS], 1, RECORDS)
     }
 
     /// Each under a key of its own.
     pub(crate) fn many_keys(len: usize) -> Self {
-        let keys = RECORDS;
-        Self {
-            keys,
-            ..Self::equal(len)
-        }
+        Self::new([len; RECORDS], RECORDS, RECORDS)
     }
 
     /// Each in a batch of its own. There are many, because to read the clock takes as long as to
     /// open one.
     pub(crate) fn lone(len: usize) -> Self {
-        let per_batch = 1;
-        Self {
-            per_batch,
-            ..Self::equal(len)
-        }
+        Self::new([len; RECORDS], 1, 1)
     }
 
     /// Lengths of [`CHAT`], in a random order that is always the same.
@@ -85,29 +52,35 @@ impl Work {
         for last in (1..RECORDS).rev() {
             lens.swap(last, numbers.below(last + 1));
         }
-        Self::new(lens)
+        Self::new(lens, 1, RECORDS)
     }
 
-    fn new(lens: [usize; RECORDS]) -> Self {
+    fn new(lens: [usize; RECORDS], keys: usize, per_batch: usize) -> Self {
         let (mut payload, mut record) = (0, 0);
-        let places = lens.iter().zip(0..).map(|(&len, sequence)| {
+        let places = lens.iter().enumerate().map(|(n, &len)| {
             let place = Place {
-                sequence,
+                key: n % keys,
+                sequence: n as u64,
+                kind: KIND,
                 payload: payload..payload + len,
                 body: record + RECORD_HEADER..record + len_for(len),
             };
             (payload, record) = (place.payload.end, place.body.end);
             place
         });
+        let places: Vec<Place> = places.collect();
         Self {
-            places: places.collect(),
-            keys: 1,
-            per_batch: RECORDS,
+            batches: places.chunks(per_batch).map(<[Place]>::to_vec).collect(),
+            secrets: (0..keys).map(secret).collect(),
         }
     }
 
+    pub(crate) fn places(&self) -> impl Iterator<Item = &Place> {
+        self.batches.iter().flatten()
+    }
+
     fn last(&self) -> &Place {
-        self.places.last().expect("there are records")
+        self.places().last().expect("there are records")
     }
 
     /// Bytes of all payloads.
@@ -126,57 +99,23 @@ impl Work {
 
     /// Seals with the library: payloads to records.
     pub(crate) fn sealer(&self, kernel: Kernel) -> impl FnMut(&[u8], &mut [u8]) {
-        let (keys, handles) = self.store::<SealKeys>(kernel);
-        let mut batch = SealBatch::default();
-        move |payloads, output| {
-            for places in self.places.chunks(self.per_batch) {
-                for place in places {
-                    batch.push(SealJob {
-                        key: handles[place.sequence as usize % self.keys].id(),
-                        sequence: place.sequence,
-                        kind: KIND,
-                        blocks: place.blocks(),
-                        payload: Span::new(Area::ONLY, place.payload.clone()),
-                        body: place.body.start,
-                    });
-                }
-                batch.run(&keys, &[payloads], output);
-            }
-        }
+        batches::sealer(kernel, &self.secrets, &self.batches)
     }
 
     /// Opens with the library, in place. Returns how many tags held.
     pub(crate) fn opener(&self, kernel: Kernel) -> impl FnMut(&mut [u8]) -> usize {
-        let (keys, handles) = self.store::<OpenKeys>(kernel);
-        let mut batch = OpenBatch::default();
-        move |mut records| {
-            let mut opened = 0;
-            for places in self.places.chunks(self.per_batch) {
-                batch.clear();
-                for place in places {
-                    batch.push(OpenJob {
-                        key: handles[place.sequence as usize % self.keys].id(),
-                        sequence: place.sequence,
-                        body: Span::new(Area::ONLY, place.body.clone()),
-                    });
-                }
-                batch.run(&keys, &mut records);
-                opened += (0..batch.len()).filter(|&i| batch.result(i).1).count();
-            }
-            opened
+        let mut open = batches::opener(kernel, &self.secrets, &self.batches);
+        let mut held = Vec::new();
+        move |records| {
+            held.clear();
+            open(records, &mut held);
+            held.iter().filter(|&&held| held == 1).count()
         }
-    }
-
-    fn store<K: RecordKeys>(&self, kernel: Kernel) -> (KeyStore<K>, Vec<Handle>) {
-        let mut keys = KeyStore::new(kernel);
-        let handles = (0..self.keys).map(|i| keys.install(&secret(i), 0));
-        let handles = handles.collect();
-        (keys, handles)
     }
 }
 
 /// The secret of the first epoch, of key `index`.
-pub(crate) fn secret(index: usize) -> [u8; 32] {
+fn secret(index: usize) -> [u8; 32] {
     let mut secret = *b"the secret of the first epoch is";
     secret[0] ^= index as u8;
     secret

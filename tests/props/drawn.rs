@@ -1,135 +1,56 @@
-//! Draws any plan.
-
-use std::cmp::Reverse;
+//! Draws any plan. Lengths that are sorted or equal are in [`crate::lanes`].
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::sample::Index;
 use sealwire::limits::{EPOCH_BITS, LAST_SEQUENCE, MAX_BLOCKS, MAX_PAYLOAD};
 use sealwire::span::{Area, Span};
 
 use crate::plan::{Direction, Draft, Memory, OPENED_IN, Plan, RECORDS, any_bytes};
 
+/// Source areas of a plan, and the bytes that each has beyond a full payload.
+const SOURCES: usize = 3;
+const SPARE: usize = 100;
+
 /// Any plan of 0 to `RECORDS` records.
 pub(crate) fn plans() -> impl Strategy<Value = Plan> {
     // Keys that many records share, or hardly any.
     let directions = prop_oneof![4 => vec(direction(), 1..=4), 1 => vec(direction(), RECORDS)];
+    // Some seal the payload of the record before, as for several receivers.
+    let draft = || (draft(), prop::bool::weighted(0.3));
     // From fewer records than lanes to more.
-    let records = prop_oneof![
-        2 => vec(drawn(), 0..=9),
-        2 => vec(drawn(), 10..=40),
-        1 => vec(drawn(), 41..=RECORDS),
+    let drafts = prop_oneof![
+        2 => vec(draft(), 0..=9),
+        2 => vec(draft(), 10..=40),
+        1 => vec(draft(), 41..=RECORDS),
     ];
-    (directions, vec(source(), 1..=3), records, arrangement()).prop_map(
-        |(directions, sources, mut records, arrangement)| {
-            arrangement.apply(&mut records);
-            draft(directions, sources, &records)
-        },
-    )
+    (directions, vec(source(), SOURCES), drafts).prop_map(|(directions, sources, drafts)| {
+        let mut last = None;
+        let fit = |(mut draft, shared): (Draft, bool)| {
+            draft.direction %= directions.len();
+            draft.payload = last.filter(|_| shared).unwrap_or(draft.payload);
+            last = Some(draft.payload);
+            draft
+        };
+        let drafts: Vec<Draft> = drafts.into_iter().map(fit).collect();
+        Plan::new(directions, Memory(sources), drafts)
+    })
 }
 
-/// What is drawn of a record.
-#[derive(Debug)]
-struct Drawn {
-    direction: Index,
-    area: Index,
-    start: Index,
-    len: usize,
-    /// Seals the payload of the record before it, as for several receivers.
-    shared: bool,
-    kind: u8,
-    more_blocks: usize,
-    gap: usize,
-    opened_in: u32,
-}
-
-fn drawn() -> impl Strategy<Value = Drawn> {
-    let places = (any::<Index>(), any::<Index>(), any::<Index>());
-    let payload = (payload_len(), prop::bool::weighted(0.3));
+fn draft() -> impl Strategy<Value = Draft> {
+    let payload = (0..SOURCES as u32, 0..=SPARE, payload_len())
+        .prop_map(|(area, start, len)| Span::new(Area(area), start..start + len));
     let more_blocks = prop_oneof![6 => Just(0), 3 => 1..=4_usize, 1 => 0..=MAX_BLOCKS];
     let output = (0..=5_usize, 0..OPENED_IN as u32);
-    (places, payload, 1..=u8::MAX, more_blocks, output).prop_map(
-        |((direction, area, start), (len, shared), kind, more_blocks, (gap, opened_in))| Drawn {
+    (0..RECORDS, 1..=u8::MAX, more_blocks, payload, output).prop_map(
+        |(direction, kind, more_blocks, payload, (gap, opened_in))| Draft {
             direction,
-            area,
-            start,
-            len,
-            shared,
             kind,
             more_blocks,
+            payload,
             gap,
-            opened_in,
+            opened_in: Area(opened_in),
         },
     )
-}
-
-/// How the lengths of a plan's records relate.
-#[derive(Debug, Clone)]
-enum Arrangement {
-    AsDrawn,
-    Ascending,
-    Descending,
-    Equal,
-    /// All have the shortest length, except one.
-    OneLong(Index),
-}
-
-fn arrangement() -> impl Strategy<Value = Arrangement> {
-    prop_oneof![
-        3 => Just(Arrangement::AsDrawn),
-        1 => Just(Arrangement::Ascending),
-        1 => Just(Arrangement::Descending),
-        1 => Just(Arrangement::Equal),
-        1 => any::<Index>().prop_map(Arrangement::OneLong),
-    ]
-}
-
-impl Arrangement {
-    fn apply(&self, records: &mut [Drawn]) {
-        let len = |record: &Drawn| record.len + record.more_blocks * 16;
-        let Some(first) = records.first().map(|record| record.len) else {
-            return;
-        };
-        let shortest = records.iter().map(|record| record.len).min();
-        let (most, long) = match *self {
-            Self::AsDrawn => return,
-            Self::Ascending => return records.sort_by_key(len),
-            Self::Descending => return records.sort_by_key(|record| Reverse(len(record))),
-            Self::Equal => (first, None),
-            Self::OneLong(index) => (shortest.unwrap_or(0), Some(index.index(records.len()))),
-        };
-        for (n, record) in records.iter_mut().enumerate() {
-            record.shared = false;
-            record.more_blocks = 0;
-            record.len = match long == Some(n) {
-                true => MAX_PAYLOAD,
-                false => most,
-            };
-        }
-    }
-}
-
-fn draft(directions: Vec<Direction>, sources: Vec<Vec<u8>>, records: &[Drawn]) -> Plan {
-    let mut last = None;
-    let drafts: Vec<Draft> = records
-        .iter()
-        .map(|drawn| {
-            let area = drawn.area.index(sources.len());
-            let start = drawn.start.index(sources[area].len() - drawn.len + 1);
-            let own = Span::new(Area(area as u32), start..start + drawn.len);
-            let payload = last.filter(|_| drawn.shared).unwrap_or(own);
-            last = Some(payload);
-            Draft {
-                direction: drawn.direction.index(directions.len()),
-                kind: drawn.kind,
-                more_blocks: drawn.more_blocks,
-                payload,
-                gap: drawn.gap,
-                opened_in: Area(drawn.opened_in),
-            }
-        })
-        .collect();
-    Plan::new(directions, Memory(sources), drafts)
 }
 
 /// A direction at the start or near the end of an epoch, or anywhere, with sequences left for a
@@ -161,7 +82,7 @@ fn payload_len() -> impl Strategy<Value = usize> {
 
 /// More bytes than a full payload: any, or all zero, so that a payload may look like padding.
 fn source() -> impl Strategy<Value = Vec<u8>> {
-    let len = MAX_PAYLOAD + 100;
+    let len = MAX_PAYLOAD + SPARE;
     prop_oneof![
         4 => any::<u32>().prop_map(move |seed| any_bytes(seed, len)),
         1 => Just(vec![0; len]),

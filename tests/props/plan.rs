@@ -5,12 +5,14 @@
 
 use std::fmt;
 
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use sealwire::crypto::keys::epoch_of;
 use sealwire::limits::{EPOCH_BITS, MAX_BLOCKS, RECORD_HEADER};
 use sealwire::span::{Area, Areas, AreasMut, Span};
 use sealwire::wire::record::{blocks_for, body_len};
 
-use crate::oracle;
+use crate::plain::{PlainKeys, next_epoch};
 
 /// Upper bound of a plan's records.
 pub(crate) const RECORDS: usize = 100;
@@ -131,22 +133,21 @@ impl Plan {
         &self.sources.area(record.payload.area)[record.payload.range()]
     }
 
-    /// The secret of the epoch of `sequence`, of the direction of `record`.
-    pub(crate) fn secret(&self, record: &Record, sequence: u64) -> [u8; 32] {
+    /// The keys of `record`.
+    pub(crate) fn keys(&self, record: &Record) -> PlainKeys {
         let direction = &self.directions[record.direction];
-        let epochs = epoch_of(direction.first)..epoch_of(sequence);
-        epochs.fold(direction.secret, |secret, _| oracle::next_epoch(&secret))
+        let epochs = epoch_of(direction.first)..epoch_of(record.sequence);
+        PlainKeys::new(&epochs.fold(direction.secret, |secret, _| next_epoch(&secret)))
     }
 
-    /// All records as the oracle seals them, with the bytes around them.
+    /// All records as the plain crates seal them, with the bytes around them.
     pub(crate) fn all_sealed(&self) -> Vec<u8> {
         let mut bytes = self.empty_output();
         for record in &self.records {
-            let secret = self.secret(record, record.sequence);
+            let body = &mut bytes[record.body.range()];
             let payload = self.payload(record);
-            let (kind, blocks) = (record.kind, record.blocks);
-            let sealed = oracle::seal(&secret, record.sequence, kind, payload, blocks);
-            bytes[record.body.range()].copy_from_slice(&sealed);
+            let keys = self.keys(record);
+            keys.seal(record.sequence, record.kind, payload, body);
         }
         bytes
     }
@@ -186,12 +187,7 @@ impl fmt::Debug for Memory {
 
 /// Bytes without a pattern, from a seed. To draw each from proptest is slow.
 pub(crate) fn any_bytes(seed: u32, len: usize) -> Vec<u8> {
-    let mut state = u64::from(seed) | 1 << 40;
-    let next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 32) as u8
-    };
-    std::iter::repeat_with(next).take(len).collect()
+    let mut bytes = vec![0; len];
+    StdRng::seed_from_u64(seed.into()).fill_bytes(&mut bytes);
+    bytes
 }

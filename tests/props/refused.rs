@@ -1,5 +1,6 @@
 //! Records that are not what their sender sealed.
 
+use hmac::Mac;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -10,7 +11,6 @@ use sealwire::limits::{BLOCK, MAX_BLOCKS, TAG};
 
 use crate::batches::{Arrived, Keys, arrived, open};
 use crate::drawn::plans;
-use crate::oracle;
 use crate::plan::{Direction, Plan, RECORDS, Record};
 
 /// A change to a record of a batch.
@@ -93,11 +93,10 @@ impl Spoilt {
                 self.plan.directions.push(Direction { secret, first });
             }
             Change::Count(other) => {
-                let secret = self.plan.secret(record, record.sequence);
                 let blocks = record.blocks.wrapping_add(other);
-                let text = &arrived.bytes[..tag];
-                let false_tag = oracle::tag(&secret, text, record.sequence, blocks);
-                arrived.bytes[tag..].copy_from_slice(&false_tag);
+                let (text, tag) = arrived.bytes.split_at_mut(tag);
+                let mac = self.plan.keys(record).mac(record.sequence, blocks, text);
+                tag.copy_from_slice(&mac.finalize().into_bytes()[..TAG]);
             }
             Change::Shorter if record.blocks == 1 => return false,
             Change::Shorter => drop(arrived.bytes.drain(tag - BLOCK..tag)),

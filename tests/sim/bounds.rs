@@ -1,74 +1,71 @@
 //! What one peer may cost, and what happens to a peer that costs more.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use sealwire::endpoint::transport::PeerId;
-use sealwire::endpoint::{End, EndpointEvent, Leaves};
-use sealwire::error::{Abort, Failure, Gravity, Reason};
+use sealwire::endpoint::{End, Leaves};
+use sealwire::error::{Failure, Gravity, Reason};
 use sealwire::limits::{MAX_PAYLOAD, MAX_UNPROVED};
 use sealwire::modes::echo::Echo;
 use sealwire::modes::relay::Relay;
 use sealwire::modes::sink::Sink;
 
-use crate::people::{Sender, limited, native};
-use crate::raw::Raw;
+use crate::hand::Raw;
+use crate::people::{Sender, aborted, limited, much, native};
 use crate::world::World;
-
-fn gave(world: &World, server: usize, peer: PeerId) -> Option<Reason> {
-    match world.outcome(server, peer) {
-        Some(Err(Failure::Gave(Abort { reason, .. }))) => Some(*reason),
-        _ => None,
-    }
-}
 
 /// A relay whose receivers hold up others from 64 KiB on.
 fn relay() -> (World, usize) {
     World::with(limited(|limits| limits.max_queue = 1 << 16), Relay)
 }
 
-fn much() -> Vec<Vec<u8>> {
-    (0..2000_u16).map(|n| n.to_be_bytes().repeat(500)).collect()
-}
-
 /// Goal: a receiver that accepts nothing is dropped while others wait, and they go on.
 /// Method: three peers of a relay; one does not read.
 #[test]
 fn a_slow_receiver_is_dropped_while_others_wait() {
-    let (mut world, server) = relay();
-    let slow = Raw::join(&mut world, server);
-    let (other, _) = world.client(server, Sender::staying(vec![]));
+    let (mut world, _) = relay();
+    let slow = Raw::join(&mut world);
+    let (other, _) = world.client(Sender::staying(vec![]));
     world.settle();
-    let (_, pair) = world.client(server, Sender::new(much()));
+    let (_, pair) = world.client(Sender::new(much()));
     world.run_millis(900);
-    assert_eq!(world.outcome(server, slow.peer), None, "not yet");
+    assert_eq!(world.outcome(slow.peer), None, "not yet");
     world.run_millis(1100);
-    assert!(world.hosts[other].log.borrow().all() == much());
-    assert_eq!(world.outcome(server, pair.at_server), Some(&Ok(())));
+    assert!(world.hosts[other].log().all() == much());
+    assert_eq!(world.outcome(pair.at_server), Some(Ok(())));
     world.run_millis(5000);
-    assert_eq!(gave(&world, server, slow.peer), Some(Reason::TOO_SLOW));
+    assert_eq!(world.gave(slow.peer), Some(Reason::TOO_SLOW));
 }
 
-/// Goal: a sole receiver may take as long as it likes. Method: the same with
-/// two peers, for a minute.
+/// Goal: a sole receiver may take as long as it likes, and is dropped soon after others have
+/// come. Method: the same with two peers, for a minute; then it reads, or a third one joins.
 #[test]
 fn a_sole_receiver_is_waited_for() {
-    let (mut world, server) = relay();
-    let mut slow = Raw::join(&mut world, server);
-    let (_, pair) = world.client(server, Sender::new(much()));
-    for _ in 0..4 {
-        world.run_millis(15_000);
-        // It does say something, or it would be dead.
-        slow.say(&mut world, b"wait");
+    for reads in [true, false] {
+        let (mut world, _) = relay();
+        let mut slow = Raw::join(&mut world);
+        let (_, pair) = world.client(Sender::new(much()));
+        for _ in 0..4 {
+            world.run_millis(15_000);
+            // It does say something, or it would be dead.
+            slow.say(&mut world, b"wait");
+        }
+        assert_eq!(world.outcome(slow.peer), None);
+        assert_eq!(world.outcome(pair.at_server), None);
+        if reads {
+            while slow.messages().len() < 2000 {
+                slow.read(&mut world);
+            }
+            assert!(slow.messages() == much());
+        } else {
+            world.client(Sender::staying(vec![]));
+        }
+        world.run_millis(if reads { 10 } else { 2000 });
+        assert_eq!(world.outcome(pair.at_server), Some(Ok(())));
+        if !reads {
+            world.run_millis(5000);
+            assert_eq!(world.gave(slow.peer), Some(Reason::TOO_SLOW));
+        }
     }
-    assert_eq!(world.outcome(server, slow.peer), None);
-    assert_eq!(world.outcome(server, pair.at_server), None);
-    while slow.messages().len() < 2000 {
-        slow.read(&mut world);
-    }
-    assert!(slow.messages() == much());
-    world.run_millis(10);
-    assert_eq!(world.outcome(server, pair.at_server), Some(&Ok(())));
 }
 
 /// Goal: no peer is too slow, or silent, because we were stopped for a while.
@@ -76,37 +73,21 @@ fn a_sole_receiver_is_waited_for() {
 /// the clock jumps; the server hears of the room and of the time at once.
 #[test]
 fn a_pause_of_ours_is_no_fault_of_peers() {
-    let (mut world, server) = relay();
-    let mut slow = Raw::join(&mut world, server);
-    world.client(server, Sender::staying(vec![]));
-    let (_, pair) = world.client(server, Sender::new(much()));
+    let (mut world, _) = relay();
+    let mut slow = Raw::join(&mut world);
+    world.client(Sender::staying(vec![]));
+    let (_, pair) = world.client(Sender::new(much()));
     world.run_millis(10);
     for _ in 0..5 {
         world.net.now = world.now() + Duration::from_millis(1500);
         slow.read(&mut world);
-        assert_eq!(world.outcome(server, slow.peer), None);
+        assert_eq!(world.outcome(slow.peer), None);
     }
     while slow.messages().len() < 2000 {
         slow.read(&mut world);
     }
     world.run_millis(10);
-    assert_eq!(world.outcome(server, pair.at_server), Some(&Ok(())));
-}
-
-/// Goal: a slow receiver that was the only one is dropped soon after others have come.
-/// Method: the third peer joins late.
-#[test]
-fn a_slow_receiver_is_dropped_when_others_come() {
-    let (mut world, server) = relay();
-    let slow = Raw::join(&mut world, server);
-    let (_, pair) = world.client(server, Sender::new(much()));
-    world.run_millis(10_000);
-    assert_eq!(world.outcome(server, pair.at_server), None);
-    world.client(server, Sender::staying(vec![]));
-    world.run_millis(2000);
-    assert_eq!(world.outcome(server, pair.at_server), Some(&Ok(())));
-    world.run_millis(5000);
-    assert_eq!(gave(&world, server, slow.peer), Some(Reason::TOO_SLOW));
+    assert_eq!(world.outcome(pair.at_server), Some(Ok(())));
 }
 
 /// Goal: a message over the limit costs its sender the connection and no other peer
@@ -121,18 +102,14 @@ fn a_message_over_the_limit_is_refused() {
         let good = world.host(native(2, Leaves::WithPeers), Sender::new(plan.clone()));
         let bad = vec![vec![2; max_message + 1]];
         let bad = world.host(native(3, Leaves::WithPeers), Sender::new(bad));
-        let pairs = [world.connect(good, server), world.connect(bad, server)];
+        let pairs = [world.connect(good), world.connect(bad)];
         world.run_millis(10);
-        assert!(world.hosts[good].log.borrow().all() == plan);
+        assert!(world.hosts[good].log().all() == plan);
         assert_eq!(world.end(good), Some(End::Complete));
-        assert_eq!(
-            gave(&world, server, pairs[1].at_server),
-            Some(Reason::TOO_LARGE)
-        );
+        assert_eq!(world.gave(pairs[1].at_server), Some(Reason::TOO_LARGE));
         assert_eq!(world.end(bad), Some(End::Failed(Gravity::Peer)));
-        let told = world.outcome(bad, pairs[1].at_client).cloned();
-        let aborted = Abort::new(Reason::TOO_LARGE, "");
-        assert_eq!(told, Some(Err(Failure::Aborted(aborted))));
+        let told = world.hosts[bad].outcome(pairs[1].at_client);
+        assert_eq!(told, aborted(Reason::TOO_LARGE, ""));
         world.hosts[server].assert_empty("both have left");
     }
 }
@@ -142,32 +119,29 @@ fn a_message_over_the_limit_is_refused() {
 /// of a message.
 #[test]
 fn unfinished_messages_share_a_budget() {
-    let (mut world, server) = World::with(
-        limited(|limits| limits.max_assembling = 10 * MAX_PAYLOAD),
-        Sink,
-    );
+    let setup = limited(|limits| limits.max_assembling = 10 * MAX_PAYLOAD);
+    let (mut world, server) = World::with(setup, Sink);
     let mut rests = Vec::new();
-    let mut peers: Vec<Raw> = (0..10).map(|_| Raw::join(&mut world, server)).collect();
+    let mut peers: Vec<Raw> = (0..10).map(|_| Raw::join(&mut world)).collect();
     for (n, raw) in peers.iter_mut().enumerate() {
         let parts = if n == 4 { 3 } else { 1 };
         let bytes = raw.seal(&world, &vec![n as u8; parts * MAX_PAYLOAD + 1]);
         let (now, later) = bytes.split_at(parts * 16_418);
-        raw.write(&mut world, now);
-        world.settle();
+        world.write(raw.end, now);
         rests.push(later.to_vec());
     }
     for (n, (raw, rest)) in peers.iter_mut().zip(&rests).enumerate() {
         raw.read(&mut world);
         let _ = world.net.write(raw.end, rest);
         world.settle();
-        let given_up = (n == 4).then_some(Err(Failure::Aborted(Abort::new(
-            Reason::TOO_LARGE,
-            "too many unfinished messages",
-        ))));
-        assert_eq!(raw.outcome().cloned(), given_up, "peer {n}");
+        let given_up = match n {
+            4 => aborted(Reason::TOO_LARGE, "too many unfinished messages"),
+            _ => None,
+        };
+        assert_eq!(raw.outcome(), given_up, "peer {n}");
         raw.close(&mut world);
     }
-    assert_eq!(world.hosts[server].log.borrow().messages.len(), 9);
+    assert_eq!(world.hosts[server].log().messages.len(), 9);
     world.hosts[server].assert_empty("all have left");
 }
 
@@ -179,16 +153,16 @@ fn scarce_memory_does_not_stop_a_message() {
     let (mut world, server) =
         World::with(limited(|limits| limits.max_queued = 4 * MAX_PAYLOAD), Echo);
     let mut rests = Vec::new();
-    let mut peers: Vec<Raw> = (0..10).map(|_| Raw::join(&mut world, server)).collect();
+    let mut peers: Vec<Raw> = (0..10).map(|_| Raw::join(&mut world)).collect();
     for raw in &mut peers {
         let bytes = raw.seal(&world, &[3; 2 * MAX_PAYLOAD]);
         let (now, later) = bytes.split_at(20_000);
-        raw.write(&mut world, now);
+        world.write(raw.end, now);
         rests.push(later.to_vec());
     }
     world.settle();
     for (raw, rest) in peers.iter_mut().zip(&rests) {
-        raw.write(&mut world, rest);
+        world.write(raw.end, rest);
     }
     world.run_millis(10);
     for raw in &mut peers {
@@ -205,13 +179,15 @@ fn scarce_memory_does_not_stop_a_message() {
 #[test]
 fn scarce_memory_does_not_stop_others() {
     let (mut world, server) = World::with(limited(|limits| limits.max_queued = 40_000), Echo);
+    world.net.socket = 20_000;
     for _ in 0..3 {
-        let mut raw = Raw::join_by(&mut world, server, 20_000);
+        let mut raw = Raw::join(&mut world);
         raw.say(&mut world, &[1; 15_000]);
         raw.say(&mut world, &[1; 15_000]);
     }
     assert!(world.hosts[server].endpoint.held() >= 40_000);
-    let mut good = Raw::join_by(&mut world, server, 6000);
+    world.net.socket = 6000;
+    let mut good = Raw::join(&mut world);
     for n in 1..=20 {
         // The third answer waits behind the second, which did not fit; so the
         // fourth message is not read before the others are.
@@ -230,7 +206,8 @@ fn scarce_memory_does_not_stop_others() {
 #[test]
 fn empty_messages_are_bounded() {
     let (mut world, server) = World::with(limited(|limits| limits.max_queue = 1 << 16), Echo);
-    let mut raw = Raw::join_by(&mut world, server, 10_000);
+    world.net.socket = 10_000;
+    let mut raw = Raw::join(&mut world);
     for _ in 0..10_000 {
         let record = raw.seal(&world, b"");
         if !matches!(world.net.write(raw.end, &record), Ok(34)) {
@@ -249,27 +226,17 @@ fn the_oldest_unproved_makes_room() {
     let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
     let mut silent = Vec::new();
     for _ in 0..MAX_UNPROVED + 10 {
-        silent.push(world.accept(server, 100).1);
-        world.settle();
+        silent.push(world.accept().peer);
     }
     let endpoint = &world.hosts[server].endpoint;
     assert_eq!(endpoint.connections(), MAX_UNPROVED);
-    let gone: BTreeSet<PeerId> = world.hosts[server]
-        .events
-        .iter()
-        .filter_map(refused)
-        .collect();
-    assert_eq!(gone, silent[..10].iter().copied().collect());
-    Raw::join(&mut world, server);
+    for (n, &peer) in silent.iter().enumerate() {
+        let closed = matches!(world.outcome(peer), Some(Err(Failure::Closed(_))));
+        assert_eq!(closed, n < 10, "number {n}");
+    }
+    Raw::join(&mut world);
     world.run_millis(6000);
     assert_eq!(world.hosts[server].endpoint.connections(), 1);
-}
-
-fn refused(event: &EndpointEvent) -> Option<PeerId> {
-    match event {
-        EndpointEvent::Refused(peer, Err(Failure::Closed(_))) => Some(*peer),
-        _ => None,
-    }
 }
 
 /// Goal: a full server tells a new peer so, hands nothing of it on, and takes the next
@@ -278,28 +245,22 @@ fn refused(event: &EndpointEvent) -> Option<PeerId> {
 #[test]
 fn a_full_server_says_so() {
     let (mut world, server) = World::with(limited(|limits| limits.max_peers = 2), Relay);
-    let first = Raw::join(&mut world, server);
-    let mut second = Raw::join(&mut world, server);
+    let first = Raw::join(&mut world);
+    let mut second = Raw::join(&mut world);
     let plan = vec![b"let me in".to_vec()];
-    let (third, pair) = world.client(server, Sender::new(plan));
+    let (third, pair) = world.client(Sender::new(plan));
     world.settle();
-    assert!(world.hosts[server].log.borrow().messages.is_empty());
+    assert!(world.hosts[server].log().messages.is_empty());
     assert!(!world.hosts[server].has_joined(pair.at_server));
-    assert_eq!(
-        gave(&world, server, pair.at_server),
-        Some(Reason::GOING_AWAY)
-    );
+    assert_eq!(world.gave(pair.at_server), Some(Reason::GOING_AWAY));
     assert_eq!(world.end(third), Some(End::Failed(Gravity::Peer)));
     second.read(&mut world);
     assert!(second.messages().is_empty());
 
     // A peer that was refused and lingers takes no peer's place.
-    let mut raw = Raw::connect(&mut world, server);
-    let hello = raw.hello(&world);
-    raw.write(&mut world, &hello);
-    world.settle();
-    raw.read(&mut world);
+    let mut raw = Raw::connect(&mut world);
+    raw.prove(&mut world);
     assert_eq!(world.hosts[server].endpoint.proved(), 2);
-    first.end_by_reset(&mut world);
-    Raw::join(&mut world, server);
+    world.reset(first.end.link);
+    Raw::join(&mut world);
 }

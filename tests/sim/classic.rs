@@ -1,20 +1,21 @@
-//! The old format beside the new one, on one server.
+//! The old format beside the new one on one server, and how its connections end, where the end of a
+//! stream is all that is said.
 
-use sealwire::endpoint::{End, EndpointEvent, Leaves, Notice};
-use sealwire::error::{Deadline, Failure};
+use std::io::ErrorKind;
+
+use sealwire::endpoint::{End, Leaves};
+use sealwire::error::{Deadline, Failure, Gravity};
 use sealwire::limits::{CLASSIC_FRAME, MAX_CLASSIC_UNPROVED, MAX_UNPROVED};
 use sealwire::modes::chat::Chat;
 use sealwire::modes::echo::Echo;
 use sealwire::modes::relay::Relay;
 
-use crate::net::Side;
-use crate::old::{Old, classic_client, frames};
-use crate::people::{Sender, both, native};
-use crate::port::{Plain, TERMINAL};
-use crate::raw::Raw;
-use crate::world::World;
+use crate::hand::{Raw, frames, lines};
+use crate::people::{Sender, both, classic_client, is_truncated, native};
+use crate::port::{LINES, Plain, TERMINAL};
+use crate::world::{Link, World};
 
-fn lines() -> Vec<Vec<u8>> {
+fn some_lines() -> Vec<Vec<u8>> {
     let lines = [
         "one\n",
         "a line of more than fifteen letters\n",
@@ -29,14 +30,14 @@ fn lines() -> Vec<Vec<u8>> {
 #[test]
 fn both_formats_on_one_server() {
     let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Echo);
-    let old = world.host(classic_client(), Sender::new(lines()));
-    let new = world.host(native(3, Leaves::WithPeers), Sender::new(lines()));
+    let old = world.host(classic_client(2), Sender::new(some_lines()));
+    let new = world.host(native(3, Leaves::WithPeers), Sender::new(some_lines()));
     for client in [old, new] {
-        world.connect(client, server);
+        world.connect(client);
     }
     world.run_millis(10);
     for client in [old, new] {
-        assert_eq!(world.hosts[client].log.borrow().all(), lines());
+        assert_eq!(world.hosts[client].log().all(), some_lines());
         assert_eq!(world.end(client), Some(End::Complete));
     }
     world.hosts[server].assert_empty("both have left");
@@ -48,17 +49,16 @@ fn both_formats_on_one_server() {
 #[test]
 fn a_classic_peer_gets_lines() {
     let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Relay);
-    let old = Old::connect(&mut world, server);
-    old.write(&mut world, &frames("hello\n"));
-    let mut new = Raw::join(&mut world, server);
+    let old = world.accept();
+    world.write(old.end, &frames("hello\n"));
+    let mut new = Raw::join(&mut world);
     for message in [&b"two\nlines\n"[..], b"none", b"", b"not \xff\xfetext"] {
         new.say(&mut world, message);
     }
     let expected = ["two\n", "lines\n", "none\n", "\n", "not text\n"];
-    assert_eq!(old.read(&mut world), expected);
-    let told = |event: &EndpointEvent| matches!(event, EndpointEvent::Notice(Notice::NotText(2)));
-    assert!(world.hosts[server].events.iter().any(told));
-    old.write(&mut world, &frames("and back\n"));
+    assert_eq!(lines(&mut world, old.end), expected);
+    assert_eq!(world.hosts[server].notices(), ["NotText(2)"]);
+    world.write(old.end, &frames("and back\n"));
     new.read(&mut world);
     assert_eq!(new.messages(), [b"and back\n"]);
 }
@@ -70,23 +70,20 @@ fn a_classic_peer_gets_lines() {
 fn a_silent_listener_hears_after_a_second() {
     let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Chat::new(true));
     world.local(server, Some(TERMINAL), Plain::open(b"too early\n"));
-    let old = Old::connect(&mut world, server);
-    let mut new = Raw::connect(&mut world, server);
+    let old = world.accept();
+    let mut new = Raw::connect(&mut world);
     world.run_millis(1001);
-    let hello = new.hello(&world);
-    new.write(&mut world, &hello);
-    world.settle();
-    new.read(&mut world);
+    new.prove(&mut world);
     world.give(server, b"in time\n");
     world.settle();
     new.read(&mut world);
-    assert_eq!(old.read(&mut world), ["in time\n"]);
+    assert_eq!(lines(&mut world, old.end), ["in time\n"]);
     assert_eq!(new.messages(), [b"in time\n"]);
     // It was spoken to in classic, so that is what it speaks.
-    let late = Raw::connect(&mut world, server).hello(&world);
-    old.write(&mut world, &late);
+    let late = Raw::connect(&mut world).hello(&world);
+    world.write(old.end, &late);
     world.run_millis(10);
-    let outcome = world.outcome(server, old.peer);
+    let outcome = world.outcome(old.peer);
     assert!(
         matches!(outcome, Some(Err(Failure::Peer(_)))),
         "{outcome:?}"
@@ -100,18 +97,18 @@ fn the_oldest_listener_makes_room() {
     let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Echo);
     let mut silent = Vec::new();
     for _ in 0..MAX_CLASSIC_UNPROVED + 2 {
-        silent.push(Old::connect(&mut world, server));
+        silent.push(world.accept());
         world.run_millis(10);
     }
     world.run_millis(1001);
     let endpoint = &world.hosts[server].endpoint;
     assert_eq!(endpoint.connections(), MAX_CLASSIC_UNPROVED);
     for (n, old) in silent.iter().enumerate() {
-        let gone = world.outcome(server, old.peer).is_some();
+        let gone = world.outcome(old.peer).is_some();
         assert_eq!(gone, n < 2, "number {n}");
     }
     // A native peer needs none of those.
-    Raw::join(&mut world, server);
+    Raw::join(&mut world);
 }
 
 /// Goal: a listener that turns native is one of those that have to make room for
@@ -120,21 +117,20 @@ fn the_oldest_listener_makes_room() {
 #[test]
 fn a_listener_that_turned_native_makes_room() {
     let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Echo);
-    let mut listener = Raw::connect(&mut world, server);
+    let mut listener = Raw::connect(&mut world);
     world.run_millis(1001);
-    let older = Old::connect(&mut world, server);
+    let older = world.accept();
     let hello = listener.hello(&world);
-    listener.write(&mut world, &hello[..40]);
-    world.settle();
+    world.write(listener.end, &hello[..40]);
     for _ in 0..MAX_UNPROVED - 2 {
-        Old::connect(&mut world, server);
+        world.accept();
     }
     let endpoint = &world.hosts[server].endpoint;
     assert_eq!(endpoint.connections(), MAX_UNPROVED);
     for peer in [older.peer, listener.peer] {
-        assert_eq!(world.outcome(server, peer), None);
-        Old::connect(&mut world, server);
-        assert!(world.outcome(server, peer).is_some());
+        assert_eq!(world.outcome(peer), None);
+        world.accept();
+        assert!(world.outcome(peer).is_some());
     }
 }
 
@@ -143,22 +139,22 @@ fn a_listener_that_turned_native_makes_room() {
 /// typed at once than peers are usually fed. Method: both join a chat with one native
 /// peer.
 #[test]
-fn a_listener_holds_nobody_up() {
+fn a_listener_holds_no_peer_up() {
     for reads in [true, false] {
         let mut setup = both(1, Leaves::WhenStopped);
         setup.limits.max_queue = 2_000_000;
         let (mut world, server) = World::with(setup, Chat::new(true));
         world.local(server, Some(TERMINAL), Plain::open(b""));
-        let old = Old::connect(&mut world, server);
+        let old = world.accept();
         world.net.incoming(old.end).capacity = if reads { 3_000_000 } else { 1000 };
-        let (new, _) = world.client(server, Sender::staying(vec![]));
+        let (new, _) = world.client(Sender::staying(vec![]));
         world.run_millis(1001);
         let line = b"a line of twenty-six bytes\n";
         let typed = if reads { 10_000 } else { 20_000 };
         world.give(server, &line.repeat(typed));
         world.run_millis(10);
-        assert_eq!(world.hosts[new].log.borrow().messages.len(), typed);
-        let outcome = world.outcome(server, old.peer);
+        assert_eq!(world.hosts[new].log().messages.len(), typed);
+        let outcome = world.outcome(old.peer);
         assert_eq!(outcome.is_none(), reads, "{outcome:?}");
         let frames = world.net.incoming(old.end).written as usize / CLASSIC_FRAME;
         assert_eq!(frames == 2 * typed, reads, "{frames} frames");
@@ -169,18 +165,13 @@ fn a_listener_holds_nobody_up() {
 /// bytes that may still be native, and 4 s later one that may not.
 #[test]
 fn a_frame_has_five_seconds() {
-    let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Echo);
-    let old = Old::connect(&mut world, server);
+    let (mut world, _) = World::with(both(1, Leaves::WhenStopped), Echo);
+    let old = world.accept();
     world.run_millis(2000);
-    old.write(&mut world, b"SWP");
+    world.write(old.end, b"SWP");
     world.run_millis(4000);
-    old.write(&mut world, b"?");
-    world.run_millis(990);
-    assert_eq!(world.outcome(server, old.peer), None);
-    world.run_millis(20);
-    let outcome = world.outcome(server, old.peer).cloned();
-    assert_eq!(outcome, Some(Err(Failure::Deadline(Deadline::Frame))));
-    world.hosts[server].assert_empty("it is closed");
+    world.write(old.end, b"?");
+    world.assert_late(old.peer, 1000, Deadline::Frame);
 }
 
 /// Goal: an end of stream inside a frame or a message is truncation; between
@@ -190,22 +181,19 @@ fn the_end_of_a_classic_stream() {
     let bytes = frames("sixteen letters\n");
     assert_eq!(bytes.len(), 2 * CLASSIC_FRAME);
     for cut in 1..=bytes.len() {
-        let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Echo);
-        let old = Old::connect(&mut world, server);
-        old.write(&mut world, &bytes[..cut]);
-        world.net.shut_down(old.end);
-        world.settle();
-        let outcome = world.outcome(server, old.peer).cloned();
+        let (mut world, _) = World::with(both(1, Leaves::WhenStopped), Echo);
+        let old = world.accept();
+        world.write(old.end, &bytes[..cut]);
+        world.shut_down(old.end);
+        let outcome = world.outcome(old.peer);
         if cut == bytes.len() {
             assert_eq!(outcome, Some(Ok(())));
-            assert_eq!(old.read(&mut world), ["sixteen letters\n"]);
+            assert_eq!(lines(&mut world, old.end), ["sixteen letters\n"]);
         } else if cut >= CLASSIC_FRAME {
-            let truncated = matches!(outcome, Some(Err(Failure::Truncated(_))));
-            assert!(truncated, "cut at {cut}: {outcome:?}");
+            assert!(is_truncated(&outcome), "cut at {cut}: {outcome:?}");
         } else {
             assert!(matches!(outcome, Some(Err(_))), "cut at {cut}: {outcome:?}");
         }
-        world.hosts[server].assert_empty("it was cut");
     }
 }
 
@@ -213,15 +201,136 @@ fn the_end_of_a_classic_stream() {
 /// after its end. Method: a listener that never answers.
 #[test]
 fn a_classic_client_leaves_by_itself() {
-    let (mut world, client) = World::with(classic_client(), Sender::new(lines()));
-    let (link, peer) = world.dial(client);
-    world.settle();
+    let (mut world, client) = World::with(classic_client(2), Sender::new(some_lines()));
+    let Link { end, peer } = world.dial();
     assert!(world.hosts[client].has_joined(peer));
-    let end = Side::server(link);
     assert!(world.net.incoming(end).shut, "it has said all");
     assert_eq!(world.net.incoming(end).written as usize % CLASSIC_FRAME, 0);
     world.run_millis(4990);
     assert_eq!(world.end(client), None);
     world.run_millis(20);
     assert_eq!(world.end(client), Some(End::Complete));
+}
+
+/// Goal: a client that could not send all of its input because the other side closed
+/// says so: truncated. Where the input had ended, or a person types, that is a proper
+/// end. Method: a client whose server closes.
+#[test]
+fn a_client_whose_server_closes_first() {
+    let cut_off = End::Failed(Gravity::Truncated);
+    let ends = [
+        (LINES, false, cut_off),
+        (LINES, true, End::Complete),
+        (TERMINAL, false, End::Complete),
+    ];
+    for (kind, ended, expected) in ends {
+        let (mut world, client) = World::with(classic_client(2), Chat::new(kind.terminal));
+        let plain = Plain {
+            input_ended: ended,
+            ..Plain::open(b"one line\n")
+        };
+        world.local(client, Some(kind), plain);
+        let Link { end, peer } = world.dial();
+        assert_eq!(world.net.incoming(end).written as usize, CLASSIC_FRAME);
+        world.shut_down(end);
+        let outcome = world.outcome(peer);
+        assert_eq!(is_truncated(&outcome), expected == cut_off, "{outcome:?}");
+        assert_eq!(world.end(client), Some(expected));
+        world.hosts[client].assert_empty("its server closed");
+    }
+}
+
+/// Goal: the same of a one-shot server whose client closes, and its queue is
+/// sent all the same. Method: what is typed ahead fills a small socket; the
+/// client half-closes, then reads.
+#[test]
+fn a_one_shot_server_whose_client_closes_first() {
+    let cut_off = End::Failed(Gravity::Truncated);
+    for (ended, expected) in [(false, cut_off), (true, End::Complete)] {
+        let (mut world, server) = World::with(both(1, Leaves::AfterInput), Chat::new(false));
+        let plain = Plain::open(b"twenty letters, and.\n");
+        world.local(server, Some(LINES), plain);
+        let old = world.accept();
+        world.net.incoming(old.end).capacity = CLASSIC_FRAME;
+        world.write(old.end, &frames("hello\n"));
+        world.hosts[server].locals[0].input_ended = ended;
+        world.poke(server);
+        world.settle();
+        world.shut_down(old.end);
+        assert_eq!(world.outcome(old.peer), None, "it sends");
+        for _ in 0..2 {
+            let frame = world.read(old.end);
+            assert_eq!(frame.len(), CLASSIC_FRAME, "ended: {ended}");
+        }
+        let outcome = world.outcome(old.peer);
+        assert_eq!(is_truncated(&outcome), !ended, "{outcome:?}");
+        assert_eq!(world.end(server), Some(expected));
+    }
+}
+
+/// Goal: a peer that half-closes is sent what is queued, and where that fails the
+/// connection was cut. Method: an echo whose answers do not fit; writing fails
+/// behind the end of the peer's stream, or does not.
+#[test]
+fn what_is_queued_behind_the_end_counts() {
+    for fails in [true, false] {
+        let (mut world, _) = World::with(both(1, Leaves::WhenStopped), Echo);
+        let old = world.accept();
+        world.net.incoming(old.end).capacity = CLASSIC_FRAME;
+        for line in ["one\n", "two\n", "three\n"] {
+            world.write(old.end, &frames(line));
+        }
+        world.shut_down(old.end);
+        assert_eq!(world.outcome(old.peer), None, "it sends");
+        if fails {
+            world.net.incoming(old.end).write_error = Some(ErrorKind::BrokenPipe);
+            world.settle();
+        } else {
+            assert_eq!(lines(&mut world, old.end), ["one\n"]);
+            assert_eq!(lines(&mut world, old.end), ["two\n"]);
+        }
+        let outcome = world.outcome(old.peer);
+        let expected = if fails {
+            is_truncated(&outcome)
+        } else {
+            outcome == Some(Ok(()))
+        };
+        assert!(expected, "fails: {fails}, {outcome:?}");
+    }
+}
+
+/// Goal: a client whose writing failed was cut, though it only waits for a server that
+/// says nothing. Method: the second frame does not fit, and writing fails then; it leaves 5 s
+/// later.
+#[test]
+fn a_failed_write_is_no_proper_end() {
+    let plan = vec![b"one\n".to_vec(), b"two\n".to_vec()];
+    let (mut world, client) = World::with(classic_client(2), Sender::new(plan));
+    world.net.socket = CLASSIC_FRAME;
+    let Link { end, peer } = world.dial();
+    world.net.incoming(end).write_error = Some(ErrorKind::BrokenPipe);
+    world.run_millis(4990);
+    assert_eq!(world.outcome(peer), None);
+    world.run_millis(20);
+    let outcome = world.outcome(peer);
+    assert!(is_truncated(&outcome), "{outcome:?}");
+    assert_eq!(world.end(client), Some(End::Failed(Gravity::Truncated)));
+}
+
+/// Goal: what came and was not written is no complete end. Method: the output of
+/// a client is blocked, its server says a line and closes, and a signal comes.
+#[test]
+fn a_stop_with_output_unwritten_is_not_complete() {
+    for (room, expected) in [(0, End::Stopped), (usize::MAX, End::Complete)] {
+        let (mut world, client) = World::with(classic_client(2), Chat::new(true));
+        let plain = Plain::open(b"").room(room);
+        world.local(client, Some(TERMINAL), plain);
+        let Link { end, peer } = world.dial();
+        world.write(end, &frames("hello\n"));
+        world.shut_down(end);
+        assert_eq!(world.outcome(peer), Some(Ok(())));
+        world.stop(client);
+        world.run_millis(7000);
+        assert_eq!(world.end(client), Some(expected));
+    }
 }

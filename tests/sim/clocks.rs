@@ -1,39 +1,33 @@
-//! Deadlines: the handshake, a record, silence.
+//! Deadlines: the handshake, a record, silence; also for a peer that always has more to say than
+//! is read, so that it never leaves the list of ready peers.
 
 use std::time::Duration;
 
 use sealwire::conn::session::SessionEvent as Event;
 use sealwire::endpoint::Leaves;
-use sealwire::error::{Deadline, Failure};
+use sealwire::error::Deadline;
+use sealwire::limits::{CLOSING_DEADLINE, INPUT_SCRATCH, MIN_RECORD, PING_AFTER, SILENCE_DEADLINE};
 use sealwire::modes::echo::Echo;
+use sealwire::modes::sink::Sink;
 use sealwire::wire::record::Kind;
 
-use crate::hand::Hand;
-use crate::people::{Sender, native};
-use crate::raw::Raw;
-use crate::world::World;
+use crate::hand::{Hand, Raw};
+use crate::people::{Sender, late, limited, native};
+use crate::world::{Link, World};
+
+const MESSAGE: [u8; 10_000] = [7; 10_000];
 
 fn served() -> (World, usize) {
     World::with(native(1, Leaves::WhenStopped), Echo)
 }
 
-fn deadline(which: Deadline) -> Option<Result<(), Failure>> {
-    Some(Err(Failure::Deadline(which)))
-}
-
 /// Goal: a connection that says nothing is closed after 5 s, and keeps nothing.
 #[test]
 fn a_silent_connection_has_five_seconds() {
-    let (mut world, server) = served();
-    let (link, peer) = world.accept(server, 1000);
-    world.run_millis(4999);
-    assert_eq!(world.outcome(server, peer), None);
-    world.run_millis(2);
-    let outcome = world.outcome(server, peer).cloned();
-    assert_eq!(outcome, deadline(Deadline::Handshake));
-    let end = crate::net::Side::client(link);
+    let (mut world, _) = served();
+    let Link { end, peer } = world.accept();
+    world.assert_late(peer, 5000, Deadline::Handshake);
     assert_eq!(world.net.incoming(end).written, 0, "nothing is said to it");
-    world.hosts[server].assert_empty("it is closed");
 }
 
 /// Goal: a hello that comes drop by drop does not extend its time. Method: one
@@ -43,24 +37,21 @@ fn a_silent_connection_has_five_seconds() {
 fn dripping_does_not_extend_the_handshake() {
     for (last_at, joins) in [(4_990, true), (5_010, false)] {
         let (mut world, server) = served();
-        let mut raw = Raw::connect(&mut world, server);
+        let mut raw = Raw::connect(&mut world);
         let hello = raw.hello(&world);
         let (last, drops) = hello.split_last().unwrap();
         for drop in drops {
-            raw.write(&mut world, &[*drop]);
+            world.write(raw.end, &[*drop]);
             world.run_millis(62);
         }
-        let now = Duration::from_nanos(world.now().as_nanos());
-        world.run(Duration::from_millis(last_at) - now);
+        world.run_millis(last_at - 62 * drops.len() as u64);
         let _ = world.net.write(raw.end, &[*last]);
         world.settle();
         raw.read(&mut world);
         assert_eq!(world.hosts[server].has_joined(raw.peer), joins);
         if !joins {
-            let outcome = world.outcome(server, raw.peer).cloned();
-            assert_eq!(outcome, deadline(Deadline::Handshake));
+            assert_eq!(world.outcome(raw.peer), late(Deadline::Handshake));
             assert_eq!(world.net.incoming(raw.end).written, 0);
-            world.hosts[server].assert_empty("it came too late");
         }
     }
 }
@@ -69,22 +60,16 @@ fn dripping_does_not_extend_the_handshake() {
 /// time, then a record whose last byte is withheld.
 #[test]
 fn the_first_record_is_part_of_the_handshake() {
-    let (mut world, server) = served();
-    let mut raw = Raw::connect(&mut world, server);
-    let hello = raw.hello(&world);
-    raw.write(&mut world, &hello);
+    let (mut world, _) = served();
+    let mut raw = Raw::connect(&mut world);
+    raw.greet(&mut world);
     world.run_millis(3000);
     let (mut answer, mut first) = ([0; 100], Vec::new());
     let (count, _) = world.net.read(raw.end, &mut answer).unwrap();
     let now = world.now();
     raw.session.receive(now, &answer[..count], &mut first);
-    raw.write(&mut world, &first[..first.len() - 1]);
-    world.run_millis(1999);
-    assert_eq!(world.outcome(server, raw.peer), None);
-    world.run_millis(2);
-    let outcome = world.outcome(server, raw.peer).cloned();
-    assert_eq!(outcome, deadline(Deadline::Handshake));
-    world.hosts[server].assert_empty("it is closed");
+    world.write(raw.end, &first[..first.len() - 1]);
+    world.assert_late(raw.peer, 2000, Deadline::Handshake);
 }
 
 /// Goal: two that have nothing to say stay connected, because each PING is
@@ -92,10 +77,10 @@ fn the_first_record_is_part_of_the_handshake() {
 #[test]
 fn pings_keep_an_idle_pair_alive() {
     let (mut world, server) = served();
-    let (client, pair) = world.client(server, Sender::staying(vec![]));
-    world.run(Duration::from_secs(600));
-    assert_eq!(world.outcome(server, pair.at_server), None);
-    assert_eq!(world.outcome(client, pair.at_client), None);
+    let (client, pair) = world.client(Sender::staying(vec![]));
+    world.run_millis(600_000);
+    assert_eq!(world.outcome(pair.at_server), None);
+    assert_eq!(world.hosts[client].outcome(pair.at_client), None);
     let said = world.hosts[server].endpoint.stats().sealed;
     assert!((20..=80).contains(&said), "{said} records in ten minutes");
 }
@@ -104,31 +89,25 @@ fn pings_keep_an_idle_pair_alive() {
 /// while. Method: a client that reads and never answers.
 #[test]
 fn silence_ends_a_connection() {
-    let (mut world, server) = served();
-    let raw = Raw::join(&mut world, server);
-    world.run(Duration::from_millis(89_990));
-    assert_eq!(world.outcome(server, raw.peer), None);
+    let (mut world, _) = served();
+    let raw = Raw::join(&mut world);
+    world.assert_late(raw.peer, 90_000, Deadline::Silence);
     assert!(world.net.incoming(raw.end).written > 72, "it was asked");
-    world.run_millis(20);
-    let outcome = world.outcome(server, raw.peer).cloned();
-    assert_eq!(outcome, deadline(Deadline::Silence));
-    world.hosts[server].assert_empty("it is closed");
 }
 
 /// Goal: a record has 30 s from its first byte, however it drips. Method: one
 /// byte a second.
 #[test]
 fn a_record_has_thirty_seconds() {
-    let (mut world, server) = served();
-    let mut raw = Raw::join(&mut world, server);
+    let (mut world, _) = served();
+    let mut raw = Raw::join(&mut world);
     let record = raw.seal(&world, &[5; 100]);
     for byte in record.iter().take(30) {
-        assert_eq!(world.outcome(server, raw.peer), None);
-        raw.write(&mut world, &[*byte]);
+        assert_eq!(world.outcome(raw.peer), None);
+        world.write(raw.end, &[*byte]);
         world.run_millis(1000);
     }
-    let outcome = world.outcome(server, raw.peer).cloned();
-    assert_eq!(outcome, deadline(Deadline::Record));
+    assert_eq!(world.outcome(raw.peer), late(Deadline::Record));
 }
 
 /// Goal: a peer that floods PING and does not read costs a bounded amount of memory, and
@@ -136,7 +115,7 @@ fn a_record_has_thirty_seconds() {
 #[test]
 fn a_flood_of_pings_is_bounded() {
     let (mut world, server) = served();
-    let mut hand = Hand::shake(&mut world, server);
+    let mut hand = Hand::shake(&mut world);
     world.net.incoming(hand.end).capacity = 1000;
     for _ in 0..10_000 {
         hand.send(&mut world, Kind::Ping, b"");
@@ -144,9 +123,8 @@ fn a_flood_of_pings_is_bounded() {
     let endpoint = &world.hosts[server].endpoint;
     assert_eq!(endpoint.stats().opened, 10_000);
     assert!(endpoint.queued() == 0 && world.hosts[server].most_held < 1000);
-    assert_eq!(world.outcome(server, hand.peer), None);
-    world.net.close(hand.end);
-    world.settle();
+    assert_eq!(world.outcome(hand.peer), None);
+    world.close(hand.end);
     world.hosts[server].assert_empty("it has left");
 }
 
@@ -154,15 +132,63 @@ fn a_flood_of_pings_is_bounded() {
 /// spins or panics. Method: ten minutes at once, in every state.
 #[test]
 fn the_clock_may_jump() {
-    let (mut world, server) = served();
-    let (_, pair) = world.client(server, Sender::staying(vec![]));
-    let (_, silent) = world.accept(server, 100);
-    world.settle();
-    let raw = Raw::connect(&mut world, server);
+    let (mut world, _) = served();
+    let (_, pair) = world.client(Sender::staying(vec![]));
+    let silent = world.accept().peer;
+    let raw = Raw::connect(&mut world);
     world.jump(Duration::from_secs(600));
     for peer in [pair.at_server, silent, raw.peer] {
-        assert!(world.outcome(server, peer).is_some());
+        assert!(world.outcome(peer).is_some());
     }
-    world.hosts[server].assert_empty("all are gone");
     assert!(!raw.events.contains(&Event::Open));
+}
+
+/// Ticks every 100 ms for so many seconds, or until the connection is closed. There is always
+/// more to be read than a tick can. The peer hears what is said to it only if it `listens`.
+fn flood(world: &mut World, server: usize, raw: &mut Raw, seconds: u64, listens: bool) {
+    let (mut pending, mut heard) = (Vec::new(), [0; 1000]);
+    for _ in 0..10 * seconds {
+        while pending.len() < world.net.socket {
+            pending.extend(raw.seal(world, &MESSAGE));
+        }
+        if let Ok(count) = world.net.write(raw.end, &pending) {
+            pending.drain(..count);
+        }
+        world.tick_after(server, 100);
+        if world.outcome(raw.peer).is_some() {
+            return;
+        }
+        if listens && let Ok((count, _)) = world.net.read(raw.end, &mut heard) {
+            let now = world.now();
+            raw.session.receive(now, &heard[..count], &mut pending);
+        }
+    }
+}
+
+/// Goal: a peer that streams without end is pinged, or it would think us dead. Method: a
+/// sink reads from it for longer than the silence deadline.
+#[test]
+fn an_endless_stream_is_pinged() {
+    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Sink);
+    world.net.socket = 2 * INPUT_SCRATCH;
+    let mut raw = Raw::join(&mut world);
+    let before = world.net.incoming(raw.end).written;
+    let seconds = SILENCE_DEADLINE.as_secs() + 5;
+    flood(&mut world, server, &mut raw, seconds, true);
+    assert_eq!(world.outcome(raw.peer), None);
+    let pings = (world.net.incoming(raw.end).written - before) / MIN_RECORD as u64;
+    assert_eq!(pings, SILENCE_DEADLINE.as_secs() / PING_AFTER.as_secs());
+}
+
+/// Goal: a peer that goes on after our ABORT is closed in time. Method: its messages are
+/// over the limit, and it does not listen.
+#[test]
+fn a_stream_behind_an_abort_is_closed() {
+    let setup = limited(|limits| limits.max_message = MESSAGE.len() - 1);
+    let (mut world, server) = World::with(setup, Sink);
+    world.net.socket = 2 * INPUT_SCRATCH;
+    let mut raw = Raw::join(&mut world);
+    let seconds = CLOSING_DEADLINE.as_secs() + 1;
+    flood(&mut world, server, &mut raw, seconds, false);
+    world.hosts[server].assert_empty("it is closed");
 }

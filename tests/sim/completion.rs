@@ -12,12 +12,10 @@ use sealwire::modes::relay::Relay;
 use sealwire::modes::sink::Sink;
 use sealwire::wire::record::Kind;
 
-use crate::hand::Hand;
-use crate::net::Side;
-use crate::people::{Sender, native};
+use crate::hand::{Hand, Raw};
+use crate::people::{Sender, aborted, gave, is_truncated, native};
 use crate::port::Plain;
-use crate::raw::Raw;
-use crate::world::World;
+use crate::world::{Link, World};
 
 /// Goal: both sides are complete, whichever says FIN first, and all that was sent is
 /// there. Method: the client first; the server first, by being stopped; both
@@ -31,35 +29,27 @@ fn either_side_may_finish_first() {
             "server" => Sender::staying(plan.clone()),
             _ => Sender::new(plan.clone()),
         };
-        let (client, pair) = world.client(server, sender);
+        let (client, pair) = world.client(sender);
         if first == "client" {
             world.run_millis(10);
         } else {
-            while world.hosts[server].log.borrow().messages.len() < 3 {
+            while world.hosts[server].log().messages.len() < 3 {
                 world.run_millis(1);
             }
             world.stop(server);
             world.settle();
         }
         if first == "server" {
-            assert_eq!(world.hosts[client].log.borrow().fins.len(), 1);
-            assert_eq!(world.outcome(server, pair.at_server), None);
+            assert_eq!(world.hosts[client].log().fins.len(), 1);
+            assert_eq!(world.outcome(pair.at_server), None);
             world.stop(client);
         }
         world.run_millis(10);
-        assert_eq!(
-            world.outcome(server, pair.at_server),
-            Some(&Ok(())),
-            "{first}"
-        );
-        assert_eq!(
-            world.outcome(client, pair.at_client),
-            Some(&Ok(())),
-            "{first}"
-        );
-        assert_eq!(world.hosts[client].log.borrow().all(), plan, "{first}");
+        let outcomes = [(server, pair.at_server), (client, pair.at_client)];
+        let outcomes = outcomes.map(|(host, peer)| world.hosts[host].outcome(peer));
+        assert_eq!(outcomes, [Some(Ok(())), Some(Ok(()))], "{first}");
+        assert_eq!(world.hosts[client].log().all(), plan, "{first}");
         assert_eq!(world.end(client), Some(End::Complete), "{first}");
-        world.hosts[server].assert_empty(first);
     }
 }
 
@@ -69,20 +59,17 @@ fn either_side_may_finish_first() {
 fn half_a_connection_stays_open() {
     let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Chat::new(true));
     world.local(server, None, Plain::open(b""));
-    let mut raw = Raw::join(&mut world, server);
-    let now = world.now();
-    world.hosts[server].endpoint.stop(now);
+    let mut raw = Raw::join(&mut world);
+    world.stop(server);
     world.settle();
     raw.read(&mut world);
     assert!(raw.events.contains(&Event::Fin));
     raw.say(&mut world, b"still here");
     raw.finish(&mut world);
-    raw.read(&mut world);
     assert!(raw.events.contains(&Event::ShutDown), "complete");
-    assert_eq!(world.hosts[server].log.borrow().all(), [b"still here"]);
+    assert_eq!(world.hosts[server].log().all(), [b"still here"]);
     raw.close(&mut world);
-    assert_eq!(world.outcome(server, raw.peer), Some(&Ok(())));
-    world.hosts[server].assert_empty("it has left");
+    assert_eq!(world.outcome(raw.peer), Some(Ok(())));
 }
 
 /// Goal: a server that was stopped confirms nothing that it cannot hand on: a peer that
@@ -99,26 +86,23 @@ fn a_stopped_server_confirms_what_it_hands_on() {
     for (n, (confirms, mode)) in modes.into_iter().enumerate() {
         let (mut world, server) = World::with(native(1, Leaves::WhenStopped), mode);
         world.local(server, None, Plain::open(b""));
-        let mut raw = Raw::join(&mut world, server);
+        let mut raw = Raw::join(&mut world);
         world.stop(server);
         world.settle();
         let mut bytes = raw.seal(&world, b"too late?");
         let now = world.now();
         raw.session.finish(now, &mut bytes);
-        raw.write(&mut world, &bytes);
-        world.settle();
+        world.write(raw.end, &bytes);
         raw.read(&mut world);
         raw.close(&mut world);
-        let outcome = world.outcome(server, raw.peer);
+        let outcome = world.outcome(raw.peer);
         if confirms {
             assert!(raw.events.contains(&Event::ShutDown), "mode {n}");
-            assert_eq!(outcome, Some(&Ok(())), "mode {n}");
+            assert_eq!(outcome, Some(Ok(())), "mode {n}");
         } else {
-            let abort = Abort::new(Reason::GOING_AWAY, "");
-            assert_eq!(raw.outcome(), Some(&Err(Failure::Aborted(abort.clone()))));
-            assert_eq!(outcome, Some(&Err(Failure::Gave(abort))), "mode {n}");
+            assert_eq!(raw.outcome(), aborted(Reason::GOING_AWAY, ""));
+            assert_eq!(outcome, gave(Reason::GOING_AWAY), "mode {n}");
         }
-        world.hosts[server].assert_empty("it has left");
     }
 }
 
@@ -126,8 +110,8 @@ fn a_stopped_server_confirms_what_it_hands_on() {
 /// Method: a PONG that does not fit is in front when the client's DONE comes.
 #[test]
 fn an_end_is_shut_down_behind_what_is_sealed() {
-    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Sink);
-    let mut hand = Hand::shake(&mut world, server);
+    let (mut world, _) = World::with(native(1, Leaves::WhenStopped), Sink);
+    let mut hand = Hand::shake(&mut world);
     hand.send(&mut world, Kind::Fin, b"");
     let said = world.net.incoming(hand.end).written;
     world.net.incoming(hand.end).capacity = (said - 72) as usize + 10;
@@ -135,14 +119,11 @@ fn an_end_is_shut_down_behind_what_is_sealed() {
     hand.send(&mut world, Kind::Done, b"");
     assert_eq!(world.net.incoming(hand.end).written, said + 10);
     assert!(!world.net.incoming(hand.end).shut, "a record is cut");
-    let mut answers = [0; 1000];
-    world.net.read(hand.end, &mut answers).unwrap();
-    world.settle();
+    world.read(hand.end);
     assert_eq!(world.net.incoming(hand.end).written, said + 34);
     assert!(world.net.incoming(hand.end).shut);
-    world.net.close(hand.end);
-    world.settle();
-    assert_eq!(world.outcome(server, hand.peer), Some(&Ok(())));
+    world.close(hand.end);
+    assert_eq!(world.outcome(hand.peer), Some(Ok(())));
 }
 
 /// Goal: a complete side waits 5 s for the other's end, and no longer; no error
@@ -151,22 +132,19 @@ fn an_end_is_shut_down_behind_what_is_sealed() {
 #[test]
 fn nothing_counts_after_completion() {
     for reset in [false, true] {
-        let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Sink);
-        let mut raw = Raw::join(&mut world, server);
+        let (mut world, _) = World::with(native(1, Leaves::WhenStopped), Sink);
+        let mut raw = Raw::join(&mut world);
         raw.finish(&mut world);
-        raw.read(&mut world);
         assert!(raw.events.contains(&Event::ShutDown));
         assert!(world.net.incoming(raw.end).shut, "it shuts down first");
         if reset {
-            world.net.reset(raw.end.link);
-            world.settle();
+            world.reset(raw.end.link);
         } else {
             world.run_millis(4990);
-            assert_eq!(world.outcome(server, raw.peer), None);
+            assert_eq!(world.outcome(raw.peer), None);
             world.run_millis(20);
         }
-        assert_eq!(world.outcome(server, raw.peer), Some(&Ok(())));
-        world.hosts[server].assert_empty("it has left");
+        assert_eq!(world.outcome(raw.peer), Some(Ok(())));
     }
 }
 
@@ -177,18 +155,16 @@ fn nothing_counts_after_completion() {
 fn a_cut_stream_is_truncated() {
     for cut in 0..=3 * 50 {
         let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Sink);
-        let mut raw = Raw::join(&mut world, server);
+        let mut raw = Raw::join(&mut world);
         let records: Vec<u8> = (0..3_u8).flat_map(|n| raw.seal(&world, &[n; 20])).collect();
         assert_eq!(records.len(), 150);
         if cut > 0 {
-            raw.write(&mut world, &records[..cut]);
+            world.write(raw.end, &records[..cut]);
         }
         raw.close(&mut world);
-        let outcome = world.outcome(server, raw.peer);
-        let truncated = matches!(outcome, Some(Err(Failure::Truncated(_))));
-        assert!(truncated, "cut at {cut}: {outcome:?}");
-        assert_eq!(world.hosts[server].log.borrow().messages.len(), cut / 50);
-        world.hosts[server].assert_empty("it was cut");
+        let outcome = world.outcome(raw.peer);
+        assert!(is_truncated(&outcome), "cut at {cut}: {outcome:?}");
+        assert_eq!(world.hosts[server].log().messages.len(), cut / 50);
     }
 }
 
@@ -198,7 +174,7 @@ fn a_cut_stream_is_truncated() {
 #[test]
 fn an_abort_is_received() {
     let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
-    let mut hand = Hand::shake(&mut world, server);
+    let mut hand = Hand::shake(&mut world);
     let bytes = [
         hand.record(Kind::End, b"whole"),
         hand.record(Kind::Part, b"not "),
@@ -206,42 +182,35 @@ fn an_abort_is_received() {
         hand.record(Kind::End, b"whole"),
         vec![0xff; 100],
     ];
-    world.net.write(hand.end, &bytes.concat()).unwrap();
-    world.settle();
-    let outcome = world.outcome(server, hand.peer).cloned();
+    world.write(hand.end, &bytes.concat());
+    let outcome = world.outcome(hand.peer);
     let Some(Err(Failure::Aborted(abort))) = outcome else {
         panic!("{outcome:?}");
     };
     assert_eq!(abort.reason, Reason(77));
     assert_eq!(abort.to_string(), "reason 77: no\\u{7}more\\xff");
-    assert_eq!(world.hosts[server].log.borrow().all(), [b"whole"]);
-    assert_eq!(
-        world.net.incoming(hand.end).written,
-        72,
-        "nothing is answered"
-    );
-    world.hosts[server].assert_empty("it gave up");
+    assert_eq!(world.hosts[server].log().all(), [b"whole"]);
+    let written = world.net.incoming(hand.end).written;
+    assert_eq!(written, 72, "nothing is answered");
 }
 
 /// Goal: an ABORT as first record joins nothing.
 #[test]
 fn an_abort_may_come_first() {
     let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
-    let mut hand = Hand::shake(&mut world, server);
+    let mut hand = Hand::shake(&mut world);
     hand.send(&mut world, Kind::Abort, &[3]);
     assert!(!world.hosts[server].has_joined(hand.peer));
-    let outcome = world.outcome(server, hand.peer).cloned();
-    let abort = Abort::new(Reason::GOING_AWAY, "");
-    assert_eq!(outcome, Some(Err(Failure::Aborted(abort))));
-    world.hosts[server].assert_empty("it is gone");
+    let expected = aborted(Reason::GOING_AWAY, "");
+    assert_eq!(world.outcome(hand.peer), expected);
 }
 
 /// Goal: after a failure nothing is sent, not even what was sealed before it.
 /// Method: an echo has answered more than the socket takes; a bad record comes.
 #[test]
 fn nothing_is_sent_after_a_failure() {
-    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
-    let mut hand = Hand::shake(&mut world, server);
+    let (mut world, _) = World::with(native(1, Leaves::WhenStopped), Echo);
+    let mut hand = Hand::shake(&mut world);
     world.net.incoming(hand.end).capacity = 2000;
     hand.send(&mut world, Kind::End, &[1; 5000]);
     assert_eq!(world.net.incoming(hand.end).written, 2072);
@@ -252,9 +221,8 @@ fn nothing_is_sent_after_a_failure() {
     assert_eq!(world.net.read(hand.end, &mut answer).unwrap().0, 1000);
     world.settle();
     assert_eq!(world.net.incoming(hand.end).written, 2072);
-    let outcome = world.outcome(server, hand.peer).cloned();
-    assert_eq!(outcome, Some(Err(Failure::Peer(PeerFault::Tag))));
-    world.hosts[server].assert_empty("it failed");
+    let fault = Failure::Peer(PeerFault::Tag);
+    assert_eq!(world.outcome(hand.peer), Some(Err(fault)));
 }
 
 /// Goal: a failed write ends only writing: what comes is still read, and the
@@ -264,29 +232,24 @@ fn nothing_is_sent_after_a_failure() {
 fn reading_goes_on_when_writing_fails() {
     for aborts in [false, true] {
         let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
-        let mut raw = Raw::join(&mut world, server);
+        let mut raw = Raw::join(&mut world);
         world.net.incoming(raw.end).write_error = Some(ErrorKind::BrokenPipe);
         for n in 0..5 {
             raw.say(&mut world, &[n; 1000]);
         }
-        assert_eq!(world.hosts[server].log.borrow().messages.len(), 5);
-        assert_eq!(world.outcome(server, raw.peer), None);
+        assert_eq!(world.hosts[server].log().messages.len(), 5);
+        assert_eq!(world.outcome(raw.peer), None);
         assert_eq!(world.hosts[server].endpoint.queued(), 0);
         if aborts {
-            let mut out = Vec::new();
-            let now = world.now();
-            raw.session
-                .abort(now, Abort::new(Reason::TOO_SLOW, ""), &mut out);
-            raw.write(&mut world, &out);
+            raw.abort(&mut world, Abort::new(Reason::TOO_SLOW, ""));
         }
         raw.close(&mut world);
-        let outcome = world.outcome(server, raw.peer);
+        let outcome = world.outcome(raw.peer);
         match (aborts, outcome) {
             (true, Some(Err(Failure::Aborted(abort)))) => assert_eq!(abort.reason.0, 2),
             (false, Some(Err(Failure::Truncated(_)))) => {}
             other => panic!("{other:?}"),
         }
-        world.hosts[server].assert_empty("it has left");
     }
 }
 
@@ -296,14 +259,12 @@ fn reading_goes_on_when_writing_fails() {
 fn a_client_without_a_hello_says_so() {
     for reset in [false, true] {
         let (mut world, client) = World::with(native(2, Leaves::WithPeers), Sender::new(vec![]));
-        let (link, peer) = world.dial(client);
-        world.settle();
+        let Link { end, peer } = world.dial();
         match reset {
-            true => world.net.reset(link),
-            false => world.net.close(Side::server(link)),
+            true => world.reset(end.link),
+            false => world.close(end),
         }
-        world.settle();
-        let outcome = world.outcome(client, peer).cloned();
+        let outcome = world.outcome(peer);
         let fault = Failure::Peer(PeerFault::NoHandshake);
         assert_eq!(outcome, Some(Err(fault)), "reset: {reset}");
         assert_eq!(world.end(client), Some(End::Failed(Gravity::Peer)));

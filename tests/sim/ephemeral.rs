@@ -7,8 +7,8 @@ use sealwire::endpoint::Leaves;
 use sealwire::modes::echo::Echo;
 use sealwire::wire::hello::parse_server;
 
+use crate::hand::Raw;
 use crate::people::native;
-use crate::raw::Raw;
 use crate::world::World;
 
 /// Goal: the generator is seeded anew with every key, so that its state does not
@@ -24,14 +24,11 @@ fn every_key_has_a_generator_of_its_own() {
         stream.fill_bytes(&mut bytes);
         Private::new(bytes).public()
     };
-    let (mut world, server) = World::with(setup, Echo);
+    let (mut world, _) = World::with(setup, Echo);
     let keys = [(); 3].map(|()| {
-        let mut raw = Raw::connect(&mut world, server);
-        let hello = raw.hello(&world);
-        raw.write(&mut world, &hello);
-        world.settle();
-        let mut answer = [0; 72];
-        assert_eq!(world.net.read(raw.end, &mut answer).unwrap().0, 72);
+        let mut raw = Raw::connect(&mut world);
+        raw.greet(&mut world);
+        let answer = world.read(raw.end).try_into().unwrap();
         parse_server(&answer).unwrap()
     });
     assert_eq!(keys[0], next());

@@ -1,15 +1,10 @@
 //! Much goes both ways, and no two peers wait for each other.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::rc::Rc;
-
-use sealwire::endpoint::mode::{HandedOn, Message, Mode, Receivers};
-use sealwire::endpoint::transport::{LocalId, PeerId};
-use sealwire::endpoint::{Context, End, InputKind, Leaves};
+use sealwire::endpoint::{End, InputKind, Leaves};
 use sealwire::limits::LOCAL_BUDGET;
 use sealwire::modes::chat::Chat;
 use sealwire::modes::echo::Echo;
+use sealwire::modes::sink::Sink;
 
 use crate::people::native;
 use crate::port::{LINES, PIPE, Plain};
@@ -41,14 +36,14 @@ fn write_before_reading(kind: InputKind, data: [Vec<u8>; 2]) {
         let plain = Plain::pipe(data).room(0);
         world.local(host, Some(kind), plain);
     }
-    let pair = world.connect(client, server);
+    let pair = world.connect(client);
     read_after_writing(&mut world, &[server, client]);
     for (host, expected) in [(server, &data[1]), (client, &data[0])] {
         assert!(world.hosts[host].locals[0].output == *expected);
         assert_eq!(world.end(host), Some(End::Complete));
         world.hosts[host].assert_empty("both have left");
     }
-    assert_eq!(world.outcome(server, pair.at_server), Some(&Ok(())));
+    assert_eq!(world.outcome(pair.at_server), Some(Ok(())));
 }
 
 /// Goal: two programs that both write 10 MB before they read do not wait for
@@ -75,7 +70,7 @@ fn a_chat_writes_to_an_echo_before_it_reads() {
     let data = pattern(7);
     let plain = Plain::pipe(&data).room(0);
     world.local(client, Some(PIPE), plain);
-    world.connect(client, server);
+    world.connect(client);
     read_after_writing(&mut world, &[client]);
     assert!(world.hosts[client].locals[0].output == data);
     assert_eq!(world.end(client), Some(End::Complete));
@@ -83,45 +78,12 @@ fn a_chat_writes_to_an_echo_before_it_reads() {
     world.hosts[server].assert_empty("the client has left");
 }
 
-/// What each local gave, and which have ended.
-type Given = Rc<RefCell<BTreeMap<LocalId, (Vec<u8>, bool)>>>;
-
-/// Takes what locals give.
-struct Taker(Given);
-
-impl Mode for Taker {
-    fn receivers(&self) -> Receivers {
-        Receivers::Nobody
-    }
-
-    fn message(&mut self, _: &mut Context, _: PeerId, _: Message<'_>) {}
-
-    fn fin(&mut self, _: &mut Context, _: PeerId) -> HandedOn {
-        HandedOn::Now
-    }
-
-    fn input(&mut self, context: &mut Context, local: LocalId, message: Message<'_>) {
-        let mut given = self.0.borrow_mut();
-        let (bytes, ended) = given.entry(local).or_default();
-        assert!(!*ended, "it gave all");
-        for &span in message.spans() {
-            bytes.extend_from_slice(context.bytes(span));
-        }
-    }
-
-    fn input_end(&mut self, _: &mut Context, local: LocalId) {
-        self.0.borrow_mut().entry(local).or_default().1 = true;
-    }
-}
-
 /// Goal: locals that together have more to give than one tick takes all give
 /// everything; none seems to have ended because there was no room to read into.
 /// Method: ten locals, of two budgets and a bit each.
 #[test]
 fn many_locals_share_a_tick() {
-    let mut world = World::calm();
-    let given = Given::default();
-    let host = world.host(native(1, Leaves::WhenStopped), Taker(given.clone()));
+    let (mut world, host) = World::with(native(1, Leaves::WhenStopped), Sink);
     let kind = InputKind {
         terminal: true,
         ..PIPE
@@ -132,7 +94,11 @@ fn many_locals_share_a_tick() {
         world.local(host, Some(kind), Plain::pipe(data));
     }
     world.settle();
-    let given = given.borrow();
-    assert_eq!(given.len(), 10);
-    assert!(given.values().all(|(bytes, ended)| bytes == data && *ended));
+    let inputs = &world.hosts[host].log().inputs;
+    assert_eq!(inputs.len(), 10);
+    assert!(
+        inputs
+            .values()
+            .all(|(bytes, ended)| bytes == data && *ended)
+    );
 }

@@ -1,17 +1,166 @@
-//! A client that seals any record it likes, right or wrong.
+//! Clients that the test plays by hand: [`Raw`] keeps to the protocol, [`Hand`] seals any
+//! record it likes, and of a classic one ([`World::accept`]) there are only [`frames`] and
+//! [`lines`].
 
+use std::sync::Arc;
+
+use sealwire::classic::{ClassicConnection, ClassicKeys};
+use sealwire::conn::session::{Session, SessionEvent as Event};
+use sealwire::conn::{Connection, Outcome};
 use sealwire::crypto::batch::{SealBatch, SealJob};
 use sealwire::crypto::dh::Private;
 use sealwire::crypto::keys::{Handle, Identity, KeyStore, SealKeys};
 use sealwire::endpoint::transport::PeerId;
-use sealwire::limits::RECORD_HEADER;
+use sealwire::error::Abort;
+use sealwire::limits::{RECORD_HEADER, SERVER_HELLO};
 use sealwire::span::{Area, Span};
-use sealwire::wire::hello::{ClientHello, SERVER_TAG, parse_server};
+use sealwire::time::Time;
+use sealwire::wire::hello::{SERVER_TAG, parse_server};
 use sealwire::wire::record::{Kind, blocks_for, record_len};
 
 use crate::net::Side;
 use crate::people::secrets;
-use crate::world::{SOCKET, World};
+use crate::world::{Link, World};
+
+/// The keys of the client at this end.
+fn keys(end: Side) -> (Arc<Identity>, Private) {
+    let private = Private::new([end.link as u8 + 1; 32]);
+    (Identity::new(&secrets(7)).unwrap(), private)
+}
+
+/// A session at the other end of a link to a server.
+pub(crate) struct Raw {
+    pub(crate) session: Session,
+    pub(crate) end: Side,
+    /// What the server calls it.
+    pub(crate) peer: PeerId,
+    pub(crate) events: Vec<Event>,
+}
+
+impl Raw {
+    /// Connects, and does nothing yet.
+    pub(crate) fn connect(world: &mut World) -> Self {
+        let Link { end, peer } = world.accept();
+        let (identity, private) = keys(end);
+        let connection = Connection::client(identity, private, world.now());
+        Self {
+            session: Session::new(connection, crate::chosen::kernel(), 1 << 30),
+            end,
+            peer,
+            events: Vec::new(),
+        }
+    }
+
+    /// Connects and proves itself.
+    pub(crate) fn join(world: &mut World) -> Self {
+        let mut raw = Self::connect(world);
+        raw.prove(world);
+        assert!(world.hosts[0].has_joined(raw.peer));
+        raw
+    }
+
+    /// Proves itself, whether it is taken or not.
+    pub(crate) fn prove(&mut self, world: &mut World) {
+        self.greet(world);
+        self.read(world);
+    }
+
+    /// Says hello.
+    pub(crate) fn greet(&mut self, world: &mut World) {
+        let hello = self.hello(world);
+        world.write(self.end, &hello);
+    }
+
+    /// The bytes of the hello.
+    pub(crate) fn hello(&mut self, world: &World) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.session.start(world.now(), &mut out);
+        out
+    }
+
+    /// Lets time pass, and says no more than that it is there.
+    pub(crate) fn stay(&mut self, world: &mut World, millis: u64) {
+        let step = 20_000;
+        for _ in 0..millis / step {
+            world.run_millis(step);
+            let mut out = Vec::new();
+            self.session.handle_timeout(world.now(), &mut out);
+            // A server that has closed does not want it.
+            let _ = world.net.write(self.end, &out);
+            world.settle();
+            self.read(world);
+        }
+    }
+
+    /// Gives up.
+    pub(crate) fn abort(&mut self, world: &mut World, abort: Abort) {
+        let mut out = Vec::new();
+        self.session.abort(world.now(), abort, &mut out);
+        world.write(self.end, &out);
+    }
+
+    /// Sends a message and lets the server take it.
+    pub(crate) fn say(&mut self, world: &mut World, message: &[u8]) {
+        let bytes = self.seal(world, message);
+        world.write(self.end, &bytes);
+    }
+
+    /// The records of a message.
+    pub(crate) fn seal(&mut self, world: &World, message: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        assert!(self.session.send(world.now(), message, &mut out));
+        out
+    }
+
+    /// Says FIN, and hears what the server says to that.
+    pub(crate) fn finish(&mut self, world: &mut World) {
+        let mut out = Vec::new();
+        self.session.finish(world.now(), &mut out);
+        world.write(self.end, &out);
+        self.read(world);
+    }
+
+    /// Reads all that is there, and sends what the session answers.
+    pub(crate) fn read(&mut self, world: &mut World) {
+        let mut bytes = vec![0; world.net.socket];
+        let mut out = Vec::new();
+        while let Ok((count, _)) = world.net.read(self.end, &mut bytes) {
+            self.session.receive(world.now(), &bytes[..count], &mut out);
+            self.events
+                .extend(std::iter::from_fn(|| self.session.poll_event()));
+            if count == 0 {
+                break;
+            }
+        }
+        if !out.is_empty() {
+            // A server that has closed does not want it.
+            let _ = world.net.write(self.end, &out);
+        }
+        world.settle();
+    }
+
+    /// The messages that came.
+    pub(crate) fn messages(&self) -> Vec<&[u8]> {
+        let messages = self.events.iter().filter_map(|event| match event {
+            Event::Message(message) => Some(&message[..]),
+            _ => None,
+        });
+        messages.collect()
+    }
+
+    /// How it ended.
+    pub(crate) fn outcome(&self) -> Option<Outcome> {
+        self.events.iter().find_map(|event| match event {
+            Event::Over(outcome) => Some(outcome.clone()),
+            _ => None,
+        })
+    }
+
+    /// Closes the socket.
+    pub(crate) fn close(&self, world: &mut World) {
+        world.close(self.end);
+    }
+}
 
 /// A client behind its handshake; nothing has proved it yet.
 pub(crate) struct Hand {
@@ -25,22 +174,13 @@ pub(crate) struct Hand {
 
 impl Hand {
     /// Connects, and shakes hands.
-    pub(crate) fn shake(world: &mut World, server: usize) -> Self {
-        let (link, peer) = world.accept(server, SOCKET);
-        let end = Side::client(link);
-        let identity = Identity::new(&secrets(7)).unwrap();
-        let private = Private::new([99; 32]);
-        let covered = ClientHello {
-            service: 0,
-            key_id: identity.key_id(),
-            ephemeral: private.public(),
-        }
-        .encode();
-        let hello = [&covered[..], &identity.hello_tag(&covered)].concat();
-        world.net.write(end, &hello).unwrap();
-        world.settle();
-        let mut answer = [0; 72];
-        assert_eq!(world.net.read(end, &mut answer).unwrap().0, 72);
+    pub(crate) fn shake(world: &mut World) -> Self {
+        let mut raw = Raw::connect(world);
+        let Raw { end, peer, .. } = raw;
+        let hello = raw.hello(world);
+        world.write(end, &hello);
+        let (identity, private) = keys(end);
+        let answer: [u8; SERVER_HELLO] = world.read(end).try_into().unwrap();
         let public = parse_server(&answer).unwrap();
         let transcript = [&hello[..], &answer[..SERVER_TAG]];
         let secrets = identity.agree(&private, public, transcript).unwrap();
@@ -77,7 +217,24 @@ impl Hand {
     /// Sends the next record and lets the server take it.
     pub(crate) fn send(&mut self, world: &mut World, kind: Kind, payload: &[u8]) {
         let record = self.record(kind, payload);
-        assert_eq!(world.net.write(self.end, &record).unwrap(), record.len());
-        world.settle();
+        world.write(self.end, &record);
     }
+}
+
+fn classic() -> ClassicConnection {
+    ClassicConnection::new(ClassicKeys::new(&secrets(7)), 1 << 20, Time::ZERO)
+}
+
+/// The classic frames of `line`.
+pub(crate) fn frames(line: &str) -> Vec<u8> {
+    crate::lines::seal(&mut classic(), line, [3; 16])
+}
+
+/// The lines that a classic peer was sent.
+pub(crate) fn lines(world: &mut World, end: Side) -> Vec<String> {
+    let bytes = world.read(end);
+    let mut conn = classic();
+    let heard = crate::lines::open(&mut conn, &bytes, [bytes.len()]);
+    assert_eq!((heard.left, conn.outcome()), (0, None));
+    heard.lines
 }

@@ -1,8 +1,8 @@
 //! Whole endpoints over an in-memory network, with a clock that the test moves.
 //!
 //! [`net`] is the network and its faults, [`port`] what an endpoint sees of it,
-//! [`world`] moves everything, [`people`] has setups and modes. When a world ends, it
-//! checks that no endpoint has leaked anything.
+//! [`world`] moves everything, [`people`] has setups and modes, [`hand`] has clients that a
+//! test plays itself. A world checks that an endpoint without peers has leaked nothing.
 //!
 //! Runs by seed are [`seeds`]: `SEALWIRE_SEED=n` runs one seed again, alone, and
 //! `SEALWIRE_SEEDS=n` runs that many. The rest are scripted, one subject per file.
@@ -11,20 +11,18 @@
 #[path = "../common/chosen.rs"]
 mod chosen;
 mod hand;
+#[path = "../common/lines.rs"]
+mod lines;
 mod net;
-mod old;
 mod people;
 mod port;
-mod raw;
 mod world;
 
 mod bounds;
 mod classic;
-mod classic_ends;
 mod clocks;
 mod completion;
 mod ephemeral;
-mod flood;
 mod flow;
 mod pressure;
 mod seeds;

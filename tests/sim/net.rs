@@ -25,7 +25,7 @@ pub(crate) struct Faults {
 }
 
 /// Bytes on their way from one end of a link to the other.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Pipe {
     bytes: VecDeque<u8>,
     flights: VecDeque<(Time, Vec<u8>)>,
@@ -36,7 +36,7 @@ pub(crate) struct Pipe {
     /// The writer is done: an end follows the bytes.
     pub(crate) shut: bool,
     /// An error follows the bytes, and meets the writer at once.
-    pub(crate) broken: Option<ErrorKind>,
+    broken: Option<ErrorKind>,
     /// The reader is gone.
     deserted: bool,
     /// Writing fails; reading goes on.
@@ -44,29 +44,11 @@ pub(crate) struct Pipe {
     /// Flips this bit of the byte that is written at this place.
     pub(crate) flip: Option<(u64, u8)>,
     pub(crate) flipped: bool,
-    pub(crate) reader_waits: bool,
-    pub(crate) writer_waits: bool,
+    reader_waits: bool,
+    writer_waits: bool,
 }
 
 impl Pipe {
-    fn new(capacity: usize) -> Self {
-        Self {
-            bytes: VecDeque::new(),
-            flights: VecDeque::new(),
-            flying: 0,
-            capacity,
-            written: 0,
-            shut: false,
-            broken: None,
-            deserted: false,
-            write_error: None,
-            flip: None,
-            flipped: false,
-            reader_waits: false,
-            writer_waits: false,
-        }
-    }
-
     fn room(&self) -> usize {
         self.capacity.saturating_sub(self.bytes.len() + self.flying)
     }
@@ -128,7 +110,9 @@ pub(crate) enum Wake {
 pub(crate) struct Net {
     pub(crate) now: Time,
     pub(crate) rng: StdRng,
-    pub(crate) faults: Faults,
+    /// Bytes that each pipe of a new link holds.
+    pub(crate) socket: usize,
+    faults: Faults,
     pipes: Vec<Pipe>,
     /// `WouldBlock`s that were not true, and when they end.
     pretended: Vec<(Time, Wake)>,
@@ -140,6 +124,7 @@ impl Net {
         Self {
             now: Time::ZERO,
             rng: StdRng::seed_from_u64(seed),
+            socket: 64 * 1024,
             faults,
             pipes: Vec::new(),
             pretended: Vec::new(),
@@ -147,10 +132,13 @@ impl Net {
         }
     }
 
-    /// A new link whose pipes hold `capacity` bytes each.
-    pub(crate) fn link(&mut self, capacity: usize) -> usize {
-        self.pipes
-            .extend([Pipe::new(capacity), Pipe::new(capacity)]);
+    /// A new link.
+    pub(crate) fn link(&mut self) -> usize {
+        let pipe = || Pipe {
+            capacity: self.socket,
+            ..Pipe::default()
+        };
+        self.pipes.extend([pipe(), pipe()]);
         self.pipes.len() / 2 - 1
     }
 
@@ -315,11 +303,8 @@ impl Net {
     /// Delivers what has arrived and says which sides to wake, in order.
     pub(crate) fn deliver(&mut self) -> Vec<Wake> {
         let now = self.now;
-        let due = |(at, _): &(Time, Wake)| *at <= now;
-        let (due, later) = self.pretended.drain(..).partition(due);
-        self.pretended = later;
-        let due: Vec<(Time, Wake)> = due;
-        let mut wakes: Vec<Wake> = due.into_iter().map(|(_, wake)| wake).collect();
+        let due = self.pretended.extract_if(.., |(at, _)| *at <= now);
+        let mut wakes: Vec<Wake> = due.map(|(_, wake)| wake).collect();
         for (index, pipe) in self.pipes.iter_mut().enumerate() {
             while pipe.flights.front().is_some_and(|(at, _)| *at <= now) {
                 let (_, bytes) = pipe.flights.pop_front().unwrap();

@@ -1,10 +1,8 @@
-//! What endpoints of a run are made of: keys, setups, and modes that watch or send.
+//! What endpoints of a run are made of: keys, setups, and modes that watch or send; and how
+//! connections end.
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::collections::{BTreeMap, VecDeque};
 
-use rand::SeedableRng;
-use rand::rngs::StdRng;
 use sealwire::classic::ClassicKeys;
 use sealwire::conn::Outcome;
 use sealwire::crypto::keys::Identity;
@@ -12,15 +10,16 @@ use sealwire::crypto::secret::{Secret, SecretPair};
 use sealwire::endpoint::mode::{HandedOn, Message, Mode, Receivers};
 use sealwire::endpoint::transport::{LocalId, PeerId};
 use sealwire::endpoint::{Context, Leaves, Setup};
+use sealwire::error::{Abort, Deadline, Failure, Reason};
 use sealwire::limits::Limits;
 
 /// What a mode was told, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
-    pub(crate) joined: Vec<PeerId>,
     pub(crate) messages: Vec<(PeerId, Vec<u8>)>,
     pub(crate) fins: Vec<PeerId>,
-    pub(crate) left: Vec<(PeerId, Outcome)>,
+    /// What each local gave, and whether it has ended.
+    pub(crate) inputs: BTreeMap<LocalId, (Vec<u8>, bool)>,
     /// The mode sends by itself, and may have more as soon as that is sent.
     pub(crate) eager: bool,
 }
@@ -38,69 +37,75 @@ impl Log {
     }
 }
 
-/// Shared with the mode that fills it.
-pub(crate) type Shared = Rc<RefCell<Log>>;
-
 fn copy(context: &Context, message: Message<'_>) -> Vec<u8> {
-    let spans = message.spans().iter();
-    spans
-        .flat_map(|&span| context.bytes(span).to_vec())
-        .collect()
+    let spans = message.spans().iter().map(|&span| context.bytes(span));
+    spans.collect::<Vec<_>>().concat()
 }
 
 /// Another mode, watched.
-pub(crate) struct Watched<M>(pub(crate) M, pub(crate) Shared);
+pub(crate) struct Watched {
+    mode: Box<dyn Mode>,
+    pub(crate) log: Log,
+}
 
-impl<M: Mode> Mode for Watched<M> {
+impl Watched {
+    pub(crate) fn new(mode: impl Mode + 'static) -> Self {
+        Self {
+            mode: Box::new(mode),
+            log: Log::default(),
+        }
+    }
+}
+
+impl Mode for Watched {
     fn receivers(&self) -> Receivers {
-        self.0.receivers()
+        self.mode.receivers()
     }
 
     fn joined(&mut self, context: &mut Context, peer: PeerId) {
-        self.1.borrow_mut().joined.push(peer);
-        self.0.joined(context, peer);
+        self.mode.joined(context, peer);
     }
 
     fn message(&mut self, context: &mut Context, peer: PeerId, message: Message<'_>) {
         let bytes = copy(context, message);
-        self.1.borrow_mut().messages.push((peer, bytes));
-        self.0.message(context, peer, message);
+        self.log.messages.push((peer, bytes));
+        self.mode.message(context, peer, message);
     }
 
     fn fin(&mut self, context: &mut Context, peer: PeerId) -> HandedOn {
-        self.1.borrow_mut().fins.push(peer);
-        self.0.fin(context, peer)
+        self.log.fins.push(peer);
+        self.mode.fin(context, peer)
     }
 
     fn left(&mut self, context: &mut Context, peer: PeerId, outcome: &Outcome) {
-        self.1.borrow_mut().left.push((peer, outcome.clone()));
-        self.0.left(context, peer, outcome);
+        self.mode.left(context, peer, outcome);
     }
 
     fn input(&mut self, context: &mut Context, local: LocalId, message: Message<'_>) {
-        self.0.input(context, local, message);
+        let (bytes, ended) = self.log.inputs.entry(local).or_default();
+        assert!(!*ended, "it gave all");
+        bytes.extend(copy(context, message));
+        self.mode.input(context, local, message);
     }
 
     fn input_end(&mut self, context: &mut Context, local: LocalId) {
-        self.0.input_end(context, local);
+        self.log.inputs.entry(local).or_default().1 = true;
+        self.mode.input_end(context, local);
     }
 
     fn turn(&mut self, context: &mut Context) {
         let before = context.queued();
-        self.0.turn(context);
+        self.mode.turn(context);
         let acted = context.queued() > before;
-        self.1.borrow_mut().eager &= acted || before > 0;
-        self.1.borrow_mut().eager |= acted;
+        self.log.eager = acted || (self.log.eager && before > 0);
     }
 }
 
 /// A client that sends what it plans to, and then says FIN or stays.
 pub(crate) struct Sender {
-    pub(crate) plan: Vec<Vec<u8>>,
-    pub(crate) finishes: bool,
+    plan: VecDeque<Vec<u8>>,
+    finishes: bool,
     peer: Option<PeerId>,
-    next: usize,
-    finished: bool,
 }
 
 /// How much a sender queues at a time.
@@ -109,18 +114,17 @@ const AHEAD: usize = 1 << 16;
 impl Sender {
     pub(crate) fn new(plan: Vec<Vec<u8>>) -> Self {
         Self {
-            plan,
+            plan: plan.into(),
             finishes: true,
             peer: None,
-            next: 0,
-            finished: false,
         }
     }
 
     /// One that does not say FIN.
     pub(crate) fn staying(plan: Vec<Vec<u8>>) -> Self {
+        let finishes = false;
         Self {
-            finishes: false,
+            finishes,
             ..Self::new(plan)
         }
     }
@@ -145,16 +149,47 @@ impl Mode for Sender {
         let Some(peer) = self.peer else {
             return;
         };
-        while self.next < self.plan.len() && context.queued_for(peer) < AHEAD {
+        while context.queued_for(peer) < AHEAD
+            && let Some(message) = self.plan.pop_front()
+        {
             // A server that ends first takes no more.
-            let _ = context.send_bytes(peer, &self.plan[self.next]);
-            self.next += 1;
+            let _ = context.send_bytes(peer, &message);
         }
-        if self.next == self.plan.len() && self.finishes && !self.finished {
-            self.finished = true;
+        if self.plan.is_empty() && std::mem::take(&mut self.finishes) {
             context.finish(peer);
         }
     }
+}
+
+/// 2000 messages of 1000 bytes.
+pub(crate) fn much() -> Vec<Vec<u8>> {
+    (0..2000_u16).map(|n| n.to_be_bytes().repeat(500)).collect()
+}
+
+/// The setup of a client that speaks classic.
+pub(crate) fn classic_client(seed: u64) -> Setup {
+    let mut setup = both(seed, Leaves::WithPeers);
+    setup.identity = None;
+    setup
+}
+
+/// The outcome of a connection whose peer gave up.
+pub(crate) fn aborted(reason: Reason, why: &str) -> Option<Outcome> {
+    Some(Err(Failure::Aborted(Abort::new(reason, why))))
+}
+
+/// The outcome of a connection that was given up.
+pub(crate) fn gave(reason: Reason) -> Option<Outcome> {
+    Some(Err(Failure::Gave(Abort::new(reason, ""))))
+}
+
+/// The outcome of a connection that took too long.
+pub(crate) fn late(deadline: Deadline) -> Option<Outcome> {
+    Some(Err(Failure::Deadline(deadline)))
+}
+
+pub(crate) fn is_truncated(outcome: &Option<Outcome>) -> bool {
+    matches!(outcome, Some(Err(Failure::Truncated(_))))
 }
 
 /// 64 bytes of key material.

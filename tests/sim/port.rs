@@ -15,7 +15,7 @@ pub(crate) struct Plain {
     pub(crate) input: VecDeque<u8>,
     pub(crate) input_ended: bool,
     pub(crate) read_error: Option<ErrorKind>,
-    /// Most bytes of one read; any, if 0.
+    /// Most bytes of one read.
     pub(crate) piece: usize,
     pub(crate) output: Vec<u8>,
     /// How many more bytes of output are taken before it blocks.
@@ -45,6 +45,7 @@ impl Plain {
         Self {
             input: bytes.iter().copied().collect(),
             input_ended: true,
+            piece: usize::MAX,
             room: usize::MAX,
             ..Self::default()
         }
@@ -71,12 +72,7 @@ impl Plain {
         if self.input.is_empty() && !self.input_ended {
             return Err(ErrorKind::WouldBlock.into());
         }
-        let most = if self.piece == 0 {
-            into.len()
-        } else {
-            self.piece
-        };
-        let bytes = self.input.len().min(into.len()).min(most);
+        let bytes = self.input.len().min(into.len()).min(self.piece);
         for (to, from) in into.iter_mut().zip(self.input.drain(..bytes)) {
             *to = from;
         }
@@ -104,48 +100,39 @@ impl Plain {
     }
 }
 
-/// Everything that one endpoint can read and write.
+/// Everything that one endpoint can read and write. It uses open ends only.
 pub(crate) struct Port<'a> {
     pub(crate) net: &'a mut Net,
     pub(crate) ends: &'a mut BTreeMap<PeerId, Side>,
     pub(crate) locals: &'a mut [Plain],
 }
 
-impl Port<'_> {
-    fn end(&self, peer: PeerId) -> Side {
-        *self
-            .ends
-            .get(&peer)
-            .expect("an endpoint uses open ends only")
-    }
-}
-
 impl Transport for Port<'_> {
     fn read(&mut self, peer: PeerId, into: &mut [IoSliceMut<'_>]) -> io::Result<Read> {
-        let end = self.end(peer);
         let mut buffer = vec![0; into.iter().map(|slice| slice.len()).sum()];
         assert!(!buffer.is_empty(), "a read without room looks like the end");
-        let (bytes, drained) = self.net.read(end, &mut buffer)?;
-        let mut rest = &buffer[..bytes];
-        for slice in into {
-            let (head, tail) = rest.split_at(rest.len().min(slice.len()));
-            slice[..head.len()].copy_from_slice(head);
-            rest = tail;
+        let (bytes, drained) = self.net.read(self.ends[&peer], &mut buffer)?;
+        for (to, from) in into
+            .iter_mut()
+            .flat_map(|slice| slice.iter_mut())
+            .zip(&buffer[..bytes])
+        {
+            *to = *from;
         }
         Ok(Read { bytes, drained })
     }
 
     fn write(&mut self, peer: PeerId, bytes: &[u8]) -> io::Result<usize> {
         assert!(!bytes.is_empty());
-        self.net.write(self.end(peer), bytes)
+        self.net.write(self.ends[&peer], bytes)
     }
 
     fn shut_down(&mut self, peer: PeerId) {
-        self.net.shut_down(self.end(peer));
+        self.net.shut_down(self.ends[&peer]);
     }
 
     fn reset(&mut self, peer: PeerId) {
-        self.net.reset(self.end(peer).link);
+        self.net.reset(self.ends[&peer].link);
         self.close(peer);
     }
 

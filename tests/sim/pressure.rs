@@ -3,7 +3,7 @@
 
 use sealwire::endpoint::mode::Mode;
 use sealwire::endpoint::{End, InputKind, Leaves, Setup};
-use sealwire::error::{Abort, Failure, Reason};
+use sealwire::error::Reason;
 use sealwire::limits::{
     CLASSIC_FRAME, FAN_OUT, INPUT_HIGH_WATER, INPUT_SCRATCH, LEAST_SHARE, LOCAL_BUDGET,
     MAX_PAYLOAD, MAX_RECORD, OUTPUT_SCRATCH,
@@ -12,11 +12,10 @@ use sealwire::modes::chat::Chat;
 use sealwire::modes::echo::Echo;
 use sealwire::modes::relay::Relay;
 
-use crate::old::{Old, frames};
-use crate::people::{Sender, both, limited, native};
+use crate::hand::{Raw, frames, lines};
+use crate::people::{Sender, both, gave, limited, much, native};
 use crate::port::{LINES, Plain};
-use crate::raw::Raw;
-use crate::world::World;
+use crate::world::{Link, World};
 
 /// A server whose queues may hold `max_queued` in all.
 fn pressed_from(max_queued: usize, mode: impl Mode + 'static) -> (World, usize) {
@@ -30,23 +29,18 @@ fn narrow() -> Setup {
     setup
 }
 
-fn much() -> Vec<Vec<u8>> {
-    (0..2000_u16).map(|n| n.to_be_bytes().repeat(500)).collect()
-}
-
 /// Says `message`, of any length, for as long as the server reads it.
 fn say_long(raw: &mut Raw, world: &mut World, message: &[u8]) {
     let bytes = raw.seal(world, message);
     for piece in bytes.chunks(20_000) {
-        raw.write(world, piece);
-        world.settle();
+        world.write(raw.end, piece);
     }
 }
 
 /// Adds this many clients that read nothing.
-fn join_deaf(world: &mut World, server: usize, count: usize) {
+fn join_deaf(world: &mut World, count: usize) {
     for _ in 0..count {
-        let raw = Raw::join(world, server);
+        let raw = Raw::join(world);
         world.net.incoming(raw.end).capacity = 10;
     }
 }
@@ -56,25 +50,16 @@ fn chat_with_deaf(count: usize, terminal: bool) -> (World, usize) {
     let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Chat::new(true));
     let kind = InputKind { terminal, ..LINES };
     world.local(server, Some(kind), Plain::open(b""));
-    join_deaf(&mut world, server, count);
+    join_deaf(&mut world, count);
     (world, server)
 }
 
 /// A client that says `len` bytes to an echo and reads nothing of the answer.
-fn deaf(world: &mut World, server: usize, len: usize) -> Raw {
-    let mut raw = Raw::join(world, server);
+fn deaf(world: &mut World, len: usize) -> Raw {
+    let mut raw = Raw::join(world);
     world.net.incoming(raw.end).capacity = 10;
     say_long(&mut raw, world, &vec![1; len]);
     raw
-}
-
-fn too_slow(world: &World, server: usize, raw: &Raw) -> bool {
-    let outcome = world.outcome(server, raw.peer);
-    match outcome {
-        Some(Err(Failure::Gave(abort))) => abort.reason == Reason::TOO_SLOW,
-        None => false,
-        other => panic!("{other:?}"),
-    }
 }
 
 /// Goal: when memory runs short, peers that hold much of it and accept nothing are
@@ -84,7 +69,7 @@ fn too_slow(world: &World, server: usize, raw: &Raw) -> bool {
 #[test]
 fn a_holder_of_scarce_memory_is_dropped() {
     let (mut world, server) = pressed_from(1_000_000, Echo);
-    let slow: Vec<Raw> = (0..3).map(|_| deaf(&mut world, server, 500_000)).collect();
+    let slow: Vec<Raw> = (0..3).map(|_| deaf(&mut world, 500_000)).collect();
     assert!(world.hosts[server].endpoint.held() > 1_000_000);
     world.run_millis(990);
     let queued = world.hosts[server].endpoint.queued();
@@ -94,11 +79,12 @@ fn a_holder_of_scarce_memory_is_dropped() {
     assert_eq!(queued, 3, "the ABORT of each");
     // What was sealed goes when they are closed.
     world.run_millis(5000);
-    assert!(slow.iter().all(|raw| too_slow(&world, server, raw)));
+    let reasons = slow.iter().map(|raw| world.gave(raw.peer));
+    assert!(reasons.eq([Some(Reason::TOO_SLOW); 3]));
     let plan = vec![vec![7; 5_000_000]];
-    let (good, _) = world.client(server, Sender::new(plan.clone()));
+    let (good, _) = world.client(Sender::new(plan.clone()));
     world.run_millis(10);
-    assert!(world.hosts[good].log.borrow().all() == plan);
+    assert!(world.hosts[good].log().all() == plan);
     assert_eq!(world.end(good), Some(End::Complete));
     world.hosts[server].assert_empty("all have left");
 }
@@ -109,17 +95,17 @@ fn a_holder_of_scarce_memory_is_dropped() {
 #[test]
 fn a_peer_that_takes_a_little_is_not_too_slow() {
     let (mut world, server) = pressed_from(400_000, Echo);
-    let mut raw = Raw::join(&mut world, server);
+    let mut raw = Raw::join(&mut world);
     world.net.incoming(raw.end).capacity = 30_000;
     say_long(&mut raw, &mut world, &[1; 500_000]);
     assert!(world.hosts[server].endpoint.held() > 400_000);
     for _ in 0..40 {
         world.run_millis(250);
         world.net.read(raw.end, &mut [0; 500]).unwrap();
-        assert!(!too_slow(&world, server, &raw));
+        assert_eq!(world.outcome(raw.peer), None);
     }
     world.run_millis(8000);
-    assert!(too_slow(&world, server, &raw));
+    assert_eq!(world.gave(raw.peer), Some(Reason::TOO_SLOW));
 }
 
 /// Goal: what is half received is no reason to drop receivers: it has bounds of its own.
@@ -128,19 +114,18 @@ fn a_peer_that_takes_a_little_is_not_too_slow() {
 #[test]
 fn what_is_not_whole_makes_no_pressure() {
     let (mut world, server) = pressed_from(300_000, Echo);
-    let mut slow = deaf(&mut world, server, 200_000);
+    let mut slow = deaf(&mut world, 200_000);
     let mut halves = Vec::new();
     for n in 0..60 {
-        let mut raw = Raw::join(&mut world, server);
+        let mut raw = Raw::join(&mut world);
         let bytes = raw.seal(&world, &[2; 3 * MAX_PAYLOAD]);
-        raw.write(&mut world, &bytes[..if n < 30 { 10_000 } else { 40_000 }]);
-        world.settle();
+        world.write(raw.end, &bytes[..if n < 30 { 10_000 } else { 40_000 }]);
         halves.push(raw);
     }
     assert!(world.hosts[server].endpoint.held() > 4 * 300_000);
     world.run_millis(3000);
-    assert_eq!(world.outcome(server, slow.peer), None);
-    let mut other = Raw::join(&mut world, server);
+    assert_eq!(world.outcome(slow.peer), None);
+    let mut other = Raw::join(&mut world);
     other.say(&mut world, b"and I?");
     other.read(&mut world);
     assert_eq!(other.messages(), [b"and I?"]);
@@ -158,17 +143,17 @@ fn what_is_not_whole_makes_no_pressure() {
 fn queues_have_an_absolute_bound() {
     const MOST: usize = 200_000;
     let (mut world, server) = pressed_from(MOST, Echo);
-    let held: Vec<Raw> = (0..20).map(|_| deaf(&mut world, server, 60_000)).collect();
+    let held: Vec<Raw> = (0..20).map(|_| deaf(&mut world, 60_000)).collect();
     let most = world.hosts[server].most_held;
     assert!(most >= 2 * MOST, "they do hold that much");
     // One more message, and what of the next is not whole.
     assert!(most < 2 * MOST + 2 * LEAST_SHARE, "it held {most}");
     world.run_millis(6000);
-    assert!(too_slow(&world, server, &held[0]));
+    assert_eq!(world.gave(held[0].peer), Some(Reason::TOO_SLOW));
     // When they are gone, one tick reads from several peers at once.
     let most = world.hosts[server].most_held;
     assert!(most < 2 * MOST + 2 * INPUT_SCRATCH, "it held {most}");
-    let mut other = Raw::join(&mut world, server);
+    let mut other = Raw::join(&mut world);
     other.say(&mut world, b"and I?");
     world.run_millis(3000);
     other.read(&mut world);
@@ -182,8 +167,8 @@ fn copies_for_receivers_have_a_bound() {
     const MOST: usize = 400_000;
     const RECEIVERS: usize = 60;
     let (mut world, server) = pressed_from(MOST, Relay);
-    let mut sender = Raw::join(&mut world, server);
-    join_deaf(&mut world, server, RECEIVERS);
+    let mut sender = Raw::join(&mut world);
+    join_deaf(&mut world, RECEIVERS);
     for _ in 0..8 {
         let bytes = sender.seal(&world, &[1; MAX_PAYLOAD]);
         // In the end it is not read any more.
@@ -200,19 +185,18 @@ fn copies_for_receivers_have_a_bound() {
 /// not even for a second, and is closed. Method: beside two honest native peers.
 #[test]
 fn a_listener_holds_up_no_relay() {
-    let (mut world, server) = World::with(narrow(), Relay);
-    let old = Old::connect(&mut world, server);
+    let (mut world, _) = World::with(narrow(), Relay);
+    let old = world.accept();
     world.net.incoming(old.end).capacity = 10 * CLASSIC_FRAME;
     world.run_millis(1001);
-    let (other, _) = world.client(server, Sender::staying(vec![]));
+    let (other, _) = world.client(Sender::staying(vec![]));
     world.settle();
-    let (sender, _) = world.client(server, Sender::new(much()));
+    let (sender, _) = world.client(Sender::new(much()));
     world.run_millis(10);
-    assert!(world.hosts[other].log.borrow().all() == much());
+    assert!(world.hosts[other].log().all() == much());
     assert_eq!(world.end(sender), Some(End::Complete));
-    let gave = Failure::Gave(Abort::new(Reason::TOO_SLOW, ""));
-    assert_eq!(world.outcome(server, old.peer), Some(&Err(gave)));
-    assert!(old.read(&mut world).len() < 10, "it was sent some");
+    assert_eq!(world.outcome(old.peer), gave(Reason::TOO_SLOW));
+    assert!(lines(&mut world, old.end).len() < 10, "it was sent some");
 }
 
 /// Goal: text that waits for many classic receivers is there once, however many lines it
@@ -221,21 +205,21 @@ fn a_listener_holds_up_no_relay() {
 fn classic_receivers_share_their_text() {
     const LINES: usize = 4 << 20;
     let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Relay);
-    let old: Vec<Old> = (0..10).map(|_| Old::connect(&mut world, server)).collect();
+    let old: Vec<Link> = (0..10).map(|_| world.accept()).collect();
     for old in &old {
-        old.write(&mut world, &frames("x\n"));
+        world.write(old.end, &frames("x\n"));
         world.net.incoming(old.end).capacity = 20 * CLASSIC_FRAME;
     }
-    let mut raw = Raw::join(&mut world, server);
+    let mut raw = Raw::join(&mut world);
     say_long(&mut raw, &mut world, &vec![b'\n'; LINES]);
-    let messages = world.hosts[server].log.borrow().messages.len();
+    let messages = world.hosts[server].log().messages.len();
     assert_eq!(messages, 11);
     let endpoint = &world.hosts[server].endpoint;
     assert_eq!(endpoint.queued(), 10, "one for each");
     let held = endpoint.held();
     assert!(held < LINES + 100_000, "it holds {held}");
     for old in old {
-        let heard = old.read(&mut world);
+        let heard = lines(&mut world, old.end);
         assert!(heard.len() == 20 && heard.last().is_some_and(|line| line == "\n"));
     }
 }
@@ -275,18 +259,17 @@ fn lines_for_many_have_a_bound() {
 #[test]
 fn the_end_of_a_complete_peer_is_read() {
     let (mut world, server) = World::with(narrow(), Relay);
-    let mut done = Raw::join(&mut world, server);
-    let slow = Raw::join(&mut world, server);
+    let mut done = Raw::join(&mut world);
+    let slow = Raw::join(&mut world);
     world.net.incoming(slow.end).capacity = 10;
     done.finish(&mut world);
-    done.read(&mut world);
     assert!(world.net.incoming(done.end).shut, "it is complete");
-    world.client(server, Sender::new(much()));
+    world.client(Sender::new(much()));
     world.settle();
-    assert!(world.hosts[server].log.borrow().messages.len() < 1000);
+    assert!(world.hosts[server].log().messages.len() < 1000);
     done.close(&mut world);
-    assert_eq!(world.outcome(server, done.peer), Some(&Ok(())));
-    assert_eq!(world.outcome(server, slow.peer), None);
+    assert_eq!(world.outcome(done.peer), Some(Ok(())));
+    assert_eq!(world.outcome(slow.peer), None);
 }
 
 /// Goal: an aborted peer is read to its end at once, too, though it was held up.
@@ -297,16 +280,15 @@ fn the_end_of_an_aborted_peer_is_read() {
     let (mut world, server) = World::with(narrow(), Chat::new(true));
     let blocked = Plain::open(b"").room(0);
     world.local(server, None, blocked);
-    let mut raw = Raw::join(&mut world, server);
+    let mut raw = Raw::join(&mut world);
     for _ in 0..5 {
         raw.say(&mut world, &[1; MAX_PAYLOAD]);
     }
-    let taken = world.hosts[server].log.borrow().messages.len();
+    let taken = world.hosts[server].log().messages.len();
     assert_eq!(taken, INPUT_HIGH_WATER / MAX_PAYLOAD, "it is held up");
     world.stop(server);
     world.run_millis(5010);
     raw.read(&mut world);
     raw.close(&mut world);
-    let gave = Failure::Gave(Abort::new(Reason::GOING_AWAY, ""));
-    assert_eq!(world.outcome(server, raw.peer), Some(&Err(gave)));
+    assert_eq!(world.outcome(raw.peer), gave(Reason::GOING_AWAY));
 }

@@ -2,31 +2,26 @@
 //! own input or output failed.
 
 use std::io::ErrorKind;
-use std::time::Duration;
 
-use sealwire::endpoint::{End, EndpointEvent, InputKind, Leaves, Notice};
+use sealwire::endpoint::{End, InputKind, Leaves};
 use sealwire::error::{Abort, Failure, Gravity, Reason};
 use sealwire::modes::chat::Chat;
 use sealwire::modes::echo::Echo;
 use sealwire::modes::sink::Sink;
 
-use crate::people::{Sender, native};
+use crate::hand::Raw;
+use crate::people::{Sender, aborted, native};
 use crate::port::{PIPE, Plain, TERMINAL};
-use crate::raw::Raw;
 use crate::world::{Pair, World};
 
-fn aborted(reason: Reason) -> Option<Result<(), Failure>> {
-    Some(Err(Failure::Aborted(Abort::new(reason, ""))))
-}
-
 /// A server that echoes, and a client on `plain`.
-fn chat_client(input: InputKind, plain: Plain) -> (World, usize, usize, Pair) {
-    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
+fn chat_client(input: InputKind, plain: Plain) -> (World, usize, Pair) {
+    let (mut world, _) = World::with(native(1, Leaves::WhenStopped), Echo);
     let client = world.host(native(2, Leaves::WithPeers), Chat::new(input.terminal));
     world.local(client, Some(input), plain);
-    let pair = world.connect(client, server);
+    let pair = world.connect(client);
     world.settle();
-    (world, server, client, pair)
+    (world, client, pair)
 }
 
 /// A chat server on `plain`, and a client that stays.
@@ -34,7 +29,7 @@ fn chat_server(leaves: Leaves, input: InputKind, plain: Plain) -> (World, usize,
     let (mut world, server) = World::with(native(1, leaves), Chat::new(input.terminal));
     world.local(server, Some(input), plain);
     let plan = vec![b"hello\n".to_vec()];
-    let (client, pair) = world.client(server, Sender::staying(plan));
+    let (client, pair) = world.client(Sender::staying(plan));
     world.settle();
     (world, server, client, pair)
 }
@@ -43,19 +38,21 @@ fn chat_server(leaves: Leaves, input: InputKind, plain: Plain) -> (World, usize,
 /// terminal sends FIN, and ends well once all is complete.
 #[test]
 fn a_signal_stops_a_client() {
-    let (mut world, server, client, pair) = chat_client(PIPE, Plain::open(b"some"));
+    let (mut world, client, pair) = chat_client(PIPE, Plain::open(b"some"));
     world.stop(client);
     world.run_millis(10);
-    let outcome = world.outcome(server, pair.at_server).cloned();
-    assert_eq!(outcome, aborted(Reason::GOING_AWAY));
+    assert_eq!(
+        world.outcome(pair.at_server),
+        aborted(Reason::GOING_AWAY, "")
+    );
     assert_eq!(world.end(client), Some(End::Stopped));
 
-    let (mut world, server, client, pair) = chat_client(TERMINAL, Plain::open(b""));
+    let (mut world, client, pair) = chat_client(TERMINAL, Plain::open(b""));
     world.give(client, b"some\n");
     world.settle();
     world.stop(client);
     world.run_millis(10);
-    assert_eq!(world.outcome(server, pair.at_server), Some(&Ok(())));
+    assert_eq!(world.outcome(pair.at_server), Some(Ok(())));
     assert_eq!(world.end(client), Some(End::Complete));
     assert_eq!(world.hosts[client].locals[0].output, b"some\n");
 }
@@ -66,25 +63,25 @@ fn a_signal_stops_a_client() {
 #[test]
 fn a_stopped_server_waits_five_seconds_and_one() {
     let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
-    let (client, pair) = world.client(server, Sender::staying(vec![]));
-    let (_, unproved) = world.accept(server, 1000);
-    let mut deaf = Raw::join_by(&mut world, server, 5000);
+    let (client, pair) = world.client(Sender::staying(vec![]));
+    let unproved = world.accept().peer;
+    world.net.socket = 5000;
+    let mut deaf = Raw::join(&mut world);
     deaf.say(&mut world, &[1; 4900]);
     deaf.say(&mut world, &[1; 4900]);
     world.stop(server);
     world.settle();
     assert!(!world.hosts[server].endpoint.is_accepting());
-    let closed = world.outcome(server, unproved).cloned();
-    assert!(
-        matches!(closed, Some(Err(Failure::Closed(_)))),
-        "{closed:?}"
-    );
+    let closed = matches!(world.outcome(unproved), Some(Err(Failure::Closed(_))));
+    assert!(closed);
     world.run_millis(4990);
-    assert_eq!(world.hosts[client].log.borrow().fins.len(), 1);
-    assert_eq!(world.outcome(client, pair.at_client), None);
+    assert_eq!(world.hosts[client].log().fins.len(), 1);
+    assert_eq!(world.hosts[client].outcome(pair.at_client), None);
     world.run_millis(20);
-    let outcome = world.outcome(client, pair.at_client).cloned();
-    assert_eq!(outcome, aborted(Reason::GOING_AWAY));
+    assert_eq!(
+        world.hosts[client].outcome(pair.at_client),
+        aborted(Reason::GOING_AWAY, "")
+    );
     assert_eq!(world.end(client), Some(End::Failed(Gravity::Peer)));
     assert_eq!(world.end(server), None, "one does not listen");
     world.run_millis(1000);
@@ -110,20 +107,17 @@ fn a_one_shot_server_leaves_after_its_peers() {
     world.local(server, Some(PIPE), Plain::pipe(b"all of it"));
     world.run_millis(1000);
     assert_eq!(world.hosts[server].locals[0].input.len(), 9, "for whom?");
-    let (_, silent) = world.accept(server, 100);
-    let mut raw = Raw::join(&mut world, server);
+    let silent = world.accept().peer;
+    let mut raw = Raw::join(&mut world);
     assert!(!world.hosts[server].endpoint.is_accepting());
-    let leaving =
-        |event: &EndpointEvent| matches!(event, EndpointEvent::Notice(Notice::LeavingAfterPeers));
-    assert!(world.hosts[server].events.iter().any(leaving));
+    assert_eq!(world.hosts[server].notices(), ["LeavingAfterPeers"]);
     assert_eq!(world.end(server), None);
     raw.say(&mut world, b"and this");
     raw.finish(&mut world);
-    raw.read(&mut world);
     raw.close(&mut world);
     assert_eq!(raw.messages(), [b"all of it"]);
     assert_eq!(world.hosts[server].locals[0].output, b"and this");
-    assert_eq!(world.outcome(server, silent), None);
+    assert_eq!(world.outcome(silent), None);
     assert_eq!(world.end(server), Some(End::Complete));
 }
 
@@ -135,20 +129,19 @@ fn a_one_shot_server_leaves_after_its_peers() {
 fn a_latecomer_is_turned_away() {
     let told = |raw: &mut Raw, world: &mut World, why: &str| {
         raw.read(world);
-        let abort = Abort::new(Reason::GOING_AWAY, why);
-        assert_eq!(raw.outcome(), Some(&Err(Failure::Aborted(abort))));
+        assert_eq!(raw.outcome(), aborted(Reason::GOING_AWAY, why));
         raw.close(world);
     };
     for first in [&b""[..], b"a part"] {
         let (mut world, server) = World::with(native(1, Leaves::AfterInput), Chat::new(false));
         world.local(server, Some(PIPE), Plain::open(first));
-        let mut raw = Raw::join(&mut world, server);
+        let mut raw = Raw::join(&mut world);
         if !first.is_empty() {
-            let mut late = Raw::connect(&mut world, server);
+            let mut late = Raw::connect(&mut world);
             late.prove(&mut world);
             told(&mut late, &mut world, "the input has begun without you");
         }
-        let mut later = Raw::connect(&mut world, server);
+        let mut later = Raw::connect(&mut world);
         world.end_input(server);
         world.settle();
         later.prove(&mut world);
@@ -158,7 +151,6 @@ fn a_latecomer_is_turned_away() {
         };
         told(&mut later, &mut world, why);
         raw.finish(&mut world);
-        raw.read(&mut world);
         raw.close(&mut world);
         assert_eq!(world.end(server), Some(End::Complete));
         world.hosts[server].assert_empty("all have left");
@@ -169,7 +161,7 @@ fn a_latecomer_is_turned_away() {
 /// peer's failure says, and tells the user. Method: its only peer closes, or aborts, in the
 /// middle of the input; or before the input has begun, when it waits on.
 #[test]
-fn an_input_that_nobody_has() {
+fn an_input_that_no_peer_has() {
     for (given, aborts, ended) in [
         (&b"a part"[..], false, Some(End::Failed(Gravity::Truncated))),
         (b"a part", true, Some(End::Failed(Gravity::Peer))),
@@ -177,16 +169,16 @@ fn an_input_that_nobody_has() {
     ] {
         let (mut world, server) = World::with(native(1, Leaves::AfterInput), Chat::new(false));
         world.local(server, Some(PIPE), Plain::open(given));
-        let mut raw = Raw::join(&mut world, server);
+        let mut raw = Raw::join(&mut world);
         if aborts {
             raw.abort(&mut world, Abort::new(Reason::LOCAL_ERROR, ""));
         }
         raw.close(&mut world);
         world.run_millis(10);
         assert_eq!(world.end(server), ended, "{given:?}");
-        let told =
-            |event: &EndpointEvent| matches!(event, EndpointEvent::Notice(Notice::Abandoned(6)));
-        let told = world.hosts[server].events.iter().any(told);
+        let told = world.hosts[server]
+            .notices()
+            .contains(&"Abandoned(6)".into());
         assert_eq!(told, ended.is_some(), "{given:?}");
     }
 }
@@ -201,7 +193,7 @@ fn a_silent_peer_is_given_up() {
     for talks in [false, true] {
         let (mut world, server) = World::with(native(1, Leaves::AfterInput), Chat::new(false));
         world.local(server, Some(PIPE), Plain::open(b""));
-        let mut raw = Raw::join(&mut world, server);
+        let mut raw = Raw::join(&mut world);
         raw.stay(&mut world, 2 * hour);
         assert_eq!(world.end(server), None, "our input is waited for");
         world.end_input(server);
@@ -215,8 +207,8 @@ fn a_silent_peer_is_given_up() {
         assert_eq!(world.end(server), None, "it may think for an hour");
         raw.stay(&mut world, 120_000);
         raw.read(&mut world);
-        let abort = Abort::new(Reason::TOO_SLOW, "no progress for 3600 s");
-        assert_eq!(raw.outcome(), Some(&Err(Failure::Aborted(abort))));
+        let expected = aborted(Reason::TOO_SLOW, "no progress for 3600 s");
+        assert_eq!(raw.outcome(), expected);
         raw.close(&mut world);
         assert_eq!(world.end(server), Some(End::Failed(Gravity::Late)));
     }
@@ -228,8 +220,8 @@ fn a_silent_peer_is_given_up() {
 #[test]
 fn what_was_said_is_erased() {
     let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Sink);
-    let mut raw = Raw::join(&mut world, server);
-    let _stays = Raw::join(&mut world, server);
+    let mut raw = Raw::join(&mut world);
+    let _stays = Raw::join(&mut world);
     let said = b"no peer must find this";
     raw.say(&mut world, said);
     let is_there = |world: &World| {
@@ -247,13 +239,12 @@ fn what_was_said_is_erased() {
 fn a_one_shot_server_tells_the_worst() {
     let (mut world, server) = World::with(native(1, Leaves::AfterInput), Chat::new(false));
     world.local(server, Some(PIPE), Plain::open(b""));
-    let mut good = Raw::join(&mut world, server);
-    let mut bad = Raw::join(&mut world, server);
+    let mut good = Raw::join(&mut world);
+    let bad = Raw::join(&mut world);
     world.end_input(server);
     world.settle();
     bad.close(&mut world);
     good.finish(&mut world);
-    good.read(&mut world);
     good.close(&mut world);
     assert_eq!(world.end(server), Some(End::Failed(Gravity::Truncated)));
 }
@@ -284,13 +275,12 @@ fn a_failing_local_ends_a_client() {
     .into_iter()
     .enumerate()
     {
-        let (mut world, server, client, pair) = chat_client(PIPE, plain);
+        let (mut world, client, pair) = chat_client(PIPE, plain);
         world.run_millis(10);
-        let outcome = world.outcome(server, pair.at_server).cloned();
-        assert_eq!(outcome, aborted(Reason::LOCAL_ERROR), "number {n}");
+        let outcome = world.outcome(pair.at_server);
+        assert_eq!(outcome, aborted(Reason::LOCAL_ERROR, ""), "number {n}");
         assert_eq!(world.end(client), Some(expected), "number {n}");
-        let told = |event: &EndpointEvent| matches!(event, EndpointEvent::Notice(_));
-        let told = world.hosts[client].events.iter().any(told);
+        let told = !world.hosts[client].notices().is_empty();
         assert_eq!(told, expected == End::LocalFailed, "number {n}");
     }
 }
@@ -300,7 +290,7 @@ fn a_failing_local_ends_a_client() {
 #[test]
 fn a_failed_input_leaves_the_output_alone() {
     let plain = Plain::open(b"comes back").room(4);
-    let (mut world, _, client, _) = chat_client(PIPE, plain);
+    let (mut world, client, _) = chat_client(PIPE, plain);
     assert_eq!(world.hosts[client].locals[0].output, b"come");
     world.hosts[client].locals[0].read_error = Some(ErrorKind::Other);
     world.poke(client);
@@ -327,13 +317,16 @@ fn a_serving_chat_and_its_output() {
         };
         let (mut world, server, client, pair) = chat_server(Leaves::WhenStopped, TERMINAL, plain);
         world.run_millis(10);
-        let outcome = world.outcome(client, pair.at_client).cloned();
-        assert_eq!(outcome, aborted(Reason::LOCAL_ERROR), "{kind}");
+        assert_eq!(
+            world.hosts[client].outcome(pair.at_client),
+            aborted(Reason::LOCAL_ERROR, ""),
+            "{kind}"
+        );
         assert_eq!(world.end(server), ended, "{kind}");
         assert_eq!(world.hosts[server].endpoint.is_accepting(), ended.is_none());
         if ended.is_none() {
             world.hosts[server].locals[0].write_error = None;
-            let mut next = Raw::join(&mut world, server);
+            let mut next = Raw::join(&mut world);
             next.say(&mut world, b"better");
             assert_eq!(world.hosts[server].locals[0].output, b"better");
         }
@@ -347,10 +340,9 @@ fn a_terminal_is_always_read() {
     let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Chat::new(true));
     world.local(server, Some(TERMINAL), Plain::open(b"anybody?\n"));
     world.settle();
-    let told = |event: &EndpointEvent| matches!(event, EndpointEvent::Notice(Notice::NobodyThere));
-    assert!(world.hosts[server].events.iter().any(told));
+    assert_eq!(world.hosts[server].notices(), ["NobodyThere"]);
     world.give(server, b"hello ");
-    let mut raw = Raw::join(&mut world, server);
+    let mut raw = Raw::join(&mut world);
     world.give(server, b"you\nand");
     world.settle();
     world.end_input(server);
@@ -358,7 +350,7 @@ fn a_terminal_is_always_read() {
     raw.read(&mut world);
     assert_eq!(raw.messages(), [&b"hello you\n"[..], b"and"]);
     // A peer that comes later hears at once that nothing follows.
-    let mut late = Raw::join(&mut world, server);
+    let mut late = Raw::join(&mut world);
     late.read(&mut world);
     assert!(late.events.contains(&sealwire::SessionEvent::Fin));
 }
@@ -371,17 +363,15 @@ fn done_waits_for_the_output() {
     let plain = Plain::pipe(b"").room(4);
     world.local(server, Some(PIPE), plain);
     let plan = vec![b"written later".to_vec()];
-    let (client, _) = world.client(server, Sender::new(plan));
-    world.run(Duration::from_secs(60));
+    let (client, _) = world.client(Sender::new(plan));
+    world.run_millis(60_000);
     assert_eq!(world.hosts[server].locals[0].output, b"writ");
     assert_eq!((world.end(client), world.end(server)), (None, None));
     world.unblock(server);
     world.run_millis(10);
     assert_eq!(world.hosts[server].locals[0].output, b"written later");
-    assert_eq!(
-        (world.end(client), world.end(server)),
-        (Some(End::Complete), Some(End::Complete))
-    );
+    let ends = [client, server].map(|host| world.end(host));
+    assert_eq!(ends, [Some(End::Complete); 2]);
 }
 
 /// Goal: a client says whether its server vanished or fell silent.
@@ -389,7 +379,7 @@ fn done_waits_for_the_output() {
 fn a_client_tells_how_its_server_left() {
     for (vanishes, gravity) in [(true, Gravity::Truncated), (false, Gravity::Late)] {
         let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Sink);
-        let (_, pair) = world.client(server, Sender::staying(vec![]));
+        let (_, pair) = world.client(Sender::staying(vec![]));
         world.settle();
         if vanishes {
             world.net.reset(pair.link);
@@ -397,7 +387,7 @@ fn a_client_tells_how_its_server_left() {
             let gone = world.hosts.swap_remove(server);
             drop(gone);
         }
-        world.run(Duration::from_secs(91));
+        world.run_millis(91_000);
         let client = world.hosts.len() - 1;
         assert_eq!(world.end(client), Some(End::Failed(gravity)));
     }

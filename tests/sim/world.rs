@@ -8,21 +8,19 @@ use sealwire::conn::Outcome;
 use sealwire::endpoint::mode::Mode;
 use sealwire::endpoint::transport::{LocalId, PeerId};
 use sealwire::endpoint::{End, Endpoint, EndpointEvent, InputKind, Leaves, OutputKind, Setup};
+use sealwire::error::{Deadline, Failure, Reason};
 use sealwire::time::Time;
 
 use crate::net::{Faults, Net, Side, Wake};
-use crate::people::{Shared, Watched, native};
+use crate::people::{Log, Watched, late, native};
 use crate::port::{Plain, Port};
 
 /// Turns without a step of the clock, past which something spins.
 const SPINNING: usize = 200_000;
-/// Bytes that each direction of a link holds unless told otherwise.
-pub(crate) const SOCKET: usize = 64 * 1024;
 
 /// One endpoint and what is its own.
 pub(crate) struct Host {
-    pub(crate) endpoint: Endpoint<Box<dyn Mode>>,
-    pub(crate) log: Shared,
+    pub(crate) endpoint: Endpoint<Watched>,
     pub(crate) locals: Vec<Plain>,
     pub(crate) events: Vec<EndpointEvent>,
     pub(crate) ends: BTreeMap<PeerId, Side>,
@@ -32,13 +30,16 @@ pub(crate) struct Host {
 }
 
 impl Host {
+    /// What its mode was told.
+    pub(crate) fn log(&self) -> &Log {
+        &self.endpoint.mode().log
+    }
+
     /// How `peer` ended, if it did.
-    pub(crate) fn outcome(&self, peer: PeerId) -> Option<&Outcome> {
+    pub(crate) fn outcome(&self, peer: PeerId) -> Option<Outcome> {
         self.events.iter().find_map(|event| match event {
-            EndpointEvent::Left(id, outcome) | EndpointEvent::Refused(id, outcome)
-                if *id == peer =>
-            {
-                Some(outcome)
+            EndpointEvent::Left(id, outcome) | EndpointEvent::Refused(id, outcome) => {
+                (*id == peer).then(|| outcome.clone())
             }
             _ => None,
         })
@@ -50,17 +51,30 @@ impl Host {
         self.events.iter().any(joined)
     }
 
+    /// What it told the user that is about no single peer.
+    pub(crate) fn notices(&self) -> Vec<String> {
+        let notices = self.events.iter().filter_map(|event| match event {
+            EndpointEvent::Notice(notice) => Some(format!("{notice:?}")),
+            _ => None,
+        });
+        notices.collect()
+    }
+
     /// Fails unless everything that peers took is given back.
     pub(crate) fn assert_empty(&self, why: &str) {
         let endpoint = &self.endpoint;
         let left = (endpoint.connections(), endpoint.proved(), endpoint.queued());
         assert_eq!(left, (0, 0, 0), "connections, proved, queued; {why}");
-        assert_eq!(
-            (endpoint.keyed(), endpoint.held()),
-            (0, 0),
-            "keyed, held; {why}"
-        );
+        let left = (endpoint.keyed(), endpoint.held());
+        assert_eq!(left, (0, 0), "keyed, held; {why}");
     }
+}
+
+/// The test's end of a connection to a host.
+pub(crate) struct Link {
+    pub(crate) end: Side,
+    /// What the host calls it.
+    pub(crate) peer: PeerId,
 }
 
 /// A connection between two hosts.
@@ -72,7 +86,7 @@ pub(crate) struct Pair {
     pub(crate) at_client: PeerId,
 }
 
-/// Everything.
+/// Everything. The first host is the one that others connect to, or that a test plays with.
 pub(crate) struct World {
     pub(crate) net: Net,
     pub(crate) hosts: Vec<Host>,
@@ -86,21 +100,24 @@ impl World {
         }
     }
 
-    /// A world that breaks nothing.
-    pub(crate) fn calm() -> Self {
-        Self::new(0, Faults::default())
-    }
-
-    /// A calm world with one endpoint, and its number.
+    /// A world that breaks nothing, with one endpoint, and its number.
     pub(crate) fn with(setup: Setup, mode: impl Mode + 'static) -> (Self, usize) {
-        let mut world = Self::calm();
+        let mut world = Self::new(0, Faults::default());
         let host = world.host(setup, mode);
         (world, host)
     }
 
-    /// How `peer` of `host` ended, if it did.
-    pub(crate) fn outcome(&self, host: usize, peer: PeerId) -> Option<&Outcome> {
-        self.hosts[host].outcome(peer)
+    /// How `peer` of the first host ended, if it did.
+    pub(crate) fn outcome(&self, peer: PeerId) -> Option<Outcome> {
+        self.hosts[0].outcome(peer)
+    }
+
+    /// The reason for which the first host gave up `peer`, if it did.
+    pub(crate) fn gave(&self, peer: PeerId) -> Option<Reason> {
+        match self.outcome(peer) {
+            Some(Err(Failure::Gave(abort))) => Some(abort.reason),
+            _ => None,
+        }
     }
 
     /// How `host` ended, if it did.
@@ -114,11 +131,8 @@ impl World {
 
     /// Adds an endpoint; its number is how it is called from then on.
     pub(crate) fn host(&mut self, setup: Setup, mode: impl Mode + 'static) -> usize {
-        let log = Shared::default();
-        let mode: Box<dyn Mode> = Box::new(Watched(mode, log.clone()));
         self.hosts.push(Host {
-            endpoint: Endpoint::new(setup, mode),
-            log,
+            endpoint: Endpoint::new(setup, Watched::new(mode)),
             locals: Vec::new(),
             events: Vec::new(),
             ends: BTreeMap::new(),
@@ -135,52 +149,83 @@ impl World {
         host.endpoint.add_local(input, Some(OutputKind::Stream))
     }
 
-    /// Connects `client` to `server`, through pipes of `capacity` bytes.
-    pub(crate) fn connect_by(&mut self, client: usize, server: usize, capacity: usize) -> Pair {
-        let (link, at_server) = self.accept(server, capacity);
-        let at_client = self.dial_over(client, link);
+    /// Adds a native client that does `mode`, and connects it.
+    pub(crate) fn client(&mut self, mode: impl Mode + 'static) -> (usize, Pair) {
+        let seed = self.hosts.len() as u64 + 1;
+        let client = self.host(native(seed, Leaves::WithPeers), mode);
+        (client, self.connect(client))
+    }
+
+    /// Connects `client` to the first host.
+    pub(crate) fn connect(&mut self, client: usize) -> Pair {
+        let link = self.net.link();
         Pair {
             link,
-            at_server,
-            at_client,
+            at_server: self.attach(0, Side::server(link)),
+            at_client: self.attach(client, Side::client(link)),
         }
     }
 
-    /// Adds a native client of `server` that does `mode`, and connects it.
-    pub(crate) fn client(&mut self, server: usize, mode: impl Mode + 'static) -> (usize, Pair) {
-        let seed = self.hosts.len() as u64 + 1;
-        let client = self.host(native(seed, Leaves::WithPeers), mode);
-        (client, self.connect(client, server))
+    /// Has the first host accept a connection, and do what it does then.
+    pub(crate) fn accept(&mut self) -> Link {
+        let link = self.net.link();
+        let peer = self.attach(0, Side::server(link));
+        self.settle();
+        let end = Side::client(link);
+        Link { end, peer }
     }
 
-    pub(crate) fn connect(&mut self, client: usize, server: usize) -> Pair {
-        self.connect_by(client, server, SOCKET)
+    /// Has the first host connect, and do what it does then.
+    pub(crate) fn dial(&mut self) -> Link {
+        let link = self.net.link();
+        let peer = self.attach(0, Side::client(link));
+        self.settle();
+        let end = Side::server(link);
+        Link { end, peer }
     }
 
-    /// Connects to `server`; the other end is the test's.
-    pub(crate) fn accept(&mut self, server: usize, capacity: usize) -> (usize, PeerId) {
-        let link = self.net.link(capacity);
-        let now = self.now();
-        let host = &mut self.hosts[server];
-        let peer = host.endpoint.accepted(now);
-        host.ends.insert(peer, Side::server(link));
-        host.woken = true;
-        (link, peer)
-    }
-
-    /// Has `client` connect; the other end is the test's.
-    pub(crate) fn dial(&mut self, client: usize) -> (usize, PeerId) {
-        let link = self.net.link(SOCKET);
-        (link, self.dial_over(client, link))
-    }
-
-    fn dial_over(&mut self, client: usize, link: usize) -> PeerId {
-        let now = self.now();
-        let host = &mut self.hosts[client];
-        let peer = host.endpoint.dialled(now);
-        host.ends.insert(peer, Side::client(link));
+    /// Gives a host its end of a link.
+    fn attach(&mut self, host: usize, end: Side) -> PeerId {
+        let host = &mut self.hosts[host];
+        let peer = match end.client {
+            true => host.endpoint.dialled(self.net.now),
+            false => host.endpoint.accepted(self.net.now),
+        };
+        host.ends.insert(peer, end);
         host.woken = true;
         peer
+    }
+
+    /// Writes all of `bytes`, which fit, and lets them be taken.
+    pub(crate) fn write(&mut self, end: Side, bytes: &[u8]) {
+        assert_eq!(self.net.write(end, bytes).unwrap(), bytes.len());
+        self.settle();
+    }
+
+    /// Reads all that is there, and lets the other side write more.
+    pub(crate) fn read(&mut self, end: Side) -> Vec<u8> {
+        let mut bytes = vec![0; self.net.incoming(end).capacity];
+        let count = self.net.read(end, &mut bytes).map_or(0, |read| read.0);
+        bytes.truncate(count);
+        self.settle();
+        bytes
+    }
+
+    /// Ends the stream that `end` writes.
+    pub(crate) fn shut_down(&mut self, end: Side) {
+        self.net.shut_down(end);
+        self.settle();
+    }
+
+    pub(crate) fn close(&mut self, end: Side) {
+        self.net.close(end);
+        self.settle();
+    }
+
+    /// Breaks a link.
+    pub(crate) fn reset(&mut self, link: usize) {
+        self.net.reset(link);
+        self.settle();
     }
 
     /// Says that the locals of `host` may be read and written again.
@@ -231,12 +276,23 @@ impl World {
         }
     }
 
+    /// Has `host` tick once, so long after now.
+    pub(crate) fn tick_after(&mut self, host: usize, millis: u64) {
+        self.net.now = self.net.now + Duration::from_millis(millis);
+        self.deliver();
+        self.tick(host);
+    }
+
+    fn deliver(&mut self) {
+        for wake in self.net.deliver() {
+            self.wake(wake);
+        }
+    }
+
     /// Does all that can be done without a step of the clock.
     pub(crate) fn settle(&mut self) {
         for _ in 0..SPINNING {
-            for wake in self.net.deliver() {
-                self.wake(wake);
-            }
+            self.deliver();
             let now = self.net.now;
             let due = |host: &Host| host.endpoint.next_timeout().is_some_and(|at| at <= now);
             let ready = (0..self.hosts.len())
@@ -267,8 +323,12 @@ impl World {
             self.net.note((index, format!("{event:?}")));
             host.events.push(event);
         }
-        host.woken |= host.log.borrow().eager && host.endpoint.queued() == 0;
+        host.woken |= host.log().eager && host.endpoint.queued() == 0;
         host.most_held = host.most_held.max(host.endpoint.held());
+        let is_blocked = |plain: &Plain| plain.room == 0;
+        if host.endpoint.connections() == 0 && !host.locals.iter().any(is_blocked) {
+            host.assert_empty("no peer is there");
+        }
     }
 
     /// When something happens next by itself.
@@ -278,9 +338,9 @@ impl World {
         timeouts.chain(self.net.next()).min()
     }
 
-    /// Goes on for `span`.
-    pub(crate) fn run(&mut self, span: Duration) {
-        let end = self.now() + span;
+    /// Goes on for so long.
+    pub(crate) fn run_millis(&mut self, millis: u64) {
+        let end = self.now() + Duration::from_millis(millis);
         self.settle();
         while let Some(next) = self.next().filter(|&next| next <= end) {
             self.net.now = next.max(self.net.now);
@@ -290,8 +350,12 @@ impl World {
         self.settle();
     }
 
-    pub(crate) fn run_millis(&mut self, millis: u64) {
-        self.run(Duration::from_millis(millis));
+    /// Asserts that the first host closes `peer` in so long, and not sooner.
+    pub(crate) fn assert_late(&mut self, peer: PeerId, millis: u64, deadline: Deadline) {
+        self.run_millis(millis - 1);
+        assert_eq!(self.outcome(peer), None);
+        self.run_millis(2);
+        assert_eq!(self.outcome(peer), late(deadline));
     }
 
     /// Jumps forward at once: no endpoint runs meanwhile.
@@ -301,9 +365,9 @@ impl World {
     }
 }
 
-/// Goal: no endpoint leaks a buffer, a queue item or a key, in any run. Method: break all
-/// links when a world ends, and let locals take what is theirs; what an endpoint still
-/// has then is leaked.
+/// Goal: no endpoint leaks a buffer, a queue item or a key, in any run. Method: look after
+/// each tick that leaves no peer; and break all links when a world ends, and let locals take
+/// what is theirs. What an endpoint still has then is leaked.
 impl Drop for World {
     fn drop(&mut self) {
         if std::thread::panicking() {

@@ -8,12 +8,11 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sealwire::conn::Outcome;
 use sealwire::crypto::keys::Identity;
 use sealwire::crypto::secret::{Secret, SecretPair};
 use sealwire::endpoint::mode::{HandedOn, Message, Mode, Receivers};
 use sealwire::endpoint::transport::PeerId;
-use sealwire::endpoint::{Context, Endpoint, EndpointEvent, Leaves, Setup, Stats};
+use sealwire::endpoint::{Context, Endpoint, EndpointEvent, Leaves, Setup};
 use sealwire::modes::echo::Echo;
 use sealwire::net::clock::Clock;
 use sealwire::net::event_loop::{EventLoop, Report};
@@ -42,12 +41,10 @@ fn events<M: Mode>(mode: M) -> EventLoop<M> {
 #[derive(Default)]
 struct Talk {
     joined: Vec<PeerId>,
+    begun: bool,
     /// How many replies each that talks has had, and how many have had all.
     replies: HashMap<PeerId, usize>,
     done: usize,
-    begun: bool,
-    complete: usize,
-    failed: usize,
     /// All has been said.
     finish: bool,
 }
@@ -84,13 +81,6 @@ impl Mode for Talk {
         HandedOn::Now
     }
 
-    fn left(&mut self, _: &mut Context, _: PeerId, outcome: &Outcome) {
-        match outcome {
-            Ok(()) => self.complete += 1,
-            Err(_) => self.failed += 1,
-        }
-    }
-
     fn turn(&mut self, context: &mut Context) {
         if self.joined.len() == PEERS && !std::mem::replace(&mut self.begun, true) {
             let talkers: Vec<_> = self.joined.iter().copied().step_by(2).collect();
@@ -104,14 +94,8 @@ impl Mode for Talk {
     }
 }
 
-/// What a server says of itself when all have gone.
-struct Server {
-    stats: Stats,
-    held: usize,
-    keyed: usize,
-}
-
-fn serve(said: &mpsc::Sender<SocketAddr>, stop: &AtomicBool) -> Server {
+/// Serves until `stop` and until all have gone. Nothing is left behind then.
+fn serve(said: &mpsc::Sender<SocketAddr>, stop: &AtomicBool) {
     let mut events = events(Echo);
     let listener = Listener::on_first(&["127.0.0.1:0".parse().unwrap()]).unwrap();
     said.send(listener.local_addr()).unwrap();
@@ -123,11 +107,10 @@ fn serve(said: &mpsc::Sender<SocketAddr>, stop: &AtomicBool) -> Server {
         events.take_reports();
     }
     let endpoint = events.endpoint();
-    Server {
-        stats: endpoint.stats(),
-        held: endpoint.held(),
-        keyed: endpoint.keyed(),
-    }
+    let stats = endpoint.stats();
+    assert_eq!([stats.joined, stats.complete], [PEERS as u64; 2]);
+    assert_eq!(stats.messages, (PEERS / 2 * ROUNDS) as u64);
+    assert_eq!((endpoint.held(), endpoint.keyed()), (0, 0));
 }
 
 /// Goal: thousands of peers are served by one thread, talking and silent ones, and leave
@@ -166,7 +149,7 @@ fn nine_thousand_peers() {
             begun += 1;
         }
         turn(&mut events);
-        assert_eq!(events.endpoint().mode().failed, 0);
+        assert_eq!(events.endpoint().stats().failed, 0);
     }
     while events.endpoint().mode().done < PEERS / 2 {
         turn(&mut events);
@@ -179,11 +162,7 @@ fn nine_thousand_peers() {
     let talk = events.endpoint().mode();
     assert_eq!(talk.replies.len(), PEERS / 2);
     assert!(talk.replies.values().all(|&replies| replies == ROUNDS));
-    assert_eq!((talk.complete, talk.failed), (PEERS, 0));
+    assert_eq!(events.endpoint().stats().complete, PEERS as u64);
     stop.store(true, Ordering::Relaxed);
-    let server = server.join().unwrap();
-    assert_eq!(server.stats.joined, PEERS as u64);
-    assert_eq!(server.stats.complete, PEERS as u64);
-    assert_eq!(server.stats.messages, (PEERS / 2 * ROUNDS) as u64);
-    assert_eq!((server.held, server.keyed), (0, 0));
+    server.join().unwrap();
 }

@@ -1,5 +1,6 @@
 //! The vectors' classic keys, and their frames, played to real connections.
 
+use std::iter::{once, repeat};
 use std::sync::Arc;
 
 use aes::Aes256;
@@ -14,6 +15,7 @@ use serde_json::Value;
 use sha2::Sha256;
 
 use crate::answers::{array, bytes, classic, list, secrets, text};
+use crate::lines::{self, Heard};
 
 const NOW: Time = Time::ZERO;
 const MAX_MESSAGE: usize = 1 << 24;
@@ -27,60 +29,23 @@ fn connection() -> ClassicConnection {
     ClassicConnection::new(keys(classic()), MAX_MESSAGE, NOW)
 }
 
-/// What was received: whole messages, and what failed.
-#[derive(Debug, PartialEq)]
-struct Heard {
-    messages: Vec<String>,
-    unfinished: String,
-    failure: Option<Failure>,
-}
-
-/// Gives a connection `input` in pieces of `piece` bytes, the first of `first`.
-fn play(input: &[u8], first: usize, piece: usize) -> Heard {
+/// Gives a connection `input` in pieces of `piece` bytes, the first of `first`. Returns what it
+/// hears, and its failure.
+fn play(input: &[u8], first: usize, piece: usize) -> (Heard, Option<Failure>) {
     let mut conn = connection();
-    let (mut kept, mut rest) = (Vec::new(), input);
-    let mut heard = Heard {
-        messages: Vec::new(),
-        unfinished: String::new(),
-        failure: None,
-    };
-    let mut next = first;
-    while !rest.is_empty() {
-        let (now, later) = rest.split_at(next.min(rest.len()));
-        (rest, next) = (later, piece);
-        kept.extend_from_slice(now);
-        conn.heard(NOW);
-        while let Some(opened) = conn.open(NOW, &mut kept) {
-            heard.unfinished += str::from_utf8(&kept[opened.text]).unwrap();
-            kept.drain(..opened.used);
-            if opened.last {
-                heard.messages.push(std::mem::take(&mut heard.unfinished));
-            }
-        }
-    }
-    heard.failure = conn.outcome().map(|outcome| outcome.clone().unwrap_err());
-    assert!(
-        heard.failure.is_some() || kept.is_empty(),
-        "{} bytes left",
-        kept.len()
-    );
-    heard
+    let heard = lines::open(&mut conn, input, once(first).chain(repeat(piece)));
+    let failure = conn.outcome().map(|outcome| outcome.clone().unwrap_err());
+    assert!(failure.is_some() || heard.left == 0, "{heard:?}");
+    (heard, failure)
 }
 
 /// Every way to give `input`: cut once, at every byte, and byte by byte.
-fn in_every_way(input: &[u8], check: impl Fn(&str, Heard)) {
-    for cut in 1..=input.len() {
-        check(&format!("cut at {cut}"), play(input, cut, input.len()));
+fn in_every_way(input: &[u8], check: impl Fn(&str, &[String], Option<Failure>)) {
+    let cuts = (1..=input.len()).map(|cut| (cut, input.len()));
+    for (first, piece) in cuts.chain([(1, 1)]) {
+        let (heard, failure) = play(input, first, piece);
+        check(&format!("{first} and {piece} bytes"), &heard.lines, failure);
     }
-    check("byte by byte", play(input, 1, 1));
-}
-
-fn reads_back(entry: &Value) {
-    let line = text(&entry["text"]);
-    in_every_way(&bytes(&entry["frames"]), |how, heard| {
-        assert_eq!(heard.messages, [line], "{line:?}, {how}");
-        assert_eq!(heard.failure, None, "{line:?}, {how}");
-    });
 }
 
 /// Goal: keys as typed, of any length and script, become the expected two. Method: a block
@@ -109,16 +74,9 @@ fn typed_keys_become_the_expected_ones() {
 fn a_connection_sends_the_expected_frames() {
     let iv = array(&classic()["iv_of_every_frame"]);
     for entry in list(&classic()["sent_by_this_project"]) {
-        let mut conn = connection();
-        let (mut rest, mut sent) = (text(&entry["text"]), Vec::new());
-        while !rest.is_empty() {
-            let count = conn.seal(rest.as_bytes(), iv);
-            rest = &rest[count..];
-            let frame = conn.frame().unwrap();
-            sent.extend_from_slice(frame);
-            conn.taken(frame.len());
-        }
-        assert_eq!(sent, bytes(&entry["frames"]), "{}", entry["text"]);
+        let line = text(&entry["text"]);
+        let sent = lines::seal(&mut connection(), line, iv);
+        assert_eq!(sent, bytes(&entry["frames"]), "{line}");
     }
 }
 
@@ -126,7 +84,12 @@ fn a_connection_sends_the_expected_frames() {
 #[test]
 fn a_connection_reads_what_is_sent() {
     for name in ["sent_by_this_project", "also_accepted_from_seed_peers"] {
-        list(&classic()[name]).iter().for_each(reads_back);
+        for entry in list(&classic()[name]) {
+            let line = text(&entry["text"]);
+            in_every_way(&bytes(&entry["frames"]), |how, lines, failure| {
+                assert_eq!((lines, failure), (&[line.to_owned()][..], None), "{how}");
+            });
+        }
     }
 }
 
@@ -137,13 +100,13 @@ fn wrong_frames_are_refused() {
     let wrong = classic()["refuse"].as_object().unwrap();
     assert!(!wrong.is_empty());
     for (name, frames) in wrong {
-        in_every_way(&bytes(frames), |how, heard| {
-            let fault = match name.as_str() {
-                "over_any_limit" => PeerFault::ClassicLength,
-                _ => PeerFault::ClassicFrame,
-            };
-            assert_eq!(heard.failure, Some(Failure::Peer(fault)), "{name}, {how}");
-            assert!(heard.messages.is_empty(), "{name}, {how}: {heard:?}");
+        let fault = match name.as_str() {
+            "over_any_limit" => PeerFault::ClassicLength,
+            _ => PeerFault::ClassicFrame,
+        };
+        in_every_way(&bytes(frames), |how, lines, failure| {
+            assert_eq!(failure, Some(Failure::Peer(fault)), "{name}, {how}");
+            assert!(lines.is_empty(), "{name}, {how}: {lines:?}");
         });
     }
 }

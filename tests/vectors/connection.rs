@@ -17,6 +17,8 @@ use crate::answers::{array, assert_record, bytes, hex, identity, list, native, s
 use crate::records::{Direction, seal};
 
 const NOW: Time = Time::ZERO;
+/// One byte at a time.
+const DRIP: [usize; 2] = [1; 2];
 
 fn private(side: &str) -> Private {
     Private::new(array(&native()[side]))
@@ -40,22 +42,17 @@ fn client(kernel: Kernel) -> (Session, Vec<u8>) {
     (session, out)
 }
 
-/// Gives `input` in two pieces. Returns what is sent.
-fn receive(session: &mut Session, input: &[u8], cut: usize) -> Vec<u8> {
+/// Gives `input` in pieces of these sizes, in turn. Returns what is sent.
+fn receive(session: &mut Session, mut input: &[u8], sizes: [usize; 2]) -> Vec<u8> {
     let mut out = Vec::new();
-    for piece in [&input[..cut], &input[cut..]] {
+    for size in sizes.into_iter().cycle() {
+        let piece = input.split_off(..size.min(input.len())).unwrap();
         if !piece.is_empty() {
             session.receive(NOW, piece, &mut out);
         }
-    }
-    out
-}
-
-/// As [`receive`], one byte at a time.
-fn drip(session: &mut Session, input: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    for byte in input {
-        session.receive(NOW, &[*byte], &mut out);
+        if input.is_empty() {
+            break;
+        }
     }
     out
 }
@@ -87,18 +84,16 @@ fn in_every_way(
     check: impl Fn(&str, Vec<u8>, Vec<Event>),
 ) {
     let kernels: Vec<_> = Kernel::all().collect();
-    for cut in 0..=input.len() {
-        let kernel = kernels[cut % kernels.len()];
+    let cuts = (0..=input.len()).zip(kernels.iter().cycle());
+    let cuts = cuts.map(|(cut, kernel)| (kernel, [cut, input.len()]));
+    for (&kernel, sizes) in cuts.chain(kernels.iter().map(|kernel| (kernel, DRIP))) {
         let mut session = start(kernel);
-        let sent = receive(&mut session, input, cut);
-        let how = format!("{kernel:?}, cut at {cut}");
-        check(&how, sent, events(&mut session));
-    }
-    for kernel in kernels {
-        let mut session = start(kernel);
-        let sent = drip(&mut session, input);
-        let how = format!("{kernel:?}, byte by byte");
-        check(&how, sent, events(&mut session));
+        let sent = receive(&mut session, input, sizes);
+        check(
+            &format!("{kernel:?}, {sizes:?} bytes"),
+            sent,
+            events(&mut session),
+        );
     }
 }
 
@@ -121,6 +116,14 @@ fn shaken_server(kernel: Kernel) -> Session {
     session.receive(NOW, &bytes(&native()["client_hello"]), &mut out);
     assert_eq!(out, bytes(&native()["server_hello"]));
     session
+}
+
+/// A client that has received a right hello, and what it sent then.
+fn shaken_client(kernel: Kernel) -> (Session, Vec<u8>) {
+    let (mut session, _) = client(kernel);
+    let mut out = Vec::new();
+    session.receive(NOW, &bytes(&native()["server_hello"]), &mut out);
+    (session, out)
 }
 
 fn entries(name: &str) -> impl Iterator<Item = (&'static String, &'static Value)> {
@@ -268,7 +271,7 @@ fn a_payload_too_long_is_refused() {
         assert_record(&record, &entry["record"]);
         for kernel in Kernel::all() {
             let mut session = shaken_server(kernel);
-            let sent = receive(&mut session, &record, 1);
+            let sent = receive(&mut session, &record, [1, usize::MAX]);
             let fault = Failure::Peer(PeerFault::LongPayload(len));
             assert_eq!(events(&mut session), [Event::Over(Err(fault))]);
             assert!(sent.is_empty());
@@ -351,8 +354,8 @@ fn a_transcript_is_played() {
     let (before, done) = input.split_at(input.len() - 34);
     for cut in 0..=before.len() {
         let mut session = start_server();
-        let mut sent = receive(&mut session, before, cut);
-        sent.extend(drip(&mut session, done));
+        let mut sent = receive(&mut session, before, [cut, usize::MAX]);
+        sent.extend(receive(&mut session, done, DRIP));
         let events = events(&mut session);
         assert_eq!(messages(&events), [b"one message"], "cut at {cut}");
         let ends = [Event::Fin, Event::ShutDown];
@@ -362,9 +365,7 @@ fn a_transcript_is_played() {
     }
 
     let start_client = |kernel| {
-        let (mut session, _) = client(kernel);
-        let mut out = Vec::new();
-        session.receive(NOW, &bytes(&native()["server_hello"]), &mut out);
+        let (mut session, mut out) = shaken_client(kernel);
         // A session sends PING first, as the transcript does.
         assert!(out.len() == MIN_RECORD && input.starts_with(&out));
         session.finish(NOW, &mut out);
@@ -381,9 +382,7 @@ fn a_transcript_is_played() {
 /// same order. Method: a client sends PING, a message and FIN.
 #[test]
 fn a_session_seals_what_the_vectors_have() {
-    let (mut session, _) = client(chosen());
-    let mut out = Vec::new();
-    session.receive(NOW, &bytes(&native()["server_hello"]), &mut out);
+    let (mut session, mut out) = shaken_client(chosen());
     assert!(session.send(NOW, &[9; 100], &mut out));
     session.finish(NOW, &mut out);
     let mut expected = seal(Direction::ClientToServer, 0, Kind::Ping as u8, &[], 1);
@@ -399,7 +398,11 @@ fn a_session_seals_what_the_vectors_have() {
 #[test]
 fn bit_255_goes_through_a_connection() {
     let expected = &native()["public_key_with_bit_255_set"];
-    let sent = drip(&mut server(chosen()), &bytes(&expected["client_hello"]));
+    let sent = receive(
+        &mut server(chosen()),
+        &bytes(&expected["client_hello"]),
+        DRIP,
+    );
     assert_eq!(sent, bytes(&expected["server_hello"]));
 }
 

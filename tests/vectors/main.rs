@@ -6,8 +6,14 @@
 #![allow(clippy::unwrap_used)]
 
 mod answers;
+#[path = "../common/batches.rs"]
+mod batches;
 #[path = "../common/chosen.rs"]
 mod chosen;
 mod classic;
 mod connection;
+#[path = "../common/lines.rs"]
+mod lines;
+#[path = "../common/plain.rs"]
+mod plain;
 mod records;

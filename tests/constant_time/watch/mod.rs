@@ -4,6 +4,8 @@
 //! valgrind knows neither SHA-NI nor AVX-512. [`path`] compares the instructions that the processor
 //! executes under two secrets, in every other kernel that it has. Both must also find [`leaks`].
 
+#[path = "../../common/batches.rs"]
+mod batches;
 mod leaks;
 mod memcheck;
 mod path;

@@ -2,12 +2,11 @@
 
 use std::array;
 
-use sealwire::crypto::batch::{OpenBatch, OpenJob, SealBatch, SealJob};
 use sealwire::crypto::kernel::Kernel;
-use sealwire::crypto::keys::{Handle, KeyStore, RecordKeys};
 use sealwire::limits::{BLOCK, TAG};
-use sealwire::span::{Area, Span};
 use sha2::{Digest, Sha256};
+
+use super::batches::{Place, opener, sealer};
 
 /// Payload bytes of long records, less their number: five steps of a lane or more. Where lanes go
 /// in sets, an empty record ends after two, and more than two are then taken at once
@@ -43,38 +42,26 @@ pub(crate) struct Secrets {
     /// Every payload and every kind is a part of it.
     pub(crate) text: [u8; 512],
     /// The records, which are no secret.
-    batches: Vec<Vec<Record>>,
+    batches: Vec<Vec<Place>>,
 }
 
-/// A record, by its number and its places.
-struct Record {
-    number: usize,
-    payload: Span,
-    /// Ciphertext and tag.
-    body: Span,
-}
-
-impl Record {
-    fn blocks(&self) -> usize {
-        self.body.len() / BLOCK - 1
-    }
-
-    fn is_spoilt(&self) -> bool {
-        self.number % 5 == 2
-    }
+fn is_spoilt(record: &Place) -> bool {
+    record.sequence % 5 == 2
 }
 
 /// All records, one behind the other. The middle record of a batch of several long ones is empty.
-fn batches() -> Vec<Vec<Record>> {
+fn batches() -> Vec<Vec<Place>> {
     let (mut number, mut end) = (0, 0);
     let mut record = |len| {
         let start = end;
         end += (len / BLOCK + 1) * BLOCK + TAG;
         number += 1;
-        Record {
-            number: number - 1,
-            payload: Span::new(Area::ONLY, number - 1..number - 1 + len),
-            body: Span::new(Area::ONLY, start..end),
+        Place {
+            key: (number - 1) % 2,
+            sequence: number as u64 - 1,
+            kind: 0,
+            payload: number - 1..number - 1 + len,
+            body: start..end,
         }
     };
     let mut longs = 0;
@@ -107,12 +94,12 @@ impl Secrets {
     pub(crate) fn few(seed: u8) -> Self {
         let mut secrets = Self::new(seed);
         let mut index = 0..;
-        let is_one = |_: &Vec<Record>| index.next().is_some_and(|index| FEW.contains(&index));
+        let is_one = |_: &Vec<Place>| index.next().is_some_and(|index| FEW.contains(&index));
         secrets.batches.retain(is_one);
         secrets
     }
 
-    fn records(&self) -> impl Iterator<Item = &Record> {
+    fn records(&self) -> impl Iterator<Item = &Place> {
         self.batches.iter().flatten()
     }
 
@@ -121,70 +108,41 @@ impl Secrets {
         self.records().count()
     }
 
-    /// Seals all records, ciphertexts and tags behind each other.
+    /// Seals all records, ciphertexts and tags behind each other. Their kinds are secret, too.
     pub(crate) fn seal(&self, kernel: Kernel) -> Vec<u8> {
-        let (keys, handles) = self.install(kernel);
-        let mut records = vec![0; self.records().last().unwrap().body.end()];
-        let mut batch = SealBatch::default();
-        for batched in &self.batches {
-            for record in batched {
-                batch.push(SealJob {
-                    key: handles[record.number % handles.len()].id(),
-                    sequence: record.number as u64,
-                    kind: self.text[record.number],
-                    blocks: record.blocks() as u16,
-                    payload: record.payload,
-                    body: record.body.range().start,
-                });
-            }
-            batch.run(&keys, &[&self.text[..]], &mut records);
+        let mut batches = self.batches.clone();
+        for record in batches.iter_mut().flatten() {
+            record.kind = self.text[record.sequence as usize];
         }
+        let mut records = vec![0; self.records().last().unwrap().body.end];
+        sealer(kernel, &self.keys, &batches)(&self.text, &mut records);
         records
     }
 
     /// Opens all of `records` in place; 1 for each whose tag held, else 0.
-    pub(crate) fn open(&self, kernel: Kernel, mut records: &mut [u8]) -> Vec<u8> {
-        let (keys, handles) = self.install(kernel);
+    pub(crate) fn open(&self, kernel: Kernel, records: &mut [u8]) -> Vec<u8> {
         let mut held = Vec::new();
-        let mut batch = OpenBatch::default();
-        for batched in &self.batches {
-            batch.clear();
-            for record in batched {
-                batch.push(OpenJob {
-                    key: handles[record.number % handles.len()].id(),
-                    sequence: record.number as u64,
-                    body: record.body,
-                });
-            }
-            batch.run(&keys, &mut records);
-            held.extend((0..batch.len()).map(|n| u8::from(batch.result(n).1)));
-        }
+        opener(kernel, &self.keys, &self.batches)(records, &mut held);
         held
     }
 
     /// Flips a bit of some tags.
     pub(crate) fn spoil(&self, records: &mut [u8]) {
-        for record in self.records().filter(|record| record.is_spoilt()) {
-            let number = record.number;
-            records[record.body.end() - 1 - number % TAG] ^= 1 << (number % 8);
+        for record in self.records().filter(|record| is_spoilt(record)) {
+            let number = record.sequence as usize;
+            records[record.body.end - 1 - number % TAG] ^= 1 << (number % 8);
         }
-    }
-
-    fn install<K: RecordKeys>(&self, kernel: Kernel) -> (KeyStore<K>, [Handle; 2]) {
-        let mut store = KeyStore::new(kernel);
-        let handles = self.keys.each_ref().map(|key| store.install(key, 0));
-        (store, handles)
     }
 
     /// Whether `records` were spoilt and then opened, and `held` says which tags held.
     pub(crate) fn are(&self, records: &[u8], held: &[u8]) -> bool {
         let all_are = self.records().zip(held).all(|(record, &held)| {
-            let text = &records[record.body.range()][..record.blocks() * BLOCK];
+            let text = &records[record.text()];
             let (start, end) = text.split_at(record.payload.len());
-            let is_plain = start == &self.text[record.payload.range()]
-                && end[0] == self.text[record.number]
+            let is_plain = start == &self.text[record.payload.clone()]
+                && end[0] == self.text[record.sequence as usize]
                 && end[1..].iter().all(|&byte| byte == 0);
-            is_plain != record.is_spoilt() && held == u8::from(is_plain)
+            is_plain != is_spoilt(record) && held == u8::from(is_plain)
         });
         self.count() == held.len() && all_are
     }
