@@ -21,11 +21,11 @@ use super::accept::Acceptor;
 use super::address::{host_and_port, literal, without_brackets};
 use super::alarm::Alarm;
 use super::clock::Clock;
-use super::descriptor::is_null;
+use super::descriptor::{Direction, is_null};
 use super::dial::{Dial, Progress};
 use super::error::Error;
 use super::listen::Listener;
-use super::local::{Input, Output};
+use super::local::Local;
 use super::lookup::Lookup;
 use super::signals::{Signal, Signals};
 use super::sockets::{FIRST_RESERVED, Sockets};
@@ -184,14 +184,16 @@ impl<M: Mode> EventLoop<M> {
                 false => Cut::Blocks,
             };
             input_kind = Some(InputKind { cut, terminal });
-            self.sockets.input = Some(Input::open(fd, self.waker.clone(), registry, INPUT)?);
+            let input = Local::open(fd, Direction::In, self.waker.clone(), registry, INPUT)?;
+            self.sockets.input = Some(input);
         }
         self.names_peers = output.is_terminal();
         let output_kind = match self.names_peers {
             true => OutputKind::Terminal,
             false => OutputKind::Stream,
         };
-        let output = Output::open(output, self.waker.clone(), registry, OUTPUT)?;
+        let waker = self.waker.clone();
+        let output = Local::open(output, Direction::Out, waker, registry, OUTPUT)?;
         self.sockets.output = Some(output);
         let local = self.endpoint.add_local(input_kind, Some(output_kind));
         assert_eq!(local, LocalId::FIRST, "one local");

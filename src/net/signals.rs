@@ -65,12 +65,7 @@ impl Signals {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use rustix::process::{self, getpid, kill_process};
-
     use super::*;
-    use crate::net::testing::{Bench, SUBJECT};
 
     /// Goal: the mask of ignored signals is read as Linux writes it. Method: a status
     /// where SIGHUP and SIGPIPE are ignored, then an empty one.
@@ -79,24 +74,5 @@ mod tests {
         let status = "Name:\tx\nSigBlk:\tffff\nSigIgn:\t0000000000001001\nSigCgt:\tf\n";
         assert_eq!(ignored(status), 1 << (SIGHUP - 1) | 1 << 12);
         assert_eq!(ignored(""), 0);
-    }
-
-    /// Goal: each signal wakes the poll, and we can tell which it was. Method: one test
-    /// for all of them, as handlers belong to the whole process; it sends them to itself.
-    #[test]
-    fn each_is_told() {
-        let mut bench = Bench::new();
-        let mut signals = Signals::new(bench.registry(), SUBJECT).unwrap();
-        for (sent, told) in [
-            (process::Signal::USR1, Signal::Statistics),
-            (process::Signal::INT, Signal::Stop(2)),
-            (process::Signal::TERM, Signal::Stop(15)),
-            (process::Signal::HUP, Signal::Stop(1)),
-        ] {
-            kill_process(getpid(), sent).unwrap();
-            bench.until(SUBJECT, |event| event.is_readable());
-            assert_eq!(signals.pending().collect::<Vec<_>>(), [told]);
-        }
-        assert_eq!(signals.pending().count(), 0);
     }
 }

@@ -27,6 +27,7 @@ fn spellings() {
     let ipv4 = [
         ("", "127.0.0.1"),
         ("", "localhost"),
+        ("", "[127.0.0.1]"),
         ("--listen 127.0.0.1", "127.0.0.1"),
         ("--listen localhost", "localhost"),
     ];
@@ -72,6 +73,8 @@ fn addresses_that_cannot_be() {
     drop(taken);
     let told = format!("127.0.0.1 port {port} refused the connection: is the server running?");
     Launch::client(port, "").refused(1, &told);
+    let by_name = Launch::new(&format!("-c localhost --port {port}"));
+    by_name.refused(1, "127.0.0.1");
 
     let no_name = "cannot resolve no..such..name";
     let link_local = "fe80::1 is a link-local address: name the interface, as in fe80::1%eth0";
