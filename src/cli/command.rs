@@ -5,13 +5,14 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::Parser as _;
 use clap::error::ErrorKind;
 
 use crate::args::{Args, Sub, usage_error};
 use crate::config::Config;
 use crate::error::Error;
 use crate::kernel;
-use crate::typed_keys;
+use crate::typed_keys::TypedKeys;
 
 /// What the user asks for.
 #[derive(Debug)]
@@ -42,7 +43,9 @@ pub fn parse(
     args: impl IntoIterator<Item = OsString>,
     env: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<Command, Error> {
-    let mut typed = match typed_keys::parse(args, |typed: &mut Args| &mut typed.keys) {
+    let mut words: Vec<OsString> = args.into_iter().collect();
+    let keys = TypedKeys::take(&mut words);
+    let mut typed = match Args::try_parse_from(words) {
         Ok(typed) => typed,
         Err(error) if error.kind() == ErrorKind::DisplayVersion => {
             return Ok(Command::Version(version()?));
@@ -50,6 +53,7 @@ pub fn parse(
         Err(error) if !error.use_stderr() => return Ok(Command::Help(error)),
         Err(error) => return Err(usage_error(&error)),
     };
+    keys.put_back(&mut typed.keys);
     match typed.command.take() {
         Some(Sub::Keygen { file, name }) => Ok(Command::Keygen { file, name }),
         None => Ok(Command::Run(Box::new(Config::check(typed, env)?))),
@@ -68,8 +72,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use std::os::unix::ffi::OsStringExt;
-
-    use clap::Parser;
 
     use super::*;
 
@@ -92,13 +94,6 @@ mod tests {
         let text = error.to_string();
         assert!(!text.contains('\n'), "{text}");
         text
-    }
-
-    /// Goal: clap's own check of the definitions holds.
-    #[test]
-    fn definitions_hold() {
-        use clap::CommandFactory;
-        Args::command().debug_assert();
     }
 
     /// Goal: the help is for stdout, and shows every option and no value of the environment.

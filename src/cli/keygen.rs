@@ -29,8 +29,8 @@ use crate::shell;
 pub fn run(path: &Path, name: &str) -> Result<Vec<String>, Error> {
     key_file::check_name(name)?;
     let mut file = open(path).map_err(|error| private_file::failed(path, "open", &error))?;
-    let read = private_file::read(&file, path, Kind::File)?;
-    let (old, mut told) = (read.bytes, read.warnings);
+    let mut told = Vec::new();
+    let old = private_file::read(&file, path, Kind::File, &mut told)?;
     let entries = key_file::parse(&old, path)?;
     if entries.iter().any(|entry| entry.name == name) {
         let name = escaped(name);
