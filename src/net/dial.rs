@@ -15,7 +15,7 @@ use mio::{Interest, Registry, Token, Waker};
 use rustix::io::Errno;
 
 use super::address::{literal, without_brackets};
-use super::error::{Error, Silent, Unreachable};
+use super::error::Error;
 use super::listen::canonical;
 use super::lookup::Lookup;
 use crate::limits::{CONNECT_DEADLINE, CONNECT_STAGGER};
@@ -162,11 +162,11 @@ impl Dial {
 
     /// Every address failed.
     fn unreachable(&mut self) -> Error {
-        Error::Unreachable(Unreachable {
+        Error::Unreachable {
             host: self.host.clone(),
             port: self.port,
             failures: std::mem::take(&mut self.failures),
-        })
+        }
     }
 
     /// The deadline has passed.
@@ -174,11 +174,11 @@ impl Dial {
         let failed = self.failures.iter().map(|(address, _)| *address);
         let open = self.attempts.iter().map(|(_, address)| *address);
         let tried = || failed.chain(open).collect();
-        Error::Silent(Silent {
+        Error::Silent {
             host: self.host.clone(),
             port: self.port,
             tried: self.lookup.is_none().then(tried),
-        })
+        }
     }
 }
 

@@ -421,11 +421,3 @@ impl<M: Mode> EventLoop<M> {
         self.clock.now()
     }
 }
-
-impl<M> fmt::Debug for EventLoop<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EventLoop")
-            .field("endpoint", &self.endpoint)
-            .finish_non_exhaustive()
-    }
-}

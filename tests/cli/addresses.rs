@@ -69,7 +69,8 @@ fn no_other_address() {
 fn addresses_that_cannot_be() {
     let (taken, port) = listener();
     let server = Launch::new(&format!("-s --listen 127.0.0.1 --port {port}"));
-    server.refused(1, &format!("port {port} is in use on 127.0.0.1"));
+    let told = format!("port {port} is in use on 127.0.0.1: stop the program that uses it");
+    server.refused(1, &told);
     drop(taken);
     let told = format!("127.0.0.1 port {port} refused the connection: is the server running?");
     Launch::client(port, "").refused(1, &told);
@@ -78,7 +79,7 @@ fn addresses_that_cannot_be() {
 
     let no_name = "cannot resolve no..such..name";
     let link_local = "fe80::1 is a link-local address: name the interface, as in fe80::1%eth0";
-    let elsewhere = "is no address of this machine";
+    let elsewhere = "is no address of this machine: choose one with --listen";
     let ipv4 = [
         (
             "-s --port 0 --listen 192.0.2.1",

@@ -96,7 +96,7 @@ fn silence_ends_at_the_deadline() {
             assert!(matches!(progress, Progress::Pending), "{told}");
         }
         match dial.turn(bench.registry(), SUBJECT, Time::ZERO + CONNECT_DEADLINE) {
-            Progress::Failed(error @ Error::Silent(_)) => assert_eq!(error.to_string(), told),
+            Progress::Failed(error @ Error::Silent { .. }) => assert_eq!(error.to_string(), told),
             other => panic!("{other:?}"),
         }
     }
