@@ -120,14 +120,7 @@ mod tests {
     /// Goal: each role has three spellings.
     #[test]
     fn spellings_of_the_roles() {
-        for line in [
-            "--server",
-            "-s",
-            "--s",
-            "--client host",
-            "-c host",
-            "--c host",
-        ] {
+        for line in "--server|-s|--s|--client host|-c host|--c host".split('|') {
             let words: Vec<_> = line.split(' ').collect();
             assert!(matches!(parsed(&words), Ok(Command::Run(_))), "{line}");
         }

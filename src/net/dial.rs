@@ -87,8 +87,13 @@ impl Dial {
     /// registers all sockets, or of the waker, and at the timeout. A call too many is
     /// cheap.
     pub(super) fn turn(&mut self, registry: &Registry, token: Token, now: Time) -> Progress {
-        if let Err(error) = self.take_addresses() {
-            return Progress::Failed(error);
+        match self.lookup.as_ref().map(Lookup::take) {
+            Some(Ok(Some(addresses))) => {
+                self.untried = alternating(addresses);
+                self.lookup = None;
+            }
+            Some(Err(error)) => return Progress::Failed(error),
+            Some(Ok(None)) | None => {}
         }
         if let Some((socket, address)) = self.take_connected(registry, now) {
             self.attempts.clear();
@@ -102,17 +107,6 @@ impl Dial {
             return Progress::Failed(self.unreachable());
         }
         Progress::Pending
-    }
-
-    /// Takes the addresses that the lookup found, once it is done.
-    fn take_addresses(&mut self) -> Result<(), Error> {
-        if let Some(lookup) = &self.lookup
-            && let Some(addresses) = lookup.take()?
-        {
-            self.untried = alternating(addresses);
-            self.lookup = None;
-        }
-        Ok(())
     }
 
     /// Takes the first attempt that succeeded, and drops those that failed.

@@ -16,6 +16,8 @@ use std::time::Duration;
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Poll, Token, Waker};
+use signal_hook::consts::SIGUSR1;
+use signal_hook_mio::v1_0::Signals;
 
 use super::accept::Acceptor;
 use super::address::{host_and_port, literal, without_brackets};
@@ -27,7 +29,7 @@ use super::error::Error;
 use super::listen::Listener;
 use super::local::Local;
 use super::lookup::Lookup;
-use super::signals::{Signal, Signals};
+use super::signals;
 use super::sockets::{FIRST_RESERVED, Sockets};
 use super::stream;
 use super::ticks::Ticks;
@@ -205,7 +207,7 @@ impl<M: Mode> EventLoop<M> {
 
     /// Stops the endpoint on SIGINT, SIGTERM and SIGHUP.
     pub fn watch_signals(&mut self) -> io::Result<()> {
-        self.signals = Some(Signals::new(self.poll.registry(), SIGNALS)?);
+        self.signals = Some(signals::catch(self.poll.registry(), SIGNALS)?);
         Ok(())
     }
 
@@ -299,13 +301,12 @@ impl<M: Mode> EventLoop<M> {
     }
 
     fn take_signals(&mut self) {
-        for signal in self.signals.iter_mut().flat_map(Signals::pending) {
-            match signal {
-                Signal::Stop(number) => {
-                    self.endpoint.stop(self.clock.now());
-                    self.reports.push(Report::Stopping(number));
-                }
-                Signal::Statistics => self.reports.push(Report::StatisticsWanted),
+        for number in self.signals.iter_mut().flat_map(Signals::pending) {
+            if number == SIGUSR1 {
+                self.reports.push(Report::StatisticsWanted);
+            } else {
+                self.endpoint.stop(self.clock.now());
+                self.reports.push(Report::Stopping(number));
             }
         }
     }

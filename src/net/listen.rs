@@ -199,14 +199,4 @@ mod tests {
         let again = Listener::on_all(taken.local_addr().port()).unwrap_err();
         assert!(again.to_string().contains("is in use on"), "{again}");
     }
-
-    /// Goal: an IPv4-mapped address is shown as IPv4, and no other changes. Method: three
-    /// addresses.
-    #[test]
-    fn mapped_addresses_are_shown_as_ipv4() {
-        let shown = |text: &str| canonical(text.parse().unwrap()).to_string();
-        assert_eq!(shown("[::ffff:10.1.2.3]:99"), "10.1.2.3:99");
-        assert_eq!(shown("[fe80::1%3]:99"), "[fe80::1%3]:99");
-        assert_eq!(shown("10.1.2.3:99"), "10.1.2.3:99");
-    }
 }

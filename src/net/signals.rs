@@ -9,21 +9,14 @@ use std::io;
 
 use mio::{Interest, Registry, Token};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
-use signal_hook_mio::v1_0 as hook;
+use signal_hook_mio::v1_0::Signals;
 
-/// What a signal asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Signal {
-    /// To stop; the number is the signal's.
-    Stop(i32),
-    /// To print what has been done so far (SIGUSR1).
-    Statistics,
-}
-
-/// Catches SIGINT, SIGTERM, SIGHUP and SIGUSR1, which no longer end the process,
-/// unless they were ignored.
-pub(super) struct Signals {
-    hook: hook::Signals,
+/// Catches SIGINT, SIGTERM, SIGHUP and SIGUSR1, which no longer end the process, unless they
+/// were ignored. `token` becomes readable when one comes.
+pub(super) fn catch(registry: &Registry, token: Token) -> io::Result<Signals> {
+    let mut signals = Signals::new(not_ignored(&[SIGINT, SIGTERM, SIGHUP, SIGUSR1]))?;
+    registry.register(&mut signals, token, Interest::READABLE)?;
+    Ok(signals)
 }
 
 /// Those of `signals` that this process does not ignore, by `SigIgn` in proc(5); all of
@@ -43,24 +36,6 @@ fn ignored(status: &str) -> u64 {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
         .unwrap_or(0)
-}
-
-impl Signals {
-    /// Catches the signals from here on; `token` becomes readable when one comes.
-    pub(super) fn new(registry: &Registry, token: Token) -> io::Result<Self> {
-        let caught = not_ignored(&[SIGINT, SIGTERM, SIGHUP, SIGUSR1]);
-        let mut hook = hook::Signals::new(caught)?;
-        registry.register(&mut hook, token, Interest::READABLE)?;
-        Ok(Self { hook })
-    }
-
-    /// The signals that came since the last call; the same one twice counts once.
-    pub(super) fn pending(&mut self) -> impl Iterator<Item = Signal> + use<> {
-        self.hook.pending().map(|number| match number {
-            SIGUSR1 => Signal::Statistics,
-            stop => Signal::Stop(stop),
-        })
-    }
 }
 
 #[cfg(test)]

@@ -17,7 +17,8 @@ static LARGE: LazyLock<Vec<u8>> = LazyLock::new(|| {
 });
 
 /// Goal: a file of 0 bytes, 1 byte or 100 MB arrives whole, either way; both sides leave with
-/// 0. Method: one side reads a pipe, the other `/dev/null`.
+/// 0, and a server does not read its pipe before its client comes. Method: one side reads a
+/// pipe, the other `/dev/null`.
 #[test]
 fn one_way() {
     for size in [0, 1, LARGE.len()] {

@@ -95,21 +95,6 @@ fn refused_values() {
     }
 }
 
-/// Goal: each mode has its option.
-#[test]
-fn modes() {
-    for (option, wanted) in [
-        ("--echo", ModeKind::Echo),
-        ("--sink", ModeKind::Sink),
-        ("--relay", ModeKind::Relay),
-    ] {
-        match checked(&format!("-s {option}")).role {
-            Role::Server { mode, .. } => assert_eq!(mode, wanted),
-            Role::Client { .. } => panic!("{option}"),
-        }
-    }
-}
-
 /// Goal: hosts and addresses are taken as typed, but for brackets. A port has its whole
 /// range, and 0 for a server alone.
 #[test]
