@@ -100,13 +100,11 @@ mod tests {
     #[test]
     fn help_is_shown() {
         for word in ["--help", "-h"] {
-            let help = match parsed(&[word]).unwrap() {
-                Command::Help(text) => {
-                    assert_eq!(text.exit_code(), 0);
-                    text.to_string()
-                }
-                other => panic!("{other:?}"),
+            let Ok(Command::Help(help)) = parsed(&[word]) else {
+                panic!("{word} is no help");
             };
+            assert_eq!(help.exit_code(), 0);
+            let help = help.to_string();
             let options = "-s, --server|-c, --client <HOST>|--listen|--port|--confkey|--authkey|\
                            --keys|--name|--allow-core-dumps|--echo|--sink|--relay|--classic|\
                            --no-input|--max-message|keygen|SEALWIRE_KERNEL|Examples:";
@@ -129,15 +127,14 @@ mod tests {
     /// Goal: keygen has its own two arguments and none of the others.
     #[test]
     fn keygen_has_its_own_arguments() {
-        match parsed(&["keygen", "f"]).unwrap() {
-            Command::Keygen { file, name } => {
-                assert_eq!((file, name), ("f".into(), "main".to_owned()));
-            }
-            other => panic!("{other:?}"),
-        }
-        match parsed(&["keygen", "f", "--name", "n"]).unwrap() {
-            Command::Keygen { name, .. } => assert_eq!(name, "n"),
-            other => panic!("{other:?}"),
+        for (words, wanted) in [
+            (&["keygen", "f"][..], "main"),
+            (&["keygen", "f", "--name", "n"], "n"),
+        ] {
+            let Ok(Command::Keygen { file, name }) = parsed(words) else {
+                panic!("{words:?}");
+            };
+            assert_eq!((file, &name[..]), ("f".into(), wanted));
         }
         assert!(refusal(&["keygen"]).starts_with("<FILE>: missing"));
         refusal(&["keygen", "f", "--echo"]);

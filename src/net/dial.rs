@@ -144,7 +144,11 @@ impl Dial {
             let Some(address) = self.untried.pop_front() else {
                 return;
             };
-            match connecting(address, registry, token) {
+            let connecting = TcpStream::connect(address).and_then(|mut socket| {
+                registry.register(&mut socket, token, Interest::WRITABLE)?;
+                Ok(socket)
+            });
+            match connecting {
                 Ok(socket) => {
                     self.attempts.push((socket, address));
                     self.next_try = now + CONNECT_STAGGER;
@@ -194,13 +198,6 @@ fn alternating(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
         mixed.extend(other.pop_front());
     }
     mixed
-}
-
-/// A socket that is connecting to `address`.
-fn connecting(address: SocketAddr, registry: &Registry, token: Token) -> io::Result<TcpStream> {
-    let mut socket = TcpStream::connect(address)?;
-    registry.register(&mut socket, token, Interest::WRITABLE)?;
-    Ok(socket)
 }
 
 /// Whether a connecting socket is connected.

@@ -14,7 +14,8 @@ use crate::modes::joined;
 use crate::program::{A_WHILE, Launch};
 use crate::raw_peer::RawPeer;
 
-fn dev_full() -> File {
+/// A disk that is full.
+pub(crate) fn dev_full() -> File {
     File::options().write(true).open("/dev/full").unwrap()
 }
 
