@@ -81,7 +81,7 @@ pub use modes::sink::Sink;
 #[cfg(feature = "net")]
 pub use net::{
     clock::Clock,
-    error::{Error as NetError, Silent, Unreachable},
+    error::Error as NetError,
     event_loop::{EventLoop, Report},
     listen::Listener,
 };

@@ -178,7 +178,7 @@ fn serve(words: &[OsString], env: &dyn Fn(&str) -> Option<OsString>) -> Result<C
     let Ok(service) = Service::try_parse_from(words) else {
         return usage("serve is how a run starts its own server: serve OVER MODE SIZE");
     };
-    let keys = KeyArgs::default().load(false, env)?.keys;
+    let keys = KeyArgs::default().load(false, env)?;
     Ok(Command::Serve(keys.native.expect("not classic"), service))
 }
 
@@ -213,8 +213,8 @@ fn target(
     };
     let (identity, warnings) = match over {
         Over::Sealed => {
-            let loaded = keys.load(false, env)?;
-            (loaded.keys.native, loaded.warnings)
+            let keys = keys.load(false, env)?;
+            (keys.native, keys.warnings)
         }
         _ => (None, Vec::new()),
     };

@@ -87,10 +87,10 @@ fn serve(fault: Fault) -> String {
             "SEALWIRE_CONFKEY" => confkey.clone(),
             _ => authkey.clone(),
         };
-        let loaded = KeyArgs::default().load(false, &env).unwrap();
+        let keys = KeyArgs::default().load(false, &env).unwrap();
         let kernel = chosen::kernel();
         let mut setup = Setup::new(kernel, Leaves::WhenStopped, rand::random());
-        setup.identity = loaded.keys.native;
+        setup.identity = keys.native;
         let mode = Faulty {
             fault,
             messages: 0,

@@ -61,13 +61,7 @@ pub(crate) struct Args {
     #[arg(short, long, alias = "s", help_heading = ROLE)]
     pub(crate) server: bool,
     /// Connect to a server: a name or an address
-    #[arg(
-        short,
-        long,
-        alias = "c",
-        value_name = "HOST",
-        help_heading = ROLE
-    )]
+    #[arg(short, long, alias = "c", value_name = "HOST", help_heading = ROLE)]
     pub(crate) client: Option<String>,
 
     /// Listen on this address alone [default: all addresses]
@@ -132,11 +126,11 @@ pub(crate) enum Sub {
 /// The options that say where the two secrets come from, for a command line to
 /// flatten; [`load`](Self::load) gets the keys.
 ///
-/// clap keeps copies of the words that it parses: let [`typed_keys::parse`] call it. Other
-/// users of the machine can read the program's arguments until [`Exposure`] has wiped
-/// them; `load` warns of that.
+/// clap keeps copies of the words that it parses: let [`TypedKeys`] take the keys out
+/// before. Other users of the machine can read the program's arguments until [`Exposure`]
+/// has wiped them; `load` warns of that.
 ///
-/// [`typed_keys::parse`]: crate::typed_keys::parse
+/// [`TypedKeys`]: crate::typed_keys::TypedKeys
 /// [`Exposure`]: crate::exposure::Exposure
 #[derive(Debug, Default, clap::Args)]
 pub struct KeyArgs {
@@ -160,17 +154,10 @@ pub struct KeyArgs {
     )]
     pub authkey: Option<Secret>,
     /// Take both from a key file, as keygen makes it, or from a pipe
-    #[arg(
-        long,
-        value_name = "FILE",
-        help_heading = KEYS
-    )]
+    #[arg(long, value_name = "FILE", help_heading = KEYS)]
     pub keys: Option<PathBuf>,
     /// Which line of the key file, if there are several
-    #[arg(
-        long,
-        help_heading = KEYS
-    )]
+    #[arg(long, help_heading = KEYS)]
     pub name: Option<String>,
     /// Allow debuggers and core dumps, which both expose the keys
     #[arg(long, help_heading = KEYS)]

@@ -5,13 +5,14 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::Parser as _;
 use clap::error::ErrorKind;
 
 use crate::args::{Args, Sub, usage_error};
 use crate::config::Config;
 use crate::error::Error;
 use crate::kernel;
-use crate::typed_keys;
+use crate::typed_keys::TypedKeys;
 
 /// What the user asks for.
 #[derive(Debug)]
@@ -42,7 +43,9 @@ pub fn parse(
     args: impl IntoIterator<Item = OsString>,
     env: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<Command, Error> {
-    let mut typed = match typed_keys::parse(args, |typed: &mut Args| &mut typed.keys) {
+    let mut words: Vec<OsString> = args.into_iter().collect();
+    let keys = TypedKeys::take(&mut words);
+    let mut typed = match Args::try_parse_from(words) {
         Ok(typed) => typed,
         Err(error) if error.kind() == ErrorKind::DisplayVersion => {
             return Ok(Command::Version(version()?));
@@ -50,6 +53,7 @@ pub fn parse(
         Err(error) if !error.use_stderr() => return Ok(Command::Help(error)),
         Err(error) => return Err(usage_error(&error)),
     };
+    keys.put_back(&mut typed.keys);
     match typed.command.take() {
         Some(Sub::Keygen { file, name }) => Ok(Command::Keygen { file, name }),
         None => Ok(Command::Run(Box::new(Config::check(typed, env)?))),
@@ -68,8 +72,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use std::os::unix::ffi::OsStringExt;
-
-    use clap::Parser;
 
     use super::*;
 
@@ -94,24 +96,15 @@ mod tests {
         text
     }
 
-    /// Goal: clap's own check of the definitions holds.
-    #[test]
-    fn definitions_hold() {
-        use clap::CommandFactory;
-        Args::command().debug_assert();
-    }
-
     /// Goal: the help is for stdout, and shows every option and no value of the environment.
     #[test]
     fn help_is_shown() {
         for word in ["--help", "-h"] {
-            let help = match parsed(&[word]).unwrap() {
-                Command::Help(text) => {
-                    assert_eq!(text.exit_code(), 0);
-                    text.to_string()
-                }
-                other => panic!("{other:?}"),
+            let Ok(Command::Help(help)) = parsed(&[word]) else {
+                panic!("{word} is no help");
             };
+            assert_eq!(help.exit_code(), 0);
+            let help = help.to_string();
             let options = "-s, --server|-c, --client <HOST>|--listen|--port|--confkey|--authkey|\
                            --keys|--name|--allow-core-dumps|--echo|--sink|--relay|--classic|\
                            --no-input|--max-message|keygen|SEALWIRE_KERNEL|Examples:";
@@ -125,14 +118,7 @@ mod tests {
     /// Goal: each role has three spellings.
     #[test]
     fn spellings_of_the_roles() {
-        for line in [
-            "--server",
-            "-s",
-            "--s",
-            "--client host",
-            "-c host",
-            "--c host",
-        ] {
+        for line in "--server|-s|--s|--client host|-c host|--c host".split('|') {
             let words: Vec<_> = line.split(' ').collect();
             assert!(matches!(parsed(&words), Ok(Command::Run(_))), "{line}");
         }
@@ -141,15 +127,14 @@ mod tests {
     /// Goal: keygen has its own two arguments and none of the others.
     #[test]
     fn keygen_has_its_own_arguments() {
-        match parsed(&["keygen", "f"]).unwrap() {
-            Command::Keygen { file, name } => {
-                assert_eq!((file, name), ("f".into(), "main".to_owned()));
-            }
-            other => panic!("{other:?}"),
-        }
-        match parsed(&["keygen", "f", "--name", "n"]).unwrap() {
-            Command::Keygen { name, .. } => assert_eq!(name, "n"),
-            other => panic!("{other:?}"),
+        for (words, wanted) in [
+            (&["keygen", "f"][..], "main"),
+            (&["keygen", "f", "--name", "n"], "n"),
+        ] {
+            let Ok(Command::Keygen { file, name }) = parsed(words) else {
+                panic!("{words:?}");
+            };
+            assert_eq!((file, &name[..]), ("f".into(), wanted));
         }
         assert!(refusal(&["keygen"]).starts_with("<FILE>: missing"));
         refusal(&["keygen", "f", "--echo"]);

@@ -13,7 +13,7 @@ use sealwire::net::address::{parse, without_brackets};
 
 use crate::args::Args;
 use crate::error::Error;
-use crate::keys::{Keys, Loaded};
+use crate::keys::Keys;
 use crate::limits::LONGEST_IDLE;
 use crate::units::{size, time};
 use crate::usage;
@@ -33,7 +33,8 @@ pub struct Config {
     pub role: Role,
     /// TCP port; 0 lets the system choose, for a server alone.
     pub port: u16,
-    /// The keys of each format that it speaks; at least of one.
+    /// The keys of each format that it speaks; at least of one. Their warnings are all that
+    /// there is to say on stderr at the start.
     pub keys: Keys,
     /// Do not read stdin.
     pub no_input: bool,
@@ -41,8 +42,6 @@ pub struct Config {
     pub allow_core_dumps: bool,
     /// The defaults, or what the user set.
     pub limits: Limits,
-    /// What to say on stderr at the start, one line each.
-    pub warnings: Vec<String>,
 }
 
 /// The side that waits for connections, or the side that makes one.
@@ -85,14 +84,13 @@ impl Config {
         let port = port(typed.port.as_deref(), &role)?;
         let limits = limits(&typed, &role)?;
         let allow_core_dumps = typed.keys.allow_core_dumps;
-        let Loaded {
-            mut keys,
-            mut warnings,
-        } = typed.keys.load(typed.classic, env)?;
+        let mut keys = typed.keys.load(typed.classic, env)?;
         if typed.classic {
-            warnings.push(CLASSIC_IS_WEAK.into());
+            keys.warnings.push(CLASSIC_IS_WEAK.into());
             match role {
-                Role::Server { .. } if keys.native.is_none() => warnings.push(CLASSIC_ONLY.into()),
+                Role::Server { .. } if keys.native.is_none() => {
+                    keys.warnings.push(CLASSIC_ONLY.into());
+                }
                 Role::Server { .. } => {}
                 // A client never tries the other format by itself (`PROTOCOL.md` §1.2).
                 Role::Client { .. } => keys.native = None,
@@ -105,7 +103,6 @@ impl Config {
             no_input: typed.no_input,
             allow_core_dumps,
             limits,
-            warnings,
         })
     }
 }

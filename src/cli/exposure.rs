@@ -53,17 +53,13 @@ impl Exposure {
     /// Overwrites the keys in the arguments, but not the names of files that stand for
     /// keys. Copy the arguments before. The process must have one thread.
     pub fn wipe_arguments(&self) {
-        if let Some(start) = &self.start {
-            // There is no other way, so keys that this cannot overwrite stay.
-            let _ = start.wipe_arguments();
-        }
+        // There is no other way, so keys that this cannot overwrite stay.
+        let _ = self.start.as_ref().map(Start::wipe_arguments);
     }
 
     /// Does the same for the environment, and closes the memory.
     pub fn wipe_environment(&mut self) {
-        if let Some(start) = self.start.take() {
-            let _ = start.wipe_environment();
-        }
+        let _ = self.start.take().map(|start| start.wipe_environment());
     }
 
     /// Lets debuggers read the memory again, and the system write it to a file.

@@ -10,6 +10,7 @@
 //! read and written is not known here. Read next: [`mod@crate::run`].
 
 use std::io::{self, ErrorKind};
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use rustix::stdio;
@@ -40,16 +41,9 @@ pub fn note_closed() {
 ///
 /// [`Error::Local`], with what to do.
 pub fn require_stdin() -> Result<(), Error> {
-    if was_closed(0) {
-        let text = "standard input is closed: open it, for instance with </dev/null";
-        return Err(Error::Local(text.into()));
-    }
     let stdin = stdio::stdin();
-    if !Direction::In.is_open(stdin).unwrap_or(false) && !is_null(stdin) {
-        let text = "standard input is not open for reading: open it, for instance with <FILE";
-        return Err(Error::Local(text.into()));
-    }
-    Ok(())
+    let usable = is_open(stdin, Direction::In) || is_null(stdin);
+    require("input", 0, usable, "reading", '<')
 }
 
 /// Refuses a stdout that was closed, or that is not open for writing.
@@ -58,14 +52,27 @@ pub fn require_stdin() -> Result<(), Error> {
 ///
 /// [`Error::Local`], with what to do.
 pub fn require_stdout() -> Result<(), Error> {
-    let text = if was_closed(1) {
-        "standard output is closed: open it, for instance with >/dev/null"
-    } else if !Direction::Out.is_open(stdio::stdout()).unwrap_or(false) {
-        "standard output is not open for writing: open it, for instance with >FILE"
+    let usable = is_open(stdio::stdout(), Direction::Out);
+    require("output", 1, usable, "writing", '>')
+}
+
+fn is_open(fd: BorrowedFd<'_>, direction: Direction) -> bool {
+    direction.is_open(fd).unwrap_or(false)
+}
+
+/// Refuses descriptor `number`, which a shell redirects by `sign`, unless it was open and is
+/// `usable`.
+fn require(what: &str, number: u8, usable: bool, verb: &str, sign: char) -> Result<(), Error> {
+    let (wrong, file) = if CLOSED.load(Ordering::Relaxed) & 1 << number != 0 {
+        ("closed".into(), "/dev/null")
+    } else if !usable {
+        (format!("not open for {verb}"), "FILE")
     } else {
         return Ok(());
     };
-    Err(Error::Local(text.into()))
+    Err(Error::Local(format!(
+        "standard {what} is {wrong}: open it, for instance with {sign}{file}"
+    )))
 }
 
 /// The result of printing on stdout, as an error of the program.
@@ -79,8 +86,4 @@ pub fn printed(result: io::Result<()>) -> Result<(), Error> {
         ErrorKind::BrokenPipe => Error::ReaderGone,
         _ => Error::Local(format!("writing standard output: {error}")),
     })
-}
-
-fn was_closed(number: u8) -> bool {
-    CLOSED.load(Ordering::Relaxed) & 1 << number != 0
 }

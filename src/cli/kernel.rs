@@ -3,7 +3,6 @@
 //! Kernels and their checks: [`sealwire::crypto::choice`].
 
 use std::env;
-use std::ffi::OsString;
 
 use sealwire::crypto::choice::KernelError;
 use sealwire::crypto::kernel::Kernel;
@@ -21,14 +20,11 @@ const VARIABLE: &str = "SEALWIRE_KERNEL";
 /// for one that gives wrong answers. No text shows an unknown name: it may be a key that went
 /// astray.
 pub fn chosen() -> Result<Kernel, Error> {
-    named(env::var_os(VARIABLE)).map_err(explained)
-}
-
-fn named(name: Option<OsString>) -> Result<Kernel, KernelError> {
-    match name.filter(|name| !name.is_empty()) {
+    let kernel = match env::var_os(VARIABLE).filter(|name| !name.is_empty()) {
         None => Kernel::fastest(),
         Some(name) => Kernel::named(&name.to_string_lossy()),
-    }
+    };
+    kernel.map_err(explained)
 }
 
 /// `error` as the user reads it, with what to do.
@@ -46,34 +42,13 @@ fn explained(error: KernelError) -> Error {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use std::os::unix::ffi::OsStringExt;
-
     use super::*;
 
-    /// Goal: without a name, and with an empty one, it is the fastest kernel. Bytes that are
-    /// no text name none.
-    #[test]
-    fn without_a_name_it_is_the_fastest() {
-        let fastest = Kernel::fastest().unwrap().name();
-        for name in [None, Some(OsString::new())] {
-            assert_eq!(named(name).unwrap().name(), fastest);
-        }
-        let bytes = OsString::from_vec(vec![0xff]);
-        assert_eq!(named(Some(bytes)).unwrap_err(), KernelError::Unknown);
-    }
-
     /// Goal: every error says whose fault it is, by its exit code, and what to do. Method: the
-    /// whole text of each.
+    /// whole text of each; that of an unknown name is in `tests/cli`.
     #[test]
     fn errors_say_what_to_do() {
         let texts = [
-            (
-                KernelError::Unknown,
-                2,
-                "SEALWIRE_KERNEL: no such kernel; there are portable, aesni, avx512",
-            ),
             (
                 KernelError::Lacking("avx512"),
                 2,

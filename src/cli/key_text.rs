@@ -19,12 +19,6 @@ use crate::usage;
 
 const WANTED: &str = "64 hex digits or exactly 32 bytes are wanted";
 
-/// The text of one key, and its name in messages.
-pub(crate) struct KeyText {
-    pub(crate) source: &'static str,
-    pub(crate) text: Secret,
-}
-
 /// Why `keys`, which messages call `names`, protect nothing though their form is right:
 /// one key used twice, or a placeholder. `None` for good ones.
 ///
@@ -54,27 +48,25 @@ pub(crate) fn is_literal(typed: &[u8]) -> bool {
     !typed.starts_with(b"@") || typed.starts_with(b"@@")
 }
 
-impl KeyText {
-    /// The text that `@FILE` or `@@…` stands for, or `typed` itself; adds to `warnings`
-    /// what the user should know of the file.
-    pub(crate) fn resolve(
-        source: &'static str,
-        typed: Secret,
-        warnings: &mut Vec<String>,
-    ) -> Result<Self, Error> {
-        let text = match typed.expose() {
-            [b'@', b'@', ..] => Secret::new(typed.expose()[1..].to_vec()),
-            [b'@', path @ ..] => from_file(source, Path::new(OsStr::from_bytes(path)), warnings)?,
-            _ => typed,
-        };
-        if is_marked(text.expose()) {
-            return usage(format!(
-                "{source}: the key begins with an invisible byte order mark, which some \
-                 editors add; delete it"
-            ));
-        }
-        Ok(Self { source, text })
+/// The text that `@FILE` or `@@…` stands for, or `typed` itself, which is from `source`;
+/// adds to `warnings` what the user should know of the file.
+pub(crate) fn resolve(
+    source: &str,
+    typed: Secret,
+    warnings: &mut Vec<String>,
+) -> Result<Secret, Error> {
+    let text = match typed.expose() {
+        [b'@', b'@', ..] => Secret::new(typed.expose()[1..].to_vec()),
+        [b'@', path @ ..] => from_file(source, Path::new(OsStr::from_bytes(path)), warnings)?,
+        _ => typed,
+    };
+    if is_marked(text.expose()) {
+        return usage(format!(
+            "{source}: the key begins with an invisible byte order mark, which some \
+             editors add; delete it"
+        ));
     }
+    Ok(text)
 }
 
 /// The 32 bytes that `text`, which is from `source`, stands for in the native format.
@@ -105,9 +97,7 @@ fn from_file(source: &str, path: &Path, warnings: &mut Vec<String>) -> Result<Se
             private_file::reason(&error)
         ))
     })?;
-    let read = private_file::read(&file, path, Kind::FileOrPipe)?;
-    warnings.extend(read.warnings);
-    let bytes = read.bytes;
+    let bytes = private_file::read(&file, path, Kind::FileOrPipe, warnings)?;
     let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
     Ok(Secret::new(text.to_vec()))
 }
@@ -124,12 +114,12 @@ mod tests {
     const HEX: &str = "deadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeef";
     const TEXT: &str = "deadbeef, but as thirty-two text";
 
-    fn resolved(typed: &str) -> Result<KeyText, Error> {
-        KeyText::resolve("--confkey", Secret::new(typed.into()), &mut Vec::new())
+    fn resolved(typed: &str) -> Result<Secret, Error> {
+        resolve("--confkey", Secret::new(typed.into()), &mut Vec::new())
     }
 
     fn native(typed: &str) -> Result<Vec<u8>, String> {
-        let key = resolved(typed).and_then(|key| super::native(key.source, key.text));
+        let key = resolved(typed).and_then(|text| super::native("--confkey", text));
         key.map(|key| key.expose().to_vec())
             .map_err(|error| error.to_string())
     }
@@ -165,7 +155,7 @@ mod tests {
         ] {
             fs::write(&path, file).unwrap();
             let key = resolved(&format!("@{}", path.display())).unwrap();
-            assert_eq!(key.text.expose(), text.as_bytes());
+            assert_eq!(key.expose(), text.as_bytes());
         }
         fs::write(&path, "\u{feff}and 29 bytes, which makes 32.").unwrap();
         let at = format!("@{}", path.display());
@@ -180,8 +170,8 @@ mod tests {
     /// does not show the text behind the @.
     #[test]
     fn at_signs() {
-        assert_eq!(resolved("@@deadbeef").unwrap().text.expose(), b"@deadbeef");
-        assert_eq!(resolved("@@").unwrap().text.expose(), b"@");
+        assert_eq!(resolved("@@deadbeef").unwrap().expose(), b"@deadbeef");
+        assert_eq!(resolved("@@").unwrap().expose(), b"@");
         for typed in ["@deadbeef", "@"] {
             let error = resolved(typed).err().unwrap();
             let told = error.to_string();

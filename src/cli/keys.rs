@@ -16,7 +16,7 @@ use sealwire::crypto::secret::{Secret, SecretPair};
 
 use crate::args::KeyArgs;
 use crate::error::Error;
-use crate::key_text::{self, KeyText};
+use crate::key_text;
 use crate::private_file::{self, Kind};
 use crate::typed_keys::OPTIONS;
 use crate::{key_file, usage};
@@ -31,16 +31,12 @@ pub struct Keys {
     pub native: Option<Arc<Identity>>,
     /// For the classic format.
     pub classic: Option<Arc<ClassicKeys>>,
-}
-
-/// Keys, and what to tell the user about them.
-#[derive(Debug)]
-pub struct Loaded {
-    /// The keys.
-    pub keys: Keys,
-    /// One line each.
+    /// What to tell the user about them, one line each.
     pub warnings: Vec<String>,
 }
+
+/// The two secrets as typed, and what messages call each of them.
+type Given = ([&'static str; 2], SecretPair);
 
 impl KeyArgs {
     /// Takes the two secrets from where the options say, else from `SEALWIRE_CONFKEY` and
@@ -57,19 +53,17 @@ impl KeyArgs {
         self,
         classic: bool,
         env: &dyn Fn(&str) -> Option<OsString>,
-    ) -> Result<Loaded, Error> {
+    ) -> Result<Keys, Error> {
         let mut warnings = Vec::from_iter(self.exposed());
         let given = self.given(env, &mut warnings)?;
-        let keys = derive(given, classic, &mut warnings)?;
-        Ok(Loaded { keys, warnings })
+        derive(given, classic, warnings)
     }
 
-    /// The confkey and the authkey, as typed.
     fn given(
         self,
         env: &dyn Fn(&str) -> Option<OsString>,
         warnings: &mut Vec<String>,
-    ) -> Result<[KeyText; 2], Error> {
+    ) -> Result<Given, Error> {
         let options = [self.confkey, self.authkey];
         let typed = options.iter().any(|key| key.is_some());
         if let Some(path) = &self.keys {
@@ -88,10 +82,11 @@ impl KeyArgs {
             (VARIABLES, VARIABLES.map(variable))
         };
         match texts {
-            [Some(confkey), Some(authkey)] => Ok([
-                KeyText::resolve(sources[0], confkey, warnings)?,
-                KeyText::resolve(sources[1], authkey, warnings)?,
-            ]),
+            [Some(confkey), Some(authkey)] => {
+                let confkey = key_text::resolve(sources[0], confkey, warnings)?;
+                let authkey = key_text::resolve(sources[1], authkey, warnings)?;
+                Ok((sources, SecretPair { confkey, authkey }))
+            }
             [None, None] => usage(
                 "no keys: give --keys FILE, --confkey K and --authkey K, or set \
                  SEALWIRE_CONFKEY and SEALWIRE_AUTHKEY; sealwire keygen FILE makes new ones",
@@ -124,7 +119,7 @@ fn from_key_file(
     path: &Path,
     name: Option<&str>,
     warnings: &mut Vec<String>,
-) -> Result<[KeyText; 2], Error> {
+) -> Result<Given, Error> {
     if let Some(name) = name {
         key_file::check_name(name)?;
     }
@@ -135,22 +130,18 @@ fn from_key_file(
         }
         private_file::refused(path, &format!("cannot open this key file: {why}"))
     })?;
-    let read = private_file::read(&file, path, Kind::FileOrPipe)?;
-    warnings.extend(read.warnings);
-    let entries = key_file::parse(&read.bytes, path)?;
-    let entry = key_file::pick(entries, name, path)?;
-    Ok([entry.confkey, entry.authkey].map(|digits| KeyText {
-        source: "--keys",
-        text: Secret::new(digits.to_vec()),
-    }))
+    let bytes = private_file::read(&file, path, Kind::FileOrPipe, warnings)?;
+    let entry = key_file::pick(key_file::parse(&bytes, path)?, name, path)?;
+    let secrets = SecretPair {
+        confkey: Secret::new(entry.confkey.to_vec()),
+        authkey: Secret::new(entry.authkey.to_vec()),
+    };
+    Ok((["--keys"; 2], secrets))
 }
 
 /// The keys that the two secrets make. The native format refuses keys that protect
 /// nothing; with classic this only warns, as its users may have no others.
-fn derive(given: [KeyText; 2], classic: bool, warnings: &mut Vec<String>) -> Result<Keys, Error> {
-    let names = given.each_ref().map(|given| given.source);
-    let [confkey, authkey] = given.map(|given| given.text);
-    let texts = SecretPair { confkey, authkey };
+fn derive((names, texts): Given, classic: bool, mut warnings: Vec<String>) -> Result<Keys, Error> {
     if !classic {
         let pair = native(names, texts)?;
         return match key_text::weakness(names, &pair) {
@@ -158,6 +149,7 @@ fn derive(given: [KeyText; 2], classic: bool, warnings: &mut Vec<String>) -> Res
             None => Ok(Keys {
                 native: Identity::new(&pair),
                 classic: None,
+                warnings,
             }),
         };
     }
@@ -174,6 +166,7 @@ fn derive(given: [KeyText; 2], classic: bool, warnings: &mut Vec<String>) -> Res
     Ok(Keys {
         native: pair.as_ref().and_then(Identity::new),
         classic: Some(keys),
+        warnings,
     })
 }
 
@@ -236,7 +229,7 @@ mod tests {
     }
 
     /// Loads the keys, and asserts that neither `args` nor the result shows them.
-    fn loaded(args: KeyArgs, classic: bool) -> Loaded {
+    fn loaded(args: KeyArgs, classic: bool) -> Keys {
         let args_shown = format!("{args:?}");
         let loaded = args.load(classic, &no_env).unwrap();
         let shown = format!("{args_shown} {loaded:?}");
@@ -279,7 +272,7 @@ mod tests {
             (typed(TEXT, &upper), [TEXT.as_bytes(), raw]),
             (from_file(&path, Some("b")), [raw, &[0x11; 32]]),
         ] {
-            let found = loaded(args, false).keys;
+            let found = loaded(args, false);
             assert!(found.classic.is_none());
             assert_eq!(found.native.unwrap().key_id(), key_id(keys));
         }
@@ -300,7 +293,7 @@ mod tests {
             (typed(HEX, TEXT), [HEX, TEXT], true),
             (typed(HEX, "deadbeef"), [HEX, "deadbeef"], false),
         ] {
-            let found = loaded(args, true).keys;
+            let found = loaded(args, true);
             let expected = ClassicKeys::new(&pair(keys.map(str::as_bytes)));
             assert_eq!(found.classic.unwrap().tag(b"probe"), expected.tag(b"probe"));
             assert_eq!(found.native.is_some(), native, "{keys:?}");
@@ -313,33 +306,27 @@ mod tests {
     /// are each refused by name.
     #[test]
     fn incomplete_and_contradictory() {
-        let one = |missing: &str, keys: Option<&str>| {
-            let mut args = typed(HEX, HEX);
-            match missing {
-                "confkey" => args.confkey = None,
-                _ => args.authkey = None,
-            }
-            args.keys = keys.map(Into::into);
-            args
-        };
         let both = "give --keys, or --confkey and --authkey";
-        for (args, part) in [
-            (one("authkey", None), "--confkey needs --authkey too"),
-            (one("confkey", None), "--authkey needs --confkey too"),
-            (one("authkey", Some("file")), both),
-            (KeyArgs::default(), "--keys"),
-            (KeyArgs::default(), "--confkey"),
-            (KeyArgs::default(), "SEALWIRE_AUTHKEY"),
-            (KeyArgs::default(), "keygen"),
+        let none = "no keys: give --keys FILE, --confkey K and --authkey K, or set \
+                    SEALWIRE_CONFKEY and SEALWIRE_AUTHKEY; sealwire keygen";
+        for (given, part) in [
+            ("confkey", "--confkey needs --authkey too"),
+            ("authkey", "--authkey needs --confkey too"),
+            ("confkey keys", both),
+            ("keys authkey", both),
+            ("", none),
+            ("name", "--name picks a line"),
         ] {
+            let has = |option| given.split(' ').any(|word| word == option);
+            let args = KeyArgs {
+                confkey: has("confkey").then(|| Secret::new(HEX.into())),
+                authkey: has("authkey").then(|| Secret::new(HEX.into())),
+                keys: has("keys").then(|| "file".into()),
+                name: has("name").then(|| "main".into()),
+                ..KeyArgs::default()
+            };
             refused(args, false, 2, part);
         }
-        let name = Some("main".into());
-        let args = KeyArgs {
-            name,
-            ..KeyArgs::default()
-        };
-        refused(args, false, 2, "--name");
     }
 
     /// Goal: the environment is asked last, takes @FILE too, and needs both keys. Refusals
@@ -356,11 +343,11 @@ mod tests {
         };
         let expected = key_id([TEXT.as_bytes(), TEXT2.as_bytes()]);
         let loaded = KeyArgs::default().load(false, &both).unwrap();
-        assert_eq!(loaded.keys.native.unwrap().key_id(), expected);
+        assert_eq!(loaded.native.unwrap().key_id(), expected);
         assert_eq!(loaded.warnings, [""; 0], "not seen by others");
 
         let typed = typed(HEX, HEX2).load(false, &both).unwrap();
-        assert_ne!(typed.keys.native.unwrap().key_id(), expected);
+        assert_ne!(typed.native.unwrap().key_id(), expected);
 
         for (confkey, told) in [
             (None, "SEALWIRE_AUTHKEY needs SEALWIRE_CONFKEY too"),
@@ -397,25 +384,18 @@ mod tests {
         }
     }
 
-    /// Goal: files that cannot be used are refused.
+    /// Goal: a file that everyone may read is refused, and so is a missing one, or a name that
+    /// no line can have. What a key file may hold is in the tests of `key_file`.
     #[test]
     fn files_that_are_refused() {
         let (_folder, open) = file(HEX);
         fs::set_permissions(&open, Permissions::from_mode(0o604)).unwrap();
         refused(typed(&at(&open), HEX), false, 1, "chmod 600 ");
-        let (_folder, two) = file(&format!("a {HEX} {HEX2}\nb {HEX2} {HEX}\n"));
-        let (_folder, bad) = file(&format!("{HEX} {HEX}"));
-        let missing = two.with_file_name("missing");
-        for (path, name, code, part) in [
-            (&open, None, 1, "chmod 600 "),
-            (&two, None, 2, "with --name: a, b"),
-            (&two, Some("c"), 2, "--name c"),
-            (&two, Some("a\u{ad}b"), 2, "--name: one word is wanted"),
-            (&missing, None, 1, "missing: cannot open this key file"),
-            (&missing, None, 1, "keygen"),
-            (&bad, None, 1, "line 1: three words"),
-        ] {
-            refused(from_file(path, name), false, code, part);
+        let missing = open.with_file_name("missing");
+        let strange = from_file(&missing, Some("a\u{ad}b"));
+        refused(strange, false, 2, "--name: one word is wanted");
+        for part in ["missing: cannot open this key file", "keygen"] {
+            refused(from_file(&missing, None), false, 1, part);
         }
     }
 
@@ -435,7 +415,7 @@ mod tests {
         ] {
             refused(typed(confkey, authkey), false, 2, why);
             let loaded = loaded(typed(confkey, authkey), true);
-            assert!(loaded.keys.native.is_some());
+            assert!(loaded.native.is_some());
             assert_eq!(loaded.warnings.len(), 2);
             assert!(loaded.warnings[1].starts_with(why), "{loaded:?}");
         }

@@ -194,34 +194,28 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use std::io::Read;
-    use std::os::fd::AsFd;
 
     use rustix::pipe::{fcntl_getpipe_size, fcntl_setpipe_size};
 
     use super::*;
 
-    /// A log into a pipe of a page, and the pipe's other end.
-    fn piped() -> (Log, io::PipeReader) {
-        let (reader, writer) = io::pipe().unwrap();
+    /// Goal: a pipe without a reader holds up no caller and takes no memory without bound;
+    /// what is lost is told once a reader comes. Method: a pipe of a page, many more lines
+    /// than there is room for, then a reader.
+    #[test]
+    fn a_pipe_without_a_reader() {
+        let (mut reader, writer) = io::pipe().unwrap();
         let _ = fcntl_setpipe_size(&writer, 4096);
         assert_eq!(fcntl_getpipe_size(&writer).unwrap(), 4096);
         let Descriptor::Polled(fd) = Descriptor::open(writer.as_fd(), Direction::Out).unwrap()
         else {
             panic!("a pipe can be polled");
         };
-        let log = Log::to("sealwire", Some(fd), true);
-        (log, reader)
-    }
-
-    /// Goal: a pipe that nobody reads holds nobody up and takes no memory without
-    /// bound; what is lost is told once somebody reads. Method: many more lines
-    /// than there is room for, then a reader.
-    #[test]
-    fn nobody_reads() {
-        let (mut log, mut reader) = piped();
+        drop(writer);
+        let mut log = Log::to("sealwire", Some(fd), true);
         let lines = 10_000;
         for number in 0..lines {
-            log.info(&format_args!("line {number} of many that nobody reads"));
+            log.info(&format_args!("line {number} of many"));
         }
         assert!(log.waiting.len() <= LOG_WAITING);
         assert!(log.lost > 0 && log.is_waiting());
@@ -236,40 +230,10 @@ mod tests {
         drop(log);
         let all = reading.join().unwrap();
         let told = all.lines().filter(|line| line.contains(" of many")).count() as u64;
-        let lost = lines - told;
-        let last = all.lines().last().unwrap();
-        assert_eq!(
-            last,
-            format!(" WARN {lost} lines could not be written and are lost")
+        let last = format!(
+            " WARN {} lines could not be written and are lost",
+            lines - told
         );
-    }
-
-    /// Goal: nothing in a line forges another one or reaches a terminal. Method: a
-    /// name with a newline and an escape sequence.
-    #[test]
-    fn a_line_is_one_line() {
-        let (mut log, mut reader) = piped();
-        log.warn(&"a\n INFO forged\x1b[2J");
-        log.say(&"b\rc");
-        drop(log);
-        let mut all = String::new();
-        reader.read_to_string(&mut all).unwrap();
-        assert_eq!(
-            all,
-            " WARN a\\u{a} INFO forged\\u{1b}[2J\nsealwire: b\\u{d}c\n"
-        );
-    }
-
-    /// Goal: when the end comes, nobody waits for a reader that is not there.
-    /// Method: a full pipe, and a short patience.
-    #[test]
-    fn the_end_does_not_wait() {
-        let (mut log, _reader) = piped();
-        for _ in 0..1000 {
-            log.error(&"something");
-        }
-        let began = Instant::now();
-        log.finish(Duration::from_millis(20));
-        assert!(began.elapsed() < Duration::from_secs(30));
+        assert_eq!(all.lines().last(), Some(&last[..]));
     }
 }

@@ -37,14 +37,6 @@ pub(crate) enum Kind {
     FileOrPipe,
 }
 
-/// The contents of a file.
-pub(crate) struct Contents {
-    /// All of them, in memory that is erased.
-    pub(crate) bytes: Zeroizing<Vec<u8>>,
-    /// What to tell the user about the file, one line each.
-    pub(crate) warnings: Vec<String>,
-}
-
 /// How to open files of secrets: opening does not wait for a pipe's writer or for a
 /// device, and no terminal becomes ours.
 pub(crate) fn options() -> OpenOptions {
@@ -54,7 +46,8 @@ pub(crate) fn options() -> OpenOptions {
     options
 }
 
-/// Reads all of `file`, which [`options`] opened at `path`.
+/// Reads all of `file`, which [`options`] opened at `path`; adds to `warnings` what the user
+/// should know of it.
 ///
 /// # Errors
 ///
@@ -62,14 +55,19 @@ pub(crate) fn options() -> OpenOptions {
 /// everyone may read it; if it is larger than [`MAX_KEY_FILE`]; if it cannot be read; if
 /// it is a pipe that does not end within [`NAMED_PIPE_DEADLINE`], or
 /// [`UNNAMED_PIPE_DEADLINE`] for one without a name.
-pub(crate) fn read(file: &File, path: &Path, wanted: Kind) -> Result<Contents, Error> {
+pub(crate) fn read(
+    file: &File,
+    path: &Path,
+    wanted: Kind,
+    warnings: &mut Vec<String>,
+) -> Result<Zeroizing<Vec<u8>>, Error> {
     let metadata = file
         .metadata()
         .map_err(|error| failed(path, "read", &error))?;
     if let Some(what) = other_kind(metadata.file_type(), wanted) {
         return Err(refused(path, &format!("is {what}; a file is wanted")));
     }
-    let warnings = judge(file, &metadata, path)?;
+    warnings.extend(judge(file, &metadata, path)?);
     let deadline = match is_handed_over(file, &metadata) {
         true => UNNAMED_PIPE_DEADLINE,
         false => NAMED_PIPE_DEADLINE,
@@ -78,7 +76,7 @@ pub(crate) fn read(file: &File, path: &Path, wanted: Kind) -> Result<Contents, E
     if bytes.len() > MAX_KEY_FILE {
         return Err(refused(path, "too large to be a file of keys"));
     }
-    Ok(Contents { bytes, warnings })
+    Ok(bytes)
 }
 
 /// The name of its kind, unless that is `wanted`.
@@ -94,7 +92,7 @@ fn other_kind(found: FileType, wanted: Kind) -> Option<&'static str> {
 
 /// Refuses a file that others may change or everyone may read; warns of one that a group
 /// may.
-fn judge(file: &File, metadata: &Metadata, path: &Path) -> Result<Vec<String>, Error> {
+fn judge(file: &File, metadata: &Metadata, path: &Path) -> Result<Option<String>, Error> {
     let mend = format!("run: chmod 600 {}", shell::path(path));
     if metadata.mode() & EVERYONE != 0 {
         let why = "everyone on this machine may read or write this file of secrets";
@@ -110,11 +108,9 @@ fn judge(file: &File, metadata: &Metadata, path: &Path) -> Result<Vec<String>, E
         );
         return Err(refused(path, &why));
     }
-    if metadata.mode() & GROUP == 0 {
-        return Ok(Vec::new());
-    }
     let why = "a group may read or write this file of secrets";
-    Ok(vec![format!("{}: {why}; {mend}", escaped(path))])
+    let is_shared = metadata.mode() & GROUP != 0;
+    Ok(is_shared.then(|| format!("{}: {why}; {mend}", escaped(path))))
 }
 
 /// Whether it is a pipe without a name: then the program that started us made it, and
@@ -185,8 +181,12 @@ mod tests {
 
     use super::*;
 
-    fn open(path: &Path) -> Result<Contents, Error> {
-        read(&options().open(path).unwrap(), path, Kind::FileOrPipe)
+    /// The bytes of a file, and the warnings.
+    fn open(path: &Path) -> Result<(Zeroizing<Vec<u8>>, Vec<String>), Error> {
+        let file = options().open(path).unwrap();
+        let mut warnings = Vec::new();
+        let bytes = read(&file, path, Kind::FileOrPipe, &mut warnings)?;
+        Ok((bytes, warnings))
     }
 
     /// Goal: a file that everyone may read or write is refused, with the command that mends
@@ -210,9 +210,9 @@ mod tests {
         ] {
             fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
             let said = match open(&path) {
-                Ok(read) => {
-                    assert!(taken && *read.bytes == b"secret", "{mode:o}");
-                    read.warnings
+                Ok((bytes, warnings)) => {
+                    assert!(taken && *bytes == b"secret", "{mode:o}");
+                    warnings
                 }
                 Err(error) => {
                     assert!(!taken && error.exit_code() == 1, "{mode:o}: {error}");
@@ -233,7 +233,7 @@ mod tests {
         let large = folder.path().join("large");
         fs::write(&large, vec![b'#'; MAX_KEY_FILE]).unwrap();
         fs::set_permissions(&large, Permissions::from_mode(0o600)).unwrap();
-        assert_eq!(open(&large).unwrap().bytes.len(), MAX_KEY_FILE);
+        assert_eq!(open(&large).unwrap().0.len(), MAX_KEY_FILE);
         fs::write(&large, vec![b'#'; MAX_KEY_FILE + 1]).unwrap();
         for (path, told) in [
             (folder.path(), "is a directory"),

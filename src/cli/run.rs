@@ -44,10 +44,11 @@ pub fn run(config: Config, log: &mut Log) -> Result<u8, Error> {
         }
     }
     raise_descriptor_limit();
-    for warning in &config.warnings {
+    for warning in &config.keys.warnings {
         log.warn(warning);
     }
-    let mut events = build(&config, kernel, audience).map_err(cannot_set_up)?;
+    let mut events = build(&config, kernel, audience)
+        .map_err(|error| Error::Local(format!("cannot set up the event loop: {error}")))?;
     match &config.role {
         Role::Client { host } => events.dial(host, config.port),
         Role::Server { listen, .. } => events.listen_on(listen.as_deref(), config.port)?,
@@ -84,10 +85,6 @@ fn turn_until_done<M: Mode>(
         let hidden = reporter.next_due().map(|due| due.since(now));
         events.turn(retry.into_iter().chain(hidden).min())?;
     }
-}
-
-fn cannot_set_up(error: io::Error) -> Error {
-    Error::Local(format!("cannot set up the event loop: {error}"))
 }
 
 fn build(config: &Config, kernel: Kernel, audience: Audience) -> io::Result<EventLoop<AnyMode>> {

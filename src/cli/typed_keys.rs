@@ -1,7 +1,7 @@
 //! Keys on the command line, taken out of it before a parser copies them.
 //!
-//! A parser of a command line keeps copies of its words, and does not erase them. So
-//! [`parse`] gives it a placeholder for each key, and puts the keys into the result.
+//! A parser of a command line keeps copies of its words, and does not erase them. So it gets
+//! a placeholder for each key, and the keys go into its result.
 //! [`crate::exposure`] overwrites the process's own arguments.
 
 use std::ffi::OsString;
@@ -50,23 +50,6 @@ pub(crate) fn places<'a>(words: impl IntoIterator<Item = &'a [u8]>) -> Vec<Place
         }
     }
     places
-}
-
-/// What clap makes of `words`, which begin with the program's name. It never sees the
-/// keys, which go to the [`KeyArgs`] that `keys` finds in the result.
-///
-/// # Errors
-///
-/// Those of clap, and its help and version.
-pub fn parse<T: clap::Parser>(
-    words: impl IntoIterator<Item = OsString>,
-    keys: impl FnOnce(&mut T) -> &mut KeyArgs,
-) -> Result<T, clap::Error> {
-    let mut words: Vec<OsString> = words.into_iter().collect();
-    let taken = TypedKeys::take(&mut words);
-    let mut typed = T::try_parse_from(words)?;
-    taken.put_back(keys(&mut typed));
-    Ok(typed)
 }
 
 /// The keys of a command line: the confkey and the authkey.

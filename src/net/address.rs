@@ -187,10 +187,7 @@ mod tests {
     fn no_port_is_left() {
         let (in_use, none) = (Errno::ADDRINUSE.into(), Errno::ADDRNOTAVAIL.into());
         let any = why_not_bound(address("127.0.0.1:0"), &in_use).unwrap();
-        assert!(
-            any.starts_with("all ports of 127.0.0.1 are in use: end"),
-            "{any}"
-        );
+        assert!(any.starts_with("all ports of 127.0.0.1 are in use: end"));
         assert_eq!(why_not_bound(address("127.0.0.1:9"), &in_use), None);
         let told = why_not_connected(address("127.0.0.1:9"), &none);
         assert!(told.contains("net.ipv4.ip_local_port_range"), "{told}");

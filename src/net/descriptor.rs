@@ -128,7 +128,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use std::fs::File;
-    use std::os::unix::net::UnixStream;
 
     use super::*;
 
@@ -165,15 +164,5 @@ mod tests {
         assert!(ready(opened(&null, Direction::In)));
         let (_reader, writer) = io::pipe().unwrap();
         assert!(ready(opened(&writer, Direction::In)));
-    }
-
-    /// Goal: a thread serves what cannot be opened again. Method: a socket.
-    #[test]
-    fn sockets_block() {
-        let (socket, _other) = UnixStream::pair().unwrap();
-        for direction in [Direction::In, Direction::Out] {
-            let descriptor = opened(&socket, direction);
-            assert!(matches!(descriptor, Descriptor::Blocking(_)));
-        }
     }
 }

@@ -15,7 +15,7 @@ use mio::{Interest, Registry, Token, Waker};
 use rustix::io::Errno;
 
 use super::address::{literal, without_brackets};
-use super::error::{Error, Silent, Unreachable};
+use super::error::Error;
 use super::listen::canonical;
 use super::lookup::Lookup;
 use crate::limits::{CONNECT_DEADLINE, CONNECT_STAGGER};
@@ -87,8 +87,13 @@ impl Dial {
     /// registers all sockets, or of the waker, and at the timeout. A call too many is
     /// cheap.
     pub(super) fn turn(&mut self, registry: &Registry, token: Token, now: Time) -> Progress {
-        if let Err(error) = self.take_addresses() {
-            return Progress::Failed(error);
+        match self.lookup.as_ref().map(Lookup::take) {
+            Some(Ok(Some(addresses))) => {
+                self.untried = alternating(addresses);
+                self.lookup = None;
+            }
+            Some(Err(error)) => return Progress::Failed(error),
+            Some(Ok(None)) | None => {}
         }
         if let Some((socket, address)) = self.take_connected(registry, now) {
             self.attempts.clear();
@@ -102,17 +107,6 @@ impl Dial {
             return Progress::Failed(self.unreachable());
         }
         Progress::Pending
-    }
-
-    /// Takes the addresses that the lookup found, once it is done.
-    fn take_addresses(&mut self) -> Result<(), Error> {
-        if let Some(lookup) = &self.lookup
-            && let Some(addresses) = lookup.take()?
-        {
-            self.untried = alternating(addresses);
-            self.lookup = None;
-        }
-        Ok(())
     }
 
     /// Takes the first attempt that succeeded, and drops those that failed.
@@ -150,7 +144,11 @@ impl Dial {
             let Some(address) = self.untried.pop_front() else {
                 return;
             };
-            match connecting(address, registry, token) {
+            let connecting = TcpStream::connect(address).and_then(|mut socket| {
+                registry.register(&mut socket, token, Interest::WRITABLE)?;
+                Ok(socket)
+            });
+            match connecting {
                 Ok(socket) => {
                     self.attempts.push((socket, address));
                     self.next_try = now + CONNECT_STAGGER;
@@ -162,11 +160,11 @@ impl Dial {
 
     /// Every address failed.
     fn unreachable(&mut self) -> Error {
-        Error::Unreachable(Unreachable {
+        Error::Unreachable {
             host: self.host.clone(),
             port: self.port,
             failures: std::mem::take(&mut self.failures),
-        })
+        }
     }
 
     /// The deadline has passed.
@@ -174,11 +172,11 @@ impl Dial {
         let failed = self.failures.iter().map(|(address, _)| *address);
         let open = self.attempts.iter().map(|(_, address)| *address);
         let tried = || failed.chain(open).collect();
-        Error::Silent(Silent {
+        Error::Silent {
             host: self.host.clone(),
             port: self.port,
             tried: self.lookup.is_none().then(tried),
-        })
+        }
     }
 }
 
@@ -200,13 +198,6 @@ fn alternating(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
         mixed.extend(other.pop_front());
     }
     mixed
-}
-
-/// A socket that is connecting to `address`.
-fn connecting(address: SocketAddr, registry: &Registry, token: Token) -> io::Result<TcpStream> {
-    let mut socket = TcpStream::connect(address)?;
-    registry.register(&mut socket, token, Interest::WRITABLE)?;
-    Ok(socket)
 }
 
 /// Whether a connecting socket is connected.

@@ -2,7 +2,6 @@
 //!
 //! What a user can do about it is the program's to say. Read next: [`super::address`].
 
-use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
@@ -29,12 +28,26 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
-    /// Connecting failed at every address of the host.
-    #[error(transparent)]
-    Unreachable(Unreachable),
+    /// All addresses of the host refused the connection or could not be reached.
+    #[error("{}", unreachable(host, *port, failures))]
+    Unreachable {
+        /// The name or address.
+        host: String,
+        /// The port.
+        port: u16,
+        /// The addresses, and why each failed.
+        failures: Vec<(SocketAddr, io::Error)>,
+    },
     /// No connection was there within 10 s.
-    #[error(transparent)]
-    Silent(Silent),
+    #[error("{}", silent(host, *port, tried.as_deref()))]
+    Silent {
+        /// The name or address.
+        host: String,
+        /// The port.
+        port: u16,
+        /// The addresses; `None` if the name did not resolve in time.
+        tried: Option<Vec<SocketAddr>>,
+    },
     /// The poll failed.
     #[error("cannot wait for events: {0}")]
     Poll(#[source] io::Error),
@@ -62,69 +75,37 @@ fn not_bound(address: SocketAddr, error: &io::Error) -> String {
     }
 }
 
-/// A host whose addresses all refused the connection or could not be reached.
-#[derive(Debug, thiserror::Error)]
-pub struct Unreachable {
-    /// The name or address.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-    /// The addresses, and why each failed.
-    pub failures: Vec<(SocketAddr, io::Error)>,
-}
-
-impl Unreachable {
+impl Error {
     /// Whether every address refused the connection: then no program listens there.
     pub fn is_refusal(&self) -> bool {
-        let mut errors = self.failures.iter().map(|(_, error)| error.kind());
-        errors.all(|kind| kind == ErrorKind::ConnectionRefused)
+        matches!(self, Self::Unreachable { failures, .. } if all_refused(failures))
     }
 }
 
-impl fmt::Display for Unreachable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            host,
-            port,
-            failures,
-        } = self;
-        if self.is_refusal() {
-            let tried = tried(host, failures.iter().map(|(address, _)| *address));
-            return write!(f, "{host} port {port} refused the connection{tried}");
-        }
-        write!(f, "cannot connect to {host} port {port}")?;
-        for (position, (address, error)) in failures.iter().enumerate() {
-            f.write_str(if position == 0 { ": " } else { "; " })?;
-            f.write_str(&why_not_connected(*address, error))?;
-        }
-        Ok(())
-    }
+fn all_refused(failures: &[(SocketAddr, io::Error)]) -> bool {
+    let mut errors = failures.iter().map(|(_, error)| error.kind());
+    errors.all(|kind| kind == ErrorKind::ConnectionRefused)
 }
 
-/// A host that did not answer in time.
-#[derive(Debug, thiserror::Error)]
-pub struct Silent {
-    /// The name or address.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-    /// The addresses; `None` if the name did not resolve in time.
-    pub tried: Option<Vec<SocketAddr>>,
+fn unreachable(host: &str, port: u16, failures: &[(SocketAddr, io::Error)]) -> String {
+    if all_refused(failures) {
+        let tried = tried(host, failures.iter().map(|(address, _)| *address));
+        return format!("{host} port {port} refused the connection{tried}");
+    }
+    let why = failures
+        .iter()
+        .map(|(address, error)| why_not_connected(*address, error));
+    let why = why.collect::<Vec<_>>().join("; ");
+    format!("cannot connect to {host} port {port}: {why}")
 }
 
-impl fmt::Display for Silent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { host, port, .. } = self;
-        let seconds = CONNECT_DEADLINE.as_secs();
-        let Some(addresses) = &self.tried else {
-            return write!(f, "cannot resolve {host}: no answer within {seconds} s");
-        };
-        let tried = tried(host, addresses.iter().copied());
-        write!(
-            f,
-            "{host} port {port} did not answer within {seconds} s{tried}"
-        )
-    }
+fn silent(host: &str, port: u16, addresses: Option<&[SocketAddr]>) -> String {
+    let seconds = CONNECT_DEADLINE.as_secs();
+    let Some(addresses) = addresses else {
+        return format!("cannot resolve {host}: no answer within {seconds} s");
+    };
+    let tried = tried(host, addresses.iter().copied());
+    format!("{host} port {port} did not answer within {seconds} s{tried}")
 }
 
 /// " (tried A, B)", or nothing where `asked` is the only address.

@@ -16,18 +16,20 @@ use std::time::Duration;
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Poll, Token, Waker};
+use signal_hook::consts::SIGUSR1;
+use signal_hook_mio::v1_0::Signals;
 
 use super::accept::Acceptor;
 use super::address::{host_and_port, literal, without_brackets};
 use super::alarm::Alarm;
 use super::clock::Clock;
-use super::descriptor::is_null;
+use super::descriptor::{Direction, is_null};
 use super::dial::{Dial, Progress};
 use super::error::Error;
 use super::listen::Listener;
-use super::local::{Input, Output};
+use super::local::Local;
 use super::lookup::Lookup;
-use super::signals::{Signal, Signals};
+use super::signals;
 use super::sockets::{FIRST_RESERVED, Sockets};
 use super::stream;
 use super::ticks::Ticks;
@@ -184,14 +186,16 @@ impl<M: Mode> EventLoop<M> {
                 false => Cut::Blocks,
             };
             input_kind = Some(InputKind { cut, terminal });
-            self.sockets.input = Some(Input::open(fd, self.waker.clone(), registry, INPUT)?);
+            let input = Local::open(fd, Direction::In, self.waker.clone(), registry, INPUT)?;
+            self.sockets.input = Some(input);
         }
         self.names_peers = output.is_terminal();
         let output_kind = match self.names_peers {
             true => OutputKind::Terminal,
             false => OutputKind::Stream,
         };
-        let output = Output::open(output, self.waker.clone(), registry, OUTPUT)?;
+        let waker = self.waker.clone();
+        let output = Local::open(output, Direction::Out, waker, registry, OUTPUT)?;
         self.sockets.output = Some(output);
         let local = self.endpoint.add_local(input_kind, Some(output_kind));
         assert_eq!(local, LocalId::FIRST, "one local");
@@ -203,7 +207,7 @@ impl<M: Mode> EventLoop<M> {
 
     /// Stops the endpoint on SIGINT, SIGTERM and SIGHUP.
     pub fn watch_signals(&mut self) -> io::Result<()> {
-        self.signals = Some(Signals::new(self.poll.registry(), SIGNALS)?);
+        self.signals = Some(signals::catch(self.poll.registry(), SIGNALS)?);
         Ok(())
     }
 
@@ -297,13 +301,12 @@ impl<M: Mode> EventLoop<M> {
     }
 
     fn take_signals(&mut self) {
-        for signal in self.signals.iter_mut().flat_map(Signals::pending) {
-            match signal {
-                Signal::Stop(number) => {
-                    self.endpoint.stop(self.clock.now());
-                    self.reports.push(Report::Stopping(number));
-                }
-                Signal::Statistics => self.reports.push(Report::StatisticsWanted),
+        for number in self.signals.iter_mut().flat_map(Signals::pending) {
+            if number == SIGUSR1 {
+                self.reports.push(Report::StatisticsWanted);
+            } else {
+                self.endpoint.stop(self.clock.now());
+                self.reports.push(Report::Stopping(number));
             }
         }
     }
@@ -417,13 +420,5 @@ impl<M: Mode> EventLoop<M> {
     /// The time of the loop's clock.
     pub fn now(&self) -> Time {
         self.clock.now()
-    }
-}
-
-impl<M> fmt::Debug for EventLoop<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EventLoop")
-            .field("endpoint", &self.endpoint)
-            .finish_non_exhaustive()
     }
 }

@@ -24,7 +24,8 @@ type Done = (Vec<u8>, io::Result<usize>);
 pub(super) struct Helper {
     blocks: Sender<Vec<u8>>,
     done: Receiver<Done>,
-    busy: bool,
+    /// The block of the last call; `None` while the thread has it.
+    block: Option<Vec<u8>>,
 }
 
 impl Helper {
@@ -38,39 +39,33 @@ impl Helper {
         Ok(Self {
             blocks,
             done,
-            busy: false,
+            block: Some(Vec::new()),
         })
     }
 
-    /// Whether the thread has a block: [`take`](Self::take) it back first.
-    pub(super) fn is_busy(&self) -> bool {
-        self.busy
-    }
-
-    /// Hands over `block`, to read into all of it or to write all of it.
-    pub(super) fn give(&mut self, block: Vec<u8>) -> io::Result<()> {
-        debug_assert!(!self.busy, "one block at a time");
-        self.blocks.send(block).map_err(|_| gone())?;
-        self.busy = true;
-        Ok(())
-    }
-
-    /// Takes the block back with the result of the call; `WouldBlock` while the call
-    /// runs.
-    pub(super) fn take(&mut self) -> io::Result<Done> {
+    /// Has the thread read into all of a block, or write all of it, as `prepare` left it;
+    /// returns how many bytes that took. Says `WouldBlock` while the call runs: the next
+    /// use of this returns its result, and prepares nothing.
+    pub(super) fn call(&mut self, prepare: impl FnOnce(&mut Vec<u8>)) -> io::Result<usize> {
+        let gone = || io::Error::other("the helper thread is gone");
+        if let Some(mut block) = self.block.take() {
+            prepare(&mut block);
+            self.blocks.send(block).map_err(|_| gone())?;
+        }
         match self.done.try_recv() {
-            Ok(done) => {
-                self.busy = false;
-                Ok(done)
+            Ok((block, result)) => {
+                self.block = Some(block);
+                result
             }
             Err(TryRecvError::Empty) => Err(io::ErrorKind::WouldBlock.into()),
             Err(TryRecvError::Disconnected) => Err(gone()),
         }
     }
-}
 
-fn gone() -> io::Error {
-    io::Error::other("the helper thread is gone")
+    /// The block of the last call, if none runs.
+    pub(super) fn block(&self) -> &[u8] {
+        self.block.as_deref().unwrap_or_default()
+    }
 }
 
 /// The thread: makes the call for each block until the [`Helper`] is gone.

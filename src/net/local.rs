@@ -6,6 +6,7 @@
 //! which, and why. What the bytes are for is not known here: read [`crate::endpoint`].
 
 use std::io::{self, IoSlice};
+use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
@@ -18,38 +19,24 @@ use super::helper::Helper;
 use crate::endpoint::transport::Read;
 use crate::limits::LOCAL_BUDGET;
 
-/// A descriptor to read from.
-#[derive(Debug)]
-pub(super) struct Input(End);
-
-/// A descriptor to write to.
-#[derive(Debug)]
-pub(super) struct Output(End);
-
 /// Our end of a stream, by the thread that makes the calls.
 #[derive(Debug)]
-enum End {
+pub(super) enum Local {
     /// The caller's: calls return at once.
     Ours(OwnedFd),
     /// The helper's.
-    Helped { helper: Helper, block: Block },
+    Helped {
+        helper: Helper,
+        /// What it has read and the caller has not yet taken, as a part of its block.
+        unread: Range<usize>,
+    },
 }
 
-/// The helper's buffer, and how much of it is read and not yet taken.
-///
-/// Invariant: `taken <= filled <= bytes.len()`.
-#[derive(Debug, Default)]
-struct Block {
-    bytes: Vec<u8>,
-    taken: usize,
-    filled: usize,
-}
-
-impl End {
+impl Local {
     /// Opens `fd` without blocking; other programs see no change. `waker` wakes the poll
     /// when a helper has made a call. Where the poll can wait, it reports under `token`
     /// that a call is worth a try.
-    fn open(
+    pub(super) fn open(
         fd: BorrowedFd<'_>,
         direction: Direction,
         waker: Arc<Waker>,
@@ -68,21 +55,9 @@ impl End {
             }
             Descriptor::Blocking(fd) => Self::Helped {
                 helper: Helper::start(fd, direction, waker)?,
-                block: Block::default(),
+                unread: 0..0,
             },
         })
-    }
-}
-
-impl Input {
-    /// Opens `fd` for reading, for the poll of `registry`, which `waker` wakes.
-    pub(super) fn open(
-        fd: BorrowedFd<'_>,
-        waker: Arc<Waker>,
-        registry: &Registry,
-        token: Token,
-    ) -> io::Result<Self> {
-        End::open(fd, Direction::In, waker, registry, token).map(Self)
     }
 
     /// Reads into `into`, which has room. A descriptor that was not opened for reading
@@ -92,11 +67,11 @@ impl Input {
     /// a pipe comes in one event with its last bytes.
     pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<Read> {
         debug_assert!(!into.is_empty(), "a read without room looks like the end");
-        let result = match &mut self.0 {
-            End::Ours(fd) => {
+        let result = match self {
+            Self::Ours(fd) => {
                 retry_on_intr(|| rustix::io::read(&*fd, &mut *into)).map_err(Into::into)
             }
-            End::Helped { helper, block } => block.read(helper, into),
+            Self::Helped { helper, unread } => take(helper, unread, into),
         };
         let bytes = match result {
             Err(error) if Errno::from_io_error(&error) == Some(Errno::BADF) => 0,
@@ -107,66 +82,35 @@ impl Input {
             drained: bytes == 0,
         })
     }
-}
-
-impl Block {
-    /// Takes the bytes that the helper read, or asks for more and says `WouldBlock`.
-    fn read(&mut self, helper: &mut Helper, into: &mut [u8]) -> io::Result<usize> {
-        if self.taken == self.filled {
-            if !helper.is_busy() {
-                let mut bytes = std::mem::take(&mut self.bytes);
-                bytes.resize(LOCAL_BUDGET, 0);
-                helper.give(bytes)?;
-            }
-            let (bytes, result) = helper.take()?;
-            *self = Self {
-                filled: result?,
-                taken: 0,
-                bytes,
-            };
-        }
-        let part = &self.bytes[self.taken..self.filled];
-        let len = part.len().min(into.len());
-        into[..len].copy_from_slice(&part[..len]);
-        self.taken += len;
-        Ok(len)
-    }
-}
-
-impl Output {
-    /// Opens `fd` for writing, for the poll of `registry`, which `waker` wakes.
-    pub(super) fn open(
-        fd: BorrowedFd<'_>,
-        waker: Arc<Waker>,
-        registry: &Registry,
-        token: Token,
-    ) -> io::Result<Self> {
-        End::open(fd, Direction::Out, waker, registry, token).map(Self)
-    }
 
     /// Writes a first part of `bytes`; says how much has been written for good.
     ///
     /// After `WouldBlock` the next call must begin with the same bytes: a helper may be
     /// writing a copy of them.
     pub(super) fn write(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
-        match &mut self.0 {
-            End::Ours(fd) => Ok(retry_on_intr(|| rustix::io::writev(&*fd, bytes))?),
-            End::Helped { helper, block } => {
-                if !helper.is_busy() {
-                    let copy = &mut block.bytes;
-                    copy.clear();
-                    for slice in bytes {
-                        let room = LOCAL_BUDGET - copy.len();
-                        copy.extend_from_slice(&slice[..slice.len().min(room)]);
-                    }
-                    helper.give(std::mem::take(copy))?;
+        match self {
+            Self::Ours(fd) => Ok(retry_on_intr(|| rustix::io::writev(&*fd, bytes))?),
+            Self::Helped { helper, .. } => helper.call(|copy| {
+                copy.clear();
+                for slice in bytes {
+                    let room = LOCAL_BUDGET - copy.len();
+                    copy.extend_from_slice(&slice[..slice.len().min(room)]);
                 }
-                let (copy, result) = helper.take()?;
-                block.bytes = copy;
-                result
-            }
+            }),
         }
     }
+}
+
+/// Takes the bytes that the helper has read, or has it read more.
+fn take(helper: &mut Helper, unread: &mut Range<usize>, into: &mut [u8]) -> io::Result<usize> {
+    if unread.start == unread.end {
+        *unread = 0..helper.call(|block| block.resize(LOCAL_BUDGET, 0))?;
+    }
+    let part = &helper.block()[unread.clone()];
+    let len = part.len().min(into.len());
+    into[..len].copy_from_slice(&part[..len]);
+    unread.start += len;
+    Ok(len)
 }
 
 #[cfg(test)]

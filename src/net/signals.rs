@@ -9,21 +9,14 @@ use std::io;
 
 use mio::{Interest, Registry, Token};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
-use signal_hook_mio::v1_0 as hook;
+use signal_hook_mio::v1_0::Signals;
 
-/// What a signal asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Signal {
-    /// To stop; the number is the signal's.
-    Stop(i32),
-    /// To print what has been done so far (SIGUSR1).
-    Statistics,
-}
-
-/// Catches SIGINT, SIGTERM, SIGHUP and SIGUSR1, which no longer end the process,
-/// unless they were ignored.
-pub(super) struct Signals {
-    hook: hook::Signals,
+/// Catches SIGINT, SIGTERM, SIGHUP and SIGUSR1, which no longer end the process, unless they
+/// were ignored. `token` becomes readable when one comes.
+pub(super) fn catch(registry: &Registry, token: Token) -> io::Result<Signals> {
+    let mut signals = Signals::new(not_ignored(&[SIGINT, SIGTERM, SIGHUP, SIGUSR1]))?;
+    registry.register(&mut signals, token, Interest::READABLE)?;
+    Ok(signals)
 }
 
 /// Those of `signals` that this process does not ignore, by `SigIgn` in proc(5); all of
@@ -45,32 +38,9 @@ fn ignored(status: &str) -> u64 {
         .unwrap_or(0)
 }
 
-impl Signals {
-    /// Catches the signals from here on; `token` becomes readable when one comes.
-    pub(super) fn new(registry: &Registry, token: Token) -> io::Result<Self> {
-        let caught = not_ignored(&[SIGINT, SIGTERM, SIGHUP, SIGUSR1]);
-        let mut hook = hook::Signals::new(caught)?;
-        registry.register(&mut hook, token, Interest::READABLE)?;
-        Ok(Self { hook })
-    }
-
-    /// The signals that came since the last call; the same one twice counts once.
-    pub(super) fn pending(&mut self) -> impl Iterator<Item = Signal> + use<> {
-        self.hook.pending().map(|number| match number {
-            SIGUSR1 => Signal::Statistics,
-            stop => Signal::Stop(stop),
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use rustix::process::{self, getpid, kill_process};
-
     use super::*;
-    use crate::net::testing::{Bench, SUBJECT};
 
     /// Goal: the mask of ignored signals is read as Linux writes it. Method: a status
     /// where SIGHUP and SIGPIPE are ignored, then an empty one.
@@ -79,24 +49,5 @@ mod tests {
         let status = "Name:\tx\nSigBlk:\tffff\nSigIgn:\t0000000000001001\nSigCgt:\tf\n";
         assert_eq!(ignored(status), 1 << (SIGHUP - 1) | 1 << 12);
         assert_eq!(ignored(""), 0);
-    }
-
-    /// Goal: each signal wakes the poll, and we can tell which it was. Method: one test
-    /// for all of them, as handlers belong to the whole process; it sends them to itself.
-    #[test]
-    fn each_is_told() {
-        let mut bench = Bench::new();
-        let mut signals = Signals::new(bench.registry(), SUBJECT).unwrap();
-        for (sent, told) in [
-            (process::Signal::USR1, Signal::Statistics),
-            (process::Signal::INT, Signal::Stop(2)),
-            (process::Signal::TERM, Signal::Stop(15)),
-            (process::Signal::HUP, Signal::Stop(1)),
-        ] {
-            kill_process(getpid(), sent).unwrap();
-            bench.until(SUBJECT, |event| event.is_readable());
-            assert_eq!(signals.pending().collect::<Vec<_>>(), [told]);
-        }
-        assert_eq!(signals.pending().count(), 0);
     }
 }

@@ -11,7 +11,7 @@ use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Registry, Token};
 
-use super::local::{Input, Output};
+use super::local::Local;
 use super::stream::Stream;
 use crate::endpoint::transport::{LocalId, PeerId, Read, Transport};
 
@@ -35,8 +35,8 @@ pub(super) struct Sockets {
     slots: Vec<Option<Slot>>,
     /// The peers that were closed in this turn: a report may still ask for an address.
     closed: Vec<(PeerId, SocketAddr)>,
-    pub(super) input: Option<Input>,
-    pub(super) output: Option<Output>,
+    pub(super) input: Option<Local>,
+    pub(super) output: Option<Local>,
 }
 
 impl Sockets {

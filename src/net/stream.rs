@@ -246,25 +246,6 @@ mod tests {
         assert_eq!((end.bytes, end.drained), (0, true));
     }
 
-    /// Goal: a shutdown ends one direction only. Method: the other side sees
-    /// the end and still writes.
-    #[test]
-    fn shutting_down_keeps_reading() {
-        let mut bench = Bench::new();
-        let (mut stream, mut other) = pair(&bench);
-        assert_eq!(stream.write(b"all").unwrap(), 3);
-        stream.shut_down();
-        let mut seen = Vec::new();
-        other.read_to_end(&mut seen).unwrap();
-        assert_eq!(seen, b"all");
-        other.write_all(b"answer").unwrap();
-        bench.until(SUBJECT, Event::is_readable);
-        let mut first = [0; 16];
-        assert_eq!(read(&mut stream, &mut first, &mut []).unwrap().bytes, 6);
-        stream.close(bench.registry());
-        assert_eq!(other.read(&mut [0; 1]).unwrap(), 0);
-    }
-
     /// Goal: a frame leaves whole, waits while another is unsent, and an event says
     /// when it may leave. Method: the other side reads nothing until its window is
     /// shut, when one frame is unsent and the rest has arrived; then it reads all. Three

@@ -25,11 +25,6 @@ impl Ticks {
     pub(super) fn note(&mut self, took: Duration) {
         self.0.saturating_record(took.as_micros() as u64);
     }
-
-    /// How many there were.
-    fn count(&self) -> u64 {
-        self.0.len()
-    }
 }
 
 /// One line: quantiles, then how many took less than each power of two.
@@ -39,7 +34,7 @@ impl fmt::Display for Ticks {
         write!(
             f,
             "{} ticks, us: p50 {}, p90 {}, p99 {}, p99.9 {}, longest {};",
-            self.count(),
+            self.0.len(),
             us(0.5),
             us(0.9),
             us(0.99),

@@ -6,18 +6,13 @@ use std::net::TcpListener;
 use crate::program::Launch;
 use crate::raw_peer::listener;
 
-/// Says so where there is no IPv6.
-fn has_ipv6() -> bool {
-    let found = TcpListener::bind("[::1]:0").is_ok();
-    if !found {
-        eprintln!("skipped: this machine has no IPv6");
-    }
-    found
-}
-
 /// The cases for IPv6, where there is IPv6.
 fn if_ipv6<T>(cases: &[T]) -> &[T] {
-    if has_ipv6() { cases } else { &[] }
+    if TcpListener::bind("[::1]:0").is_err() {
+        eprintln!("skipped: this machine has no IPv6");
+        return &[];
+    }
+    cases
 }
 
 /// Goal: a client reaches a server on all addresses, and one on a single address, by every
@@ -27,6 +22,7 @@ fn spellings() {
     let ipv4 = [
         ("", "127.0.0.1"),
         ("", "localhost"),
+        ("", "[127.0.0.1]"),
         ("--listen 127.0.0.1", "127.0.0.1"),
         ("--listen localhost", "localhost"),
     ];
@@ -53,8 +49,8 @@ fn spellings() {
 /// client.
 #[test]
 fn no_other_address() {
-    if has_ipv6() {
-        let server = Launch::new("-s --port 0 --listen ::1").start();
+    for listen in if_ipv6(&["-s --port 0 --listen ::1"]) {
+        let server = Launch::new(listen).start();
         let client = Launch::client(server.port(), "");
         client.refused(1, "refused the connection: is the server running?");
     }
@@ -68,14 +64,17 @@ fn no_other_address() {
 fn addresses_that_cannot_be() {
     let (taken, port) = listener();
     let server = Launch::new(&format!("-s --listen 127.0.0.1 --port {port}"));
-    server.refused(1, &format!("port {port} is in use on 127.0.0.1"));
+    let told = format!("port {port} is in use on 127.0.0.1: stop the program that uses it");
+    server.refused(1, &told);
     drop(taken);
     let told = format!("127.0.0.1 port {port} refused the connection: is the server running?");
     Launch::client(port, "").refused(1, &told);
+    let by_name = Launch::new(&format!("-c localhost --port {port}"));
+    by_name.refused(1, "127.0.0.1");
 
     let no_name = "cannot resolve no..such..name";
     let link_local = "fe80::1 is a link-local address: name the interface, as in fe80::1%eth0";
-    let elsewhere = "is no address of this machine";
+    let elsewhere = "is no address of this machine: choose one with --listen";
     let ipv4 = [
         (
             "-s --port 0 --listen 192.0.2.1",

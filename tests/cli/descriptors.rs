@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 
 use rustix::process::Signal;
 
-use crate::program::Launch;
+use crate::program::{CLIENT, Launch, SERVER};
 use crate::raw_peer::listener;
 
 /// The program with these redirections of a shell.
@@ -14,13 +14,11 @@ fn with(redirections: &str, args: &str) -> Launch {
 }
 
 fn server(redirections: &str, args: &str) -> Launch {
-    let args = format!("--server --listen 127.0.0.1 --port 0 {args}");
-    with(redirections, &args)
+    with(redirections, &format!("{SERVER} {args}"))
 }
 
 fn client(port: u16, redirections: &str, args: &str) -> Launch {
-    let args = format!("--client 127.0.0.1 --port {port} {args}");
-    with(redirections, &args)
+    with(redirections, &format!("{CLIENT} {port} {args}"))
 }
 
 /// Goal: a descriptor that is closed and needed is an error before a socket is opened.
@@ -73,9 +71,9 @@ fn closed_and_not_needed() {
     server.stop();
 }
 
-/// Goal: a `/dev/null` that the user means goes on as before, however it was opened.
+/// Goal: a `/dev/null` that the user means does for stdin and stdout, however it was opened.
 /// Method: a client with `/dev/null` opened for one way and for both, as shells and other
-/// programs open it, at a server that receives once.
+/// programs open it, at a server that sends a file.
 #[test]
 fn dev_null_that_is_meant() {
     for null in [
@@ -84,8 +82,9 @@ fn dev_null_that_is_meant() {
         "<>/dev/null 1<>/dev/null",
         "<>/dev/null 1<>/dev/null 2<>/dev/null",
     ] {
-        let server = Launch::receiver("").start();
-        client(server.port(), null, "").start().ends_with(0);
-        server.ends_with(0).printed("");
+        let server = Launch::server("").start();
+        let reader = client(server.port(), null, "").start();
+        server.finish([7; 1_000_000]).printed("");
+        reader.ends_with(0);
     }
 }

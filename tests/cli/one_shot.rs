@@ -1,7 +1,6 @@
 //! Servers that serve once, and leave: which peers they serve, what they tell the rest,
 //! and that no peer keeps them for ever.
 
-use std::fs::File;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -9,6 +8,7 @@ use sealwire::wire::record::Kind;
 
 use crate::program::{A_WHILE, Launch};
 use crate::raw_peer::{RawPeer, listener};
+use crate::stopping::dev_full;
 
 const GOING_AWAY: u8 = 3;
 
@@ -35,13 +35,12 @@ fn a_latecomer_gets_nothing() {
 /// and one that writes to `/dev/full`; the server's pipe stays open.
 #[test]
 fn an_input_that_no_peer_has() {
-    let full = || File::options().write(true).open("/dev/full").unwrap();
     for (disk_full, code) in [(false, 4), (true, 3)] {
         let mut server = Launch::server("").start();
         let port = server.port();
         let client = Launch::client(port, "").empty_input();
         if disk_full {
-            let client = client.stdout(full()).start();
+            let client = client.stdout(dev_full()).start();
             server.say("a part");
             let told = "writing standard output: No space left";
             client.ends_with(1).told(told);

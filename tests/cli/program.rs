@@ -25,6 +25,11 @@ pub(crate) const AUTHKEY: &str = "5eed00015eed00015eed00015eed00015eed00015eed00
 /// Parts of these keys, which no message may show.
 const MARKS: [&str; 3] = ["c0ffee", "C0FFEE", "5eed0001"];
 
+/// The arguments of a server on a port of the system's choice.
+pub(crate) const SERVER: &str = "--server --listen 127.0.0.1 --port 0";
+/// Those of its client, but for the port.
+pub(crate) const CLIENT: &str = "--client 127.0.0.1 --port";
+
 /// Another user than root, and that user's group.
 pub(crate) const NOBODY: u32 = 65534;
 
@@ -55,19 +60,11 @@ pub(crate) struct Ended {
 #[derive(Clone, Default)]
 struct Capture(Arc<(Mutex<Captured>, Condvar)>);
 
+/// By default, of a stream that is missing.
+#[derive(Default)]
 struct Captured {
     bytes: Vec<u8>,
-    ended: bool,
-}
-
-impl Default for Captured {
-    /// What a missing stream has given.
-    fn default() -> Self {
-        Self {
-            bytes: Vec::new(),
-            ended: true,
-        }
-    }
+    open: bool,
 }
 
 impl Launch {
@@ -105,7 +102,7 @@ impl Launch {
 
     /// A server on a port of the system's choice.
     pub(crate) fn server(args: &str) -> Self {
-        Self::new(&format!("--server --listen 127.0.0.1 --port 0 {args}"))
+        Self::new(&format!("{SERVER} {args}"))
     }
 
     /// A server that receives once, because its input is `/dev/null`.
@@ -115,7 +112,7 @@ impl Launch {
 
     /// A client of the server on `port`.
     pub(crate) fn client(port: u16, args: &str) -> Self {
-        Self::new(&format!("--client 127.0.0.1 --port {port} {args}"))
+        Self::new(&format!("{CLIENT} {port} {args}"))
     }
 
     /// One more argument, which may hold spaces.
@@ -234,7 +231,7 @@ impl Program {
 
     /// Ends its input.
     pub(crate) fn end_input(&mut self) {
-        self.stdin.take().expect("a pipe that is open");
+        drop(self.take_input());
     }
 
     /// Its input, which ends when it is dropped.
@@ -429,7 +426,7 @@ impl std::fmt::Display for Ended {
 impl Capture {
     fn of(mut stream: impl Read + Send + 'static) -> Self {
         let capture = Self::default();
-        capture.0.0.lock().unwrap().ended = false;
+        capture.0.0.lock().unwrap().open = true;
         let theirs = capture.clone();
         thread::spawn(move || {
             let mut block = vec![0; 1 << 16];
@@ -438,7 +435,7 @@ impl Capture {
                 let (captured, changed) = &*theirs.0;
                 let mut captured = captured.lock().unwrap();
                 captured.bytes.extend_from_slice(&block[..count]);
-                captured.ended = count == 0;
+                captured.open = count > 0;
                 changed.notify_all();
                 if count == 0 {
                     return;
@@ -455,7 +452,7 @@ impl Capture {
         let captured = captured.lock().unwrap();
         let (captured, _) = changed
             .wait_timeout_while(captured, PATIENCE, |captured| {
-                !captured.ended && !enough(&captured.bytes)
+                captured.open && !enough(&captured.bytes)
             })
             .unwrap();
         captured.bytes.clone()

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::program::{A_WHILE, Launch, PATIENCE};
+use crate::program::{A_WHILE, CLIENT, Launch, PATIENCE, SERVER};
 
 /// Goal: an ignored signal stays ignored, as `nohup` and a shell's background jobs want
 /// it. Method: each signal that the program handles, ignored, to a server and to a client;
@@ -22,9 +22,8 @@ fn ignored_signals_stay_ignored() {
         ("USR1", Signal::USR1, Signal::TERM),
     ] {
         let script = format!("trap '' {name}; exec \"$@\"");
-        let args = "--server --listen 127.0.0.1 --port 0 --echo";
-        let server = Launch::by_shell(&script, args).start();
-        let args = format!("--client 127.0.0.1 --port {}", server.port());
+        let server = Launch::by_shell(&script, &format!("{SERVER} --echo")).start();
+        let args = format!("{CLIENT} {}", server.port());
         let mut client = Launch::by_shell(&script, &args).start();
         client.line("connected to");
         server.signal(ignored);

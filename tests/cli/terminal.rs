@@ -5,9 +5,8 @@ use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::OFlags;
 use rustix::process::Signal;
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 
 use sealwire::wire::record::Kind;
 
@@ -51,9 +50,7 @@ fn terminal() -> (Keyboard, OwnedFd) {
     let master: OwnedFd = openpt(flags).unwrap();
     grantpt(&master).unwrap();
     unlockpt(&master).unwrap();
-    let path = ptsname(&master, Vec::new()).unwrap();
-    let flags = OFlags::RDWR | OFlags::NOCTTY;
-    let slave = rustix::fs::open(path, flags, rustix::fs::Mode::empty()).unwrap();
+    let slave = ioctl_tiocgptpeer(&master, flags).unwrap();
     let (master, seen) = (File::from(master), String::new());
     (Keyboard { master, seen }, slave)
 }

@@ -2,7 +2,6 @@
 //! stdin and stdout may be.
 
 use std::fs::{self, File};
-use std::process::Stdio;
 use std::sync::LazyLock;
 
 use rand::rngs::StdRng;
@@ -17,25 +16,18 @@ static LARGE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     bytes
 });
 
-/// Goal: a client's file of 0 bytes, 1 byte or 100 MB arrives whole at a server that
-/// receives once; both leave with 0. Method: the client reads a pipe, the server
-/// `/dev/null`.
+/// Goal: a file of 0 bytes, 1 byte or 100 MB arrives whole, either way; both sides leave with
+/// 0, and a server does not read its pipe before its client comes. Method: one side reads a
+/// pipe, the other `/dev/null`.
 #[test]
-fn client_to_a_server_that_receives_once() {
+fn one_way() {
     for size in [0, 1, LARGE.len()] {
         let server = Launch::receiver("").start();
         let mut client = Launch::client(server.port(), "").start();
         client.pour(&LARGE[..size]);
         client.ends_with(0).printed("");
         server.ends_with(0).printed(&LARGE[..size]);
-    }
-}
 
-/// Goal: the same holds the other way. Method: the server reads a pipe, the client
-/// `/dev/null`.
-#[test]
-fn server_to_a_client() {
-    for size in [0, 1, LARGE.len()] {
         let mut server = Launch::server("").start();
         server.pour(&LARGE[..size]);
         let client = Launch::client(server.port(), "").empty_input().start();
@@ -61,25 +53,8 @@ fn both_ways_at_once() {
     }
 }
 
-/// Goal: a server that has finished waits for its client, whose input is still open. Method:
-/// the server's input ends at once; the client's goes on after that. The other way round is
-/// in [`crate::chat`].
-#[test]
-fn the_first_to_finish_waits() {
-    let mut server = Launch::server("").start();
-    let mut client = Launch::client(server.port(), "").start();
-    server.line("came");
-    server.end_input();
-    server.line("input ended");
-    client.say("one");
-    server.prints("one");
-    assert!(server.is_running());
-    client.finish("two");
-    server.ends_with(0).printed("onetwo");
-}
-
 /// Goal: regular files do for stdin and stdout. Method: both of both sides; the client's
-/// output is appended to.
+/// output is appended to. `/dev/null` is in [`crate::descriptors`].
 #[test]
 fn from_files_into_files() {
     let folder = tempfile::tempdir().unwrap();
@@ -102,13 +77,4 @@ fn from_files_into_files() {
     server.ends_with(0);
     assert!(fs::read(path("to-server")).unwrap() == b);
     assert!(fs::read(path("to-client")).unwrap() == [b"before", a].concat());
-}
-
-/// Goal: `/dev/null` does for stdin and stdout. Method: a file to a server that drops it.
-#[test]
-fn dev_null() {
-    let server = Launch::receiver("").stdout(Stdio::null()).start();
-    let client = Launch::client(server.port(), "").start();
-    client.finish(&LARGE[..1_000_000]);
-    server.ends_with(0);
 }

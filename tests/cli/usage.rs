@@ -1,9 +1,8 @@
 //! The help and the version. Command lines that are refused are in the unit tests of the
 //! program, and in the files here that know what they ask for.
 
-use std::fs::File;
-
 use crate::program::Launch;
+use crate::stopping::dev_full;
 
 /// Goal: the help and the version go to stdout and are no error. Method: print both; the
 /// code is 141 if the reader is gone, as of other programs, and 1 if the disk is full.
@@ -22,7 +21,6 @@ fn help_and_version() {
     drop(reader);
     let ended = Launch::new("--help").stdout(writer).run();
     assert_eq!((ended.code, &ended.stderr[..]), (141, ""), "{ended}");
-    let full = File::options().write(true).open("/dev/full");
-    let version = Launch::new("--version").stdout(full.unwrap());
+    let version = Launch::new("--version").stdout(dev_full());
     version.refused(1, "writing standard output: No space left");
 }

@@ -8,7 +8,7 @@ use sealwire::modes::echo::Echo;
 use sealwire::wire::hello::parse_server;
 
 use crate::hand::Raw;
-use crate::people::native;
+use crate::people::{native, seed};
 use crate::world::World;
 
 /// Goal: the generator is seeded anew with every key, so that its state does not
@@ -18,7 +18,7 @@ use crate::world::World;
 #[test]
 fn every_key_has_a_generator_of_its_own() {
     let setup = native(5, Leaves::WhenStopped);
-    let mut stream = StdRng::seed_from_u64(5);
+    let mut stream = StdRng::from_seed(seed(5));
     let mut next = || {
         let mut bytes = [0; 32];
         stream.fill_bytes(&mut bytes);

@@ -200,12 +200,17 @@ pub(crate) fn secrets(first: u8) -> SecretPair {
     }
 }
 
+/// The seed of an endpoint in the run of this number.
+pub(crate) fn seed(number: u64) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&number.to_le_bytes());
+    bytes
+}
+
 /// A setup with the keys that all endpoints have.
 pub(crate) fn native(seed: u64, leaves: Leaves) -> Setup {
     let kernel = crate::chosen::kernel();
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let mut setup = Setup::new(kernel, leaves, bytes);
+    let mut setup = Setup::new(kernel, leaves, self::seed(seed));
     setup.identity = Identity::new(&secrets(7));
     setup
 }

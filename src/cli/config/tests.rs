@@ -41,7 +41,7 @@ fn defaults() {
     assert!(!config.no_input);
     assert!(config.keys.native.is_some() && config.keys.classic.is_none());
     assert_eq!(config.limits.max_message, 16 << 20);
-    assert_eq!(config.warnings, [""; 0]);
+    assert_eq!(config.keys.warnings, [""; 0]);
     assert!(checked("-c h --no-input").no_input);
 }
 
@@ -91,21 +91,6 @@ fn refused_values() {
         let option = start.split(':').next().unwrap();
         for value in values.split(' ').chain([""]) {
             refused(&format!("-s {option}={value}"), start);
-        }
-    }
-}
-
-/// Goal: each mode has its option.
-#[test]
-fn modes() {
-    for (option, wanted) in [
-        ("--echo", ModeKind::Echo),
-        ("--sink", ModeKind::Sink),
-        ("--relay", ModeKind::Relay),
-    ] {
-        match checked(&format!("-s {option}")).role {
-            Role::Server { mode, .. } => assert_eq!(mode, wanted),
-            Role::Client { .. } => panic!("{option}"),
         }
     }
 }
@@ -221,7 +206,7 @@ fn classic() {
         let config = with_key(key, line).unwrap();
         assert_eq!(config.keys.native.is_some(), native, "{key}, {line}");
         assert!(config.keys.classic.is_some(), "{key}, {line}");
-        assert_eq!(config.warnings, warnings, "{key}, {line}");
+        assert_eq!(config.keys.warnings, warnings, "{key}, {line}");
     }
     assert!(with_key("any", "-s").is_err());
 }

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
@@ -38,143 +38,68 @@ fn listening() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// Drives `dial` by the real clock until it is over.
-fn finish(bench: &mut Bench, clock: Clock, dial: &mut Dial) -> Progress {
-    let start = Instant::now();
-    while start.elapsed() < PATIENCE {
+/// Dials `addresses` by the real clock; says which one it reached, and after how long.
+fn reached(addresses: Vec<SocketAddr>) -> (SocketAddr, Duration) {
+    let (mut bench, clock) = (Bench::new(), Clock::start());
+    let mut dial = Dial::over("name", 1, addresses, clock.now());
+    while clock.now() < Time::ZERO + PATIENCE {
         match dial.turn(bench.registry(), SUBJECT, clock.now()) {
             Progress::Pending => {}
-            over => return over,
+            Progress::Connected(socket, address) => {
+                assert_eq!(socket.peer_addr().unwrap(), address);
+                return (address, clock.now().since(Time::ZERO));
+            }
+            Progress::Failed(error) => panic!("{error}"),
         }
         bench.events(dial.next_timeout().since(clock.now()));
     }
     panic!("the dial never ended");
 }
 
-/// Dials `host` to the end; with the poll that it used.
-fn dialled(host: &str, port: u16) -> (Bench, Progress) {
-    let (mut bench, clock) = (Bench::new(), Clock::start());
-    let mut dial = Dial::start(host, port, Arc::clone(&bench.waker), clock.now());
-    let progress = finish(&mut bench, clock, &mut dial);
-    (bench, progress)
-}
-
-/// Dials `addresses`; says which one it reached, and after how long.
-fn reached(addresses: Vec<SocketAddr>) -> (SocketAddr, Duration) {
-    let (mut bench, clock) = (Bench::new(), Clock::start());
-    let mut dial = Dial::over("name", 1, addresses, clock.now());
-    match finish(&mut bench, clock, &mut dial) {
-        Progress::Connected(socket, address) => {
-            assert_eq!(socket.peer_addr().unwrap(), address);
-            (address, clock.now().since(Time::ZERO))
-        }
-        other => panic!("{other:?}"),
-    }
-}
-
-/// Whether a deadline failed it, and the text of the error.
-fn failure(progress: Progress) -> (bool, String) {
-    match progress {
-        Progress::Failed(error) => (matches!(error, Error::Silent(_)), error.to_string()),
-        other => panic!("{other:?}"),
-    }
-}
-
-/// Goal: an address, a bracketed one and a name lead to a connection that has left the
-/// poll, so that the same poll takes it again and reports it. Method: dial a listener by
-/// each; a name may have IPv6 addresses first, which refuse.
+/// Goal: when one address fails, the next gets its try at once; one that keeps silent holds
+/// it up for the stagger and no longer. Method: a refusing address, then a full listener,
+/// before a good one.
 #[test]
-fn addresses_and_names_connect() {
-    let (_listener, address) = listening();
-    for host in ["127.0.0.1", "[127.0.0.1]", "localhost"] {
-        let (mut bench, progress) = dialled(host, address.port());
-        let Progress::Connected(mut socket, reached) = progress else {
-            panic!("{host}: {progress:?}");
-        };
-        assert_eq!(reached, address);
-        let both = Interest::READABLE | Interest::WRITABLE;
-        let registry = bench.registry();
-        registry.register(&mut socket, SUBJECT, both).unwrap();
-        bench.until(SUBJECT, |event| event.is_writable());
-    }
-}
-
-/// Goal: the error names the address that refuses, and a name that does not exist.
-/// Method: dial a port that is bound but not listened on, by address and by name; a name
-/// that cannot exist.
-#[test]
-fn failures_are_clear() {
-    let (_socket, address) = refusing();
-    let port = address.port();
-    let refused = format!("127.0.0.1 port {port} refused the connection");
-    for (host, part) in [
-        ("127.0.0.1", &*refused),
-        ("localhost", "127.0.0.1"),
-        ("no..such..name", "cannot resolve no..such..name: "),
-    ] {
-        let (late, text) = failure(dialled(host, port).1);
-        assert!(!late && text.contains(part), "{host}: {text}");
-    }
-    assert_eq!(failure(dialled("127.0.0.1", port).1).1, refused);
-}
-
-/// Goal: when one address fails, the next gets its try at once. Method: a refusing
-/// address before a good one.
-#[test]
-fn next_address_after_a_refusal() {
+fn the_next_address() {
     let (_socket, refusing) = refusing();
-    let (_listener, good) = listening();
-    let (address, _) = reached(vec![refusing, good]);
-    assert_eq!(address, good);
-}
-
-/// Goal: an address that keeps silent does not hold up the next. Method: a full
-/// listener before a good one; the connection comes after the stagger and before the
-/// deadline.
-#[test]
-fn next_address_after_a_silence() {
     let (_held, silent) = silent();
     let (_listener, good) = listening();
+    assert_eq!(reached(vec![refusing, good]).0, good);
     let (address, after) = reached(vec![silent, good]);
     assert_eq!(address, good);
-    assert!(
-        after >= CONNECT_STAGGER && after < CONNECT_DEADLINE,
-        "{after:?}"
-    );
+    let in_time = CONNECT_STAGGER..CONNECT_DEADLINE;
+    assert!(in_time.contains(&after), "{after:?}");
 }
 
-/// Goal: silence ends at the deadline, as an error of its own. Method: a full
-/// listener, and times that the test makes up.
+/// Goal: silence ends at the deadline, as an error of its own, and so does a lookup that
+/// hangs. Method: a full listener, a lookup whose answer never comes, and times that the test
+/// makes up.
 #[test]
 fn silence_ends_at_the_deadline() {
     let (_held, address) = silent();
     let bench = Bench::new();
-    let mut dial = Dial::over("name", 9, vec![address], Time::ZERO);
-    let mut turn = |now| dial.turn(bench.registry(), SUBJECT, now);
-    assert!(matches!(turn(Time::ZERO), Progress::Pending));
-    let just_before = Duration::from_millis(9_999);
-    assert!(matches!(turn(Time::ZERO + just_before), Progress::Pending));
-    let expected = "name port 9 did not answer within 10 s (tried 127.0.0.1)".to_owned();
-    assert_eq!(
-        failure(turn(Time::ZERO + CONNECT_DEADLINE)),
-        (true, expected)
-    );
-}
-
-/// Goal: a lookup that hangs ends at the same deadline. Method: a lookup
-/// whose answer never comes, and times that the test makes up.
-#[test]
-fn hanging_lookup_ends_at_the_deadline() {
-    let bench = Bench::new();
-    let mut dial = Dial::over("name", 9, Vec::new(), Time::ZERO);
+    let answers = Dial::over("name", 9, vec![address], Time::ZERO);
+    let mut resolves = Dial::over("name", 9, Vec::new(), Time::ZERO);
     let (_sender, lookup) = Lookup::hanging("name");
-    dial.lookup = Some(lookup);
-    assert_eq!(dial.next_timeout(), Time::ZERO + CONNECT_DEADLINE);
-    let early = dial.turn(bench.registry(), SUBJECT, Time::ZERO);
-    assert!(matches!(early, Progress::Pending));
-    let late = dial.turn(bench.registry(), SUBJECT, Time::ZERO + CONNECT_DEADLINE);
-    let expected = "cannot resolve name: no answer within 10 s".to_owned();
-    assert_eq!(failure(late), (true, expected));
+    resolves.lookup = Some(lookup);
+    assert_eq!(resolves.next_timeout(), Time::ZERO + CONNECT_DEADLINE);
+    for (mut dial, told) in [
+        (
+            answers,
+            "name port 9 did not answer within 10 s (tried 127.0.0.1)",
+        ),
+        (resolves, "cannot resolve name: no answer within 10 s"),
+    ] {
+        for millis in [0, 9_999] {
+            let now = Time::ZERO + Duration::from_millis(millis);
+            let progress = dial.turn(bench.registry(), SUBJECT, now);
+            assert!(matches!(progress, Progress::Pending), "{told}");
+        }
+        match dial.turn(bench.registry(), SUBJECT, Time::ZERO + CONNECT_DEADLINE) {
+            Progress::Failed(error @ Error::Silent { .. }) => assert_eq!(error.to_string(), told),
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 /// Goal: errors name every address with its failure and its zone, and no address twice.
@@ -221,35 +146,15 @@ fn every_address_is_named() {
     }
 }
 
-/// Goal: the error of an address that lacks its zone says so. Method: dial one, which the
-/// system refuses at once.
-#[test]
-fn a_missing_zone_is_told() {
-    let (late, text) = failure(dialled("fe80::1", 9).1);
-    assert!(!late);
-    // Without IPv6 the error is another one.
-    if TcpListener::bind("[::1]:0").is_ok() {
-        let told = "cannot connect to fe80::1 port 9: fe80::1 is a link-local address: name the \
-            interface, as in fe80::1%eth0";
-        assert_eq!(text, told);
-    }
-}
-
 /// Goal: families take turns, beginning with the system's first. Method: a list with a
 /// repetition.
 #[test]
 fn families_take_turns() {
-    let list = |texts: &[&str]| -> Vec<SocketAddr> {
-        texts.iter().map(|text| text.parse().unwrap()).collect()
+    let list = |texts: &str| -> Vec<SocketAddr> {
+        let texts = texts.split(' ');
+        texts.map(|text| text.parse().unwrap()).collect()
     };
-    let asked = list(&[
-        "[::1]:1",
-        "[::2]:1",
-        "[::1]:1",
-        "[::3]:1",
-        "1.1.1.1:1",
-        "2.2.2.2:1",
-    ]);
-    let expected = list(&["[::1]:1", "1.1.1.1:1", "[::2]:1", "2.2.2.2:1", "[::3]:1"]);
+    let asked = list("[::1]:1 [::2]:1 [::1]:1 [::3]:1 1.1.1.1:1 2.2.2.2:1");
+    let expected = list("[::1]:1 1.1.1.1:1 [::2]:1 2.2.2.2:1 [::3]:1");
     assert_eq!(alternating(asked), expected);
 }
