@@ -3,18 +3,17 @@
 //! What it does is in [`crate::server`].
 
 use std::env;
-use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rand::TryRng;
 use rand::rngs::SysRng;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sealwire::crypto::keys::Identity;
 use sealwire::crypto::secret::{Secret, SecretPair};
+use sealwire::net::descriptor::{Direction, wait_until_ready};
 use sealwire_cli::error::Error;
 use zeroize::Zeroizing;
 
@@ -91,7 +90,8 @@ impl OwnServer {
     /// The port that it prints once it serves.
     fn read_port(&mut self, interrupt: &Interrupt) -> Result<u16, Error> {
         let stdout = self.0.stdout.take().expect("piped");
-        while !is_readable(&stdout, LOOK_TO_END) {
+        // A signal ends a wait early.
+        while !wait_until_ready(&stdout, Direction::In, Some(LOOK_TO_END)).unwrap_or(false) {
             if interrupt.is_asked() {
                 return Err(interrupted());
             }
@@ -118,19 +118,10 @@ impl Drop for OwnServer {
     }
 }
 
-/// Whether bytes or the end can be read from `pipe` within `at_most`.
-fn is_readable(pipe: &ChildStdout, at_most: Duration) -> bool {
-    let at_most = Timespec::try_from(at_most).ok();
-    let mut asked = [PollFd::new(pipe, PollFlags::IN)];
-    // A signal ends the wait early; the caller loops.
-    poll(&mut asked, at_most.as_ref()).is_ok_and(|ready| ready > 0)
-}
-
 fn failed(why: &dyn std::fmt::Display) -> Error {
     Error::Local(format!("cannot start a server: {why}"))
 }
 
-/// A new key.
 fn random() -> Result<Secret, Error> {
     let mut key = Zeroizing::new([0; 32]);
     SysRng
@@ -140,11 +131,5 @@ fn random() -> Result<Secret, Error> {
 }
 
 fn hex(key: &Secret) -> Zeroizing<String> {
-    // A string that grows leaves copies behind.
-    let mut text = Zeroizing::new(String::with_capacity(2 * key.len()));
-    for byte in key.expose() {
-        // Writing to a String does not fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    Zeroizing::new(base16ct::lower::encode_string(key.expose()))
 }

@@ -17,10 +17,7 @@ use crate::run;
 use crate::values::name;
 
 /// Runs `plan` over every transport, `rounds` times, or until the user interrupts it.
-///
-/// # Errors
-///
-/// The last error of a transport that has fewer than two runs left.
+/// A transport that has fewer than two runs left ends it with its last error.
 pub(crate) fn compare(
     plan: &Plan,
     rounds: usize,

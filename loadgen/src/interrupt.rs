@@ -24,10 +24,6 @@ pub(crate) struct Interrupt {
 impl Interrupt {
     /// Catches SIGINT, SIGTERM and SIGHUP, unless they were ignored; until
     /// [`report`](Self::report) each of them ends the program.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Local`], if the system refuses.
     pub(crate) fn catch() -> Result<Self, Error> {
         let this = Self {
             asked: Arc::default(),
@@ -62,12 +58,10 @@ impl Interrupt {
         self.ends.store(true, Ordering::SeqCst);
     }
 
-    /// Whether the user wants it to end, with a report.
     pub(crate) fn is_asked(&self) -> bool {
         self.asked.load(Ordering::Relaxed)
     }
 
-    /// The flag itself, for threads.
     pub(crate) fn asked(&self) -> &Arc<AtomicBool> {
         &self.asked
     }

@@ -16,7 +16,6 @@ use serde::{Serialize, Serializer};
 use crate::limits::MAX_RATE;
 use crate::values::{count, duration, name, size, source};
 
-/// The help's groups.
 pub(crate) const SERVER: &str = "The server";
 pub(crate) const LOAD: &str = "The load";
 
@@ -172,7 +171,6 @@ impl Plan {
         }
     }
 
-    /// How many peers there are.
     pub(crate) fn all_peers(&self) -> usize {
         match self.kind {
             Kind::Fanout => self.publishers + self.peers,
@@ -186,7 +184,6 @@ impl Plan {
     }
 }
 
-/// A server that runs.
 pub(crate) struct Target {
     pub(crate) host: String,
     pub(crate) port: u16,

@@ -37,16 +37,12 @@ use crate::measure::quantile;
 use crate::measure::results::{Attendance, Results, ServerUse, Tally, Usage};
 use crate::measure::sample::Process;
 use crate::plan::{Kind, Over, Plan, Service, Target};
-use crate::report::progress::{Progress, Standing};
+use crate::report::progress::Progress;
 use crate::rivals;
 
 /// Runs `plan` against `server`, or one of its own, and returns what came of it. Once it
-/// measures there is something to report if the user interrupts it.
-///
-/// # Errors
-///
-/// What kept it from measuring: no server, none that takes a single peer, or the user. What
-/// goes wrong once peers have joined is in the results.
+/// measures there is something to report if the user interrupts it. An error tells what kept it
+/// from measuring; what goes wrong once peers have joined is in the results.
 pub(crate) fn run(
     plan: &Plan,
     server: Option<&Target>,
@@ -100,12 +96,10 @@ fn open(context: &Context<'_>, peers: Peers) -> Result<Box<dyn Wire + Send>, Err
     }
 }
 
-/// How long an interval is.
 fn row(plan: &Plan) -> Duration {
     (plan.duration / ROWS).clamp(SHORT_ROW, ROW)
 }
 
-/// A server whose process can be sampled.
 struct Watched {
     process: Process,
     /// What it had used before the first peer.
@@ -129,7 +123,6 @@ impl Watched {
     }
 }
 
-/// A run under way.
 struct Run<'a> {
     plan: &'a Plan,
     clock: Clock,
@@ -307,11 +300,11 @@ impl<'a> Run<'a> {
     /// What a thread says, within a time.
     fn listen(&mut self, at_most: Duration) -> Result<Option<Said>, Error> {
         let total = |of: fn(&Gauge) -> u64| self.gauges.iter().map(|gauge| of(gauge)).sum();
-        self.progress.show(Standing {
-            peers: total(|gauge| gauge.peers.load(Ordering::Relaxed)),
-            failed: total(|gauge| gauge.failed.load(Ordering::Relaxed)),
-            done: total(|gauge| gauge.done.load(Ordering::Relaxed)),
-        });
+        self.progress.show(
+            total(|gauge| gauge.peers.load(Ordering::Relaxed)),
+            total(|gauge| gauge.failed.load(Ordering::Relaxed)),
+            total(|gauge| gauge.done.load(Ordering::Relaxed)),
+        );
         match self.said.recv_timeout(at_most) {
             Ok(said) => said.map(Some),
             Err(RecvTimeoutError::Timeout) => Ok(None),
@@ -321,7 +314,6 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Adds up what all threads have done.
     fn results(self, address: SocketAddr, window: Window, done: Vec<Done>) -> Results {
         let server = match (self.watched, self.looks.first(), self.looks.last()) {
             (Some(watched), Some(&Some(before)), Some(&Some(after))) => Some(ServerUse {

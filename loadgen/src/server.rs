@@ -28,7 +28,6 @@ use crate::rivals::{Plain, Rival};
 #[cfg(feature = "tls")]
 use crate::rivals::{TlsServer, certificate::Certificate};
 
-/// Where it listens.
 pub(crate) const LOOPBACK: &str = "127.0.0.1";
 /// Where a TLS server finds its certificate and its key.
 #[cfg(feature = "tls")]

@@ -13,9 +13,7 @@ use crate::measure::results::{
 use crate::plan::{Arrival, Kind, Over, Plan, Rate};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
-/// Answers in each second.
 const RATE: u64 = 1000;
-/// The measured time.
 const SECONDS: u64 = 20;
 const MESSAGES: u64 = RATE * SECONDS;
 

@@ -43,7 +43,7 @@ pub fn parse(
     env: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<Command, Error> {
     let mut typed = match typed_keys::parse(args, |typed: &mut Args| &mut typed.keys) {
-        Ok(typed) => typed,
+        Ok((typed, _)) => typed,
         Err(error) if error.kind() == ErrorKind::DisplayVersion => {
             return Ok(Command::Version(version()?));
         }

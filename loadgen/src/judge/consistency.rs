@@ -14,7 +14,6 @@ use crate::plan::Kind;
 
 const LITTLE: &str = "Little's law is missed";
 
-/// Whether every message is accounted for.
 pub(super) fn account(results: &Results, findings: &mut Findings) {
     if !results.tally.account.holds() {
         findings.invalid(
@@ -100,7 +99,6 @@ pub(super) fn halves(results: &Results, findings: &mut Findings) {
     }
 }
 
-/// Half of a run.
 struct Half {
     answered: u64,
     rate: f64,

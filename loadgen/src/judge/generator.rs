@@ -47,7 +47,6 @@ pub(super) fn judge(results: &Results, figures: &Figures, findings: &mut Finding
     at_least
 }
 
-/// Whether it sent in time.
 fn lateness(results: &Results, findings: &mut Findings) {
     let (lag, allowed) = (lag(results), allowed_lag(results));
     let response = Quantile::P99.of_what_there_is(&results.tally.response);
@@ -76,7 +75,6 @@ fn lag(results: &Results) -> Duration {
     Duration::from_nanos(Quantile::P99.of_what_there_is(lag))
 }
 
-/// Whether it was later than allowed.
 pub(super) fn is_late(results: &Results) -> bool {
     lag(results) > allowed_lag(results)
 }

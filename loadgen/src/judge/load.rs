@@ -68,7 +68,6 @@ fn cause(results: &Results, busy: bool) -> String {
     }
 }
 
-/// What went wrong with messages and peers.
 pub(super) fn failures(results: &Results, findings: &mut Findings) {
     let (tally, peers) = (&results.tally, &results.peers);
     if tally.wrong > 0 {

@@ -35,7 +35,6 @@ pub(crate) enum Grade {
 }
 
 impl Grade {
-    /// What it is called in reports.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Valid => "VALID",
@@ -45,7 +44,6 @@ impl Grade {
     }
 }
 
-/// Why a run is not valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reason {
     pub(crate) grade: Grade,
@@ -55,7 +53,6 @@ pub(crate) struct Reason {
     pub(crate) text: String,
 }
 
-/// What there is to say about a run's figures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Verdict {
     #[serde(rename = "verdict")]
@@ -69,7 +66,6 @@ pub(crate) struct Verdict {
     pub(crate) at_least: bool,
 }
 
-/// Judges a run.
 pub(crate) fn judge(
     results: &Results,
     figures: &Figures,
@@ -124,7 +120,6 @@ fn circumstances(results: &Results, here: &Environment, findings: &mut Findings)
     }
 }
 
-/// What the rules have found so far.
 #[derive(Debug, Default)]
 struct Findings {
     all: Vec<Reason>,

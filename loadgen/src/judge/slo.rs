@@ -12,7 +12,6 @@ use crate::measure::quantile::Quantile;
 /// A bound on one figure of the response times.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Slo {
-    /// As it was typed.
     pub(crate) text: String,
     figure: Figure,
     bound: Duration,
@@ -36,7 +35,6 @@ pub(crate) enum Outcome {
     Undecided,
 }
 
-/// A bound, and what came of it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Judged {
     pub(crate) slo: Slo,
@@ -45,7 +43,6 @@ pub(crate) struct Judged {
     pub(crate) measured_ns: Option<f64>,
     #[serde(skip)]
     pub(crate) samples: u64,
-    /// How many samples it needs.
     #[serde(skip)]
     pub(crate) needs: u64,
 }
@@ -92,7 +89,6 @@ impl Slo {
         })
     }
 
-    /// Whether these response times, in nanoseconds, meet it.
     pub(crate) fn judge(&self, response: &Histogram<u64>) -> Judged {
         let (value, needs) = match self.figure {
             Figure::Quantile(quantile) => {

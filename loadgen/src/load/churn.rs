@@ -17,7 +17,6 @@ use crate::measure::meter::{Flight, Meter, Window};
 use crate::measure::results::Tally;
 use crate::plan::Plan;
 
-/// Peers that come and go.
 pub(crate) struct Churn {
     plan: Plan,
     pattern: Pattern,
@@ -33,7 +32,6 @@ pub(crate) struct Churn {
     stopped: bool,
 }
 
-/// How far a connection has come.
 #[derive(Debug, Clone, Copy)]
 struct Peer {
     index: u64,
@@ -47,14 +45,12 @@ struct Peer {
 }
 
 impl Peer {
-    /// Whether anything came back.
     fn is_answered(&self) -> bool {
         self.wrong || self.replied.is_some()
     }
 }
 
 impl Churn {
-    /// A thread's part of `plan`.
     pub(crate) fn new(plan: Plan, pattern: Pattern, share: Share) -> Self {
         Self {
             meter: Meter::new(plan.timeout),
@@ -69,7 +65,6 @@ impl Churn {
         }
     }
 
-    /// Which message a connection sends.
     fn message_of(&self, peer: &Peer) -> std::ops::Range<usize> {
         self.pattern.part(self.share.first, peer.index)
     }

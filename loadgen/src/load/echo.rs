@@ -19,7 +19,6 @@ use super::{Link, Received};
 use crate::measure::meter::{Flight, Meter};
 use crate::plan::Plan;
 
-/// Sends, compares, counts.
 pub(crate) struct Echo {
     plan: Plan,
     pattern: Pattern,
@@ -40,11 +39,9 @@ struct Load {
     due: BinaryHeap<Reverse<(Time, PeerId)>>,
     /// Paces of peers that have left; their messages until the end are counted then.
     departed: Vec<Pace>,
-    /// The first messages have been sent.
     started: bool,
 }
 
-/// A peer's progress.
 struct Peer {
     index: usize,
     sent: u64,
@@ -55,7 +52,6 @@ struct Peer {
 }
 
 impl Echo {
-    /// A thread's part of `plan`.
     pub(crate) fn new(plan: Plan, pattern: Pattern, share: Share) -> Self {
         Self {
             load: Load {

@@ -23,7 +23,6 @@ use crate::measure::meter::{Flight, Meter, Window};
 use crate::measure::results::Tally;
 use crate::plan::Plan;
 
-/// Publishers and subscribers, and every message in flight.
 pub(crate) struct Fanout {
     plan: Plan,
     pattern: Pattern,
@@ -58,7 +57,6 @@ struct Publisher {
     gone: bool,
 }
 
-/// A message in flight.
 struct Message {
     flight: Flight,
     /// How many subscribers should get it, have it, and will never have it.
@@ -120,7 +118,6 @@ impl Fanout {
         right.then_some((publisher, index))
     }
 
-    /// Sends a publisher's next message. Returns whether it left.
     fn send(&mut self, publisher: usize, link: &mut dyn Link) -> bool {
         let part = self.part(publisher, self.publishers[publisher].next());
         let (meter, now) = (&mut self.meter, link.now());

@@ -30,7 +30,6 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// A sender with nothing in flight.
     pub(super) fn new(mut dues: Dues, now: Time) -> Self {
         let next = dues.next();
         Self {
@@ -41,7 +40,6 @@ impl Pace {
         }
     }
 
-    /// When the next message is due, until the load ends.
     pub(super) fn next(&self) -> Option<Time> {
         self.next
     }

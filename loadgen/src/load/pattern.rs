@@ -15,7 +15,6 @@ use crate::limits::PLACES;
 const STRIDE: u64 = 4099;
 const PEER_STRIDE: u64 = 7919;
 
-/// The bytes of all messages.
 #[derive(Debug, Clone)]
 pub(crate) struct Pattern {
     bytes: Arc<[u8]>,
@@ -23,7 +22,6 @@ pub(crate) struct Pattern {
 }
 
 impl Pattern {
-    /// A pattern for messages of `size` bytes.
     pub(crate) fn new(size: usize) -> Self {
         let mut bytes = vec![0; size + PLACES];
         rand::rng().fill_bytes(&mut bytes);
@@ -33,7 +31,6 @@ impl Pattern {
         }
     }
 
-    /// All of it.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }

@@ -24,7 +24,6 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// The schedule of `plan`, if it has a rate.
     pub(crate) fn new(plan: &Plan, senders: usize, window: Window) -> Option<Self> {
         Some(Self {
             rate: plan.rate?,
@@ -35,7 +34,6 @@ impl Schedule {
         })
     }
 
-    /// The due times of peer `index`.
     pub(crate) fn of(self, index: usize) -> Dues {
         let mut dues = Dues {
             schedule: self,
@@ -58,7 +56,11 @@ impl Schedule {
     /// of [`due`](Self::due).
     fn number(&self, time: Time) -> f64 {
         let Rate { from, to } = self.rate;
-        let (start, measure, end) = self.window.times();
+        let Window {
+            start,
+            measure,
+            end,
+        } = self.window;
         let before = from * time.min(measure).since(start).as_secs_f64();
         let lasts = end.since(measure).as_secs_f64();
         let measured = time.min(end).since(measure).as_secs_f64();
@@ -68,7 +70,11 @@ impl Schedule {
     /// When message `number` of all is due; `None` once the load has ended.
     fn due(&self, number: f64) -> Option<Time> {
         let Rate { from, to } = self.rate;
-        let (start, measure, end) = self.window.times();
+        let Window {
+            start,
+            measure,
+            end,
+        } = self.window;
         let before = from * measure.since(start).as_secs_f64();
         let measured = number - before;
         if measured < 0.0 {
@@ -88,7 +94,6 @@ impl Schedule {
 #[derive(Debug)]
 pub(crate) struct Dues {
     schedule: Schedule,
-    /// Of the next message.
     number: f64,
     random: Option<StdRng>,
 }

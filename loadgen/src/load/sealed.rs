@@ -22,7 +22,6 @@ use super::pattern::Pattern;
 use super::peers::Peers;
 use super::{Context, Link, Received, Wire};
 
-/// Sealed connections to one address.
 pub(crate) struct Sealed {
     events: EventLoop<Adapter>,
     address: SocketAddr,
@@ -49,7 +48,6 @@ fn unlimited() -> Limits {
 }
 
 impl Sealed {
-    /// No connection yet.
     pub(crate) fn new(context: &Context<'_>, peers: Peers) -> io::Result<Self> {
         let mut setup = Setup::new(context.kernel, Leaves::WhenStopped, rand::make_rng());
         setup.identity.clone_from(&context.server.identity);
@@ -84,7 +82,7 @@ impl Wire for Sealed {
         for report in self.events.take_reports() {
             let now = self.now();
             match report {
-                Report::Reached(peer, at) => self.peers().connected(at, peer),
+                Report::Reached(peer, at) => self.peers().workload().connected(at, peer),
                 Report::Endpoint(EndpointEvent::Refused(peer, outcome)) => {
                     let why = outcome.map_err(|failure| failure.to_string());
                     let ended = || Err("the server ended the connection early".into());
@@ -137,15 +135,15 @@ impl Mode for Adapter {
     }
 
     fn message(&mut self, core: &mut ModeContext<'_>, peer: PeerId, message: Message<'_>) {
-        let now = self.clock.now();
+        let (now, workload) = (self.clock.now(), self.peers.workload());
         if let [span] = message.spans() {
             let parts = [core.bytes(*span)];
-            self.peers.message(now, peer, Received(&parts));
+            workload.message(now, peer, Received(&parts));
         } else {
             let parts: Vec<_> = message.spans().iter().map(|s| core.bytes(*s)).collect();
-            self.peers.message(now, peer, Received(&parts));
+            workload.message(now, peer, Received(&parts));
         }
-        self.with_link(core, |peers, link| peers.go_on(link, peer));
+        self.with_link(core, |peers, link| peers.workload().go_on(link, peer));
     }
 
     /// A server finishes first only if it ends the run.
@@ -174,7 +172,6 @@ impl Mode for Adapter {
     }
 }
 
-/// Sends through an endpoint.
 struct CoreLink<'a, 'b> {
     core: &'a mut ModeContext<'b>,
     pinned: Span,

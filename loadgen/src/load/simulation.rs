@@ -69,7 +69,6 @@ pub(super) fn peer(index: usize) -> PeerId {
     PeerId::from_u64(index as u64)
 }
 
-/// Notes what was sent.
 pub(super) struct Sent {
     pub(super) now: Time,
     pattern: Pattern,
@@ -138,12 +137,10 @@ pub(super) struct Simulation<S> {
 }
 
 impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
-    /// The only thread of `plan`.
     pub(super) fn new(plan: &Plan, server: S) -> Self {
         Self::of_thread(plan, 0, server)
     }
 
-    /// One of several threads.
     pub(super) fn of_thread(plan: &Plan, thread: usize, server: S) -> Self {
         let (pattern, share) = (Pattern::new(plan.size), Share::new(plan, thread));
         Self {
@@ -165,12 +162,10 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
         }
     }
 
-    /// The content of messages.
     pub(super) fn pattern(&self) -> Pattern {
         self.link.pattern.clone()
     }
 
-    /// Schedules an event.
     pub(super) fn at(&mut self, time: Time, event: Event) {
         if let Event::Says(peer, _) = event {
             let last = self.last.entry(peer).or_default();
@@ -241,11 +236,12 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
         let now = self.link.now;
         match event {
             Event::Says(peer, bytes) => {
-                self.peers.message(now, peer, Received(&[&bytes]));
-                self.peers.go_on(&mut self.link, peer);
+                let workload = self.peers.workload();
+                workload.message(now, peer, Received(&[&bytes]));
+                workload.go_on(&mut self.link, peer);
             }
             Event::Joins(peer) => {
-                self.peers.connected(now, peer);
+                self.peers.workload().connected(now, peer);
                 self.peers.joined(&mut self.link, peer);
             }
             Event::Leaves(peer, complete) => {

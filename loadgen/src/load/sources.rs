@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, ToSocketAddrs as _};
 
 use sealwire::limits::CONNECT_DEADLINE;
-use sealwire::net::address::{host, host_and_port, why_not_connected};
+use sealwire::net::address::{host, host_and_port, why_not_connected, without_brackets};
 use sealwire_cli::error::Error;
 use socket2::{Domain, Socket, Type};
 
@@ -29,7 +29,6 @@ pub(crate) struct Sources {
 struct Source {
     /// With the port that was taken last.
     address: SocketAddr,
-    /// Which of its ports is next.
     next: usize,
 }
 
@@ -48,10 +47,7 @@ impl Sources {
 
     /// Calls `connect` with the next address, and with one port after another until one is
     /// free.
-    ///
-    /// # Errors
-    ///
-    /// Why it failed, and from where.
+    /// The error tells from where.
     pub(crate) fn connect<T>(
         &mut self,
         mut connect: impl FnMut(Option<SocketAddr>) -> io::Result<T>,
@@ -95,14 +91,9 @@ fn why_not(source: Option<SocketAddr>, error: &io::Error) -> String {
 }
 
 /// The first address of `server` that takes a connection from where peers connect.
-///
-/// # Errors
-///
-/// Why the last address did not.
 pub(crate) fn reach(server: &Target, plan: &Plan) -> Result<SocketAddr, Error> {
     let Target { host, port, .. } = server;
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let addresses = (bare, *port)
+    let addresses = (without_brackets(host), *port)
         .to_socket_addrs()
         .map_err(|error| Error::Local(format!("cannot resolve {host}: {error}")))?;
     let mut sources = Sources::new(&plan.sources, 0, 1);
@@ -129,7 +120,6 @@ pub(crate) fn reach(server: &Target, plan: &Plan) -> Result<SocketAddr, Error> {
     Err(Error::Local(told))
 }
 
-/// Connects to `address`, and waits until that is done.
 fn connect(address: SocketAddr, from: Option<SocketAddr>) -> io::Result<()> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     if let Some(from) = from {

@@ -29,25 +29,20 @@ use crate::plan::{Kind, Plan};
 /// A peer that could not even begin to connect. Wires number their peers from the other end.
 const UNNAMED: PeerId = PeerId::from_u64(u64::MAX);
 
-/// What a thread says.
 pub(crate) enum Said {
     /// All its peers have joined or failed; the last one at this time.
     Joined(Attendance, Time),
     /// An interval of the measured time is over.
     Interval(Interval),
-    /// All is over.
     Done(Box<Done>),
 }
 
-/// What came of a thread's share.
 pub(crate) struct Done {
     pub(crate) tally: Tally,
     pub(crate) attendance: Attendance,
     /// With those after the beginning.
     pub(crate) handshakes: Histogram<u64>,
-    /// How many intervals it reported.
     pub(crate) intervals: usize,
-    /// How long it measured.
     pub(crate) took: Duration,
     /// How much of that was load, and what this thread had of processors then.
     pub(crate) loaded: Duration,
@@ -62,11 +57,9 @@ pub(crate) struct Gauge {
     pub(crate) done: AtomicU64,
 }
 
-/// What a thread gets.
 pub(crate) struct Task {
     pub(crate) plan: Plan,
     pub(crate) share: Share,
-    /// How long an interval is.
     pub(crate) row: Duration,
     pub(crate) gauge: Arc<Gauge>,
     pub(crate) ending: Arc<Ending>,
@@ -75,7 +68,6 @@ pub(crate) struct Task {
     pub(crate) begin: Receiver<Window>,
 }
 
-/// A thread's work.
 pub(crate) struct Worker<'a> {
     task: Task,
     wire: &'a mut dyn Wire,
@@ -85,7 +77,6 @@ pub(crate) struct Worker<'a> {
     redraw: Time,
     /// No connection begins before.
     paused: Time,
-    /// The load has begun.
     loads: bool,
     /// All its peers are gone, and it has said so.
     deserted: bool,

@@ -11,7 +11,6 @@ use serde::Serialize;
 
 use super::json;
 
-/// The program and this machine.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Environment {
     /// Of the load tester, and of the library in it.
@@ -49,7 +48,6 @@ impl Environment {
         }
     }
 
-    /// Whether it was built to be fast.
     pub(crate) fn is_optimised(&self) -> bool {
         self.profile != "debug"
     }

@@ -45,7 +45,6 @@ pub(crate) struct Figures {
 }
 
 impl Figures {
-    /// Those of `results`.
     pub(crate) fn of(results: &Results) -> Self {
         let (plan, server) = (&results.plan, results.server);
         let took = seconds(results.took);
@@ -261,23 +260,20 @@ mod tests {
     /// peers, or with peers that come and go, the figure is unknown. Method: a run of each.
     #[test]
     fn memory_of_peers() {
-        type Change = fn(&mut Results);
-        let changes: [(Change, Option<f64>); 4] = [
-            (|_| {}, Some(1500.0)),
-            (|results| results.peers.joined = 0, None),
-            (|results| results.plan.kind = Kind::Churn, None),
-            (
-                |results| {
-                    let server = results.server.as_mut();
-                    server
-                        .into_iter()
-                        .for_each(|server| server.before.resident = 0);
-                },
-                Some(0.0),
-            ),
-        ];
-        for (change, due) in changes {
-            assert_eq!(figures(change).server_bytes_per_peer, due);
+        for (kind, joined, empty, due) in [
+            (Kind::Echo, 64, 10 << 20, Some(1500.0)),
+            (Kind::Echo, 64, 1 << 40, Some(0.0)),
+            (Kind::Echo, 0, 10 << 20, None),
+            (Kind::Churn, 64, 10 << 20, None),
+        ] {
+            let figures = figures(|results| {
+                (results.plan.kind, results.peers.joined) = (kind, joined);
+                let server = results.server.as_mut();
+                server
+                    .into_iter()
+                    .for_each(|one| one.empty.resident = empty);
+            });
+            assert_eq!(figures.server_bytes_per_peer, due);
         }
     }
 

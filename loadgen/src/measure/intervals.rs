@@ -12,7 +12,6 @@ use super::figures::seconds;
 use super::quantile::{self, Quantile};
 use super::results::{Row, Usage};
 
-/// What a thread reports of an interval.
 pub(crate) struct Interval {
     pub(crate) index: usize,
     /// When it ended, since measuring began, and how long it was: less than the
@@ -23,7 +22,6 @@ pub(crate) struct Interval {
     pub(crate) done: u64,
     pub(crate) sent: u64,
     pub(crate) peers: u64,
-    /// CPU time of this thread.
     pub(crate) used: Duration,
 }
 
@@ -32,7 +30,6 @@ pub(crate) struct Interval {
 pub(crate) struct Intervals {
     threads: usize,
     open: BTreeMap<usize, Open>,
-    /// In their order.
     whole: Vec<Row>,
     /// How many intervals each thread reported that reports no more.
     left: Vec<usize>,
@@ -47,7 +44,6 @@ struct Open {
 }
 
 impl Intervals {
-    /// None yet, of so many threads.
     pub(crate) fn new(threads: usize) -> Self {
         Self {
             threads,
@@ -57,7 +53,6 @@ impl Intervals {
         }
     }
 
-    /// A thread reports an interval.
     pub(crate) fn add(&mut self, interval: &Interval) {
         let open = self.open.entry(interval.index).or_insert_with(|| Open {
             row: Row::default(),

@@ -13,7 +13,6 @@ use super::quantile;
 use super::results::{Account, Tally};
 use crate::plan::Plan;
 
-/// The times of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Window {
     /// The load begins.
@@ -35,7 +34,6 @@ impl Window {
         }
     };
 
-    /// One that begins at `start`, as `plan` wants it.
     pub(crate) fn new(plan: &Plan, start: Time) -> Self {
         let measure = start + plan.warmup;
         Self {
@@ -45,17 +43,10 @@ impl Window {
         }
     }
 
-    /// When the load begins, when measuring does, and when both end.
-    pub(crate) fn times(&self) -> (Time, Time, Time) {
-        (self.start, self.measure, self.end)
-    }
-
-    /// Whether the load has begun `now`.
     pub(crate) fn has_begun(&self, now: Time) -> bool {
         now >= self.start
     }
 
-    /// Whether it has ended.
     pub(crate) fn is_over(&self, now: Time) -> bool {
         now >= self.end
     }
@@ -66,7 +57,6 @@ impl Window {
     }
 }
 
-/// A message in flight.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Flight {
     /// When it was due; in a closed loop, when it was sent.
@@ -74,7 +64,6 @@ pub(crate) struct Flight {
     pub(crate) sent: Time,
 }
 
-/// Measures.
 #[derive(Debug)]
 pub(crate) struct Meter {
     window: Window,
@@ -106,12 +95,10 @@ impl Meter {
         }
     }
 
-    /// When the load begins and ends.
     pub(crate) fn begin(&mut self, window: Window) {
         self.window = window;
     }
 
-    /// The times of the load.
     pub(crate) fn window(&self) -> &Window {
         &self.window
     }
@@ -121,7 +108,6 @@ impl Meter {
         self.window.end = self.window.end.min(now);
     }
 
-    /// How many messages are in flight.
     pub(crate) fn under_way(&self) -> u64 {
         self.under_way
     }
@@ -181,7 +167,6 @@ impl Meter {
         measured.then_some(&mut self.tally.account)
     }
 
-    /// Takes the times of a message.
     fn time(&mut self, flight: Flight, now: Time) {
         record(&mut self.tally.response, flight.due, now);
         record(&mut self.tally.service, flight.sent, now);

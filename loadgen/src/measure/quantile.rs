@@ -4,7 +4,6 @@ use hdrhistogram::Histogram;
 
 use crate::limits::{DIGITS, MAX_DURATION, SAMPLES_ABOVE};
 
-/// An empty histogram of times in nanoseconds.
 pub(crate) fn histogram() -> Histogram<u64> {
     Histogram::new_with_max(MAX_DURATION.as_nanos() as u64, DIGITS).expect("the bounds are sound")
 }
@@ -33,7 +32,6 @@ impl Quantile {
         (parts > 0).then_some(Self(parts))
     }
 
-    /// How many samples it needs.
     pub(crate) fn needs(self) -> u64 {
         let above = u64::from(Self::WHOLE - self.0);
         (SAMPLES_ABOVE * u64::from(Self::WHOLE)).div_ceil(above)

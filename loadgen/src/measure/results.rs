@@ -106,7 +106,6 @@ impl Tally {
         }
     }
 
-    /// Takes the time of a stage.
     pub(crate) fn stage(&mut self, name: &'static str, took: Duration) {
         let times = self.stages.entry(name).or_insert_with(quantile::histogram);
         times.saturating_record(took.as_nanos() as u64);
@@ -147,7 +146,6 @@ pub(crate) struct Attendance {
 }
 
 impl Attendance {
-    /// Adds another thread's.
     pub(crate) fn add(&mut self, other: Self) {
         self.joined += other.joined;
         self.complete += other.complete;
@@ -170,10 +168,8 @@ pub(crate) struct Usage {
     pub(crate) user: Duration,
     #[serde(rename = "system_us", serialize_with = "json::micros")]
     pub(crate) system: Duration,
-    /// Bytes of memory now.
     #[serde(rename = "resident_bytes")]
     pub(crate) resident: u64,
-    /// Open descriptors now.
     pub(crate) descriptors: u64,
     /// Context switches: it waited; it was preempted.
     #[serde(rename = "voluntary_switches")]
@@ -219,7 +215,6 @@ pub(crate) struct ThreadUse {
 }
 
 impl ThreadUse {
-    /// What it had since `before`.
     pub(crate) fn since(self, before: Self) -> Self {
         Self {
             ran: self.ran.saturating_sub(before.ran),
@@ -239,19 +234,15 @@ pub(crate) struct ServerUse {
     pub(crate) after: Usage,
 }
 
-/// An interval of the measured time.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Row {
     /// Since measuring began.
     #[serde(rename = "until_s", serialize_with = "seconds")]
     pub(crate) until: Duration,
-    /// How long it was.
     #[serde(rename = "took_s", serialize_with = "seconds")]
     pub(crate) took: Duration,
-    /// Messages sent in it.
     #[serde(rename = "sent_messages")]
     pub(crate) sent: u64,
-    /// Answers in it.
     #[serde(rename = "completed_messages")]
     pub(crate) completed: u64,
     #[serde(rename = "messages_per_second")]
@@ -289,22 +280,18 @@ pub(crate) struct Cost {
     pub(crate) batch: usize,
 }
 
-/// All that came of a run.
 #[derive(Debug, Serialize)]
 pub(crate) struct Results {
     #[serde(flatten)]
     pub(crate) plan: Plan,
-    /// Of the server.
     #[serde(rename = "server")]
     pub(crate) address: SocketAddr,
-    /// We started that server.
     #[serde(rename = "server_is_own")]
     pub(crate) own_server: bool,
     /// What sealed and opened here, if anything did; a server of our own, which is this
     /// program in the same environment, used the same.
     #[serde(serialize_with = "json::kernel")]
     pub(crate) kernel: Option<Kernel>,
-    /// The measured time.
     #[serde(rename = "measured_s", serialize_with = "seconds")]
     pub(crate) took: Duration,
     /// Its part with load: a stream also waits for its confirmation.
@@ -327,7 +314,6 @@ pub(crate) struct Results {
     pub(crate) handshakes_took: Duration,
     #[serde(rename = "handshake_ns", serialize_with = "json::times")]
     pub(crate) handshake: Histogram<u64>,
-    /// The user ended it.
     pub(crate) interrupted: bool,
     /// It ended before its time, because all peers were gone.
     pub(crate) ended_early: bool,

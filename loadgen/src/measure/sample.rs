@@ -19,7 +19,6 @@ impl Process {
         process.usage().map(|_| process)
     }
 
-    /// What it has used until now; `None` once it has gone.
     pub(crate) fn usage(&self) -> Option<Usage> {
         let (stat, status) = (self.0.stat().ok()?, self.0.status().ok()?);
         // Threads that have ended meanwhile are left out. Without any thread the use is
@@ -57,7 +56,6 @@ fn thread_of(thread: &Task) -> Option<(Duration, u64, u64)> {
     ))
 }
 
-/// How long the calling thread has run.
 pub(crate) fn thread_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     // Neither is ever negative.

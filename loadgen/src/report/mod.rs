@@ -85,10 +85,6 @@ impl<'a> Report<'a> {
     }
 
     /// Writes it: to files, and to `stdout`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Local`] if one of them cannot be written.
     pub(crate) fn emit(&self, stdout: &mut dyn Write, outputs: &Outputs) -> Result<(), Error> {
         // An output that fails keeps no other from being written.
         let hdr = write(outputs.hdr.as_ref(), || hdr::text(self));
@@ -187,12 +183,8 @@ mod tests {
         // Late, but there: bounds and verdict judge that.
         let late: Change = |results| results.tally.account.timeouts = 1;
         let faults: [Change; 6] = [
-            |results| {
-                results.tally.counts.insert("duplicates", 1);
-            },
-            |results| {
-                results.tally.counts.insert("reordered", 1);
-            },
+            |results| _ = results.tally.counts.insert("duplicates", 1),
+            |results| _ = results.tally.counts.insert("reordered", 1),
             |results| results.tally.wrong = 1,
             |results| results.tally.lost = 1,
             |results| results.peers.failed = 1,

@@ -86,7 +86,6 @@ impl Table {
     }
 }
 
-/// Nanoseconds, shown in microseconds.
 fn micros(nanos: Option<f64>) -> String {
     nanos.map_or("-".into(), |nanos| format!("{:.1}", nanos / 1e3))
 }

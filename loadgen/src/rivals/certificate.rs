@@ -15,10 +15,8 @@ use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use sealwire_cli::error::Error;
 
-/// The name in the certificate.
 pub(super) const SERVER_NAME: &str = "localhost";
 
-/// A new certificate, and its key.
 #[derive(Clone)]
 pub(crate) struct Certificate {
     /// Both in DER.
@@ -42,14 +40,12 @@ impl Certificate {
         [&self.public, &self.key].map(|bytes| BASE64_STANDARD.encode(bytes))
     }
 
-    /// Parses [`words`](Self::words).
     pub(crate) fn parse([public, key]: [&str; 2]) -> Option<Self> {
         let public = BASE64_STANDARD.decode(public).ok()?;
         let key = BASE64_STANDARD.decode(key).ok()?;
         Some(Self { public, key })
     }
 
-    /// The setup of a server with it.
     pub(crate) fn server(&self) -> Result<Arc<ServerConfig>, Error> {
         let key = PrivatePkcs8KeyDer::from(self.key.clone());
         let chain = vec![CertificateDer::from(self.public.clone())];

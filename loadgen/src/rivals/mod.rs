@@ -39,10 +39,8 @@ pub(crate) trait Rival: Sized {
     /// Buffers that all connections of a loop share.
     type Room: Default;
 
-    /// One that has neither read nor written.
     fn new(setup: &Self::Setup) -> io::Result<Self>;
 
-    /// Whether the other side can be sent to.
     fn is_open(&self) -> bool;
 
     /// Reads from `socket`, and puts the payload into `into`, which has room for at most
@@ -74,10 +72,8 @@ pub(crate) trait Rival: Sized {
     fn finish(&mut self) -> io::Result<()>;
 }
 
-/// What one read brought.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Came {
-    /// Bytes of payload.
     bytes: usize,
     /// Nothing more is there now.
     drained: bool,

@@ -19,27 +19,22 @@ use super::Rival;
 use super::streams::{Event, Slot, Streams};
 use crate::plan::Mode;
 
-/// A server, and its peers.
 pub(crate) struct Server<R: Rival> {
     streams: Streams<R, Peer>,
     mode: Mode,
-    /// Bytes of a message.
     size: usize,
     /// Most bytes that wait for a peer before their senders are not read.
     high_water: usize,
     /// How many peers are above that.
     congested: usize,
-    /// What is read is put here.
     bytes: Box<[u8]>,
     /// Messages to relay when the turn ends, and which peer sent which.
     relayed: Vec<u8>,
     pieces: Vec<(PeerId, Range<usize>)>,
 }
 
-/// What a server keeps of a peer.
 #[derive(Debug, Default)]
 struct Peer {
-    /// Bytes that wait to be sent.
     pending: VecDeque<u8>,
     /// They are above the high-water mark.
     congested: bool,

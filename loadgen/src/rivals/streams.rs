@@ -28,7 +28,6 @@ use crate::limits::JOINING;
 const ALARM: Token = Token(usize::MAX);
 const LISTENER: Token = Token(usize::MAX - 1);
 
-/// What happened.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Event {
     /// TCP has connected it.
@@ -41,7 +40,6 @@ pub(super) enum Event {
     Ended(PeerId),
 }
 
-/// How far a connection has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Connecting,
@@ -78,7 +76,6 @@ pub(super) struct Slot<R, P> {
     dirty: bool,
     /// Why it closes when the turn ends.
     over: Option<Result<(), String>>,
-    /// The user's.
     pub(super) own: P,
 }
 
@@ -104,7 +101,6 @@ impl<R: Rival, P> Slot<R, P> {
     }
 }
 
-/// The loop, and all its connections.
 pub(super) struct Streams<R: Rival, P> {
     poll: Poll,
     polled: Events,
@@ -123,11 +119,9 @@ pub(super) struct Streams<R: Rival, P> {
     writes: usize,
     /// Connections that may have said something, but the user does not read now.
     paused: Vec<PeerId>,
-    /// Connections to close.
     over: Vec<PeerId>,
     /// Connections and when they began, the oldest first, while the first has not joined.
     joining: VecDeque<(Time, PeerId)>,
-    /// How long joining may take.
     pub(super) patience: Duration,
 }
 
@@ -140,7 +134,6 @@ fn id(key: DefaultKey) -> PeerId {
 }
 
 impl<R: Rival, P: Default> Streams<R, P> {
-    /// A loop without connections.
     pub(super) fn new(setup: R::Setup, clock: Clock) -> io::Result<Self> {
         let poll = Poll::new()?;
         Ok(Self {
@@ -164,13 +157,11 @@ impl<R: Rival, P: Default> Streams<R, P> {
         })
     }
 
-    /// Accepts all connections that come to `listener`.
     pub(super) fn listen(&mut self, listener: Listener) -> io::Result<()> {
         self.acceptor = Some(Acceptor::new(listener, self.poll.registry(), LISTENER)?);
         Ok(())
     }
 
-    /// Begins to connect to `address`, from `from` if that is given.
     pub(super) fn connect(
         &mut self,
         address: SocketAddr,
@@ -201,17 +192,14 @@ impl<R: Rival, P: Default> Streams<R, P> {
         Ok(id(key))
     }
 
-    /// All connections.
     pub(super) fn ids(&self) -> impl Iterator<Item = PeerId> {
         self.slots.keys().map(id)
     }
 
-    /// A connection, if it is there.
     pub(super) fn get(&self, id: PeerId) -> Option<&Slot<R, P>> {
         self.slots.get(key(id))
     }
 
-    /// A connection, if it is there.
     pub(super) fn get_mut(&mut self, id: PeerId) -> Option<&mut Slot<R, P>> {
         self.slots.get_mut(key(id))
     }
@@ -262,7 +250,6 @@ impl<R: Rival, P: Default> Streams<R, P> {
         Ok(Some(until.since(now)))
     }
 
-    /// Notes an event of a connection's socket.
     fn note(&mut self, id: PeerId, event: &mio::event::Event) {
         let Some(slot) = self.get_mut(id) else {
             return;
@@ -376,7 +363,6 @@ impl<R: Rival, P: Default> Streams<R, P> {
         }
     }
 
-    /// Notes that reading from `id` is worth a try.
     fn ready(&mut self, id: PeerId) {
         if let Some(slot) = self.slots.get_mut(key(id)).filter(|slot| !slot.ready) {
             slot.ready = true;
@@ -484,7 +470,6 @@ impl<R: Rival, P: Default> Streams<R, P> {
         }
     }
 
-    /// Closes `id` when the turn ends, because of `why`.
     pub(super) fn fail(&mut self, id: PeerId, why: impl Into<String>) {
         self.close(id, Err(why.into()));
     }
@@ -525,7 +510,6 @@ impl<R: Rival, P: Default> Streams<R, P> {
     }
 }
 
-/// Why a connection has failed.
 fn describe(error: &io::Error) -> String {
     match error.kind() {
         ErrorKind::ConnectionRefused => "the server refused the connection".into(),

@@ -79,10 +79,8 @@ impl Default for Room {
     }
 }
 
-/// One side of a connection.
 pub(crate) struct Tls<S> {
     side: S,
-    /// The handshake is done.
     open: bool,
     /// The other side has said that nothing follows.
     ended: bool,

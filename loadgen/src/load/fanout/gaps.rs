@@ -4,10 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::limits::MISSING;
 
-/// Received messages and the gaps between them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Gaps {
-    /// The number of the next message.
     pub(super) next: u64,
     /// Missing numbers before it, no more than [`MISSING`].
     missing: BTreeSet<u64>,

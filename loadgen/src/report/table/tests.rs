@@ -89,8 +89,8 @@ fn unknown_figures() {
 }
 
 /// Goal: the table shows what went wrong, with the reasons for doubt; no text of an error
-/// drives a terminal. Method: a run with a bit of everything, an account that does not hold, and bounds
-/// that are missed and not decided.
+/// drives a terminal. Method: a run with a bit of everything, an account that does not hold, and
+/// bounds that are missed and not decided.
 #[test]
 fn what_went_wrong() {
     let shown = shown(
@@ -165,32 +165,27 @@ fn stages_and_counts() {
 /// doubt and misses its bound; one without answers.
 #[test]
 fn one_line() {
-    type Change = fn(&mut Results);
-    let rows: [(Change, &str, &str); 3] = [
+    let good = told(|_| {}, "p99<5ms", line);
+    let busy = |results: &mut Results| results.threads[0].ran = results.took;
+    let empty = |results: &mut Results| {
+        results.tally = Tally::new();
+        results.rows.clear();
+        results.threads.clear();
+        results.took = Duration::ZERO;
+    };
+    let missed = "at least 1000 messages/s, p50 160.1 us, p99 209.0 us, \
+        slo p50<1us missed: 160.1 us, SUSPECT; ";
+    for (told, due) in [
         (
-            |_| {},
-            "p99<5ms",
+            good,
             "1000 messages/s, p50 160.1 us, p99 209.0 us, VALID; loadgen ",
         ),
+        (told(busy, "p50<1us", line), missed),
         (
-            |results| results.threads[0].ran = results.took,
-            "p50<1us",
-            "at least 1000 messages/s, p50 160.1 us, p99 209.0 us, \
-             slo p50<1us missed: 160.1 us, SUSPECT; ",
-        ),
-        (
-            |results| {
-                results.tally = Tally::new();
-                results.rows.clear();
-                results.threads.clear();
-                results.took = Duration::ZERO;
-            },
-            "",
+            told(empty, "", line),
             "0 messages/s, p50 - us, p99 - us, INVALID; ",
         ),
-    ];
-    for (change, slos, due) in rows {
-        let told = told(change, slos, line);
+    ] {
         assert!(told.starts_with(due), "{told}");
         assert_eq!(told.lines().count(), 1);
     }
