@@ -10,12 +10,12 @@ use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::{Child, Output, Stdio};
+use std::process::{Child, Output};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{KEYS, Run, call, closed_pipe, command, free_address, loadgen, shell, start};
-use rustix::process::{Pid, Signal, kill_process};
+use common::{KEYS, Run, call, call_to, closed_pipe, command, free_address, loadgen, shell, start};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use socket2::{Domain, Socket, Type};
 
 /// The program ends within this on a busy machine. The waits that it might be in instead take
@@ -80,11 +80,12 @@ fn is_gone(process: Pid) {
     }
 }
 
-/// Sends `signal`, and waits for the end, which must come soon.
+/// Sends `signal` to all of its group, as a terminal does, and waits for the end, which must
+/// come soon.
 #[track_caller]
 fn end(program: Child, signal: Signal) -> Output {
     let began = Instant::now();
-    kill_process(id(&program), signal).unwrap();
+    kill_process_group(id(&program), signal).unwrap();
     let output = program.wait_with_output().unwrap();
     assert!(began.elapsed() < SOON, "{:?}: {output:?}", began.elapsed());
     output
@@ -117,26 +118,18 @@ fn closed_descriptors() {
 #[test]
 fn reports_that_cannot_be_printed() {
     for flags in &COMMANDS[..5] {
-        let to = |stdout: Stdio| {
-            let mut program = command(flags);
-            program.stdout(stdout).stderr(Stdio::piped());
-            Run::of(program.spawn().unwrap().wait_with_output().unwrap())
-        };
-        let run = to(closed_pipe());
+        let run = call_to(closed_pipe(), flags);
         assert_eq!((run.code, &run.stderr[..]), (141, ""), "{flags}: {run:?}");
         let full = File::options().write(true).open("/dev/full").unwrap();
-        to(full.into()).failed(1, "writing standard output: ");
+        call_to(full.into(), flags).failed(1, "writing standard output: ");
     }
     for file in ["--json", "--hdr", "--timeseries"] {
-        let run = loadgen(&format!("-c 1 -d 100ms -w 0 -q {file} /dev/full"));
-        assert_eq!(run.code, 1, "{run:?}");
+        let run = loadgen(&format!("-c 1 -d 100ms -w 0 -q {file} /dev/full")).ended(1);
         assert!(run.stderr.contains("/dev/full: cannot write"), "{run:?}");
     }
     // A file that cannot be written is told, though the reader of stdout has gone.
-    let mut program = command("-c 1 -d 100ms -w 0 --json /no/such/folder");
-    program.stdout(closed_pipe()).stderr(Stdio::piped());
-    let run = Run::of(program.spawn().unwrap().wait_with_output().unwrap());
-    run.failed(1, "/no/such/folder: cannot write");
+    let flags = "-c 1 -d 100ms -w 0 --json /no/such/folder";
+    call_to(closed_pipe(), flags).failed(1, "/no/such/folder: cannot write");
 }
 
 /// Goal: a closed stderr changes nothing else. Method: keys on the command line, which cause a
@@ -186,18 +179,26 @@ fn a_signal_before_there_is_a_report() {
     }
 }
 
-/// Goal: once it measures, the first signal brings the report, also if the terminal goes away.
-/// Method: two signals in a long run; `instrument.rs` has the third.
+/// Goal: once it measures, the first signal brings the report, also if the terminal goes away:
+/// marked as interrupted, with the rate of the time until then, and of a server that was there
+/// to the end. Method: each signal in a long run, half a second into an interval. One message of
+/// each peer may be answered after the end.
 #[test]
 fn a_signal_brings_the_report() {
-    for signal in [Signal::TERM, Signal::HUP] {
-        let program = start(command("-c 1 -d 600s -w 0 --json -"));
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let program = start(command("-c 4 -d 1000s -w 0 --json -"));
         let server = server_of(&program, &[]);
-        thread::sleep(Duration::from_secs(2));
-        let run = Run::of(end(program, signal));
-        assert_eq!(run.code, 0, "{run:?}");
-        assert_eq!(run.json()["interrupted"], true);
+        thread::sleep(Duration::from_millis(2500));
+        let run = Run::of(end(program, signal)).ended(0);
         is_gone(server);
+        let figures = run.json();
+        assert_eq!(figures["interrupted"], true);
+        assert_eq!(figures["failed_peers"], 0, "{figures:#}");
+        let completed = run.number("/account/completed");
+        let [rate, seconds] = ["/messages_per_second", "/measured_s"].map(|name| run.number(name));
+        assert!(completed > 0.0 && seconds < 60.0, "{figures:#}");
+        let off = (rate * seconds - completed).abs().round();
+        assert!(off <= 4.0, "{rate}/s in {seconds} s are not {completed}");
     }
 }
 
@@ -238,8 +239,7 @@ fn ignored_signals() {
     }
     thread::sleep(Duration::from_secs(1));
     kill_process(id(&program), Signal::HUP).unwrap();
-    let run = Run::of(program.wait_with_output().unwrap());
-    assert_eq!(run.code, 0, "{run:?}");
+    let run = Run::of(program.wait_with_output().unwrap()).ended(0);
     assert_eq!(run.json()["interrupted"], false);
 }
 

@@ -119,7 +119,6 @@ fn load(fault: Fault, flags: &str) -> Run {
     let to = serve(fault);
     let run = loadgen(&format!("{to} -d 500ms -w 0 --timeout 2s --json - {flags}"));
     let figures = run.json();
-    assert_eq!(figures["account"]["holds"], true, "{run:?}");
     for unknown in ["server_cpu_us_per_message", "server_kernel"] {
         assert!(figures[unknown].is_null(), "{unknown}: {run:?}");
     }
