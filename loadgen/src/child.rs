@@ -28,20 +28,17 @@ use crate::server::CERTIFICATE;
 use crate::server::LOOPBACK;
 
 /// A server. Dropping this makes it leave, and waits for that.
-#[derive(Debug)]
 pub(crate) struct OwnServer(Child);
 
 impl OwnServer {
-    /// Starts a server on loopback that serves as `service` says, and returns where it is. It
-    /// serves when this returns.
+    /// Starts a server on loopback as `service` says; it serves when this returns where it is.
     pub(crate) fn start(service: Service, interrupt: &Interrupt) -> Result<(Self, Target), Error> {
         let pair = SecretPair {
             confkey: random()?,
             authkey: random()?,
         };
         let program = env::current_exe().map_err(|error| failed(&error))?;
-        // `Command` does not erase its copies of the keys; they are worthless once the server
-        // is gone.
+        // `Command` erases no copy of the keys; they are worthless once the server is gone.
         let mut command = Command::new(program);
         #[cfg(feature = "tls")]
         let certificate = match service.over {
@@ -50,15 +47,14 @@ impl OwnServer {
         };
         #[cfg(feature = "tls")]
         if let Some(certificate) = &certificate {
-            command.envs(CERTIFICATE.into_iter().zip(certificate.words()));
+            command.env(CERTIFICATE, certificate.text());
         }
         let child = command
             .arg(SERVE)
             .args(service.words())
             .env("SEALWIRE_CONFKEY", hex(&pair.confkey).as_str())
             .env("SEALWIRE_AUTHKEY", hex(&pair.authkey).as_str())
-            // A terminal sends its Ctrl-C to the whole group, but the server must stay until the
-            // last reply.
+            // A terminal sends Ctrl-C to a whole group; the server must stay until the last reply.
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -14,7 +14,6 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
 /// Whether the user wants the program to end.
-#[derive(Debug)]
 pub(crate) struct Interrupt {
     asked: Arc<AtomicBool>,
     /// A signal ends the program as if it were not caught.
@@ -67,8 +66,7 @@ impl Interrupt {
     }
 }
 
-/// The end of a run that had measured nothing yet. It is not shown: a comparison reports its
-/// earlier runs instead.
+/// The end of a run that had measured nothing yet. A comparison reports earlier runs instead.
 pub(crate) fn interrupted() -> Error {
     Error::Local("it was interrupted before it measured anything".into())
 }

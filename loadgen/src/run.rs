@@ -128,8 +128,7 @@ struct Run<'a> {
     clock: Clock,
     ending: Arc<Ending>,
     watched: Option<Watched>,
-    /// What the server had used when measuring began, when each interval ended, and when
-    /// all was over.
+    /// What the server had used when measuring began, at the end of each interval, and at last.
     looks: Vec<Option<Usage>>,
     said: Receiver<Result<Said, Error>>,
     begin: Vec<Sender<Window>>,

@@ -37,20 +37,12 @@ fn refused(line: &str, start: &str) {
 #[test]
 fn options_stand_anywhere() {
     let usual = Plan {
-        kind: Kind::Echo,
-        over: Over::Sealed,
-        peers: 64,
-        publishers: 1,
         size: 64,
         depth: 1,
         rate: None,
-        arrival: Arrival::Constant,
         duration: Duration::from_secs(5),
-        warmup: Duration::from_secs(1),
-        timeout: Duration::from_secs(5),
         threads: 1,
-        sources: Vec::new(),
-        seed: 1,
+        ..crate::testing::plan()
     };
     assert_eq!(config("").plan, usual);
     assert_eq!(config("echo").plan, usual);

@@ -58,7 +58,6 @@ impl Figure {
 /// One run's figures, in the order of [`Figure::ALL`].
 type Run = [Option<f64>; Figure::ALL.len()];
 
-#[derive(Debug)]
 pub(crate) struct Transport {
     pub(crate) over: Over,
     /// Round by round; `None` where the run failed.
@@ -75,7 +74,6 @@ pub(crate) struct Transport {
     pub(crate) at_least: bool,
 }
 
-#[derive(Debug)]
 pub(crate) struct Comparison {
     pub(crate) plan: Plan,
     pub(crate) rounds: usize,
@@ -178,8 +176,7 @@ impl Comparison {
         self.faults |= results.found_faults();
     }
 
-    /// Notes that a run failed. Returns its error once fewer than two runs of the transport
-    /// can succeed.
+    /// Notes a failed run. Returns its error once fewer than two of the transport can succeed.
     pub(crate) fn failed(&mut self, index: usize, error: Error) -> Result<(), Error> {
         let transport = &mut self.transports[index];
         transport.runs.push(None);

@@ -14,15 +14,6 @@ use crate::plan::Kind;
 
 const LITTLE: &str = "Little's law is missed";
 
-pub(super) fn account(results: &Results, findings: &mut Findings) {
-    if !results.tally.account.holds() {
-        findings.invalid(
-            "the account does not hold",
-            "the account does not hold: a message was lost track of",
-        );
-    }
-}
-
 /// Little's law: the mean number of messages in flight is the rate times the mean time of a
 /// message. Where it does not hold, times or counts are wrong.
 pub(super) fn littles_law(results: &Results, findings: &mut Findings) {

@@ -75,16 +75,17 @@ pub(crate) fn judge(
     let mut findings = Findings::default();
     let answered = figures.measured_messages > 0;
     if !answered {
-        findings.invalid(
-            "nothing was answered",
-            "nothing was answered in the measured time",
-        );
+        let rule = "nothing was answered";
+        findings.invalid(rule, format!("{rule} in the measured time"));
     }
     let at_least = generator::judge(results, figures, &mut findings);
     load::rate(results, figures, at_least, &mut findings);
     load::failures(results, &mut findings);
     circumstances(results, environment, &mut findings);
-    consistency::account(results, &mut findings);
+    if !results.tally.account.holds() {
+        let rule = "the account does not hold";
+        findings.invalid(rule, format!("{rule}: a message was lost track of"));
+    }
     if answered {
         consistency::littles_law(results, &mut findings);
         consistency::halves(results, &mut findings);
@@ -105,10 +106,9 @@ fn circumstances(results: &Results, here: &Environment, findings: &mut Findings)
         findings.suspect("it ended early", text);
     }
     if !here.is_optimised() {
-        findings.suspect(
-            "this is a debug build",
-            "this is a debug build: cargo run --release is the one to measure",
-        );
+        let rule = "this is a debug build";
+        let text = format!("{rule}: cargo run --release is the one to measure");
+        findings.suspect(rule, text);
     }
     let fastest = here.fastest.name();
     if let Some(used) = results.kernel.map(|kernel| kernel.name())

@@ -171,8 +171,7 @@ fn late_generators() {
 
 // ---- the load --------------------------------------------------------------
 
-/// A run with `missing` fewer answers, which are `unsent`, or late, and a thread that was
-/// `busy`.
+/// A run with fewer answers: the `missing` are `unsent`, or late; a thread was `busy`.
 fn fewer(missing: u64, unsent: bool, busy: bool) -> Verdict {
     judged(|results| {
         let each = missing / results.rows.len() as u64;

@@ -44,12 +44,6 @@ struct Peer {
     wrong: bool,
 }
 
-impl Peer {
-    fn is_answered(&self) -> bool {
-        self.wrong || self.replied.is_some()
-    }
-}
-
 impl Churn {
     pub(crate) fn new(plan: Plan, pattern: Pattern, share: Share) -> Self {
         Self {
@@ -63,10 +57,6 @@ impl Churn {
             over: false,
             stopped: false,
         }
-    }
-
-    fn message_of(&self, peer: &Peer) -> std::ops::Range<usize> {
-        self.pattern.part(self.share.first, peer.index)
     }
 
     /// Takes the times of a connection that is complete.
@@ -132,8 +122,7 @@ impl Workload for Churn {
     fn joined(&mut self, link: &mut dyn Link, id: PeerId) {
         if let Some(peer) = self.peers.get_mut(&id) {
             peer.joined = Some(link.now());
-            let peer = *peer;
-            link.send(id, self.message_of(&peer));
+            link.send(id, self.pattern.part(self.share.first, peer.index));
         } else {
             link.finish(id);
         }
@@ -142,10 +131,7 @@ impl Workload for Churn {
     fn begin(&mut self, window: Window) {
         let schedule = Schedule::new(&self.plan, self.plan.threads, window);
         self.meter.begin(window);
-        self.pace = schedule.map(|schedule| {
-            let dues = schedule.of(self.share.thread);
-            Pace::new(dues, window.start)
-        });
+        self.pace = schedule.map(|schedule| Pace::new(schedule, self.share.thread));
     }
 
     fn meter(&mut self) -> &mut Meter {
@@ -175,7 +161,7 @@ impl Workload for Churn {
             return;
         };
         let meter = &mut self.meter;
-        meter.tally.lost += u64::from(!peer.is_answered());
+        meter.tally.lost += u64::from(!peer.wrong && peer.replied.is_none());
         if self.stopped {
             return;
         }

@@ -78,10 +78,9 @@ impl Echo {
             return;
         }
         load.started = true;
-        let start = window.start;
         let schedule = Schedule::new(&self.plan, self.plan.peers, window);
         for (&id, peer) in &mut self.peers {
-            peer.pace = schedule.map(|schedule| Pace::new(schedule.of(peer.index), start));
+            peer.pace = schedule.map(|schedule| Pace::new(schedule, peer.index));
             match peer.pace.as_ref().map(Pace::next) {
                 Some(Some(at)) => load.due.push(Reverse((at, id))),
                 Some(None) => {}
@@ -96,8 +95,8 @@ impl Echo {
         let never_joined = self.next_index..self.share.first + self.share.peers;
         let absent = never_joined.chain(self.left_early.drain(..));
         if let Some(schedule) = schedule {
-            let paces = absent.map(|index| Pace::new(schedule.of(index), start));
-            load.departed.extend(paces);
+            load.departed
+                .extend(absent.map(|index| Pace::new(schedule, index)));
         }
     }
 }

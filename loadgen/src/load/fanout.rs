@@ -108,8 +108,7 @@ impl Fanout {
         self.pattern.at(publisher as u64 * cycle + index % cycle)
     }
 
-    /// The publisher and the number, modulo [`cycle`](Self::cycle), of a message whose bytes
-    /// are all right.
+    /// The publisher and the number, modulo [`cycle`](Self::cycle), of a message that is right.
     fn which(&self, message: Received<'_>) -> Option<(usize, u64)> {
         let &(publisher, index) = self.starts.get(&message.start()?)?;
         let wanted = self.part(publisher, index);
@@ -218,10 +217,7 @@ impl Workload for Fanout {
         let Some(schedule) = Schedule::new(&self.plan, self.plan.publishers, window) else {
             return;
         };
-        let mut paces = (0..self.plan.publishers).map(|index| {
-            let dues = schedule.of(index);
-            Pace::new(dues, window.start)
-        });
+        let mut paces = (0..self.plan.publishers).map(|index| Pace::new(schedule, index));
         for (publisher, pace) in self.publishers.iter_mut().zip(&mut paces) {
             publisher.pace = Some(pace);
         }

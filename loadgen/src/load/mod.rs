@@ -51,8 +51,7 @@ pub(crate) trait Wire {
     /// Begins to connect another peer, from `from` if that is given.
     fn connect(&mut self, from: Option<SocketAddr>) -> io::Result<PeerId>;
 
-    /// Waits until something happens, at most until `until`, to the microsecond, and does all
-    /// that follows from it. Calls the peers.
+    /// Waits until something happens, or `until`, to the microsecond, and does what follows.
     fn turn(&mut self, until: Time) -> Result<(), Error>;
 
     fn peers(&mut self) -> &mut Peers;

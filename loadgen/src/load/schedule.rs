@@ -34,6 +34,11 @@ impl Schedule {
         })
     }
 
+    /// When the load begins.
+    pub(super) fn start(&self) -> Time {
+        self.window.start
+    }
+
     pub(crate) fn of(self, index: usize) -> Dues {
         let mut dues = Dues {
             schedule: self,
@@ -80,8 +85,7 @@ impl Schedule {
         if measured < 0.0 {
             return Some(start + Duration::from_secs_f64(number / from));
         }
-        // A root of `from` t + (`to` - `from`) t² / 2 T = `measured`, in a form that also
-        // works for equal rates.
+        // A root of `from` t + (`to` - `from`) t² / 2 T = `measured`, which equal rates have, too.
         let lasts = end.since(measure).as_secs_f64();
         let root = (from * from + 2.0 * (to - from) * measured / lasts).sqrt();
         let after = 2.0 * measured / (from + root);
@@ -91,7 +95,6 @@ impl Schedule {
 }
 
 /// The times at which one peer's messages are due, in order, until the load ends.
-#[derive(Debug)]
 pub(crate) struct Dues {
     schedule: Schedule,
     number: f64,
@@ -105,8 +108,7 @@ impl Dues {
         numbers.max(0.0) / self.schedule.peers as f64
     }
 
-    /// Takes the next `count` at once, as if they were evenly spread. Returns when the middle
-    /// one is due.
+    /// Takes the next `count`, as if evenly spread. Returns when the middle one is due.
     pub(crate) fn take_many(&mut self, count: u64) -> Option<Time> {
         let peers = self.schedule.peers as f64;
         let middle = self.number + peers * (count - 1) as f64 / 2.0;

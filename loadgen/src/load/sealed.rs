@@ -11,7 +11,6 @@ use sealwire::conn::Outcome;
 use sealwire::endpoint::mode::{HandedOn, Message, Mode, Receivers};
 use sealwire::endpoint::transport::PeerId;
 use sealwire::endpoint::{Context as ModeContext, Endpoint, EndpointEvent, Leaves, Setup};
-use sealwire::limits::Limits;
 use sealwire::net::clock::Clock;
 use sealwire::net::event_loop::{EventLoop, Report};
 use sealwire::span::Span;
@@ -39,19 +38,13 @@ struct Adapter {
     ended_early: HashSet<PeerId>,
 }
 
-/// The load bounds what waits to be sent, so its memory is no reason to drop a server.
-fn unlimited() -> Limits {
-    let mut limits = Limits::default();
-    limits.max_queue = usize::MAX / 4;
-    limits.max_queued = usize::MAX / 4;
-    limits
-}
-
 impl Sealed {
     pub(crate) fn new(context: &Context<'_>, peers: Peers) -> io::Result<Self> {
         let mut setup = Setup::new(context.kernel, Leaves::WhenStopped, rand::make_rng());
         setup.identity.clone_from(&context.server.identity);
-        setup.limits = unlimited();
+        // The load bounds what waits to be sent, so its memory is no reason to drop a server.
+        setup.limits.max_queue = usize::MAX / 4;
+        setup.limits.max_queued = usize::MAX / 4;
         let adapter = Adapter {
             peers,
             clock: context.clock,
@@ -124,8 +117,7 @@ impl Adapter {
 }
 
 impl Mode for Adapter {
-    /// Replies are always read, however much waits to be sent: a server may take no more
-    /// before its replies are read.
+    /// Replies are always read: a server may take no more before its replies are read.
     fn receivers(&self) -> Receivers {
         Receivers::Nobody
     }

@@ -27,8 +27,7 @@ use crate::measure::results::Tally;
 use crate::plan::{Kind, Plan, Rate};
 use crate::testing;
 
-/// How long it takes to connect, and to leave. Of peers that stay, each needs a microsecond
-/// more than the one before.
+/// How long it takes to connect, and to leave; each peer that stays takes longer than the last.
 pub(super) const CONNECTS: Duration = Duration::from_micros(100);
 const STAGGER: Duration = Duration::from_micros(1);
 /// When the load begins; the clock starts with the test.

@@ -114,7 +114,6 @@ impl Workload for Sink {
         Some(ended.since(self.meter.window().start))
     }
 
-    /// What has been sent may still be confirmed. A peer that leaves without that counts as
-    /// an error.
+    /// What was sent may still be confirmed; a peer that leaves before that counts as an error.
     fn stop(&mut self, _: Time, _: bool) {}
 }

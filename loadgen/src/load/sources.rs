@@ -16,7 +16,6 @@ use crate::limits::{PORT_TRIES, PORTS};
 use crate::plan::{Plan, Target};
 
 /// Our addresses. With none of them, the system chooses.
-#[derive(Debug)]
 pub(crate) struct Sources {
     addresses: Vec<Source>,
     turn: usize,
@@ -25,7 +24,6 @@ pub(crate) struct Sources {
     threads: usize,
 }
 
-#[derive(Debug)]
 struct Source {
     /// With the port that was taken last.
     address: SocketAddr,
@@ -45,9 +43,7 @@ impl Sources {
         }
     }
 
-    /// Calls `connect` with the next address, and with one port after another until one is
-    /// free.
-    /// The error tells from where.
+    /// Calls `connect` with the next address, and each port until one is free; errors name it.
     pub(crate) fn connect<T>(
         &mut self,
         mut connect: impl FnMut(Option<SocketAddr>) -> io::Result<T>,

@@ -22,7 +22,7 @@ use super::workload::Share;
 use crate::limits::{COMPLETION, CONNECT_PAUSE, DRAIN, HANDSHAKES_AT_ONCE, LOOK_TO_BEGIN, REDRAW};
 use crate::measure::intervals::Interval;
 use crate::measure::meter::Window;
-use crate::measure::results::{Attendance, Tally, ThreadUse};
+use crate::measure::results::{Attendance, Row, Tally, ThreadUse};
 use crate::measure::sample;
 use crate::plan::{Kind, Plan};
 
@@ -96,8 +96,7 @@ impl<'a> Worker<'a> {
             loads: false,
             deserted: false,
         };
-        // The run waits for each thread, so a panic must be said. Nothing of the worker is used
-        // after it.
+        // The run waits for each thread, so a panic must be said. It ends the worker.
         let said = match catch_unwind(AssertUnwindSafe(|| worker.run())) {
             Ok(Ok(Some(done))) => Ok(Said::Done(Box::new(done))),
             Ok(Ok(None)) => return,
@@ -194,19 +193,24 @@ impl<'a> Worker<'a> {
             let ended = until.min(self.wire.now());
             let now = self.so_far();
             let peers = self.wire.peers();
-            let interval = Interval {
-                index,
+            let row = Row {
                 until: ended.since(window.measure),
                 took: ended.since(from),
-                responses: peers.meter().take_recent(),
-                done: now.0 - before.0,
+                completed: now.0 - before.0,
                 sent: now.1 - before.1,
                 peers: peers.present() as u64,
-                used: now.2.saturating_sub(before.2),
+                generator: now.2.saturating_sub(before.2),
+                ..Row::default()
             };
+            let responses = peers.meter().take_recent();
+            let said = Said::Interval(Interval {
+                index,
+                row,
+                responses,
+            });
+            let _ = self.task.say.send(Ok(said));
             before = now;
             index += 1;
-            let _ = self.task.say.send(Ok(Said::Interval(interval)));
         }
         Ok(index)
     }
@@ -305,8 +309,7 @@ impl<'a> Worker<'a> {
             let (peer, failure) = match self.sources.connect(|from| self.wire.connect(from)) {
                 Ok(peer) => (peer, None),
                 Err(why) if !self.loads => return Err(Error::Local(why)),
-                // It counts as a connection of the load that failed. The next would fail as
-                // well, so there is a pause.
+                // A connection of the load has failed, and the next would as well.
                 Err(why) => {
                     self.paused = now + CONNECT_PAUSE;
                     (UNNAMED, Some(why))
@@ -338,8 +341,7 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// How long to wait for an answer that may take `timeout`, once the user has `stopped` the
-/// run or not.
+/// How long to wait for an answer, which may take `timeout`; less if the user `stopped` the run.
 pub(crate) fn drain(timeout: Duration, stopped: bool) -> Duration {
     if stopped { timeout.min(DRAIN) } else { timeout }
 }

@@ -70,8 +70,7 @@ pub(crate) trait Workload: Send {
 
     fn meter(&mut self) -> &mut Meter;
 
-    /// `peer` said `message`; [`go_on`](Self::go_on) is called next, because the link also
-    /// owns the message.
+    /// `peer` said `message`, which the link owns; so [`go_on`](Self::go_on) is called next.
     fn message(&mut self, now: Time, peer: PeerId, message: Received<'_>);
 
     /// `peer` has said something, and can be answered.

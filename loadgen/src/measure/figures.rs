@@ -102,8 +102,7 @@ impl Results {
         }
     }
 
-    /// How many messages the server seals and how many it opens for each that it answers;
-    /// `None` where that is not what it mostly does.
+    /// How many messages the server seals and opens for each answer, if it mostly does that.
     fn seals_and_opens(&self) -> Option<(f64, f64)> {
         let plan = &self.plan;
         match plan.kind {
@@ -117,8 +116,7 @@ impl Results {
         }
     }
 
-    /// About how many the server seals and opens at once: the messages between two of its
-    /// waits.
+    /// About how many the server seals and opens at once: the messages between two waits.
     pub(crate) fn batches(&self) -> Option<(f64, f64)> {
         let (seals, opens) = self.seals_and_opens()?;
         let waits = self.server?.measured().voluntary.max(1);

@@ -14,19 +14,12 @@ use super::results::{Row, Usage};
 
 pub(crate) struct Interval {
     pub(crate) index: usize,
-    /// When it ended, since measuring began, and how long it was: less than the
-    /// others if the run ended within it.
-    pub(crate) until: Duration,
-    pub(crate) took: Duration,
+    /// Without what follows from response times, and without the server.
+    pub(crate) row: Row,
     pub(crate) responses: Histogram<u64>,
-    pub(crate) done: u64,
-    pub(crate) sent: u64,
-    pub(crate) peers: u64,
-    pub(crate) used: Duration,
 }
 
 /// Intervals that are whole, and those that are not yet.
-#[derive(Debug)]
 pub(crate) struct Intervals {
     threads: usize,
     open: BTreeMap<usize, Open>,
@@ -36,7 +29,6 @@ pub(crate) struct Intervals {
 }
 
 /// An interval that some threads have reported.
-#[derive(Debug)]
 struct Open {
     row: Row,
     responses: Histogram<u64>,
@@ -61,14 +53,14 @@ impl Intervals {
         });
         open.responses += &interval.responses;
         open.told += 1;
-        let row = &mut open.row;
+        let (row, one) = (&mut open.row, &interval.row);
         // A thread that ends early has a short one.
-        row.until = row.until.max(interval.until);
-        row.took = row.took.max(interval.took);
-        row.completed += interval.done;
-        row.sent += interval.sent;
-        row.peers += interval.peers;
-        row.generator += interval.used;
+        row.until = row.until.max(one.until);
+        row.took = row.took.max(one.took);
+        row.completed += one.completed;
+        row.sent += one.sent;
+        row.peers += one.peers;
+        row.generator += one.generator;
         self.settle();
     }
 
@@ -124,15 +116,17 @@ mod tests {
     fn interval(index: usize, took: Duration, nanos: u64) -> Interval {
         let mut responses = quantile::histogram();
         responses.saturating_record_n(nanos, 10);
-        Interval {
-            index,
+        let row = Row {
             until: SECOND * index as u32 + took,
             took,
-            responses,
-            done: 10,
+            completed: 10,
             sent: 11,
-            peers: 3,
-            used: SECOND / 4,
+            ..Row::default()
+        };
+        Interval {
+            index,
+            row,
+            responses,
         }
     }
 

@@ -64,7 +64,6 @@ pub(crate) struct Flight {
     pub(crate) sent: Time,
 }
 
-#[derive(Debug)]
 pub(crate) struct Meter {
     window: Window,
     /// How long an answer may take.
@@ -146,8 +145,7 @@ impl Meter {
         }
     }
 
-    /// A message was not answered before the end. It timed out, unless the user
-    /// `cut_short` the run while it still had time.
+    /// A message was not answered in time, or before the user `cut_short` the run.
     pub(crate) fn unanswered(&mut self, flight: Flight, now: Time, cut_short: bool) {
         let has_time = cut_short && now.since(flight.sent) <= self.timeout;
         if let Some(account) = self.landed(flight, now) {

@@ -19,8 +19,7 @@ impl Quantile {
     pub(crate) const P99: Self = Self(990_000);
     pub(crate) const P99_9: Self = Self(999_000);
 
-    /// From a percentile such as `99.9`, between 0 and 100, with at most four digits behind
-    /// the point.
+    /// From a percentile between 0 and 100 such as `99.9`, with up to four digits after the point.
     pub(crate) fn parse(percent: &str) -> Option<Self> {
         let (whole, part) = percent.split_once('.').unwrap_or((percent, "0"));
         let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());

@@ -56,13 +56,11 @@ impl AddAssign for Account {
     }
 }
 
-/// What a thread measures. Its size does not depend on how many messages there
-/// are. All times are in nanoseconds.
+/// What a thread measures, in constant memory. All times are in nanoseconds.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Tally {
     pub(crate) account: Account,
-    /// Of the whole run, with the warm-up: answers other than the expected one, and
-    /// those to no message.
+    /// Of the whole run, with the warm-up: answers that were not expected.
     #[serde(rename = "wrong_messages")]
     pub(crate) wrong: u64,
     /// Of the whole run: messages without any answer.
@@ -79,12 +77,10 @@ pub(crate) struct Tally {
     /// load tester itself is. Empty in a closed loop.
     #[serde(rename = "lag_ns", serialize_with = "json::times")]
     pub(crate) lag: Histogram<u64>,
-    /// The integral over the measured time of the number in flight: messages times
-    /// nanoseconds, for Little's law.
+    /// For Little's law: messages in flight, times nanoseconds of the measured time.
     #[serde(skip)]
     pub(crate) under_way: u128,
-    /// What only some workloads have: the stages of a connection, the first and
-    /// last receiver of a message.
+    /// Of some workloads: the stages of a connection; the first and last receiver of a message.
     #[serde(rename = "stages_ns", serialize_with = "json::stages")]
     pub(crate) stages: BTreeMap<&'static str, Histogram<u64>>,
     /// What only some workloads count: deliveries, duplicates.
@@ -162,8 +158,7 @@ pub(crate) struct Usage {
     /// CPU time of all threads, as exactly as it is known.
     #[serde(rename = "cpu_us", serialize_with = "json::micros")]
     pub(crate) ran: Duration,
-    /// Its parts: as coarse as the system counts them, until they are taken
-    /// [since](Self::since) another look; then their sum is `ran`.
+    /// Its parts, in coarse ticks; [since](Self::since) another look, their sum is `ran`.
     #[serde(rename = "user_us", serialize_with = "json::micros")]
     pub(crate) user: Duration,
     #[serde(rename = "system_us", serialize_with = "json::micros")]
@@ -265,8 +260,7 @@ pub(crate) struct Row {
     pub(crate) generator: Duration,
 }
 
-/// What it costs to seal and to open a message of the run's size on this machine, as
-/// many at once as the server has.
+/// What it costs here to seal and to open a message of the run, in batches as the server has.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CryptoCost {
     pub(crate) seal: Cost,

@@ -9,7 +9,6 @@ use rustix::time::{ClockId, clock_gettime};
 use super::results::{ThreadUse, Usage};
 
 /// A process that runs. It is held open, so that no other process can take its place.
-#[derive(Debug)]
 pub(crate) struct Process(process::Process);
 
 impl Process {
@@ -21,8 +20,7 @@ impl Process {
 
     pub(crate) fn usage(&self) -> Option<Usage> {
         let (stat, status) = (self.0.stat().ok()?, self.0.status().ok()?);
-        // Threads that have ended meanwhile are left out. Without any thread the use is
-        // unknown, which is not 0.
+        // Threads that have ended meanwhile are left out. Without any, the use is unknown.
         let threads = self.0.tasks().ok()?.flatten();
         let threads = threads.filter_map(|thread| thread_of(&thread));
         let (exact, voluntary, involuntary) =
@@ -62,8 +60,7 @@ pub(crate) fn thread_time() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// What the calling thread has had of processors until now. A wait that the system does not
-/// tell counts as none.
+/// What the calling thread has had of processors. A wait that the system hides counts as none.
 pub(crate) fn thread_use() -> ThreadUse {
     let stat = Schedstat::from_file("/proc/thread-self/schedstat");
     ThreadUse {

@@ -13,40 +13,31 @@ use crate::values::name;
 pub(super) fn lines(report: &Report<'_>) -> Vec<String> {
     let here = report.environment;
     let (results, plan) = (report.results, &report.results.plan);
-    let mut lines = vec![
+    let (server, whose) = match results.own_server {
+        true => ("a server of its own", "on both sides"),
+        false => ("the server", "here; the server's is not known"),
+    };
+    let place = match shares_machine(results.address) {
+        true => "both on this machine",
+        false => "on another machine",
+    };
+    let address = host_and_port(results.address);
+    let lines = [
         what(plan, here, &name(plan.over)),
         load(plan),
         pace(plan) + &early(report),
         machine(here),
-        format!(
-            "load on {} at {}, {}",
-            if results.own_server {
-                "a server of its own"
-            } else {
-                "the server"
-            },
-            host_and_port(results.address),
-            if shares_machine(results.address) {
-                "both on this machine"
-            } else {
-                "on another machine"
-            }
-        ),
+        format!("load on {server} at {address}, {place}"),
     ];
-    if let Some(kernel) = results.kernel {
-        let whose = if results.own_server {
-            "on both sides"
-        } else {
-            "here; the server's is not known"
-        };
-        lines.push(format!("kernel {} {whose}", kernel.name()));
-    }
-    lines
+    let kernel = results
+        .kernel
+        .map(|kernel| format!("kernel {} {whose}", kernel.name()));
+    lines.into_iter().chain(kernel).collect()
 }
 
 fn what(plan: &Plan, here: &Environment, over: &str) -> String {
-    let (version, commit, workload) = (here.version, here.commit, name(plan.kind));
-    let profile = here.profile;
+    let (version, commit, profile) = (here.version, here.commit, here.profile);
+    let workload = name(plan.kind);
     format!("loadgen {version} ({commit}, {profile}): {workload} over {over}")
 }
 
@@ -99,12 +90,11 @@ fn pace(plan: &Plan) -> String {
                 Arrival::Constant => "evenly",
                 Arrival::Poisson => "at random",
             };
-            let rate = if rate.is_steady() {
-                format!("{}", rate.from)
-            } else {
-                format!("{} to {}", rate.from, rate.to)
+            let to = match rate.is_steady() {
+                true => String::new(),
+                false => format!(" to {}", rate.to),
             };
-            format!("open loop, {rate} {} {arrival}", unit(plan))
+            format!("open loop, {}{to} {} {arrival}", rate.from, unit(plan))
         }
     };
     let (duration, warmup) = (plan.duration.as_secs_f64(), plan.warmup.as_secs_f64());

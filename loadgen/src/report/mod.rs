@@ -137,8 +137,7 @@ pub(crate) fn stdout() -> impl Write {
     anstream::AutoStream::auto(io::stdout())
 }
 
-/// Lost and wrong data is worse than a missed bound, and that is worse than figures that
-/// cannot be trusted.
+/// Lost or wrong data is worse than a missed bound, and that worse than untrusted figures.
 fn code(faults: bool, slos_met: bool, strict: bool, grade: Grade) -> u8 {
     if faults {
         FOUND_FAULTS

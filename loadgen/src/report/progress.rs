@@ -6,7 +6,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::limits::REDRAW;
 
-#[derive(Debug)]
 pub(crate) struct Progress {
     /// Hidden where stderr is no terminal.
     line: ProgressBar,
@@ -38,8 +37,7 @@ impl Progress {
         self.phase = phase;
     }
 
-    /// Shows how many peers there are and have failed, and how many messages are `done`, if it
-    /// is time to.
+    /// If it is time to, shows how many peers are there and have `failed`, and what is `done`.
     pub(crate) fn show(&mut self, peers: u64, failed: u64, done: u64) {
         let span = self.last.elapsed();
         if span < REDRAW {

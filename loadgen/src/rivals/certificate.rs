@@ -36,11 +36,13 @@ impl Certificate {
     }
 
     /// Both as text, for the environment of a server.
-    pub(crate) fn words(&self) -> [String; 2] {
-        [&self.public, &self.key].map(|bytes| BASE64_STANDARD.encode(bytes))
+    pub(crate) fn text(&self) -> String {
+        let [public, key] = [&self.public, &self.key].map(|bytes| BASE64_STANDARD.encode(bytes));
+        public + " " + &key
     }
 
-    pub(crate) fn parse([public, key]: [&str; 2]) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (public, key) = text.split_once(' ')?;
         let public = BASE64_STANDARD.decode(public).ok()?;
         let key = BASE64_STANDARD.decode(key).ok()?;
         Some(Self { public, key })

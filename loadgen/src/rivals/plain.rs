@@ -9,7 +9,6 @@ use sealwire::net::stream::Stream;
 use super::{Came, Rival, write};
 
 /// Bytes as they are.
-#[derive(Debug)]
 pub(crate) struct Plain;
 
 impl Rival for Plain {

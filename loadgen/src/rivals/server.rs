@@ -64,8 +64,7 @@ impl<R: Rival> Server<R> {
         })
     }
 
-    /// Waits until something happens, at most until `until`, and does all that follows from
-    /// it.
+    /// Waits until something happens, at most until `until`, and does what follows.
     pub(crate) fn turn(&mut self, until: Option<Time>) -> io::Result<()> {
         self.streams.wait(until)?;
         let (mode, relay) = (self.mode, Mode::Relay);
@@ -140,8 +139,7 @@ impl<R: Rival> Server<R> {
         }
     }
 
-    /// Notes whole messages of `id` to relay, and keeps the first part of one that is not
-    /// whole.
+    /// Notes whole messages of `id` to relay, and keeps the first part of another.
     fn gather(&mut self, id: PeerId, len: usize) {
         let Some(slot) = self.streams.get_mut(id) else {
             return;

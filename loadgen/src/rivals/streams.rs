@@ -61,7 +61,6 @@ enum Finish {
 }
 
 /// A connection, and what the user keeps for it.
-#[derive(Debug)]
 pub(super) struct Slot<R, P> {
     socket: Stream,
     rival: R,
@@ -307,8 +306,7 @@ impl<R: Rival, P: Default> Streams<R, P> {
 
     // ---- reading -----------------------------------------------------------
 
-    /// What happened next. Reads each ready connection once in a turn, if its user `may_read`
-    /// it, to the beginning of `into`.
+    /// What happened next. Reads each ready connection that `may_read` once in a turn, into `into`.
     pub(super) fn next_event(
         &mut self,
         into: &mut [u8],
@@ -415,8 +413,7 @@ impl<R: Rival, P: Default> Streams<R, P> {
         None
     }
 
-    /// Sends a first part of `parts`. Returns how much of it need not be sent again: all of
-    /// it, if the connection has failed.
+    /// Sends a first part of `parts`. Returns its length; all, if the connection has failed.
     pub(super) fn send(&mut self, id: PeerId, parts: &[IoSlice<'_>]) -> usize {
         let all = parts.iter().map(|part| part.len()).sum();
         let slot = self.slots.get_mut(key(id));

@@ -63,7 +63,6 @@ pub(crate) type TlsClient = Tls<UnbufferedClientConnection>;
 pub(crate) type TlsServer = Tls<UnbufferedServerConnection>;
 
 /// Where received records are opened, and payload is sealed to.
-#[derive(Debug)]
 pub(crate) struct Room {
     input: Box<[u8]>,
     output: Box<[u8]>,
@@ -99,8 +98,7 @@ struct Progress {
 }
 
 impl<S: Side> Tls<S> {
-    /// Takes `bytes` as far as they go: payload goes into `into`, answers into what is
-    /// unsent.
+    /// Takes `bytes` as far as they go: payload into `into`, answers into what is unsent.
     fn process(&mut self, bytes: &mut [u8], into: &mut [u8]) -> io::Result<Progress> {
         let mut progress = Progress::default();
         loop {
@@ -270,11 +268,10 @@ impl<S: Side> Rival for Tls<S> {
             let count = text.len();
             let sealed = self.seal(text, &mut room.output)?;
             taken += count;
-            if !self.write_unsent(socket)? {
-                self.unsent.extend_from_slice(&room.output[..sealed]);
-                break;
-            }
-            let wrote = write(socket, &[IoSlice::new(&room.output[..sealed])])?;
+            let wrote = match self.write_unsent(socket)? {
+                true => write(socket, &[IoSlice::new(&room.output[..sealed])])?,
+                false => 0,
+            };
             if wrote < sealed {
                 self.unsent.extend_from_slice(&room.output[wrote..sealed]);
                 break;

@@ -22,8 +22,7 @@ impl Gaps {
         self.next = index + 1;
     }
 
-    /// Message `number`, which is before `next`, came after all. Returns whether it was
-    /// missing.
+    /// Message `number`, which is before `next`, came after all. Returns whether it was missing.
     pub(super) fn fill(&mut self, number: u64) -> bool {
         self.missing.remove(&number)
     }
