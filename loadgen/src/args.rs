@@ -218,8 +218,6 @@ fn target(
     Ok((Some(server), warnings))
 }
 
-// ---- refusals --------------------------------------------------------------
-
 fn usage<T>(text: impl Into<String>) -> Result<T, Error> {
     Err(Error::Usage(text.into()))
 }
@@ -249,9 +247,10 @@ fn refusal(error: &clap::Error) -> Error {
 /// Refuses options that do not go together, or would do nothing.
 fn check_options(typed: &Args, matches: &ArgMatches, compares: bool) -> Result<(), Error> {
     let given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
-    let (kind, keys) = (typed.plan.kind, &typed.keys);
-    let secrets = keys.confkey.is_some() || keys.authkey.is_some();
-    let has_keys = secrets || keys.keys.is_some() || keys.name.is_some();
+    let kind = typed.plan.kind;
+    let has_keys = ["confkey", "authkey", "keys", "name"]
+        .into_iter()
+        .any(given);
     let (is_sink, owns) = (kind == Kind::Sink, !given("to"));
     let paced = given("rate") || kind == Kind::Idle;
     let is_fanout = kind == Kind::Fanout;

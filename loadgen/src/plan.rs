@@ -235,8 +235,6 @@ impl Service {
     }
 }
 
-// ---- for JSON --------------------------------------------------------------
-
 /// A time in seconds.
 pub(crate) fn seconds<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_f64(time.as_secs_f64())

@@ -190,8 +190,6 @@ impl<'a> Run<'a> {
         Ok(run)
     }
 
-    // ---- phases ------------------------------------------------------------
-
     /// Waits until all threads' peers have joined or failed.
     fn join(&mut self, address: SocketAddr) -> Result<(), Error> {
         let (mut last, mut attendance) = (self.began, Attendance::default());

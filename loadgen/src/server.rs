@@ -65,7 +65,7 @@ fn rival<R: Rival>(setup: R::Setup, service: Service) -> Result<u8, Error> {
     let Service { mode, size, .. } = service;
     let mut server = Server::<R>::new(setup, mode, size, listener()?).map_err(local)?;
     loop {
-        server.turn(None).map_err(local)?;
+        server.turn().map_err(local)?;
     }
 }
 

@@ -5,7 +5,7 @@
 mod common;
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt as _;
@@ -15,6 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{KEYS, Run, call, call_to, closed_pipe, command, free_address, loadgen, shell, start};
+use procfs::process::{self, Process};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use socket2::{Domain, Socket, Type};
 
@@ -41,16 +42,14 @@ fn id(child: &Child) -> Pid {
 /// The running servers that `parent` has started, without zombies, and without a process that
 /// still is a copy of `parent`.
 fn servers(parent: Pid) -> Vec<Pid> {
-    let all = fs::read_dir("/proc").unwrap();
-    let ids = all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    let is_child = |id: &i32| {
-        let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-        let mut words = stat.rsplit(") ").next().unwrap().split_whitespace();
-        let is_child = words.next() != Some("Z") && words.next() == Some(&parent.to_string());
-        let words = fs::read_to_string(format!("/proc/{id}/cmdline")).unwrap_or_default();
-        is_child && words.split('\0').nth(1) == Some("serve")
+    let server = |process: Process| {
+        let (stat, words) = (process.stat().ok()?, process.cmdline().ok()?);
+        let is_child = stat.state != 'Z' && Pid::from_raw(stat.ppid) == Some(parent);
+        let serves = is_child && words.get(1).is_some_and(|word| word == "serve");
+        Pid::from_raw(stat.pid).filter(|_| serves)
     };
-    ids.filter(is_child).filter_map(Pid::from_raw).collect()
+    let all = process::all_processes().unwrap().flatten();
+    all.filter_map(server).collect()
 }
 
 /// Waits for the server that `program` starts, other than `known`.
@@ -71,8 +70,8 @@ fn server_of(program: &Child, known: &[Pid]) -> Pid {
 fn is_gone(process: Pid) {
     let began = Instant::now();
     let runs = || {
-        let stat = fs::read_to_string(format!("/proc/{process}/stat"));
-        stat.is_ok_and(|stat| !stat.contains(") Z "))
+        let stat = Process::new(process.as_raw_pid()).and_then(|process| process.stat());
+        stat.is_ok_and(|stat| stat.state != 'Z')
     };
     while runs() {
         assert!(began.elapsed() < PATIENCE, "a server was left behind");

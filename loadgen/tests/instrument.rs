@@ -8,11 +8,9 @@ mod common;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -52,20 +50,6 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// A plain server that has `serve` called for each connection, on a thread.
-fn plain_server(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let serve = Arc::new(serve);
-    thread::spawn(move || {
-        for socket in listener.incoming() {
-            let serve = serve.clone();
-            thread::spawn(move || serve(socket.unwrap()));
-        }
-    });
-    address
 }
 
 /// The program with `flags`, after `meanwhile`.
@@ -128,11 +112,18 @@ fn a_server_that_accepts_late() {
 /// TCP; less is impossible, and the machine may add to it.
 #[test]
 fn a_delay() {
-    let address = plain_server(|mut socket| {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let serve = |mut socket: TcpStream| {
         let mut bytes = [0; 64];
         while socket.read_exact(&mut bytes).is_ok() {
             thread::sleep(Duration::from_millis(50));
             socket.write_all(&bytes).unwrap();
+        }
+    };
+    thread::spawn(move || {
+        for socket in listener.incoming() {
+            thread::spawn(move || serve(socket.unwrap()));
         }
     });
     for pace in ["", "-r 20"] {
@@ -172,29 +163,4 @@ fn a_killed_server() {
         let early = rules.as_array().unwrap().contains(&"it ended early".into());
         assert!(early, "{rules}");
     }
-}
-
-/// Goal: messages of a peer that is gone count as shed, and the others go on. Method: a plain
-/// server that drops the first of two peers to send a hundred messages; it has hundreds more
-/// to send.
-#[test]
-fn a_dropped_peer() {
-    let dropped = AtomicBool::new(false);
-    let address = plain_server(move |mut socket| {
-        let mut bytes = [0; 64];
-        for k in 0.. {
-            if socket.read_exact(&mut bytes).is_err() || socket.write_all(&bytes).is_err() {
-                return;
-            }
-            if k == 100 && !dropped.swap(true, Ordering::Relaxed) {
-                return;
-            }
-        }
-    });
-    let flags = "--over plain -c 2 -r 1000 -d 2s -w 0 --json - --to";
-    let run = loadgen(&format!("{flags} {address}")).ended(6);
-    assert_eq!(run.number("/failed_peers"), 1.0);
-    assert_eq!(run.number("/account/scheduled"), 2000.0);
-    assert!(run.number("/account/shed") > 100.0, "{run:?}");
-    assert!(run.number("/account/completed") > 200.0, "{run:?}");
 }

@@ -329,8 +329,6 @@ fn billions_unsent() {
     }
 }
 
-// ---- the worker ------------------------------------------------------------
-
 /// A short load of two peers.
 fn short(kind: Kind) -> Plan {
     Plan {

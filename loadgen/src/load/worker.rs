@@ -135,8 +135,6 @@ impl<'a> Worker<'a> {
         }))
     }
 
-    // ---- phases ------------------------------------------------------------
-
     /// Connects all peers. Where connecting is itself the load, only one peer tests whether it
     /// works; it leaves again, and does not count.
     fn join(&mut self) -> Result<(), Error> {
@@ -248,8 +246,6 @@ impl<'a> Worker<'a> {
         self.wire.peers().give_up(now);
         Ok(())
     }
-
-    // ---- turns -------------------------------------------------------------
 
     /// Loads until `time`, or until the run is over.
     fn until(&mut self, time: Time) -> Result<(), Error> {

@@ -17,10 +17,6 @@ pub(crate) fn micros<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::
     to.serialize_f64(time.as_nanos() as f64 / 1e3)
 }
 
-pub(crate) fn nanos<S: Serializer>(time: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
-    time.map(|time| time.as_nanos() as u64).serialize(to)
-}
-
 pub(crate) fn kernel_name<S: Serializer>(kernel: &Kernel, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(kernel.name())
 }

@@ -243,12 +243,12 @@ pub(crate) struct Row {
     #[serde(rename = "messages_per_second")]
     pub(crate) rate: f64,
     /// Times of the answers, from when they were due, if there are enough of them.
-    #[serde(rename = "response_p50_ns", serialize_with = "json::nanos")]
-    pub(crate) p50: Option<Duration>,
-    #[serde(rename = "response_p99_ns", serialize_with = "json::nanos")]
-    pub(crate) p99: Option<Duration>,
-    #[serde(rename = "response_max_ns", serialize_with = "json::nanos")]
-    pub(crate) max: Option<Duration>,
+    #[serde(rename = "response_p50_ns")]
+    pub(crate) p50: Option<u64>,
+    #[serde(rename = "response_p99_ns")]
+    pub(crate) p99: Option<u64>,
+    #[serde(rename = "response_max_ns")]
+    pub(crate) max: Option<u64>,
     /// The median of however few there are.
     #[serde(skip)]
     pub(crate) median: Duration,

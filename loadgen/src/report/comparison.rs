@@ -132,8 +132,6 @@ fn notes(comparison: &Comparison) -> Vec<String> {
     notes
 }
 
-// ---- for programs ----------------------------------------------------------
-
 /// The spread of every figure, by its name.
 type Spreads = BTreeMap<&'static str, Option<Spread>>;
 

@@ -19,15 +19,16 @@ pub(super) fn text(report: &Report<'_>) -> String {
 }
 
 fn row(row: &Row) -> String {
-    let us = |time: Duration| (time.as_nanos() as f64 / 1e3).to_string();
+    let of_nanos = |nanos: u64| (nanos as f64 / 1e3).to_string();
+    let us = |time: Duration| of_nanos(time.as_nanos() as u64);
     let mut cells = vec![
         row.until.as_secs_f64().to_string(),
         row.took.as_secs_f64().to_string(),
         row.completed.to_string(),
         format!("{:.1}", row.rate),
-        row.p50.map(us).unwrap_or_default(),
-        row.p99.map(us).unwrap_or_default(),
-        row.max.map(us).unwrap_or_default(),
+        row.p50.map(of_nanos).unwrap_or_default(),
+        row.p99.map(of_nanos).unwrap_or_default(),
+        row.max.map(of_nanos).unwrap_or_default(),
         row.peers.to_string(),
         us(row.generator),
     ];

@@ -66,10 +66,14 @@ pub(crate) trait Rival: Sized {
     ) -> io::Result<usize>;
 
     /// Bytes that it has taken, or made itself, and the socket has not.
-    fn unsent(&self) -> usize;
+    fn unsent(&self) -> usize {
+        0
+    }
 
     /// Says, after what was sent, that nothing follows, where the format has a word for it.
-    fn finish(&mut self) -> io::Result<()>;
+    fn finish(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -43,12 +43,4 @@ impl Rival for Plain {
             _ => write(socket, parts),
         }
     }
-
-    fn unsent(&self) -> usize {
-        0
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

@@ -13,7 +13,6 @@ use sealwire::endpoint::transport::PeerId;
 use sealwire::limits::{INPUT_SCRATCH, Limits};
 use sealwire::net::clock::Clock;
 use sealwire::net::listen::Listener;
-use sealwire::time::Time;
 
 use super::Rival;
 use super::streams::{Event, Slot, Streams};
@@ -64,9 +63,9 @@ impl<R: Rival> Server<R> {
         })
     }
 
-    /// Waits until something happens, at most until `until`, and does what follows.
-    pub(crate) fn turn(&mut self, until: Option<Time>) -> io::Result<()> {
-        self.streams.wait(until)?;
+    /// Waits until something happens, and does what follows.
+    pub(crate) fn turn(&mut self) -> io::Result<()> {
+        self.streams.wait(None)?;
         let (mode, relay) = (self.mode, Mode::Relay);
         loop {
             let congested = self.congested;
