@@ -62,7 +62,6 @@ pub(crate) struct Transport {
     pub(crate) over: Over,
     /// Round by round; `None` where the run failed.
     runs: Vec<Option<Run>>,
-    /// The worst of any run.
     pub(crate) grade: Grade,
     /// Which rules were broken, and in how many runs.
     pub(crate) rules: BTreeMap<&'static str, usize>,
@@ -77,7 +76,6 @@ pub(crate) struct Transport {
 pub(crate) struct Comparison {
     pub(crate) plan: Plan,
     pub(crate) rounds: usize,
-    /// What seals and opens, on both sides.
     pub(crate) kernel: Kernel,
     pub(crate) transports: Vec<Transport>,
     /// The report of each run as JSON, in the order of time.

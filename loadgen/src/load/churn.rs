@@ -59,7 +59,6 @@ impl Churn {
         }
     }
 
-    /// Takes the times of a connection that is complete.
     fn note_stages(tally: &mut Tally, peer: &Peer, now: Time) {
         let stages = [
             ("connect", Some(peer.flight.sent), peer.connected),

@@ -32,7 +32,6 @@ pub(crate) struct Echo {
     stopped: bool,
 }
 
-/// What is measured, and which peer is due.
 struct Load {
     meter: Meter,
     /// In an open loop, peers that may send, and when their next message is due.

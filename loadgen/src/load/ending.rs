@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use sealwire::time::Time;
 
-/// Whether a run is over before its time, and since when.
 pub(crate) struct Ending {
     stop: Arc<AtomicBool>,
     /// Threads that have peers, or will have some.

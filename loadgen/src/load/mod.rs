@@ -46,7 +46,6 @@ pub(crate) struct Context<'a> {
     pub(crate) clock: Clock,
 }
 
-/// Moves the messages of many peers.
 pub(crate) trait Wire {
     /// Begins to connect another peer, from `from` if that is given.
     fn connect(&mut self, from: Option<SocketAddr>) -> io::Result<PeerId>;

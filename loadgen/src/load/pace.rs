@@ -18,7 +18,6 @@ pub(super) fn leave(pace: &mut Option<Pace>, meter: &mut Meter, now: Time) -> Fl
     flight
 }
 
-/// A sender in an open loop.
 pub(super) struct Pace {
     dues: Dues,
     /// Of the next message, until the load ends.

@@ -68,7 +68,6 @@ impl Peers {
         self.connecting.len()
     }
 
-    /// How many have not left.
     pub(crate) fn remain(&self) -> usize {
         self.present.len() + self.connecting.len()
     }
@@ -99,12 +98,10 @@ impl Peers {
         }
     }
 
-    /// How long handshakes took, and when the last one was done.
     pub(crate) fn handshakes(&self) -> (&Histogram<u64>, Time) {
         (&self.handshakes, self.last_joined)
     }
 
-    /// `peer` can be sent to.
     pub(crate) fn joined(&mut self, link: &mut dyn Link, peer: PeerId) {
         let now = link.now();
         if let Some(began) = self.connecting.remove(&peer) {
@@ -135,7 +132,6 @@ impl Peers {
         self.workload.left(now, peer, complete);
     }
 
-    /// Called once in every turn, after all messages that came.
     pub(crate) fn turn(&mut self, link: &mut dyn Link) {
         self.workload.turn(link);
         if self.finish == Finish::Wanted {

@@ -13,7 +13,6 @@ use sealwire::time::Time;
 use crate::measure::meter::Window;
 use crate::plan::{Arrival, Plan, Rate};
 
-/// When the messages of all peers are due.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Schedule {
     rate: Rate,
@@ -34,7 +33,6 @@ impl Schedule {
         })
     }
 
-    /// When the load begins.
     pub(super) fn start(&self) -> Time {
         self.window.start
     }

@@ -36,17 +36,12 @@ pub(super) const START: Time = Time::from_nanos(20_000_000);
 /// What the server or the user does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Event {
-    /// Says the bytes to a peer.
     Says(PeerId, Vec<u8>),
-    /// It can be sent to.
     Joins(PeerId),
-    /// Its connection ends.
     Leaves(PeerId, bool),
-    /// The user ends the run.
     Stops,
 }
 
-/// A plan that tests change.
 pub(super) fn plan(kind: Kind) -> Plan {
     Plan {
         kind,
@@ -216,7 +211,6 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
         said.iter().collect()
     }
 
-    /// Hands the server what was sent.
     fn deliver(&mut self) {
         let now = self.link.now;
         for (peer, part) in std::mem::take(&mut self.link.sent) {

@@ -98,20 +98,16 @@ impl<'a> Worker<'a> {
         };
         // The run waits for each thread, so a panic must be said. It ends the worker.
         let said = match catch_unwind(AssertUnwindSafe(|| worker.run())) {
-            Ok(Ok(Some(done))) => Ok(Said::Done(Box::new(done))),
-            Ok(Ok(None)) => return,
-            Ok(Err(error)) => Err(error),
+            Ok(done) => done.map(|done| Said::Done(Box::new(done))),
             Err(_) => Err(Error::Local("a thread of the load tester panicked".into())),
         };
         // A run that has ended does not listen.
         let _ = say.send(said);
     }
 
-    fn run(mut self) -> Result<Option<Done>, Error> {
+    fn run(mut self) -> Result<Done, Error> {
         self.join()?;
-        let Some(window) = self.wait()? else {
-            return Ok(None);
-        };
+        let window = self.wait()?;
         self.wire.peers().workload().begin(window);
         self.loads = true;
         self.until(window.measure)?;
@@ -124,7 +120,7 @@ impl<'a> Worker<'a> {
         self.end()?;
         let now = self.wire.now();
         let peers = self.wire.peers();
-        Ok(Some(Done {
+        Ok(Done {
             tally: peers.workload().tally(),
             attendance: peers.attendance().clone(),
             handshakes: peers.handshakes().0.clone(),
@@ -132,7 +128,7 @@ impl<'a> Worker<'a> {
             took: peers.workload().took(now).unwrap_or(loaded),
             loaded,
             used,
-        }))
+        })
     }
 
     /// Connects all peers. Where connecting is itself the load, only one peer tests whether it
@@ -165,13 +161,13 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Waits for the word to begin; `None` if the run has ended.
-    fn wait(&mut self) -> Result<Option<Window>, Error> {
+    /// Waits for the word to begin.
+    fn wait(&mut self) -> Result<Window, Error> {
         loop {
             match self.task.begin.try_recv() {
-                Ok(window) => return Ok(Some(window)),
-                Err(TryRecvError::Disconnected) => return Ok(None),
+                Ok(window) => return Ok(window),
                 Err(TryRecvError::Empty) => {}
+                Err(error) => return Err(Error::Local(format!("the run has ended: {error}"))),
             }
             let soon = self.wire.now() + LOOK_TO_BEGIN;
             self.turn(Some(soon))?;

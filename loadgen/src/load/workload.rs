@@ -54,7 +54,6 @@ pub(crate) trait Workload: Send {
         0
     }
 
-    /// `peer` begins to connect.
     fn connecting(&mut self, _now: Time, _peer: PeerId) {}
 
     /// TCP has connected `peer`.

@@ -19,7 +19,6 @@ pub(crate) struct Interval {
     pub(crate) responses: Histogram<u64>,
 }
 
-/// Intervals that are whole, and those that are not yet.
 pub(crate) struct Intervals {
     threads: usize,
     open: BTreeMap<usize, Open>,
@@ -28,7 +27,6 @@ pub(crate) struct Intervals {
     left: Vec<usize>,
 }
 
-/// An interval that some threads have reported.
 struct Open {
     row: Row,
     responses: Histogram<u64>,

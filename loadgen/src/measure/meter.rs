@@ -66,7 +66,6 @@ pub(crate) struct Flight {
 
 pub(crate) struct Meter {
     window: Window,
-    /// How long an answer may take.
     timeout: Duration,
     pub(crate) tally: Tally,
     /// Messages that have left, and those that were answered, measured or not.
@@ -128,14 +127,7 @@ impl Meter {
     pub(crate) fn answered(&mut self, flight: Flight, now: Time) {
         self.answered_so_far += 1;
         record(&mut self.recent, flight.due, now);
-        let in_time = now.since(flight.sent) <= self.timeout;
-        if let Some(account) = self.landed(flight, now) {
-            match in_time {
-                true => account.completed += 1,
-                false => account.timeouts += 1,
-            }
-            self.time(flight, now);
-        }
+        self.timed(flight, now, |account| &mut account.completed);
     }
 
     /// A message was answered wrong, or cannot be answered any more.
@@ -147,14 +139,10 @@ impl Meter {
 
     /// A message was not answered in time, or before the user `cut_short` the run.
     pub(crate) fn unanswered(&mut self, flight: Flight, now: Time, cut_short: bool) {
-        let has_time = cut_short && now.since(flight.sent) <= self.timeout;
-        if let Some(account) = self.landed(flight, now) {
-            match has_time {
-                true => account.in_flight += 1,
-                false => account.timeouts += 1,
-            }
-            self.time(flight, now);
-        }
+        self.timed(flight, now, |account| match cut_short {
+            true => &mut account.in_flight,
+            false => &mut account.timeouts,
+        });
     }
 
     /// A message is no longer in flight. Returns the account, if it counts there.
@@ -165,9 +153,18 @@ impl Meter {
         measured.then_some(&mut self.tally.account)
     }
 
-    fn time(&mut self, flight: Flight, now: Time) {
-        record(&mut self.tally.response, flight.due, now);
-        record(&mut self.tally.service, flight.sent, now);
+    /// Counts a message, as a timeout or as what it is `in_time`, and takes its times.
+    fn timed(&mut self, flight: Flight, now: Time, in_time: impl FnOnce(&mut Account) -> &mut u64) {
+        let late = now.since(flight.sent) > self.timeout;
+        if let Some(account) = self.landed(flight, now) {
+            *(if late {
+                &mut account.timeouts
+            } else {
+                in_time(account)
+            }) += 1;
+            record(&mut self.tally.response, flight.due, now);
+            record(&mut self.tally.service, flight.sent, now);
+        }
     }
 
     /// `count` messages that were due about then were never sent: their peer was `gone`,

@@ -26,7 +26,6 @@ pub(crate) struct Account {
     pub(crate) completed: u64,
     /// Answered wrongly, or in flight when their peer failed.
     pub(crate) errors: u64,
-    /// Not answered in time.
     pub(crate) timeouts: u64,
     /// Never sent: their peer was gone when they were due.
     pub(crate) shed: u64,
@@ -152,7 +151,6 @@ impl Attendance {
     }
 }
 
-/// What a process has used, or uses now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Usage {
     /// CPU time of all threads, as exactly as it is known.
@@ -203,7 +201,6 @@ impl Usage {
 /// What a thread has had of processors.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct ThreadUse {
-    /// It ran.
     pub(crate) ran: Duration,
     /// It could have run, but all processors were busy.
     pub(crate) waited: Duration,

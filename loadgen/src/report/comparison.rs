@@ -132,7 +132,6 @@ fn notes(comparison: &Comparison) -> Vec<String> {
     notes
 }
 
-/// The spread of every figure, by its name.
 type Spreads = BTreeMap<&'static str, Option<Spread>>;
 
 fn json(comparison: &Comparison, environment: &Environment) -> Value {

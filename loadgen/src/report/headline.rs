@@ -9,7 +9,6 @@ use crate::measure::environment::{Environment, shares_machine};
 use crate::plan::{Arrival, Kind, Plan};
 use crate::values::name;
 
-/// One line each.
 pub(super) fn lines(report: &Report<'_>) -> Vec<String> {
     let here = report.environment;
     let (results, plan) = (report.results, &report.results.plan);
@@ -47,7 +46,6 @@ fn machine(here: &Environment) -> String {
     format!("{processor}, {count} processors, {}", here.system)
 }
 
-/// The lines of a comparison.
 pub(super) fn of_comparison(plan: &Plan, here: &Environment, kernel: Kernel) -> String {
     let lines = [
         what(plan, here, "every transport"),

@@ -16,7 +16,6 @@ pub(super) fn text(value: Value) -> String {
     format!("{value:#}\n")
 }
 
-/// The report of a run.
 pub(crate) fn value(report: &Report<'_>) -> Value {
     let (results, reasons) = (report.results, &report.verdict.reasons);
     let mut all = to_value(report).expect("every key is text");

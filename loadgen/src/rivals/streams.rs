@@ -205,7 +205,6 @@ impl<R: Rival, P: Default> Streams<R, P> {
 
     // ---- waiting -----------------------------------------------------------
 
-    /// Waits until something happens, at most until `until`.
     pub(super) fn wait(&mut self, until: Option<Time>) -> io::Result<()> {
         let timeout = self.timeout(until)?;
         match self.poll.poll(&mut self.polled, timeout) {
@@ -275,7 +274,6 @@ impl<R: Rival, P: Default> Streams<R, P> {
         }
     }
 
-    /// Accepts waiting connections, within the budget.
     fn accept(&mut self) {
         let now = self.clock.now();
         let Some(mut acceptor) = self.acceptor.take() else {
@@ -377,7 +375,6 @@ impl<R: Rival, P: Default> Streams<R, P> {
 
     // ---- writing -----------------------------------------------------------
 
-    /// Notes that there is something to write to `id`.
     pub(super) fn dirty(&mut self, id: PeerId) {
         if let Some(slot) = self.slots.get_mut(key(id)).filter(|slot| !slot.dirty) {
             slot.dirty = true;
@@ -390,7 +387,6 @@ impl<R: Rival, P: Default> Streams<R, P> {
         self.writes = self.dirty.len();
     }
 
-    /// The next connection that the user may write to.
     pub(super) fn next_writable(&mut self) -> Option<PeerId> {
         while self.writes > 0 {
             self.writes -= 1;

@@ -19,7 +19,6 @@ use super::certificate::SERVER_NAME;
 use super::{Came, Rival, write};
 use crate::limits::{ALERT, SEALED};
 
-/// One of the two sides of TLS.
 pub(crate) trait Side: Sized {
     type Setup;
     type Data;
@@ -57,9 +56,7 @@ impl Side for UnbufferedServerConnection {
     }
 }
 
-/// A connection that connects.
 pub(crate) type TlsClient = Tls<UnbufferedClientConnection>;
-/// A connection that was accepted.
 pub(crate) type TlsServer = Tls<UnbufferedServerConnection>;
 
 /// Where received records are opened, and payload is sealed to.
