@@ -26,13 +26,12 @@ pub(crate) fn compare(
 ) -> Result<Comparison, Error> {
     // An unknown kernel is refused before anything runs.
     let mut comparison = Comparison::new(plan, rounds, kernel::chosen()?);
+    let transports = Over::value_variants();
     for round in 0..rounds {
-        for index in order(round, Over::value_variants().len()) {
-            let over = Over::value_variants()[index];
-            let plan = Plan {
-                over,
-                ..plan.clone()
-            };
+        for index in order(round, transports.len()) {
+            let over = transports[index];
+            let mut plan = plan.clone();
+            plan.over = over;
             let title = format!("round {} of {rounds}, {}, ", round + 1, name(over));
             let outcome = run::run(&plan, None, interrupt, Progress::new(title, false));
             if interrupt.is_asked() {

@@ -35,10 +35,6 @@ const COMMANDS: [&str; 6] = [
     "serve plain echo 64",
 ];
 
-fn id(child: &Child) -> Pid {
-    Pid::from_child(child)
-}
-
 /// The running servers that `parent` has started, without zombies, and without a process that
 /// still is a copy of `parent`.
 fn servers(parent: Pid) -> Vec<Pid> {
@@ -56,7 +52,7 @@ fn servers(parent: Pid) -> Vec<Pid> {
 fn server_of(program: &Child, known: &[Pid]) -> Pid {
     let began = Instant::now();
     while began.elapsed() < PATIENCE {
-        let mut found = servers(id(program)).into_iter();
+        let mut found = servers(Pid::from_child(program)).into_iter();
         if let Some(server) = found.find(|server| !known.contains(server)) {
             return server;
         }
@@ -84,7 +80,7 @@ fn is_gone(process: Pid) {
 #[track_caller]
 fn end(program: Child, signal: Signal) -> Output {
     let began = Instant::now();
-    kill_process_group(id(&program), signal).unwrap();
+    kill_process_group(Pid::from_child(&program), signal).unwrap();
     let output = program.wait_with_output().unwrap();
     assert!(began.elapsed() < SOON, "{:?}: {output:?}", began.elapsed());
     output
@@ -232,12 +228,12 @@ fn ignored_signals() {
     ));
     let server = server_of(&program, &[]);
     for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
-        for process in [id(&program), server] {
+        for process in [Pid::from_child(&program), server] {
             kill_process(process, signal).unwrap();
         }
     }
     thread::sleep(Duration::from_secs(1));
-    kill_process(id(&program), Signal::HUP).unwrap();
+    kill_process(Pid::from_child(&program), Signal::HUP).unwrap();
     let run = Run::of(program.wait_with_output().unwrap()).ended(0);
     assert_eq!(run.json()["interrupted"], false);
 }

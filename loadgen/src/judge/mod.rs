@@ -114,9 +114,8 @@ fn circumstances(results: &Results, here: &Environment, findings: &mut Findings)
     if let Some(used) = results.kernel.map(|kernel| kernel.name())
         && used != fastest
     {
-        findings.note(format!(
-            "kernel {used} was used; this processor has {fastest}, too"
-        ));
+        let text = format!("kernel {used} was used; this processor has {fastest}, too");
+        findings.note(text);
     }
 }
 
@@ -127,16 +126,13 @@ struct Findings {
 }
 
 impl Findings {
-    fn suspect(&mut self, rule: &'static str, why: impl Into<String>) {
-        self.found(Grade::Suspect, rule, why);
+    fn suspect(&mut self, rule: &'static str, text: impl Into<String>) {
+        let (grade, text) = (Grade::Suspect, text.into());
+        self.all.push(Reason { grade, rule, text });
     }
 
-    fn invalid(&mut self, rule: &'static str, why: impl Into<String>) {
-        self.found(Grade::Invalid, rule, why);
-    }
-
-    fn found(&mut self, grade: Grade, rule: &'static str, why: impl Into<String>) {
-        let text = why.into();
+    fn invalid(&mut self, rule: &'static str, text: impl Into<String>) {
+        let (grade, text) = (Grade::Invalid, text.into());
         self.all.push(Reason { grade, rule, text });
     }
 

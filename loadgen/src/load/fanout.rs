@@ -38,14 +38,7 @@ pub(crate) struct Fanout {
     started: bool,
     over: bool,
     stopped: bool,
-    counts: Counts,
-}
-
-#[derive(Debug, Default)]
-struct Counts {
     deliveries: u64,
-    duplicates: u64,
-    reordered: u64,
 }
 
 struct Publisher {
@@ -85,8 +78,9 @@ impl Fanout {
             started: false,
             over: false,
             stopped: false,
-            counts: Counts::default(),
+            deliveries: 0,
         };
+        fanout.meter.tally.counts = [("duplicates", 0), ("reordered", 0)].into();
         for publisher in 0..fanout.plan.publishers {
             for index in 0..fanout.cycle() {
                 let part = fanout.part(publisher, index);
@@ -248,10 +242,10 @@ impl Workload for Fanout {
             // It is already counted as failed: the order is part of the promise.
             let behind = expected.checked_sub(cycle - ahead);
             if behind.is_some_and(|number| received.fill(number)) {
-                self.counts.reordered += 1;
+                *self.meter.tally.counts.entry("reordered").or_default() += 1;
                 self.meter.tally.lost -= 1;
             } else {
-                self.counts.duplicates += 1;
+                *self.meter.tally.counts.entry("duplicates").or_default() += 1;
             }
             return;
         }
@@ -265,7 +259,7 @@ impl Workload for Fanout {
         for missed in expected..expected + ahead {
             self.note(now, publisher, missed, false);
         }
-        self.counts.deliveries += 1;
+        self.deliveries += 1;
         self.note(now, publisher, expected + ahead, true);
     }
 
@@ -334,12 +328,7 @@ impl Workload for Fanout {
 
     fn tally(&mut self) -> Tally {
         let mut tally = self.meter.tally.clone();
-        tally.counts = [
-            ("deliveries", self.counts.deliveries),
-            ("duplicates", self.counts.duplicates),
-            ("reordered", self.counts.reordered),
-        ]
-        .into();
+        tally.counts.insert("deliveries", self.deliveries);
         tally
     }
 }

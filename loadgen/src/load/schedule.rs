@@ -83,7 +83,7 @@ impl Schedule {
         if measured < 0.0 {
             return Some(start + Duration::from_secs_f64(number / from));
         }
-        // A root of `from` t + (`to` - `from`) t² / 2 T = `measured`, which equal rates have, too.
+        // A root of `from` t + (`to` - `from`) t² / 2 T = `measured`; for equal rates, too.
         let lasts = end.since(measure).as_secs_f64();
         let root = (from * from + 2.0 * (to - from) * measured / lasts).sqrt();
         let after = 2.0 * measured / (from + root);
@@ -232,9 +232,7 @@ mod tests {
         let long = gaps.filter(|gap| *gap > Duration::from_micros(100)).count();
         let share = long as f64 / all.len() as f64;
         assert!((share - (-1.0_f64).exp()).abs() < 0.02, "{share}");
-        assert_eq!(
-            all,
-            self::all(schedule(10_000.0, 10_000.0, Arrival::Poisson))
-        );
+        let again = self::all(schedule(10_000.0, 10_000.0, Arrival::Poisson));
+        assert_eq!(all, again);
     }
 }

@@ -24,16 +24,6 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// One that never comes.
-    const NEVER: Self = {
-        let never = Time::from_nanos(u64::MAX);
-        Self {
-            start: never,
-            measure: never,
-            end: never,
-        }
-    };
-
     pub(crate) fn new(plan: &Plan, start: Time) -> Self {
         let measure = start + plan.warmup;
         Self {
@@ -81,8 +71,13 @@ pub(crate) struct Meter {
 impl Meter {
     /// One that measures nothing until the load [begins](Self::begin).
     pub(crate) fn new(timeout: Duration) -> Self {
+        let never = Time::from_nanos(u64::MAX);
         Self {
-            window: Window::NEVER,
+            window: Window {
+                start: never,
+                measure: never,
+                end: never,
+            },
             timeout,
             tally: Tally::new(),
             sent_so_far: 0,

@@ -46,10 +46,8 @@ fn table(comparison: &Comparison, environment: &Environment) -> String {
     }
     for (ours, other) in comparison.pairs() {
         let name = format!("{} / {}", name(ours.over), name(other.over));
-        text += &line(
-            &name,
-            Figure::ALL.map(|figure| ratio(ours.ratio(other, figure))),
-        );
+        let ratios = Figure::ALL.map(|figure| ratio(ours.ratio(other, figure)));
+        text += &line(&name, ratios);
     }
     for note in notes(comparison) {
         // Writing to a String does not fail.
@@ -107,9 +105,8 @@ fn notes(comparison: &Comparison) -> Vec<String> {
     if comparison.interrupted {
         let least = transports.iter().map(Transport::count).min();
         let (least, rounds) = (least.unwrap_or(0), comparison.rounds);
-        notes.push(format!(
-            "it was interrupted: {least} of {rounds} rounds are whole"
-        ));
+        let whole = format!("{least} of {rounds} rounds are whole");
+        notes.push(format!("it was interrupted: {whole}"));
     }
     let bound = transports.iter().filter(|one| one.at_least);
     let bound: Vec<_> = bound.map(|one| name(one.over)).collect();
@@ -174,10 +171,8 @@ fn of_transport(transport: &Transport, kind: Kind) -> Value {
 }
 
 fn spreads(kind: Kind, spread: impl Fn(Figure) -> Option<Spread>) -> Spreads {
-    let figures = Figure::ALL.into_iter();
-    figures
-        .map(|figure| (figure.names(kind).1, spread(figure)))
-        .collect()
+    let figures = Figure::ALL.map(|figure| (figure.names(kind).1, spread(figure)));
+    figures.into()
 }
 
 #[cfg(test)]

@@ -47,15 +47,13 @@ fn machine(here: &Environment) -> String {
 }
 
 pub(super) fn of_comparison(plan: &Plan, here: &Environment, kernel: Kernel) -> String {
+    let kernel = kernel.name();
     let lines = [
         what(plan, here, "every transport"),
         load(plan),
         pace(plan),
         machine(here),
-        format!(
-            "kernel {} where it is sealed; both ends on this machine",
-            kernel.name()
-        ),
+        format!("kernel {kernel} where it is sealed; both ends on this machine"),
     ];
     lines.map(|line| line + "\n").concat()
 }
@@ -74,10 +72,13 @@ fn load(plan: &Plan) -> String {
         Kind::Fanout => format!("{} publishers, {} subscribers", plan.publishers, plan.peers),
         _ => format!("{} peers", plan.peers),
     };
-    format!(
-        "{peers}, {} B, depth {}, {} threads",
-        plan.size, plan.depth, plan.threads
-    )
+    let Plan {
+        size,
+        depth,
+        threads,
+        ..
+    } = plan;
+    format!("{peers}, {size} B, depth {depth}, {threads} threads")
 }
 
 fn pace(plan: &Plan) -> String {
@@ -123,6 +124,7 @@ mod tests {
 
     use super::super::told;
     use super::*;
+    use crate::measure::results::Results;
     use crate::plan::Over;
 
     /// Goal: every workload is named with its transport, and the kernel where there is one.
@@ -132,14 +134,11 @@ mod tests {
         for &kind in Kind::value_variants() {
             for &over in Over::value_variants() {
                 let sealed = over == Over::Sealed;
-                let text = told(
-                    |results| {
-                        (results.plan.kind, results.plan.over) = (kind, over);
-                        results.kernel = sealed.then_some(Kernel::PORTABLE);
-                    },
-                    "",
-                    comments,
-                );
+                let change = |results: &mut Results| {
+                    (results.plan.kind, results.plan.over) = (kind, over);
+                    results.kernel = sealed.then_some(Kernel::PORTABLE);
+                };
+                let text = told(change, "", comments);
                 let names = format!(": {} over {}\n", name(kind), name(over));
                 assert!(text.contains(&names), "{text}");
                 let kernel = text.contains("\n# kernel portable on both sides\n");

@@ -69,10 +69,8 @@ mod tests {
     #[test]
     fn figures_have_names() {
         let sources = vec!["127.0.0.2:0".parse().unwrap(), "[::1]:0".parse().unwrap()];
-        let all = read(
-            |results| results.plan.sources = sources,
-            "p99<5ms,p50<1ns,p99.999<1s",
-        );
+        let slos = "p99<5ms,p50<1ns,p99.999<1s";
+        let all = read(|results| results.plan.sources = sources, slos);
         let due = r#"{
             "format": 2, "version": "1.2.3", "commit": "0123456789ab", "profile": "release",
             "processor": "Made-up CPU @ 2 GHz", "processors": 8, "system": "Linux 6.1.0",

@@ -142,13 +142,10 @@ fn counts(report: &Report<'_>, table: &mut Table) {
     for (name, count) in &tally.counts {
         table.line(name, count);
     }
-    table.line(
-        "peers",
-        format!(
-            "{} joined, {} complete, {} failed; {:.0} handshakes/s",
-            peers.joined, peers.complete, peers.failed, report.figures.handshakes_per_second
-        ),
-    );
+    let (joined, complete, failed) = (peers.joined, peers.complete, peers.failed);
+    let rate = report.figures.handshakes_per_second;
+    let came = format!("{joined} joined, {complete} complete, {failed} failed");
+    table.line("peers", format!("{came}; {rate:.0} handshakes/s"));
 }
 
 /// The server's side: what it used, and for what.
@@ -175,13 +172,12 @@ fn server(report: &Report<'_>, table: &mut Table) {
     if let (Some(cost), Some(share)) = (results.crypto, figures.crypto_share_of_server_cpu) {
         let [seal, open] = [cost.seal, cost.open].map(|cost| seconds(cost.took) * 1e6);
         let [seals, opens] = [cost.seal.batch, cost.open.batch];
+        let seal = format!("{seal:.2} us to seal ({seals} at once)");
+        let open = format!("{open:.2} us to open ({opens} at once)");
+        let share = share * 100.0;
         table.line(
             "of it crypto",
-            format!(
-                "{:.0} %, at {seal:.2} us to seal ({seals} at once) and {open:.2} us to open \
-                 ({opens} at once)",
-                share * 100.0
-            ),
+            format!("{share:.0} %, at {seal} and {open}"),
         );
     }
     let resident = server.resident as f64 / 1e6;
@@ -191,12 +187,10 @@ fn server(report: &Report<'_>, table: &mut Table) {
     table.line("server memory", memory);
     let took = seconds(results.took);
     let [waited, made_to] = [server.voluntary, server.involuntary].map(|n| n as f64 / took);
-    let descriptors = server.descriptors;
+    let waits = format!("waits {waited:.0} times a second, made to {made_to:.0} times");
     table.line(
         "server",
-        format!(
-            "{descriptors} descriptors; waits {waited:.0} times a second, made to {made_to:.0} times"
-        ),
+        format!("{} descriptors; {waits}", server.descriptors),
     );
 }
 
