@@ -63,11 +63,9 @@ pub(crate) enum Command {
 impl Command {
     /// Whether it has keys that outlive the run, so that its memory must stay private.
     pub(crate) fn hides_keys(&self) -> bool {
-        let Self::Run(config) = self else {
-            return false;
-        };
-        let holds = config.to.as_ref().is_some_and(|to| to.identity.is_some());
-        holds && !config.allow_core_dumps
+        let holds = |to: &Target| to.identity.is_some();
+        matches!(self, Self::Run(config)
+            if !config.allow_core_dumps && config.to.as_ref().is_some_and(holds))
     }
 }
 

@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 
 use crate::args::SERVE;
 use crate::interrupt::{Interrupt, interrupted};
-use crate::limits::{LOOK_EVERY, LOOK_TO_END, SERVER_LEAVES};
+use crate::limits::{LOOK_EVERY, REDRAW, SERVER_LEAVES};
 use crate::plan::{Service, Target};
 #[cfg(feature = "tls")]
 use crate::rivals::certificate::Certificate;
@@ -87,7 +87,7 @@ impl OwnServer {
     fn read_port(&mut self, interrupt: &Interrupt) -> Result<u16, Error> {
         let stdout = self.0.stdout.take().expect("piped");
         // A signal ends a wait early.
-        while !wait_until_ready(&stdout, Direction::In, Some(LOOK_TO_END)).unwrap_or(false) {
+        while !wait_until_ready(&stdout, Direction::In, Some(REDRAW)).unwrap_or(false) {
             if interrupt.is_asked() {
                 return Err(interrupted());
             }

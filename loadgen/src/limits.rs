@@ -65,15 +65,13 @@ pub(crate) const SERVER_LEAVES: Duration = Duration::from_secs(1);
 pub(crate) const ACCEPTED: Duration = Duration::from_secs(2);
 /// How often to look whether a server has left.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(5);
-/// How often another wait looks whether to end: a person notices no tenth of a second.
-pub(crate) const LOOK_TO_END: Duration = Duration::from_millis(100);
 /// How often a thread looks whether it may begin, and a run whether its server has all peers.
 pub(crate) const LOOK_TO_BEGIN: Duration = Duration::from_millis(1);
 /// From the word to begin to the beginning, so that all threads have heard it.
 pub(crate) const HEAD_START: Duration = Duration::from_millis(20);
 /// Shortest wait for what threads say.
 pub(crate) const LISTEN: Duration = Duration::from_micros(10);
-/// How often the live line is drawn.
+/// How often the live line is drawn, and a wait looks whether the user wants it to end.
 pub(crate) const REDRAW: Duration = Duration::from_millis(100);
 
 // ---- measuring -------------------------------------------------------------

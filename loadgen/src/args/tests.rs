@@ -1,5 +1,4 @@
 //! What is typed, and what comes of it.
-#![allow(clippy::unwrap_used)]
 
 use super::*;
 use crate::plan::Arrival;

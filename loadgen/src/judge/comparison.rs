@@ -208,8 +208,6 @@ impl Comparison {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use super::*;
     use crate::judge::judge;
     use crate::testing;

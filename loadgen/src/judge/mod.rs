@@ -105,7 +105,7 @@ fn circumstances(results: &Results, here: &Environment, findings: &mut Findings)
         let text = format!("it ended after {took:.2} s of {planned} s: no peer was left");
         findings.suspect("it ended early", text);
     }
-    if !here.is_optimised() {
+    if here.profile == "debug" {
         let rule = "this is a debug build";
         let text = format!("{rule}: cargo run --release is the one to measure");
         findings.suspect(rule, text);

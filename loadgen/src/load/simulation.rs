@@ -1,5 +1,4 @@
 //! A wire on a simulated clock, to a simulated server. A real worker runs over it.
-#![allow(clippy::unwrap_used)]
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};

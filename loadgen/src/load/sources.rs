@@ -17,17 +17,12 @@ use crate::plan::{Plan, Target};
 
 /// Our addresses. With none of them, the system chooses.
 pub(crate) struct Sources {
-    addresses: Vec<Source>,
+    /// Each with the port that was taken last, and which of its ports is next.
+    addresses: Vec<(SocketAddr, usize)>,
     turn: usize,
     /// Threads have different ports.
     thread: usize,
     threads: usize,
-}
-
-struct Source {
-    /// With the port that was taken last.
-    address: SocketAddr,
-    next: usize,
 }
 
 impl Sources {
@@ -36,7 +31,7 @@ impl Sources {
         let next = rand::random::<u16>().into();
         let addresses = addresses.iter();
         Self {
-            addresses: addresses.map(|&address| Source { address, next }).collect(),
+            addresses: addresses.map(|&address| (address, next)).collect(),
             turn: 0,
             thread,
             threads,
@@ -49,20 +44,20 @@ impl Sources {
         mut connect: impl FnMut(Option<SocketAddr>) -> io::Result<T>,
     ) -> Result<T, String> {
         let addresses = self.addresses.len();
-        let Some(source) = self.addresses.get_mut(self.turn % addresses.max(1)) else {
+        let Some((source, next)) = self.addresses.get_mut(self.turn % addresses.max(1)) else {
             return connect(None).map_err(|error| why_not(None, &error));
         };
         self.turn += 1;
         let mut tries = 0;
         loop {
-            let place = (source.next * self.threads + self.thread) % PORTS.len();
-            source.next += 1;
+            let place = (*next * self.threads + self.thread) % PORTS.len();
+            *next += 1;
             tries += 1;
             let port = PORTS.start + place as u16;
-            source.address.set_port(port);
-            match connect(Some(source.address)) {
+            source.set_port(port);
+            match connect(Some(*source)) {
                 Err(error) if is_taken(&error) && tries < PORT_TRIES => {}
-                Err(error) => return Err(why_not(Some(source.address), &error)),
+                Err(error) => return Err(why_not(Some(*source), &error)),
                 Ok(peer) => return Ok(peer),
             }
         }
@@ -136,8 +131,6 @@ fn is_taken(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use std::collections::HashSet;
 
     use super::*;

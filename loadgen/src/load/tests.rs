@@ -1,5 +1,4 @@
 //! Workloads on a simulated clock: what they measure is what the server did.
-#![allow(clippy::unwrap_used)]
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -47,10 +47,6 @@ impl Environment {
             fastest: Kernel::all().last().unwrap_or(Kernel::PORTABLE),
         }
     }
-
-    pub(crate) fn is_optimised(&self) -> bool {
-        self.profile != "debug"
-    }
 }
 
 /// Whether the server is on this machine: packets to its address leave from the same
@@ -77,8 +73,6 @@ fn model() -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use super::*;
 
     /// Goal: everything has a name that fits on a line. Method: this machine.

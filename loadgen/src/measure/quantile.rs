@@ -49,8 +49,6 @@ impl Quantile {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use super::*;
 
     /// Goal: percentiles are taken as typed, and all else is refused. Method: many texts.

@@ -71,8 +71,6 @@ pub(crate) fn thread_use() -> ThreadUse {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use std::fs::File;
     use std::hint::black_box;
     use std::thread;

@@ -42,8 +42,6 @@ pub(super) fn text(report: &Report<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use super::super::told;
     use super::*;
 

@@ -116,36 +116,3 @@ pub(super) fn unit(plan: &Plan) -> &'static str {
         _ => "messages/s",
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use clap::ValueEnum as _;
-    use sealwire::crypto::kernel::Kernel;
-
-    use super::super::told;
-    use super::*;
-    use crate::measure::results::Results;
-    use crate::plan::Over;
-
-    /// Goal: every workload is named with its transport, and the kernel where there is one.
-    /// Method: each of both.
-    #[test]
-    fn what_ran() {
-        for &kind in Kind::value_variants() {
-            for &over in Over::value_variants() {
-                let sealed = over == Over::Sealed;
-                let change = |results: &mut Results| {
-                    (results.plan.kind, results.plan.over) = (kind, over);
-                    results.kernel = sealed.then_some(Kernel::PORTABLE);
-                };
-                let text = told(change, "", comments);
-                let names = format!(": {} over {}\n", name(kind), name(over));
-                assert!(text.contains(&names), "{text}");
-                let kernel = text.contains("\n# kernel portable on both sides\n");
-                assert_eq!(kernel, sealed, "{text}");
-                assert!(text.lines().all(|line| line.starts_with("# ")), "{text}");
-                assert!(text.ends_with("# VALID\n"), "{text}");
-            }
-        }
-    }
-}

@@ -167,8 +167,6 @@ fn told<T>(
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use super::*;
 
     /// Goal: each fault has its exit code, and the worst decides. Method: runs with each

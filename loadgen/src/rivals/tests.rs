@@ -1,6 +1,5 @@
 //! The rivals over loopback. Whole runs over each transport, whose replies are compared byte
 //! by byte, are in `tests/cli.rs`; here is what such runs do not reach.
-#![allow(clippy::unwrap_used)]
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

@@ -1,5 +1,4 @@
 //! Fanout on a simulated clock.
-#![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
 //! The report of a comparison of made-up runs.
-#![allow(clippy::unwrap_used)]
 
 use clap::ValueEnum as _;
 
