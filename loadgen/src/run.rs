@@ -38,7 +38,9 @@ use crate::measure::results::{Attendance, Results, ServerUse, Tally, Usage};
 use crate::measure::sample::Process;
 use crate::plan::{Kind, Over, Plan, Service, Target};
 use crate::report::progress::Progress;
-use crate::rivals;
+use crate::rivals::{Client, Plain};
+#[cfg(feature = "tls")]
+use crate::rivals::{TlsClient, certificate};
 
 /// Runs `plan` against `server`, or one of its own, and returns what came of it. Once it
 /// measures there is something to report if the user interrupts it. An error tells what kept it
@@ -87,13 +89,16 @@ pub(crate) fn run(
 
 /// The wire that the plan wants, without connections, for `peers`.
 fn open(context: &Context<'_>, peers: Peers) -> Result<Box<dyn Wire + Send>, Error> {
-    match context.plan.over {
-        Over::Sealed => match Sealed::new(context, peers) {
-            Ok(wire) => Ok(Box::new(wire)),
-            Err(error) => Err(Error::Local(format!("cannot wait for events: {error}"))),
-        },
-        _ => rivals::open(context, peers),
-    }
+    let wire = match context.plan.over {
+        Over::Sealed => Sealed::new(context, peers).map(|wire| Box::new(wire) as _),
+        Over::Plain => Client::<Plain>::new(context, (), peers).map(|wire| Box::new(wire) as _),
+        #[cfg(feature = "tls")]
+        Over::Tls => {
+            let setup = certificate::client(context.server.certificate.as_deref())?;
+            Client::<TlsClient>::new(context, setup, peers).map(|wire| Box::new(wire) as _)
+        }
+    };
+    wire.map_err(|error| Error::Local(format!("cannot wait for events: {error}")))
 }
 
 fn row(plan: &Plan) -> Duration {

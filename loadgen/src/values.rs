@@ -62,7 +62,7 @@ pub(crate) fn source(text: &str) -> Result<SocketAddr, String> {
     let (address, zone) = address::parse(text).ok_or("an IP address is wanted")?;
     if zone.is_none() {
         let source = SocketAddr::from((address, 0));
-        return missing_zone(source).map_or(Ok(source), |why| Err(why.to_string()));
+        return missing_zone(source).map_or(Ok(source), Err);
     }
     // Only the system knows the numbers of its interfaces; it looks up no name here.
     let zoned = (text, 0).to_socket_addrs();

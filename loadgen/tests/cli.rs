@@ -198,10 +198,7 @@ fn kernels() {
         assert!(run.code == 0 && run.stdout.contains(&line), "{run:?}");
         let text = fs::read_to_string(&file).unwrap();
         let figures: serde_json::Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(
-            (&figures["kernel"], &figures["server_kernel"]),
-            (&json!(name), &json!(name))
-        );
+        assert!(figures["kernel"] == name && figures["server_kernel"] == name);
     }
     for flags in ["-c 1 -d 100ms", "serve sealed echo 64"] {
         let mut program = command(flags);

@@ -113,8 +113,8 @@ fn closed_descriptors() {
 #[test]
 fn reports_that_cannot_be_printed() {
     for flags in &COMMANDS[..5] {
-        let run = call_to(closed_pipe(), flags);
-        assert_eq!((run.code, &run.stderr[..]), (141, ""), "{flags}: {run:?}");
+        let run = call_to(closed_pipe(), flags).ended(141);
+        assert_eq!(run.stderr, "", "{flags}");
         let full = File::options().write(true).open("/dev/full").unwrap();
         call_to(full.into(), flags).failed(1, "writing standard output: ");
     }
@@ -185,8 +185,8 @@ fn a_signal_brings_the_report() {
         let server = server_of(&program, &[]);
         thread::sleep(Duration::from_millis(2500));
         let run = Run::of(end(program, signal)).ended(0);
-        is_gone(server);
         let figures = run.json();
+        is_gone(server);
         assert_eq!(figures["interrupted"], true);
         assert_eq!(figures["failed_peers"], 0, "{figures:#}");
         let completed = run.number("/account/completed");

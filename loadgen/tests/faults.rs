@@ -16,6 +16,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::{KEYS, Run, call, command, loadgen};
+use sealwire::crypto::secret::Secret;
 use sealwire::endpoint::mode::{HandedOn, Message, Mode, Receivers};
 use sealwire::endpoint::transport::PeerId;
 use sealwire::endpoint::{Context, Endpoint, Leaves, Setup};
@@ -87,12 +88,13 @@ impl Mode for Faulty {
 fn serve(fault: Fault) -> String {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
-        let [confkey, authkey] = KEYS.map(|key| Some(key.into()));
-        let env = |name: &str| match name {
-            "SEALWIRE_CONFKEY" => confkey.clone(),
-            _ => authkey.clone(),
+        let [confkey, authkey] = KEYS.map(|key| Some(Secret::new(key.into())));
+        let typed = KeyArgs {
+            confkey,
+            authkey,
+            ..KeyArgs::default()
         };
-        let loaded = KeyArgs::default().load(false, &env).unwrap();
+        let loaded = typed.load(false, &|_| None).unwrap();
         let kernel = chosen::kernel();
         let mut setup = Setup::new(kernel, Leaves::WhenStopped, rand::make_rng());
         setup.identity = loaded.keys.native;

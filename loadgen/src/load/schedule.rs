@@ -159,12 +159,6 @@ mod tests {
         all
     }
 
-    fn between(all: &[Time], from: u64, to: u64) -> usize {
-        let at = |secs| Time::from_nanos(500) + Duration::from_secs(secs);
-        let range = at(from)..at(to);
-        all.iter().filter(|&time| range.contains(time)).count()
-    }
-
     /// Goal: a constant rate is kept from the first message on, and peers take turns. Method:
     /// all due times of all peers.
     #[test]
@@ -191,7 +185,9 @@ mod tests {
         ] {
             let all = all(schedule(from, to, Arrival::Constant));
             for (second, wanted) in wanted.into_iter().enumerate() {
-                let found = between(&all, second as u64, second as u64 + 1);
+                let from = Time::from_nanos(500) + second as u32 * Duration::from_secs(1);
+                let range = from..from + Duration::from_secs(1);
+                let found = all.iter().filter(|&time| range.contains(time)).count();
                 assert!(found.abs_diff(wanted) <= 2, "{second}: {found}, {wanted}");
             }
         }

@@ -103,9 +103,8 @@ impl Adapter {
         core: &mut ModeContext<'_>,
         call: impl FnOnce(&mut Peers, &mut dyn Link),
     ) {
-        let pinned = *self
-            .pinned
-            .get_or_insert_with(|| core.pin(self.pattern.bytes()));
+        let pin = || core.pin(self.pattern.bytes());
+        let pinned = *self.pinned.get_or_insert_with(pin);
         let mut link = CoreLink {
             core,
             pinned,

@@ -29,9 +29,8 @@ impl Sources {
     /// Those of a thread. Ports begin at a random one, to avoid those of the run before.
     pub(crate) fn new(addresses: &[SocketAddr], thread: usize, threads: usize) -> Self {
         let next = rand::random::<u16>().into();
-        let addresses = addresses.iter();
         Self {
-            addresses: addresses.map(|&address| (address, next)).collect(),
+            addresses: addresses.iter().map(|&address| (address, next)).collect(),
             turn: 0,
             thread,
             threads,
@@ -123,10 +122,7 @@ fn connect(address: SocketAddr, from: Option<SocketAddr>) -> io::Result<()> {
 
 /// Whether the port may be the cause.
 fn is_taken(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable
-    )
+    [ErrorKind::AddrInUse, ErrorKind::AddrNotAvailable].contains(&error.kind())
 }
 
 #[cfg(test)]

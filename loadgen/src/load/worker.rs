@@ -33,7 +33,7 @@ pub(crate) enum Said {
     /// All its peers have joined or failed; the last one at this time.
     Joined(Attendance, Time),
     /// An interval of the measured time is over.
-    Interval(Interval),
+    Interval(Box<Interval>),
     Done(Box<Done>),
 }
 
@@ -197,11 +197,12 @@ impl<'a> Worker<'a> {
                 ..Row::default()
             };
             let responses = peers.meter().take_recent();
-            let said = Said::Interval(Interval {
+            let interval = Interval {
                 index,
                 row,
                 responses,
-            });
+            };
+            let said = Said::Interval(Box::new(interval));
             let _ = self.task.say.send(Ok(said));
             before = now;
             index += 1;

@@ -1,6 +1,7 @@
 //! The program and the machine of a run, which every output names.
 
 use std::env::consts::ARCH;
+use std::ffi::CStr;
 use std::net::{SocketAddr, UdpSocket};
 use std::thread;
 
@@ -39,11 +40,9 @@ impl Environment {
             profile: env!("LOADGEN_PROFILE"),
             processor: model().unwrap_or_else(|| ARCH.into()),
             processors: thread::available_parallelism().map_or(1, usize::from),
-            system: format!(
-                "{} {}",
-                system.sysname().to_string_lossy(),
-                system.release().to_string_lossy()
-            ),
+            system: [system.sysname(), system.release()]
+                .map(CStr::to_string_lossy)
+                .join(" "),
             fastest: Kernel::all().last().unwrap_or(Kernel::PORTABLE),
         }
     }

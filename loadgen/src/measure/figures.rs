@@ -140,10 +140,9 @@ impl Results {
         Some(peers.max(0.0) / joined as f64)
     }
 
-    /// How many more messages are in flight at the end of the measured time than at its
-    /// beginning, though the server is as fast as ever: the warm-up was shorter than a message
-    /// takes, or the rate has risen. The least service time counts, so that this excuses no
-    /// server that falls behind.
+    /// How many more messages are in flight when the measured time ends than when it begins,
+    /// because the warm-up is shorter than a message takes, or the rate rises. The least service
+    /// time counts, so that this excuses no server that falls behind.
     pub(crate) fn more_under_way(&self) -> f64 {
         let Some(rate) = self.plan.rate.filter(|_| !self.tally.service.is_empty()) else {
             return 0.0;

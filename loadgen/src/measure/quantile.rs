@@ -63,9 +63,7 @@ mod tests {
         ] {
             assert_eq!(Quantile::parse(text), Some(Quantile(parts)), "{text}");
         }
-        for text in [
-            "", ".", "99.", ".9", "0", "0.0", "100", "-1", "+5", "99.99999", "9 9", "x", "1e1",
-        ] {
+        for text in "|.|99.|.9|0|0.0|100|-1|+5|99.99999|9 9|x|1e1".split('|') {
             assert_eq!(Quantile::parse(text), None, "{text}");
         }
     }

@@ -9,10 +9,7 @@ pub(super) fn text(report: &Report<'_>) -> String {
     let times = &report.results.tally.response;
     let millis = |nanos: f64| nanos / 1e6;
     let mut text = comments(report);
-    text += &format!(
-        "{:>12} {:>14} {:>10} {:>14}\n\n",
-        "Value", "Percentile", "TotalCount", "1/(1-Percentile)"
-    );
+    text += "       Value     Percentile TotalCount 1/(1-Percentile)\n\n";
     let mut count = 0;
     for step in times.iter_quantiles(HDR_STEPS) {
         count += step.count_since_last_iteration();

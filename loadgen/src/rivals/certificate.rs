@@ -65,7 +65,7 @@ impl Certificate {
 }
 
 /// The setup of a client that trusts the certificate `public` alone.
-pub(super) fn client(public: Option<&[u8]>) -> Result<Arc<ClientConfig>, Error> {
+pub(crate) fn client(public: Option<&[u8]>) -> Result<Arc<ClientConfig>, Error> {
     let public = public.ok_or_else(|| cannot(&"the server's certificate is not known"))?;
     let mut roots = RootCertStore::empty();
     let added = roots.add(CertificateDer::from(public.to_vec()));

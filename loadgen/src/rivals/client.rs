@@ -22,7 +22,7 @@ use crate::load::pattern::Pattern;
 use crate::load::peers::Peers;
 use crate::load::{Context, Link, Received, Wire};
 
-pub(super) struct Client<R: Rival> {
+pub(crate) struct Client<R: Rival> {
     streams: Streams<R, Traffic>,
     address: SocketAddr,
     peers: Peers,
@@ -57,7 +57,7 @@ impl Traffic {
 }
 
 impl<R: Rival> Client<R> {
-    pub(super) fn new(context: &Context<'_>, setup: R::Setup, peers: Peers) -> io::Result<Self> {
+    pub(crate) fn new(context: &Context<'_>, setup: R::Setup, peers: Peers) -> io::Result<Self> {
         Ok(Self {
             streams: Streams::new(setup, context.clock)?,
             address: context.address,

@@ -21,15 +21,11 @@ mod tls;
 use std::io::{self, ErrorKind, IoSlice};
 
 use sealwire::net::stream::Stream;
-use sealwire_cli::error::Error;
 
-use self::client::Client;
+pub(crate) use self::client::Client;
 pub(crate) use self::plain::Plain;
 #[cfg(feature = "tls")]
-pub(crate) use self::tls::TlsServer;
-use crate::load::peers::Peers;
-use crate::load::{Context, Wire};
-use crate::plan::Over;
+pub(crate) use self::tls::{TlsClient, TlsServer};
 
 /// One side of one connection: bytes in, bytes out, over its socket.
 pub(crate) trait Rival: Sized {
@@ -45,10 +41,7 @@ pub(crate) trait Rival: Sized {
 
     /// Reads from `socket`, and puts the payload into `into`, which has room for at most
     /// [`INPUT_SCRATCH`](sealwire::limits::INPUT_SCRATCH).
-    ///
-    /// # Errors
-    ///
-    /// `WouldBlock`, if nothing has come; all others end the connection.
+    /// `WouldBlock` says that nothing has come; all other errors end the connection.
     fn receive(
         &mut self,
         socket: &mut Stream,
@@ -83,20 +76,6 @@ pub(crate) struct Came {
     drained: bool,
     /// The other side has said, as the format wants it, that nothing follows.
     ended: bool,
-}
-
-/// The wire of a rival that the plan wants, without connections, for `peers`.
-pub(crate) fn open(context: &Context<'_>, peers: Peers) -> Result<Box<dyn Wire + Send>, Error> {
-    let wire = match context.plan.over {
-        Over::Sealed => unreachable!("the library is no rival"),
-        Over::Plain => Client::<Plain>::new(context, (), peers).map(|wire| Box::new(wire) as _),
-        #[cfg(feature = "tls")]
-        Over::Tls => {
-            let setup = certificate::client(context.server.certificate.as_deref())?;
-            Client::<tls::TlsClient>::new(context, setup, peers).map(|wire| Box::new(wire) as _)
-        }
-    };
-    wire.map_err(|error| Error::Local(format!("cannot wait for events: {error}")))
 }
 
 /// Writes a first part of `parts` to `socket`. Returns how much it took: 0 if it has no room.
