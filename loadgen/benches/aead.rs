@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Algorithm, CHACHA20_POLY1305, NONCE_LEN};
 use aws_lc_rs::aead::{LessSafeKey, Nonce, UnboundKey};
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Bencher, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 const RECORDS: usize = 64;
 const LENS: [usize; 3] = [64, 1024, 16384];
@@ -65,46 +65,48 @@ fn records(len: usize) -> Vec<u8> {
     vec![0x5a; RECORDS * (len + TYPE + TAG)]
 }
 
-fn seal(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("seal");
+/// Runs `bench` for each suite and length.
+fn group(
+    criterion: &mut Criterion,
+    group: &str,
+    bench: impl Fn(&mut Bencher<'_>, &LessSafeKey, usize),
+) {
+    let mut group = criterion.benchmark_group(group);
     for (name, algorithm) in SUITES {
         let key = key(algorithm);
         for len in LENS {
-            let mut records = records(len);
             group.throughput(Throughput::Bytes((RECORDS * len) as u64));
-            group.bench_function(BenchmarkId::new(name, len), |bench| {
-                bench.iter(|| seal_all(&key, len, black_box(&mut records)));
-            });
+            let id = BenchmarkId::new(name, len);
+            group.bench_function(id, |bencher| bench(bencher, &key, len));
         }
     }
     group.finish();
 }
 
+fn seal(criterion: &mut Criterion) {
+    group(criterion, "seal", |bench, key, len| {
+        let mut records = records(len);
+        bench.iter(|| seal_all(key, len, black_box(&mut records)));
+    });
+}
+
 fn open(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("open");
-    for (name, algorithm) in SUITES {
-        let key = key(algorithm);
-        for len in LENS {
-            let mut sealed = records(len);
-            seal_all(&key, len, &mut sealed);
-            let mut records = sealed.clone();
-            group.throughput(Throughput::Bytes((RECORDS * len) as u64));
-            group.bench_function(BenchmarkId::new(name, len), |bench| {
-                bench.iter_custom(|count| {
-                    let mut spent = Duration::ZERO;
-                    for _ in 0..count {
-                        records.copy_from_slice(&sealed);
-                        let start = Instant::now();
-                        let opened = open_all(&key, len, black_box(&mut records));
-                        spent += start.elapsed();
-                        assert_eq!(opened, RECORDS);
-                    }
-                    spent
-                });
-            });
-        }
-    }
-    group.finish();
+    group(criterion, "open", |bench, key, len| {
+        let mut sealed = records(len);
+        seal_all(key, len, &mut sealed);
+        let mut records = sealed.clone();
+        bench.iter_custom(|count| {
+            let mut spent = Duration::ZERO;
+            for _ in 0..count {
+                records.copy_from_slice(&sealed);
+                let start = Instant::now();
+                let opened = open_all(key, len, black_box(&mut records));
+                spent += start.elapsed();
+                assert_eq!(opened, RECORDS);
+            }
+            spent
+        });
+    });
 }
 
 criterion_group!(benches, seal, open);

@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum as _};
+use clap::{ArgMatches, Parser, ValueEnum as _};
 use sealwire::crypto::keys::Identity;
 use sealwire::limits::{Limits, MAX_PAYLOAD};
 use sealwire::net::rlimit::raise_descriptor_limit;
 use sealwire_cli::args::{ENVIRONMENT, KeyArgs, usage_error};
 use sealwire_cli::error::Error;
-use sealwire_cli::typed_keys::TypedKeys;
+use sealwire_cli::typed_keys;
 
 use crate::judge::slo::Slo;
 use crate::limits::{
@@ -51,30 +51,24 @@ was missed, 5 the figures are not valid (with --strict), 6 something was lost or
 a peer failed, 141 stdout was closed before it had the report, 128 + n ended by signal n,
 with no report";
 
-/// What the user asks for.
 pub(crate) enum Command {
-    /// To load a server.
     Run(Box<Config>),
     /// To load one after the other, over every transport, so many times.
     Compare(Box<Config>, usize),
     /// To be the server, until stdin ends.
     Serve(Arc<Identity>, Service),
-    /// The help or the version.
     Show(clap::Error),
 }
 
 impl Command {
     /// Whether it has keys that outlive the run, so that its memory must stay private.
     pub(crate) fn hides_keys(&self) -> bool {
-        let Self::Run(config) = self else {
-            return false;
-        };
-        let holds = config.to.as_ref().is_some_and(|to| to.identity.is_some());
-        holds && !config.allow_core_dumps
+        let holds = |to: &Target| to.identity.is_some();
+        matches!(self, Self::Run(config)
+            if !config.allow_core_dumps && config.to.as_ref().is_some_and(holds))
     }
 }
 
-/// What can run.
 pub(crate) struct Config {
     pub(crate) plan: Plan,
     /// The server; without one we start our own.
@@ -123,27 +117,20 @@ struct Args {
 
 /// Turns arguments (the first is the program's name) and environment into what
 /// can run. Raises the limit on descriptors, which bounds the peers.
-///
-/// # Errors
-///
-/// [`Error::Usage`] for what was typed, [`Error::Local`] for a key file.
 pub(crate) fn parse(
     args: impl IntoIterator<Item = OsString>,
     env: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<Command, Error> {
-    let mut words: Vec<OsString> = args.into_iter().collect();
-    // First of all: clap keeps copies of what it parses.
-    let keys = TypedKeys::take(&mut words);
+    let words: Vec<OsString> = args.into_iter().collect();
     if words.get(1).is_some_and(|word| word == SERVE) {
         return serve(&words[1..], env);
     }
-    let matches = match Args::command().try_get_matches_from(words) {
-        Ok(matches) => matches,
+    let parsed = typed_keys::parse(words, |typed: &mut Args| &mut typed.keys);
+    let (mut typed, matches) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) if !error.use_stderr() => return Ok(Command::Show(error)),
         Err(error) => return Err(refusal(&error)),
     };
-    let mut typed = Args::from_arg_matches(&matches).map_err(|error| refusal(&error))?;
-    keys.put_back(&mut typed.keys);
     let (kind, compares) = kind(&typed.workload)?;
     typed.plan.kind = kind;
     check_options(&typed, &matches, compares)?;
@@ -229,8 +216,6 @@ fn target(
     Ok((Some(server), warnings))
 }
 
-// ---- refusals --------------------------------------------------------------
-
 fn usage<T>(text: impl Into<String>) -> Result<T, Error> {
     Err(Error::Usage(text.into()))
 }
@@ -260,9 +245,10 @@ fn refusal(error: &clap::Error) -> Error {
 /// Refuses options that do not go together, or would do nothing.
 fn check_options(typed: &Args, matches: &ArgMatches, compares: bool) -> Result<(), Error> {
     let given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
-    let (kind, keys) = (typed.plan.kind, &typed.keys);
-    let secrets = keys.confkey.is_some() || keys.authkey.is_some();
-    let has_keys = secrets || keys.keys.is_some() || keys.name.is_some();
+    let kind = typed.plan.kind;
+    let has_keys = ["confkey", "authkey", "keys", "name"]
+        .into_iter()
+        .any(given);
     let (is_sink, owns) = (kind == Kind::Sink, !given("to"));
     let paced = given("rate") || kind == Kind::Idle;
     let is_fanout = kind == Kind::Fanout;

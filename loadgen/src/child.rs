@@ -3,24 +3,23 @@
 //! What it does is in [`crate::server`].
 
 use std::env;
-use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rand::TryRng;
 use rand::rngs::SysRng;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sealwire::crypto::keys::Identity;
 use sealwire::crypto::secret::{Secret, SecretPair};
+use sealwire::net::descriptor::{Direction, wait_until_ready};
 use sealwire_cli::error::Error;
 use zeroize::Zeroizing;
 
 use crate::args::SERVE;
 use crate::interrupt::{Interrupt, interrupted};
-use crate::limits::{LOOK_EVERY, LOOK_TO_END, SERVER_LEAVES};
+use crate::limits::{LOOK_EVERY, REDRAW, SERVER_LEAVES};
 use crate::plan::{Service, Target};
 #[cfg(feature = "tls")]
 use crate::rivals::certificate::Certificate;
@@ -29,20 +28,17 @@ use crate::server::CERTIFICATE;
 use crate::server::LOOPBACK;
 
 /// A server. Dropping this makes it leave, and waits for that.
-#[derive(Debug)]
 pub(crate) struct OwnServer(Child);
 
 impl OwnServer {
-    /// Starts a server on loopback that serves as `service` says, and returns where it is. It
-    /// serves when this returns.
+    /// Starts a server on loopback as `service` says; it serves when this returns where it is.
     pub(crate) fn start(service: Service, interrupt: &Interrupt) -> Result<(Self, Target), Error> {
         let pair = SecretPair {
             confkey: random()?,
             authkey: random()?,
         };
         let program = env::current_exe().map_err(|error| failed(&error))?;
-        // `Command` does not erase its copies of the keys; they are worthless once the server
-        // is gone.
+        // `Command` erases no copy of the keys; they are worthless once the server is gone.
         let mut command = Command::new(program);
         #[cfg(feature = "tls")]
         let certificate = match service.over {
@@ -51,15 +47,14 @@ impl OwnServer {
         };
         #[cfg(feature = "tls")]
         if let Some(certificate) = &certificate {
-            command.envs(CERTIFICATE.into_iter().zip(certificate.words()));
+            command.env(CERTIFICATE, certificate.text());
         }
         let child = command
             .arg(SERVE)
             .args(service.words())
             .env("SEALWIRE_CONFKEY", hex(&pair.confkey).as_str())
             .env("SEALWIRE_AUTHKEY", hex(&pair.authkey).as_str())
-            // A terminal sends its Ctrl-C to the whole group, but the server must stay until the
-            // last reply.
+            // A terminal sends Ctrl-C to a whole group; the server must stay until the last reply.
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -91,7 +86,8 @@ impl OwnServer {
     /// The port that it prints once it serves.
     fn read_port(&mut self, interrupt: &Interrupt) -> Result<u16, Error> {
         let stdout = self.0.stdout.take().expect("piped");
-        while !is_readable(&stdout, LOOK_TO_END) {
+        // A signal ends a wait early.
+        while !wait_until_ready(&stdout, Direction::In, Some(REDRAW)).unwrap_or(false) {
             if interrupt.is_asked() {
                 return Err(interrupted());
             }
@@ -118,19 +114,10 @@ impl Drop for OwnServer {
     }
 }
 
-/// Whether bytes or the end can be read from `pipe` within `at_most`.
-fn is_readable(pipe: &ChildStdout, at_most: Duration) -> bool {
-    let at_most = Timespec::try_from(at_most).ok();
-    let mut asked = [PollFd::new(pipe, PollFlags::IN)];
-    // A signal ends the wait early; the caller loops.
-    poll(&mut asked, at_most.as_ref()).is_ok_and(|ready| ready > 0)
-}
-
 fn failed(why: &dyn std::fmt::Display) -> Error {
     Error::Local(format!("cannot start a server: {why}"))
 }
 
-/// A new key.
 fn random() -> Result<Secret, Error> {
     let mut key = Zeroizing::new([0; 32]);
     SysRng
@@ -140,11 +127,5 @@ fn random() -> Result<Secret, Error> {
 }
 
 fn hex(key: &Secret) -> Zeroizing<String> {
-    // A string that grows leaves copies behind.
-    let mut text = Zeroizing::new(String::with_capacity(2 * key.len()));
-    for byte in key.expose() {
-        // Writing to a String does not fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    Zeroizing::new(base16ct::lower::encode_string(key.expose()))
 }

@@ -17,10 +17,7 @@ use crate::run;
 use crate::values::name;
 
 /// Runs `plan` over every transport, `rounds` times, or until the user interrupts it.
-///
-/// # Errors
-///
-/// The last error of a transport that has fewer than two runs left.
+/// A transport that has fewer than two runs left ends it with its last error.
 pub(crate) fn compare(
     plan: &Plan,
     rounds: usize,
@@ -29,13 +26,12 @@ pub(crate) fn compare(
 ) -> Result<Comparison, Error> {
     // An unknown kernel is refused before anything runs.
     let mut comparison = Comparison::new(plan, rounds, kernel::chosen()?);
+    let transports = Over::value_variants();
     for round in 0..rounds {
-        for index in order(round, Over::value_variants().len()) {
-            let over = Over::value_variants()[index];
-            let plan = Plan {
-                over,
-                ..plan.clone()
-            };
+        for index in order(round, transports.len()) {
+            let over = transports[index];
+            let mut plan = plan.clone();
+            plan.over = over;
             let title = format!("round {} of {rounds}, {}, ", round + 1, name(over));
             let outcome = run::run(&plan, None, interrupt, Progress::new(title, false));
             if interrupt.is_asked() {
@@ -79,9 +75,9 @@ mod tests {
             for one in 0..transports {
                 assert!(rounds.iter().any(|order| order[0] == one), "{rounds:?}");
                 for other in (0..transports).filter(|other| *other != one) {
-                    let follows =
-                        |order: &Vec<usize>| order.windows(2).any(|two| two == [other, one]);
-                    assert!(rounds.iter().any(follows), "{other}, {one}: {rounds:?}");
+                    let mut pairs = rounds.iter().flat_map(|order| order.windows(2));
+                    let follows = pairs.any(|two| two == [other, one]);
+                    assert!(follows, "{other}, {one}: {rounds:?}");
                 }
             }
         }

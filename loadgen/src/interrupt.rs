@@ -14,7 +14,6 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
 /// Whether the user wants the program to end.
-#[derive(Debug)]
 pub(crate) struct Interrupt {
     asked: Arc<AtomicBool>,
     /// A signal ends the program as if it were not caught.
@@ -24,10 +23,6 @@ pub(crate) struct Interrupt {
 impl Interrupt {
     /// Catches SIGINT, SIGTERM and SIGHUP, unless they were ignored; until
     /// [`report`](Self::report) each of them ends the program.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Local`], if the system refuses.
     pub(crate) fn catch() -> Result<Self, Error> {
         let this = Self {
             asked: Arc::default(),
@@ -62,19 +57,16 @@ impl Interrupt {
         self.ends.store(true, Ordering::SeqCst);
     }
 
-    /// Whether the user wants it to end, with a report.
     pub(crate) fn is_asked(&self) -> bool {
         self.asked.load(Ordering::Relaxed)
     }
 
-    /// The flag itself, for threads.
     pub(crate) fn asked(&self) -> &Arc<AtomicBool> {
         &self.asked
     }
 }
 
-/// The end of a run that had measured nothing yet. It is not shown: a comparison reports its
-/// earlier runs instead.
+/// The end of a run that had measured nothing yet. A comparison reports earlier runs instead.
 pub(crate) fn interrupted() -> Error {
     Error::Local("it was interrupted before it measured anything".into())
 }

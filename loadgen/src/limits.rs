@@ -20,8 +20,7 @@ pub(crate) const MAX_RATE: f64 = 1e8;
 pub(crate) const MAX_THREADS: usize = 64;
 /// Rounds of a comparison: a day of runs of a second.
 pub(crate) const MAX_ROUNDS: usize = 1000;
-/// Publishers of a fanout: each has its own places in the pattern, and needs some thousands
-/// for its messages in flight.
+/// Publishers of a fanout: each has its own places in the pattern, and needs some thousands.
 pub(crate) const MAX_PUBLISHERS: usize = 16;
 
 // ---- the load --------------------------------------------------------------
@@ -31,14 +30,12 @@ pub(crate) const MAX_PUBLISHERS: usize = 16;
 pub(crate) const PLACES: usize = 65_521;
 /// How often idle peers send a message, unless `-r` says otherwise.
 pub(crate) const IDLE_EVERY: Duration = Duration::from_secs(10);
-/// Bytes that wait for each peer of a stream: twice what is sent at once, so that there is
-/// always more.
+/// Bytes that wait for each peer of a stream: twice what is sent at once, so never too few.
 pub(crate) const STREAMED: usize = 2 * MOST_SHARE;
 /// How many missing messages are remembered, for each publisher and subscriber. Among them a
 /// late message is told from a repeated one.
 pub(crate) const MISSING: u64 = 1024;
-/// In how many parts a peer's unsent messages are counted: their ages are then right to a
-/// thousandth of the time.
+/// In how many parts a peer's unsent messages are counted: ages are right to a thousandth.
 pub(crate) const NEVER_SENT: u64 = 1024;
 /// Handshakes in progress at once: enough to keep both sides busy, and fewer than any server
 /// keeps waiting or unproved.
@@ -54,8 +51,7 @@ pub(crate) const CONNECT_PAUSE: Duration = Duration::from_millis(10);
 
 // ---- waiting ---------------------------------------------------------------
 
-/// How long a rival's connection may take to join: the library's time for TCP and for the
-/// handshake.
+/// How long a rival's connection may take to join: the library's times for TCP and handshake.
 pub(crate) const JOINING: Duration = CONNECT_DEADLINE.saturating_add(HANDSHAKE_DEADLINE);
 /// How long peers may take to be complete: a second more than the library's own deadline, so
 /// that the library says the reason.
@@ -69,16 +65,13 @@ pub(crate) const SERVER_LEAVES: Duration = Duration::from_secs(1);
 pub(crate) const ACCEPTED: Duration = Duration::from_secs(2);
 /// How often to look whether a server has left.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(5);
-/// How often another wait looks whether the user wants it to end: a person notices no tenth of
-/// a second.
-pub(crate) const LOOK_TO_END: Duration = Duration::from_millis(100);
 /// How often a thread looks whether it may begin, and a run whether its server has all peers.
 pub(crate) const LOOK_TO_BEGIN: Duration = Duration::from_millis(1);
 /// From the word to begin to the beginning, so that all threads have heard it.
 pub(crate) const HEAD_START: Duration = Duration::from_millis(20);
 /// Shortest wait for what threads say.
 pub(crate) const LISTEN: Duration = Duration::from_micros(10);
-/// How often the live line is drawn.
+/// How often the live line is drawn, and a wait looks whether the user wants it to end.
 pub(crate) const REDRAW: Duration = Duration::from_millis(100);
 
 // ---- measuring -------------------------------------------------------------
@@ -112,8 +105,7 @@ pub(crate) const ALERT: usize = 64;
 
 // ---- which figures can be trusted ------------------------------------------
 
-/// Samples above a quantile, so that it does not depend on a few of them; and samples of a mean
-/// or a maximum.
+/// Samples above a quantile, and of a mean or a maximum, so that a few do not decide it.
 pub(crate) const SAMPLES_ABOVE: u64 = 10;
 /// Part of the due messages to answer in the measured time. With less, the times belong to
 /// another load than was asked for.
@@ -122,8 +114,7 @@ pub(crate) const ACHIEVED: f64 = 0.99;
 pub(crate) const SLACK_AT_ENDS: f64 = 2.0;
 /// How many standard deviations chance may explain: four occur about once in 16,000 runs.
 pub(crate) const CHANCE: f64 = 4.0;
-/// How late the load tester may be at its 99th percentile: what a scheduler takes now and
-/// then, even with a free processor.
+/// How late the load tester may be at its 99th percentile: a scheduler takes that now and then.
 pub(crate) const LAG_ALLOWED: Duration = Duration::from_millis(1);
 /// Or this part of the median service time, if that is longer: it changes no figure visibly.
 pub(crate) const LAG_OF_SERVICE: f64 = 0.1;
@@ -132,11 +123,9 @@ pub(crate) const LAG_INVALID: f64 = 10.0;
 /// Part of the response time at the same percentile that lag may be, however short it is: with
 /// more, it is the greater part of the figure.
 pub(crate) const LAG_OF_RESPONSE: f64 = 0.5;
-/// A thread that runs or waits for a processor this part of the time is at its limit: the
-/// system takes the rest.
+/// A thread that runs or waits for a processor so much is at its limit: the system takes the rest.
 pub(crate) const BUSY: f64 = 0.95;
-/// Part of the time that a thread may wait for a processor: with more, its times are the
-/// machine's.
+/// Part of the time that a thread may wait for a processor: more makes its times the machine's.
 pub(crate) const WAITS: f64 = 0.2;
 /// How far Little's law may be missed: what the ends of the measured time cut off; and more
 /// than any end explains.

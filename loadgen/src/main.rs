@@ -16,6 +16,8 @@
 //! runs every transport in turns; [`interrupt`] is what Ctrl-C does. The library is used through
 //! its public API alone. Read next: [`run`].
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod args;
 mod child;
 mod compare;

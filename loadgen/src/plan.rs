@@ -16,7 +16,6 @@ use serde::{Serialize, Serializer};
 use crate::limits::MAX_RATE;
 use crate::values::{count, duration, name, size, source};
 
-/// The help's groups.
 pub(crate) const SERVER: &str = "The server";
 pub(crate) const LOAD: &str = "The load";
 
@@ -172,7 +171,6 @@ impl Plan {
         }
     }
 
-    /// How many peers there are.
     pub(crate) fn all_peers(&self) -> usize {
         match self.kind {
             Kind::Fanout => self.publishers + self.peers,
@@ -186,7 +184,6 @@ impl Plan {
     }
 }
 
-/// A server that runs.
 pub(crate) struct Target {
     pub(crate) host: String,
     pub(crate) port: u16,
@@ -237,8 +234,6 @@ impl Service {
         [name(self.over), name(self.mode), self.size.to_string()]
     }
 }
-
-// ---- for JSON --------------------------------------------------------------
 
 /// A time in seconds.
 pub(crate) fn seconds<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {

@@ -37,16 +37,14 @@ use crate::measure::quantile;
 use crate::measure::results::{Attendance, Results, ServerUse, Tally, Usage};
 use crate::measure::sample::Process;
 use crate::plan::{Kind, Over, Plan, Service, Target};
-use crate::report::progress::{Progress, Standing};
-use crate::rivals;
+use crate::report::progress::Progress;
+use crate::rivals::{Client, Plain};
+#[cfg(feature = "tls")]
+use crate::rivals::{TlsClient, certificate};
 
 /// Runs `plan` against `server`, or one of its own, and returns what came of it. Once it
-/// measures there is something to report if the user interrupts it.
-///
-/// # Errors
-///
-/// What kept it from measuring: no server, none that takes a single peer, or the user. What
-/// goes wrong once peers have joined is in the results.
+/// measures there is something to report if the user interrupts it. An error tells what kept it
+/// from measuring; what goes wrong once peers have joined is in the results.
 pub(crate) fn run(
     plan: &Plan,
     server: Option<&Target>,
@@ -91,21 +89,22 @@ pub(crate) fn run(
 
 /// The wire that the plan wants, without connections, for `peers`.
 fn open(context: &Context<'_>, peers: Peers) -> Result<Box<dyn Wire + Send>, Error> {
-    match context.plan.over {
-        Over::Sealed => match Sealed::new(context, peers) {
-            Ok(wire) => Ok(Box::new(wire)),
-            Err(error) => Err(Error::Local(format!("cannot wait for events: {error}"))),
-        },
-        _ => rivals::open(context, peers),
-    }
+    let wire = match context.plan.over {
+        Over::Sealed => Sealed::new(context, peers).map(|wire| Box::new(wire) as _),
+        Over::Plain => Client::<Plain>::new(context, (), peers).map(|wire| Box::new(wire) as _),
+        #[cfg(feature = "tls")]
+        Over::Tls => {
+            let setup = certificate::client(context.server.certificate.as_deref())?;
+            Client::<TlsClient>::new(context, setup, peers).map(|wire| Box::new(wire) as _)
+        }
+    };
+    wire.map_err(|error| Error::Local(format!("cannot wait for events: {error}")))
 }
 
-/// How long an interval is.
 fn row(plan: &Plan) -> Duration {
     (plan.duration / ROWS).clamp(SHORT_ROW, ROW)
 }
 
-/// A server whose process can be sampled.
 struct Watched {
     process: Process,
     /// What it had used before the first peer.
@@ -129,14 +128,12 @@ impl Watched {
     }
 }
 
-/// A run under way.
 struct Run<'a> {
     plan: &'a Plan,
     clock: Clock,
     ending: Arc<Ending>,
     watched: Option<Watched>,
-    /// What the server had used when measuring began, when each interval ended, and when
-    /// all was over.
+    /// What the server had used when measuring began, at the end of each interval, and at last.
     looks: Vec<Option<Usage>>,
     said: Receiver<Result<Said, Error>>,
     begin: Vec<Sender<Window>>,
@@ -197,8 +194,6 @@ impl<'a> Run<'a> {
         }
         Ok(run)
     }
-
-    // ---- phases ------------------------------------------------------------
 
     /// Waits until all threads' peers have joined or failed.
     fn join(&mut self, address: SocketAddr) -> Result<(), Error> {
@@ -307,11 +302,11 @@ impl<'a> Run<'a> {
     /// What a thread says, within a time.
     fn listen(&mut self, at_most: Duration) -> Result<Option<Said>, Error> {
         let total = |of: fn(&Gauge) -> u64| self.gauges.iter().map(|gauge| of(gauge)).sum();
-        self.progress.show(Standing {
-            peers: total(|gauge| gauge.peers.load(Ordering::Relaxed)),
-            failed: total(|gauge| gauge.failed.load(Ordering::Relaxed)),
-            done: total(|gauge| gauge.done.load(Ordering::Relaxed)),
-        });
+        self.progress.show(
+            total(|gauge| gauge.peers.load(Ordering::Relaxed)),
+            total(|gauge| gauge.failed.load(Ordering::Relaxed)),
+            total(|gauge| gauge.done.load(Ordering::Relaxed)),
+        );
         match self.said.recv_timeout(at_most) {
             Ok(said) => said.map(Some),
             Err(RecvTimeoutError::Timeout) => Ok(None),
@@ -321,7 +316,6 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Adds up what all threads have done.
     fn results(self, address: SocketAddr, window: Window, done: Vec<Done>) -> Results {
         let server = match (self.watched, self.looks.first(), self.looks.last()) {
             (Some(watched), Some(&Some(before)), Some(&Some(after))) => Some(ServerUse {

@@ -28,14 +28,12 @@ use crate::rivals::{Plain, Rival};
 #[cfg(feature = "tls")]
 use crate::rivals::{TlsServer, certificate::Certificate};
 
-/// Where it listens.
 pub(crate) const LOOPBACK: &str = "127.0.0.1";
 /// Where a TLS server finds its certificate and its key.
 #[cfg(feature = "tls")]
-pub(crate) const CERTIFICATE: [&str; 2] = ["LOADGEN_CERTIFICATE", "LOADGEN_CERTIFICATE_KEY"];
+pub(crate) const CERTIFICATE: &str = "LOADGEN_CERTIFICATE";
 
-/// Serves as `service` says; where that takes keys, for peers with those of `identity`.
-/// Returns only if it cannot.
+/// Serves as `service` says, with the keys of `identity`. Returns only if it cannot.
 pub(crate) fn serve(identity: Arc<Identity>, service: Service) -> Result<u8, Error> {
     // A server that cannot run says so, however soon its stdin ends.
     kernel::chosen()?;
@@ -67,7 +65,7 @@ fn rival<R: Rival>(setup: R::Setup, service: Service) -> Result<u8, Error> {
     let Service { mode, size, .. } = service;
     let mut server = Server::<R>::new(setup, mode, size, listener()?).map_err(local)?;
     loop {
-        server.turn(None).map_err(local)?;
+        server.turn().map_err(local)?;
     }
 }
 
@@ -83,10 +81,9 @@ fn listener() -> Result<Listener, Error> {
 /// The certificate that [`crate::child`] made.
 #[cfg(feature = "tls")]
 fn certificate() -> Result<Certificate, Error> {
-    let words = CERTIFICATE.map(|name| std::env::var(name).unwrap_or_default());
-    let certificate = Certificate::parse(words.each_ref().map(String::as_str));
+    let text = std::env::var(CERTIFICATE).unwrap_or_default();
     let missing = || Error::Usage("serve tls: there is no certificate in the environment".into());
-    certificate.ok_or_else(missing)
+    Certificate::parse(&text).ok_or_else(missing)
 }
 
 /// Ends this process when its stdin does.

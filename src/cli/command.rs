@@ -5,14 +5,13 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::Parser as _;
 use clap::error::ErrorKind;
 
 use crate::args::{Args, Sub, usage_error};
 use crate::config::Config;
 use crate::error::Error;
 use crate::kernel;
-use crate::typed_keys::TypedKeys;
+use crate::typed_keys;
 
 /// What the user asks for.
 #[derive(Debug)]
@@ -43,17 +42,14 @@ pub fn parse(
     args: impl IntoIterator<Item = OsString>,
     env: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<Command, Error> {
-    let mut words: Vec<OsString> = args.into_iter().collect();
-    let keys = TypedKeys::take(&mut words);
-    let mut typed = match Args::try_parse_from(words) {
-        Ok(typed) => typed,
+    let mut typed = match typed_keys::parse(args, |typed: &mut Args| &mut typed.keys) {
+        Ok((typed, _)) => typed,
         Err(error) if error.kind() == ErrorKind::DisplayVersion => {
             return Ok(Command::Version(version()?));
         }
         Err(error) if !error.use_stderr() => return Ok(Command::Help(error)),
         Err(error) => return Err(usage_error(&error)),
     };
-    keys.put_back(&mut typed.keys);
     match typed.command.take() {
         Some(Sub::Keygen { file, name }) => Ok(Command::Keygen { file, name }),
         None => Ok(Command::Run(Box::new(Config::check(typed, env)?))),
@@ -72,6 +68,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use std::os::unix::ffi::OsStringExt;
+
+    use clap::Parser as _;
 
     use super::*;
 

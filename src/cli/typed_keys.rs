@@ -7,6 +7,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
+use clap::ArgMatches;
 use sealwire::crypto::secret::Secret;
 use zeroize::Zeroizing;
 
@@ -52,14 +53,31 @@ pub(crate) fn places<'a>(words: impl IntoIterator<Item = &'a [u8]>) -> Vec<Place
     places
 }
 
+/// What clap makes of `words`, which begin with the program's name, and which options it
+/// found there. It never sees the keys, which go to the [`KeyArgs`] that `keys` finds in the
+/// result.
+///
+/// # Errors
+///
+/// Those of clap, and its help and version.
+pub fn parse<T: clap::Parser>(
+    words: impl IntoIterator<Item = OsString>,
+    keys: impl FnOnce(&mut T) -> &mut KeyArgs,
+) -> Result<(T, ArgMatches), clap::Error> {
+    let mut words: Vec<OsString> = words.into_iter().collect();
+    let taken = TypedKeys::take(&mut words);
+    let matches = T::command().try_get_matches_from(words)?;
+    let mut typed = T::from_arg_matches(&matches)?;
+    taken.put_back(keys(&mut typed));
+    Ok((typed, matches))
+}
+
 /// The keys of a command line: the confkey and the authkey.
-#[derive(Debug)]
-#[must_use]
-pub struct TypedKeys([Option<Secret>; 2]);
+struct TypedKeys([Option<Secret>; 2]);
 
 impl TypedKeys {
     /// Takes them out of `words`, which begin with the program's name.
-    pub fn take(words: &mut [OsString]) -> Self {
+    fn take(words: &mut [OsString]) -> Self {
         let mut taken = [None, None];
         for place in places(words.iter().map(|word| word.as_bytes())) {
             let Place { option, word, from } = place;
@@ -78,7 +96,7 @@ impl TypedKeys {
     }
 
     /// Puts them where `args` has the placeholders.
-    pub fn put_back(self, args: &mut KeyArgs) {
+    fn put_back(self, args: &mut KeyArgs) {
         for (parsed, taken) in [&mut args.confkey, &mut args.authkey]
             .into_iter()
             .zip(self.0)

@@ -1,5 +1,4 @@
 //! What is typed, and what comes of it.
-#![allow(clippy::unwrap_used)]
 
 use super::*;
 use crate::plan::Arrival;
@@ -32,31 +31,17 @@ fn refused(line: &str, start: &str) {
     assert!(!text.contains('\n'), "{line}: {text}");
 }
 
-/// Goal: clap finds no fault with the definitions. Method: its own check.
-#[test]
-fn definitions_hold() {
-    Args::command().debug_assert();
-}
-
 /// Goal: options have their defaults, and stand on either side of the workload. Method: a
 /// line of each.
 #[test]
 fn options_stand_anywhere() {
     let usual = Plan {
-        kind: Kind::Echo,
-        over: Over::Sealed,
-        peers: 64,
-        publishers: 1,
         size: 64,
         depth: 1,
         rate: None,
-        arrival: Arrival::Constant,
         duration: Duration::from_secs(5),
-        warmup: Duration::from_secs(1),
-        timeout: Duration::from_secs(5),
         threads: 1,
-        sources: Vec::new(),
-        seed: 1,
+        ..crate::testing::plan()
     };
     assert_eq!(config("").plan, usual);
     assert_eq!(config("echo").plan, usual);
@@ -87,10 +72,8 @@ fn options_stand_anywhere() {
     assert_eq!(slos.len(), 3);
     let shown = |line| parse_with(line, true).unwrap();
     assert!(matches!(shown("--help"), Command::Show(_)));
-    assert!(matches!(
-        shown("compare --rounds 3"),
-        Command::Compare(_, 3)
-    ));
+    let compares = shown("compare --rounds 3");
+    assert!(matches!(compares, Command::Compare(_, 3)));
 }
 
 /// Goal: a server is taken in each of its forms, and only a sealed one needs keys. Method:
@@ -132,13 +115,7 @@ fn services() {
             }
         }
     }
-    for words in [
-        "",
-        "sealed echo",
-        "plain echo x",
-        "none echo 1",
-        "plain no 1",
-    ] {
+    for words in "|sealed echo|plain echo x|none echo 1|plain no 1".split('|') {
         refused(&format!("serve {words}"), "serve is how a run starts");
     }
 }
@@ -157,60 +134,57 @@ fn sources_have_zones() {
     refused("--source-ip fe80::1", &format!("--source-ip: {why}"));
 }
 
+/// Lines, and how their refusals begin.
+const REFUSED: &str = "\
+--rounds 3 => --rounds goes with compare
+compare --rounds 1001 => --rounds: at most 1000
+--publishers 2 => --publishers goes with fanout
+compare --publishers 2 => --publishers goes with fanout
+--arrival poisson => --arrival goes with -r
+sink -w 1 => -w: a sink
+compare sink -w 1 => -w: a sink
+sink -r 1 => -r: a sink
+-r 1 --arrival never => --arrival: one of constant, poisson
+--over air => --over: one of sealed, plain
+--over => --over <OVER>: the value is missing
+tunnel => no such workload; there are echo, sink,
+echo echo => a word belongs to no option
+--frob => --frob: no such option
+-c => --peers <PEERS>: the value is missing
+-c 0 => --peers: at least 1
+-c many => --peers: a number
+-c 4000000000 => -c: at most
+-p 0 => --depth: at least 1
+-p 4000000000 => -c times -p
+-c 64 -s 16m => -c times -s
+-d 0 => -d: there is nothing
+--timeout 0 => --timeout: nothing
+-t 65 => -t: at most 64
+-t 2 -c 1 => -t: at most 64, and no more than peers
+fanout -t 2 => -t: fanout takes one
+fanout --publishers 17 => fanout takes at most 16
+fanout -s 7 => fanout takes at most 16
+--over plain -s 0 => -s: an empty message
+compare -s 0 => -s: an empty message
+--to h:1 --server-pid x => --server-pid:
+--to h:1 --name x => --name picks
+--to h:1 --over plain --keys k => keys go with --over sealed
+--server-pid 1 => --server-pid goes with --to
+--keys k => keys go with --to
+--confkey k --authkey l => keys go with --to
+compare --to h:1 => --to does not go with compare
+compare --over plain => --over does not go with compare
+compare --slo p99<1s => --slo does not go with compare
+compare --hdr f => --hdr does not go with compare
+compare --timeseries f => --timeseries does not go with
+compare -q => --quiet does not go with compare";
+
 /// Goal: what cannot run is refused by name, and so is an option that would be ignored.
 /// Method: lines of each kind.
 #[test]
 fn refusals() {
-    for (line, start) in [
-        ("--rounds 3", "--rounds goes with compare"),
-        ("compare --rounds 1001", "--rounds: at most 1000"),
-        ("--publishers 2", "--publishers goes with fanout"),
-        ("compare --publishers 2", "--publishers goes with fanout"),
-        ("--arrival poisson", "--arrival goes with -r"),
-        ("sink -w 1", "-w: a sink"),
-        ("compare sink -w 1", "-w: a sink"),
-        ("sink -r 1", "-r: a sink"),
-        (
-            "-r 1 --arrival never",
-            "--arrival: one of constant, poisson",
-        ),
-        ("--over air", "--over: one of sealed, plain"),
-        ("--over", "--over <OVER>: the value is missing"),
-        ("tunnel", "no such workload; there are echo, sink, "),
-        ("echo echo", "a word belongs to no option"),
-        ("--frob", "--frob: no such option"),
-        ("-c", "--peers <PEERS>: the value is missing"),
-        ("-c 0", "--peers: at least 1"),
-        ("-c many", "--peers: a number"),
-        ("-c 4000000000", "-c: at most "),
-        ("-p 0", "--depth: at least 1"),
-        ("-p 4000000000", "-c times -p"),
-        ("-c 64 -s 16m", "-c times -s"),
-        ("-d 0", "-d: there is nothing"),
-        ("--timeout 0", "--timeout: nothing"),
-        ("-t 65", "-t: at most 64"),
-        ("-t 2 -c 1", "-t: at most 64, and no more than peers"),
-        ("fanout -t 2", "-t: fanout takes one"),
-        ("fanout --publishers 17", "fanout takes at most 16"),
-        ("fanout -s 7", "fanout takes at most 16"),
-        ("--over plain -s 0", "-s: an empty message"),
-        ("compare -s 0", "-s: an empty message"),
-        ("--to h:1 --server-pid x", "--server-pid: "),
-        ("--to h:1 --name x", "--name picks"),
-        (
-            "--to h:1 --over plain --keys k",
-            "keys go with --over sealed",
-        ),
-        ("--server-pid 1", "--server-pid goes with --to"),
-        ("--keys k", "keys go with --to"),
-        ("--confkey k --authkey l", "keys go with --to"),
-        ("compare --to h:1", "--to does not go with compare"),
-        ("compare --over plain", "--over does not go with compare"),
-        ("compare --slo p99<1s", "--slo does not go with compare"),
-        ("compare --hdr f", "--hdr does not go with compare"),
-        ("compare --timeseries f", "--timeseries does not go with"),
-        ("compare -q", "--quiet does not go with compare"),
-    ] {
+    for row in REFUSED.lines() {
+        let (line, start) = row.split_once(" => ").unwrap();
         refused(line, start);
     }
 }
@@ -219,29 +193,22 @@ fn refusals() {
 /// values of each type.
 #[test]
 fn values_are_checked() {
-    let digits = "99999999999999999999";
     for (option, told, values) in [
-        ("size", "a size", &["17m", "1g", "-1", "k", "", digits][..]),
+        ("size", "a size", "17m|1g|-1|k||99999999999999999999"),
         (
             "duration",
             "a time",
-            &["3601", "5w", "s", "-1", "1.5", digits],
+            "3601|5w|s|-1|1.5|99999999999999999999",
         ),
-        ("warmup", "a time", &["2h", "", digits]),
-        (
-            "to",
-            "HOST:PORT",
-            &["host", "host:0", "host:65536", ":1", "::1:1", "host:"],
-        ),
+        ("warmup", "a time", "2h||99999999999999999999"),
+        ("to", "HOST:PORT", "host|host:0|host:65536|:1|::1:1|host:"),
         (
             "rate",
             "messages per second",
-            &[
-                "", "0", "-1", "1:", ":1", "1:2:3", "nan", "inf", "1e12", "k",
-            ],
+            "|0|-1|1:|:1|1:2:3|nan|inf|1e12|k",
         ),
     ] {
-        for value in values {
+        for value in values.split('|') {
             refused(
                 &format!("--{option}={value}"),
                 &format!("--{option}: {told}"),

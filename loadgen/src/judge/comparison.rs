@@ -18,7 +18,6 @@ use crate::measure::quantile::Quantile;
 use crate::measure::results::Results;
 use crate::plan::{Kind, Over, Plan};
 
-/// What is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Figure {
     Throughput,
@@ -42,7 +41,6 @@ impl Figure {
         }
     }
 
-    /// Its value in a run, if there is one.
     fn of(self, results: &Results, figures: &Figures) -> Option<f64> {
         let figure = match self {
             Self::Throughput => Some(figures.messages_per_second),
@@ -60,13 +58,10 @@ impl Figure {
 /// One run's figures, in the order of [`Figure::ALL`].
 type Run = [Option<f64>; Figure::ALL.len()];
 
-/// What came of a transport.
-#[derive(Debug)]
 pub(crate) struct Transport {
     pub(crate) over: Over,
     /// Round by round; `None` where the run failed.
     runs: Vec<Option<Run>>,
-    /// The worst of any run.
     pub(crate) grade: Grade,
     /// Which rules were broken, and in how many runs.
     pub(crate) rules: BTreeMap<&'static str, usize>,
@@ -78,17 +73,13 @@ pub(crate) struct Transport {
     pub(crate) at_least: bool,
 }
 
-/// The runs of all transports.
-#[derive(Debug)]
 pub(crate) struct Comparison {
     pub(crate) plan: Plan,
     pub(crate) rounds: usize,
-    /// What seals and opens, on both sides.
     pub(crate) kernel: Kernel,
     pub(crate) transports: Vec<Transport>,
     /// The report of each run as JSON, in the order of time.
     pub(crate) runs: Vec<Value>,
-    /// Something was wrong or lost.
     pub(crate) faults: bool,
     /// The user ended it before all rounds were over.
     pub(crate) interrupted: bool,
@@ -119,19 +110,6 @@ impl Spread {
 }
 
 impl Transport {
-    fn new(over: Over) -> Self {
-        Self {
-            over,
-            runs: Vec::new(),
-            grade: Grade::Valid,
-            rules: BTreeMap::new(),
-            errors: BTreeMap::new(),
-            failures: BTreeMap::new(),
-            at_least: false,
-        }
-    }
-
-    /// How many runs there are.
     pub(crate) fn count(&self) -> usize {
         self.runs.iter().flatten().count()
     }
@@ -152,19 +130,26 @@ impl Transport {
 
 impl Comparison {
     pub(crate) fn new(plan: &Plan, rounds: usize, kernel: Kernel) -> Self {
-        let transports = Over::value_variants().iter();
+        let transports = Over::value_variants().iter().map(|&over| Transport {
+            over,
+            runs: Vec::new(),
+            grade: Grade::Valid,
+            rules: BTreeMap::new(),
+            errors: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            at_least: false,
+        });
         Self {
             plan: plan.clone(),
             rounds,
             kernel,
-            transports: transports.map(|&over| Transport::new(over)).collect(),
+            transports: transports.collect(),
             runs: Vec::new(),
             faults: false,
             interrupted: false,
         }
     }
 
-    /// Notes a run of one of the transports, and its report.
     pub(crate) fn note(
         &mut self,
         index: usize,
@@ -189,8 +174,7 @@ impl Comparison {
         self.faults |= results.found_faults();
     }
 
-    /// Notes that a run failed. Returns its error once fewer than two runs of the transport
-    /// can succeed.
+    /// Notes a failed run. Returns its error once fewer than two of the transport can succeed.
     pub(crate) fn failed(&mut self, index: usize, error: Error) -> Result<(), Error> {
         let transport = &mut self.transports[index];
         transport.runs.push(None);
@@ -224,8 +208,6 @@ impl Comparison {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use super::*;
     use crate::judge::judge;
     use crate::testing;
@@ -257,16 +239,10 @@ mod tests {
             testing::answers(&mut results, |count| count * ran);
             let figures = Figures::of(&results);
             let verdict = judge(&results, &figures, &[], &here);
-            comparison.note(
-                index,
-                &results,
-                &figures,
-                &verdict,
-                Value::Object([].into_iter().collect()),
-            );
+            comparison.note(index, &results, &figures, &verdict, Value::Null);
         };
-        let fail =
-            |comparison: &mut Comparison| comparison.failed(1, Error::Local("no port".into()));
+        let error = || Error::Local("no port".into());
+        let fail = |comparison: &mut Comparison| comparison.failed(1, error());
         for index in 0..Over::value_variants().len() {
             note(&mut comparison, index, 1);
         }

@@ -14,16 +14,6 @@ use crate::plan::Kind;
 
 const LITTLE: &str = "Little's law is missed";
 
-/// Whether every message is accounted for.
-pub(super) fn account(results: &Results, findings: &mut Findings) {
-    if !results.tally.account.holds() {
-        findings.invalid(
-            "the account does not hold",
-            "the account does not hold: a message was lost track of",
-        );
-    }
-}
-
 /// Little's law: the mean number of messages in flight is the rate times the mean time of a
 /// message. Where it does not hold, times or counts are wrong.
 pub(super) fn littles_law(results: &Results, findings: &mut Findings) {
@@ -39,8 +29,7 @@ pub(super) fn littles_law(results: &Results, findings: &mut Findings) {
         None
     };
     if let Some(why) = skipped {
-        findings.note(format!("Little's law was not asked: {why}"));
-        return;
+        return findings.note(format!("Little's law was not asked: {why}"));
     }
     // Messages without an answer are in the histogram, too, with their age.
     let expected = service.len() as f64 * service.mean() / took;
@@ -65,23 +54,18 @@ pub(super) fn halves(results: &Results, findings: &mut Findings) {
         return;
     }
     if results.plan.rate.is_some_and(|rate| !rate.is_steady()) {
-        findings.note("its halves were not compared: the rate was to change");
-        return;
+        return findings.note("its halves were not compared: the rate was to change");
     }
     let rows = &results.rows;
     if rows.len() < HALVES_ROWS {
-        findings.suspect(
-            "it was too short",
-            "it was too short to tell whether it was steady",
-        );
-        return;
+        let rule = "it was too short";
+        return findings.suspect(rule, format!("{rule} to tell whether it was steady"));
     }
     let (first, second) = rows.split_at(rows.len() / 2);
     let (first, second) = (Half::of(first), Half::of(second));
     let fewer = first.answered.min(second.answered);
     if fewer < HALVES_SAMPLES {
-        findings.note("its halves were not compared: there are too few answers");
-        return;
+        return findings.note("its halves were not compared: there are too few answers");
     }
     // Two counts of that size may differ by so much by chance.
     let by_chance = CHANCE * (2.0 / fewer as f64).sqrt();
@@ -92,15 +76,14 @@ pub(super) fn halves(results: &Results, findings: &mut Findings) {
     for (what, first, second, most) in changes {
         let change = second / first - 1.0;
         if change.abs() > most {
-            findings.suspect("it was not steady", format!(
-                "it was not steady: {what} changed by {:+.0} % from its first half to its second",
-                change * 100.0
-            ));
+            let (rule, change) = ("it was not steady", change * 100.0);
+            let text =
+                format!("{what} changed by {change:+.0} % from its first half to its second");
+            findings.suspect(rule, format!("{rule}: {text}"));
         }
     }
 }
 
-/// Half of a run.
 struct Half {
     answered: u64,
     rate: f64,
@@ -128,13 +111,17 @@ impl Half {
 /// Whether there are enough samples for the user's bounds.
 pub(super) fn samples(slos: &[Judged], findings: &mut Findings) {
     let undecided = slos.iter().filter(|one| one.outcome == Outcome::Undecided);
-    for judged in undecided {
-        findings.suspect(
-            "there are too few samples for a bound",
-            format!(
-                "{} cannot be told from {} samples: it takes {}",
-                judged.slo.text, judged.samples, judged.needs
-            ),
+    for Judged {
+        slo,
+        samples,
+        needs,
+        ..
+    } in undecided
+    {
+        let text = format!(
+            "{} cannot be told from {samples} samples: it takes {needs}",
+            slo.text
         );
+        findings.suspect("there are too few samples for a bound", text);
     }
 }

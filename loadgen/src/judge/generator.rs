@@ -20,11 +20,10 @@ pub(super) fn judge(results: &Results, figures: &Figures, findings: &mut Finding
     let (ran, waited) = busiest.unwrap_or((&0.0, &0.0));
     let at_least = ran + waited >= BUSY;
     if at_least {
+        let [ran, waited] = [ran * 100.0, waited * 100.0];
         let text = format!(
-            "a thread of the load tester ran {:.0} % of the time, and waited for a processor \
-             {:.0} %: it may be the bound, not the server",
-            ran * 100.0,
-            waited * 100.0
+            "a thread of the load tester ran {ran:.0} % of the time, and waited for a processor \
+             {waited:.0} %: it may be the bound, not the server"
         );
         match results.plan.rate {
             Some(_) => findings.suspect(BOUND, text),
@@ -34,20 +33,17 @@ pub(super) fn judge(results: &Results, figures: &Figures, findings: &mut Finding
     }
     let longest = waits.iter().copied().fold(0.0, f64::max);
     if longest > WAITS {
-        findings.suspect(
-            "the load tester waited for a processor",
-            format!(
-                "the load tester had to wait for a processor {:.0} % of the time: some of the times \
+        let text = format!(
+            "the load tester had to wait for a processor {:.0} % of the time: some of the times \
              are the machine's",
-                longest * 100.0
-            ),
+            longest * 100.0
         );
+        findings.suspect("the load tester waited for a processor", text);
     }
     lateness(results, findings);
     at_least
 }
 
-/// Whether it sent in time.
 fn lateness(results: &Results, findings: &mut Findings) {
     let (lag, allowed) = (lag(results), allowed_lag(results));
     let response = Quantile::P99.of_what_there_is(&results.tally.response);
@@ -62,11 +58,9 @@ fn lateness(results: &Results, findings: &mut Findings) {
 }
 
 fn late(lag: Duration, allowed: Duration, so: &str) -> String {
-    let millis = |time: Duration| time.as_secs_f64() * 1e3;
+    let [lag, allowed] = [lag, allowed].map(|time| time.as_secs_f64() * 1e3);
     format!(
-        "the load tester itself sent {:.2} ms late at p99, where {:.2} ms may be: {so}",
-        millis(lag),
-        millis(allowed)
+        "the load tester itself sent {lag:.2} ms late at p99, where {allowed:.2} ms may be: {so}"
     )
 }
 
@@ -76,7 +70,6 @@ fn lag(results: &Results) -> Duration {
     Duration::from_nanos(Quantile::P99.of_what_there_is(lag))
 }
 
-/// Whether it was later than allowed.
 pub(super) fn is_late(results: &Results) -> bool {
     lag(results) > allowed_lag(results)
 }

@@ -25,25 +25,19 @@ pub(super) fn rate(results: &Results, figures: &Figures, busy: bool, findings: &
             // Once all have left, their messages are not scheduled any more.
             failed => format!("{failed} peers had failed"),
         };
-        let scheduled = scheduled / took;
-        findings.invalid(
-            "fewer were scheduled than asked for",
-            format!("{scheduled:.0} messages/s were scheduled of {rate:.0} asked for: {why}"),
-        );
+        let had = scheduled / took;
+        let text = format!("{had:.0} messages/s were scheduled of {rate:.0} asked for: {why}");
+        findings.invalid("fewer were scheduled than asked for", text);
     }
     let answered = figures.measured_messages as f64;
     let missing = scheduled - answered - results.more_under_way();
     if missing > SLACK_AT_ENDS.max(scheduled * (1.0 - ACHIEVED)) {
-        findings.invalid(
-            "fewer were answered than due",
-            format!(
-                "{:.0} messages/s were answered of {:.0} that were due ({:.1} %): {}",
-                answered / took,
-                scheduled / took,
-                answered / scheduled * 100.0,
-                cause(results, busy)
-            ),
+        let (had, due, why) = (answered / took, scheduled / took, cause(results, busy));
+        let part = answered / scheduled * 100.0;
+        let text = format!(
+            "{had:.0} messages/s were answered of {due:.0} that were due ({part:.1} %): {why}"
         );
+        findings.invalid("fewer were answered than due", text);
     }
 }
 
@@ -68,7 +62,6 @@ fn cause(results: &Results, busy: bool) -> String {
     }
 }
 
-/// What went wrong with messages and peers.
 pub(super) fn failures(results: &Results, findings: &mut Findings) {
     let (tally, peers) = (&results.tally, &results.peers);
     if tally.wrong > 0 {
@@ -93,12 +86,11 @@ pub(super) fn failures(results: &Results, findings: &mut Findings) {
         (tally.lost, messages, "messages got no answer ever"),
         (peers.failed, all_peers, "peers failed"),
     ] {
-        let grade = match failed as f64 > all as f64 * FAILED {
-            true => super::Grade::Invalid,
-            false => super::Grade::Suspect,
-        };
-        if failed > 0 {
-            findings.found(grade, what, format!("{failed} {what}"));
+        let text = format!("{failed} {what}");
+        if failed as f64 > all as f64 * FAILED {
+            findings.invalid(what, text);
+        } else if failed > 0 {
+            findings.suspect(what, text);
         }
     }
 }

@@ -35,7 +35,6 @@ pub(crate) enum Grade {
 }
 
 impl Grade {
-    /// What it is called in reports.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Valid => "VALID",
@@ -45,7 +44,6 @@ impl Grade {
     }
 }
 
-/// Why a run is not valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reason {
     pub(crate) grade: Grade,
@@ -55,7 +53,6 @@ pub(crate) struct Reason {
     pub(crate) text: String,
 }
 
-/// What there is to say about a run's figures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Verdict {
     #[serde(rename = "verdict")]
@@ -69,7 +66,6 @@ pub(crate) struct Verdict {
     pub(crate) at_least: bool,
 }
 
-/// Judges a run.
 pub(crate) fn judge(
     results: &Results,
     figures: &Figures,
@@ -79,16 +75,17 @@ pub(crate) fn judge(
     let mut findings = Findings::default();
     let answered = figures.measured_messages > 0;
     if !answered {
-        findings.invalid(
-            "nothing was answered",
-            "nothing was answered in the measured time",
-        );
+        let rule = "nothing was answered";
+        findings.invalid(rule, format!("{rule} in the measured time"));
     }
     let at_least = generator::judge(results, figures, &mut findings);
     load::rate(results, figures, at_least, &mut findings);
     load::failures(results, &mut findings);
     circumstances(results, environment, &mut findings);
-    consistency::account(results, &mut findings);
+    if !results.tally.account.holds() {
+        let rule = "the account does not hold";
+        findings.invalid(rule, format!("{rule}: a message was lost track of"));
+    }
     if answered {
         consistency::littles_law(results, &mut findings);
         consistency::halves(results, &mut findings);
@@ -108,23 +105,20 @@ fn circumstances(results: &Results, here: &Environment, findings: &mut Findings)
         let text = format!("it ended after {took:.2} s of {planned} s: no peer was left");
         findings.suspect("it ended early", text);
     }
-    if !here.is_optimised() {
-        findings.suspect(
-            "this is a debug build",
-            "this is a debug build: cargo run --release is the one to measure",
-        );
+    if here.profile == "debug" {
+        let rule = "this is a debug build";
+        let text = format!("{rule}: cargo run --release is the one to measure");
+        findings.suspect(rule, text);
     }
     let fastest = here.fastest.name();
     if let Some(used) = results.kernel.map(|kernel| kernel.name())
         && used != fastest
     {
-        findings.note(format!(
-            "kernel {used} was used; this processor has {fastest}, too"
-        ));
+        let text = format!("kernel {used} was used; this processor has {fastest}, too");
+        findings.note(text);
     }
 }
 
-/// What the rules have found so far.
 #[derive(Debug, Default)]
 struct Findings {
     all: Vec<Reason>,
@@ -132,16 +126,13 @@ struct Findings {
 }
 
 impl Findings {
-    fn suspect(&mut self, rule: &'static str, why: impl Into<String>) {
-        self.found(Grade::Suspect, rule, why);
+    fn suspect(&mut self, rule: &'static str, text: impl Into<String>) {
+        let (grade, text) = (Grade::Suspect, text.into());
+        self.all.push(Reason { grade, rule, text });
     }
 
-    fn invalid(&mut self, rule: &'static str, why: impl Into<String>) {
-        self.found(Grade::Invalid, rule, why);
-    }
-
-    fn found(&mut self, grade: Grade, rule: &'static str, why: impl Into<String>) {
-        let text = why.into();
+    fn invalid(&mut self, rule: &'static str, text: impl Into<String>) {
+        let (grade, text) = (Grade::Invalid, text.into());
         self.all.push(Reason { grade, rule, text });
     }
 

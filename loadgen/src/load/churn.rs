@@ -17,7 +17,6 @@ use crate::measure::meter::{Flight, Meter, Window};
 use crate::measure::results::Tally;
 use crate::plan::Plan;
 
-/// Peers that come and go.
 pub(crate) struct Churn {
     plan: Plan,
     pattern: Pattern,
@@ -33,7 +32,6 @@ pub(crate) struct Churn {
     stopped: bool,
 }
 
-/// How far a connection has come.
 #[derive(Debug, Clone, Copy)]
 struct Peer {
     index: u64,
@@ -46,15 +44,7 @@ struct Peer {
     wrong: bool,
 }
 
-impl Peer {
-    /// Whether anything came back.
-    fn is_answered(&self) -> bool {
-        self.wrong || self.replied.is_some()
-    }
-}
-
 impl Churn {
-    /// A thread's part of `plan`.
     pub(crate) fn new(plan: Plan, pattern: Pattern, share: Share) -> Self {
         Self {
             meter: Meter::new(plan.timeout),
@@ -69,12 +59,6 @@ impl Churn {
         }
     }
 
-    /// Which message a connection sends.
-    fn message_of(&self, peer: &Peer) -> std::ops::Range<usize> {
-        self.pattern.part(self.share.first, peer.index)
-    }
-
-    /// Takes the times of a connection that is complete.
     fn note_stages(tally: &mut Tally, peer: &Peer, now: Time) {
         let stages = [
             ("connect", Some(peer.flight.sent), peer.connected),
@@ -137,8 +121,7 @@ impl Workload for Churn {
     fn joined(&mut self, link: &mut dyn Link, id: PeerId) {
         if let Some(peer) = self.peers.get_mut(&id) {
             peer.joined = Some(link.now());
-            let peer = *peer;
-            link.send(id, self.message_of(&peer));
+            link.send(id, self.pattern.part(self.share.first, peer.index));
         } else {
             link.finish(id);
         }
@@ -147,10 +130,7 @@ impl Workload for Churn {
     fn begin(&mut self, window: Window) {
         let schedule = Schedule::new(&self.plan, self.plan.threads, window);
         self.meter.begin(window);
-        self.pace = schedule.map(|schedule| {
-            let dues = schedule.of(self.share.thread);
-            Pace::new(dues, window.start)
-        });
+        self.pace = schedule.map(|schedule| Pace::new(schedule, self.share.thread));
     }
 
     fn meter(&mut self) -> &mut Meter {
@@ -180,7 +160,7 @@ impl Workload for Churn {
             return;
         };
         let meter = &mut self.meter;
-        meter.tally.lost += u64::from(!peer.is_answered());
+        meter.tally.lost += u64::from(!peer.wrong && peer.replied.is_none());
         if self.stopped {
             return;
         }

@@ -19,7 +19,6 @@ use super::{Link, Received};
 use crate::measure::meter::{Flight, Meter};
 use crate::plan::Plan;
 
-/// Sends, compares, counts.
 pub(crate) struct Echo {
     plan: Plan,
     pattern: Pattern,
@@ -33,18 +32,15 @@ pub(crate) struct Echo {
     stopped: bool,
 }
 
-/// What is measured, and which peer is due.
 struct Load {
     meter: Meter,
     /// In an open loop, peers that may send, and when their next message is due.
     due: BinaryHeap<Reverse<(Time, PeerId)>>,
     /// Paces of peers that have left; their messages until the end are counted then.
     departed: Vec<Pace>,
-    /// The first messages have been sent.
     started: bool,
 }
 
-/// A peer's progress.
 struct Peer {
     index: usize,
     sent: u64,
@@ -55,7 +51,6 @@ struct Peer {
 }
 
 impl Echo {
-    /// A thread's part of `plan`.
     pub(crate) fn new(plan: Plan, pattern: Pattern, share: Share) -> Self {
         Self {
             load: Load {
@@ -82,10 +77,9 @@ impl Echo {
             return;
         }
         load.started = true;
-        let start = window.start;
         let schedule = Schedule::new(&self.plan, self.plan.peers, window);
         for (&id, peer) in &mut self.peers {
-            peer.pace = schedule.map(|schedule| Pace::new(schedule.of(peer.index), start));
+            peer.pace = schedule.map(|schedule| Pace::new(schedule, peer.index));
             match peer.pace.as_ref().map(Pace::next) {
                 Some(Some(at)) => load.due.push(Reverse((at, id))),
                 Some(None) => {}
@@ -100,8 +94,8 @@ impl Echo {
         let never_joined = self.next_index..self.share.first + self.share.peers;
         let absent = never_joined.chain(self.left_early.drain(..));
         if let Some(schedule) = schedule {
-            let paces = absent.map(|index| Pace::new(schedule.of(index), start));
-            load.departed.extend(paces);
+            load.departed
+                .extend(absent.map(|index| Pace::new(schedule, index)));
         }
     }
 }

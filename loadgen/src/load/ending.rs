@@ -5,10 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use sealwire::time::Time;
 
-/// Whether a run is over before its time, and since when.
-#[derive(Debug)]
 pub(crate) struct Ending {
-    /// The user wants it to end.
     stop: Arc<AtomicBool>,
     /// Threads that have peers, or will have some.
     threads: AtomicUsize,
@@ -26,7 +23,6 @@ impl Ending {
         }
     }
 
-    /// Whether the user wants it to end.
     pub(crate) fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }

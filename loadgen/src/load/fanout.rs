@@ -23,7 +23,6 @@ use crate::measure::meter::{Flight, Meter, Window};
 use crate::measure::results::Tally;
 use crate::plan::Plan;
 
-/// Publishers and subscribers, and every message in flight.
 pub(crate) struct Fanout {
     plan: Plan,
     pattern: Pattern,
@@ -39,14 +38,7 @@ pub(crate) struct Fanout {
     started: bool,
     over: bool,
     stopped: bool,
-    counts: Counts,
-}
-
-#[derive(Debug, Default)]
-struct Counts {
     deliveries: u64,
-    duplicates: u64,
-    reordered: u64,
 }
 
 struct Publisher {
@@ -58,7 +50,6 @@ struct Publisher {
     gone: bool,
 }
 
-/// A message in flight.
 struct Message {
     flight: Flight,
     /// How many subscribers should get it, have it, and will never have it.
@@ -87,8 +78,9 @@ impl Fanout {
             started: false,
             over: false,
             stopped: false,
-            counts: Counts::default(),
+            deliveries: 0,
         };
+        fanout.meter.tally.counts = [("duplicates", 0), ("reordered", 0)].into();
         for publisher in 0..fanout.plan.publishers {
             for index in 0..fanout.cycle() {
                 let part = fanout.part(publisher, index);
@@ -110,8 +102,7 @@ impl Fanout {
         self.pattern.at(publisher as u64 * cycle + index % cycle)
     }
 
-    /// The publisher and the number, modulo [`cycle`](Self::cycle), of a message whose bytes
-    /// are all right.
+    /// The publisher and the number, modulo [`cycle`](Self::cycle), of a message that is right.
     fn which(&self, message: Received<'_>) -> Option<(usize, u64)> {
         let &(publisher, index) = self.starts.get(&message.start()?)?;
         let wanted = self.part(publisher, index);
@@ -120,7 +111,6 @@ impl Fanout {
         right.then_some((publisher, index))
     }
 
-    /// Sends a publisher's next message. Returns whether it left.
     fn send(&mut self, publisher: usize, link: &mut dyn Link) -> bool {
         let part = self.part(publisher, self.publishers[publisher].next());
         let (meter, now) = (&mut self.meter, link.now());
@@ -221,10 +211,7 @@ impl Workload for Fanout {
         let Some(schedule) = Schedule::new(&self.plan, self.plan.publishers, window) else {
             return;
         };
-        let mut paces = (0..self.plan.publishers).map(|index| {
-            let dues = schedule.of(index);
-            Pace::new(dues, window.start)
-        });
+        let mut paces = (0..self.plan.publishers).map(|index| Pace::new(schedule, index));
         for (publisher, pace) in self.publishers.iter_mut().zip(&mut paces) {
             publisher.pace = Some(pace);
         }
@@ -255,10 +242,10 @@ impl Workload for Fanout {
             // It is already counted as failed: the order is part of the promise.
             let behind = expected.checked_sub(cycle - ahead);
             if behind.is_some_and(|number| received.fill(number)) {
-                self.counts.reordered += 1;
+                *self.meter.tally.counts.entry("reordered").or_default() += 1;
                 self.meter.tally.lost -= 1;
             } else {
-                self.counts.duplicates += 1;
+                *self.meter.tally.counts.entry("duplicates").or_default() += 1;
             }
             return;
         }
@@ -272,7 +259,7 @@ impl Workload for Fanout {
         for missed in expected..expected + ahead {
             self.note(now, publisher, missed, false);
         }
-        self.counts.deliveries += 1;
+        self.deliveries += 1;
         self.note(now, publisher, expected + ahead, true);
     }
 
@@ -341,12 +328,7 @@ impl Workload for Fanout {
 
     fn tally(&mut self) -> Tally {
         let mut tally = self.meter.tally.clone();
-        tally.counts = [
-            ("deliveries", self.counts.deliveries),
-            ("duplicates", self.counts.duplicates),
-            ("reordered", self.counts.reordered),
-        ]
-        .into();
+        tally.counts.insert("deliveries", self.deliveries);
         tally
     }
 }

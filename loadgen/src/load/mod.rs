@@ -37,7 +37,6 @@ use self::pattern::Pattern;
 use self::peers::Peers;
 use crate::plan::{Plan, Target};
 
-/// What a wire is made of.
 pub(crate) struct Context<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) server: &'a Target,
@@ -47,16 +46,13 @@ pub(crate) struct Context<'a> {
     pub(crate) clock: Clock,
 }
 
-/// Moves the messages of many peers.
 pub(crate) trait Wire {
     /// Begins to connect another peer, from `from` if that is given.
     fn connect(&mut self, from: Option<SocketAddr>) -> io::Result<PeerId>;
 
-    /// Waits until something happens, at most until `until`, to the microsecond, and does all
-    /// that follows from it. Calls the peers.
+    /// Waits until something happens, or `until`, to the microsecond, and does what follows.
     fn turn(&mut self, until: Time) -> Result<(), Error>;
 
-    /// The peers that it drives.
     fn peers(&mut self) -> &mut Peers;
 
     /// The time now, by the clock that all wires of a run share.
@@ -65,7 +61,6 @@ pub(crate) trait Wire {
 
 /// What a workload may do while it is called.
 pub(crate) trait Link {
-    /// The time now.
     fn now(&self) -> Time;
 
     /// Sends the bytes `part` of the run's pattern as a message. Returns whether it will
@@ -84,7 +79,6 @@ pub(crate) trait Link {
 pub(crate) struct Received<'a>(pub(crate) &'a [&'a [u8]]);
 
 impl Received<'_> {
-    /// Whether these are its bytes.
     pub(crate) fn equals(self, mut wanted: &[u8]) -> bool {
         let same = self.0.iter().all(|part| {
             let rest = wanted.strip_prefix(*part);

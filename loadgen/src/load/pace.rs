@@ -5,7 +5,7 @@ use std::mem;
 
 use sealwire::time::Time;
 
-use super::schedule::Dues;
+use super::schedule::{Dues, Schedule};
 use crate::limits::NEVER_SENT;
 use crate::measure::meter::{Flight, Meter};
 
@@ -18,8 +18,6 @@ pub(super) fn leave(pace: &mut Option<Pace>, meter: &mut Meter, now: Time) -> Fl
     flight
 }
 
-/// A sender in an open loop.
-#[derive(Debug)]
 pub(super) struct Pace {
     dues: Dues,
     /// Of the next message, until the load ends.
@@ -30,18 +28,17 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// A sender with nothing in flight.
-    pub(super) fn new(mut dues: Dues, now: Time) -> Self {
-        let next = dues.next();
+    /// That of sender `index`, with nothing in flight.
+    pub(super) fn new(schedule: Schedule, index: usize) -> Self {
+        let mut dues = schedule.of(index);
         Self {
+            next: dues.next(),
             dues,
-            next,
             full: false,
-            free_since: now,
+            free_since: schedule.start(),
         }
     }
 
-    /// When the next message is due, until the load ends.
     pub(super) fn next(&self) -> Option<Time> {
         self.next
     }
@@ -55,8 +52,7 @@ impl Pace {
         self.full = full;
     }
 
-    /// One less is in flight, so the next could be sent from now on. Returns whether it had to
-    /// wait for that.
+    /// One less is in flight. Returns whether the next had to wait for that.
     pub(super) fn has_room(&mut self, now: Time) -> bool {
         let was_full = mem::take(&mut self.full);
         if was_full {
@@ -72,8 +68,7 @@ impl Pace {
         Some((due, due.max(self.free_since)))
     }
 
-    /// Counts what is due until the end as never sent. There may be billions, so many are
-    /// counted at once.
+    /// Counts what is due until the end as never sent: many at once, as there may be billions.
     pub(super) fn never_send(&mut self, meter: &mut Meter, now: Time, gone: bool) {
         let end = meter.window().end;
         let Some(due) = self.next.take().filter(|due| *due < end) else {

@@ -15,7 +15,6 @@ use crate::limits::PLACES;
 const STRIDE: u64 = 4099;
 const PEER_STRIDE: u64 = 7919;
 
-/// The bytes of all messages.
 #[derive(Debug, Clone)]
 pub(crate) struct Pattern {
     bytes: Arc<[u8]>,
@@ -23,7 +22,6 @@ pub(crate) struct Pattern {
 }
 
 impl Pattern {
-    /// A pattern for messages of `size` bytes.
     pub(crate) fn new(size: usize) -> Self {
         let mut bytes = vec![0; size + PLACES];
         rand::rng().fill_bytes(&mut bytes);
@@ -33,7 +31,6 @@ impl Pattern {
         }
     }
 
-    /// All of it.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -57,9 +54,10 @@ mod tests {
 
     use super::*;
 
-    /// Goal: messages of one peer repeat only after all places. Method: as many of them.
+    /// Goal: messages of one peer repeat only after all places, and no two peers send the same one
+    /// at once. Method: as many messages as there are places; the first of many peers.
     #[test]
-    fn messages_of_a_peer_differ() {
+    fn messages_differ() {
         let pattern = Pattern::new(100);
         let messages = (0..PLACES as u64).map(|index| pattern.part(2, index));
         let places: HashSet<_> = messages.collect();
@@ -67,13 +65,6 @@ mod tests {
         let last = pattern.part(2, u64::from(u32::MAX));
         assert_eq!(last.len(), 100);
         assert!(last.end <= pattern.bytes().len());
-    }
-
-    /// Goal: no two peers send the same message at once. Method: the first message of many
-    /// peers.
-    #[test]
-    fn messages_of_peers_differ() {
-        let pattern = Pattern::new(8);
         let places = (0..20_000).map(|peer| pattern.part(peer, 0));
         assert_eq!(places.collect::<HashSet<_>>().len(), 20_000);
     }

@@ -7,13 +7,12 @@ use hdrhistogram::Histogram;
 use sealwire::endpoint::transport::PeerId;
 use sealwire::time::Time;
 
+use super::Link;
 use super::workload::Workload;
-use super::{Link, Received};
 use crate::measure::meter::Meter;
 use crate::measure::quantile;
 use crate::measure::results::Attendance;
 
-/// Peers, and what they do.
 pub(crate) struct Peers {
     workload: Box<dyn Workload>,
     attendance: Attendance,
@@ -37,7 +36,6 @@ enum Finish {
 }
 
 impl Peers {
-    /// Peers that do `workload`.
     pub(crate) fn new(workload: Box<dyn Workload>) -> Self {
         Self {
             workload,
@@ -50,34 +48,26 @@ impl Peers {
         }
     }
 
-    // ---- for their worker --------------------------------------------------
-
-    /// What they do.
     pub(crate) fn workload(&mut self) -> &mut dyn Workload {
         &mut *self.workload
     }
 
-    /// What they measure with.
     pub(crate) fn meter(&mut self) -> &mut Meter {
         self.workload.meter()
     }
 
-    /// What has come of them so far.
     pub(crate) fn attendance(&self) -> &Attendance {
         &self.attendance
     }
 
-    /// How many are present.
     pub(crate) fn present(&self) -> usize {
         self.present.len()
     }
 
-    /// How many have neither joined nor failed.
     pub(crate) fn connecting(&self) -> usize {
         self.connecting.len()
     }
 
-    /// How many have not left.
     pub(crate) fn remain(&self) -> usize {
         self.present.len() + self.connecting.len()
     }
@@ -88,7 +78,6 @@ impl Peers {
         self.handshakes.reset();
     }
 
-    /// `peer` begins to connect.
     pub(crate) fn begin(&mut self, now: Time, peer: PeerId) {
         self.connecting.insert(peer, now);
         self.workload.connecting(now, peer);
@@ -109,19 +98,10 @@ impl Peers {
         }
     }
 
-    /// How long handshakes took, and when the last one was done.
     pub(crate) fn handshakes(&self) -> (&Histogram<u64>, Time) {
         (&self.handshakes, self.last_joined)
     }
 
-    // ---- for wires ---------------------------------------------------------
-
-    /// TCP has connected `peer`.
-    pub(crate) fn connected(&mut self, now: Time, peer: PeerId) {
-        self.workload.connected(now, peer);
-    }
-
-    /// `peer` can be sent to.
     pub(crate) fn joined(&mut self, link: &mut dyn Link, peer: PeerId) {
         let now = link.now();
         if let Some(began) = self.connecting.remove(&peer) {
@@ -135,16 +115,6 @@ impl Peers {
         if self.finish == Finish::Told {
             link.finish(peer);
         }
-    }
-
-    /// `peer` said `message`; the wire calls [`go_on`](Self::go_on) next.
-    pub(crate) fn message(&mut self, now: Time, peer: PeerId, message: Received<'_>) {
-        self.workload.message(now, peer, message);
-    }
-
-    /// `peer` has said something, and can be answered.
-    pub(crate) fn go_on(&mut self, link: &mut dyn Link, peer: PeerId) {
-        self.workload.go_on(link, peer);
     }
 
     /// `peer` left, or never came; `Ok` if both sides had finished and had everything.
@@ -162,7 +132,6 @@ impl Peers {
         self.workload.left(now, peer, complete);
     }
 
-    /// Called once in every turn, after all messages that came.
     pub(crate) fn turn(&mut self, link: &mut dyn Link) {
         self.workload.turn(link);
         if self.finish == Finish::Wanted {

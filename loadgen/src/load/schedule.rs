@@ -13,7 +13,6 @@ use sealwire::time::Time;
 use crate::measure::meter::Window;
 use crate::plan::{Arrival, Plan, Rate};
 
-/// When the messages of all peers are due.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Schedule {
     rate: Rate,
@@ -24,7 +23,6 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// The schedule of `plan`, if it has a rate.
     pub(crate) fn new(plan: &Plan, senders: usize, window: Window) -> Option<Self> {
         Some(Self {
             rate: plan.rate?,
@@ -35,7 +33,10 @@ impl Schedule {
         })
     }
 
-    /// The due times of peer `index`.
+    pub(super) fn start(&self) -> Time {
+        self.window.start
+    }
+
     pub(crate) fn of(self, index: usize) -> Dues {
         let mut dues = Dues {
             schedule: self,
@@ -58,7 +59,11 @@ impl Schedule {
     /// of [`due`](Self::due).
     fn number(&self, time: Time) -> f64 {
         let Rate { from, to } = self.rate;
-        let (start, measure, end) = self.window.times();
+        let Window {
+            start,
+            measure,
+            end,
+        } = self.window;
         let before = from * time.min(measure).since(start).as_secs_f64();
         let lasts = end.since(measure).as_secs_f64();
         let measured = time.min(end).since(measure).as_secs_f64();
@@ -68,14 +73,17 @@ impl Schedule {
     /// When message `number` of all is due; `None` once the load has ended.
     fn due(&self, number: f64) -> Option<Time> {
         let Rate { from, to } = self.rate;
-        let (start, measure, end) = self.window.times();
+        let Window {
+            start,
+            measure,
+            end,
+        } = self.window;
         let before = from * measure.since(start).as_secs_f64();
         let measured = number - before;
         if measured < 0.0 {
             return Some(start + Duration::from_secs_f64(number / from));
         }
-        // A root of `from` t + (`to` - `from`) t² / 2 T = `measured`, in a form that also
-        // works for equal rates.
+        // A root of `from` t + (`to` - `from`) t² / 2 T = `measured`; for equal rates, too.
         let lasts = end.since(measure).as_secs_f64();
         let root = (from * from + 2.0 * (to - from) * measured / lasts).sqrt();
         let after = 2.0 * measured / (from + root);
@@ -85,10 +93,8 @@ impl Schedule {
 }
 
 /// The times at which one peer's messages are due, in order, until the load ends.
-#[derive(Debug)]
 pub(crate) struct Dues {
     schedule: Schedule,
-    /// Of the next message.
     number: f64,
     random: Option<StdRng>,
 }
@@ -100,8 +106,7 @@ impl Dues {
         numbers.max(0.0) / self.schedule.peers as f64
     }
 
-    /// Takes the next `count` at once, as if they were evenly spread. Returns when the middle
-    /// one is due.
+    /// Takes the next `count`, as if evenly spread. Returns when the middle one is due.
     pub(crate) fn take_many(&mut self, count: u64) -> Option<Time> {
         let peers = self.schedule.peers as f64;
         let middle = self.number + peers * (count - 1) as f64 / 2.0;
@@ -154,12 +159,6 @@ mod tests {
         all
     }
 
-    fn between(all: &[Time], from: u64, to: u64) -> usize {
-        let at = |secs| Time::from_nanos(500) + Duration::from_secs(secs);
-        let range = at(from)..at(to);
-        all.iter().filter(|&time| range.contains(time)).count()
-    }
-
     /// Goal: a constant rate is kept from the first message on, and peers take turns. Method:
     /// all due times of all peers.
     #[test]
@@ -186,7 +185,9 @@ mod tests {
         ] {
             let all = all(schedule(from, to, Arrival::Constant));
             for (second, wanted) in wanted.into_iter().enumerate() {
-                let found = between(&all, second as u64, second as u64 + 1);
+                let from = Time::from_nanos(500) + second as u32 * Duration::from_secs(1);
+                let range = from..from + Duration::from_secs(1);
+                let found = all.iter().filter(|&time| range.contains(time)).count();
                 assert!(found.abs_diff(wanted) <= 2, "{second}: {found}, {wanted}");
             }
         }
@@ -227,9 +228,7 @@ mod tests {
         let long = gaps.filter(|gap| *gap > Duration::from_micros(100)).count();
         let share = long as f64 / all.len() as f64;
         assert!((share - (-1.0_f64).exp()).abs() < 0.02, "{share}");
-        assert_eq!(
-            all,
-            self::all(schedule(10_000.0, 10_000.0, Arrival::Poisson))
-        );
+        let again = self::all(schedule(10_000.0, 10_000.0, Arrival::Poisson));
+        assert_eq!(all, again);
     }
 }

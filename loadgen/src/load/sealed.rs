@@ -11,7 +11,6 @@ use sealwire::conn::Outcome;
 use sealwire::endpoint::mode::{HandedOn, Message, Mode, Receivers};
 use sealwire::endpoint::transport::PeerId;
 use sealwire::endpoint::{Context as ModeContext, Endpoint, EndpointEvent, Leaves, Setup};
-use sealwire::limits::Limits;
 use sealwire::net::clock::Clock;
 use sealwire::net::event_loop::{EventLoop, Report};
 use sealwire::span::Span;
@@ -22,7 +21,6 @@ use super::pattern::Pattern;
 use super::peers::Peers;
 use super::{Context, Link, Received, Wire};
 
-/// Sealed connections to one address.
 pub(crate) struct Sealed {
     events: EventLoop<Adapter>,
     address: SocketAddr,
@@ -40,20 +38,13 @@ struct Adapter {
     ended_early: HashSet<PeerId>,
 }
 
-/// The load bounds what waits to be sent, so its memory is no reason to drop a server.
-fn unlimited() -> Limits {
-    let mut limits = Limits::default();
-    limits.max_queue = usize::MAX / 4;
-    limits.max_queued = usize::MAX / 4;
-    limits
-}
-
 impl Sealed {
-    /// No connection yet.
     pub(crate) fn new(context: &Context<'_>, peers: Peers) -> io::Result<Self> {
         let mut setup = Setup::new(context.kernel, Leaves::WhenStopped, rand::random());
         setup.identity.clone_from(&context.server.identity);
-        setup.limits = unlimited();
+        // The load bounds what waits to be sent, so its memory is no reason to drop a server.
+        setup.limits.max_queue = usize::MAX / 4;
+        setup.limits.max_queued = usize::MAX / 4;
         let adapter = Adapter {
             peers,
             clock: context.clock,
@@ -84,7 +75,7 @@ impl Wire for Sealed {
         for report in self.events.take_reports() {
             let now = self.now();
             match report {
-                Report::Reached(peer, at) => self.peers().connected(at, peer),
+                Report::Reached(peer, at) => self.peers().workload().connected(at, peer),
                 Report::Endpoint(EndpointEvent::Refused(peer, outcome)) => {
                     let why = outcome.map_err(|failure| failure.to_string());
                     let ended = || Err("the server ended the connection early".into());
@@ -108,9 +99,8 @@ impl Wire for Sealed {
 impl Adapter {
     /// Calls the peers with a link to `core`.
     fn with_link(&mut self, core: &mut ModeContext, call: impl FnOnce(&mut Peers, &mut dyn Link)) {
-        let pinned = *self
-            .pinned
-            .get_or_insert_with(|| core.pin(self.pattern.bytes()));
+        let pin = || core.pin(self.pattern.bytes());
+        let pinned = *self.pinned.get_or_insert_with(pin);
         let mut link = CoreLink {
             core,
             pinned,
@@ -122,8 +112,7 @@ impl Adapter {
 }
 
 impl Mode for Adapter {
-    /// Replies are always read, however much waits to be sent: a server may take no more
-    /// before its replies are read.
+    /// Replies are always read: a server may take no more before its replies are read.
     fn receivers(&self) -> Receivers {
         Receivers::Nobody
     }
@@ -133,15 +122,15 @@ impl Mode for Adapter {
     }
 
     fn message(&mut self, core: &mut ModeContext, peer: PeerId, message: Message<'_>) {
-        let now = self.clock.now();
+        let (now, workload) = (self.clock.now(), self.peers.workload());
         if let [span] = message.spans() {
             let parts = [core.bytes(*span)];
-            self.peers.message(now, peer, Received(&parts));
+            workload.message(now, peer, Received(&parts));
         } else {
             let parts: Vec<_> = message.spans().iter().map(|s| core.bytes(*s)).collect();
-            self.peers.message(now, peer, Received(&parts));
+            workload.message(now, peer, Received(&parts));
         }
-        self.with_link(core, |peers, link| peers.go_on(link, peer));
+        self.with_link(core, |peers, link| peers.workload().go_on(link, peer));
     }
 
     /// A server finishes first only if it ends the run.
@@ -170,7 +159,6 @@ impl Mode for Adapter {
     }
 }
 
-/// Sends through an endpoint.
 struct CoreLink<'a> {
     core: &'a mut ModeContext,
     pinned: Span,

@@ -1,5 +1,4 @@
 //! A wire on a simulated clock, to a simulated server. A real worker runs over it.
-#![allow(clippy::unwrap_used)]
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
@@ -27,8 +26,7 @@ use crate::measure::results::Tally;
 use crate::plan::{Kind, Plan, Rate};
 use crate::testing;
 
-/// How long it takes to connect, and to leave. Of peers that stay, each needs a microsecond
-/// more than the one before.
+/// How long it takes to connect, and to leave; each peer that stays takes longer than the last.
 pub(super) const CONNECTS: Duration = Duration::from_micros(100);
 const STAGGER: Duration = Duration::from_micros(1);
 /// When the load begins; the clock starts with the test.
@@ -37,17 +35,12 @@ pub(super) const START: Time = Time::from_nanos(20_000_000);
 /// What the server or the user does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Event {
-    /// Says the bytes to a peer.
     Says(PeerId, Vec<u8>),
-    /// It can be sent to.
     Joins(PeerId),
-    /// Its connection ends.
     Leaves(PeerId, bool),
-    /// The user ends the run.
     Stops,
 }
 
-/// A plan that tests change.
 pub(super) fn plan(kind: Kind) -> Plan {
     Plan {
         kind,
@@ -69,7 +62,6 @@ pub(super) fn peer(index: usize) -> PeerId {
     PeerId::from_u64(index as u64)
 }
 
-/// Notes what was sent.
 pub(super) struct Sent {
     pub(super) now: Time,
     pattern: Pattern,
@@ -138,12 +130,10 @@ pub(super) struct Simulation<S> {
 }
 
 impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
-    /// The only thread of `plan`.
     pub(super) fn new(plan: &Plan, server: S) -> Self {
         Self::of_thread(plan, 0, server)
     }
 
-    /// One of several threads.
     pub(super) fn of_thread(plan: &Plan, thread: usize, server: S) -> Self {
         let (pattern, share) = (Pattern::new(plan.size), Share::new(plan, thread));
         Self {
@@ -165,12 +155,10 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
         }
     }
 
-    /// The content of messages.
     pub(super) fn pattern(&self) -> Pattern {
         self.link.pattern.clone()
     }
 
-    /// Schedules an event.
     pub(super) fn at(&mut self, time: Time, event: Event) {
         if let Event::Says(peer, _) = event {
             let last = self.last.entry(peer).or_default();
@@ -222,7 +210,6 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
         said.iter().collect()
     }
 
-    /// Hands the server what was sent.
     fn deliver(&mut self) {
         let now = self.link.now;
         for (peer, part) in std::mem::take(&mut self.link.sent) {
@@ -241,11 +228,12 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
         let now = self.link.now;
         match event {
             Event::Says(peer, bytes) => {
-                self.peers.message(now, peer, Received(&[&bytes]));
-                self.peers.go_on(&mut self.link, peer);
+                let workload = self.peers.workload();
+                workload.message(now, peer, Received(&[&bytes]));
+                workload.go_on(&mut self.link, peer);
             }
             Event::Joins(peer) => {
-                self.peers.connected(now, peer);
+                self.peers.workload().connected(now, peer);
                 self.peers.joined(&mut self.link, peer);
             }
             Event::Leaves(peer, complete) => {

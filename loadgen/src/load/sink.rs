@@ -17,7 +17,6 @@ use crate::limits::STREAMED;
 use crate::measure::meter::Meter;
 use crate::plan::Plan;
 
-/// Streams.
 pub(crate) struct Sink {
     plan: Plan,
     pattern: Pattern,
@@ -36,7 +35,6 @@ struct Peer {
 }
 
 impl Sink {
-    /// A thread's part of `plan`.
     pub(crate) fn new(plan: Plan, pattern: Pattern, share: Share) -> Self {
         Self {
             meter: Meter::new(plan.timeout),
@@ -116,7 +114,6 @@ impl Workload for Sink {
         Some(ended.since(self.meter.window().start))
     }
 
-    /// What has been sent may still be confirmed. A peer that leaves without that counts as
-    /// an error.
+    /// What was sent may still be confirmed; a peer that leaves before that counts as an error.
     fn stop(&mut self, _: Time, _: bool) {}
 }

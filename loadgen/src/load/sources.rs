@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, ToSocketAddrs as _};
 
 use sealwire::limits::CONNECT_DEADLINE;
-use sealwire::net::address::{host, host_and_port, why_not_connected};
+use sealwire::net::address::{host, host_and_port, why_not_connected, without_brackets};
 use sealwire_cli::error::Error;
 use socket2::{Domain, Socket, Type};
 
@@ -16,61 +16,47 @@ use crate::limits::{PORT_TRIES, PORTS};
 use crate::plan::{Plan, Target};
 
 /// Our addresses. With none of them, the system chooses.
-#[derive(Debug)]
 pub(crate) struct Sources {
-    addresses: Vec<Source>,
+    /// Each with the port that was taken last, and which of its ports is next.
+    addresses: Vec<(SocketAddr, usize)>,
     turn: usize,
     /// Threads have different ports.
     thread: usize,
     threads: usize,
 }
 
-#[derive(Debug)]
-struct Source {
-    /// With the port that was taken last.
-    address: SocketAddr,
-    /// Which of its ports is next.
-    next: usize,
-}
-
 impl Sources {
     /// Those of a thread. Ports begin at a random one, to avoid those of the run before.
     pub(crate) fn new(addresses: &[SocketAddr], thread: usize, threads: usize) -> Self {
         let next = rand::random::<u16>().into();
-        let addresses = addresses.iter();
         Self {
-            addresses: addresses.map(|&address| Source { address, next }).collect(),
+            addresses: addresses.iter().map(|&address| (address, next)).collect(),
             turn: 0,
             thread,
             threads,
         }
     }
 
-    /// Calls `connect` with the next address, and with one port after another until one is
-    /// free.
-    ///
-    /// # Errors
-    ///
-    /// Why it failed, and from where.
+    /// Calls `connect` with the next address, and each port until one is free; errors name it.
     pub(crate) fn connect<T>(
         &mut self,
         mut connect: impl FnMut(Option<SocketAddr>) -> io::Result<T>,
     ) -> Result<T, String> {
         let addresses = self.addresses.len();
-        let Some(source) = self.addresses.get_mut(self.turn % addresses.max(1)) else {
+        let Some((source, next)) = self.addresses.get_mut(self.turn % addresses.max(1)) else {
             return connect(None).map_err(|error| why_not(None, &error));
         };
         self.turn += 1;
         let mut tries = 0;
         loop {
-            let place = (source.next * self.threads + self.thread) % PORTS.len();
-            source.next += 1;
+            let place = (*next * self.threads + self.thread) % PORTS.len();
+            *next += 1;
             tries += 1;
             let port = PORTS.start + place as u16;
-            source.address.set_port(port);
-            match connect(Some(source.address)) {
+            source.set_port(port);
+            match connect(Some(*source)) {
                 Err(error) if is_taken(&error) && tries < PORT_TRIES => {}
-                Err(error) => return Err(why_not(Some(source.address), &error)),
+                Err(error) => return Err(why_not(Some(*source), &error)),
                 Ok(peer) => return Ok(peer),
             }
         }
@@ -95,14 +81,9 @@ fn why_not(source: Option<SocketAddr>, error: &io::Error) -> String {
 }
 
 /// The first address of `server` that takes a connection from where peers connect.
-///
-/// # Errors
-///
-/// Why the last address did not.
 pub(crate) fn reach(server: &Target, plan: &Plan) -> Result<SocketAddr, Error> {
     let Target { host, port, .. } = server;
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let addresses = (bare, *port)
+    let addresses = (without_brackets(host), *port)
         .to_socket_addrs()
         .map_err(|error| Error::Local(format!("cannot resolve {host}: {error}")))?;
     let mut sources = Sources::new(&plan.sources, 0, 1);
@@ -129,7 +110,6 @@ pub(crate) fn reach(server: &Target, plan: &Plan) -> Result<SocketAddr, Error> {
     Err(Error::Local(told))
 }
 
-/// Connects to `address`, and waits until that is done.
 fn connect(address: SocketAddr, from: Option<SocketAddr>) -> io::Result<()> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     if let Some(from) = from {
@@ -142,16 +122,11 @@ fn connect(address: SocketAddr, from: Option<SocketAddr>) -> io::Result<()> {
 
 /// Whether the port may be the cause.
 fn is_taken(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable
-    )
+    [ErrorKind::AddrInUse, ErrorKind::AddrNotAvailable].contains(&error.kind())
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use std::collections::HashSet;
 
     use super::*;

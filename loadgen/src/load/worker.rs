@@ -22,32 +22,27 @@ use super::workload::Share;
 use crate::limits::{COMPLETION, CONNECT_PAUSE, DRAIN, HANDSHAKES_AT_ONCE, LOOK_TO_BEGIN, REDRAW};
 use crate::measure::intervals::Interval;
 use crate::measure::meter::Window;
-use crate::measure::results::{Attendance, Tally, ThreadUse};
+use crate::measure::results::{Attendance, Row, Tally, ThreadUse};
 use crate::measure::sample;
 use crate::plan::{Kind, Plan};
 
 /// A peer that could not even begin to connect. Wires number their peers from the other end.
 const UNNAMED: PeerId = PeerId::from_u64(u64::MAX);
 
-/// What a thread says.
 pub(crate) enum Said {
     /// All its peers have joined or failed; the last one at this time.
     Joined(Attendance, Time),
     /// An interval of the measured time is over.
-    Interval(Interval),
-    /// All is over.
+    Interval(Box<Interval>),
     Done(Box<Done>),
 }
 
-/// What came of a thread's share.
 pub(crate) struct Done {
     pub(crate) tally: Tally,
     pub(crate) attendance: Attendance,
     /// With those after the beginning.
     pub(crate) handshakes: Histogram<u64>,
-    /// How many intervals it reported.
     pub(crate) intervals: usize,
-    /// How long it measured.
     pub(crate) took: Duration,
     /// How much of that was load, and what this thread had of processors then.
     pub(crate) loaded: Duration,
@@ -62,11 +57,9 @@ pub(crate) struct Gauge {
     pub(crate) done: AtomicU64,
 }
 
-/// What a thread gets.
 pub(crate) struct Task {
     pub(crate) plan: Plan,
     pub(crate) share: Share,
-    /// How long an interval is.
     pub(crate) row: Duration,
     pub(crate) gauge: Arc<Gauge>,
     pub(crate) ending: Arc<Ending>,
@@ -75,7 +68,6 @@ pub(crate) struct Task {
     pub(crate) begin: Receiver<Window>,
 }
 
-/// A thread's work.
 pub(crate) struct Worker<'a> {
     task: Task,
     wire: &'a mut dyn Wire,
@@ -85,7 +77,6 @@ pub(crate) struct Worker<'a> {
     redraw: Time,
     /// No connection begins before.
     paused: Time,
-    /// The load has begun.
     loads: bool,
     /// All its peers are gone, and it has said so.
     deserted: bool,
@@ -105,23 +96,18 @@ impl<'a> Worker<'a> {
             loads: false,
             deserted: false,
         };
-        // The run waits for each thread, so a panic must be said. Nothing of the worker is used
-        // after it.
+        // The run waits for each thread, so a panic must be said. It ends the worker.
         let said = match catch_unwind(AssertUnwindSafe(|| worker.run())) {
-            Ok(Ok(Some(done))) => Ok(Said::Done(Box::new(done))),
-            Ok(Ok(None)) => return,
-            Ok(Err(error)) => Err(error),
+            Ok(done) => done.map(|done| Said::Done(Box::new(done))),
             Err(_) => Err(Error::Local("a thread of the load tester panicked".into())),
         };
         // A run that has ended does not listen.
         let _ = say.send(said);
     }
 
-    fn run(mut self) -> Result<Option<Done>, Error> {
+    fn run(mut self) -> Result<Done, Error> {
         self.join()?;
-        let Some(window) = self.wait()? else {
-            return Ok(None);
-        };
+        let window = self.wait()?;
         self.wire.peers().workload().begin(window);
         self.loads = true;
         self.until(window.measure)?;
@@ -134,7 +120,7 @@ impl<'a> Worker<'a> {
         self.end()?;
         let now = self.wire.now();
         let peers = self.wire.peers();
-        Ok(Some(Done {
+        Ok(Done {
             tally: peers.workload().tally(),
             attendance: peers.attendance().clone(),
             handshakes: peers.handshakes().0.clone(),
@@ -142,10 +128,8 @@ impl<'a> Worker<'a> {
             took: peers.workload().took(now).unwrap_or(loaded),
             loaded,
             used,
-        }))
+        })
     }
-
-    // ---- phases ------------------------------------------------------------
 
     /// Connects all peers. Where connecting is itself the load, only one peer tests whether it
     /// works; it leaves again, and does not count.
@@ -177,13 +161,13 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Waits for the word to begin; `None` if the run has ended.
-    fn wait(&mut self) -> Result<Option<Window>, Error> {
+    /// Waits for the word to begin.
+    fn wait(&mut self) -> Result<Window, Error> {
         loop {
             match self.task.begin.try_recv() {
-                Ok(window) => return Ok(Some(window)),
-                Err(TryRecvError::Disconnected) => return Ok(None),
+                Ok(window) => return Ok(window),
                 Err(TryRecvError::Empty) => {}
+                Err(error) => return Err(Error::Local(format!("the run has ended: {error}"))),
             }
             let soon = self.wire.now() + LOOK_TO_BEGIN;
             self.turn(Some(soon))?;
@@ -203,19 +187,25 @@ impl<'a> Worker<'a> {
             let ended = until.min(self.wire.now());
             let now = self.so_far();
             let peers = self.wire.peers();
-            let interval = Interval {
-                index,
+            let row = Row {
                 until: ended.since(window.measure),
                 took: ended.since(from),
-                responses: peers.meter().take_recent(),
-                done: now.0 - before.0,
+                completed: now.0 - before.0,
                 sent: now.1 - before.1,
                 peers: peers.present() as u64,
-                used: now.2.saturating_sub(before.2),
+                generator: now.2.saturating_sub(before.2),
+                ..Row::default()
             };
+            let responses = peers.meter().take_recent();
+            let interval = Interval {
+                index,
+                row,
+                responses,
+            };
+            let said = Said::Interval(Box::new(interval));
+            let _ = self.task.say.send(Ok(said));
             before = now;
             index += 1;
-            let _ = self.task.say.send(Ok(Said::Interval(interval)));
         }
         Ok(index)
     }
@@ -253,8 +243,6 @@ impl<'a> Worker<'a> {
         self.wire.peers().give_up(now);
         Ok(())
     }
-
-    // ---- turns -------------------------------------------------------------
 
     /// Loads until `time`, or until the run is over.
     fn until(&mut self, time: Time) -> Result<(), Error> {
@@ -314,8 +302,7 @@ impl<'a> Worker<'a> {
             let (peer, failure) = match self.sources.connect(|from| self.wire.connect(from)) {
                 Ok(peer) => (peer, None),
                 Err(why) if !self.loads => return Err(Error::Local(why)),
-                // It counts as a connection of the load that failed. The next would fail as
-                // well, so there is a pause.
+                // A connection of the load has failed, and the next would as well.
                 Err(why) => {
                     self.paused = now + CONNECT_PAUSE;
                     (UNNAMED, Some(why))
@@ -347,8 +334,7 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// How long to wait for an answer that may take `timeout`, once the user has `stopped` the
-/// run or not.
+/// How long to wait for an answer, which may take `timeout`; less if the user `stopped` the run.
 pub(crate) fn drain(timeout: Duration, stopped: bool) -> Duration {
     if stopped { timeout.min(DRAIN) } else { timeout }
 }

@@ -17,10 +17,8 @@ use crate::measure::meter::{Meter, Window};
 use crate::measure::results::Tally;
 use crate::plan::{Kind, Plan};
 
-/// Which peers are a thread's.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Share {
-    /// The number of the thread.
     pub(crate) thread: usize,
     /// The number of its first peer, among those of all threads.
     pub(crate) first: usize,
@@ -50,14 +48,12 @@ pub(crate) fn new(plan: &Plan, pattern: &Pattern, share: Share) -> Box<dyn Workl
     }
 }
 
-/// What peers do.
 pub(crate) trait Workload: Send {
     /// How many peers to begin now, within the load.
     fn wanted(&mut self, _now: Time) -> usize {
         0
     }
 
-    /// `peer` begins to connect.
     fn connecting(&mut self, _now: Time, _peer: PeerId) {}
 
     /// TCP has connected `peer`.
@@ -71,11 +67,9 @@ pub(crate) trait Workload: Send {
         self.meter().begin(window);
     }
 
-    /// What it measures with.
     fn meter(&mut self) -> &mut Meter;
 
-    /// `peer` said `message`; [`go_on`](Self::go_on) is called next, because the link also
-    /// owns the message.
+    /// `peer` said `message`, which the link owns; so [`go_on`](Self::go_on) is called next.
     fn message(&mut self, now: Time, peer: PeerId, message: Received<'_>);
 
     /// `peer` has said something, and can be answered.

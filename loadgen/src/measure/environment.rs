@@ -1,6 +1,7 @@
 //! The program and the machine of a run, which every output names.
 
 use std::env::consts::ARCH;
+use std::ffi::CStr;
 use std::net::{SocketAddr, UdpSocket};
 use std::thread;
 
@@ -11,7 +12,6 @@ use serde::Serialize;
 
 use super::json;
 
-/// The program and this machine.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Environment {
     /// Of the load tester, and of the library in it.
@@ -40,18 +40,11 @@ impl Environment {
             profile: env!("LOADGEN_PROFILE"),
             processor: model().unwrap_or_else(|| ARCH.into()),
             processors: thread::available_parallelism().map_or(1, usize::from),
-            system: format!(
-                "{} {}",
-                system.sysname().to_string_lossy(),
-                system.release().to_string_lossy()
-            ),
+            system: [system.sysname(), system.release()]
+                .map(CStr::to_string_lossy)
+                .join(" "),
             fastest: Kernel::all().last().unwrap_or(Kernel::PORTABLE),
         }
-    }
-
-    /// Whether it was built to be fast.
-    pub(crate) fn is_optimised(&self) -> bool {
-        self.profile != "debug"
     }
 }
 
@@ -79,8 +72,6 @@ fn model() -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use super::*;
 
     /// Goal: everything has a name that fits on a line. Method: this machine.

@@ -45,7 +45,6 @@ pub(crate) struct Figures {
 }
 
 impl Figures {
-    /// Those of `results`.
     pub(crate) fn of(results: &Results) -> Self {
         let (plan, server) = (&results.plan, results.server);
         let took = seconds(results.took);
@@ -103,8 +102,7 @@ impl Results {
         }
     }
 
-    /// How many messages the server seals and how many it opens for each that it answers;
-    /// `None` where that is not what it mostly does.
+    /// How many messages the server seals and opens for each answer, if it mostly does that.
     fn seals_and_opens(&self) -> Option<(f64, f64)> {
         let plan = &self.plan;
         match plan.kind {
@@ -118,8 +116,7 @@ impl Results {
         }
     }
 
-    /// About how many the server seals and opens at once: the messages between two of its
-    /// waits.
+    /// About how many the server seals and opens at once: the messages between two waits.
     pub(crate) fn batches(&self) -> Option<(f64, f64)> {
         let (seals, opens) = self.seals_and_opens()?;
         let waits = self.server?.measured().voluntary.max(1);
@@ -143,10 +140,9 @@ impl Results {
         Some(peers.max(0.0) / joined as f64)
     }
 
-    /// How many more messages are in flight at the end of the measured time than at its
-    /// beginning, though the server is as fast as ever: the warm-up was shorter than a message
-    /// takes, or the rate has risen. The least service time counts, so that this excuses no
-    /// server that falls behind.
+    /// How many more messages are in flight when the measured time ends than when it begins,
+    /// because the warm-up is shorter than a message takes, or the rate rises. The least service
+    /// time counts, so that this excuses no server that falls behind.
     pub(crate) fn more_under_way(&self) -> f64 {
         let Some(rate) = self.plan.rate.filter(|_| !self.tally.service.is_empty()) else {
             return 0.0;
@@ -159,16 +155,9 @@ impl Results {
     /// Whether something was lost or wrong, came twice or out of order, or a peer failed.
     pub(crate) fn found_faults(&self) -> bool {
         let tally = &self.tally;
-        let count = |name| tally.counts.get(name).copied().unwrap_or_default();
-        let faults = [
-            count("duplicates"),
-            count("reordered"),
-            tally.lost,
-            tally.wrong,
-            tally.account.errors,
-            self.peers.failed,
-        ];
-        faults.into_iter().any(|count| count > 0)
+        let [twice, late] = ["duplicates", "reordered"].map(|name| tally.counts.get(name));
+        let counted = twice.into_iter().chain(late).sum::<u64>();
+        counted + tally.lost + tally.wrong + tally.account.errors + self.peers.failed > 0
     }
 }
 
@@ -261,23 +250,20 @@ mod tests {
     /// peers, or with peers that come and go, the figure is unknown. Method: a run of each.
     #[test]
     fn memory_of_peers() {
-        type Change = fn(&mut Results);
-        let changes: [(Change, Option<f64>); 4] = [
-            (|_| {}, Some(1500.0)),
-            (|results| results.peers.joined = 0, None),
-            (|results| results.plan.kind = Kind::Churn, None),
-            (
-                |results| {
-                    let server = results.server.as_mut();
-                    server
-                        .into_iter()
-                        .for_each(|server| server.before.resident = 0);
-                },
-                Some(0.0),
-            ),
-        ];
-        for (change, due) in changes {
-            assert_eq!(figures(change).server_bytes_per_peer, due);
+        for (kind, joined, empty, due) in [
+            (Kind::Echo, 64, 10 << 20, Some(1500.0)),
+            (Kind::Echo, 64, 1 << 40, Some(0.0)),
+            (Kind::Echo, 0, 10 << 20, None),
+            (Kind::Churn, 64, 10 << 20, None),
+        ] {
+            let figures = figures(|results| {
+                (results.plan.kind, results.peers.joined) = (kind, joined);
+                let server = results.server.as_mut();
+                server
+                    .into_iter()
+                    .for_each(|one| one.empty.resident = empty);
+            });
+            assert_eq!(figures.server_bytes_per_peer, due);
         }
     }
 

@@ -12,34 +12,21 @@ use super::figures::seconds;
 use super::quantile::{self, Quantile};
 use super::results::{Row, Usage};
 
-/// What a thread reports of an interval.
 pub(crate) struct Interval {
     pub(crate) index: usize,
-    /// When it ended, since measuring began, and how long it was: less than the
-    /// others if the run ended within it.
-    pub(crate) until: Duration,
-    pub(crate) took: Duration,
+    /// Without what follows from response times, and without the server.
+    pub(crate) row: Row,
     pub(crate) responses: Histogram<u64>,
-    pub(crate) done: u64,
-    pub(crate) sent: u64,
-    pub(crate) peers: u64,
-    /// CPU time of this thread.
-    pub(crate) used: Duration,
 }
 
-/// Intervals that are whole, and those that are not yet.
-#[derive(Debug)]
 pub(crate) struct Intervals {
     threads: usize,
     open: BTreeMap<usize, Open>,
-    /// In their order.
     whole: Vec<Row>,
     /// How many intervals each thread reported that reports no more.
     left: Vec<usize>,
 }
 
-/// An interval that some threads have reported.
-#[derive(Debug)]
 struct Open {
     row: Row,
     responses: Histogram<u64>,
@@ -47,7 +34,6 @@ struct Open {
 }
 
 impl Intervals {
-    /// None yet, of so many threads.
     pub(crate) fn new(threads: usize) -> Self {
         Self {
             threads,
@@ -57,7 +43,6 @@ impl Intervals {
         }
     }
 
-    /// A thread reports an interval.
     pub(crate) fn add(&mut self, interval: &Interval) {
         let open = self.open.entry(interval.index).or_insert_with(|| Open {
             row: Row::default(),
@@ -66,14 +51,14 @@ impl Intervals {
         });
         open.responses += &interval.responses;
         open.told += 1;
-        let row = &mut open.row;
+        let (row, one) = (&mut open.row, &interval.row);
         // A thread that ends early has a short one.
-        row.until = row.until.max(interval.until);
-        row.took = row.took.max(interval.took);
-        row.completed += interval.done;
-        row.sent += interval.sent;
-        row.peers += interval.peers;
-        row.generator += interval.used;
+        row.until = row.until.max(one.until);
+        row.took = row.took.max(one.took);
+        row.completed += one.completed;
+        row.sent += one.sent;
+        row.peers += one.peers;
+        row.generator += one.generator;
         self.settle();
     }
 
@@ -109,12 +94,11 @@ impl Intervals {
 impl Open {
     fn row(self) -> Row {
         let (row, times) = (self.row, &self.responses);
-        let enough = |quantile: Quantile| quantile.of(times).map(Duration::from_nanos);
         Row {
             rate: row.completed as f64 / seconds(row.took),
-            p50: enough(Quantile::P50),
-            p99: enough(Quantile::P99),
-            max: (!times.is_empty()).then(|| Duration::from_nanos(times.value_at_quantile(1.0))),
+            p50: Quantile::P50.of(times),
+            p99: Quantile::P99.of(times),
+            max: (!times.is_empty()).then(|| times.value_at_quantile(1.0)),
             median: Duration::from_nanos(Quantile::P50.of_what_there_is(times)),
             ..row
         }
@@ -129,15 +113,17 @@ mod tests {
     fn interval(index: usize, took: Duration, nanos: u64) -> Interval {
         let mut responses = quantile::histogram();
         responses.saturating_record_n(nanos, 10);
-        Interval {
-            index,
+        let row = Row {
             until: SECOND * index as u32 + took,
             took,
-            responses,
-            done: 10,
+            completed: 10,
             sent: 11,
-            peers: 3,
-            used: SECOND / 4,
+            ..Row::default()
+        };
+        Interval {
+            index,
+            row,
+            responses,
         }
     }
 
@@ -163,9 +149,9 @@ mod tests {
         let done: Vec<_> = rows.iter().map(|row| row.completed).collect();
         assert_eq!(done, [20, 20, 10]);
         assert_eq!((rows[0].sent, rows[2].rate), (22, 20.0));
-        assert_eq!(rows[0].p50, Some(Duration::from_nanos(1000)));
+        assert_eq!(rows[0].p50, Some(1000));
         assert_eq!((rows[2].p50, rows[0].p99), (None, None));
         assert_eq!(rows[2].median, Duration::from_nanos(1000));
-        assert!(rows[0].max >= Some(Duration::from_nanos(9000)));
+        assert!(rows[0].max >= Some(9000));
     }
 }

@@ -13,7 +13,6 @@ use super::quantile;
 use super::results::{Account, Tally};
 use crate::plan::Plan;
 
-/// The times of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Window {
     /// The load begins.
@@ -25,17 +24,6 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// One that never comes.
-    const NEVER: Self = {
-        let never = Time::from_nanos(u64::MAX);
-        Self {
-            start: never,
-            measure: never,
-            end: never,
-        }
-    };
-
-    /// One that begins at `start`, as `plan` wants it.
     pub(crate) fn new(plan: &Plan, start: Time) -> Self {
         let measure = start + plan.warmup;
         Self {
@@ -45,17 +33,10 @@ impl Window {
         }
     }
 
-    /// When the load begins, when measuring does, and when both end.
-    pub(crate) fn times(&self) -> (Time, Time, Time) {
-        (self.start, self.measure, self.end)
-    }
-
-    /// Whether the load has begun `now`.
     pub(crate) fn has_begun(&self, now: Time) -> bool {
         now >= self.start
     }
 
-    /// Whether it has ended.
     pub(crate) fn is_over(&self, now: Time) -> bool {
         now >= self.end
     }
@@ -66,7 +47,6 @@ impl Window {
     }
 }
 
-/// A message in flight.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Flight {
     /// When it was due; in a closed loop, when it was sent.
@@ -74,11 +54,8 @@ pub(crate) struct Flight {
     pub(crate) sent: Time,
 }
 
-/// Measures.
-#[derive(Debug)]
 pub(crate) struct Meter {
     window: Window,
-    /// How long an answer may take.
     timeout: Duration,
     pub(crate) tally: Tally,
     /// Messages that have left, and those that were answered, measured or not.
@@ -94,8 +71,13 @@ pub(crate) struct Meter {
 impl Meter {
     /// One that measures nothing until the load [begins](Self::begin).
     pub(crate) fn new(timeout: Duration) -> Self {
+        let never = Time::from_nanos(u64::MAX);
         Self {
-            window: Window::NEVER,
+            window: Window {
+                start: never,
+                measure: never,
+                end: never,
+            },
             timeout,
             tally: Tally::new(),
             sent_so_far: 0,
@@ -106,12 +88,10 @@ impl Meter {
         }
     }
 
-    /// When the load begins and ends.
     pub(crate) fn begin(&mut self, window: Window) {
         self.window = window;
     }
 
-    /// The times of the load.
     pub(crate) fn window(&self) -> &Window {
         &self.window
     }
@@ -121,7 +101,6 @@ impl Meter {
         self.window.end = self.window.end.min(now);
     }
 
-    /// How many messages are in flight.
     pub(crate) fn under_way(&self) -> u64 {
         self.under_way
     }
@@ -143,14 +122,7 @@ impl Meter {
     pub(crate) fn answered(&mut self, flight: Flight, now: Time) {
         self.answered_so_far += 1;
         record(&mut self.recent, flight.due, now);
-        let in_time = now.since(flight.sent) <= self.timeout;
-        if let Some(account) = self.landed(flight, now) {
-            match in_time {
-                true => account.completed += 1,
-                false => account.timeouts += 1,
-            }
-            self.time(flight, now);
-        }
+        self.timed(flight, now, |account| &mut account.completed);
     }
 
     /// A message was answered wrong, or cannot be answered any more.
@@ -160,17 +132,12 @@ impl Meter {
         }
     }
 
-    /// A message was not answered before the end. It timed out, unless the user
-    /// `cut_short` the run while it still had time.
+    /// A message was not answered in time, or before the user `cut_short` the run.
     pub(crate) fn unanswered(&mut self, flight: Flight, now: Time, cut_short: bool) {
-        let has_time = cut_short && now.since(flight.sent) <= self.timeout;
-        if let Some(account) = self.landed(flight, now) {
-            match has_time {
-                true => account.in_flight += 1,
-                false => account.timeouts += 1,
-            }
-            self.time(flight, now);
-        }
+        self.timed(flight, now, |account| match cut_short {
+            true => &mut account.in_flight,
+            false => &mut account.timeouts,
+        });
     }
 
     /// A message is no longer in flight. Returns the account, if it counts there.
@@ -181,10 +148,18 @@ impl Meter {
         measured.then_some(&mut self.tally.account)
     }
 
-    /// Takes the times of a message.
-    fn time(&mut self, flight: Flight, now: Time) {
-        record(&mut self.tally.response, flight.due, now);
-        record(&mut self.tally.service, flight.sent, now);
+    /// Counts a message, as a timeout or as what it is `in_time`, and takes its times.
+    fn timed(&mut self, flight: Flight, now: Time, in_time: impl FnOnce(&mut Account) -> &mut u64) {
+        let late = now.since(flight.sent) > self.timeout;
+        if let Some(account) = self.landed(flight, now) {
+            *(if late {
+                &mut account.timeouts
+            } else {
+                in_time(account)
+            }) += 1;
+            record(&mut self.tally.response, flight.due, now);
+            record(&mut self.tally.service, flight.sent, now);
+        }
     }
 
     /// `count` messages that were due about then were never sent: their peer was `gone`,

@@ -26,7 +26,6 @@ pub(crate) struct Account {
     pub(crate) completed: u64,
     /// Answered wrongly, or in flight when their peer failed.
     pub(crate) errors: u64,
-    /// Not answered in time.
     pub(crate) timeouts: u64,
     /// Never sent: their peer was gone when they were due.
     pub(crate) shed: u64,
@@ -56,13 +55,11 @@ impl AddAssign for Account {
     }
 }
 
-/// What a thread measures. Its size does not depend on how many messages there
-/// are. All times are in nanoseconds.
+/// What a thread measures, in constant memory. All times are in nanoseconds.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Tally {
     pub(crate) account: Account,
-    /// Of the whole run, with the warm-up: answers other than the expected one, and
-    /// those to no message.
+    /// Of the whole run, with the warm-up: answers that were not expected.
     #[serde(rename = "wrong_messages")]
     pub(crate) wrong: u64,
     /// Of the whole run: messages without any answer.
@@ -79,12 +76,10 @@ pub(crate) struct Tally {
     /// load tester itself is. Empty in a closed loop.
     #[serde(rename = "lag_ns", serialize_with = "json::times")]
     pub(crate) lag: Histogram<u64>,
-    /// The integral over the measured time of the number in flight: messages times
-    /// nanoseconds, for Little's law.
+    /// For Little's law: messages in flight, times nanoseconds of the measured time.
     #[serde(skip)]
     pub(crate) under_way: u128,
-    /// What only some workloads have: the stages of a connection, the first and
-    /// last receiver of a message.
+    /// Of some workloads: the stages of a connection; the first and last receiver of a message.
     #[serde(rename = "stages_ns", serialize_with = "json::stages")]
     pub(crate) stages: BTreeMap<&'static str, Histogram<u64>>,
     /// What only some workloads count: deliveries, duplicates.
@@ -106,7 +101,6 @@ impl Tally {
         }
     }
 
-    /// Takes the time of a stage.
     pub(crate) fn stage(&mut self, name: &'static str, took: Duration) {
         let times = self.stages.entry(name).or_insert_with(quantile::histogram);
         times.saturating_record(took.as_nanos() as u64);
@@ -147,7 +141,6 @@ pub(crate) struct Attendance {
 }
 
 impl Attendance {
-    /// Adds another thread's.
     pub(crate) fn add(&mut self, other: Self) {
         self.joined += other.joined;
         self.complete += other.complete;
@@ -158,22 +151,18 @@ impl Attendance {
     }
 }
 
-/// What a process has used, or uses now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Usage {
     /// CPU time of all threads, as exactly as it is known.
     #[serde(rename = "cpu_us", serialize_with = "json::micros")]
     pub(crate) ran: Duration,
-    /// Its parts: as coarse as the system counts them, until they are taken
-    /// [since](Self::since) another look; then their sum is `ran`.
+    /// Its parts, in coarse ticks; [since](Self::since) another look, their sum is `ran`.
     #[serde(rename = "user_us", serialize_with = "json::micros")]
     pub(crate) user: Duration,
     #[serde(rename = "system_us", serialize_with = "json::micros")]
     pub(crate) system: Duration,
-    /// Bytes of memory now.
     #[serde(rename = "resident_bytes")]
     pub(crate) resident: u64,
-    /// Open descriptors now.
     pub(crate) descriptors: u64,
     /// Context switches: it waited; it was preempted.
     #[serde(rename = "voluntary_switches")]
@@ -212,14 +201,12 @@ impl Usage {
 /// What a thread has had of processors.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct ThreadUse {
-    /// It ran.
     pub(crate) ran: Duration,
     /// It could have run, but all processors were busy.
     pub(crate) waited: Duration,
 }
 
 impl ThreadUse {
-    /// What it had since `before`.
     pub(crate) fn since(self, before: Self) -> Self {
         Self {
             ran: self.ran.saturating_sub(before.ran),
@@ -239,30 +226,26 @@ pub(crate) struct ServerUse {
     pub(crate) after: Usage,
 }
 
-/// An interval of the measured time.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Row {
     /// Since measuring began.
     #[serde(rename = "until_s", serialize_with = "seconds")]
     pub(crate) until: Duration,
-    /// How long it was.
     #[serde(rename = "took_s", serialize_with = "seconds")]
     pub(crate) took: Duration,
-    /// Messages sent in it.
     #[serde(rename = "sent_messages")]
     pub(crate) sent: u64,
-    /// Answers in it.
     #[serde(rename = "completed_messages")]
     pub(crate) completed: u64,
     #[serde(rename = "messages_per_second")]
     pub(crate) rate: f64,
     /// Times of the answers, from when they were due, if there are enough of them.
-    #[serde(rename = "response_p50_ns", serialize_with = "json::nanos")]
-    pub(crate) p50: Option<Duration>,
-    #[serde(rename = "response_p99_ns", serialize_with = "json::nanos")]
-    pub(crate) p99: Option<Duration>,
-    #[serde(rename = "response_max_ns", serialize_with = "json::nanos")]
-    pub(crate) max: Option<Duration>,
+    #[serde(rename = "response_p50_ns")]
+    pub(crate) p50: Option<u64>,
+    #[serde(rename = "response_p99_ns")]
+    pub(crate) p99: Option<u64>,
+    #[serde(rename = "response_max_ns")]
+    pub(crate) max: Option<u64>,
     /// The median of however few there are.
     #[serde(skip)]
     pub(crate) median: Duration,
@@ -274,8 +257,7 @@ pub(crate) struct Row {
     pub(crate) generator: Duration,
 }
 
-/// What it costs to seal and to open a message of the run's size on this machine, as
-/// many at once as the server has.
+/// What it costs here to seal and to open a message of the run, in batches as the server has.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CryptoCost {
     pub(crate) seal: Cost,
@@ -289,22 +271,18 @@ pub(crate) struct Cost {
     pub(crate) batch: usize,
 }
 
-/// All that came of a run.
 #[derive(Debug, Serialize)]
 pub(crate) struct Results {
     #[serde(flatten)]
     pub(crate) plan: Plan,
-    /// Of the server.
     #[serde(rename = "server")]
     pub(crate) address: SocketAddr,
-    /// We started that server.
     #[serde(rename = "server_is_own")]
     pub(crate) own_server: bool,
     /// What sealed and opened here, if anything did; a server of our own, which is this
     /// program in the same environment, used the same.
     #[serde(serialize_with = "json::kernel")]
     pub(crate) kernel: Option<Kernel>,
-    /// The measured time.
     #[serde(rename = "measured_s", serialize_with = "seconds")]
     pub(crate) took: Duration,
     /// Its part with load: a stream also waits for its confirmation.
@@ -327,7 +305,6 @@ pub(crate) struct Results {
     pub(crate) handshakes_took: Duration,
     #[serde(rename = "handshake_ns", serialize_with = "json::times")]
     pub(crate) handshake: Histogram<u64>,
-    /// The user ended it.
     pub(crate) interrupted: bool,
     /// It ended before its time, because all peers were gone.
     pub(crate) ended_early: bool,

@@ -9,7 +9,6 @@ use rustix::time::{ClockId, clock_gettime};
 use super::results::{ThreadUse, Usage};
 
 /// A process that runs. It is held open, so that no other process can take its place.
-#[derive(Debug)]
 pub(crate) struct Process(process::Process);
 
 impl Process {
@@ -19,11 +18,9 @@ impl Process {
         process.usage().map(|_| process)
     }
 
-    /// What it has used until now; `None` once it has gone.
     pub(crate) fn usage(&self) -> Option<Usage> {
         let (stat, status) = (self.0.stat().ok()?, self.0.status().ok()?);
-        // Threads that have ended meanwhile are left out. Without any thread the use is
-        // unknown, which is not 0.
+        // Threads that have ended meanwhile are left out. Without any, the use is unknown.
         let threads = self.0.tasks().ok()?.flatten();
         let threads = threads.filter_map(|thread| thread_of(&thread));
         let (exact, voluntary, involuntary) =
@@ -57,15 +54,13 @@ fn thread_of(thread: &Task) -> Option<(Duration, u64, u64)> {
     ))
 }
 
-/// How long the calling thread has run.
 pub(crate) fn thread_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     // Neither is ever negative.
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// What the calling thread has had of processors until now. A wait that the system does not
-/// tell counts as none.
+/// What the calling thread has had of processors. A wait that the system hides counts as none.
 pub(crate) fn thread_use() -> ThreadUse {
     let stat = Schedstat::from_file("/proc/thread-self/schedstat");
     ThreadUse {
@@ -76,8 +71,6 @@ pub(crate) fn thread_use() -> ThreadUse {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use std::fs::File;
     use std::hint::black_box;
     use std::thread;

@@ -2,26 +2,19 @@
 //! report of each run.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io::Write;
 
 use sealwire::text::escaped;
 use sealwire_cli::error::Error;
-use serde::Serialize;
-use serde_json::{Value, json, to_value};
+use serde_json::{Value, json};
 
 use super::{Outputs, code, headline, json as of_runs, write_figures};
-use crate::judge::Grade;
 use crate::judge::comparison::{Comparison, Figure, Spread, Transport};
 use crate::measure::environment::Environment;
 use crate::plan::Kind;
 use crate::values::name;
 
 /// Writes it: as JSON where that is wanted, and to `stdout`.
-///
-/// # Errors
-///
-/// [`Error::Local`] if one of them cannot be written.
 pub(crate) fn emit(
     comparison: &Comparison,
     environment: &Environment,
@@ -52,14 +45,11 @@ fn table(comparison: &Comparison, environment: &Environment) -> String {
     }
     for (ours, other) in comparison.pairs() {
         let name = format!("{} / {}", name(ours.over), name(other.over));
-        text += &line(
-            &name,
-            Figure::ALL.map(|figure| ratio(ours.ratio(other, figure))),
-        );
+        let ratios = Figure::ALL.map(|figure| ratio(ours.ratio(other, figure)));
+        text += &line(&name, ratios);
     }
     for note in notes(comparison) {
-        // Writing to a String does not fail.
-        let _ = writeln!(text, "note: {}", escaped(&note));
+        text += &format!("note: {}\n", escaped(&note));
     }
     text + "\n" + comparison.grade().name() + "\n"
 }
@@ -113,9 +103,8 @@ fn notes(comparison: &Comparison) -> Vec<String> {
     if comparison.interrupted {
         let least = transports.iter().map(Transport::count).min();
         let (least, rounds) = (least.unwrap_or(0), comparison.rounds);
-        notes.push(format!(
-            "it was interrupted: {least} of {rounds} rounds are whole"
-        ));
+        let whole = format!("{least} of {rounds} rounds are whole");
+        notes.push(format!("it was interrupted: {whole}"));
     }
     let bound = transports.iter().filter(|one| one.at_least);
     let bound: Vec<_> = bound.map(|one| name(one.over)).collect();
@@ -138,38 +127,7 @@ fn notes(comparison: &Comparison) -> Vec<String> {
     notes
 }
 
-// ---- for programs ----------------------------------------------------------
-
-/// The spread of every figure, by its name.
 type Spreads = BTreeMap<&'static str, Option<Spread>>;
-
-#[derive(Serialize)]
-struct Document<'a> {
-    format: u32,
-    environment: &'a Environment,
-    kernel: &'a str,
-    shares_machine: bool,
-    plan: Value,
-    rounds: usize,
-    interrupted: bool,
-    verdict: Grade,
-    transports: BTreeMap<String, OfTransport<'a>>,
-    ratios: BTreeMap<String, Spreads>,
-    notes: Vec<String>,
-    runs: &'a [Value],
-}
-
-#[derive(Serialize)]
-struct OfTransport<'a> {
-    #[serde(flatten)]
-    figures: Spreads,
-    runs: usize,
-    verdict: Option<Grade>,
-    at_least: bool,
-    rules: &'a BTreeMap<&'static str, usize>,
-    errors: &'a BTreeMap<String, u64>,
-    failures: &'a BTreeMap<String, usize>,
-}
 
 fn json(comparison: &Comparison, environment: &Environment) -> Value {
     let mut plan = json!(comparison.plan);
@@ -177,47 +135,42 @@ fn json(comparison: &Comparison, environment: &Environment) -> Value {
     plan["over"] = Value::Null;
     let kind = comparison.plan.kind;
     let transports = comparison.transports.iter();
+    let transports = transports.map(|one| (name(one.over), of_transport(one, kind)));
     let ratios = comparison.pairs().map(|(ours, other)| {
         let name = format!("{}_by_{}", name(ours.over), name(other.over));
         (name, spreads(kind, |figure| ours.ratio(other, figure)))
     });
-    let document = Document {
-        format: of_runs::FORMAT,
-        environment,
-        kernel: comparison.kernel.name(),
+    json!({
+        "format": of_runs::FORMAT,
+        "environment": environment,
+        "kernel": comparison.kernel.name(),
         // Each server is a process that was started here.
-        shares_machine: true,
-        plan,
-        rounds: comparison.rounds,
-        interrupted: comparison.interrupted,
-        verdict: comparison.grade(),
-        transports: transports
-            .map(|one| (name(one.over), of_transport(one, kind)))
-            .collect(),
-        ratios: ratios.collect(),
-        notes: notes(comparison),
-        runs: &comparison.runs,
-    };
-    to_value(document).expect("every key is text")
+        "shares_machine": true,
+        "plan": plan,
+        "rounds": comparison.rounds,
+        "interrupted": comparison.interrupted,
+        "verdict": comparison.grade(),
+        "transports": transports.collect::<BTreeMap<_, _>>(),
+        "ratios": ratios.collect::<BTreeMap<_, _>>(),
+        "notes": notes(comparison),
+        "runs": comparison.runs,
+    })
 }
 
-fn of_transport(transport: &Transport, kind: Kind) -> OfTransport<'_> {
-    OfTransport {
-        figures: spreads(kind, |figure| transport.figure(figure)),
-        runs: transport.count(),
-        verdict: (transport.count() > 0).then_some(transport.grade),
-        at_least: transport.at_least,
-        rules: &transport.rules,
-        errors: &transport.errors,
-        failures: &transport.failures,
-    }
+fn of_transport(transport: &Transport, kind: Kind) -> Value {
+    let mut value = json!(spreads(kind, |figure| transport.figure(figure)));
+    value["runs"] = json!(transport.count());
+    value["verdict"] = json!((transport.count() > 0).then_some(transport.grade));
+    value["at_least"] = json!(transport.at_least);
+    value["rules"] = json!(transport.rules);
+    value["errors"] = json!(transport.errors);
+    value["failures"] = json!(transport.failures);
+    value
 }
 
 fn spreads(kind: Kind, spread: impl Fn(Figure) -> Option<Spread>) -> Spreads {
-    let figures = Figure::ALL.into_iter();
-    figures
-        .map(|figure| (figure.names(kind).1, spread(figure)))
-        .collect()
+    let figures = Figure::ALL.map(|figure| (figure.names(kind).1, spread(figure)));
+    figures.into()
 }
 
 #[cfg(test)]

@@ -9,44 +9,34 @@ use crate::measure::environment::{Environment, shares_machine};
 use crate::plan::{Arrival, Kind, Plan};
 use crate::values::name;
 
-/// One line each.
 pub(super) fn lines(report: &Report<'_>) -> Vec<String> {
     let here = report.environment;
     let (results, plan) = (report.results, &report.results.plan);
-    let mut lines = vec![
+    let (server, whose) = match results.own_server {
+        true => ("a server of its own", "on both sides"),
+        false => ("the server", "here; the server's is not known"),
+    };
+    let place = match shares_machine(results.address) {
+        true => "both on this machine",
+        false => "on another machine",
+    };
+    let address = host_and_port(results.address);
+    let lines = [
         what(plan, here, &name(plan.over)),
         load(plan),
         pace(plan) + &early(report),
         machine(here),
-        format!(
-            "load on {} at {}, {}",
-            if results.own_server {
-                "a server of its own"
-            } else {
-                "the server"
-            },
-            host_and_port(results.address),
-            if shares_machine(results.address) {
-                "both on this machine"
-            } else {
-                "on another machine"
-            }
-        ),
+        format!("load on {server} at {address}, {place}"),
     ];
-    if let Some(kernel) = results.kernel {
-        let whose = if results.own_server {
-            "on both sides"
-        } else {
-            "here; the server's is not known"
-        };
-        lines.push(format!("kernel {} {whose}", kernel.name()));
-    }
-    lines
+    let kernel = results
+        .kernel
+        .map(|kernel| format!("kernel {} {whose}", kernel.name()));
+    lines.into_iter().chain(kernel).collect()
 }
 
 fn what(plan: &Plan, here: &Environment, over: &str) -> String {
-    let (version, commit, workload) = (here.version, here.commit, name(plan.kind));
-    let profile = here.profile;
+    let (version, commit, profile) = (here.version, here.commit, here.profile);
+    let workload = name(plan.kind);
     format!("loadgen {version} ({commit}, {profile}): {workload} over {over}")
 }
 
@@ -56,17 +46,14 @@ fn machine(here: &Environment) -> String {
     format!("{processor}, {count} processors, {}", here.system)
 }
 
-/// The lines of a comparison.
 pub(super) fn of_comparison(plan: &Plan, here: &Environment, kernel: Kernel) -> String {
+    let kernel = kernel.name();
     let lines = [
         what(plan, here, "every transport"),
         load(plan),
         pace(plan),
         machine(here),
-        format!(
-            "kernel {} where it is sealed; both ends on this machine",
-            kernel.name()
-        ),
+        format!("kernel {kernel} where it is sealed; both ends on this machine"),
     ];
     lines.map(|line| line + "\n").concat()
 }
@@ -85,10 +72,13 @@ fn load(plan: &Plan) -> String {
         Kind::Fanout => format!("{} publishers, {} subscribers", plan.publishers, plan.peers),
         _ => format!("{} peers", plan.peers),
     };
-    format!(
-        "{peers}, {} B, depth {}, {} threads",
-        plan.size, plan.depth, plan.threads
-    )
+    let Plan {
+        size,
+        depth,
+        threads,
+        ..
+    } = plan;
+    format!("{peers}, {size} B, depth {depth}, {threads} threads")
 }
 
 fn pace(plan: &Plan) -> String {
@@ -99,12 +89,11 @@ fn pace(plan: &Plan) -> String {
                 Arrival::Constant => "evenly",
                 Arrival::Poisson => "at random",
             };
-            let rate = if rate.is_steady() {
-                format!("{}", rate.from)
-            } else {
-                format!("{} to {}", rate.from, rate.to)
+            let to = match rate.is_steady() {
+                true => String::new(),
+                false => format!(" to {}", rate.to),
             };
-            format!("open loop, {rate} {} {arrival}", unit(plan))
+            format!("open loop, {}{to} {} {arrival}", rate.from, unit(plan))
         }
     };
     let (duration, warmup) = (plan.duration.as_secs_f64(), plan.warmup.as_secs_f64());
@@ -125,40 +114,5 @@ pub(super) fn unit(plan: &Plan) -> &'static str {
     match plan.kind {
         Kind::Churn => "connections/s",
         _ => "messages/s",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::ValueEnum as _;
-    use sealwire::crypto::kernel::Kernel;
-
-    use super::super::told;
-    use super::*;
-    use crate::plan::Over;
-
-    /// Goal: every workload is named with its transport, and the kernel where there is one.
-    /// Method: each of both.
-    #[test]
-    fn what_ran() {
-        for &kind in Kind::value_variants() {
-            for &over in Over::value_variants() {
-                let sealed = over == Over::Sealed;
-                let text = told(
-                    |results| {
-                        (results.plan.kind, results.plan.over) = (kind, over);
-                        results.kernel = sealed.then_some(Kernel::PORTABLE);
-                    },
-                    "",
-                    comments,
-                );
-                let names = format!(": {} over {}\n", name(kind), name(over));
-                assert!(text.contains(&names), "{text}");
-                let kernel = text.contains("\n# kernel portable on both sides\n");
-                assert_eq!(kernel, sealed, "{text}");
-                assert!(text.lines().all(|line| line.starts_with("# ")), "{text}");
-                assert!(text.ends_with("# VALID\n"), "{text}");
-            }
-        }
     }
 }

@@ -85,10 +85,6 @@ impl<'a> Report<'a> {
     }
 
     /// Writes it: to files, and to `stdout`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Local`] if one of them cannot be written.
     pub(crate) fn emit(&self, stdout: &mut dyn Write, outputs: &Outputs) -> Result<(), Error> {
         // An output that fails keeps no other from being written.
         let hdr = write(outputs.hdr.as_ref(), || hdr::text(self));
@@ -141,8 +137,7 @@ pub(crate) fn stdout() -> impl Write {
     anstream::AutoStream::auto(io::stdout())
 }
 
-/// Lost and wrong data is worse than a missed bound, and that is worse than figures that
-/// cannot be trusted.
+/// Lost or wrong data is worse than a missed bound, and that worse than untrusted figures.
 fn code(faults: bool, slos_met: bool, strict: bool, grade: Grade) -> u8 {
     if faults {
         FOUND_FAULTS
@@ -172,8 +167,6 @@ fn told<T>(
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use super::*;
 
     /// Goal: each fault has its exit code, and the worst decides. Method: runs with each
@@ -187,12 +180,8 @@ mod tests {
         // Late, but there: bounds and verdict judge that.
         let late: Change = |results| results.tally.account.timeouts = 1;
         let faults: [Change; 6] = [
-            |results| {
-                results.tally.counts.insert("duplicates", 1);
-            },
-            |results| {
-                results.tally.counts.insert("reordered", 1);
-            },
+            |results| _ = results.tally.counts.insert("duplicates", 1),
+            |results| _ = results.tally.counts.insert("reordered", 1),
             |results| results.tally.wrong = 1,
             |results| results.tally.lost = 1,
             |results| results.peers.failed = 1,

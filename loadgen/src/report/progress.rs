@@ -6,17 +6,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::limits::REDRAW;
 
-/// Where a run stands.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Standing {
-    pub(crate) peers: u64,
-    pub(crate) failed: u64,
-    /// Messages done so far.
-    pub(crate) done: u64,
-}
-
-/// Shows where a run stands.
-#[derive(Debug)]
 pub(crate) struct Progress {
     /// Hidden where stderr is no terminal.
     line: ProgressBar,
@@ -44,26 +33,23 @@ impl Progress {
         }
     }
 
-    /// Names what happens from now on.
     pub(crate) fn phase(&mut self, phase: &'static str) {
         self.phase = phase;
     }
 
-    /// Shows `standing`, if it is time to.
-    pub(crate) fn show(&mut self, standing: Standing) {
+    /// If it is time to, shows how many peers are there and have `failed`, and what is `done`.
+    pub(crate) fn show(&mut self, peers: u64, failed: u64, done: u64) {
         let span = self.last.elapsed();
         if span < REDRAW {
             return;
         }
-        let rate = (standing.done - self.done) as f64 / span.as_secs_f64();
+        let rate = (done - self.done) as f64 / span.as_secs_f64();
         self.last += span;
-        self.done = standing.done;
-        let mut text = format!(
-            "{}{}: {} peers, {rate:.0} messages/s",
-            self.title, self.phase, standing.peers
-        );
-        if standing.failed > 0 {
-            text += &format!(", {} peers failed", standing.failed);
+        self.done = done;
+        let (title, phase) = (&self.title, self.phase);
+        let mut text = format!("{title}{phase}: {peers} peers, {rate:.0} messages/s");
+        if failed > 0 {
+            text += &format!(", {failed} peers failed");
         }
         self.line.set_message(text);
         self.line.tick();

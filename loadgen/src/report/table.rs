@@ -14,15 +14,7 @@ use crate::measure::quantile::Quantile;
 use crate::plan::Kind;
 
 /// The stages of a message or a connection, in the order in which they come.
-const STAGES: [&str; 7] = [
-    "connect",
-    "handshake",
-    "first reply",
-    "complete",
-    "first",
-    "median",
-    "last",
-];
+const STAGES: &str = "connect, handshake, first reply, complete, first, median, last";
 
 /// A line for each thing, the verdict last.
 pub(super) fn table(report: &Report<'_>) -> String {
@@ -36,10 +28,8 @@ pub(super) fn table(report: &Report<'_>) -> String {
     let threads: Vec<_> = threads
         .map(|busy| format!("{:.0} %", busy * 100.0))
         .collect();
-    table.line(
-        "load tester CPU",
-        format!("{} of each thread", threads.join(", ")),
-    );
+    let busy = threads.join(", ") + " of each thread";
+    table.line("load tester CPU", busy);
     for (what, count) in &report.results.peers.errors {
         table.line("error", format!("{count} {what}"));
     }
@@ -56,9 +46,7 @@ pub(super) fn line(report: &Report<'_>) -> String {
     let [p50, p99] = [Quantile::P50, Quantile::P99]
         .map(|quantile| micros(quantile.of(response).map(|nanos| nanos as f64)));
     let missed = report.slos.iter().filter(|judged| !judged.is_met());
-    let missed: String = missed
-        .map(|judged| format!(", slo {}", slo(judged)))
-        .collect();
+    let missed: String = missed.map(|one| format!(", slo {}", slo(one))).collect();
     let (rate, grade) = (rate(report), report.verdict.grade.name());
     let what = lines(report).join("; ");
     format!("{rate}, p50 {p50} us, p99 {p99} us{missed}, {grade}; {what}\n")
@@ -86,17 +74,15 @@ impl Table {
     }
 }
 
-/// Nanoseconds, shown in microseconds.
 fn micros(nanos: Option<f64>) -> String {
     nanos.map_or("-".into(), |nanos| format!("{:.1}", nanos / 1e3))
 }
 
 /// The rate that was reached; a lower bound is marked as one.
 fn rate(report: &Report<'_>) -> String {
-    let at_least = if report.verdict.at_least {
-        "at least "
-    } else {
-        ""
+    let at_least = match report.verdict.at_least {
+        true => "at least ",
+        false => "",
     };
     let rate = report.figures.messages_per_second;
     format!("{at_least}{rate:.0} {}", unit(&report.results.plan))
@@ -123,12 +109,10 @@ fn times(report: &Report<'_>, table: &mut Table) {
     if report.results.plan.rate.is_some() {
         table.times("load tester lag", &tally.lag);
     }
-    let place = |name: &str| STAGES.iter().position(|stage| *stage == name);
-    let mut stages: Vec<_> = tally.stages.iter().collect();
-    // An unknown stage comes last.
-    stages.sort_by_key(|(name, _)| place(name).unwrap_or(STAGES.len()));
-    for (name, times) in stages {
-        table.times(name, times);
+    for stage in STAGES.split(", ") {
+        if let Some(times) = tally.stages.get(stage) {
+            table.times(stage, times);
+        }
     }
     if !tally.stages.contains_key("handshake") {
         table.times("handshake", &report.results.handshake);
@@ -158,13 +142,10 @@ fn counts(report: &Report<'_>, table: &mut Table) {
     for (name, count) in &tally.counts {
         table.line(name, count);
     }
-    table.line(
-        "peers",
-        format!(
-            "{} joined, {} complete, {} failed; {:.0} handshakes/s",
-            peers.joined, peers.complete, peers.failed, report.figures.handshakes_per_second
-        ),
-    );
+    let (joined, complete, failed) = (peers.joined, peers.complete, peers.failed);
+    let rate = report.figures.handshakes_per_second;
+    let came = format!("{joined} joined, {complete} complete, {failed} failed");
+    table.line("peers", format!("{came}; {rate:.0} handshakes/s"));
 }
 
 /// The server's side: what it used, and for what.
@@ -191,13 +172,12 @@ fn server(report: &Report<'_>, table: &mut Table) {
     if let (Some(cost), Some(share)) = (results.crypto, figures.crypto_share_of_server_cpu) {
         let [seal, open] = [cost.seal, cost.open].map(|cost| seconds(cost.took) * 1e6);
         let [seals, opens] = [cost.seal.batch, cost.open.batch];
+        let seal = format!("{seal:.2} us to seal ({seals} at once)");
+        let open = format!("{open:.2} us to open ({opens} at once)");
+        let share = share * 100.0;
         table.line(
             "of it crypto",
-            format!(
-                "{:.0} %, at {seal:.2} us to seal ({seals} at once) and {open:.2} us to open \
-                 ({opens} at once)",
-                share * 100.0
-            ),
+            format!("{share:.0} %, at {seal} and {open}"),
         );
     }
     let resident = server.resident as f64 / 1e6;
@@ -207,12 +187,10 @@ fn server(report: &Report<'_>, table: &mut Table) {
     table.line("server memory", memory);
     let took = seconds(results.took);
     let [waited, made_to] = [server.voluntary, server.involuntary].map(|n| n as f64 / took);
-    let descriptors = server.descriptors;
+    let waits = format!("waits {waited:.0} times a second, made to {made_to:.0} times");
     table.line(
         "server",
-        format!(
-            "{descriptors} descriptors; waits {waited:.0} times a second, made to {made_to:.0} times"
-        ),
+        format!("{} descriptors; {waits}", server.descriptors),
     );
 }
 

@@ -15,10 +15,8 @@ use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use sealwire_cli::error::Error;
 
-/// The name in the certificate.
 pub(super) const SERVER_NAME: &str = "localhost";
 
-/// A new certificate, and its key.
 #[derive(Clone)]
 pub(crate) struct Certificate {
     /// Both in DER.
@@ -38,18 +36,18 @@ impl Certificate {
     }
 
     /// Both as text, for the environment of a server.
-    pub(crate) fn words(&self) -> [String; 2] {
-        [&self.public, &self.key].map(|bytes| BASE64_STANDARD.encode(bytes))
+    pub(crate) fn text(&self) -> String {
+        let [public, key] = [&self.public, &self.key].map(|bytes| BASE64_STANDARD.encode(bytes));
+        public + " " + &key
     }
 
-    /// Parses [`words`](Self::words).
-    pub(crate) fn parse([public, key]: [&str; 2]) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (public, key) = text.split_once(' ')?;
         let public = BASE64_STANDARD.decode(public).ok()?;
         let key = BASE64_STANDARD.decode(key).ok()?;
         Some(Self { public, key })
     }
 
-    /// The setup of a server with it.
     pub(crate) fn server(&self) -> Result<Arc<ServerConfig>, Error> {
         let key = PrivatePkcs8KeyDer::from(self.key.clone());
         let chain = vec![CertificateDer::from(self.public.clone())];
@@ -67,7 +65,7 @@ impl Certificate {
 }
 
 /// The setup of a client that trusts the certificate `public` alone.
-pub(super) fn client(public: Option<&[u8]>) -> Result<Arc<ClientConfig>, Error> {
+pub(crate) fn client(public: Option<&[u8]>) -> Result<Arc<ClientConfig>, Error> {
     let public = public.ok_or_else(|| cannot(&"the server's certificate is not known"))?;
     let mut roots = RootCertStore::empty();
     let added = roots.add(CertificateDer::from(public.to_vec()));

@@ -22,19 +22,16 @@ use crate::load::pattern::Pattern;
 use crate::load::peers::Peers;
 use crate::load::{Context, Link, Received, Wire};
 
-/// Streams to one address.
-pub(super) struct Client<R: Rival> {
+pub(crate) struct Client<R: Rival> {
     streams: Streams<R, Traffic>,
     address: SocketAddr,
     peers: Peers,
     clock: Clock,
     pattern: Pattern,
     size: usize,
-    /// What is read is put here.
     bytes: Box<[u8]>,
 }
 
-/// What a peer has in flight.
 #[derive(Debug, Default)]
 struct Traffic {
     /// Parts of the pattern to send, and their bytes.
@@ -60,8 +57,7 @@ impl Traffic {
 }
 
 impl<R: Rival> Client<R> {
-    /// No connection yet.
-    pub(super) fn new(context: &Context<'_>, setup: R::Setup, peers: Peers) -> io::Result<Self> {
+    pub(crate) fn new(context: &Context<'_>, setup: R::Setup, peers: Peers) -> io::Result<Self> {
         Ok(Self {
             streams: Streams::new(setup, context.clock)?,
             address: context.address,
@@ -76,7 +72,7 @@ impl<R: Rival> Client<R> {
     fn handle(&mut self, event: Event) {
         let (streams, clock) = (&mut self.streams, self.clock);
         match event {
-            Event::Connected(id) => self.peers.connected(clock.now(), id),
+            Event::Connected(id) => self.peers.workload().connected(clock.now(), id),
             Event::Joined(id) => self.peers.joined(&mut Sender { streams, clock }, id),
             Event::Said(id, len) => self.said(id, len),
             Event::Ended(id) => {
@@ -101,9 +97,9 @@ impl<R: Rival> Client<R> {
         let mut rest = mem::take(&mut slot.own.rest);
         let (streams, clock) = (&mut self.streams, self.clock);
         cut(self.size, &mut rest, &self.bytes[..len], |parts| {
-            self.peers.message(clock.now(), id, Received(parts));
-            let streams = &mut *streams;
-            self.peers.go_on(&mut Sender { streams, clock }, id);
+            let (workload, streams) = (self.peers.workload(), &mut *streams);
+            workload.message(clock.now(), id, Received(parts));
+            workload.go_on(&mut Sender { streams, clock }, id);
         });
         if let Some(slot) = self.streams.get_mut(id) {
             slot.own.rest = rest;
@@ -192,7 +188,6 @@ impl<R: Rival> Wire for Client<R> {
     }
 }
 
-/// Sends to the peers of a loop.
 struct Sender<'a, R: Rival> {
     streams: &'a mut Streams<R, Traffic>,
     clock: Clock,

@@ -21,15 +21,11 @@ mod tls;
 use std::io::{self, ErrorKind, IoSlice};
 
 use sealwire::net::stream::Stream;
-use sealwire_cli::error::Error;
 
-use self::client::Client;
+pub(crate) use self::client::Client;
 pub(crate) use self::plain::Plain;
 #[cfg(feature = "tls")]
-pub(crate) use self::tls::TlsServer;
-use crate::load::peers::Peers;
-use crate::load::{Context, Wire};
-use crate::plan::Over;
+pub(crate) use self::tls::{TlsClient, TlsServer};
 
 /// One side of one connection: bytes in, bytes out, over its socket.
 pub(crate) trait Rival: Sized {
@@ -39,18 +35,13 @@ pub(crate) trait Rival: Sized {
     /// Buffers that all connections of a loop share.
     type Room: Default;
 
-    /// One that has neither read nor written.
     fn new(setup: &Self::Setup) -> io::Result<Self>;
 
-    /// Whether the other side can be sent to.
     fn is_open(&self) -> bool;
 
     /// Reads from `socket`, and puts the payload into `into`, which has room for at most
     /// [`INPUT_SCRATCH`](sealwire::limits::INPUT_SCRATCH).
-    ///
-    /// # Errors
-    ///
-    /// `WouldBlock`, if nothing has come; all others end the connection.
+    /// `WouldBlock` says that nothing has come; all other errors end the connection.
     fn receive(
         &mut self,
         socket: &mut Stream,
@@ -68,35 +59,23 @@ pub(crate) trait Rival: Sized {
     ) -> io::Result<usize>;
 
     /// Bytes that it has taken, or made itself, and the socket has not.
-    fn unsent(&self) -> usize;
+    fn unsent(&self) -> usize {
+        0
+    }
 
     /// Says, after what was sent, that nothing follows, where the format has a word for it.
-    fn finish(&mut self) -> io::Result<()>;
+    fn finish(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
-/// What one read brought.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Came {
-    /// Bytes of payload.
     bytes: usize,
     /// Nothing more is there now.
     drained: bool,
     /// The other side has said, as the format wants it, that nothing follows.
     ended: bool,
-}
-
-/// The wire of a rival that the plan wants, without connections, for `peers`.
-pub(crate) fn open(context: &Context<'_>, peers: Peers) -> Result<Box<dyn Wire + Send>, Error> {
-    let wire = match context.plan.over {
-        Over::Sealed => unreachable!("the library is no rival"),
-        Over::Plain => Client::<Plain>::new(context, (), peers).map(|wire| Box::new(wire) as _),
-        #[cfg(feature = "tls")]
-        Over::Tls => {
-            let setup = certificate::client(context.server.certificate.as_deref())?;
-            Client::<tls::TlsClient>::new(context, setup, peers).map(|wire| Box::new(wire) as _)
-        }
-    };
-    wire.map_err(|error| Error::Local(format!("cannot wait for events: {error}")))
 }
 
 /// Writes a first part of `parts` to `socket`. Returns how much it took: 0 if it has no room.

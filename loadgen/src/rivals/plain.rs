@@ -9,7 +9,6 @@ use sealwire::net::stream::Stream;
 use super::{Came, Rival, write};
 
 /// Bytes as they are.
-#[derive(Debug)]
 pub(crate) struct Plain;
 
 impl Rival for Plain {
@@ -43,13 +42,5 @@ impl Rival for Plain {
             [] => Ok(0),
             _ => write(socket, parts),
         }
-    }
-
-    fn unsent(&self) -> usize {
-        0
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

@@ -13,33 +13,27 @@ use sealwire::endpoint::transport::PeerId;
 use sealwire::limits::{INPUT_SCRATCH, Limits};
 use sealwire::net::clock::Clock;
 use sealwire::net::listen::Listener;
-use sealwire::time::Time;
 
 use super::Rival;
 use super::streams::{Event, Slot, Streams};
 use crate::plan::Mode;
 
-/// A server, and its peers.
 pub(crate) struct Server<R: Rival> {
     streams: Streams<R, Peer>,
     mode: Mode,
-    /// Bytes of a message.
     size: usize,
     /// Most bytes that wait for a peer before their senders are not read.
     high_water: usize,
     /// How many peers are above that.
     congested: usize,
-    /// What is read is put here.
     bytes: Box<[u8]>,
     /// Messages to relay when the turn ends, and which peer sent which.
     relayed: Vec<u8>,
     pieces: Vec<(PeerId, Range<usize>)>,
 }
 
-/// What a server keeps of a peer.
 #[derive(Debug, Default)]
 struct Peer {
-    /// Bytes that wait to be sent.
     pending: VecDeque<u8>,
     /// They are above the high-water mark.
     congested: bool,
@@ -69,10 +63,9 @@ impl<R: Rival> Server<R> {
         })
     }
 
-    /// Waits until something happens, at most until `until`, and does all that follows from
-    /// it.
-    pub(crate) fn turn(&mut self, until: Option<Time>) -> io::Result<()> {
-        self.streams.wait(until)?;
+    /// Waits until something happens, and does what follows.
+    pub(crate) fn turn(&mut self) -> io::Result<()> {
+        self.streams.wait(None)?;
         let (mode, relay) = (self.mode, Mode::Relay);
         loop {
             let congested = self.congested;
@@ -145,8 +138,7 @@ impl<R: Rival> Server<R> {
         }
     }
 
-    /// Notes whole messages of `id` to relay, and keeps the first part of one that is not
-    /// whole.
+    /// Notes whole messages of `id` to relay, and keeps the first part of another.
     fn gather(&mut self, id: PeerId, len: usize) {
         let Some(slot) = self.streams.get_mut(id) else {
             return;

@@ -28,7 +28,6 @@ use crate::limits::JOINING;
 const ALARM: Token = Token(usize::MAX);
 const LISTENER: Token = Token(usize::MAX - 1);
 
-/// What happened.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Event {
     /// TCP has connected it.
@@ -41,7 +40,6 @@ pub(super) enum Event {
     Ended(PeerId),
 }
 
-/// How far a connection has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Connecting,
@@ -63,7 +61,6 @@ enum Finish {
 }
 
 /// A connection, and what the user keeps for it.
-#[derive(Debug)]
 pub(super) struct Slot<R, P> {
     socket: Stream,
     rival: R,
@@ -78,7 +75,6 @@ pub(super) struct Slot<R, P> {
     dirty: bool,
     /// Why it closes when the turn ends.
     over: Option<Result<(), String>>,
-    /// The user's.
     pub(super) own: P,
 }
 
@@ -104,7 +100,6 @@ impl<R: Rival, P> Slot<R, P> {
     }
 }
 
-/// The loop, and all its connections.
 pub(super) struct Streams<R: Rival, P> {
     poll: Poll,
     polled: Events,
@@ -123,11 +118,9 @@ pub(super) struct Streams<R: Rival, P> {
     writes: usize,
     /// Connections that may have said something, but the user does not read now.
     paused: Vec<PeerId>,
-    /// Connections to close.
     over: Vec<PeerId>,
     /// Connections and when they began, the oldest first, while the first has not joined.
     joining: VecDeque<(Time, PeerId)>,
-    /// How long joining may take.
     pub(super) patience: Duration,
 }
 
@@ -140,7 +133,6 @@ fn id(key: DefaultKey) -> PeerId {
 }
 
 impl<R: Rival, P: Default> Streams<R, P> {
-    /// A loop without connections.
     pub(super) fn new(setup: R::Setup, clock: Clock) -> io::Result<Self> {
         let poll = Poll::new()?;
         Ok(Self {
@@ -164,13 +156,11 @@ impl<R: Rival, P: Default> Streams<R, P> {
         })
     }
 
-    /// Accepts all connections that come to `listener`.
     pub(super) fn listen(&mut self, listener: Listener) -> io::Result<()> {
         self.acceptor = Some(Acceptor::new(listener, self.poll.registry(), LISTENER)?);
         Ok(())
     }
 
-    /// Begins to connect to `address`, from `from` if that is given.
     pub(super) fn connect(
         &mut self,
         address: SocketAddr,
@@ -201,24 +191,20 @@ impl<R: Rival, P: Default> Streams<R, P> {
         Ok(id(key))
     }
 
-    /// All connections.
     pub(super) fn ids(&self) -> impl Iterator<Item = PeerId> {
         self.slots.keys().map(id)
     }
 
-    /// A connection, if it is there.
     pub(super) fn get(&self, id: PeerId) -> Option<&Slot<R, P>> {
         self.slots.get(key(id))
     }
 
-    /// A connection, if it is there.
     pub(super) fn get_mut(&mut self, id: PeerId) -> Option<&mut Slot<R, P>> {
         self.slots.get_mut(key(id))
     }
 
     // ---- waiting -----------------------------------------------------------
 
-    /// Waits until something happens, at most until `until`.
     pub(super) fn wait(&mut self, until: Option<Time>) -> io::Result<()> {
         let timeout = self.timeout(until)?;
         match self.poll.poll(&mut self.polled, timeout) {
@@ -262,7 +248,6 @@ impl<R: Rival, P: Default> Streams<R, P> {
         Ok(Some(until.since(now)))
     }
 
-    /// Notes an event of a connection's socket.
     fn note(&mut self, id: PeerId, event: &mio::event::Event) {
         let Some(slot) = self.get_mut(id) else {
             return;
@@ -289,7 +274,6 @@ impl<R: Rival, P: Default> Streams<R, P> {
         }
     }
 
-    /// Accepts waiting connections, within the budget.
     fn accept(&mut self) {
         let now = self.clock.now();
         let Some(mut acceptor) = self.acceptor.take() else {
@@ -320,8 +304,7 @@ impl<R: Rival, P: Default> Streams<R, P> {
 
     // ---- reading -----------------------------------------------------------
 
-    /// What happened next. Reads each ready connection once in a turn, if its user `may_read`
-    /// it, to the beginning of `into`.
+    /// What happened next. Reads each ready connection that `may_read` once in a turn, into `into`.
     pub(super) fn next_event(
         &mut self,
         into: &mut [u8],
@@ -376,7 +359,6 @@ impl<R: Rival, P: Default> Streams<R, P> {
         }
     }
 
-    /// Notes that reading from `id` is worth a try.
     fn ready(&mut self, id: PeerId) {
         if let Some(slot) = self.slots.get_mut(key(id)).filter(|slot| !slot.ready) {
             slot.ready = true;
@@ -393,7 +375,6 @@ impl<R: Rival, P: Default> Streams<R, P> {
 
     // ---- writing -----------------------------------------------------------
 
-    /// Notes that there is something to write to `id`.
     pub(super) fn dirty(&mut self, id: PeerId) {
         if let Some(slot) = self.slots.get_mut(key(id)).filter(|slot| !slot.dirty) {
             slot.dirty = true;
@@ -406,7 +387,6 @@ impl<R: Rival, P: Default> Streams<R, P> {
         self.writes = self.dirty.len();
     }
 
-    /// The next connection that the user may write to.
     pub(super) fn next_writable(&mut self) -> Option<PeerId> {
         while self.writes > 0 {
             self.writes -= 1;
@@ -429,8 +409,7 @@ impl<R: Rival, P: Default> Streams<R, P> {
         None
     }
 
-    /// Sends a first part of `parts`. Returns how much of it need not be sent again: all of
-    /// it, if the connection has failed.
+    /// Sends a first part of `parts`. Returns its length; all, if the connection has failed.
     pub(super) fn send(&mut self, id: PeerId, parts: &[IoSlice<'_>]) -> usize {
         let all = parts.iter().map(|part| part.len()).sum();
         let slot = self.slots.get_mut(key(id));
@@ -484,7 +463,6 @@ impl<R: Rival, P: Default> Streams<R, P> {
         }
     }
 
-    /// Closes `id` when the turn ends, because of `why`.
     pub(super) fn fail(&mut self, id: PeerId, why: impl Into<String>) {
         self.close(id, Err(why.into()));
     }
@@ -525,7 +503,6 @@ impl<R: Rival, P: Default> Streams<R, P> {
     }
 }
 
-/// Why a connection has failed.
 fn describe(error: &io::Error) -> String {
     match error.kind() {
         ErrorKind::ConnectionRefused => "the server refused the connection".into(),

@@ -1,12 +1,9 @@
 //! The rivals over loopback. Whole runs over each transport, whose replies are compared byte
 //! by byte, are in `tests/cli.rs`; here is what such runs do not reach.
-#![allow(clippy::unwrap_used)]
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
 use sealwire::limits::Limits;
@@ -28,41 +25,17 @@ fn listener() -> Listener {
     Listener::on_first(&["127.0.0.1:0".parse().unwrap()]).unwrap()
 }
 
-/// A server that serves until this is dropped, and is gone then.
-struct Running {
-    address: SocketAddr,
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<io::Result<()>>>,
-}
-
-impl Running {
-    /// An echo.
-    fn start<R: Rival<Setup: Send + 'static> + 'static>(setup: R::Setup) -> Self {
-        let (listener, stop) = (listener(), Arc::new(AtomicBool::new(false)));
-        let (address, stopped) = (listener.local_addr(), stop.clone());
-        let thread = thread::spawn(move || {
-            let mut server = Server::<R>::new(setup, Mode::Echo, SIZE, listener)?;
-            let clock = Clock::start();
-            while !stopped.load(Ordering::Relaxed) {
-                server.turn(Some(clock.now() + Duration::from_millis(10)))?;
-            }
-            Ok(())
-        });
-        Self {
-            address,
-            stop,
-            thread: Some(thread),
+/// Starts an echo, which serves until the tests end. Returns where it is.
+fn serve<R: Rival<Setup: Send + 'static> + 'static>(setup: R::Setup) -> SocketAddr {
+    let listener = listener();
+    let address = listener.local_addr();
+    thread::spawn(move || {
+        let mut server = Server::<R>::new(setup, Mode::Echo, SIZE, listener).unwrap();
+        loop {
+            server.turn().unwrap();
         }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.join().unwrap().unwrap();
-        }
-    }
+    });
+    address
 }
 
 /// The bytes from the place `from` of what is sent.
@@ -77,8 +50,7 @@ fn bytes(from: usize, len: usize) -> Vec<u8> {
 /// before the end; then it reads it all.
 #[test]
 fn an_echo_is_bounded() {
-    let server = Running::start::<Plain>(());
-    let mut socket = TcpStream::connect(server.address).unwrap();
+    let mut socket = TcpStream::connect(serve::<Plain>(())).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let patience = Duration::from_millis(500);
     socket.set_write_timeout(Some(patience)).unwrap();
@@ -121,14 +93,6 @@ impl Rival for Mute {
     fn send(&mut self, _: &mut Stream, _: &[IoSlice<'_>], (): &mut ()) -> io::Result<usize> {
         Ok(0)
     }
-
-    fn unsent(&self) -> usize {
-        0
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// Turns until a connection is closed. Returns why it was.
@@ -165,16 +129,12 @@ fn joining_ends() {
         let listener = listener();
         let address = listener.local_addr();
         let _caller = accepts.then(|| TcpStream::connect(address).unwrap());
-        let _other = match accepts {
-            true => {
-                streams.listen(listener).unwrap();
-                None
-            }
-            false => {
-                streams.connect(address, None).unwrap();
-                Some(listener)
-            }
-        };
+        let mut listener = Some(listener);
+        if accepts {
+            streams.listen(listener.take().unwrap()).unwrap();
+        } else {
+            streams.connect(address, None).unwrap();
+        }
         let why = closed(&mut streams);
         assert_eq!(why, Err("it took too long to connect".into()));
     }
@@ -209,11 +169,11 @@ fn a_wait_ends_in_time() {
 fn a_stranger_is_not_trusted() {
     use super::certificate::Certificate;
     let [ours, other] = [(); 2].map(|()| Certificate::new().unwrap());
-    let server = Running::start::<TlsServer>(other.server().unwrap());
+    let address = serve::<TlsServer>(other.server().unwrap());
     for (trusted, is_refused) in [(&ours, true), (&other, false)] {
         let setup = certificate::client(Some(&trusted.public)).unwrap();
         let mut streams = Streams::<tls::TlsClient, ()>::new(setup, Clock::start()).unwrap();
-        let id = streams.connect(server.address, None).unwrap();
+        let id = streams.connect(address, None).unwrap();
         streams.finish(id);
         let outcome = closed(&mut streams);
         let refused = outcome.is_err_and(|why| why.contains("certificate"));

@@ -19,7 +19,6 @@ use super::certificate::SERVER_NAME;
 use super::{Came, Rival, write};
 use crate::limits::{ALERT, SEALED};
 
-/// One of the two sides of TLS.
 pub(crate) trait Side: Sized {
     type Setup;
     type Data;
@@ -57,13 +56,10 @@ impl Side for UnbufferedServerConnection {
     }
 }
 
-/// A connection that connects.
 pub(crate) type TlsClient = Tls<UnbufferedClientConnection>;
-/// A connection that was accepted.
 pub(crate) type TlsServer = Tls<UnbufferedServerConnection>;
 
 /// Where received records are opened, and payload is sealed to.
-#[derive(Debug)]
 pub(crate) struct Room {
     input: Box<[u8]>,
     output: Box<[u8]>,
@@ -79,10 +75,8 @@ impl Default for Room {
     }
 }
 
-/// One side of a connection.
 pub(crate) struct Tls<S> {
     side: S,
-    /// The handshake is done.
     open: bool,
     /// The other side has said that nothing follows.
     ended: bool,
@@ -93,29 +87,22 @@ pub(crate) struct Tls<S> {
     sent: usize,
 }
 
-/// How much of the bytes was taken, and how much payload came of it.
-#[derive(Debug, Default)]
-struct Progress {
-    used: usize,
-    said: usize,
-}
-
 impl<S: Side> Tls<S> {
-    /// Takes `bytes` as far as they go: payload goes into `into`, answers into what is
-    /// unsent.
-    fn process(&mut self, bytes: &mut [u8], into: &mut [u8]) -> io::Result<Progress> {
-        let mut progress = Progress::default();
+    /// Takes `bytes` as far as they go: payload into `into`, answers into what is unsent.
+    /// Returns how much of the bytes was taken, and how much payload came of it.
+    fn process(&mut self, bytes: &mut [u8], into: &mut [u8]) -> io::Result<(usize, usize)> {
+        let (mut used, mut said) = (0, 0);
         loop {
-            let status = self.side.process(&mut bytes[progress.used..]);
-            progress.used += status.discard;
+            let status = self.side.process(&mut bytes[used..]);
+            used += status.discard;
             match status.state.map_err(failed)? {
                 ConnectionState::ReadTraffic(mut read) => {
                     while let Some(record) = read.next_record() {
                         let record = record.map_err(failed)?;
                         let text = record.payload;
-                        progress.used += record.discard;
-                        into[progress.said..][..text.len()].copy_from_slice(text);
-                        progress.said += text.len();
+                        used += record.discard;
+                        into[said..][..text.len()].copy_from_slice(text);
+                        said += text.len();
                     }
                 }
                 ConnectionState::EncodeTlsData(data) => encode(data, &mut self.unsent)?,
@@ -123,10 +110,10 @@ impl<S: Side> Tls<S> {
                 ConnectionState::PeerClosed => self.ended = true,
                 ConnectionState::WriteTraffic(_) => {
                     self.open = true;
-                    return Ok(progress);
+                    return Ok((used, said));
                 }
                 ConnectionState::BlockedHandshake | ConnectionState::Closed => {
-                    return Ok(progress);
+                    return Ok((used, said));
                 }
                 other => return Err(failed(format!("unexpected: {other:?}"))),
             }
@@ -242,15 +229,15 @@ impl<S: Side> Rival for Tls<S> {
         }
         input[..kept].copy_from_slice(&self.partial);
         let came = kept + read.bytes;
-        let progress = self.process(&mut input[..came], into)?;
+        let (used, said) = self.process(&mut input[..came], into)?;
         self.partial.clear();
-        if progress.used < came && !self.ended {
-            self.partial.extend_from_slice(&input[progress.used..came]);
+        if used < came && !self.ended {
+            self.partial.extend_from_slice(&input[used..came]);
         } else {
             self.partial = Vec::new();
         }
         Ok(Came {
-            bytes: progress.said,
+            bytes: said,
             drained: read.drained,
             ended: self.ended,
         })
@@ -272,11 +259,10 @@ impl<S: Side> Rival for Tls<S> {
             let count = text.len();
             let sealed = self.seal(text, &mut room.output)?;
             taken += count;
-            if !self.write_unsent(socket)? {
-                self.unsent.extend_from_slice(&room.output[..sealed]);
-                break;
-            }
-            let wrote = write(socket, &[IoSlice::new(&room.output[..sealed])])?;
+            let wrote = match self.write_unsent(socket)? {
+                true => write(socket, &[IoSlice::new(&room.output[..sealed])])?,
+                false => 0,
+            };
             if wrote < sealed {
                 self.unsent.extend_from_slice(&room.output[wrote..sealed]);
                 break;

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
@@ -31,9 +32,20 @@ impl Run {
         }
     }
 
-    /// The figures, of a call with `--json -`.
+    /// The same, once it has ended with `code`.
+    #[track_caller]
+    pub(crate) fn ended(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{self:?}");
+        self
+    }
+
+    /// The figures, of a call with `--json -`. The account of a run holds.
+    #[track_caller]
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+        let figures = serde_json::from_str::<Value>(&self.stdout);
+        let figures = figures.unwrap_or_else(|error| panic!("{error}: {self:?}"));
+        assert_ne!(figures["account"]["holds"], false, "{self:?}");
+        figures
     }
 
     /// A figure, named as in `/account/completed`.
@@ -86,10 +98,17 @@ pub(crate) fn call(mut command: Command) -> Run {
     Run::of(command.output().unwrap())
 }
 
-/// Starts a program, and keeps what it prints.
+/// Calls the program with `flags` and this stdout.
+pub(crate) fn call_to(stdout: Stdio, flags: &str) -> Run {
+    let mut program = command(flags);
+    program.stdout(stdout);
+    call(program)
+}
+
+/// Starts a program in a group of its own, and keeps what it prints.
 pub(crate) fn start(mut command: Command) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.spawn().unwrap()
+    command.process_group(0).spawn().unwrap()
 }
 
 /// A stdout or stderr whose reader is gone.

@@ -4,10 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::limits::MISSING;
 
-/// Received messages and the gaps between them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Gaps {
-    /// The number of the next message.
     pub(super) next: u64,
     /// Missing numbers before it, no more than [`MISSING`].
     missing: BTreeSet<u64>,
@@ -24,8 +22,7 @@ impl Gaps {
         self.next = index + 1;
     }
 
-    /// Message `number`, which is before `next`, came after all. Returns whether it was
-    /// missing.
+    /// Message `number`, which is before `next`, came after all. Returns whether it was missing.
     pub(super) fn fill(&mut self, number: u64) -> bool {
         self.missing.remove(&number)
     }

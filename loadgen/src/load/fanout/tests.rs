@@ -1,5 +1,4 @@
 //! Fanout on a simulated clock.
-#![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
 
@@ -8,26 +7,29 @@ use crate::plan::{Kind, Plan};
 
 const MS: Duration = Duration::from_millis(1);
 
+/// A hundred messages a second to `peers` subscribers.
+fn open(peers: usize) -> Plan {
+    Plan {
+        peers,
+        depth: 4,
+        rate: steady(100.0),
+        ..plan(Kind::Fanout)
+    }
+}
+
 /// Goal: losses, duplicates, and when subscribers had a message, are counted as they were.
 /// Method: three subscribers; one message does not come, one comes twice, and all others come
 /// after 1, 2 and 5 ms.
 #[test]
 fn fanout() {
-    let plan = Plan {
-        peers: 3,
-        depth: 4,
-        rate: steady(100.0),
-        ..plan(Kind::Fanout)
-    };
+    let plan = open(3);
     let mut sent = 0;
     let tally = Simulation::new(&plan, |now, _, bytes| {
         sent += 1;
         let mut all = Vec::new();
         for (subscriber, millis) in [(1, 1), (2, 5), (3, 2)] {
-            let says = (
-                now + millis * MS,
-                Event::Says(peer(subscriber), bytes.to_vec()),
-            );
+            let event = Event::Says(peer(subscriber), bytes.to_vec());
+            let says = (now + millis * MS, event);
             match (sent, subscriber) {
                 (100, 2) => {}
                 (120, 3) => all.extend([says.clone(), says]),
@@ -76,12 +78,7 @@ fn fanout_without_one() {
 /// and none is lost. Method: one message each; the last ones come long after the end.
 #[test]
 fn fanout_out_of_order() {
-    let plan = Plan {
-        peers: 1,
-        depth: 4,
-        rate: steady(100.0),
-        ..plan(Kind::Fanout)
-    };
+    let plan = open(1);
     let mut sent = 0;
     let tally = Simulation::new(&plan, |now, publisher, bytes| {
         sent += 1;
@@ -107,12 +104,7 @@ fn fanout_out_of_order() {
 /// subscriber and to its publisher; and one that is sent only much later.
 #[test]
 fn wrong_messages() {
-    let plan = Plan {
-        peers: 3,
-        depth: 4,
-        rate: steady(100.0),
-        ..plan(Kind::Fanout)
-    };
+    let plan = open(3);
     let mut sent = 0;
     let mut simulation = Simulation::new(&plan, |now, publisher, bytes| {
         sent += 1;
@@ -139,11 +131,10 @@ fn wrong_messages() {
 /// Goal: a message of a publisher that never joined does no harm. Method: a server that makes
 /// one up, and says it to the only publisher.
 #[test]
-fn nobodys_message() {
+fn a_message_without_a_publisher() {
     let plan = Plan {
         publishers: 2,
-        rate: steady(100.0),
-        ..plan(Kind::Fanout)
+        ..open(64)
     };
     let mut simulation = Simulation::new(&plan, |_, _, _| Vec::new());
     simulation.refused_from = 1;

@@ -1,5 +1,4 @@
 //! The report of a comparison of made-up runs.
-#![allow(clippy::unwrap_used)]
 
 use clap::ValueEnum as _;
 
@@ -67,10 +66,7 @@ fn how_far_it_can_be_trusted() {
     assert!(shown.contains("note: it was interrupted: 1 of 7 rounds are whole"));
     assert!(shown.ends_with("\n\nSUSPECT\n"), "{shown}");
     let value = json(&ended, &testing::environment());
-    assert_eq!(
-        (value["interrupted"] == true, value["rounds"] == 7),
-        (true, true)
-    );
+    assert!(value["interrupted"] == true && value["rounds"] == 7);
     assert_eq!(exit_code(&ended, true), 5);
 }
 
@@ -111,17 +107,15 @@ fn reasons_have_names() {
     });
     let mut told = notes(&comparison);
     told.retain(|note| note.starts_with("plain, "));
-    assert_eq!(
-        told,
-        [
-            "plain, 1 of 2 runs: answers were wrong",
-            "plain, 1 of 2 runs: fewer were answered than due",
-            "plain, 1 of 2 runs: messages failed",
-            "plain, 1 of 2 runs: peers failed",
-            "plain, 2 of 2 runs: this is a debug build",
-            "plain, error: 2 reset",
-        ]
-    );
+    let due = [
+        "plain, 1 of 2 runs: answers were wrong",
+        "plain, 1 of 2 runs: fewer were answered than due",
+        "plain, 1 of 2 runs: messages failed",
+        "plain, 1 of 2 runs: peers failed",
+        "plain, 2 of 2 runs: this is a debug build",
+        "plain, error: 2 reset",
+    ];
+    assert_eq!(told, due);
     assert_eq!(exit_code(&comparison, false), 6);
 }
 
@@ -130,49 +124,35 @@ fn reasons_have_names() {
 #[test]
 fn every_run_is_there() {
     let (mut comparison, _, value) = compared(|_, _| {});
-    let names: Vec<_> = value
-        .as_object()
-        .unwrap()
-        .keys()
-        .map(String::as_str)
-        .collect();
+    let names = value.as_object().unwrap().keys().map(String::as_str);
     let due = "environment format interrupted kernel notes plan ratios rounds runs \
         shares_machine transports verdict";
-    assert_eq!(names, due.split_whitespace().collect::<Vec<_>>());
-    assert_eq!(
-        (&value["kernel"], &value["shares_machine"]),
-        (&json!("portable"), &json!(true))
-    );
-    assert_eq!(
-        (&value["plan"]["over"], &value["plan"]["depth"]),
-        (&Value::Null, &json!(4))
-    );
-    assert_eq!(value["environment"]["profile"], "release");
+    assert!(names.eq(due.split_whitespace()), "{value}");
+    for (place, due) in [
+        ("/kernel", json!("portable")),
+        ("/shares_machine", json!(true)),
+        ("/plan/over", Value::Null),
+        ("/plan/depth", json!(4)),
+        ("/environment/profile", json!("release")),
+        ("/transports/plain/runs", json!(1)),
+        ("/transports/plain/rules", json!({})),
+        ("/transports/plain/failures", json!({})),
+    ] {
+        assert_eq!(value.pointer(place), Some(&due), "{place}");
+    }
     let runs = value["runs"].as_array().unwrap();
     assert_eq!(runs.len(), Over::value_variants().len());
     for (run, &over) in runs.iter().zip(Over::value_variants()) {
-        assert_eq!(
-            (&run["over"], &run["round"]),
-            (&json!(name(over)), &json!(1))
-        );
+        assert!(run["over"] == name(over) && run["round"] == 1, "{run}");
         assert!(run["response_ns"]["hdr_v2"].is_string());
     }
-    let plain = &value["transports"]["plain"];
-    let (runs, rules) = (&plain["runs"], &plain["rules"]);
-    assert_eq!(
-        (runs, rules, &plain["failures"]),
-        (&json!(1), &json!({}), &json!({}))
-    );
     let ratio = &value["ratios"]["sealed_by_plain"]["messages_per_second"];
     let due = json!({"least": 1.0, "median": 1.0, "most": 1.0, "rounds": 1});
     assert_eq!(ratio, &due);
     let failures = &mut comparison.transports[0].failures;
     failures.insert("no port".into(), 2);
     let shown = table(&comparison, &testing::environment());
-    assert!(
-        shown.contains("\nnote: sealed, 2 not run: no port\n"),
-        "{shown}"
-    );
-    assert!(shown.contains(" of 1"), "{shown}");
+    let note = "\nnote: sealed, 2 not run: no port\n";
+    assert!(shown.contains(note) && shown.contains(" of 1"), "{shown}");
     assert!(shown.ends_with("\n\nSUSPECT\n"), "{shown}");
 }
