@@ -27,8 +27,8 @@ pub enum SessionEvent {
     Open,
     /// A whole message.
     Message(Vec<u8>),
-    /// The other side has said all. It was told at once that everything is handed on,
-    /// because the driver takes every event.
+    /// The other side sends no more messages. The session has confirmed all of them
+    /// (DONE), so take every event.
     Fin,
     /// Shut down writing, read on to the other's end, and close.
     ShutDown,
@@ -38,10 +38,14 @@ pub enum SessionEvent {
 
 /// A connection, its keys and its buffers.
 ///
-/// After every call that changes something, write what is in `output`, take
-/// [events](Self::poll_event) until there are none, and look at
-/// [`poll_timeout`](Self::poll_timeout). What the session puts into `output` must reach
-/// the socket whole and in order; it counts as sent.
+/// To drive it: call [`start`](Self::start), give every read to
+/// [`receive`](Self::receive), call [`handle_timeout`](Self::handle_timeout) at
+/// [`poll_timeout`](Self::poll_timeout), and after each call write all of `output`, then
+/// take [`poll_event`](Self::poll_event) until `None`.
+///
+/// An empty slice stands for the end of the stream and for a read error. After a failed
+/// write, only read. On [`ShutDown`](SessionEvent::ShutDown) shut down writing and go on
+/// reading; on [`Over`](SessionEvent::Over) close.
 #[derive(Debug)]
 pub struct Session {
     connection: Connection,
@@ -59,17 +63,17 @@ pub struct Session {
 impl Session {
     /// The side that connects. `random` is fresh for every connection, and secret.
     pub fn client(identity: Arc<Identity>, kernel: Kernel, random: [u8; 32], now: Time) -> Self {
-        let connection = Connection::client(identity, Private::new(random), now);
+        let connection = Connection::client(identity, Private::new(random, kernel), now);
         Self::new(connection, kernel, USUAL_MESSAGE)
     }
 
     /// The side that accepts. `random` is fresh for every connection, and secret.
     pub fn server(identity: Arc<Identity>, kernel: Kernel, random: [u8; 32], now: Time) -> Self {
-        let connection = Connection::server(identity, Private::new(random), now);
+        let connection = Connection::server(identity, Private::new(random, kernel), now);
         Self::new(connection, kernel, USUAL_MESSAGE)
     }
 
-    /// The same, for messages of up to so many bytes; 16 MiB unless this is called.
+    /// Sets the largest message to accept, in bytes. The default is 16 MiB.
     #[must_use]
     pub fn with_max_message(self, max_message: usize) -> Self {
         Self {
@@ -80,8 +84,7 @@ impl Session {
 
     /// Drives `connection`, which is new; messages are taken up to `max_message`
     /// bytes.
-    #[doc(hidden)]
-    pub fn new(connection: Connection, kernel: Kernel, max_message: usize) -> Self {
+    fn new(connection: Connection, kernel: Kernel, max_message: usize) -> Self {
         Self {
             connection,
             keys: KeyStores::new(kernel),

@@ -2,33 +2,45 @@
 //! function each way.
 //!
 //! Where the processor can, it is `graviola`'s: s2n-bignum's assembly, proved to compute what it
-//! should, at half the cost. Elsewhere it is `x25519-dalek`'s. Both give the same results, and
+//! should, at half the cost. Elsewhere, and with the portable kernel, it is `x25519-dalek`'s.
+//! Both give the same results, and
 //! both are written to take the same time whatever the key (`docs/CONSTANT_TIME.md`).
 
 use zeroize::Zeroizing;
 
+use super::kernel::Kernel;
 use super::wipe::wiped;
 
 /// Upper bound of the stack bytes that a multiplication leaves secrets in.
 const MULTIPLICATION: usize = 8192;
 
 /// A private key for one handshake, erased on drop.
-pub struct Private(Zeroizing<[u8; 32]>);
+pub struct Private {
+    key: Zeroizing<[u8; 32]>,
+    #[cfg(target_arch = "x86_64")]
+    proved: Option<proved::Curve>,
+}
 
 impl Private {
-    /// Takes 32 random bytes for a private key.
-    pub fn new(bytes: [u8; 32]) -> Self {
-        Self(Zeroizing::new(bytes))
+    /// Takes 32 random bytes for a private key. With the portable kernel the curve is
+    /// portable, too.
+    pub fn new(bytes: [u8; 32], kernel: Kernel) -> Self {
+        let portable = kernel.name() == Kernel::PORTABLE.name();
+        Self {
+            key: Zeroizing::new(bytes),
+            #[cfg(target_arch = "x86_64")]
+            proved: proved::Curve::detect().filter(|_| !portable),
+        }
     }
 
     /// The public key to send.
     pub fn public(&self) -> [u8; 32] {
         wiped::<MULTIPLICATION, _>(|| {
             #[cfg(target_arch = "x86_64")]
-            if let Some(curve) = proved::Curve::detect() {
-                return curve.public(&self.0);
+            if let Some(curve) = self.proved {
+                return curve.public(&self.key);
             }
-            portable::public(&self.0)
+            portable::public(&self.key)
         })
     }
 
@@ -37,10 +49,10 @@ impl Private {
     pub fn agree(&self, public: [u8; 32]) -> Option<Zeroizing<[u8; 32]>> {
         wiped::<MULTIPLICATION, _>(|| {
             #[cfg(target_arch = "x86_64")]
-            if let Some(curve) = proved::Curve::detect() {
-                return curve.agree(&self.0, public);
+            if let Some(curve) = self.proved {
+                return curve.agree(&self.key, public);
             }
-            portable::agree(&self.0, public)
+            portable::agree(&self.key, public)
         })
     }
 }

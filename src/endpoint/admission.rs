@@ -22,6 +22,7 @@ use crate::conn::Connection;
 #[cfg(feature = "internals")]
 use crate::conn::FirstSecrets;
 use crate::crypto::dh::Private;
+use crate::crypto::kernel::Kernel;
 use crate::crypto::keys::Identity;
 use crate::error::{Abort, Reason};
 use crate::limits::{BLOCK, MAX_CLASSIC_UNPROVED, MAX_UNPROVED};
@@ -33,6 +34,7 @@ pub(super) struct Admission {
     identity: Option<Arc<Identity>>,
     classic: Option<Arc<ClassicKeys>>,
     max_message: usize,
+    kernel: Kernel,
     rng: StdRng,
 }
 
@@ -43,6 +45,7 @@ impl Admission {
             identity: setup.identity,
             classic: setup.classic,
             max_message: setup.limits.max_message,
+            kernel: setup.kernel,
             rng: setup.rng,
         }
     }
@@ -70,7 +73,7 @@ impl Admission {
         self.rng.fill_bytes(&mut bytes[..]);
         self.rng.fill_bytes(&mut seed[..]);
         self.rng = StdRng::from_seed(*seed);
-        Private::new(*bytes)
+        Private::new(*bytes, self.kernel)
     }
 
     pub(super) fn iv(&mut self) -> [u8; BLOCK] {

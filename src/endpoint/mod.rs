@@ -166,10 +166,11 @@ pub struct Context {
 /// Many peers and locals, and the mode that says what is done with messages.
 ///
 /// To drive it: say which peers were [accepted](Self::accepted) or
-/// [dialled](Self::dialled) and which are [readable](Self::readable) or
+/// [dialled](Self::dialled) and which peers and locals are [readable](Self::readable) or
 /// [writable](Self::writable), call [`tick`](Self::tick), take
 /// [events](Self::poll_event) until there are none, and wait no longer than
-/// [`next_timeout`](Self::next_timeout), until there is an [`end`](Self::end).
+/// [`next_timeout`](Self::next_timeout) (`None`: until something happens), until there is
+/// an [`end`](Self::end). [`stop`](Self::stop) asks for one.
 pub struct Endpoint<M> {
     mode: M,
     parts: Context,

@@ -68,6 +68,10 @@ pub enum Report {
 }
 
 /// The loop, and all that it drives.
+///
+/// To drive it: call [`turn`](Self::turn) until the [endpoint](Self::endpoint) has an
+/// [end](Endpoint::end), and take the [reports](Self::take_reports) after every turn; they
+/// are kept until then.
 pub struct EventLoop<M> {
     poll: Poll,
     events: Events,

@@ -28,7 +28,7 @@ pub(crate) fn identity() -> Arc<Identity> {
 
 /// A private key, which all tests share.
 fn private() -> Private {
-    Private::new([7; 32])
+    Private::new([7; 32], crate::chosen::kernel())
 }
 
 /// A right client hello, without its tag.

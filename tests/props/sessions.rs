@@ -3,9 +3,8 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
+use sealwire::conn::Outcome;
 use sealwire::conn::session::{Session, SessionEvent as Event};
-use sealwire::conn::{Connection, Outcome};
-use sealwire::crypto::dh::Private;
 use sealwire::crypto::keys::Identity;
 use sealwire::crypto::secret::{Secret, SecretPair};
 use sealwire::limits::{EPOCH_BITS, MAX_PAYLOAD, MIN_RECORD};
@@ -29,9 +28,9 @@ struct Side {
 }
 
 impl Side {
-    fn new(connection: Connection, plan: Vec<Vec<u8>>) -> Self {
+    fn new(session: Session, plan: Vec<Vec<u8>>) -> Self {
         Self {
-            session: Session::new(connection, crate::chosen::kernel(), MAX_MESSAGE),
+            session: session.with_max_message(MAX_MESSAGE),
             plan,
             heard: Vec::new(),
             outcome: None,
@@ -76,8 +75,9 @@ fn pair(plans: [Vec<Vec<u8>>; 2]) -> [Side; 2] {
         authkey: Secret::new(vec![2; 32]),
     };
     let identity = Identity::new(&secrets).unwrap();
-    let client = Connection::client(identity.clone(), Private::new([3; 32]), NOW);
-    let server = Connection::server(identity, Private::new([4; 32]), NOW);
+    let kernel = crate::chosen::kernel();
+    let client = Session::client(identity.clone(), kernel, [3; 32], NOW);
+    let server = Session::server(identity, kernel, [4; 32], NOW);
     let [of_client, of_server] = plans;
     let mut sides = [Side::new(client, of_client), Side::new(server, of_server)];
     let client = &mut sides[0];

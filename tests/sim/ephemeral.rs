@@ -22,7 +22,7 @@ fn every_key_has_a_generator_of_its_own() {
     let mut next = || {
         let mut bytes = [0; 32];
         stream.fill_bytes(&mut bytes);
-        Private::new(bytes).public()
+        Private::new(bytes, crate::chosen::kernel()).public()
     };
     let (mut world, _) = World::with(setup, Echo);
     let keys = [(); 3].map(|()| {

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use sealwire::classic::{ClassicConnection, ClassicKeys};
+use sealwire::conn::Outcome;
 use sealwire::conn::session::{Session, SessionEvent as Event};
-use sealwire::conn::{Connection, Outcome};
 use sealwire::crypto::batch::{SealBatch, SealJob};
 use sealwire::crypto::dh::Private;
 use sealwire::crypto::keys::{Handle, Identity, KeyStore, SealKeys};
@@ -22,9 +22,9 @@ use crate::net::Side;
 use crate::people::secrets;
 use crate::world::{Link, World};
 
-/// The keys of the client at this end.
-fn keys(end: Side) -> (Arc<Identity>, Private) {
-    let private = Private::new([end.link as u8 + 1; 32]);
+/// The keys of the client at this end: of the service, and the bytes of its private key.
+fn keys(end: Side) -> (Arc<Identity>, [u8; 32]) {
+    let private = [end.link as u8 + 1; 32];
     (Identity::new(&secrets(7)).unwrap(), private)
 }
 
@@ -42,9 +42,9 @@ impl Raw {
     pub(crate) fn connect(world: &mut World) -> Self {
         let Link { end, peer } = world.accept();
         let (identity, private) = keys(end);
-        let connection = Connection::client(identity, private, world.now());
+        let session = Session::client(identity, crate::chosen::kernel(), private, world.now());
         Self {
-            session: Session::new(connection, crate::chosen::kernel(), 1 << 30),
+            session: session.with_max_message(1 << 30),
             end,
             peer,
             events: Vec::new(),
@@ -183,6 +183,7 @@ impl Hand {
         let answer: [u8; SERVER_HELLO] = world.read(end).try_into().unwrap();
         let public = parse_server(&answer).unwrap();
         let transcript = [&hello[..], &answer[..SERVER_TAG]];
+        let private = Private::new(private, crate::chosen::kernel());
         let secrets = identity.agree(&private, public, transcript).unwrap();
         let mut keys = KeyStore::new(crate::chosen::kernel());
         let handle = keys.install(&secrets.client_to_server, 0);

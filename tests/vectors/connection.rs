@@ -1,8 +1,8 @@
 //! The vectors' bytes, played to real connections with their private keys. The
 //! cuts go through this processor's kernels in turn.
 
+use sealwire::conn::Outcome;
 use sealwire::conn::session::{Session, SessionEvent as Event};
-use sealwire::conn::{Connection, Outcome};
 use sealwire::crypto::dh::Private;
 use sealwire::crypto::kernel::Kernel;
 use sealwire::crypto::keys::Identity;
@@ -20,23 +20,18 @@ const NOW: Time = Time::ZERO;
 /// One byte at a time.
 const DRIP: [usize; 2] = [1; 2];
 
-fn private(side: &str) -> Private {
-    Private::new(array(&native()[side]))
-}
-
 fn chosen() -> Kernel {
     crate::chosen::kernel()
 }
 
 fn server(kernel: Kernel) -> Session {
-    let connection = Connection::server(identity(), private("server_private"), NOW);
-    Session::new(connection, kernel, 1 << 24)
+    Session::server(identity(), kernel, array(&native()["server_private"]), NOW)
 }
 
 /// A client, and its hello.
 fn client(kernel: Kernel) -> (Session, Vec<u8>) {
-    let connection = Connection::client(identity(), private("client_private"), NOW);
-    let mut session = Session::new(connection, kernel, 1 << 24);
+    let random = array(&native()["client_private"]);
+    let mut session = Session::client(identity(), kernel, random, NOW);
     let mut out = Vec::new();
     session.start(NOW, &mut out);
     (session, out)
@@ -139,7 +134,8 @@ fn entries(name: &str) -> impl Iterator<Item = (&'static String, &'static Value)
 fn the_client_hello_is_written() {
     let (native, identity) = (native(), identity());
     assert_eq!(identity.key_id(), array(&native["key_id"]));
-    let public = private("client_private").public();
+    let private = array(&native["client_private"]);
+    let public = Private::new(private, crate::chosen::kernel()).public();
     let mut bit_255 = public;
     bit_255[31] |= 0x80;
     let of_bit_255 = &native["public_key_with_bit_255_set"]["client_hello"];
@@ -414,8 +410,7 @@ fn other_services_and_keys_are_refused() {
     let other = |kernel| {
         let keys = secrets(vec![0x77; 32], vec![0x88; 32]);
         let identity = Identity::new(&keys).unwrap();
-        let connection = Connection::server(identity, private("server_private"), NOW);
-        Session::new(connection, kernel, 100)
+        Session::server(identity, kernel, array(&native()["server_private"]), NOW)
     };
     let hello = bytes(&native()["client_hello"]);
     refused(other, "other keys", &hello, PeerFault::UnknownKey);
