@@ -8,10 +8,9 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use sealwire::classic::{ClassicConnection, ClassicKeys};
-use sealwire::crypto::secret::{Secret, SecretPair};
+use sealwire::classic::ClassicConnection;
 use sealwire::limits::{BLOCK, CLASSIC_FRAME, CLASSIC_TEXT};
-use sealwire::time::Time;
+use sealwire::{ClassicKeys, Secret, SecretPair, Time};
 
 const FRAMES: usize = 64;
 const LINE: &str = "fifteen letters";

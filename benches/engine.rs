@@ -16,10 +16,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use crowd::{Crowd, Stream};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use sealwire::conn::session::SessionEvent as Event;
-use sealwire::endpoint::mode::Mode;
-use sealwire::modes::echo::Echo;
-use sealwire::modes::sink::Sink;
+use sealwire::{Echo, Mode, SessionEvent as Event, Sink};
 
 fn messages(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("engine");

@@ -8,14 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sealwire::conn::FirstSecrets;
-use sealwire::conn::session::Session;
-use sealwire::crypto::kernel::Kernel;
-use sealwire::crypto::keys::Identity;
-use sealwire::crypto::secret::{Secret, SecretPair};
-use sealwire::endpoint::mode::Mode;
-use sealwire::endpoint::transport::{PeerId, Read, Transport};
-use sealwire::endpoint::{Endpoint, Leaves, Setup};
-use sealwire::time::Time;
+use sealwire::{
+    Endpoint, Identity, Kernel, Leaves, Mode, PeerId, Read, Secret, SecretPair, Session, Setup,
+    Time, Transport,
+};
 
 const UP: [u8; 32] = [1; 32];
 const DOWN: [u8; 32] = [2; 32];

@@ -4,8 +4,7 @@
 pub(crate) mod chosen;
 
 use sealwire::conn::FirstSecrets;
-use sealwire::conn::session::{Session, SessionEvent as Event};
-use sealwire::time::Time;
+use sealwire::{Session, SessionEvent as Event, Time};
 
 /// Nothing here waits.
 pub(crate) const NOW: Time = Time::ZERO;

@@ -34,7 +34,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
-use sealwire::crypto::kernel::Kernel;
+use sealwire::Kernel;
 
 use work::{RECORDS, Work};
 

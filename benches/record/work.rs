@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use sealwire::crypto::kernel::Kernel;
+use sealwire::Kernel;
 use sealwire::limits::RECORD_HEADER;
 use sealwire::wire::record::{Kind, len_for};
 

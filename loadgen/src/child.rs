@@ -11,9 +11,8 @@ use std::time::{Duration, Instant};
 
 use rand::TryRng;
 use rand::rngs::SysRng;
-use sealwire::crypto::keys::Identity;
-use sealwire::crypto::secret::{Secret, SecretPair};
 use sealwire::net::descriptor::{Direction, wait_until_ready};
+use sealwire::{Identity, Secret, SecretPair};
 use sealwire_cli::error::Error;
 use zeroize::Zeroizing;
 

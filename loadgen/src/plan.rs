@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use sealwire::crypto::keys::Identity;
+use sealwire::Identity;
 use sealwire::net::address::host;
 use serde::{Serialize, Serializer};
 

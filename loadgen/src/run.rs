@@ -13,8 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use sealwire::net::address::host_and_port;
-use sealwire::net::clock::Clock;
-use sealwire::time::Time;
+use sealwire::{Clock, Time};
 use sealwire_cli::error::Error;
 use sealwire_cli::kernel;
 

@@ -9,16 +9,11 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::{process, thread};
 
-use sealwire::crypto::keys::Identity;
-use sealwire::endpoint::mode::Mode as SealedMode;
-use sealwire::endpoint::{Endpoint, Leaves, Setup};
-use sealwire::modes::echo::Echo;
-use sealwire::modes::relay::Relay;
-use sealwire::modes::sink::Sink;
-use sealwire::net::clock::Clock;
-use sealwire::net::event_loop::EventLoop;
-use sealwire::net::listen::Listener;
 use sealwire::net::rlimit::raise_descriptor_limit;
+use sealwire::{
+    Clock, Echo, Endpoint, EventLoop, Identity, Leaves, Listener, Mode as SealedMode, Relay, Setup,
+    Sink,
+};
 use sealwire_cli::error::Error;
 use sealwire_cli::kernel;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use sealwire::crypto::kernel::Kernel;
+use sealwire::Kernel;
 
 use crate::measure::environment::Environment;
 use crate::measure::quantile;

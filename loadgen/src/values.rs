@@ -7,7 +7,7 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
 use clap::ValueEnum;
-use sealwire::limits::Limits;
+use sealwire::Limits;
 use sealwire::net::address::{self, missing_zone};
 use sealwire_cli::units;
 

@@ -10,7 +10,7 @@ use std::net::TcpListener;
 use std::thread;
 
 use common::{call, call_to, closed_pipe, command, free_address, loadgen};
-use sealwire::crypto::kernel::Kernel;
+use sealwire::Kernel;
 use serde_json::json;
 
 /// Goal: a run against its own server measures, and its account adds up. Method: a short open

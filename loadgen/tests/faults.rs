@@ -16,14 +16,10 @@ use std::thread;
 use std::time::Duration;
 
 use common::{KEYS, Run, call, command, loadgen};
-use sealwire::crypto::secret::Secret;
-use sealwire::endpoint::mode::{Message, Mode, Receivers};
-use sealwire::endpoint::transport::PeerId;
-use sealwire::endpoint::{Context, Endpoint, Leaves, Setup};
-use sealwire::error::{Abort, Reason};
-use sealwire::net::clock::Clock;
-use sealwire::net::event_loop::EventLoop;
-use sealwire::net::listen::Listener;
+use sealwire::{
+    Abort, Clock, Context, Endpoint, EventLoop, Leaves, Listener, Message, Mode, PeerId, Reason,
+    Receivers, Secret, Setup,
+};
 use sealwire_cli::args::KeyArgs;
 
 /// What a server does with the twentieth message, instead of echoing it.

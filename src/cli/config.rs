@@ -8,7 +8,8 @@ use std::ffi::OsString;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use sealwire::limits::{self, Limits};
+use sealwire::Limits;
+use sealwire::limits;
 use sealwire::net::address::{parse, without_brackets};
 
 use crate::args::Args;

@@ -1,7 +1,6 @@
 //! The exit code of a run (`docs/OPERATING.md`, Exit codes).
 
-use sealwire::endpoint::End;
-use sealwire::error::Gravity;
+use sealwire::{End, Gravity};
 
 /// Added to the number of a signal that ended us before all was complete (POSIX shells).
 const BY_SIGNAL: u8 = 128;
@@ -33,7 +32,7 @@ fn code_of(gravity: Gravity) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use sealwire::error::{Abort, Deadline, Failure, PeerFault, Reason};
+    use sealwire::{Abort, Deadline, Failure, PeerFault, Reason};
 
     use super::*;
 

@@ -4,8 +4,7 @@
 
 use std::env;
 
-use sealwire::crypto::choice::KernelError;
-use sealwire::crypto::kernel::Kernel;
+use sealwire::{Kernel, KernelError};
 
 use crate::error::Error;
 

@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::str;
 
-use sealwire::crypto::secret::{Secret, SecretPair};
 use sealwire::text::{escaped, is_visible};
+use sealwire::{Secret, SecretPair};
 
 use crate::error::Error;
 use crate::key_text::weakness;

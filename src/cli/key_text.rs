@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::str;
 
-use sealwire::crypto::secret::{Secret, SecretPair};
+use sealwire::{Secret, SecretPair};
 use subtle::ConstantTimeEq;
 
 use crate::error::Error;

@@ -10,9 +10,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use sealwire::classic::ClassicKeys;
-use sealwire::crypto::keys::Identity;
-use sealwire::crypto::secret::{Secret, SecretPair};
+use sealwire::{ClassicKeys, Identity, Secret, SecretPair};
 
 use crate::args::KeyArgs;
 use crate::error::Error;

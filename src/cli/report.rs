@@ -7,13 +7,10 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use sealwire::conn::Outcome;
-use sealwire::endpoint::mode::Mode;
-use sealwire::endpoint::{EndpointEvent, Notice, Stats};
-use sealwire::error::{Failure, Reason};
 use sealwire::net::address::host_and_port;
-use sealwire::net::event_loop::{EventLoop, Report};
-use sealwire::time::Time;
+use sealwire::{
+    EndpointEvent, EventLoop, Failure, Mode, Notice, Outcome, Reason, Report, Stats, Time,
+};
 use signal_hook::low_level::signal_name;
 
 use crate::config::{ModeKind, Role};

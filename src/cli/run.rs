@@ -6,16 +6,10 @@
 use std::io::{self, IsTerminal};
 
 use rustix::stdio::{stdin, stdout};
-use sealwire::crypto::kernel::Kernel;
-use sealwire::endpoint::mode::Mode;
-use sealwire::endpoint::{End, Endpoint, Leaves, Setup};
-use sealwire::modes::chat::Chat;
-use sealwire::modes::echo::Echo;
-use sealwire::modes::relay::Relay;
-use sealwire::modes::sink::Sink;
-use sealwire::net::clock::Clock;
-use sealwire::net::event_loop::{EventLoop, Report};
 use sealwire::net::rlimit::raise_descriptor_limit;
+use sealwire::{
+    Chat, Clock, Echo, End, Endpoint, EventLoop, Kernel, Leaves, Mode, Relay, Report, Setup, Sink,
+};
 
 use crate::config::{Config, ModeKind, Role};
 use crate::error::Error;

@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use clap::ArgMatches;
-use sealwire::crypto::secret::Secret;
+use sealwire::Secret;
 use zeroize::Zeroizing;
 
 use crate::args::KeyArgs;

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use sealwire::crypto::kernel::Kernel;
+use sealwire::Kernel;
 
 use crate::program::Launch;
 

@@ -6,10 +6,8 @@ use std::net::TcpStream;
 use std::sync::LazyLock;
 
 use sealwire::classic::ClassicConnection;
-use sealwire::classic::ClassicKeys;
-use sealwire::crypto::secret::{Secret, SecretPair};
 use sealwire::limits::{BLOCK, CLASSIC_FRAME};
-use sealwire::time::Time;
+use sealwire::{ClassicKeys, Secret, SecretPair, Time};
 use serde_json::Value;
 
 use crate::program::{Launch, from_hex};

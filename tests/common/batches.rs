@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use sealwire::crypto::batch::{OpenBatch, OpenJob, SealBatch, SealJob};
-use sealwire::crypto::kernel::Kernel;
 use sealwire::crypto::keys::{Handle, KeyStore, OpenKeys, RecordKeys, SealKeys, epoch_of};
 use sealwire::limits::{BLOCK, TAG};
-use sealwire::span::{Area, Span};
+use sealwire::span::Area;
+use sealwire::{Kernel, Span};
 
 /// One record.
 #[derive(Debug, Clone)]

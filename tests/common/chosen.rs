@@ -2,7 +2,7 @@
 
 use std::env;
 
-use sealwire::crypto::kernel::Kernel;
+use sealwire::Kernel;
 
 /// The kernel that the environment names, or the fastest.
 pub(crate) fn kernel() -> Kernel {

@@ -1,8 +1,8 @@
 //! Lines to classic frames and back, through real connections.
 
+use sealwire::Time;
 use sealwire::classic::ClassicConnection;
 use sealwire::limits::{BLOCK, CLASSIC_FRAME};
-use sealwire::time::Time;
 
 /// The frames in which `conn` sends `line`.
 pub(crate) fn seal(conn: &mut ClassicConnection, line: &str, iv: [u8; BLOCK]) -> Vec<u8> {

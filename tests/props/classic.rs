@@ -10,13 +10,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use sealwire::classic::ClassicConnection;
-use sealwire::classic::ClassicKeys;
 use sealwire::classic::frame::{TEXT_LENS, first_frame, parse_length};
-use sealwire::conn::{Outcome, StreamEnd};
-use sealwire::crypto::secret::{Secret, SecretPair};
-use sealwire::error::{Failure, PeerFault};
+use sealwire::conn::StreamEnd;
 use sealwire::limits::{BLOCK, CLASSIC_FRAME, CLASSIC_TEXT, MAX_CLASSIC_FRAME};
-use sealwire::time::Time;
+use sealwire::{ClassicKeys, Failure, Outcome, PeerFault, Secret, SecretPair, Time};
 use sha2::{Digest, Sha256};
 
 use crate::lines;

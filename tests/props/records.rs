@@ -5,10 +5,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use sealwire::crypto::batch::{OpenBatch, SealBatch, SealJob};
-use sealwire::crypto::kernel::Kernel;
 use sealwire::crypto::keys::{KeyStore, SealKeys};
 use sealwire::limits::EPOCH_BITS;
-use sealwire::span::{Area, Span};
+use sealwire::span::Area;
+use sealwire::{Kernel, Span};
 
 use crate::batches::{Keys, arrived, check_every_kernel, open, seal};
 use crate::drawn::plans;

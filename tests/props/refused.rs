@@ -4,8 +4,8 @@ use hmac::Mac;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
+use sealwire::Kernel;
 use sealwire::crypto::batch::OpenBatch;
-use sealwire::crypto::kernel::Kernel;
 use sealwire::crypto::keys::epoch_of;
 use sealwire::limits::{BLOCK, MAX_BLOCKS, TAG};
 

@@ -3,12 +3,8 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use sealwire::conn::Outcome;
-use sealwire::conn::session::{Session, SessionEvent as Event};
-use sealwire::crypto::keys::Identity;
-use sealwire::crypto::secret::{Secret, SecretPair};
 use sealwire::limits::{EPOCH_BITS, MAX_PAYLOAD, MIN_RECORD};
-use sealwire::time::Time;
+use sealwire::{Identity, Outcome, Secret, SecretPair, Session, SessionEvent as Event, Time};
 
 use crate::plan::any_bytes;
 

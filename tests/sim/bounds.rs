@@ -2,12 +2,8 @@
 
 use std::time::Duration;
 
-use sealwire::endpoint::{End, Leaves};
-use sealwire::error::{Failure, Gravity, Reason};
 use sealwire::limits::{MAX_PAYLOAD, MAX_UNPROVED};
-use sealwire::modes::echo::Echo;
-use sealwire::modes::relay::Relay;
-use sealwire::modes::sink::Sink;
+use sealwire::{Echo, End, Failure, Gravity, Leaves, Reason, Relay, Sink};
 
 use crate::hand::Raw;
 use crate::people::{Sender, aborted, limited, much, native};

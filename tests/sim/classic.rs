@@ -3,12 +3,8 @@
 
 use std::io::ErrorKind;
 
-use sealwire::endpoint::{End, Leaves};
-use sealwire::error::{Deadline, Failure, Gravity};
 use sealwire::limits::{CLASSIC_FRAME, MAX_CLASSIC_UNPROVED, MAX_UNPROVED};
-use sealwire::modes::chat::Chat;
-use sealwire::modes::echo::Echo;
-use sealwire::modes::relay::Relay;
+use sealwire::{Chat, Deadline, Echo, End, Failure, Gravity, Leaves, Relay};
 
 use crate::hand::{Raw, frames, lines};
 use crate::people::{Sender, both, classic_client, is_truncated, native};

@@ -3,13 +3,9 @@
 
 use std::time::Duration;
 
-use sealwire::conn::session::SessionEvent as Event;
-use sealwire::endpoint::Leaves;
-use sealwire::error::Deadline;
 use sealwire::limits::{CLOSING_DEADLINE, INPUT_SCRATCH, MIN_RECORD, PING_AFTER, SILENCE_DEADLINE};
-use sealwire::modes::echo::Echo;
-use sealwire::modes::sink::Sink;
 use sealwire::wire::record::Kind;
+use sealwire::{Deadline, Echo, Leaves, SessionEvent as Event, Sink};
 
 use crate::hand::{Hand, Raw};
 use crate::people::{Sender, late, limited, native};

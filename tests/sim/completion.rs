@@ -2,15 +2,11 @@
 
 use std::io::ErrorKind;
 
-use sealwire::conn::session::SessionEvent as Event;
-use sealwire::endpoint::mode::Mode;
-use sealwire::endpoint::{End, Leaves};
-use sealwire::error::{Abort, Failure, Gravity, PeerFault, Reason};
-use sealwire::modes::chat::Chat;
-use sealwire::modes::echo::Echo;
-use sealwire::modes::relay::Relay;
-use sealwire::modes::sink::Sink;
 use sealwire::wire::record::Kind;
+use sealwire::{
+    Abort, Chat, Echo, End, Failure, Gravity, Leaves, Mode, PeerFault, Reason, Relay,
+    SessionEvent as Event, Sink,
+};
 
 use crate::hand::{Hand, Raw};
 use crate::people::{Sender, aborted, gave, is_truncated, native};

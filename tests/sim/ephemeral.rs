@@ -3,9 +3,8 @@
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use sealwire::crypto::dh::Private;
-use sealwire::endpoint::Leaves;
-use sealwire::modes::echo::Echo;
 use sealwire::wire::hello::parse_server;
+use sealwire::{Echo, Leaves};
 
 use crate::hand::Raw;
 use crate::people::{native, seed};

@@ -1,10 +1,7 @@
 //! Much goes both ways, and no two peers wait for each other.
 
-use sealwire::endpoint::{End, InputKind, Leaves};
 use sealwire::limits::LOCAL_BUDGET;
-use sealwire::modes::chat::Chat;
-use sealwire::modes::echo::Echo;
-use sealwire::modes::sink::Sink;
+use sealwire::{Chat, Echo, End, InputKind, Leaves, Sink};
 
 use crate::people::native;
 use crate::port::{LINES, PIPE, Plain};

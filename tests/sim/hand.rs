@@ -4,19 +4,17 @@
 
 use std::sync::Arc;
 
-use sealwire::classic::{ClassicConnection, ClassicKeys};
-use sealwire::conn::Outcome;
-use sealwire::conn::session::{Session, SessionEvent as Event};
+use sealwire::classic::ClassicConnection;
 use sealwire::crypto::batch::{SealBatch, SealJob};
 use sealwire::crypto::dh::Private;
-use sealwire::crypto::keys::{Handle, Identity, KeyStore, SealKeys};
-use sealwire::endpoint::transport::PeerId;
-use sealwire::error::Abort;
+use sealwire::crypto::keys::{Handle, KeyStore, SealKeys};
 use sealwire::limits::{RECORD_HEADER, SERVER_HELLO};
-use sealwire::span::{Area, Span};
-use sealwire::time::Time;
+use sealwire::span::Area;
 use sealwire::wire::hello::{SERVER_TAG, parse_server};
 use sealwire::wire::record::{Kind, blocks_for, record_len};
+use sealwire::{
+    Abort, ClassicKeys, Identity, Outcome, PeerId, Session, SessionEvent as Event, Span, Time,
+};
 
 use crate::net::Side;
 use crate::people::secrets;

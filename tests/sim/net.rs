@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use sealwire::time::Time;
+use sealwire::Time;
 
 /// What the network does to bytes, where it may.
 #[derive(Debug, Clone, Default)]

@@ -3,15 +3,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use sealwire::classic::ClassicKeys;
-use sealwire::conn::Outcome;
-use sealwire::crypto::keys::Identity;
-use sealwire::crypto::secret::{Secret, SecretPair};
-use sealwire::endpoint::mode::{HandedOn, Message, Mode, Receivers};
-use sealwire::endpoint::transport::{LocalId, PeerId};
-use sealwire::endpoint::{Context, Leaves, Setup};
-use sealwire::error::{Abort, Deadline, Failure, Reason};
-use sealwire::limits::Limits;
+use sealwire::{
+    Abort, ClassicKeys, Context, Deadline, Failure, HandedOn, Identity, Leaves, Limits, LocalId,
+    Message, Mode, Outcome, PeerId, Reason, Receivers, Secret, SecretPair, Setup,
+};
 
 /// What a mode was told, in order.
 #[derive(Debug, Default)]

@@ -4,8 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 
-use sealwire::endpoint::transport::{LocalId, PeerId, Read, Transport};
-use sealwire::endpoint::{Cut, InputKind};
+use sealwire::{Cut, InputKind, LocalId, PeerId, Read, Transport};
 
 use crate::net::{Net, Side};
 

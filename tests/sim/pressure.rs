@@ -1,16 +1,11 @@
 //! Receivers that do not read: how much memory they may hold, which peers they hold up,
 //! and when they are dropped.
 
-use sealwire::endpoint::mode::Mode;
-use sealwire::endpoint::{End, InputKind, Leaves, Setup};
-use sealwire::error::Reason;
 use sealwire::limits::{
     CLASSIC_FRAME, FAN_OUT, INPUT_HIGH_WATER, INPUT_SCRATCH, LEAST_SHARE, LOCAL_BUDGET,
     MAX_PAYLOAD, MAX_RECORD, OUTPUT_SCRATCH,
 };
-use sealwire::modes::chat::Chat;
-use sealwire::modes::echo::Echo;
-use sealwire::modes::relay::Relay;
+use sealwire::{Chat, Echo, End, InputKind, Leaves, Mode, Reason, Relay, Setup};
 
 use crate::hand::{Raw, frames, lines};
 use crate::people::{Sender, both, gave, limited, much, native};

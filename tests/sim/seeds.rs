@@ -11,14 +11,8 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use sealwire::conn::Outcome;
-use sealwire::endpoint::mode::Mode;
-use sealwire::endpoint::{Leaves, Setup};
 use sealwire::limits::{INPUT_SCRATCH, LOCAL_BUDGET, MAX_RECORD, MOST_SHARE};
-use sealwire::modes::chat::Chat;
-use sealwire::modes::echo::Echo;
-use sealwire::modes::relay::Relay;
-use sealwire::modes::sink::Sink;
+use sealwire::{Chat, Echo, Leaves, Mode, Outcome, Relay, Setup, Sink};
 
 use crate::net::{Faults, Side};
 use crate::people::{Sender, both, classic_client, native};

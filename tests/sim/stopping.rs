@@ -3,11 +3,7 @@
 
 use std::io::ErrorKind;
 
-use sealwire::endpoint::{End, InputKind, Leaves};
-use sealwire::error::{Abort, Failure, Gravity, Reason};
-use sealwire::modes::chat::Chat;
-use sealwire::modes::echo::Echo;
-use sealwire::modes::sink::Sink;
+use sealwire::{Abort, Chat, Echo, End, Failure, Gravity, InputKind, Leaves, Reason, Sink};
 
 use crate::hand::Raw;
 use crate::people::{Sender, aborted, native};

@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rand::seq::SliceRandom;
-use sealwire::conn::Outcome;
-use sealwire::endpoint::mode::Mode;
-use sealwire::endpoint::transport::{LocalId, PeerId};
-use sealwire::endpoint::{End, Endpoint, EndpointEvent, InputKind, Leaves, OutputKind, Setup};
-use sealwire::error::{Deadline, Failure, Reason};
-use sealwire::time::Time;
+use sealwire::{
+    Deadline, End, Endpoint, EndpointEvent, Failure, InputKind, Leaves, LocalId, Mode, Outcome,
+    OutputKind, PeerId, Reason, Setup, Time,
+};
 
 use crate::net::{Faults, Net, Side, Wake};
 use crate::people::{Log, Watched, late, native};

@@ -1,8 +1,7 @@
 //! A chat does not wait long for a stream, nor a stream for a chat.
 
 use sealwire::limits::{CHAT_BELOW, INPUT_SCRATCH, STREAM_FROM};
-use sealwire::modes::echo::Echo;
-use sealwire::time::Time;
+use sealwire::{Echo, Time};
 
 use crate::crowd::Crowd;
 

@@ -10,11 +10,8 @@ mod crowd;
 mod fair;
 mod many;
 
-use sealwire::endpoint::mode::Mode;
 use sealwire::limits::MAX_PAYLOAD;
-use sealwire::modes::echo::Echo;
-use sealwire::modes::relay::Relay;
-use sealwire::modes::sink::Sink;
+use sealwire::{Echo, Mode, Relay, Sink};
 
 use crowd::{Crowd, Stream};
 

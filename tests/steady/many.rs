@@ -8,16 +8,11 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sealwire::crypto::keys::Identity;
-use sealwire::crypto::secret::{Secret, SecretPair};
-use sealwire::endpoint::mode::{HandedOn, Message, Mode, Receivers};
-use sealwire::endpoint::transport::PeerId;
-use sealwire::endpoint::{Context, Endpoint, EndpointEvent, Leaves, Setup};
-use sealwire::modes::echo::Echo;
-use sealwire::net::clock::Clock;
-use sealwire::net::event_loop::{EventLoop, Report};
-use sealwire::net::listen::Listener;
 use sealwire::net::rlimit::raise_descriptor_limit;
+use sealwire::{
+    Clock, Context, Echo, Endpoint, EndpointEvent, EventLoop, HandedOn, Identity, Leaves, Listener,
+    Message, Mode, PeerId, Receivers, Report, Secret, SecretPair, Setup,
+};
 
 const PEERS: usize = 9000;
 /// Both ends of each are in this process; and what else is open.

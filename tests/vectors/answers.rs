@@ -2,8 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use sealwire::crypto::keys::Identity;
-use sealwire::crypto::secret::{Secret, SecretPair};
+use sealwire::{Identity, Secret, SecretPair};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 

@@ -7,10 +7,8 @@ use aes::Aes256;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use hmac::{Hmac, Mac};
 use sealwire::classic::ClassicConnection;
-use sealwire::classic::ClassicKeys;
-use sealwire::error::{Failure, PeerFault};
 use sealwire::limits::BLOCK;
-use sealwire::time::Time;
+use sealwire::{ClassicKeys, Failure, PeerFault, Time};
 use serde_json::Value;
 use sha2::Sha256;
 

@@ -1,16 +1,13 @@
 //! The vectors' bytes, played to real connections with their private keys. The
 //! cuts go through this processor's kernels in turn.
 
-use sealwire::conn::Outcome;
-use sealwire::conn::session::{Session, SessionEvent as Event};
 use sealwire::crypto::dh::Private;
-use sealwire::crypto::kernel::Kernel;
-use sealwire::crypto::keys::Identity;
-use sealwire::error::{Failure, PeerFault};
 use sealwire::limits::MIN_RECORD;
-use sealwire::time::Time;
 use sealwire::wire::hello::{CLIENT_TAG, ClientHello, Service};
 use sealwire::wire::record::{Kind, parse_blocks, record_len};
+use sealwire::{
+    Failure, Identity, Kernel, Outcome, PeerFault, Session, SessionEvent as Event, Time,
+};
 use serde_json::Value;
 
 use crate::answers::{array, assert_record, bytes, hex, identity, list, native, secrets, text};

@@ -1,7 +1,7 @@
 //! Records: sealed to the expected bytes, opened to the expected payload, by every
 //! kernel.
 
-use sealwire::crypto::kernel::Kernel;
+use sealwire::Kernel;
 use sealwire::crypto::keys::epoch_of;
 use sealwire::limits::{EPOCH_BITS, RECORD_HEADER};
 use sealwire::wire::record::{blocks_for, parse_blocks, parse_plaintext, record_len};

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use clap::ValueEnum as _;
-use sealwire::crypto::kernel::Kernel;
+use sealwire::Kernel;
 use sealwire_cli::error::Error;
 use serde::Serialize;
 use serde_json::Value;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sealwire::crypto::kernel::Kernel;
+use sealwire::Kernel;
 
 use super::Grade::{Invalid, Suspect, Valid};
 use super::*;

@@ -5,8 +5,7 @@
 
 use std::collections::HashMap;
 
-use sealwire::endpoint::transport::PeerId;
-use sealwire::time::Time;
+use sealwire::{PeerId, Time};
 
 use super::pace::{Pace, leave};
 use super::pattern::Pattern;

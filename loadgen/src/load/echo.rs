@@ -8,8 +8,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 
-use sealwire::endpoint::transport::PeerId;
-use sealwire::time::Time;
+use sealwire::{PeerId, Time};
 
 use super::pace::{Pace, leave};
 use super::pattern::Pattern;

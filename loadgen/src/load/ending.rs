@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use sealwire::time::Time;
+use sealwire::Time;
 
 pub(crate) struct Ending {
     stop: Arc<AtomicBool>,

@@ -9,8 +9,7 @@ mod gaps;
 
 use std::collections::{HashMap, VecDeque};
 
-use sealwire::endpoint::transport::PeerId;
-use sealwire::time::Time;
+use sealwire::{PeerId, Time};
 
 use self::gaps::Gaps;
 use super::pace::{Pace, leave};

@@ -27,10 +27,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
 
-use sealwire::crypto::kernel::Kernel;
-use sealwire::endpoint::transport::PeerId;
-use sealwire::net::clock::Clock;
-use sealwire::time::Time;
+use sealwire::{Clock, Kernel, PeerId, Time};
 use sealwire_cli::error::Error;
 
 use self::pattern::Pattern;

@@ -3,7 +3,7 @@
 
 use std::mem;
 
-use sealwire::time::Time;
+use sealwire::Time;
 
 use super::schedule::{Dues, Schedule};
 use crate::limits::NEVER_SENT;

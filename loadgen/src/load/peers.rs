@@ -4,8 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use hdrhistogram::Histogram;
-use sealwire::endpoint::transport::PeerId;
-use sealwire::time::Time;
+use sealwire::{PeerId, Time};
 
 use super::Link;
 use super::workload::Workload;

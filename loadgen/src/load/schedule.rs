@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use sealwire::time::Time;
+use sealwire::Time;
 
 use crate::measure::meter::Window;
 use crate::plan::{Arrival, Plan, Rate};

@@ -7,14 +7,10 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
 
-use sealwire::conn::Outcome;
-use sealwire::endpoint::mode::{HandedOn, Message, Mode, Receivers};
-use sealwire::endpoint::transport::PeerId;
-use sealwire::endpoint::{Context as ModeContext, Endpoint, EndpointEvent, Leaves, Setup};
-use sealwire::net::clock::Clock;
-use sealwire::net::event_loop::{EventLoop, Report};
-use sealwire::span::Span;
-use sealwire::time::Time;
+use sealwire::{
+    Clock, Context as ModeContext, Endpoint, EndpointEvent, EventLoop, HandedOn, Leaves, Message,
+    Mode, Outcome, PeerId, Receivers, Report, Setup, Span, Time,
+};
 use sealwire_cli::error::Error;
 
 use super::pattern::Pattern;

@@ -10,9 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use sealwire::endpoint::transport::PeerId;
-use sealwire::net::clock::Clock;
-use sealwire::time::Time;
+use sealwire::{Clock, PeerId, Time};
 use sealwire_cli::error::Error;
 
 use super::ending::Ending;

@@ -7,8 +7,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use sealwire::endpoint::transport::PeerId;
-use sealwire::time::Time;
+use sealwire::{PeerId, Time};
 
 use super::pattern::Pattern;
 use super::workload::{Share, Workload};

@@ -7,9 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use sealwire::endpoint::transport::PeerId;
-use sealwire::net::clock::Clock;
-use sealwire::time::Time;
+use sealwire::{Clock, PeerId, Time};
 
 use super::ending::Ending;
 use super::pattern::Pattern;

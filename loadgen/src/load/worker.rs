@@ -11,8 +11,7 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use sealwire::endpoint::transport::PeerId;
-use sealwire::time::Time;
+use sealwire::{PeerId, Time};
 use sealwire_cli::error::Error;
 
 use super::Wire;

@@ -4,8 +4,7 @@
 
 use std::time::Duration;
 
-use sealwire::endpoint::transport::PeerId;
-use sealwire::time::Time;
+use sealwire::{PeerId, Time};
 
 use super::churn::Churn;
 use super::echo::Echo;

@@ -6,10 +6,10 @@
 use std::time::{Duration, Instant};
 
 use sealwire::crypto::batch::{OpenBatch, OpenJob, SealBatch, SealJob};
-use sealwire::crypto::kernel::Kernel;
 use sealwire::crypto::keys::KeyStores;
 use sealwire::limits::{BLOCK, MAX_PAYLOAD, TAG};
-use sealwire::span::{Area, Span};
+use sealwire::span::Area;
+use sealwire::{Kernel, Span};
 
 use super::results::{Cost, CryptoCost, Results};
 use crate::limits::{COST_BATCH, COST_BYTES, COST_ROUNDS};

@@ -7,7 +7,7 @@ use std::thread;
 
 use procfs::Current as _;
 use rustix::system::uname;
-use sealwire::crypto::kernel::Kernel;
+use sealwire::Kernel;
 use serde::Serialize;
 
 use super::json;

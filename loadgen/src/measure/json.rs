@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
-use sealwire::crypto::kernel::Kernel;
+use sealwire::Kernel;
 use serde::{Serialize as _, Serializer};
 use serde_json::{Value, json};
 

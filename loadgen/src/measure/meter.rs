@@ -7,7 +7,7 @@ use std::mem;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use sealwire::time::Time;
+use sealwire::Time;
 
 use super::quantile;
 use super::results::{Account, Tally};

@@ -9,7 +9,7 @@ use std::ops::AddAssign;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use sealwire::crypto::kernel::Kernel;
+use sealwire::Kernel;
 use serde::Serialize;
 
 use super::{json, quantile};

@@ -1,6 +1,6 @@
 //! The first lines of every text: what ran, how, and where.
 
-use sealwire::crypto::kernel::Kernel;
+use sealwire::Kernel;
 use sealwire::net::address::host_and_port;
 use sealwire::text::escaped;
 

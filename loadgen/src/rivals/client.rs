@@ -9,10 +9,8 @@ use std::mem;
 use std::net::SocketAddr;
 use std::ops::Range;
 
-use sealwire::endpoint::transport::PeerId;
 use sealwire::limits::{INPUT_SCRATCH, MOST_SHARE};
-use sealwire::net::clock::Clock;
-use sealwire::time::Time;
+use sealwire::{Clock, PeerId, Time};
 use sealwire_cli::error::Error;
 
 use super::Rival;

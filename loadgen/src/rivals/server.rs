@@ -9,10 +9,8 @@ use std::io::{self, IoSlice};
 use std::mem;
 use std::ops::Range;
 
-use sealwire::endpoint::transport::PeerId;
-use sealwire::limits::{INPUT_SCRATCH, Limits};
-use sealwire::net::clock::Clock;
-use sealwire::net::listen::Listener;
+use sealwire::limits::INPUT_SCRATCH;
+use sealwire::{Clock, Limits, Listener, PeerId};
 
 use super::Rival;
 use super::streams::{Event, Slot, Streams};

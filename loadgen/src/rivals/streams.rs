@@ -11,14 +11,11 @@ use std::time::Duration;
 
 use mio::net::TcpStream;
 use mio::{Events, Poll, Token};
-use sealwire::endpoint::transport::PeerId;
 use sealwire::limits::{EVENTS, share};
 use sealwire::net::accept::Acceptor;
 use sealwire::net::alarm::Alarm;
-use sealwire::net::clock::Clock;
-use sealwire::net::listen::Listener;
 use sealwire::net::stream::{self, Stream};
-use sealwire::time::Time;
+use sealwire::{Clock, Listener, PeerId, Time};
 use slotmap::{DefaultKey, Key as _, KeyData, SlotMap};
 
 use super::Rival;

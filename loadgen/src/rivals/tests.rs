@@ -6,9 +6,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use sealwire::limits::Limits;
-use sealwire::net::clock::Clock;
-use sealwire::net::listen::Listener;
+use sealwire::{Clock, Limits, Listener};
 
 use super::server::Server;
 use super::streams::{Event, Streams};

@@ -4,9 +4,7 @@
 use std::env;
 use std::process::Command;
 
-use sealwire::crypto::kernel::Kernel;
-use sealwire::crypto::keys::Identity;
-use sealwire::crypto::secret::{Secret, SecretPair};
+use sealwire::{Identity, Kernel, Secret, SecretPair};
 
 use super::request::{errors, is_secret, is_watched, make_public, make_secret};
 use super::subject::Secrets;

@@ -4,7 +4,7 @@ use std::env;
 use std::hint::black_box;
 use std::process::Command;
 
-use sealwire::crypto::kernel::Kernel;
+use sealwire::Kernel;
 
 use super::request::mark;
 use super::subject::Secrets;

@@ -2,7 +2,7 @@
 
 use std::array;
 
-use sealwire::crypto::kernel::Kernel;
+use sealwire::Kernel;
 use sealwire::limits::{BLOCK, TAG};
 use sha2::{Digest, Sha256};
 
