@@ -67,6 +67,21 @@ fn listen_elsewhere(address: SocketAddr, error: &io::Error) -> &'static str {
 mod tests {
     use super::*;
 
+    /// Goal: a connect deadline has an exit code of its own, unlike other errors. Method: an
+    /// address and a name that do not answer, and a name that does not resolve.
+    #[test]
+    fn a_deadline_is_told_apart() {
+        let (host, port) = ("h".to_owned(), 9);
+        for tried in [None, Some(vec![([127, 0, 0, 1], 9).into()])] {
+            let host = host.clone();
+            let error = Error::from(Net::Silent { host, port, tried });
+            assert_eq!(error.exit_code(), 5, "{error}");
+        }
+        let source = ErrorKind::NotFound.into();
+        let error = Error::from(Net::Resolve { host, source });
+        assert_eq!(error.exit_code(), 1, "{error}");
+    }
+
     /// Goal: what can be done is told, where something can. Method: two ways in which
     /// listening fails; `tests/cli` has the others, and those of connecting.
     #[test]

@@ -166,22 +166,22 @@ impl Reporter {
                 self.strangers.line(log, now, Level::Warn, text);
             }
             Report::Endpoint(EndpointEvent::Joined(peer)) if self.audience == Audience::Chat => {
-                let name = name(events.address(peer));
+                let name = Name(events.address(peer));
                 let text = format_args!("{name} came");
                 self.visits.line(log, now, Level::Info, text);
             }
             Report::Endpoint(EndpointEvent::Left(peer, outcome)) => {
-                self.left(log, now, &name(events.address(peer)), &outcome);
+                self.left(log, now, &Name(events.address(peer)), &outcome);
             }
             Report::Endpoint(EndpointEvent::Refused(peer, outcome)) => {
-                self.refused(log, now, &name(events.address(peer)), &outcome);
+                self.refused(log, now, &Name(events.address(peer)), &outcome);
             }
             Report::Endpoint(EndpointEvent::Notice(notice)) => self.notice(log, now, notice),
             _ => {}
         }
     }
 
-    fn left(&mut self, log: &mut Log, now: Time, name: &str, outcome: &Outcome) {
+    fn left(&mut self, log: &mut Log, now: Time, name: &Name, outcome: &Outcome) {
         match outcome {
             Ok(()) if self.audience == Audience::Chat => {
                 let text = format_args!("{name} left");
@@ -197,7 +197,7 @@ impl Reporter {
         }
     }
 
-    fn refused(&mut self, log: &mut Log, now: Time, name: &str, outcome: &Outcome) {
+    fn refused(&mut self, log: &mut Log, now: Time, name: &Name, outcome: &Outcome) {
         let Err(failure) = outcome else {
             return;
         };
@@ -240,9 +240,17 @@ impl Reporter {
     }
 }
 
-/// A peer as the user knows it.
-fn name(address: Option<SocketAddr>) -> String {
-    address.map_or("a peer".into(), host_and_port)
+/// A peer as the user knows it. Most lines of a flood are not shown, so nothing is made of it
+/// before one is.
+struct Name(Option<SocketAddr>);
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(address) => f.write_str(&host_and_port(address)),
+            None => f.write_str("a peer"),
+        }
+    }
 }
 
 /// The first line that SIGUSR1 prints.

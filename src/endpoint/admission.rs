@@ -151,15 +151,14 @@ impl Context {
     }
 
     /// Decides what an undecided peer speaks, if the bytes in `range` of the scratch
-    /// tell.
-    pub(super) fn decide(&mut self, id: PeerId, range: Range<usize>) {
+    /// tell. Returns whether they are classic frames.
+    pub(super) fn decide(&mut self, id: PeerId, range: Range<usize>) -> bool {
         let Protocol::Undecided(undecided) = self.roster[id].protocol else {
-            return;
+            return matches!(self.roster[id].protocol, Protocol::Classic(_));
         };
         let bytes = &self.store.memory.scratch[range];
-        if self.admission.identity.is_none() || !hello::may_be_client(bytes) {
-            self.become_classic(id);
-        } else if bytes.len() >= FIXED {
+        let native = self.admission.identity.is_some() && hello::may_be_client(bytes);
+        if native && bytes.len() >= FIXED {
             let since = undecided.since(self.now);
             let conn = self.admission.native(Connection::server, since);
             self.roster[id].protocol = Protocol::Native(conn);
@@ -169,8 +168,11 @@ impl Context {
                 self.roster.set_standing(id, Standing::Unproved);
             }
         }
+        !native
     }
 
+    /// Makes an undecided peer a classic one. It may evict another, so this comes in its
+    /// own turn: a peer whose frame came before it is proved by then.
     pub(super) fn become_classic(&mut self, id: PeerId) {
         let Protocol::Undecided(undecided) = self.roster[id].protocol else {
             return;

@@ -302,6 +302,7 @@ impl<M: Mode> Endpoint<M> {
     /// Opens the classic frames in a range of the scratch one by one, and hands their
     /// text on.
     fn settle_frames(&mut self, id: PeerId, mut rest: Range<usize>) {
+        self.parts.become_classic(id);
         loop {
             let parts = &mut self.parts;
             let Protocol::Classic(conn) = &mut parts.roster[id].protocol else {
@@ -386,18 +387,19 @@ impl Context {
         let range = inbound.join(peer, memory, &mut self.keys, self.now, read);
         if !range.is_empty() {
             inbound.used = range.end;
-            self.decide(id, range.clone());
+            if self.decide(id, range.clone()) {
+                return Found::Frames(range);
+            }
             let (inbound, memory) = (&mut self.inbound, &mut self.store.memory);
             let peer = &mut self.roster[id];
             let used = match &mut peer.protocol {
-                Protocol::Undecided(_) => 0,
+                Protocol::Undecided(_) | Protocol::Classic(_) => 0,
                 Protocol::Ended(_) => range.len(),
                 Protocol::Native(conn) => {
                     let span = Span::new(Memory::SCRATCH, range.clone());
                     let bytes = &memory.scratch[range.clone()];
                     conn.gather(self.now, &mut self.keys, bytes, span, &mut inbound.opens)
                 }
-                Protocol::Classic(_) => return Found::Frames(range),
             };
             inbound.keep_rest(peer, memory, range.start + used..range.end);
         }

@@ -5,7 +5,7 @@
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
-use super::address::{host, why_not_bound, why_not_connected};
+use super::address::{host, host_and_port, why_not_bound, why_not_connected};
 use crate::limits::CONNECT_DEADLINE;
 
 /// Why an [`EventLoop`](super::event_loop::EventLoop) ends, or cannot begin.
@@ -52,7 +52,7 @@ pub enum Error {
     #[error("cannot wait for events: {0}")]
     Poll(#[source] io::Error),
     /// The poll did not take a socket.
-    #[error("{}: {source}", host(*address))]
+    #[error("{}: {source}", host_and_port(*address))]
     Register {
         /// The other side's address.
         address: SocketAddr,

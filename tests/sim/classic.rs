@@ -107,6 +107,42 @@ fn the_oldest_listener_makes_room() {
     Raw::join(&mut world);
 }
 
+/// Goal: a listener whose first frame has come is not evicted for a newer one. Method: all
+/// slots are taken; in one tick come the oldest's frame and a newcomer's first bytes.
+#[test]
+fn a_listener_that_has_spoken_stays() {
+    let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Echo);
+    let listeners = [(); MAX_CLASSIC_UNPROVED].map(|()| world.accept());
+    world.run_millis(1001);
+    let newer = world.accept();
+    let frame = frames("here\n");
+    for (end, bytes) in [(listeners[0].end, &frame[..]), (newer.end, &frame[..10])] {
+        assert_eq!(world.net.write(end, bytes).unwrap(), bytes.len());
+    }
+    world.settle();
+    assert!(world.hosts[server].has_joined(listeners[0].peer));
+    assert!(
+        listeners
+            .iter()
+            .all(|old| world.outcome(old.peer).is_none())
+    );
+    assert_eq!(lines(&mut world, listeners[0].end), ["here\n"]);
+}
+
+/// Goal: a one-shot server takes a listener that was there when its input began, also if it
+/// speaks only later. Method: a native peer has a part of a pipe before the listener's frame.
+#[test]
+fn a_listener_that_was_there_is_not_late() {
+    let (mut world, server) = World::with(both(1, Leaves::AfterInput), Chat::new(false));
+    let old = world.accept();
+    world.run_millis(1001);
+    world.local(server, Some(LINES), Plain::open(b"a part\n"));
+    Raw::join(&mut world);
+    world.write(old.end, &frames("hello\n"));
+    assert!(world.hosts[server].has_joined(old.peer));
+    assert_eq!(world.outcome(old.peer), None);
+}
+
 /// Goal: a listener that turns native is one of those that have to make room for
 /// newer connections, the newest of them at first. Method: another connects while
 /// it listens; it says half a hello; then more connect than may be unproved.

@@ -155,10 +155,14 @@ fn encrypt<const COUNT: usize>(
     }
 }
 
-/// The tags over so many steps of each record.
+/// The tags over the first `steps` steps of each record.
+///
+/// # Safety
+///
+/// The processor has AVX, which `shani::hash` asks for beside the features here.
 #[inline]
 #[target_feature(enable = "sha,sse4.1")]
-fn tags<const COUNT: usize>(
+unsafe fn tags<const COUNT: usize>(
     keys: &[&Keys; COUNT],
     buffers: &[FinalBlocks; COUNT],
     steps: usize,
@@ -166,7 +170,7 @@ fn tags<const COUNT: usize>(
     assert!(steps * STEP <= size_of::<FinalBlocks>());
     let mut inner = keys.map(|keys| State::new(&keys.mac.inner));
     let mut texts = buffers.each_ref().map(|buffer| buffer.0.as_ptr());
-    // SAFETY: callers have a token, which proves AVX; a buffer has so many steps.
+    // SAFETY: the caller promises AVX; a buffer has `steps` steps.
     unsafe { shani::hash(&mut inner, &mut texts, &[STEP; COUNT], steps) };
     let padded: [Step; COUNT] = inner.map(|state| state.padded());
     let mut outer = keys.map(|keys| State::new(&keys.mac.outer));
