@@ -9,8 +9,7 @@ const BY_SIGNAL: u8 = 128;
 /// program that SIGPIPE ended.
 pub(crate) const READER_GONE: u8 = BY_SIGNAL + 13;
 
-/// The exit code of a program whose endpoint ended so, and that the last of these
-/// signals stopped, if one did.
+/// The exit code for `end`; `stopped_by` is the last signal that stopped the program.
 pub(crate) fn code(end: End, stopped_by: Option<i32>) -> u8 {
     match end {
         End::Complete => 0,

@@ -5,7 +5,7 @@ use crate::endpoint::mode::{Message, Mode, Receivers};
 use crate::endpoint::transport::PeerId;
 use crate::error::{Abort, Reason};
 
-/// Passes each message to every other peer. A peer that has said all gets what is
+/// Passes each message to every other peer. A peer that has sent FIN gets what is
 /// queued for it by then, and no more.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Relay;

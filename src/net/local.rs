@@ -101,7 +101,7 @@ impl Local {
     }
 }
 
-/// Takes the bytes that the helper has read, or has it read more.
+/// Takes the bytes that the helper has read, or asks it to read more.
 fn take(helper: &mut Helper, unread: &mut Range<usize>, into: &mut [u8]) -> io::Result<usize> {
     if unread.start == unread.end {
         *unread = 0..helper.call(|block| block.resize(LOCAL_BUDGET, 0))?;

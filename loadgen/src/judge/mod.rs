@@ -26,11 +26,11 @@ use crate::measure::results::Results;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub(crate) enum Grade {
-    /// They are what they say.
+    /// Valid.
     Valid,
-    /// They may be; the reasons decide.
+    /// Doubtful: read the reasons.
     Suspect,
-    /// They measure something else.
+    /// The figures answer another question.
     Invalid,
 }
 
