@@ -31,7 +31,7 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    /// So many messages of `len` bytes.
+    /// This many messages of `len` bytes.
     pub(crate) fn new(kernel: Kernel, len: usize, count: usize) -> Self {
         let secrets = FirstSecrets {
             to_us: &DOWN,

@@ -53,7 +53,7 @@ with no report";
 
 pub(crate) enum Command {
     Run(Box<Config>),
-    /// To load one after the other, over every transport, so many times.
+    /// To load over every transport in turn, in this many rounds.
     Compare(Box<Config>, usize),
     /// To be the server, until stdin ends.
     Serve(Arc<Identity>, Service),

@@ -56,7 +56,7 @@ pub(crate) const JOINING: Duration = CONNECT_DEADLINE.saturating_add(HANDSHAKE_D
 /// How long peers may take to be complete: a second more than the library's own deadline, so
 /// that the library says the reason.
 pub(crate) const COMPLETION: Duration = CLOSING_DEADLINE.saturating_add(Duration::from_secs(1));
-/// How long a user who ended a run waits for answers; later ones count as in flight.
+/// How long a run that the user ended waits for answers; later ones count as in flight.
 pub(crate) const DRAIN: Duration = Duration::from_secs(1);
 /// How long a server of ours may take to leave when it is told to.
 pub(crate) const SERVER_LEAVES: Duration = Duration::from_secs(1);
@@ -88,7 +88,7 @@ pub(crate) const SHORT_ROW: Duration = Duration::from_millis(100);
 /// does not change. Large messages are bounded by the second-level cache.
 pub(crate) const COST_BATCH: usize = 64;
 pub(crate) const COST_BYTES: usize = 1 << 20;
-/// Rounds of that; the median counts.
+/// Rounds of that measurement; the median counts.
 pub(crate) const COST_ROUNDS: usize = 25;
 
 // ---- rivals ----------------------------------------------------------------
@@ -116,14 +116,16 @@ pub(crate) const SLACK_AT_ENDS: f64 = 2.0;
 pub(crate) const CHANCE: f64 = 4.0;
 /// How late the load tester may be at its 99th percentile: a scheduler takes that now and then.
 pub(crate) const LAG_ALLOWED: Duration = Duration::from_millis(1);
-/// Or this part of the median service time, if that is longer: it changes no figure visibly.
+/// The allowed lag as a part of the median service time, if that is longer: it changes no figure
+/// visibly.
 pub(crate) const LAG_OF_SERVICE: f64 = 0.1;
-/// With so many times the allowed lag, the times are the load tester's own.
+/// From this many times the allowed lag on, the times are the load tester's own.
 pub(crate) const LAG_INVALID: f64 = 10.0;
 /// Part of the response time at the same percentile that lag may be, however short it is: with
 /// more, it is the greater part of the figure.
 pub(crate) const LAG_OF_RESPONSE: f64 = 0.5;
-/// A thread that runs or waits for a processor so much is at its limit: the system takes the rest.
+/// A thread that runs or waits for a processor this part of the time is at its limit: the system
+/// takes the rest.
 pub(crate) const BUSY: f64 = 0.95;
 /// Part of the time that a thread may wait for a processor: more makes its times the machine's.
 pub(crate) const WAITS: f64 = 0.2;
@@ -131,8 +133,8 @@ pub(crate) const WAITS: f64 = 0.2;
 /// than any end explains.
 pub(crate) const LITTLE_SUSPECT: f64 = 0.02;
 pub(crate) const LITTLE_INVALID: f64 = 0.1;
-/// It is not asked with fewer samples, nor if a message takes longer than this part of the
-/// measured time: then the ends cut off more.
+/// Little's law is not checked with fewer samples, nor if a message takes longer than this part
+/// of the measured time: then the ends cut off more.
 pub(crate) const LITTLE_SAMPLES: u64 = 1000;
 pub(crate) const LITTLE_SERVICE: f64 = 0.02;
 /// How much the halves of a run may differ before one no longer stands for the other.

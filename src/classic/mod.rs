@@ -1,9 +1,9 @@
 //! One peer that speaks the old program's format, without I/O
 //! (`PROTOCOL.md` §2).
 //!
-//! Frames go in and text comes out, and the other way round. The format has no
-//! handshake, no completion and no key per connection. A frame is opened at once,
-//! not in a batch. [`frame`] is the layout, `keys` the ciphers and tags.
+//! It turns frames into text, and text into frames. The format has no handshake, no
+//! completion and no key per connection. A frame is opened at once, not in a batch.
+//! Read next: [`frame`] for the layout, `keys` for the ciphers and tags.
 //!
 //! All of the format is in this folder; [`crate::endpoint`] knows that classic peers exist,
 //! and where they differ. Without the feature `classic` there are no keys for the format,
@@ -379,7 +379,7 @@ impl ClassicConnection {
         due
     }
 
-    /// Ends at once.
+    /// Ends at once: the format has no ABORT.
     pub fn fail(&mut self, failure: Failure) {
         self.end(Err(failure));
     }

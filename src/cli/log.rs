@@ -146,7 +146,7 @@ impl Log {
         }
     }
 
-    /// Writes the lines that wait, and waits `at_most` so long for stderr to take them.
+    /// Writes the lines that wait. Waits up to `at_most` for stderr to accept them.
     pub fn finish(&mut self, at_most: Duration) {
         let end = Instant::now() + at_most;
         loop {

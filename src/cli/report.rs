@@ -54,7 +54,7 @@ pub struct Reporter {
     problems: Bounded,
 }
 
-/// Lines of one kind, so many in each [`LOG_PERIOD`].
+/// Lines of one kind, at most `most` in each [`LOG_PERIOD`].
 #[derive(Debug)]
 struct Bounded {
     what: &'static str,

@@ -1,7 +1,7 @@
 //! The clocks of one connection (`PROTOCOL.md` §1.2, §1.3, §1.5).
 //!
-//! They say when something is due, not what follows from it: that is
-//! [`super::Connection::handle_timeout`].
+//! They say when something is due. They do not act on it: read
+//! [`super::Connection::handle_timeout`] for that.
 
 use crate::error::Deadline;
 use crate::limits::{

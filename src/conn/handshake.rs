@@ -75,8 +75,8 @@ impl Waiting {
         .transpose()
     }
 
-    /// The server's part. The tag is checked first, so that only a client that holds the keys
-    /// can make us compute on the curve.
+    /// The server's part. It checks the tag before it computes on the curve, so that forged
+    /// hellos cost little.
     fn answer(&self, bytes: &[u8; CLIENT_HELLO]) -> Result<Done, PeerFault> {
         let theirs = ClientHello::parse(bytes)?;
         if theirs.service != Service::Messages as u8 {

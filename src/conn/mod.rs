@@ -1,14 +1,13 @@
 //! One peer, without I/O: handshake, sequences, epochs, completion.
 //!
-//! A [`Connection`] finds records in bytes and gathers them into a batch, acts on
-//! what came out of it, and gathers what it has to seal. Its driver runs the
-//! batches, so that records of many connections share them. It holds no message
-//! bytes and no socket. For one connection alone, [`session::Session`] does the
-//! driving; for many, [`crate::endpoint`].
+//! A [`Connection`] finds records in bytes, gathers them into a batch, and acts on the
+//! results. It gathers what it has to seal, too. Its driver runs the batches, so that
+//! records of many connections share them. A connection holds no message bytes and no
+//! socket. [`session::Session`] drives one connection; [`crate::endpoint`] drives many.
 //!
-//! Read next: `receive` for what becomes of bytes that came, `record_order` for what
-//! may come when, `send` for how records are made. [`crate::classic`] is the same for
-//! the old program's format.
+//! Read next: `receive` for bytes that came, `record_order` for which record may come when,
+//! `send` for how records are made. [`crate::classic`] is the same for the old program's
+//! format.
 
 pub(crate) mod clocks;
 mod handshake;
@@ -54,7 +53,7 @@ enum State {
     Unproved,
     /// Records go both ways.
     Open,
-    /// Both directions are complete; what still comes is discarded until the other's end.
+    /// Complete, or aborted by us; what still comes is discarded until the other's end.
     Closing,
     /// It ended; the driver closes it.
     Over,
@@ -166,7 +165,7 @@ impl Connection {
         matches!(self.state, State::Open)
     }
 
-    /// Whether both directions are complete, and only the other's end of stream is missing.
+    /// Whether it is complete, or aborted by us, and only the other's end of stream is missing.
     pub fn is_closing(&self) -> bool {
         matches!(self.state, State::Closing)
     }

@@ -92,7 +92,7 @@ pub(super) struct Inbound {
     used: usize,
     /// Bytes of the scratch to erase when a peer leaves.
     to_erase: usize,
-    /// Whole units of this tick that lie in buffers, which it releases when it ends.
+    /// Whole units of this tick that lie in buffers. The end of the tick releases them.
     in_use: Vec<Span>,
     partial: usize,
     assembling: usize,
@@ -119,7 +119,8 @@ impl Inbound {
         self.used = end;
     }
 
-    /// The tick ends, and nothing refers to the scratch any more.
+    /// Frees the scratch and the whole units: the tick ends, and no part of the endpoint
+    /// refers to them any more.
     pub(super) fn end_tick(&mut self, memory: &mut Memory) {
         self.to_erase = self.to_erase.max(self.used);
         self.used = 0;
@@ -135,8 +136,8 @@ impl Inbound {
 
     // ---- partial units ---------------------------------------------------
 
-    /// Keeps the bytes in `range` of the scratch, which are a first part of something,
-    /// until the rest is there.
+    /// Keeps the bytes in `range` of the scratch, which begin a unit, until the rest of it
+    /// is there.
     fn keep_rest(&mut self, peer: &mut Peer, memory: &mut Memory, range: Range<usize>) {
         if range.is_empty() {
             return;
@@ -412,9 +413,9 @@ impl Context {
     }
 }
 
-/// Reads for a peer: the rest of a partial unit behind its first bytes, and what
-/// follows into `room` of the scratch. Where the unit's length is not known yet, its
-/// first bytes keep their place in front.
+/// Reads for a peer. The rest of a partial unit goes behind its first bytes, and what
+/// follows goes into `room` of the scratch. If the unit's length is not known yet, room
+/// for its first bytes is left in front.
 fn fill(
     memory: &mut Memory,
     peer: &Peer,

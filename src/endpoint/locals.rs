@@ -46,9 +46,9 @@ pub struct InputKind {
 pub enum OutputKind {
     /// A pipe, a file, a socket.
     Stream,
-    /// A person reads along. What peers say is marked with their
+    /// A person reads. What peers send is marked with their
     /// [names](super::Endpoint::set_name) and made harmless. It is written in the next
-    /// tick, when the user has been told of the peers that came.
+    /// tick, after the notice of each peer that came.
     Terminal,
 }
 
@@ -59,7 +59,7 @@ enum Reading {
     Ready,
     /// It has nothing for now.
     Drained,
-    /// It has given all.
+    /// Its end was read.
     Ended,
     Failed,
 }
@@ -273,7 +273,7 @@ impl Locals {
 
     // ---- writing ---------------------------------------------------------
 
-    /// Queues `message`, said by the peer of that `name`.
+    /// Queues `message` from the peer called `name`.
     pub(super) fn push(
         &mut self,
         local: LocalId,

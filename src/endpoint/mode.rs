@@ -40,7 +40,8 @@ impl<'a> Message<'a> {
 }
 
 /// Which queues a peer's messages fill. While one of them is above its high-water mark, the
-/// peer is not read. A peer that fills no queue is read even when memory is short.
+/// peer is not read. A peer may also have to wait when memory is short, unless its messages
+/// fill no queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Receivers {
     /// The peer's own: answers.
@@ -64,13 +65,13 @@ pub enum HandedOn {
 
 /// What is done with messages, and with peers that come and go.
 pub trait Mode {
-    /// Whose queues hold a peer's messages.
+    /// Which queues hold a peer's messages.
     fn receivers(&self) -> Receivers;
 
     /// `peer` is proved, or was dialled and is ready.
     fn joined(&mut self, _context: &mut Context, _peer: PeerId) {}
 
-    /// `peer` said `message`.
+    /// `peer` sent `message`.
     fn message(&mut self, context: &mut Context, peer: PeerId, message: Message<'_>);
 
     /// `peer` has sent FIN. Returns when to answer it with DONE. The mode decides when our

@@ -327,7 +327,8 @@ impl Context {
         }
     }
 
-    /// Sends classic frames, one at a time, until the socket does not accept one at once.
+    /// Sends classic frames, one at a time, until the peer has had its share or the socket
+    /// accepts no more.
     fn send_frames(&mut self, id: PeerId, io: &mut impl Transport) {
         self.roster.touch(id);
         let mut sent = 0;

@@ -153,7 +153,7 @@ impl Protocol {
         }
     }
 
-    /// Whether both sides have sent FIN, and the last bytes are on their way.
+    /// Whether it is complete or aborted, and only its end of stream is missing.
     pub(super) fn is_closing(&self) -> bool {
         matches!(self, Self::Native(conn) if conn.is_closing())
     }

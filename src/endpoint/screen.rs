@@ -17,8 +17,8 @@ use crate::text::Escaped;
 /// A terminal's side of a local's queue.
 #[derive(Debug, Default)]
 pub(super) struct Screen {
-    /// The messages that wait: where each begins, of all bytes ever queued, and the
-    /// name of the peer that says it.
+    /// The messages that wait: where each begins among all bytes ever queued, and the
+    /// name of the peer that sent it.
     messages: VecDeque<(u64, Arc<str>)>,
     /// A piece of the first of them, as it is shown.
     shown: Vec<u8>,
@@ -39,8 +39,8 @@ impl Screen {
         self.messages.len() * QUEUED_ITEM
     }
 
-    /// What goes to the terminal next: whole lines. `waiting` is what is queued, from
-    /// byte `done` of all to byte `queued`.
+    /// What goes to the terminal next: whole lines. `waiting` is the queue, which holds the
+    /// bytes from `done` to `queued` of all bytes ever queued.
     pub(super) fn piece<'a>(
         &mut self,
         done: u64,

@@ -45,8 +45,8 @@ impl<M: Mode> Endpoint<M> {
         self.parts.roster[id].is_proved() || self.take_proved(id)
     }
 
-    /// Lets a peer join if it has proved itself and there is room for it. Returns whether
-    /// it joined.
+    /// Lets a peer join if it has proved itself, came in time and finds room. Returns
+    /// whether it joined.
     fn take_proved(&mut self, id: PeerId) -> bool {
         let parts = &mut self.parts;
         let peer = &parts.roster[id];

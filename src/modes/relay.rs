@@ -17,7 +17,7 @@ impl Mode for Relay {
 
     fn message(&mut self, context: &mut Context, peer: PeerId, message: Message<'_>) {
         if context.is_stopping() {
-            // No peer gets it any more, so its end gets no DONE.
+            // No peer gets this message any more, so its FIN gets no DONE.
             context.abort(peer, Abort::new(Reason::GOING_AWAY, ""));
         } else {
             context.broadcast(Some(peer), message);

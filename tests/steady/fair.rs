@@ -14,7 +14,7 @@ fn crowd(peers: usize) -> Crowd<Echo> {
     crate::crowd(Echo, peers, 64, 3000)
 }
 
-/// Has as many messages of a peer arrive as `bytes` hold; says how many bytes they take.
+/// Delivers as many messages of a peer as `bytes` hold. Returns how many bytes they take.
 fn say_much(crowd: &mut Crowd<Echo>, peer: usize, bytes: usize) -> usize {
     let message = crowd.wire.stream.message;
     crowd.arrive(peer, bytes / message * message);

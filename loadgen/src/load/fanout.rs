@@ -92,7 +92,7 @@ impl Fanout {
         fanout
     }
 
-    /// After so many messages a publisher's first one comes again.
+    /// The number of messages after which a publisher's first one comes again.
     fn cycle(&self) -> u64 {
         (PLACES / self.plan.publishers) as u64
     }

@@ -88,7 +88,7 @@ impl Received<'_> {
         same && wanted.is_empty()
     }
 
-    /// Its first eight bytes, if it has so many.
+    /// Its first eight bytes, if it has eight.
     pub(crate) fn start(self) -> Option<[u8; 8]> {
         let mut bytes = self.0.iter().copied().flatten();
         let mut start = [0; 8];

@@ -62,7 +62,7 @@ impl Intervals {
         self.settle();
     }
 
-    /// A thread that reported so many intervals reports no more.
+    /// Notes that a thread has reported `intervals` intervals and reports no more.
     pub(crate) fn leave(&mut self, intervals: usize) {
         self.left.push(intervals);
         self.settle();

@@ -61,7 +61,7 @@ pub(crate) struct Meter {
     /// Messages that have left, and those that were answered, measured or not.
     pub(crate) sent_so_far: u64,
     pub(crate) answered_so_far: u64,
-    /// Messages in flight, measured or not, and since when there are so many.
+    /// Messages in flight, measured or not, and when that number last changed.
     under_way: u64,
     since: Time,
     /// Response times of what was answered since they were last taken.

@@ -34,9 +34,9 @@ pub(super) enum Event {
     Connected(PeerId),
     /// It can be sent to.
     Joined(PeerId),
-    /// It said so many bytes, which are at the beginning of the buffer.
+    /// It sent this many bytes, which are at the beginning of the buffer.
     Said(PeerId, usize),
-    /// It has said all.
+    /// It has finished sending.
     Ended(PeerId),
 }
 
@@ -48,11 +48,11 @@ enum Stage {
     Open,
 }
 
-/// How far we have come with saying that nothing follows.
+/// How far the end of our direction has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Finish {
     No,
-    /// To be said after all that waits.
+    /// It is due after all that waits.
     Wanted,
     /// The rival has been told.
     Said,
@@ -66,7 +66,7 @@ pub(super) struct Slot<R, P> {
     rival: R,
     stage: Stage,
     finish: Finish,
-    /// The other side has said all.
+    /// The other side has finished sending.
     ended: bool,
     /// The socket takes no more until the poll says so.
     blocked: bool,
@@ -89,7 +89,7 @@ impl<R: Rival, P> Slot<R, P> {
         !self.blocked
     }
 
-    /// Whether we have said that nothing follows, and that has left.
+    /// Whether our end has left.
     pub(super) fn is_finished(&self) -> bool {
         self.finish == Finish::Sent
     }
@@ -263,7 +263,7 @@ impl<R: Rival, P: Default> Streams<R, P> {
             slot.stage = Stage::Greeting;
             self.events.push_back(Event::Connected(id));
             self.greet(id);
-            // The rival may have to say something first.
+            // The rival's handshake may have to send first.
             self.dirty(id);
         } else if event.is_writable() && slot.blocked {
             slot.blocked = false;
@@ -283,7 +283,7 @@ impl<R: Rival, P: Default> Streams<R, P> {
         let _ = acceptor.accept(now, |stream, _| {
             let id = self.add(now, stream, Stage::Greeting)?;
             self.greet(id);
-            // It may have spoken already.
+            // It may have sent something already.
             self.ready(id);
             Ok(())
         });

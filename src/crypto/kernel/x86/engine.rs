@@ -32,7 +32,7 @@ pub(super) trait Engine<const LANES: usize> {
     ///
     /// # Safety
     ///
-    /// [`LaneData`]'s invariant holds for so many steps.
+    /// [`LaneData`]'s invariant holds for `steps` steps.
     unsafe fn work(
         &mut self,
         lanes: &mut LaneData<'_, LANES>,
@@ -108,7 +108,7 @@ impl<'a, const LANES: usize> LaneData<'a, LANES> {
         put(&mut self.outer_state, lane, &mac.outer);
     }
 
-    /// Advances `count` lanes from `first` on by so many steps.
+    /// Advances `count` lanes from `first` on by `steps` steps.
     #[inline(always)]
     pub(super) fn advance(&mut self, first: usize, count: usize, steps: usize) {
         let lanes = first..first + count;

@@ -99,7 +99,7 @@ impl Features {
         }
     }
 
-    /// Whether so many records are worked on in sets of lanes.
+    /// Whether `records` records go through sets of lanes.
     fn uses_sets(self, records: usize) -> bool {
         matches!(self, Self::Avx512(_, units) if units.uses_sets(records))
     }
@@ -144,7 +144,7 @@ fn without_short<R: Grouped>(features: Features, records: &mut [R]) -> &mut [R] 
     }
 }
 
-/// Works off so many records with the fastest engine for that number.
+/// Seals or opens `count` records with the fastest engine for that number.
 fn run<'a>(
     features: Features,
     seals: bool,

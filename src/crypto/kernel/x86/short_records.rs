@@ -36,8 +36,8 @@ pub(super) trait Grouped: Sized {
 pub(super) fn work<R: Grouped>(token: AesNi, records: &mut [R]) -> &mut [R] {
     let first = records.partition_point(|record| record.len() > SHORT);
     let (others, records) = records.split_at_mut(first);
-    // The stack bytes in which so many records leave round keys, states and plaintext. To
-    // overwrite 4 KiB takes longer than to encrypt 64 bytes.
+    // Each depth is the stack bytes in which that many records leave round keys, states and
+    // plaintext. Overwriting 4 KiB takes longer than encrypting 64 bytes.
     match records.len() {
         0 => {}
         1 | 2 => wiped::<1280, _>(|| work_off(token, records)),
@@ -132,7 +132,7 @@ fn member<R>(group: &[R], i: usize) -> &R {
     &group[i.min(group.len() - 1)]
 }
 
-/// Encrypts so many blocks of each record (CBC).
+/// Encrypts `blocks` blocks of each record (CBC).
 #[inline]
 #[target_feature(enable = "aes,avx")]
 fn encrypt<const COUNT: usize>(
@@ -155,7 +155,7 @@ fn encrypt<const COUNT: usize>(
     }
 }
 
-/// The tags over so many steps of each record.
+/// The tags over `steps` steps of each record.
 #[inline]
 #[target_feature(enable = "sha,sse4.1")]
 fn tags<const COUNT: usize>(
@@ -166,7 +166,7 @@ fn tags<const COUNT: usize>(
     assert!(steps * STEP <= size_of::<FinalBlocks>());
     let mut inner = keys.map(|keys| State::new(&keys.mac.inner));
     let mut texts = buffers.each_ref().map(|buffer| buffer.0.as_ptr());
-    // SAFETY: callers have a token, which proves AVX; a buffer has so many steps.
+    // SAFETY: callers have a token, which proves AVX; a buffer has `steps` steps, as asserted.
     unsafe { shani::hash(&mut inner, &mut texts, &[STEP; COUNT], steps) };
     let padded: [Step; COUNT] = inner.map(|state| state.padded());
     let mut outer = keys.map(|keys| State::new(&keys.mac.outer));

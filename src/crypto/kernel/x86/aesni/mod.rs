@@ -182,7 +182,7 @@ unsafe fn hash<const COUNT: usize, const LANES: usize>(
     store_states(lanes, first, &states);
 }
 
-/// Hashes a step that has been sealed, in `COUNT` lanes from `first` on.
+/// Hashes a step that is already sealed, in `COUNT` lanes from `first` on.
 ///
 /// # Safety
 ///
@@ -201,7 +201,7 @@ unsafe fn hash_sealed<const COUNT: usize, const LANES: usize>(
     unsafe { hash_steps(lanes, first, states, &mut texts, 1) };
 }
 
-/// Hashes so many steps of `COUNT` lanes from `first` on: the text at `texts`, which advances, or
+/// Hashes `steps` steps of `COUNT` lanes from `first` on: the text at `texts`, which advances, or
 /// in `outer` lanes their padded state.
 ///
 /// # Safety

@@ -28,7 +28,7 @@ pub(super) fn lane(register: usize, quarter: usize) -> usize {
     register / GROUPS * SET + quarter * GROUPS + register % GROUPS
 }
 
-/// Loads a step of every lane of so many sets, block by block.
+/// Loads a step of every lane of `SETS` sets, block by block.
 ///
 /// # Safety
 ///
@@ -52,7 +52,7 @@ pub(super) unsafe fn load_text<const SETS: usize>(
     }
 }
 
-/// Puts a step of every lane of so many sets to its place.
+/// Stores a step of every lane of `SETS` sets at its place.
 ///
 /// # Safety
 ///
@@ -90,7 +90,7 @@ fn transpose_blocks([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
     ]
 }
 
-/// Turns the text of every lane of so many sets into the words that are hashed.
+/// Turns the text of every lane of `SETS` sets into the words to hash.
 #[inline(never)]
 #[target_feature(enable = "avx512f,avx512bw")]
 pub(super) fn to_words<const SETS: usize>(text: &[Blocks; STEP_BLOCKS], words: &mut Words) {

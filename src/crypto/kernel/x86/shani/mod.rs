@@ -11,8 +11,8 @@ pub(super) mod sha256_pairs;
 
 use self::sha256::State;
 
-/// Hashes so many steps, at least one, of each of one or an even number of lanes. A lane's text
-/// advances by its stride in each step.
+/// Hashes `steps` steps, at least one, in each of `COUNT` lanes: one lane, or an even number. A
+/// lane's text advances by its stride in each step.
 ///
 /// No caller enables AVX, because this may be inlined.
 ///
