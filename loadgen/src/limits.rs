@@ -30,7 +30,8 @@ pub(crate) const MAX_PUBLISHERS: usize = 16;
 pub(crate) const PLACES: usize = 65_521;
 /// How often idle peers send a message, unless `-r` says otherwise.
 pub(crate) const IDLE_EVERY: Duration = Duration::from_secs(10);
-/// Bytes that wait for each peer of a stream: twice what is sent at once, so never too few.
+/// Bytes that wait for each peer of a stream: twice what is sent at once, so that a stream never
+/// runs dry.
 pub(crate) const STREAMED: usize = 2 * MOST_SHARE;
 /// How many missing messages are remembered, for each publisher and subscriber. Among them a
 /// late message is told from a repeated one.
@@ -63,15 +64,15 @@ pub(crate) const SERVER_LEAVES: Duration = Duration::from_secs(1);
 /// How long a server may take to accept the peers that TCP has connected: it may have a backlog
 /// of thousands, and share a processor.
 pub(crate) const ACCEPTED: Duration = Duration::from_secs(2);
-/// How often to look whether a server has left.
+/// How often to check whether a server has left.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(5);
-/// How often a thread looks whether it may begin, and a run whether its server has all peers.
+/// How often a thread checks whether it may begin, and a run whether its server has all peers.
 pub(crate) const LOOK_TO_BEGIN: Duration = Duration::from_millis(1);
-/// From the word to begin to the beginning, so that all threads have heard it.
+/// The time between the word to begin and the beginning, so that all threads have received it.
 pub(crate) const HEAD_START: Duration = Duration::from_millis(20);
-/// Shortest wait for what threads say.
+/// Shortest wait for reports of threads.
 pub(crate) const LISTEN: Duration = Duration::from_micros(10);
-/// How often the live line is drawn, and a wait looks whether the user wants it to end.
+/// How often the live line is drawn, and how often a wait checks whether the user ended the run.
 pub(crate) const REDRAW: Duration = Duration::from_millis(100);
 
 // ---- measuring -------------------------------------------------------------
@@ -129,15 +130,15 @@ pub(crate) const LAG_OF_RESPONSE: f64 = 0.5;
 pub(crate) const BUSY: f64 = 0.95;
 /// Part of the time that a thread may wait for a processor: more makes its times the machine's.
 pub(crate) const WAITS: f64 = 0.2;
-/// How far Little's law may be missed: what the ends of the measured time cut off; and more
-/// than any end explains.
+/// How far the figures may miss Little's law: within what the ends of the measured time cut off;
+/// and beyond what any end explains.
 pub(crate) const LITTLE_SUSPECT: f64 = 0.02;
 pub(crate) const LITTLE_INVALID: f64 = 0.1;
 /// Little's law is not checked with fewer samples, nor if a message takes longer than this part
 /// of the measured time: then the ends cut off more.
 pub(crate) const LITTLE_SAMPLES: u64 = 1000;
 pub(crate) const LITTLE_SERVICE: f64 = 0.02;
-/// How much the halves of a run may differ before one no longer stands for the other.
+/// How much the halves of a run may differ before the run counts as unsteady.
 pub(crate) const HALVES: f64 = 0.1;
 /// Intervals, and answers in each half, that a comparison of them needs.
 pub(crate) const HALVES_ROWS: usize = 4;

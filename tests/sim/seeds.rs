@@ -98,7 +98,7 @@ struct Run {
     world: World,
     clients: Vec<Client>,
     typed: Vec<Vec<u8>>,
-    /// How often and how far the clock jumps. Then the run checks only safety.
+    /// When and how far the clock jumps, if it does. Then the run checks only safety.
     jump: Option<(u64, Duration)>,
 }
 

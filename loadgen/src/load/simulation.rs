@@ -107,10 +107,11 @@ impl Link for Sent {
 /// A thread's peers, and the server that they load.
 pub(super) struct Simulation<S> {
     pub(super) window: Window,
-    /// Peers from this number on are refused; from that one, they cannot begin to connect.
+    /// The number from which on peers are refused, and the one from which on they cannot begin
+    /// to connect.
     pub(super) refused_from: usize,
     pub(super) fails_from: usize,
-    /// Time is real with it: only then do several threads agree on it.
+    /// With this clock, time is real. Several threads need that to agree on a time.
     pub(super) clock: Option<Clock>,
     plan: Plan,
     share: Share,
@@ -123,7 +124,7 @@ pub(super) struct Simulation<S> {
     /// When the server says its last word to a peer.
     last: HashMap<PeerId, Time>,
     stop: Arc<AtomicBool>,
-    /// Turns in a row in which time stood still.
+    /// How many turns in a row time stood still.
     spins: u32,
     /// What the server does with a message, and when.
     server: S,
