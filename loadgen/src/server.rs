@@ -35,7 +35,7 @@ pub(crate) const CERTIFICATE: &str = "LOADGEN_CERTIFICATE";
 
 /// Serves as `service` says, with the keys of `identity`. Returns only if it cannot serve.
 pub(crate) fn serve(identity: Arc<Identity>, service: Service) -> Result<u8, Error> {
-    // The end of stdin is watched only now, so that a server that cannot run reports why first.
+    // Stdin is watched only after this check, so that a server that cannot run reports why first.
     kernel::chosen()?;
     raise_descriptor_limit();
     leave_with_stdin().map_err(local)?;

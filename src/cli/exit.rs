@@ -5,7 +5,7 @@ use sealwire::error::Gravity;
 
 /// Added to the number of a signal that ended us before all was complete (POSIX shells).
 const BY_SIGNAL: u8 = 128;
-/// The reader of our output has gone and missed something: the code that a shell tells of a
+/// The reader of our output has gone and missed something: the code that a shell reports for a
 /// program that SIGPIPE ended.
 pub(crate) const READER_GONE: u8 = BY_SIGNAL + 13;
 

@@ -88,7 +88,7 @@ impl Bounded {
         }
     }
 
-    /// Begins a new period, and says how many lines the last one hid.
+    /// Begins a new period, and logs how many lines the last one hid.
     fn begin(&mut self, log: &mut Log, now: Time) {
         if self.hidden > 0 {
             let Self { hidden, what, .. } = self;

@@ -113,7 +113,7 @@ impl Opened {
     }
 }
 
-/// Opens all in one batch, each in its area. Nothing else may change.
+/// Opens all records in one batch, each in its area. No other byte may change.
 pub(crate) fn open(
     batch: &mut OpenBatch,
     keys: &mut Keys<'_, OpenKeys>,

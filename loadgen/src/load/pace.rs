@@ -20,7 +20,7 @@ pub(super) fn leave(pace: &mut Option<Pace>, meter: &mut Meter, now: Time) -> Fl
 
 pub(super) struct Pace {
     dues: Dues,
-    /// Of the next message, until the load ends.
+    /// When the next message is due; `None` once the load has ended.
     next: Option<Time>,
     /// Whether no slot is free, and since when one is.
     full: bool,
@@ -28,7 +28,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// That of sender `index`, with nothing in flight.
+    /// The pace of sender `index`, with nothing in flight.
     pub(super) fn new(schedule: Schedule, index: usize) -> Self {
         let mut dues = schedule.of(index);
         Self {

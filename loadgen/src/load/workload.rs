@@ -94,7 +94,7 @@ pub(crate) trait Workload: Send {
     /// over. Next the peers are told that nothing follows.
     fn stop(&mut self, now: Time, cut_short: bool);
 
-    /// What came of it, when all is over and all peers have left.
+    /// The results, when all is over and all peers have left.
     fn tally(&mut self) -> Tally {
         self.meter().tally.clone()
     }

@@ -23,7 +23,7 @@ pub(crate) struct Intervals {
     threads: usize,
     open: BTreeMap<usize, Open>,
     whole: Vec<Row>,
-    /// How many intervals each thread reported that reports no more.
+    /// For each thread that has left: how many intervals it reported.
     left: Vec<usize>,
 }
 

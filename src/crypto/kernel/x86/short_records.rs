@@ -2,8 +2,8 @@
 //! [`FinalBlocks`].
 //!
 //! Each takes one step of SHA-256 or two, so none waits long for another. They go in groups of up
-//! to eight, without the state that [`super::lanes`] keeps for each. Which records go here:
-//! [`super`].
+//! to eight, without the state that [`super::lanes`] keeps for each. It does not choose the
+//! records. Read next: [`super`], which does.
 
 use std::arch::x86_64::*;
 use std::array;
@@ -32,7 +32,8 @@ pub(super) trait Grouped: Sized {
     fn work<const COUNT: usize>(token: AesNi, group: &mut [Self]);
 }
 
-/// Works off the short ones of `records`, which come longest first. Returns the others.
+/// Seals or checks the short ones of `records`, which are sorted longest first. Returns the
+/// others.
 pub(super) fn work<R: Grouped>(token: AesNi, records: &mut [R]) -> &mut [R] {
     let first = records.partition_point(|record| record.len() > SHORT);
     let (others, records) = records.split_at_mut(first);
@@ -97,7 +98,7 @@ impl Grouped for Sealing<'_> {
         self.keys.x86()
     }
 
-    // As above.
+    // Not inlined, as above.
     #[inline(never)]
     fn work<const COUNT: usize>(token: AesNi, group: &mut [Self]) {
         let mut buffers = [FinalBlocks::EMPTY; COUNT];

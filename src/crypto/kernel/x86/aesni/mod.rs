@@ -20,14 +20,14 @@ use super::shani::sha256_pairs::{BESIDE, Keys, hash_and_encrypt};
 /// The number of lanes that keeps the engine busy.
 pub(super) const LANES: usize = AT_ONCE;
 
-/// Takes steps with what the features prove.
+/// Takes steps with the instructions that the features prove.
 pub(super) struct AesNiEngine(pub(super) Features);
 
 impl<const LANES: usize> Engine<LANES> for AesNiEngine {
     const COPIES: bool = false;
 
     fn set_cipher(&mut self, _: usize, _: &Schedule) {
-        // It is read in place.
+        // The engine reads payloads in place.
     }
 
     unsafe fn work(

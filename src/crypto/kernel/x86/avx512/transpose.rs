@@ -1,6 +1,5 @@
-//! Which lane is where in the registers of 512 bits, and text from memory to there and back.
-//! What sealing and hashing share is never inlined, so that the first-level cache of instructions
-//! has it once.
+//! Where each lane is in the registers of 512 bits; loads and stores text. Code that sealing and
+//! hashing share is never inlined, so that the first-level cache of instructions has it once.
 
 use std::arch::x86_64::*;
 

@@ -1,4 +1,4 @@
-//! Which records and which lanes are worked on in sets of 16, depending on the processor.
+//! Which records and which lanes go through sets of 16, depending on the processor.
 
 use std::arch::x86_64::__cpuid;
 
