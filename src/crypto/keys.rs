@@ -117,7 +117,7 @@ pub struct KeyStore<K> {
 }
 
 impl<K: RecordKeys> KeyStore<K> {
-    /// An empty store, whose batches `kernel` works off.
+    /// An empty store. `kernel` runs its batches.
     pub fn new(kernel: Kernel) -> Self {
         Self {
             entries: Slab::new(),
@@ -195,7 +195,7 @@ impl<K: RecordKeys> KeyStore<K> {
         self.entries.is_empty()
     }
 
-    /// What works off its batches.
+    /// The kernel that runs its batches.
     pub(super) fn kernel(&self) -> Kernel {
         self.kernel
     }
@@ -245,7 +245,7 @@ pub struct KeyStores {
 }
 
 impl KeyStores {
-    /// Two empty stores, whose batches `kernel` works off.
+    /// Two empty stores. `kernel` runs their batches.
     pub fn new(kernel: Kernel) -> Self {
         Self {
             seal: KeyStore::new(kernel),

@@ -157,7 +157,7 @@ impl Context {
                 peer.outlet.sending = Sending::Idle;
             }
             if peer.is_over() {
-                // Nothing more is sent, not even what is sealed.
+                // It gets no more bytes, not even sealed ones.
                 continue;
             }
             match peer.protocol {
@@ -292,7 +292,7 @@ impl Context {
     }
 
     /// Notes the result of a write of `given` bytes. Returns how many the socket accepted,
-    /// or `None` if writing has failed for good.
+    /// or `None` if writing has failed and will not work again.
     fn wrote(&mut self, id: PeerId, result: io::Result<usize>, given: usize) -> Option<usize> {
         let peer = &mut self.roster[id];
         match result {

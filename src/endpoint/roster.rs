@@ -20,7 +20,7 @@ use crate::time::Time;
 /// (`PROTOCOL.md` §2, `limits`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// Nothing is known about it.
+    /// It has proved nothing, and has not been silent for long.
     Unproved,
     /// Silent, or classic without a whole frame yet.
     Listening,

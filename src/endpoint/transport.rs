@@ -48,8 +48,8 @@ impl LocalId {
 pub struct Read {
     /// Bytes read; 0 is the end of the stream.
     pub bytes: usize,
-    /// Nothing more is there now: the endpoint will be told when it is readable again,
-    /// and a read before that would say `WouldBlock`.
+    /// The stream is empty now. The driver says when it is readable again; a read before
+    /// that would return `WouldBlock`.
     pub drained: bool,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! It makes one call for one block at a time, on demand: it never reads ahead, and what
 //! it reports as written is written. It ends with the [`Helper`], or with the process,
-//! which does not wait for it. Which descriptors need it is not known here. Read next:
+//! which does not wait for it. It does not know which descriptors need it. Read next:
 //! [`super::local`].
 
 use std::io;

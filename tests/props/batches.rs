@@ -70,7 +70,7 @@ pub(crate) fn seal(
     assert!(batch.is_empty());
 }
 
-/// A record as it arrives, to be opened.
+/// A record to open, as it arrives.
 #[derive(Debug, Clone)]
 pub(crate) struct Arrived {
     pub(crate) direction: usize,

@@ -8,7 +8,7 @@ use super::super::shani::sha256_pairs::Step;
 use super::aes256::{self, Schedule};
 use crate::limits::BLOCK;
 
-/// A step of `COUNT` lanes from `first` on, to be sealed.
+/// A step of `COUNT` lanes from `first` on, before it is sealed.
 ///
 /// # Safety
 ///
