@@ -100,7 +100,7 @@ pub(crate) const GATHER: usize = 256;
 #[cfg(feature = "tls")]
 pub(crate) const SEALED: usize =
     MOST_SHARE / sealwire::limits::MAX_PAYLOAD * sealwire::limits::MAX_PAYLOAD;
-/// Bytes for the record by which TLS says that nothing follows; it takes 24.
+/// Bytes for the record that ends a direction of TLS; it takes 24.
 #[cfg(feature = "tls")]
 pub(crate) const ALERT: usize = 64;
 

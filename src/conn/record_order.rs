@@ -39,8 +39,8 @@ pub(super) enum Step {
 }
 
 impl RecordOrder {
-    /// Takes a decrypted record; `asked` says that our own FIN is on its way, so
-    /// that a DONE may come.
+    /// Takes a decrypted record; `asked` means that our own FIN is on its way, so that a DONE
+    /// may come.
     pub(super) fn step(&mut self, plaintext: &[u8], asked: bool) -> Result<Step, PeerFault> {
         let (kind, len) = record::parse_plaintext(plaintext)?;
         match kind {

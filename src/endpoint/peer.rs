@@ -206,7 +206,7 @@ impl Protocol {
         outcome.expect("a connection that is over has an outcome")
     }
 
-    /// Whether we gave the peer up in a format that has no other way to say so.
+    /// Whether to reset the connection: we gave up on the peer, and its format has no ABORT.
     pub(super) fn must_reset(&self) -> bool {
         match self {
             Self::Undecided(_) | Self::Native(_) => false,

@@ -20,7 +20,7 @@ use crate::time::Time;
 /// (`PROTOCOL.md` §2, `limits`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// It has proved nothing, and has not been silent for long.
+    /// It has proved nothing, and is no listener.
     Unproved,
     /// Silent, or classic without a whole frame yet.
     Listening,
@@ -58,7 +58,7 @@ pub(super) struct Roster {
     /// Candidates for eviction, by standing, oldest first. Entries of peers that are gone
     /// or have another standing by now are skipped.
     elders: [VecDeque<PeerId>; 2],
-    /// What people call peers, where the driver says so.
+    /// The names of peers for people, where the driver has set them.
     names: HashMap<PeerId, Arc<str>>,
     touched: VecDeque<PeerId>,
     /// When to look at which peer. The deadlines of a busy connection move with every

@@ -1,4 +1,4 @@
-//! What peers say, as a terminal may show it.
+//! What peers send, in a form that is safe for a terminal.
 //!
 //! A peer must not control the terminal of another person: it could clear the screen,
 //! fill the clipboard, or write lines that look like another peer's or like messages of

@@ -18,8 +18,8 @@ impl<M: Mode> Endpoint<M> {
     pub fn tick(&mut self, now: Time, io: &mut impl Transport) {
         let parts = &mut self.parts;
         parts.now = now;
-        // A terminal gets what peers said in the tick before, so that the user reads
-        // that a peer came before its words.
+        // A terminal gets the peers' messages of the tick before, so that the user first
+        // reads that a peer came.
         parts.write_locals(OutputKind::Terminal, io);
         parts.flow.resume(&mut parts.roster, &parts.locals, now);
         parts.read_peers(io);

@@ -33,7 +33,7 @@ struct Adapter {
     pattern: Pattern,
     /// The pattern, once the endpoint has it.
     pinned: Option<Span>,
-    /// Peers that were told that nothing follows, and those that said so first.
+    /// Peers to which we have sent FIN, and peers that sent FIN first.
     finished: HashSet<PeerId>,
     ended_early: HashSet<PeerId>,
 }

@@ -121,7 +121,7 @@ pub(super) struct Simulation<S> {
     /// What happens next, in the order of time, then of arrival.
     events: BinaryHeap<Reverse<(Time, u64)>>,
     known: Vec<Event>,
-    /// When the server says its last word to a peer.
+    /// When the server sends its last bytes to a peer.
     last: HashMap<PeerId, Time>,
     stop: Arc<AtomicBool>,
     /// How many turns in a row time stood still.
@@ -187,7 +187,7 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
         self.run()
     }
 
-    /// Runs to the end. Returns all that the worker says.
+    /// Runs to the end. Returns all that the worker reports.
     pub(super) fn said(self) -> Vec<Result<Said, Error>> {
         let ending = Ending::new(1, &self.stop);
         self.said_until(&Arc::new(ending))

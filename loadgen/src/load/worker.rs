@@ -79,7 +79,7 @@ pub(crate) struct Worker<'a> {
     /// No connection begins before.
     paused: Time,
     loads: bool,
-    /// All its peers are gone, and it has said so.
+    /// All its peers are gone, and it has reported that.
     deserted: bool,
 }
 

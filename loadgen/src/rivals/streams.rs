@@ -110,13 +110,13 @@ pub(super) struct Streams<R: Rival, P> {
     acceptor: Option<Acceptor>,
     slots: SlotMap<DefaultKey, Slot<R, P>>,
     events: VecDeque<Event>,
-    /// Connections that may have said something, and may be written to; each once.
+    /// Connections that may have bytes to read, and connections that may be written to; each once.
     ready: VecDeque<PeerId>,
     dirty: VecDeque<PeerId>,
     /// How many of both this turn still looks at.
     reads: usize,
     writes: usize,
-    /// Connections that may have said something, but the user does not read now.
+    /// Connections that may have bytes to read, but the user does not read now.
     paused: Vec<PeerId>,
     over: Vec<PeerId>,
     /// Connections and when they began, the oldest first, while the first has not joined.

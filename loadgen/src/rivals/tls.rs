@@ -78,7 +78,7 @@ impl Default for Room {
 pub(crate) struct Tls<S> {
     side: S,
     open: bool,
-    /// The other side has said that nothing follows.
+    /// The other side has properly ended its direction.
     ended: bool,
     /// The first part of a record.
     partial: Vec<u8>,
