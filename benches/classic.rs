@@ -35,7 +35,7 @@ fn seal_line(conn: &mut ClassicConnection, line: &str, frames: &mut [u8]) {
     assert!(rest.is_empty());
 }
 
-/// Opens all of `frames`; says whether the line ended with the last.
+/// Opens all of `frames`. Returns whether the line ended with the last.
 fn open_line(conn: &mut ClassicConnection, frames: &mut [u8]) -> bool {
     let mut last = false;
     for frame in frames.chunks_mut(CLASSIC_FRAME) {

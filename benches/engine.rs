@@ -60,7 +60,7 @@ fn stream(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// How long so many ticks take.
+/// How long `ticks` ticks take.
 fn time_streams<M: Mode + Copy>(mode: M, ticks: u64) -> Duration {
     let kernel = common::chosen::kernel();
     let mut took = Duration::ZERO;
@@ -124,7 +124,7 @@ fn counts() -> &'static [usize] {
     }
 }
 
-/// A crowd of so many; tells what each costs in memory.
+/// A crowd of `count` peers; prints what each costs in memory.
 fn gather(count: usize) -> Crowd<Echo> {
     let kernel = common::chosen::kernel();
     let mut crowd = Crowd::new(kernel, Echo, 0, Stream::new(kernel, 64, MESSAGES));

@@ -27,7 +27,7 @@ enum {
     LONGEST = 16384,
     ROOM = LONGEST + BLOCK + TRAILER,
     BURST = 32,       /* jobs in one call */
-    RUNS = 201,       /* the median is of so many */
+    RUNS = 201,       /* the median is over this many runs */
     RUN_BYTES = 1 << 20 /* of payload, so that reading the clock costs nothing */
 };
 

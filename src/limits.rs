@@ -48,9 +48,9 @@ pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
 pub const RECORD_DEADLINE: Duration = Duration::from_secs(30);
 /// From a classic frame's first byte to its last (`PROTOCOL.md` §2).
 pub const CLASSIC_FRAME_DEADLINE: Duration = Duration::from_secs(5);
-/// A connection that is silent for so long takes a classic slot (`PROTOCOL.md` §2).
+/// Silence after which a connection takes a classic slot (`PROTOCOL.md` §2).
 pub const CLASSIC_SILENCE: Duration = Duration::from_secs(1);
-/// A proved side that has sent nothing for so long sends PING (`PROTOCOL.md` §1.5).
+/// A proved side that has sent nothing for this time sends PING (`PROTOCOL.md` §1.5).
 pub const PING_AFTER: Duration = Duration::from_secs(30);
 /// Silence that ends a connection (`PROTOCOL.md` §1.5).
 pub const SILENCE_DEADLINE: Duration = Duration::from_secs(90);
@@ -75,7 +75,7 @@ pub const KEEPALIVE_PROBES: u32 = 3;
 pub const STOP_DEADLINE: Duration = Duration::from_secs(5);
 /// How long the ABORTs may then take to leave, after [`STOP_DEADLINE`].
 pub const STOP_GRACE: Duration = Duration::from_secs(1);
-/// A receiver above its high-water mark that accepts nothing for so long while others wait
+/// A receiver above its high-water mark that accepts nothing for this time while others wait
 /// is aborted as too slow. So is any receiver with queued data when memory is short.
 pub const TOO_SLOW: Duration = Duration::from_secs(1);
 /// How long a listener pauses when descriptors have run out, so that it does not spin on
@@ -100,8 +100,8 @@ pub const LEAST_SHARE: usize = 4 * MAX_RECORD;
 /// socket does not accept them.
 pub const MOST_SHARE: usize = 16 * MAX_RECORD;
 
-/// The share of each of `many` peers, at least one, in so much `room`: whole records, so
-/// that no share cuts a stream within a record.
+/// The share of each of `many` peers, at least one, in `room` bytes: whole records, so that
+/// no share cuts a stream within a record.
 pub fn share(room: usize, many: usize) -> usize {
     let records = room / many / MAX_RECORD;
     (records * MAX_RECORD)
@@ -109,8 +109,8 @@ pub fn share(room: usize, many: usize) -> usize {
         .min(room)
 }
 
-/// A peer counts as streaming from so many bytes in one read: a full record, whose opening
-/// and sealing take longer than those of the short messages that would wait for it.
+/// A peer counts as streaming if one read brings this much: a full record, whose opening and
+/// sealing take longer than those of the short messages that would wait for it.
 pub const STREAM_FROM: usize = MAX_RECORD;
 /// A streaming peer counts as such until a read brings less than this: well below
 /// [`STREAM_FROM`], so that one early read changes nothing.
@@ -201,7 +201,7 @@ pub struct Limits {
     /// Most bytes of unfinished messages over all peers; past it the peer with
     /// the largest is aborted.
     pub max_assembling: usize,
-    /// The high-water mark: with so many bytes queued for one receiver, the peers that
+    /// The high-water mark: with this many bytes queued for one receiver, the peers that
     /// feed it are not read. At least a whole message, so that two programs that both
     /// write one before they read never wait for each other.
     pub max_queue: usize,

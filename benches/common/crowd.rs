@@ -27,7 +27,7 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    /// So many messages of `len` bytes.
+    /// This many messages of `len` bytes.
     pub(crate) fn new(kernel: Kernel, len: usize, count: usize) -> Self {
         let secrets = FirstSecrets {
             to_us: &DOWN,
@@ -96,7 +96,7 @@ impl<M: Mode> Crowd<M> {
         self.wire.places.push((0, 0));
     }
 
-    /// Has a peer's next `bytes` arrive.
+    /// Delivers a peer's next `bytes`.
     pub(crate) fn arrive(&mut self, peer: usize, bytes: usize) {
         let id = self.peers[peer];
         let place = &mut self.wire.places[slot(id)];
@@ -108,7 +108,7 @@ impl<M: Mode> Crowd<M> {
         self.endpoint.readable(id);
     }
 
-    /// Has a peer's next message arrive.
+    /// Delivers a peer's next message.
     pub(crate) fn say(&mut self, peer: usize) {
         self.arrive(peer, self.wire.stream.message);
     }

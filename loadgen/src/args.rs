@@ -1,8 +1,8 @@
 //! The command line: as typed, then checked.
 //!
-//! clap gives each option its type. Here are the rules over several options, and what would
-//! exhaust the machine. A refusal is one line, names the option, and shows no value: it may be
-//! a key in the wrong place. Opens no socket. Read next: [`crate::plan`].
+//! clap gives each option its type. This module has the rules over several options, and refuses
+//! what would exhaust the machine. A refusal is one line, names the option, and shows no value,
+//! which may be a key in the wrong place. It opens no socket. Read next: [`crate::plan`].
 
 use std::error::Error as _;
 use std::ffi::OsString;
@@ -53,7 +53,7 @@ with no report";
 
 pub(crate) enum Command {
     Run(Box<Config>),
-    /// To load one after the other, over every transport, so many times.
+    /// To load over every transport in turn, in this many rounds.
     Compare(Box<Config>, usize),
     /// To be the server, until stdin ends.
     Serve(Arc<Identity>, Service),
@@ -139,7 +139,7 @@ pub(crate) fn parse(
             let all = typed.plan.peers as f64 / IDLE_EVERY.as_secs_f64();
             typed.plan.rate = Some(Rate::steady(all));
         }
-        // What is confirmed at the end is measured from the beginning.
+        // A sink is confirmed only at the end, so it is measured from the beginning.
         Kind::Sink => typed.plan.warmup = Duration::ZERO,
         _ => {}
     }

@@ -30,7 +30,7 @@ use crate::server::LOOPBACK;
 pub(crate) struct OwnServer(Child);
 
 impl OwnServer {
-    /// Starts a server on loopback as `service` says; it serves when this returns where it is.
+    /// Starts a server on loopback as `service` says, and returns it once it serves.
     pub(crate) fn start(service: Service, interrupt: &Interrupt) -> Result<(Self, Target), Error> {
         let pair = SecretPair {
             confkey: random()?,
@@ -71,7 +71,7 @@ impl OwnServer {
         Ok((own, server))
     }
 
-    /// How it ended, if it does within `at_most`.
+    /// How the server ended, if it ends within `at_most`.
     pub(crate) fn ended(&mut self, at_most: Duration) -> Option<ExitStatus> {
         let began = Instant::now();
         loop {
@@ -82,7 +82,7 @@ impl OwnServer {
         }
     }
 
-    /// The port that it prints once it serves.
+    /// The port, which the server prints once it serves.
     fn read_port(&mut self, interrupt: &Interrupt) -> Result<u16, Error> {
         let stdout = self.0.stdout.take().expect("piped");
         // A signal ends a wait early.

@@ -1,7 +1,7 @@
 //! The same load over every transport, in turns: what protection costs.
 //!
-//! A round runs every transport once, each with a server of its own. What comes of the runs is
-//! in [`crate::judge::comparison`], and its report in [`crate::report::comparison`].
+//! A round runs every transport once, each with a server of its own. It computes no ratio. Read
+//! next: [`crate::judge::comparison`], which does, and [`crate::report::comparison`].
 
 use clap::ValueEnum as _;
 use sealwire_cli::error::Error;
@@ -51,8 +51,9 @@ pub(crate) fn compare(
     Ok(comparison)
 }
 
-/// In which order a round runs the transports. A run finds the machine as the run before left
-/// it, so the predecessor changes: each is first in turn, and every other round goes backwards.
+/// The order in which a round runs the transports. A run finds the machine as the run before left
+/// it, so each transport must have several predecessors: each one is first in turn, and every
+/// other round goes backwards.
 fn order(round: usize, transports: usize) -> Vec<usize> {
     let mut order: Vec<_> = (0..transports).collect();
     order.rotate_left(round / 2 % transports);

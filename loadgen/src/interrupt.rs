@@ -1,8 +1,8 @@
 //! What Ctrl-C, SIGTERM and SIGHUP do: they end the program while there is nothing to report,
 //! and ask for the report once there is.
 //!
-//! So a call that blocks, such as the lookup of a name, need not check a flag. The server of a
-//! run leaves by itself when its stdin ends.
+//! So a call that blocks, such as the lookup of a name, need not check a flag. It does not stop
+//! the server of a run, which leaves by itself when its stdin ends.
 
 use std::io;
 use std::sync::Arc;
@@ -66,7 +66,7 @@ impl Interrupt {
     }
 }
 
-/// The end of a run that had measured nothing yet. A comparison reports earlier runs instead.
+/// The user ended a run before it measured. A comparison then reports its earlier runs.
 pub(crate) fn interrupted() -> Error {
     Error::Local("it was interrupted before it measured anything".into())
 }

@@ -30,7 +30,8 @@ pub(crate) const MAX_PUBLISHERS: usize = 16;
 pub(crate) const PLACES: usize = 65_521;
 /// How often idle peers send a message, unless `-r` says otherwise.
 pub(crate) const IDLE_EVERY: Duration = Duration::from_secs(10);
-/// Bytes that wait for each peer of a stream: twice what is sent at once, so never too few.
+/// Bytes that wait for each peer of a stream: twice what is sent at once, so that a stream never
+/// runs dry.
 pub(crate) const STREAMED: usize = 2 * MOST_SHARE;
 /// How many missing messages are remembered, for each publisher and subscriber. Among them a
 /// late message is told from a repeated one.
@@ -56,22 +57,22 @@ pub(crate) const JOINING: Duration = CONNECT_DEADLINE.saturating_add(HANDSHAKE_D
 /// How long peers may take to be complete: a second more than the library's own deadline, so
 /// that the library says the reason.
 pub(crate) const COMPLETION: Duration = CLOSING_DEADLINE.saturating_add(Duration::from_secs(1));
-/// How long a user who ended a run waits for answers; later ones count as in flight.
+/// How long a run that the user ended waits for answers; later ones count as in flight.
 pub(crate) const DRAIN: Duration = Duration::from_secs(1);
 /// How long a server of ours may take to leave when it is told to.
 pub(crate) const SERVER_LEAVES: Duration = Duration::from_secs(1);
 /// How long a server may take to accept the peers that TCP has connected: it may have a backlog
 /// of thousands, and share a processor.
 pub(crate) const ACCEPTED: Duration = Duration::from_secs(2);
-/// How often to look whether a server has left.
+/// How often to check whether a server has left.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(5);
-/// How often a thread looks whether it may begin, and a run whether its server has all peers.
+/// How often a thread checks whether it may begin, and a run whether its server has all peers.
 pub(crate) const LOOK_TO_BEGIN: Duration = Duration::from_millis(1);
-/// From the word to begin to the beginning, so that all threads have heard it.
+/// The time between the word to begin and the beginning, so that all threads have received it.
 pub(crate) const HEAD_START: Duration = Duration::from_millis(20);
-/// Shortest wait for what threads say.
+/// Shortest wait for reports of threads.
 pub(crate) const LISTEN: Duration = Duration::from_micros(10);
-/// How often the live line is drawn, and a wait looks whether the user wants it to end.
+/// How often the live line is drawn, and how often a wait checks whether the user ended the run.
 pub(crate) const REDRAW: Duration = Duration::from_millis(100);
 
 // ---- measuring -------------------------------------------------------------
@@ -88,7 +89,7 @@ pub(crate) const SHORT_ROW: Duration = Duration::from_millis(100);
 /// does not change. Large messages are bounded by the second-level cache.
 pub(crate) const COST_BATCH: usize = 64;
 pub(crate) const COST_BYTES: usize = 1 << 20;
-/// Rounds of that; the median counts.
+/// Rounds of that measurement; the median counts.
 pub(crate) const COST_ROUNDS: usize = 25;
 
 // ---- rivals ----------------------------------------------------------------
@@ -99,7 +100,7 @@ pub(crate) const GATHER: usize = 256;
 #[cfg(feature = "tls")]
 pub(crate) const SEALED: usize =
     MOST_SHARE / sealwire::limits::MAX_PAYLOAD * sealwire::limits::MAX_PAYLOAD;
-/// Bytes for the record by which TLS says that nothing follows; it takes 24.
+/// Bytes for the record that ends a direction of TLS; it takes 24.
 #[cfg(feature = "tls")]
 pub(crate) const ALERT: usize = 64;
 
@@ -116,26 +117,28 @@ pub(crate) const SLACK_AT_ENDS: f64 = 2.0;
 pub(crate) const CHANCE: f64 = 4.0;
 /// How late the load tester may be at its 99th percentile: a scheduler takes that now and then.
 pub(crate) const LAG_ALLOWED: Duration = Duration::from_millis(1);
-/// Or this part of the median service time, if that is longer: it changes no figure visibly.
+/// The allowed lag as a part of the median service time, if that is longer: it changes no figure
+/// visibly.
 pub(crate) const LAG_OF_SERVICE: f64 = 0.1;
-/// With so many times the allowed lag, the times are the load tester's own.
+/// From this many times the allowed lag on, the times are the load tester's own.
 pub(crate) const LAG_INVALID: f64 = 10.0;
 /// Part of the response time at the same percentile that lag may be, however short it is: with
 /// more, it is the greater part of the figure.
 pub(crate) const LAG_OF_RESPONSE: f64 = 0.5;
-/// A thread that runs or waits for a processor so much is at its limit: the system takes the rest.
+/// A thread that runs or waits for a processor this part of the time is at its limit: the system
+/// takes the rest.
 pub(crate) const BUSY: f64 = 0.95;
 /// Part of the time that a thread may wait for a processor: more makes its times the machine's.
 pub(crate) const WAITS: f64 = 0.2;
-/// How far Little's law may be missed: what the ends of the measured time cut off; and more
-/// than any end explains.
+/// How far the figures may miss Little's law: within what the ends of the measured time cut off;
+/// and beyond what any end explains.
 pub(crate) const LITTLE_SUSPECT: f64 = 0.02;
 pub(crate) const LITTLE_INVALID: f64 = 0.1;
-/// It is not asked with fewer samples, nor if a message takes longer than this part of the
-/// measured time: then the ends cut off more.
+/// Little's law is not checked with fewer samples, nor if a message takes longer than this part
+/// of the measured time: then the ends cut off more.
 pub(crate) const LITTLE_SAMPLES: u64 = 1000;
 pub(crate) const LITTLE_SERVICE: f64 = 0.02;
-/// How much the halves of a run may differ before one no longer stands for the other.
+/// How much the halves of a run may differ before the run counts as unsteady.
 pub(crate) const HALVES: f64 = 0.1;
 /// Intervals, and answers in each half, that a comparison of them needs.
 pub(crate) const HALVES_ROWS: usize = 4;

@@ -5,7 +5,7 @@
 //!
 //! | folder | question | uses |
 //! |---|---|---|
-//! | [`measure`] | what came of it? | |
+//! | [`measure`] | what was measured? | |
 //! | [`load`] | what is sent, and when? | `measure` |
 //! | [`rivals`] | what is the library compared with? | `load` |
 //! | [`judge`] | can the figures be trusted? | `measure` |
@@ -13,8 +13,9 @@
 //!
 //! The files beside them use all folders. [`args`] makes a [`plan`] of what was typed; [`run`]
 //! starts a server ([`child`], which runs [`server`]) and the threads that load it; [`compare`]
-//! runs every transport in turns; [`interrupt`] is what Ctrl-C does. The library is used through
-//! its public API alone. Read next: [`run`].
+//! runs every transport in turns; [`interrupt`] is what Ctrl-C does. It is no example of how to
+//! use the library: it also uses modules that the library hides from its users. Read next:
+//! [`run`].
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

@@ -1,7 +1,7 @@
 //! What to run: the load, its pace, what carries it, and the server.
 //!
-//! A [`Plan`] is declared once, for the command line, the JSON of a report and all code.
-//! [`crate::args`] makes it and checks it; every other module reads it.
+//! A [`Plan`] is declared once, for the command line, for the JSON of a report and for all code.
+//! [`crate::args`] makes and checks it; every other module reads it.
 
 use std::net::SocketAddr;
 use std::str::FromStr;
@@ -216,7 +216,7 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// What `plan` needs.
+    /// The service that `plan` needs.
     pub(crate) fn of(plan: &Plan) -> Self {
         Self {
             over: plan.over,
@@ -229,7 +229,7 @@ impl Service {
         }
     }
 
-    /// It on a command line.
+    /// The service as arguments of a command line.
     pub(crate) fn words(self) -> [String; 3] {
         [name(self.over), name(self.mode), self.size.to_string()]
     }

@@ -1,7 +1,7 @@
 //! A run: the server, the threads that load it, and the channels to them.
 //!
-//! Each thread has its share of the peers. Here they are started, told when to begin, and added
-//! up. Meanwhile the server's process is sampled as each interval ends. Read next:
+//! Each thread has its share of the peers. A run starts the threads, tells them when to begin, and
+//! adds up their reports. It samples the server's process at the end of each interval. Read next:
 //! [`crate::load::worker`].
 
 use std::iter;
@@ -41,16 +41,16 @@ use crate::rivals::{Client, Plain};
 #[cfg(feature = "tls")]
 use crate::rivals::{TlsClient, certificate};
 
-/// Runs `plan` against `server`, or one of its own, and returns what came of it. Once it
-/// measures there is something to report if the user interrupts it. An error tells what kept it
-/// from measuring; what goes wrong once peers have joined is in the results.
+/// Runs `plan` against `server`, or one of its own, and returns the results. Once it measures,
+/// an interrupt asks for a report. An error says what kept it from measuring; what goes wrong once
+/// peers have joined is in the results.
 pub(crate) fn run(
     plan: &Plan,
     server: Option<&Target>,
     interrupt: &Interrupt,
     progress: Progress,
 ) -> Result<Results, Error> {
-    // Before a server is started, which could only say the same.
+    // Checked before a server is started, which could only report the same.
     let kernel = kernel::chosen()?;
     let own = match server {
         Some(_) => None,
@@ -106,7 +106,7 @@ fn row(plan: &Plan) -> Duration {
 
 struct Watched {
     process: Process,
-    /// What it had used before the first peer.
+    /// What the server had used before the first peer.
     empty: Usage,
 }
 
@@ -132,7 +132,7 @@ struct Run<'a> {
     clock: Clock,
     ending: Arc<Ending>,
     watched: Option<Watched>,
-    /// What the server had used when measuring began, at the end of each interval, and at last.
+    /// What the server had used when measuring began, at the end of each interval, and at the end.
     looks: Vec<Option<Usage>>,
     said: Receiver<Result<Said, Error>>,
     begin: Vec<Sender<Window>>,
@@ -154,7 +154,7 @@ impl<'a> Run<'a> {
     ) -> Result<Self, Error> {
         let plan = context.plan;
         progress.phase("joining");
-        // Only threads keep `say`: otherwise a wait for dead threads would never end.
+        // Only threads keep `say`. Otherwise a wait for dead threads would never end.
         let (say, said) = mpsc::channel();
         let mut run = Self {
             plan,
@@ -234,9 +234,10 @@ impl<'a> Run<'a> {
         window
     }
 
-    /// Waits until the server has accepted all peers, as far as its descriptors tell: TCP
-    /// connects without it, and a message published before then would not reach all. If they
-    /// cannot be counted, or it takes too long, such messages count as lost.
+    /// Waits until the server has accepted all peers, by the number of its descriptors. The system
+    /// connects TCP before the server accepts, and a message published before then would not reach
+    /// all peers. If descriptors cannot be counted, or it takes too long, such messages count as
+    /// lost.
     fn wait_for_server(&self) {
         let late = self.clock.now() + ACCEPTED;
         while let Some(Watched { process, empty }) = &self.watched
@@ -298,7 +299,7 @@ impl<'a> Run<'a> {
         self.looks.push(usage);
     }
 
-    /// What a thread says, within a time.
+    /// The next report of a thread, within a time.
     fn listen(&mut self, at_most: Duration) -> Result<Option<Said>, Error> {
         let total = |of: fn(&Gauge) -> u64| self.gauges.iter().map(|gauge| of(gauge)).sum();
         self.progress.show(

@@ -1,8 +1,8 @@
 //! The server that a run starts for itself: echo, sink or relay on loopback, in a process of
 //! its own.
 //!
-//! It prints its port on stdout, and leaves when its stdin ends, which it does however the run
-//! ends. Read next: [`crate::child`], its other side.
+//! It prints its port on stdout, and leaves when its stdin ends: the system closes that pipe
+//! however the run ends. Read next: [`crate::child`], its other side.
 
 use std::io::{self, Write};
 use std::net::Ipv4Addr;
@@ -28,9 +28,9 @@ pub(crate) const LOOPBACK: &str = "127.0.0.1";
 #[cfg(feature = "tls")]
 pub(crate) const CERTIFICATE: &str = "LOADGEN_CERTIFICATE";
 
-/// Serves as `service` says, with the keys of `identity`. Returns only if it cannot.
+/// Serves as `service` says, with the keys of `identity`. Returns only if it cannot serve.
 pub(crate) fn serve(identity: Arc<Identity>, service: Service) -> Result<u8, Error> {
-    // A server that cannot run says so, however soon its stdin ends.
+    // Stdin is watched only after this check, so that a server that cannot run reports why first.
     kernel::chosen()?;
     raise_descriptor_limit();
     leave_with_stdin().map_err(local)?;

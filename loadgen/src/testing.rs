@@ -126,8 +126,8 @@ fn row(until: u64) -> Row {
     }
 }
 
-/// What a server uses in so many seconds: for each message, 4 us in the program
-/// and 6 us in the system.
+/// What a server uses in `seconds`: for each message, 4 us in the program and 6 us in the
+/// system.
 fn usage(seconds: u64, resident: u64) -> Usage {
     let messages = RATE * seconds;
     Usage {
@@ -141,7 +141,7 @@ fn usage(seconds: u64, resident: u64) -> Usage {
     }
 }
 
-/// A histogram with so many samples of one time, in nanoseconds.
+/// A histogram with `count` samples of one time, in nanoseconds.
 pub(crate) fn times(nanos: u64, count: u64) -> Histogram<u64> {
     let mut times = quantile::histogram();
     times.saturating_record_n(nanos, count);

@@ -8,7 +8,7 @@ use std::path::Path;
 const FOLDERS: [(&str, &[&str]); 5] = [
     ("measure", &[]),
     ("load", &["measure"]),
-    ("rivals", &["measure", "load"]),
+    ("rivals", &["load"]),
     ("judge", &["measure"]),
     ("report", &["measure", "judge"]),
 ];

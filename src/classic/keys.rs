@@ -1,7 +1,7 @@
 //! The cipher and the MAC of the classic format (`PROTOCOL.md` §2).
 //!
-//! They work on the pieces of one frame: this format is for moving away from, not
-//! for speed. The layout of a frame is [`super::frame`].
+//! They work on one frame at a time: the format serves a migration, so it need not be
+//! fast. Read next: [`super::frame`], the layout of a frame.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,8 +17,8 @@ use crate::crypto::secret::SecretPair;
 use crate::crypto::wipe::wiped;
 use crate::limits::BLOCK;
 
-/// How far down the stack deriving and moving keys leaves parts of them, with a
-/// margin: a debug build left 2.8 KiB.
+/// How deep in the stack deriving and moving keys leaves parts of them, with a margin: a
+/// debug build left 2.8 KiB.
 const STACK: usize = 5120;
 
 /// The keys of the classic format, made from the two as typed.

@@ -1,12 +1,13 @@
 //! One peer that speaks the old program's format, without I/O
 //! (`PROTOCOL.md` §2).
 //!
-//! Frames go in and text comes out, and the other way round. The format has no
-//! handshake, no completion and no key per connection. A frame is opened at once,
-//! not in a batch. [`frame`] is the layout, `keys` the ciphers and tags.
+//! It turns frames into text, and text into frames. The format has no handshake, no
+//! completion and no key per connection. A frame is opened at once, not in a batch.
+//! Read next: [`frame`] for the layout, `keys` for the ciphers and tags.
 //!
-//! This folder is all there is of the format. Without the feature `classic` there are no
-//! keys for it, and so no connections.
+//! All of the format is in this folder; [`crate::endpoint`] knows that classic peers exist,
+//! and where they differ. Without the feature `classic` there are no keys for the format,
+//! and so no connections.
 
 pub mod frame;
 #[cfg_attr(not(feature = "classic"), path = "no_keys.rs")]
@@ -71,7 +72,7 @@ enum State {
     Proved,
     /// The peer has ended its stream. What is queued for it still goes out.
     PeerEnded(Outcome),
-    /// To be closed.
+    /// It ended; the driver closes it.
     Over(Outcome),
 }
 
@@ -101,7 +102,7 @@ pub struct ClassicConnection {
     /// Characters that the message being received still lacks.
     owed: u64,
     max_message: u64,
-    /// What no frame has carried yet of the line being sent.
+    /// The rest of the line being sent, which no frame has carried yet.
     line: Line,
     frame: Option<Frame>,
     hearing: Hearing,
@@ -144,15 +145,15 @@ impl ClassicConnection {
 
     // ---- receiving -------------------------------------------------------
 
-    /// Says when the first bytes came, if some of a frame did before it was known
-    /// that this is classic.
+    /// Sets when the first bytes of a frame came, if some came before the format was
+    /// decided.
     #[must_use]
     pub fn frame_began(mut self, at: Option<Time>) -> Self {
         self.hearing.partial = at;
         self
     }
 
-    /// Says that bytes came.
+    /// Tells the clocks that bytes came.
     pub fn heard(&mut self, now: Time) {
         self.hearing.heard = now;
     }
@@ -234,8 +235,7 @@ impl ClassicConnection {
         Err(PeerFault::ClassicFrame)
     }
 
-    /// Nothing more comes. Says whether that was a proper end, which stands for
-    /// FIN.
+    /// The stream has ended. Returns whether that was a proper end, which stands for FIN.
     pub fn end_of_stream(&mut self, end: StreamEnd) -> bool {
         let whole = self.hearing.partial.is_none() && self.owed == 0;
         match end {
@@ -264,7 +264,7 @@ impl ClassicConnection {
         });
     }
 
-    /// The peer has ended, and there was more to say than what is queued.
+    /// The peer has ended, and more was to be sent than what is queued.
     pub fn cut_short(&mut self) {
         if let State::PeerEnded(outcome) | State::Over(outcome) = &mut self.state {
             let why = "the peer closed it before our input ended";
@@ -299,7 +299,7 @@ impl ClassicConnection {
     }
 
     /// Makes the next frame of `line`, which is a whole line or what is left of
-    /// [one](Self::next_line), and says how many bytes of it the frame carries. `iv` is
+    /// [one](Self::next_line). Returns how many bytes of it the frame carries. `iv` is
     /// random.
     ///
     /// # Panics
@@ -353,7 +353,7 @@ impl ClassicConnection {
         }
     }
 
-    /// Our side has said all: behind what is queued, writing is shut down.
+    /// Our side has nothing more to send: writing is shut down behind what is queued.
     pub fn finish(&mut self) {
         if self.sending == Sending::Open {
             self.sending = Sending::Finishing;
@@ -365,8 +365,8 @@ impl ClassicConnection {
         self.sending != Sending::Open
     }
 
-    /// Says, where nothing is queued for this connection, whether to shut down our end
-    /// of the stream now; a second call says no.
+    /// Whether to shut down our end of the stream now; a second call says no. Call it only
+    /// when nothing is queued for this connection.
     pub fn take_shutdown(&mut self, now: Time) -> bool {
         let due = self.sending == Sending::Finishing && !self.is_over() && self.frame.is_none();
         if due {
@@ -379,7 +379,7 @@ impl ClassicConnection {
         due
     }
 
-    /// Ends without a word.
+    /// Ends at once: the format has no ABORT.
     pub fn fail(&mut self, failure: Failure) {
         self.end(Err(failure));
     }
@@ -398,8 +398,7 @@ impl ClassicConnection {
         frame.into_iter().chain(end).min()
     }
 
-    /// Does what is due. `unread` says that bytes of the peer wait that have not been
-    /// given yet: then its deadlines wait, too.
+    /// Does what is due. No deadline of the peer expires while its bytes wait `unread`.
     pub fn handle_timeout(&mut self, now: Time, unread: bool) {
         if unread || self.poll_timeout().is_none_or(|due| now < due) {
             return;
@@ -414,7 +413,7 @@ impl ClassicConnection {
         }
     }
 
-    /// Says whether the driver reads from this peer.
+    /// Tells the connection whether the driver reads from this peer.
     pub fn set_reading(&mut self, now: Time, reading: bool) {
         self.hearing.set_reading(now, reading);
     }

@@ -1,5 +1,5 @@
-//! Stands in for the keys where the feature `classic` is off: a type without values, and so
-//! is a connection that has it. What handles a classic peer compiles to nothing.
+//! Stands in for the keys where the feature `classic` is off. Its type has no values, so no
+//! classic connection can exist, and the code for classic peers compiles to nothing.
 
 use std::sync::Arc;
 

@@ -126,11 +126,11 @@ pub(crate) enum Sub {
 /// The options that say where the two secrets come from, for a command line to
 /// flatten; [`load`](Self::load) gets the keys.
 ///
-/// clap keeps copies of the words that it parses: let [`TypedKeys`] take the keys out
-/// before. Other users of the machine can read the program's arguments until [`Exposure`]
-/// has wiped them; `load` warns of that.
+/// clap keeps copies of the words that it parses, so parse with
+/// [`typed_keys::parse`](crate::typed_keys::parse), which takes the keys out first. Other
+/// users of the machine can read the program's arguments until [`Exposure`] has wiped them;
+/// `load` warns of that.
 ///
-/// [`TypedKeys`]: crate::typed_keys::TypedKeys
 /// [`Exposure`]: crate::exposure::Exposure
 #[derive(Debug, Default, clap::Args)]
 pub struct KeyArgs {

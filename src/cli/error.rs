@@ -1,6 +1,6 @@
 //! Why a program ends before or instead of its work, and its exit code.
 //!
-//! How connections end is not known here: read [`sealwire::error`].
+//! It does not know how connections end. Read next: [`sealwire::error`], which does.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -51,7 +51,7 @@ impl From<Net> for Error {
     }
 }
 
-/// What to do where listening on `address` failed with `error`.
+/// What to do if listening on `address` failed with `error`.
 fn listen_elsewhere(address: SocketAddr, error: &io::Error) -> &'static str {
     match error.kind() {
         // All ports are in use: the error itself says what to do.
@@ -82,7 +82,7 @@ mod tests {
         assert_eq!(error.exit_code(), 1, "{error}");
     }
 
-    /// Goal: what can be done is told, where something can. Method: two ways in which
+    /// Goal: an error says what the user can do, if anything. Method: two ways in which
     /// listening fails; `tests/cli` has the others, and those of connecting.
     #[test]
     fn hints() {

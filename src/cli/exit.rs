@@ -4,12 +4,11 @@ use sealwire::{End, Gravity};
 
 /// Added to the number of a signal that ended us before all was complete (POSIX shells).
 const BY_SIGNAL: u8 = 128;
-/// The reader of our output has gone and missed something: the code that a shell tells of a
+/// The reader of our output has gone and missed something: the code that a shell reports for a
 /// program that SIGPIPE ended.
 pub(crate) const READER_GONE: u8 = BY_SIGNAL + 13;
 
-/// The exit code of a program whose endpoint ended so, and that the last of these
-/// signals stopped, if one did.
+/// The exit code for `end`; `stopped_by` is the last signal that stopped the program.
 pub(crate) fn code(end: End, stopped_by: Option<i32>) -> u8 {
     match end {
         End::Complete => 0,

@@ -2,7 +2,7 @@
 //!
 //! Linux shows all three under `/proc/PID` to every process of the same user, and the
 //! arguments to all users. It may also write the memory of a process that crashes to a
-//! file. [`Exposure::end`] has the system show the memory to root alone and write no such
+//! file. [`Exposure::end`] makes the system show the memory to root alone and write no such
 //! file. [`Exposure::wipe_arguments`] and [`Exposure::wipe_environment`] overwrite keys
 //! where the system put them at the start. Until then other processes can read them;
 //! afterwards only the derived secrets are in memory ([`sealwire::crypto`]).
@@ -53,7 +53,7 @@ impl Exposure {
     /// Overwrites the keys in the arguments, but not the names of files that stand for
     /// keys. Copy the arguments before. The process must have one thread.
     pub fn wipe_arguments(&self) {
-        // There is no other way, so keys that this cannot overwrite stay.
+        // No other way exists, so keys that this cannot overwrite stay.
         let _ = self.start.as_ref().map(Start::wipe_arguments);
     }
 

@@ -6,8 +6,8 @@
 //! program calls [`note_closed`] earlier, from a constructor (`.init_array`), and asks
 //! here before it uses one.
 //!
-//! A closed stderr is no error: messages have nowhere to go, and no data is lost. What is
-//! read and written is not known here. Read next: [`mod@crate::run`].
+//! A closed stderr is no error: messages have nowhere to go, and no data is lost. It reads
+//! and writes nothing. Read next: [`mod@crate::run`].
 
 use std::io::{self, ErrorKind};
 use std::os::fd::BorrowedFd;

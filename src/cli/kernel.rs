@@ -1,6 +1,6 @@
 //! The kernel that the user wants: `SEALWIRE_KERNEL` names it, or else the fastest is taken.
 //!
-//! Kernels and their checks: [`sealwire::crypto::choice`].
+//! It does not check a kernel. Read next: [`sealwire::crypto::choice`], which does.
 
 use std::env;
 

@@ -2,7 +2,7 @@
 //!
 //! The native format wants 32 bytes, as they are or in hex, and classic takes the text.
 //! No error shows a secret, nor what may be one: a key that begins with `@` looks like a
-//! file. Where the secrets come from: [`crate::keys`].
+//! file. It does not choose where secrets come from. Read next: [`crate::keys`], which does.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -20,9 +20,9 @@ use crate::usage;
 const WANTED: &str = "64 hex digits or exactly 32 bytes are wanted";
 
 /// Why `keys`, which messages call `names`, protect nothing though their form is right:
-/// one key used twice, or a placeholder. `None` for good ones.
+/// one key used twice, or a placeholder. `None` for good keys.
 ///
-/// In constant time but for the answer.
+/// It takes constant time, except for the answer.
 pub(crate) fn weakness(names: [&str; 2], keys: &SecretPair) -> Option<String> {
     let SecretPair { confkey, authkey } = keys;
     for (name, key) in names.iter().zip([confkey, authkey]) {

@@ -1,7 +1,7 @@
 //! `sealwire keygen FILE`: new keys, in a file that only its owner reads.
 //!
-//! It prints nothing, and returns the lines to show. The meaning of the file is
-//! `key_file`'s.
+//! It prints nothing, and returns the lines to show. Read next: `key_file`, which parses the
+//! file.
 
 use std::fs::File;
 use std::io::{self, Write};

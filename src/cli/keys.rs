@@ -1,8 +1,8 @@
 //! Where the two secrets come from, and the keys that they make.
 //!
-//! Every source gives two secrets as typed, and each format derives its keys from them.
-//! What one secret stands for is `key_text`'s, and what a key file holds `key_file`'s.
-//! Read next: [`sealwire::crypto::keys`].
+//! Every source gives two secrets as typed, and each format derives its keys from them. It
+//! parses neither: `key_text` does that for one secret, and `key_file` for a key file. Read
+//! next: [`sealwire::crypto::keys`].
 
 use std::ffi::OsString;
 use std::io;

@@ -5,7 +5,7 @@
 //! again. Every line is [escaped](sealwire::text) as a whole, so that no name or text in
 //! it drives a terminal or forges another line.
 //!
-//! What to say, and how often, is the caller's. Read next: [`crate::report`].
+//! It does not decide what to say, or how often. Read next: [`crate::report`], which does.
 
 use std::fmt::Display;
 use std::io::{self, Write as _, stderr};
@@ -51,7 +51,7 @@ pub struct Log {
     waiting: Vec<u8>,
     /// Lines that found no room.
     lost: u64,
-    /// How many lost lines a line in `waiting` speaks of.
+    /// How many lost lines a line in `waiting` already reports.
     telling: u64,
 }
 
@@ -63,7 +63,7 @@ impl Log {
                 Self::to(program, Some(fd), true)
             }
             Ok(Descriptor::Blocking(fd)) => Self::to(program, Some(fd), false),
-            // No descriptor is left, and the user must hear of that.
+            // No descriptor is left, and the user must get that message.
             Err(_) => Self::to(program, None, false),
         }
     }
@@ -146,7 +146,7 @@ impl Log {
         }
     }
 
-    /// Writes the lines that wait, and waits `at_most` so long for stderr to take them.
+    /// Writes the lines that wait. Waits up to `at_most` for stderr to accept them.
     pub fn finish(&mut self, at_most: Duration) {
         let end = Instant::now() + at_most;
         loop {

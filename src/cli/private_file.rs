@@ -1,8 +1,8 @@
 //! Files that hold secrets: opened, judged by kind and permissions, read whole.
 //!
-//! It judges the opened file, which no other can replace before it is read. No open
-//! waits, and no read waits for long. The bytes mean nothing here. Read next:
-//! [`crate::key_file`] and [`crate::key_text`].
+//! It judges the opened file, which no other file can replace before it is read. No open
+//! waits, and no read waits for long. It does not know what the bytes mean. Read next:
+//! [`crate::key_file`] and [`crate::key_text`], which do.
 
 use std::fs::{File, FileType, Metadata, OpenOptions};
 use std::io;

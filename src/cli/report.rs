@@ -51,7 +51,7 @@ pub struct Reporter {
     problems: Bounded,
 }
 
-/// Lines of one kind, so many in each [`LOG_PERIOD`].
+/// Lines of one kind, at most `most` in each [`LOG_PERIOD`].
 #[derive(Debug)]
 struct Bounded {
     what: &'static str,
@@ -85,7 +85,7 @@ impl Bounded {
         }
     }
 
-    /// Begins a new period, and says how many lines the last one hid.
+    /// Begins a new period, and logs how many lines the last one hid.
     fn begin(&mut self, log: &mut Log, now: Time) {
         if self.hidden > 0 {
             let Self { hidden, what, .. } = self;

@@ -1,7 +1,7 @@
 //! Runs a server or a client: builds the endpoint and the loop, turns the loop until
-//! there is an exit code, and has a reporter print what happens.
+//! there is an exit code, and lets a reporter print what happens.
 //!
-//! What happens in a turn is not known here. Read next: [`sealwire::net::event_loop`].
+//! It does not know what a turn does. Read next: [`sealwire::net::event_loop`].
 
 use std::io::{self, IsTerminal};
 

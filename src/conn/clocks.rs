@@ -1,7 +1,7 @@
 //! The clocks of one connection (`PROTOCOL.md` §1.2, §1.3, §1.5).
 //!
-//! They say when something is due, not what follows from it: that is
-//! [`super::Connection::handle_timeout`].
+//! They say when something is due. They do not act on it: read
+//! [`super::Connection::handle_timeout`] for that.
 
 use crate::error::Deadline;
 use crate::limits::{
@@ -14,7 +14,7 @@ use crate::time::Time;
 pub(super) enum Due {
     /// The connection has failed.
     Failed(Deadline),
-    /// Say something, so that the other side hears us.
+    /// Send PING, so that the other side hears us.
     Ping,
     /// The other's end of stream did not come: close.
     Close,
@@ -49,7 +49,7 @@ impl Hearing {
     }
 
     /// The clocks stand still while the driver does not read, and start anew when it
-    /// does: the peer must not answer for our pause.
+    /// does: our pause must not expire the peer's deadlines.
     pub(crate) fn set_reading(&mut self, now: Time, reading: bool) {
         if reading && !self.reading {
             self.heard = now;
@@ -85,7 +85,7 @@ impl Clocks {
         self.spoke = now;
     }
 
-    /// Only the end of the other's stream is waited for.
+    /// From now on only the end of the other's stream is missing.
     pub(super) fn close(&mut self, now: Time) {
         if !matches!(self.phase, Phase::Closing { .. }) {
             let deadline = now + CLOSING_DEADLINE;
@@ -93,7 +93,7 @@ impl Clocks {
         }
     }
 
-    /// When [`due`](Self::due) is worth asking again.
+    /// When to call [`due`](Self::due) again.
     pub(super) fn next(&self) -> Time {
         match self.phase {
             Phase::Handshake { deadline } | Phase::Closing { deadline } => deadline,
@@ -104,8 +104,7 @@ impl Clocks {
         }
     }
 
-    /// What is due. While bytes wait `unread`, nothing is held against the other
-    /// side.
+    /// What is due. No deadline of the peer expires while its bytes wait `unread`.
     pub(super) fn due(&self, now: Time, unread: bool) -> Option<Due> {
         match self.phase {
             Phase::Handshake { deadline } => {
@@ -119,7 +118,7 @@ impl Clocks {
         }
     }
 
-    /// The nearest deadline of what is heard, while the driver reads.
+    /// The nearest deadline of the peer, while the driver reads.
     fn deadline(&self) -> Option<(Time, Deadline)> {
         if !self.hearing.reading {
             return None;

@@ -33,7 +33,7 @@ impl Waiting {
         }
     }
 
-    /// A client waits for the answer to its hello, which this returns, too.
+    /// A client's handshake, which waits for the answer, and the hello to send.
     pub(super) fn client(identity: Arc<Identity>, private: Private) -> (Self, [u8; CLIENT_HELLO]) {
         let covered = ClientHello {
             service: Service::Messages as u8,
@@ -64,8 +64,8 @@ impl Waiting {
         }
     }
 
-    /// Handles the hello at the start of `bytes`: `None` while it is not whole. Refuses
-    /// early what can no longer become a hello.
+    /// Handles the hello at the start of `bytes`; `None` while it is not whole. Bytes that can
+    /// no longer become a hello are refused before they are whole.
     pub(super) fn receive(&self, bytes: &[u8]) -> Result<Option<Done>, PeerFault> {
         hello::check_fixed(bytes)?;
         match &self.sent {
@@ -75,8 +75,8 @@ impl Waiting {
         .transpose()
     }
 
-    /// The server's part. Nothing is computed on the curve before the client is
-    /// known to hold the keys.
+    /// The server's part. It checks the tag before it computes on the curve, so that forged
+    /// hellos cost little.
     fn answer(&self, bytes: &[u8; CLIENT_HELLO]) -> Result<Done, PeerFault> {
         let theirs = ClientHello::parse(bytes)?;
         if theirs.service != Service::Messages as u8 {

@@ -1,14 +1,13 @@
 //! One peer, without I/O: handshake, sequences, epochs, completion.
 //!
-//! A [`Connection`] finds records in bytes and gathers them into a batch, acts on
-//! what came out of it, and gathers what it has to seal. Its driver runs the
-//! batches, so that records of many connections share them. It holds no message
-//! bytes and no socket. For one connection alone, [`session::Session`] does the
-//! driving; for many, [`crate::endpoint`].
+//! A [`Connection`] finds records in bytes, gathers them into a batch, and acts on the
+//! results. It gathers what it has to seal, too. Its driver runs the batches, so that
+//! records of many connections share them. A connection holds no message bytes and no
+//! socket. [`session::Session`] drives one connection; [`crate::endpoint`] drives many.
 //!
-//! Read next: `receive` for what becomes of bytes that came, `record_order` for what
-//! may come when, `send` for how records are made. [`crate::classic`] is the same for
-//! the old program's format.
+//! Read next: `receive` for bytes that came, `record_order` for which record may come when,
+//! `send` for how records are made. [`crate::classic`] is the same for the old program's
+//! format.
 
 pub(crate) mod clocks;
 mod handshake;
@@ -54,9 +53,9 @@ enum State {
     Unproved,
     /// Records go both ways.
     Open,
-    /// Both sides have said all; what still comes is discarded until the other's end.
+    /// Complete, or aborted by us; what still comes is discarded until the other's end.
     Closing,
-    /// To be closed.
+    /// It ended; the driver closes it.
     Over,
 }
 
@@ -80,9 +79,9 @@ impl Handles {
 #[doc(hidden)]
 #[derive(Clone, Copy)]
 pub struct FirstSecrets<'a> {
-    /// Of what the other side says.
+    /// Of what the other side sends.
     pub to_us: &'a [u8; 32],
-    /// Of what we say.
+    /// Of what we send.
     pub from_us: &'a [u8; 32],
 }
 
@@ -100,9 +99,9 @@ pub struct FirstSecrets<'a> {
 pub struct Connection {
     state: State,
     handles: Option<Handles>,
-    /// Boxed, because it is absent for as long as the connection lasts.
+    /// Boxed, because a connection has no outcome before it ends.
     outcome: Option<Box<Outcome>>,
-    /// A fault that gathering found. It counts once everything ahead of it is settled.
+    /// A fault that gathering found. It takes effect once everything ahead of it is settled.
     behind: Option<PeerFault>,
     /// Sequences of the next record to find, and of the next to settle.
     found: u64,
@@ -129,7 +128,7 @@ impl Connection {
         Self::in_state(state, Some(Box::new(hello)), now)
     }
 
-    /// A connection without a handshake: open, with nothing said yet under the first
+    /// A connection without a handshake: open, with no record sent yet under the first
     /// secrets of both directions (`PROTOCOL.md` §1.4).
     ///
     /// For tests and benches alone: it proves no peer, and two connections with the same
@@ -166,7 +165,7 @@ impl Connection {
         matches!(self.state, State::Open)
     }
 
-    /// Whether both sides have said all, and only the other's end of stream is missing.
+    /// Whether it is complete, or aborted by us, and only the other's end of stream is missing.
     pub fn is_closing(&self) -> bool {
         matches!(self.state, State::Closing)
     }
@@ -188,7 +187,7 @@ impl Connection {
         self.is_open() && !self.write_failed && self.sending.fin < Said::Sealed
     }
 
-    /// Whether there is something to seal that is not the driver's.
+    /// Whether the connection has a record of its own to seal.
     pub fn owes(&self) -> bool {
         !self.write_failed
             && match self.state {
@@ -250,7 +249,7 @@ impl Connection {
         }
     }
 
-    /// Our side has said all: FIN goes out behind everything that is queued.
+    /// Our side has nothing more to send: FIN goes out behind everything that is queued.
     pub fn finish(&mut self) {
         self.sending.fin.owe();
     }
@@ -266,9 +265,8 @@ impl Connection {
         self.sending.done.owe();
     }
 
-    /// Gives up on the other side and, if it is proved, tells it why: the driver
-    /// drops its chunks and gives `seal` the
-    /// [payload](Self::abort_payload) instead.
+    /// Gives up on the other side and, if it is proved, tells it why: the driver drops its
+    /// chunks and gives `seal` the [payload](Self::abort_payload) instead.
     pub fn abort(&mut self, now: Time, abort: Abort) {
         if self.is_closing() || self.is_over() {
             return;
@@ -284,7 +282,7 @@ impl Connection {
         }
     }
 
-    /// Ends without a word.
+    /// Ends without sending ABORT.
     pub fn fail(&mut self, failure: Failure) {
         self.end(Err(failure));
     }
@@ -305,8 +303,7 @@ impl Connection {
         (!self.is_over()).then(|| self.clocks.next())
     }
 
-    /// Does what is due. `unread` says that bytes of the other side wait that have not
-    /// been given yet: then its deadlines wait, too.
+    /// Does what is due. No deadline of the peer expires while its bytes wait `unread`.
     pub fn handle_timeout(&mut self, now: Time, unread: bool) {
         match self.clocks.due(now, unread) {
             None => {}
@@ -319,14 +316,14 @@ impl Connection {
         }
     }
 
-    /// Says whether the driver reads from this peer; at first it does.
+    /// Tells the connection whether the driver reads from this peer. At first it does.
     pub fn set_reading(&mut self, now: Time, reading: bool) {
         self.clocks.hearing.set_reading(now, reading);
     }
 
     // ---- ends ------------------------------------------------------------
 
-    /// Closing, if all four of FIN and DONE are through.
+    /// Begins to close if FIN and DONE have gone both ways.
     fn complete(&mut self, now: Time) {
         let sent = [self.sending.fin, self.sending.done];
         if self.is_open() && self.order.fin && self.order.done && sent == [Said::Sent; 2] {

@@ -1,5 +1,5 @@
-//! The receiving half of a connection: bytes to records of a batch, and what came
-//! out of the batch to what it means.
+//! The receiving half of a connection: finds records in bytes, and acts on what the batch
+//! made of them.
 //!
 //! Records are authentic only once the batch has run, so a fault in the bytes waits
 //! until everything ahead of it is settled.
@@ -16,8 +16,8 @@ use crate::time::Time;
 use crate::wire::record;
 
 impl Connection {
-    /// Bytes of the whole unit that `partial` is a first part of; `None` while that is
-    /// not known.
+    /// Bytes of the whole unit that begins with `partial`; `None` while its length is not
+    /// known.
     pub fn unit(&self, partial: &[u8]) -> Option<usize> {
         match &self.state {
             State::Handshake(waiting) => Some(waiting.expected()),
@@ -28,17 +28,17 @@ impl Connection {
         }
     }
 
-    /// Says that bytes came, whether or not they make up anything whole yet.
+    /// Tells the clocks that bytes came, whole records or not.
     pub fn heard(&mut self, now: Time) {
         self.clocks.hearing.heard = now;
     }
 
-    /// Finds the whole records in `bytes`, which are those that `at` names, and
-    /// adds them to `batch`; handles a hello at once. Returns how many bytes were
-    /// used. The driver gives the rest again, with what comes behind it.
+    /// Finds the whole records in `bytes`, which lie where `at` says, and adds them to
+    /// `batch`; handles a hello at once. Returns how many bytes were used. The driver gives
+    /// the rest again, with what comes behind it.
     ///
-    /// What is wrong with the bytes shows when [`settled`](Self::settled) is
-    /// called, behind everything that was right.
+    /// A fault in the bytes takes effect when [`settled`](Self::settled) is called, after
+    /// everything ahead of it.
     pub fn gather(
         &mut self,
         now: Time,
@@ -181,7 +181,7 @@ impl Connection {
         }
     }
 
-    /// Nothing more comes.
+    /// The stream has ended.
     pub fn end_of_stream(&mut self, end: StreamEnd) {
         let failure = match (&self.state, end) {
             (State::Handshake(waiting), _) if waiting.is_client() => PeerFault::NoHandshake.into(),

@@ -14,10 +14,10 @@ pub enum Received {
         /// The message is whole with it.
         last: bool,
     },
-    /// The peer has said all. Once everything before this is handed on, the driver
-    /// tells the peer ([`Connection::handed_on`](super::Connection::handed_on)).
+    /// The peer has sent FIN. Once everything before it is handed on, the driver says so
+    /// ([`Connection::handed_on`](super::Connection::handed_on)).
     Fin,
-    /// Nothing to act on: answered by the connection itself, or behind an end.
+    /// Nothing to act on: the connection answers it, or it came after an end.
     Nothing,
 }
 
@@ -39,8 +39,8 @@ pub(super) enum Step {
 }
 
 impl RecordOrder {
-    /// Takes a decrypted record; `asked` says that our own FIN is on its way, so
-    /// that a DONE may come.
+    /// Takes a decrypted record; `asked` means that our own FIN is on its way, so that a DONE
+    /// may come.
     pub(super) fn step(&mut self, plaintext: &[u8], asked: bool) -> Result<Step, PeerFault> {
         let (kind, len) = record::parse_plaintext(plaintext)?;
         match kind {

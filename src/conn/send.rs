@@ -1,7 +1,7 @@
-//! What is said in which order: the sending direction of one native connection.
+//! What goes out in which order: the sending direction of one native connection.
 //!
-//! It gives records their sequence and a place to be sealed to; the sealing is
-//! [`crate::crypto::batch`]. Where chunks come from is up to the driver.
+//! It gives each record its sequence and its place in the output; [`crate::crypto::batch`]
+//! seals. Where chunks come from is up to the driver.
 
 use crate::crypto::batch::{SealBatch, SealJob};
 use crate::crypto::keys::{Handle, KeyStore, SealKeys};
@@ -29,12 +29,12 @@ impl Outgoing<'_> {
     }
 }
 
-/// What a driver has for a connection to say.
+/// What a driver has for a connection to send.
 #[derive(Debug, Clone, Copy)]
 pub enum Next {
     /// A chunk (PART or END), or the payload of the ABORT that was asked for.
     Chunk(Span, Kind),
-    /// There is one, but its record is larger than the room.
+    /// A chunk waits, but its record is larger than the room.
     NoRoom,
     /// Nothing waits.
     Empty,
@@ -87,7 +87,7 @@ impl Sending {
         }
     }
 
-    /// Whether a record is owed that is not the driver's.
+    /// Whether the connection has a record of its own to send.
     pub(super) fn owes(&self) -> bool {
         let said = [self.fin, self.done, self.abort];
         self.ping || self.pong || self.prove || said.contains(&Said::Owed)
@@ -101,8 +101,8 @@ impl Sending {
         }
     }
 
-    /// Puts what is owed and what the driver has into the batch, for as long as
-    /// there is room. Says whether anything was put.
+    /// Puts what is owed and what the driver has into the batch, for as long as there is
+    /// room. Returns whether anything was put.
     pub(super) fn put(
         &mut self,
         keys: &mut KeyStore<SealKeys>,

@@ -179,7 +179,7 @@ impl Session {
         }
     }
 
-    /// Seals `message`, which is below 4 GiB, into `output`. Says whether it could:
+    /// Seals `message`, which is below 4 GiB, into `output`. Returns whether it could:
     /// not before the session is open, and not once it has ended or was told to
     /// [`finish`](Self::finish).
     #[must_use = "a message that was refused is lost"]
@@ -220,7 +220,7 @@ impl Session {
     }
 
     /// Seals as many of `chunks`, which name parts of `source`, as fit one round.
-    /// Says whether anything was sealed.
+    /// Returns whether anything was sealed.
     fn seal(
         &mut self,
         now: Time,

@@ -1,9 +1,10 @@
 //! Many records, sealed or opened together.
 //!
-//! A batch gathers records of any length, under any keys, of any number of connections. `run` works
-//! it off, and the caller reads the results in order. A batch holds names ([`Span`], [`KeyId`]) and
-//! never borrows, so it can be filled while the memory that it refers to is still being filled.
-//! Which bytes are a record, and what its plaintext means: [`crate::wire`] and [`crate::conn`].
+//! A batch gathers records of any length, under any keys, of any number of connections. `run`
+//! seals or opens them, and the caller reads the results in order. A batch holds names ([`Span`],
+//! [`KeyId`]) and never borrows, so it can be filled while the memory that it refers to is still
+//! being filled. It does not know which bytes are a record, or what its plaintext means. Read
+//! next: [`crate::wire`] and [`crate::conn`], which do.
 
 use std::ops::Range;
 use std::{fmt, mem};
@@ -222,7 +223,7 @@ impl OpenBatch {
             keys.kernel().decrypt(&mut records);
             self.decrypting = reused(records);
         }
-        // For a forged record, this is the tag that its forger wants to know.
+        // For a forged record, this is the tag that the forger would need, so it is secret.
         self.tags.fill([0; TAG]);
         optimization_barrier(&self.tags);
     }
@@ -256,8 +257,8 @@ impl OpenBatch {
     }
 }
 
-/// Whether `theirs` is the tag, in constant time. As one number it takes one comparison, not one
-/// for each byte.
+/// Whether `theirs` is the tag, in constant time. Comparing it as one number takes one comparison,
+/// not one for each byte.
 fn holds(tag: &[u8; TAG], theirs: &[u8; TAG]) -> bool {
     let held = u128::from_ne_bytes(*tag).ct_eq(&u128::from_ne_bytes(*theirs));
     // The verdict is public, and the only result of a secret that code branches on: once, while

@@ -1,8 +1,8 @@
 //! Known answers: whether a kernel seals and opens as `PROTOCOL.md` says, on this processor.
 //!
-//! Asked once, before a kernel is trusted ([`super::choice`]), through the batches and stores of
-//! keys that connections use. It takes a third of a millisecond. Any other input is left to the
-//! tests.
+//! It checks a kernel once, before the kernel is trusted ([`super::choice`]), through the batches
+//! and stores of keys that connections use. That takes a third of a millisecond. It tries no other
+//! input: the tests do.
 
 use sha2::{Digest, Sha256};
 

@@ -1,7 +1,7 @@
 //! The [`Kernel`] to use: the fastest, or one by name. Either must give right answers first.
 //!
-//! The environment is not read here: the program does that (`cli::kernel`). What a kernel is
-//! asked: `super::check`.
+//! It does not read the environment: the program does (`cli::kernel`). Read next: `super::check`,
+//! which checks a kernel.
 
 use std::sync::OnceLock;
 
@@ -45,7 +45,7 @@ impl Kernel {
         find(name, Self::all())?.checked()
     }
 
-    /// This kernel if it gives right answers, which is asked once per kernel and process.
+    /// This kernel if it gives right answers, which is checked once per kernel and process.
     fn checked(self) -> Result<Self, KernelError> {
         static RIGHT: [OnceLock<bool>; Kernel::NAMES.len()] =
             [const { OnceLock::new() }; Kernel::NAMES.len()];

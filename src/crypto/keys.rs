@@ -71,8 +71,8 @@ pub struct KeyId {
     generation: u32,
 }
 
-/// One direction of one connection. What every record asks for is beside the keys and
-/// not with them, so that a batch can name the keys of all before any are fetched.
+/// One direction of one connection. What every record needs lies outside the box of the
+/// keys, so that a batch can name the keys of all records before it fetches any.
 struct Entry<K> {
     generation: u32,
     epoch: u64,
@@ -102,7 +102,7 @@ impl<K: RecordKeys> Epochs<K> {
     }
 }
 
-/// How far down the stack expanding and moving keys leaves parts of them, with a margin: a
+/// How deep in the stack expanding and moving keys leaves parts of them, with a margin: a
 /// release build left 3.3 KiB.
 const STACK: usize = 5120;
 
@@ -117,7 +117,7 @@ pub struct KeyStore<K> {
 }
 
 impl<K: RecordKeys> KeyStore<K> {
-    /// An empty store, whose batches `kernel` works off.
+    /// An empty store. `kernel` runs its batches.
     pub fn new(kernel: Kernel) -> Self {
         Self {
             entries: Slab::new(),
@@ -195,7 +195,7 @@ impl<K: RecordKeys> KeyStore<K> {
         self.entries.is_empty()
     }
 
-    /// What works off its batches.
+    /// The kernel that runs its batches.
     pub(super) fn kernel(&self) -> Kernel {
         self.kernel
     }
@@ -224,7 +224,7 @@ impl<K> fmt::Debug for KeyStore<K> {
     }
 }
 
-/// Makes the secret of an epoch of that of the one before.
+/// The label that derives the secret of an epoch from the secret of the epoch before.
 const NEXT_EPOCH: &[u8] = b"sealwire/1 next epoch";
 
 /// The keys of an epoch, whose secret this is.
@@ -245,7 +245,7 @@ pub struct KeyStores {
 }
 
 impl KeyStores {
-    /// Two empty stores, whose batches `kernel` works off.
+    /// Two empty stores. `kernel` runs their batches.
     pub fn new(kernel: Kernel) -> Self {
         Self {
             seal: KeyStore::new(kernel),

@@ -1,9 +1,9 @@
 //! How a connection comes to a slot, and what it speaks.
 //!
 //! A peer that connects has proved nothing yet. Where the endpoint speaks both formats,
-//! the peer's first bytes decide between them. Peers that say nothing and peers that
-//! speak classic have a bound of their own, so that they take no room from native
-//! handshakes.
+//! the peer's first bytes decide between them. Silent peers and classic peers have a bound
+//! of their own, so that they take no room from native handshakes. How a peer proves
+//! itself is not decided here: read [`crate::conn`] and [`crate::classic`] for that.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use crate::limits::{BLOCK, MAX_CLASSIC_UNPROVED, MAX_UNPROVED};
 use crate::time::Time;
 use crate::wire::hello::{self, FIXED};
 
-/// Makes new connections: keys of both formats, and randomness.
+/// What new connections are made of: the keys of both formats, and randomness.
 pub(super) struct Admission {
     identity: Option<Arc<Identity>>,
     classic: Option<Arc<ClassicKeys>>,
@@ -65,8 +65,8 @@ impl Admission {
         Some(ClassicConnection::new(keys, self.max_message, now))
     }
 
-    /// A private key for one handshake. The generator gets a new seed with it, so that
-    /// its later state does not give away the keys of before.
+    /// A private key for one handshake. The generator gets a new seed, too, so that its later
+    /// state does not reveal earlier keys.
     fn ephemeral(&mut self) -> Private {
         let mut bytes = Zeroizing::new([0; 32]);
         let mut seed = Zeroizing::new([0; 32]);
@@ -132,16 +132,16 @@ impl<M: Mode> Endpoint<M> {
 }
 
 impl Context {
-    /// Closes the oldest of the peers that have proved nothing, if there are too many:
-    /// connections that say nothing keep no peer out.
+    /// Evicts the oldest peer of this unproved `standing` if there are `most`, so that silent
+    /// connections keep no peer out.
     fn make_room(&mut self, standing: Standing, most: usize) {
         if let Some(oldest) = self.roster.oldest_of(standing, most) {
             self.fail(oldest, "to make room for newer connections");
         }
     }
 
-    /// Gives a silent or classic peer a slot of its kind, unless it came too late: it
-    /// would get the rest of the input, and no word of what it missed.
+    /// Gives a silent or classic peer a slot of its kind. A peer that came too late is
+    /// aborted: it would get only the rest of the input, and could not know what it missed.
     pub(super) fn listen(&mut self, id: PeerId) {
         if let Some(why) = self.too_late() {
             return self.abort(id, Abort::new(Reason::GOING_AWAY, why));
@@ -150,8 +150,8 @@ impl Context {
         self.roster.set_standing(id, Standing::Listening);
     }
 
-    /// Decides what an undecided peer speaks, if the bytes in `range` of the scratch
-    /// tell. Returns whether they are classic frames.
+    /// Decides which format an undecided peer speaks, if the bytes in `range` of the
+    /// scratch are enough. Returns whether they are classic frames.
     pub(super) fn decide(&mut self, id: PeerId, range: Range<usize>) -> bool {
         let Protocol::Undecided(undecided) = self.roster[id].protocol else {
             return matches!(self.roster[id].protocol, Protocol::Classic(_));
@@ -162,7 +162,7 @@ impl Context {
             let since = undecided.since(self.now);
             let conn = self.admission.native(Connection::server, since);
             self.roster[id].protocol = Protocol::Native(conn);
-            // What was queued for it as a listener is not for it.
+            // What was queued is text for a listener, not for a native peer.
             self.drop_queue(id);
             if undecided.listens {
                 self.roster.set_standing(id, Standing::Unproved);

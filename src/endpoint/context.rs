@@ -1,7 +1,7 @@
 //! What modes may ask for: send, write, finish, abort.
 //!
-//! Sending queues references; sealing and writing is [`super::outbound`], and which peer
-//! waits for which [`super::flow`].
+//! Sending only queues references. Read next: [`super::outbound`], which seals and writes
+//! them; [`super::flow`], which decides which peer waits for which.
 
 use super::mode::{HandedOn, Message};
 use super::peer::Protocol;
@@ -19,8 +19,8 @@ impl Context {
         self.now
     }
 
-    /// Whether the endpoint was stopped and has sent FIN, so that what peers still say
-    /// cannot be answered.
+    /// Whether the endpoint was stopped and has sent FIN: messages that arrive now cannot
+    /// be answered.
     pub fn is_stopping(&self) -> bool {
         self.shutdown.is_stopping()
     }
@@ -30,8 +30,8 @@ impl Context {
         self.store.memory.bytes(span)
     }
 
-    /// How far the queue of `peer` is filled: bytes of memory, which are more than
-    /// those of the messages.
+    /// Bytes of memory that the queue of `peer` takes. They are more than those of the
+    /// messages.
     pub fn queued_for(&self, peer: PeerId) -> usize {
         let peer = self.roster.get(peer);
         peer.map_or(0, |peer| peer.outlet.cost())
@@ -43,7 +43,7 @@ impl Context {
         self.store.queued()
     }
 
-    /// Queues `message` for `peer`. Says whether it will be sent: not to a peer that is
+    /// Queues `message` for `peer`. Returns whether it will be sent: not to a peer that is
     /// gone, is not proved, or was told that no more follows.
     #[must_use = "a message that was refused is lost"]
     pub fn send(&mut self, peer: PeerId, message: Message<'_>) -> bool {
@@ -62,7 +62,7 @@ impl Context {
         sent
     }
 
-    /// Queues `message` for every peer but `except`. Says how many peers will get it.
+    /// Queues `message` for every peer but `except`. Returns how many peers will get it.
     pub fn broadcast(&mut self, except: Option<PeerId>, message: Message<'_>) -> usize {
         let mut text = None;
         let mut count = 0;
@@ -77,7 +77,7 @@ impl Context {
         count
     }
 
-    /// Queues `message`, which `from` said, for `local`.
+    /// Queues `message`, which came from `from`, for `local`.
     pub fn write(&mut self, local: LocalId, from: PeerId, message: Message<'_>) {
         let name = self.roster.name(from);
         self.locals.push(local, &mut self.store, name, message);
@@ -93,9 +93,8 @@ impl Context {
         }
     }
 
-    /// [Finishes](Self::finish) every peer that is proved: our input has ended. A
-    /// classic peer takes our end for its own, so one that we have nothing to say to
-    /// ends first.
+    /// [Finishes](Self::finish) every peer that is proved: our input has ended. A classic
+    /// peer that sees our end sends no more, so where we only receive it ends first.
     pub fn finish_all(&mut self) {
         for id in self.roster.in_standing(Standing::Proved) {
             if !self.must_end_before_us(id) {
@@ -104,8 +103,7 @@ impl Context {
         }
     }
 
-    /// Gives up on `peer`, and tells it why where it is proved and its format can say
-    /// so.
+    /// Gives up on `peer`. It is told why if it is proved and its format has an ABORT.
     pub fn abort(&mut self, peer: PeerId, abort: Abort) {
         self.drop_queue(peer);
         let Some(slot) = self.roster.get_mut(peer) else {
@@ -124,7 +122,7 @@ impl Context {
             slot.protocol.fail(Failure::Gave(abort));
         }
         if slot.turn.is_paused() {
-            // It is read to its end, whatever held it up.
+            // From now on it is read to its end, even if its receivers are congested.
             self.flow.relieve();
         }
         self.stir(peer);
@@ -155,7 +153,7 @@ impl Context {
 }
 
 impl Context {
-    /// Ends `id` without a word.
+    /// Ends `id` without sending ABORT.
     pub(super) fn fail(&mut self, id: PeerId, why: &'static str) {
         if let Some(peer) = self.roster.get_mut(id) {
             peer.protocol.fail(Failure::Closed(why));
@@ -163,7 +161,8 @@ impl Context {
         }
     }
 
-    /// Marks what came before a FIN as handed on, now or when it is.
+    /// Answers a FIN with DONE once everything before it is handed on: now, or when the
+    /// local has accepted it.
     pub(super) fn confirm(&mut self, id: PeerId, handed_on: HandedOn) {
         if let HandedOn::Written(local) = handed_on
             && self.locals.must_wait(local, id)

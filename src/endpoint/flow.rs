@@ -1,10 +1,10 @@
 //! Which peer waits for which, so that memory stays bounded and no peer waits for ever.
 //!
 //! A queue above its high-water mark is congested: the peers that fill it are not read.
-//! When all queues together take more than they may, memory is short: the high-water
-//! mark falls, peers with queued data are not read, and a peer that accepts nothing of
-//! its queue is dropped. At twice that much, no peer is read whose messages would add to
-//! a queue.
+//! When all queues together exceed their bound, memory is short: the high-water mark
+//! falls, peers with queued data are not read, and a peer that accepts nothing of its
+//! queue is dropped. At twice the bound, a peer is read only if its messages go to no
+//! queue.
 //!
 //! A streaming peer yields once to ready peers that are not streaming: it goes behind
 //! them, and is not read in this tick, so that they are answered before a scratch full
@@ -39,12 +39,12 @@ enum Reading {
     Ended,
 }
 
-/// How much a peer says at a time.
+/// How much a peer sends at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Pace {
     #[default]
     Chats,
-    /// Much at a time ([`STREAM_FROM`]).
+    /// One read brings at least [`STREAM_FROM`].
     Streams,
     /// It streams, and has yielded its last turn.
     Yielded,
@@ -57,10 +57,9 @@ pub(super) struct Turn {
     pace: Pace,
     /// Its queue is above the high-water mark.
     congested: bool,
-    /// When its socket last accepted something, or began to have to.
+    /// When its socket last accepted something, or when others began to wait for that.
     pub(super) progress: Time,
-    /// When data last moved either way; set anew while the delay is ours and not the
-    /// peer's.
+    /// When data last moved either way. It is set anew while we cause the delay.
     pub(super) active: Time,
 }
 
@@ -95,9 +94,9 @@ impl Turn {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Memory {
     Enough,
-    /// More than queues may take.
+    /// Queues exceed their bound.
     Short,
-    /// Twice as much as queues may take.
+    /// Queues exceed twice their bound.
     Full,
 }
 
@@ -116,7 +115,7 @@ pub(super) struct Flow {
     congested: usize,
     /// As the last tick left it.
     memory: Memory,
-    /// Something that held peers up is gone since the paused peers were looked at.
+    /// A reason to pause may be gone since the paused peers were last checked.
     relieved: bool,
 }
 
@@ -186,8 +185,8 @@ impl Flow {
         None
     }
 
-    /// Whether nothing holds `peer` up: no receiver of its messages is above its
-    /// high-water mark, and there is memory for what it says.
+    /// Whether to read `peer`: no receiver of its messages is above its high-water mark,
+    /// and there is memory for what it sends.
     fn may_read(&self, peer: &Peer, locals: &Locals) -> bool {
         if !peer.is_proved() || !peer.protocol.is_open() {
             return true;
@@ -206,7 +205,7 @@ impl Flow {
         }
     }
 
-    /// Whether no peer that a local feeds holds the local up.
+    /// Whether locals may be read: no peer that they feed is congested, and there is memory.
     pub(super) fn may_read_locals(&self) -> bool {
         self.congested == 0 && self.memory < Memory::Full
     }
@@ -221,12 +220,13 @@ impl Flow {
         (records * MIN_RECORD).clamp(MAX_RECORD, INPUT_SCRATCH)
     }
 
-    /// A peer that is read to its end now, or whose receivers are, may go on.
+    /// Checks the paused peers again in the next tick, because a reason to pause may be
+    /// gone.
     pub(super) fn relieve(&mut self) {
         self.relieved = true;
     }
 
-    /// Reads on from the peers that nothing holds up any more.
+    /// Makes the paused peers ready that no reason holds up any more.
     pub(super) fn resume(&mut self, roster: &mut Roster, locals: &Locals, now: Time) {
         if !std::mem::take(&mut self.relieved) {
             return;
@@ -267,23 +267,23 @@ impl Flow {
         }
     }
 
-    /// Whether `peer` keeps others waiting for as long as it accepts nothing: its queue
-    /// is above the high-water mark or, when memory is short, anything waits for it.
+    /// Whether others wait until `peer` accepts something: its queue is above the
+    /// high-water mark or, when memory is short, anything waits for it.
     pub(super) fn may_be_too_slow(&self, peer: &Peer) -> bool {
         let waits = self.memory > Memory::Enough && peer.outlet.has_waiting();
         peer.protocol.is_open() && (peer.turn.congested || waits)
     }
 
-    /// When to look whether `peer` is too slow. Whether others wait may change at any
-    /// time, so a time that has passed comes again.
+    /// When to check whether `peer` is too slow. Others may begin to wait at any time, so a
+    /// check whose time has passed is repeated.
     pub(super) fn too_slow_due(&self, peer: &Peer, now: Time) -> Option<Time> {
         let due = peer.turn.progress + TOO_SLOW;
         let next = || if due > now { due } else { now + TOO_SLOW };
         self.may_be_too_slow(peer).then(next)
     }
 
-    /// Takes how much memory queues take when a tick ends. Says whether the high-water
-    /// mark has changed.
+    /// Notes that queues take `queued` bytes when a tick ends. Returns whether the
+    /// high-water mark has changed.
     fn note_queued(&mut self, queued: usize) -> bool {
         let memory = match queued {
             _ if queued >= 2 * self.max_queued => Memory::Full,
@@ -296,23 +296,22 @@ impl Flow {
         changed
     }
 
-    /// Whether queues that take so much are more than they may be, now.
+    /// Whether `queued` bytes exceed `max_queued`.
     pub(super) fn is_short(&self, queued: usize) -> bool {
         queued >= self.max_queued
     }
 }
 
 impl Context {
-    /// Bytes of memory that what waits for receivers takes. What has not come whole is
-    /// bounded by itself.
+    /// Memory of all queues. Unfinished input has its own bound.
     pub(super) fn queued_memory(&self) -> usize {
         self.store.cost() - self.inbound.held()
     }
 
     /// Notes whether what is queued for `id` is above the high-water mark. The mark is
-    /// low for what a local feeds, because a file must not be read into memory. A peer
-    /// that has proved nothing has the usual room, and is dropped beyond it: it must hold
-    /// up no other peer.
+    /// low for what a local feeds, because a file must not be read into memory. An unproved
+    /// peer has the usual mark, and is dropped above it, because it must hold up no other
+    /// peer.
     pub(super) fn measure(&mut self, id: PeerId) {
         let (flow, peer) = (&mut self.flow, &mut self.roster[id]);
         let proved = peer.is_proved();
@@ -371,8 +370,8 @@ impl Context {
         }
     }
 
-    /// Looks, when a tick ends, whether queues take more than they may. If that has
-    /// changed, so has every high-water mark.
+    /// Checks, when a tick ends, whether queues exceed their bound. If that has changed,
+    /// every high-water mark has changed, too.
     pub(super) fn look_at_memory(&mut self) {
         if !self.flow.note_queued(self.queued_memory()) {
             return;
@@ -382,7 +381,7 @@ impl Context {
             if let Some(id) = self.roster.id_at(slot) {
                 let peer = &mut self.roster[id];
                 if short && !peer.turn.congested && !peer.outlet.has_unsent() {
-                    // From now on it must accept whatever waits for it.
+                    // Its time to accept something begins now.
                     peer.turn.progress = self.now;
                 }
                 self.measure(id);
@@ -394,8 +393,8 @@ impl Context {
         }
     }
 
-    /// Aborts the peer with the largest unfinished message, while all of them take too
-    /// much.
+    /// Aborts the peer with the largest unfinished message, until all of them together are
+    /// within their bound.
     pub(super) fn bound_assembling(&mut self) {
         while self.inbound.assembling() > self.limits.max_assembling {
             let ids = (0..self.roster.slots()).filter_map(|slot| self.roster.id_at(slot));

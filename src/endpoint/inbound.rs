@@ -1,10 +1,10 @@
-//! Bytes that came: reading, what is whole, and what waits for its rest.
+//! Bytes that came: reads them, opens what is whole, and keeps what is not.
 //!
-//! Reads land in the scratch, one behind the other. Only what is not whole when the
-//! read ends is kept in a buffer, and its rest is read in behind it. Records of all
-//! peers go into one batch; classic frames wait for their peer's turn to be settled.
-//! Settling acts on what they mean, peer by peer; whole messages are
-//! [`super::tick`]'s to hand on.
+//! Reads land in the scratch, one behind the other. Only a partial record or frame is
+//! kept in a buffer, and the rest of it is read in behind it. Records of all peers go into
+//! one batch; classic frames are opened when their peer is settled. Settling acts on the
+//! results, peer by peer. Which peers are read is decided by [`super::flow`]. Read next:
+//! [`super::tick`], which hands whole messages on.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
@@ -34,7 +34,7 @@ enum Partial {
 }
 
 impl Partial {
-    /// Where all of it is or will be.
+    /// The place of the whole unit, as far as its length is known.
     fn span(self) -> Span {
         match self {
             Self::Unit { unit, .. } => unit,
@@ -92,14 +92,14 @@ pub(super) struct Inbound {
     used: usize,
     /// Bytes of the scratch to erase when a peer leaves.
     to_erase: usize,
-    /// Whole units of this tick that lie in buffers, which it releases when it ends.
+    /// Whole units of this tick that lie in buffers. The end of the tick releases them.
     in_use: Vec<Span>,
     partial: usize,
     assembling: usize,
 }
 
 impl Inbound {
-    /// Bytes of the buffers of all that is not whole.
+    /// Bytes of the buffers of all partial units and unfinished messages.
     pub(super) fn held(&self) -> usize {
         self.partial + self.assembling
     }
@@ -119,7 +119,8 @@ impl Inbound {
         self.used = end;
     }
 
-    /// The tick ends, and nothing refers to the scratch any more.
+    /// Frees the scratch and the whole units: the tick ends, and no part of the endpoint
+    /// refers to them any more.
     pub(super) fn end_tick(&mut self, memory: &mut Memory) {
         self.to_erase = self.to_erase.max(self.used);
         self.used = 0;
@@ -128,15 +129,15 @@ impl Inbound {
         }
     }
 
-    /// A peer has left: what it said must not outlive it by a tick.
+    /// Erases the used scratch: a peer has left, and its plaintext must not outlive the tick.
     pub(super) fn erase_scratch(&mut self, memory: &mut Memory) {
         memory.erase_scratch(std::mem::take(&mut self.to_erase));
     }
 
     // ---- partial units ---------------------------------------------------
 
-    /// Keeps the bytes in `range` of the scratch, which are a first part of something,
-    /// until the rest is there.
+    /// Keeps the bytes in `range` of the scratch, which begin a unit, until the rest of it
+    /// is there.
     fn keep_rest(&mut self, peer: &mut Peer, memory: &mut Memory, range: Range<usize>) {
         if range.is_empty() {
             return;
@@ -160,14 +161,14 @@ impl Inbound {
         peer.intake.partial = Some(partial);
     }
 
-    /// Takes a partial unit out of the count; its buffer is the caller's to release.
+    /// Takes a partial unit out of the count. The caller releases its buffer.
     fn uncount(&mut self, memory: &Memory, partial: Partial) {
         self.partial -= memory.area(partial.span().area).len();
     }
 
-    /// Joins what was read, from `start` in the scratch on, with the partial unit before
-    /// it. Returns where in the scratch it goes on, and adds a record that is now whole
-    /// to the batch.
+    /// Joins the partial unit with what was read into the scratch from `start` on. Adds a
+    /// record that is now whole to the batch. Returns where in the scratch the next unit
+    /// starts.
     fn join(
         &mut self,
         peer: &mut Peer,
@@ -207,8 +208,8 @@ impl Inbound {
 
     // ---- messages --------------------------------------------------------
 
-    /// Adds a chunk to a peer's unfinished message; the last one gives all of it, in
-    /// spans that the caller releases.
+    /// Adds a chunk to a peer's unfinished message. The last chunk returns the whole message,
+    /// in spans that the caller releases.
     pub(super) fn assemble(
         &mut self,
         intake: &mut Intake,
@@ -232,7 +233,7 @@ impl Inbound {
         }
     }
 
-    /// Drops all that a peer sent and that is not whole.
+    /// Drops a peer's partial unit and its unfinished message.
     pub(super) fn drop_intake(&mut self, intake: &mut Intake, memory: &mut Memory) {
         self.drop_message(intake, memory);
         if let Some(partial) = intake.partial.take() {
@@ -339,7 +340,7 @@ impl Context {
             let Some(id) = flow.next_turn(roster, &self.locals, chats, self.now) else {
                 continue;
             };
-            // A peer that has proved nothing has one record opened at most.
+            // An unproved peer may cost no more than the opening of one record.
             let share = match self.roster[id].is_proved() {
                 true => share(left, waiting),
                 false => MAX_RECORD,
@@ -348,7 +349,7 @@ impl Context {
         }
     }
 
-    /// Reads from `id` at most `len` bytes and the rest of a partial unit.
+    /// Reads from `id` the rest of a partial unit and at most `len` more bytes.
     fn read_peer(&mut self, id: PeerId, len: usize, io: &mut impl Transport) {
         let start = self.inbound.used;
         let first = self.inbound.opens.len();
@@ -377,7 +378,7 @@ impl Context {
         self.roster.touch(id);
     }
 
-    /// Takes what was read, which begins in a partial unit, if there is one, and goes on
+    /// Takes what was read: first the rest of a partial unit, if there is one, then the bytes
     /// in the scratch.
     fn take(&mut self, id: PeerId, read: Range<usize>) -> Found {
         let first = self.inbound.opens.len();
@@ -414,9 +415,9 @@ impl Context {
     }
 }
 
-/// Reads for a peer: the rest of a partial unit behind its first bytes, and what
-/// follows into `room` of the scratch. Where the unit's length is not known yet, its
-/// first bytes keep their place in front.
+/// Reads for a peer. The rest of a partial unit goes behind its first bytes, and what
+/// follows goes into `room` of the scratch. If the unit's length is not known yet, room
+/// for its first bytes is left in front.
 fn fill(
     memory: &mut Memory,
     peer: &Peer,

@@ -1,8 +1,9 @@
 //! The plain side: streams such as a pipe, a terminal or a back-end socket.
 //!
-//! What is read becomes messages here. What is written is queued here, short pieces
-//! of it together, as a stream has no messages. The descriptor itself is the
-//! [transport](super::transport)'s.
+//! What is read becomes messages here. What is written is queued here, and short pieces
+//! are joined, because a stream has no messages. Descriptors belong to the
+//! [transport](super::transport), and what becomes of a message is up to the mode.
+//! Read next: [`super::screen`] for terminals, `net::local` for the descriptors.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
@@ -35,7 +36,7 @@ pub enum Cut {
 pub struct InputKind {
     /// How it is cut.
     pub cut: Cut,
-    /// A person types: it is read even when no peer is there, and to stop before its
+    /// A person types. It is read even when no peer is there, and stopping before its
     /// end loses nothing.
     pub terminal: bool,
 }
@@ -45,9 +46,9 @@ pub struct InputKind {
 pub enum OutputKind {
     /// A pipe, a file, a socket.
     Stream,
-    /// A person reads along. What peers say is marked with their
+    /// A person reads. What peers send is marked with their
     /// [names](super::Endpoint::set_name) and made harmless. It is written in the next
-    /// tick, when the user has been told of the peers that came.
+    /// tick, after the notice of each peer that came.
     Terminal,
 }
 
@@ -58,7 +59,7 @@ enum Reading {
     Ready,
     /// It has nothing for now.
     Drained,
-    /// It has given all.
+    /// Its end was read.
     Ended,
     Failed,
 }
@@ -68,7 +69,7 @@ enum Reading {
 struct Input {
     kind: InputKind,
     reading: Reading,
-    /// It has nothing to give but its end.
+    /// It is empty: the next read finds its end.
     empty: bool,
     given: u64,
     /// A line whose end has not come yet.
@@ -80,14 +81,14 @@ struct Input {
 /// Invariant: `open` is the buffer of the queue's last item, and ours alone.
 #[derive(Debug, Default)]
 struct Output {
-    /// Where it is a terminal, how what waits is shown.
+    /// For a terminal: how to show what waits.
     screen: Option<Screen>,
     queue: Queue,
     /// Takes short pieces, behind those before it.
     open: Option<Area>,
     blocked: bool,
     congested: bool,
-    /// Bytes ever queued, and done with.
+    /// Bytes that were queued since the start, and how many of them are done with.
     queued: u64,
     done: u64,
     /// Peers to tell when `done` has come as far as `queued` was.
@@ -105,8 +106,8 @@ impl Input {
         }
     }
 
-    /// Takes the next message off the bytes `rest` of the scratch: its span, which the
-    /// caller releases, if it is whole; and where the rest goes on.
+    /// Takes the next message off the bytes `rest` of the scratch. Returns its span, if it
+    /// is whole, and where the rest goes on. The caller releases the span.
     fn cut(&mut self, memory: &mut Memory, rest: Range<usize>) -> (Option<Span>, usize) {
         if self.kind.cut == Cut::Blocks {
             let end = rest.end.min(rest.start + STREAM_MESSAGE);
@@ -123,7 +124,7 @@ impl Input {
         (whole.then(|| self.take_line(memory)).flatten(), end)
     }
 
-    /// A line that had to be put together, or lacks its end.
+    /// The line that was joined from several reads, or that lacks its end.
     fn take_line(&mut self, memory: &mut Memory) -> Option<Span> {
         let line = std::mem::take(&mut self.line);
         (!line.is_empty()).then(|| memory.store(&line))
@@ -138,14 +139,14 @@ impl Output {
         }
     }
 
-    /// Whether something waits that it would accept.
+    /// Whether something waits and a write is worth a try.
     fn may_be_written(&self) -> bool {
         !self.blocked && !self.queue.is_empty()
     }
 
     /// Queues the bytes of `span`. Where something waits already, short pieces are
-    /// copied together: otherwise a peer that writes a few bytes at a time would fill
-    /// the queue with what items cost.
+    /// copied together. Otherwise the items of a peer that writes a few bytes at a time
+    /// would take more memory than its bytes.
     fn push(&mut self, store: &mut Store, span: Span) {
         self.queued += span.len() as u64;
         let kind = Kind::Part;
@@ -173,7 +174,7 @@ impl Output {
         self.queue.cost() + self.screen.as_ref().map_or(0, Screen::cost)
     }
 
-    /// Writes some of what is queued. Says whether the local accepted any of it.
+    /// Writes some of what is queued. Returns whether the local accepted any of it.
     fn write(
         &mut self,
         local: LocalId,
@@ -253,7 +254,7 @@ impl Locals {
 
     // ---- reading ---------------------------------------------------------
 
-    /// Whether a pipe or file would lose what it has not given yet.
+    /// Whether stopping now would cut off a pipe or file that has not ended.
     pub(super) fn input_is_open(&self) -> bool {
         self.inputs()
             .any(|input| !input.kind.terminal && input.reading != Reading::Ended)
@@ -272,7 +273,7 @@ impl Locals {
 
     // ---- writing ---------------------------------------------------------
 
-    /// Queues `message`, said by the peer of that `name`.
+    /// Queues `message` from the peer called `name`.
     pub(super) fn push(
         &mut self,
         local: LocalId,
@@ -294,12 +295,12 @@ impl Locals {
         }
     }
 
-    /// Whether something waits that a local would accept.
+    /// Whether something waits for a local and a write is worth a try.
     pub(super) fn may_be_written(&self) -> bool {
         self.outputs().any(Output::may_be_written)
     }
 
-    /// Whether locals have what is theirs.
+    /// Whether every local has accepted all that was queued for it.
     pub(super) fn have_all(&self) -> bool {
         self.outputs().all(|output| output.queue.is_empty())
     }
@@ -309,8 +310,8 @@ impl Locals {
         output.is_some_and(|output| output.congested)
     }
 
-    /// Notes whether what is queued is above the high-water mark; says whether it no
-    /// longer is.
+    /// Notes whether the queue is above the high-water mark. Returns whether it has just
+    /// fallen below it.
     pub(super) fn measure(&mut self, local: LocalId, high_water: usize) -> bool {
         let Some(output) = self.output(local) else {
             return false;
@@ -319,8 +320,8 @@ impl Locals {
         std::mem::replace(&mut output.congested, congested) && !congested
     }
 
-    /// Has `peer` wait until `local` has accepted all that is queued by now. Says
-    /// whether it must.
+    /// Makes `peer` wait until `local` has accepted all that is queued by now. Returns
+    /// whether anything is queued.
     pub(super) fn must_wait(&mut self, local: LocalId, peer: PeerId) -> bool {
         let Some(output) = self.output(local) else {
             return false;
@@ -384,8 +385,8 @@ impl<M: Mode> Endpoint<M> {
         }
     }
 
-    /// Says that `local` is known to have nothing to give. Its end is read as soon as a
-    /// peer has come, even if that peer is gone already.
+    /// Says that `local` is known to be empty. Its end is read as soon as a peer has come,
+    /// even if that peer is gone already.
     pub fn local_is_empty(&mut self, local: LocalId) {
         if let Some(input) = self.parts.locals.input(local) {
             input.empty = true;
@@ -413,7 +414,8 @@ impl<M: Mode> Endpoint<M> {
         let most = parts.most_of_local(local);
         let mut room = parts.inbound.room(most, &parts.store.memory);
         if room.is_empty() {
-            // The locals before this one took it all; in the next tick, then.
+            // The locals before this one took all the room. This one is read in the next
+            // tick.
             return;
         }
         let read = io.read_local(local, &mut parts.store.memory.scratch[room.clone()]);
@@ -490,9 +492,9 @@ impl Context {
         }
     }
 
-    /// Whether `local` has something that may be read now: a peer is there that it is
-    /// for, or it is typed where no peer need come; and no peer that it feeds is above
-    /// its high-water mark.
+    /// Whether to read `local` now. A peer must be there to receive its bytes, unless a
+    /// person types and no peer need come; and no peer that it feeds may be above its
+    /// high-water mark.
     pub(super) fn may_read_local(&self, local: LocalId) -> bool {
         let Some(input) = &self.locals.0[local.index()].input else {
             return false;
@@ -505,8 +507,8 @@ impl Context {
                 || self.has_listeners())
     }
 
-    /// Most bytes that one tick reads from `local`. As lines, each may be a message for
-    /// every peer.
+    /// Most bytes that one tick reads from `local`. Lines have a smaller bound, because
+    /// each line may become a message for every peer.
     fn most_of_local(&mut self, local: LocalId) -> usize {
         let proved = self.roster.proved();
         match self.locals.input(local) {

@@ -298,21 +298,21 @@ impl<M: Mode> Endpoint<M> {
 }
 
 impl Context {
-    /// Has `id` read in one of the next ticks.
+    /// Lists `id` to be read in a later tick.
     fn ready(&mut self, id: PeerId) {
         if let Some(peer) = self.roster.get_mut(id) {
             self.flow.ready(id, peer);
         }
     }
 
-    /// Has what `id` has to say sealed and written in this tick, or the next.
+    /// Lists `id` for sealing and writing in this tick, or the next.
     fn list_for_output(&mut self, id: PeerId) {
         if let Some(peer) = self.roster.get_mut(id) {
             self.outbound.list(id, peer);
         }
     }
 
-    /// Has what `id` has to say sent, and `id` looked at when the tick ends.
+    /// Lists `id` for output, and for a look at the end of the tick.
     fn stir(&mut self, id: PeerId) {
         self.list_for_output(id);
         self.roster.touch(id);

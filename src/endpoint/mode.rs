@@ -9,8 +9,8 @@ use super::transport::{LocalId, PeerId};
 use crate::conn::Outcome;
 use crate::span::Span;
 
-/// A whole message: its bytes, in order, as the spans they are in. They are there for
-/// as long as the call lasts; sending holds on to them without a copy.
+/// A whole message: its bytes, in order, as the spans they are in. The spans are valid for
+/// as long as the call lasts; sending keeps the bytes without a copy.
 #[derive(Debug, Clone, Copy)]
 pub struct Message<'a> {
     spans: &'a [Span],
@@ -39,8 +39,9 @@ impl<'a> Message<'a> {
     }
 }
 
-/// Whose queues a peer's messages end up in. While one of those is above its high-water
-/// mark, the peer is not read; nor is it when memory is short, unless it fills none.
+/// Which queues a peer's messages fill. While one of them is above its high-water mark, the
+/// peer is not read. A peer may also have to wait when memory is short, unless its messages
+/// fill no queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Receivers {
     /// The peer's own: answers.
@@ -64,17 +65,17 @@ pub enum HandedOn {
 
 /// What is done with messages, and with peers that come and go.
 pub trait Mode {
-    /// Whose queues hold a peer's messages.
+    /// Which queues hold a peer's messages.
     fn receivers(&self) -> Receivers;
 
     /// `peer` is proved, or was dialled and is ready.
     fn joined(&mut self, _context: &mut Context, _peer: PeerId) {}
 
-    /// `peer` said `message`.
+    /// `peer` sent `message`.
     fn message(&mut self, context: &mut Context, peer: PeerId, message: Message<'_>);
 
-    /// `peer` has said all. It is told so once that counts as handed on. When our side
-    /// [finishes](Context::finish) is up to the mode: by default at once.
+    /// `peer` has sent FIN. Returns when to answer it with DONE. The mode decides when our
+    /// side [finishes](Context::finish): by default at once.
     fn fin(&mut self, context: &mut Context, peer: PeerId) -> HandedOn {
         context.finish(peer);
         HandedOn::Now
@@ -86,10 +87,10 @@ pub trait Mode {
     /// A local gave `message`: a line, or a piece of a stream.
     fn input(&mut self, _context: &mut Context, _local: LocalId, _message: Message<'_>) {}
 
-    /// A local has given all.
+    /// A local has ended.
     fn input_end(&mut self, _context: &mut Context, _local: LocalId) {}
 
-    /// Called once in every tick, behind what came in.
+    /// Called once in every tick, after everything that came in.
     fn turn(&mut self, _context: &mut Context) {}
 }
 

@@ -1,7 +1,9 @@
 //! Bytes that go: what waits for each peer, sealing and writing, in rounds.
 //!
 //! A round seals for as many peers as the output scratch has room for, in one batch,
-//! then writes for each. Only what a socket did not accept is kept.
+//! then writes for each. Only what a socket did not accept is kept. Which peers must wait
+//! for a full queue is [`super::flow`]'s. Read next: [`super::queue`], which holds what
+//! waits; `crypto::batch`, which seals.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -24,7 +26,7 @@ enum Sending {
     Idle,
     /// It is on the list of peers to send to.
     Listed,
-    /// Its socket accepts nothing until it is said to be writable.
+    /// Its socket accepts nothing until the driver says that it is writable.
     Blocked,
 }
 
@@ -77,7 +79,7 @@ impl Outlet {
         self.queue.clear(store);
     }
 
-    /// Drops what the socket did not accept, too: the peer is gone.
+    /// Drops the queue and what the socket did not accept: the peer is gone.
     pub(super) fn close(&mut self, store: &mut Store) {
         self.clear(store);
         if let Some(unsent) = self.unsent.take() {
@@ -155,7 +157,7 @@ impl Context {
                 peer.outlet.sending = Sending::Idle;
             }
             if peer.is_over() {
-                // Nothing more is sent, not even what is sealed.
+                // It gets no more bytes, not even sealed ones.
                 continue;
             }
             match peer.protocol {
@@ -172,7 +174,7 @@ impl Context {
         self.finish_round(io);
     }
 
-    /// Has `id` take part in the round: one of so many that are `waiting`.
+    /// Adds what `id` has to send to the round. `waiting` peers share the budget.
     fn send_native(&mut self, id: PeerId, waiting: usize, io: &mut impl Transport) {
         if !self.send_rest(id, io) || !self.roster[id].has_output() {
             return;
@@ -183,13 +185,14 @@ impl Context {
         let share = share(self.outbound.budget, waiting).max(LEAST_SHARE);
         let mut room = share.min(OUTPUT_SCRATCH - self.outbound.round.at);
         if self.flow.is_short(self.queued_memory()) {
-            // Sealed, it may be one of many copies of what waits once.
+            // Plaintext that many peers share waits once, but is sealed for each of them. So
+            // seal little while memory is short.
             room = room.min(MAX_RECORD);
         }
         self.gather_output(id, room);
     }
 
-    /// Puts what `id` has to say into the round, as far as it fits `room`.
+    /// Puts what `id` has to send into the round, as far as it fits `room`.
     fn gather_output(&mut self, id: PeerId, room: usize) {
         let peer = &mut self.roster[id];
         let Protocol::Native(conn) = &mut peer.protocol else {
@@ -265,7 +268,7 @@ impl Context {
         peer.outlet.unsent = Some(unsent);
     }
 
-    /// Writes what an earlier round left. Says whether nothing is left now.
+    /// Writes what an earlier round left. Returns whether all of it is written now.
     pub(super) fn send_rest(&mut self, id: PeerId, io: &mut impl Transport) -> bool {
         let Some(unsent) = self.roster[id].outlet.unsent else {
             return true;
@@ -288,8 +291,8 @@ impl Context {
         done
     }
 
-    /// Notes the result of a write of so many bytes: how many the socket accepted, or
-    /// `None` if writing has failed for good.
+    /// Notes the result of a write of `given` bytes. Returns how many the socket accepted,
+    /// or `None` if writing has failed and will not work again.
     fn wrote(&mut self, id: PeerId, result: io::Result<usize>, given: usize) -> Option<usize> {
         let peer = &mut self.roster[id];
         match result {
@@ -324,7 +327,8 @@ impl Context {
         }
     }
 
-    /// Sends classic frames, one at a time, for as long as each leaves at once.
+    /// Sends classic frames, one at a time, until the peer has had its share or the socket
+    /// accepts no more.
     fn send_frames(&mut self, id: PeerId, io: &mut impl Transport) {
         self.roster.touch(id);
         let mut sent = 0;

@@ -1,7 +1,7 @@
 //! One peer's slot: its connection, and what each part of the endpoint notes on it.
 //!
-//! [`Protocol`] is what the two formats have in common. What follows from it is
-//! decided by the parts.
+//! [`Protocol`] is what the two formats have in common. It decides nothing about other
+//! peers: that is up to the parts. Read next: `roster`, `inbound`, `outbound` and `flow`.
 
 use super::flow::Turn;
 use super::inbound::Intake;
@@ -29,7 +29,7 @@ pub(super) enum Protocol {
 pub(super) struct Undecided {
     born: Time,
     pub(super) first_byte: Option<Time>,
-    /// It was silent for so long that it may be an old client that only listens.
+    /// It was silent long enough to be an old client that only listens.
     pub(super) listens: bool,
 }
 
@@ -52,8 +52,8 @@ impl Undecided {
         }
     }
 
-    /// When the time of a handshake began: with the connection, or with the first
-    /// byte of a peer that was silent for long.
+    /// When the handshake began: with the connection, or with the first byte of a
+    /// listener.
     pub(super) fn since(self, now: Time) -> Time {
         match self.listens {
             true => self.first_byte.unwrap_or(now),
@@ -61,8 +61,8 @@ impl Undecided {
         }
     }
 
-    /// When to look at it: a peer that says nothing may only listen; one that has begun
-    /// has the time of a handshake.
+    /// When to look at it: a silent peer becomes a listener then; a peer that has begun to
+    /// send must have finished its handshake.
     fn due(self) -> Option<Time> {
         match self.first_byte {
             Some(first) => Some(self.since(first) + HANDSHAKE_DEADLINE),
@@ -82,7 +82,7 @@ impl Protocol {
         }
     }
 
-    /// Whether messages go both ways, as far as the connection is concerned.
+    /// Whether the connection is established and has not begun to close.
     pub(super) fn is_open(&self) -> bool {
         match self {
             Self::Undecided(_) | Self::Ended(_) => false,
@@ -115,7 +115,7 @@ impl Protocol {
         }
     }
 
-    /// Ends it without a word.
+    /// Ends it without sending ABORT.
     pub(super) fn fail(&mut self, failure: Failure) {
         match self {
             Self::Undecided(_) => *self = Self::Ended(failure),
@@ -125,7 +125,7 @@ impl Protocol {
         }
     }
 
-    /// Nothing more comes. Says whether a classic peer has ended properly, which
+    /// The stream has ended. Returns whether a classic peer has ended properly, which
     /// stands for FIN.
     pub(super) fn end_of_stream(&mut self, end: StreamEnd) -> bool {
         match self {
@@ -153,7 +153,7 @@ impl Protocol {
         }
     }
 
-    /// Whether both sides have said all, and the last of it is on its way.
+    /// Whether it is complete or aborted, and only its end of stream is missing.
     pub(super) fn is_closing(&self) -> bool {
         matches!(self, Self::Native(conn) if conn.is_closing())
     }
@@ -167,8 +167,8 @@ impl Protocol {
         }
     }
 
-    /// Does what is due, while bytes wait `unread` or not. Says whether an undecided
-    /// connection has been silent for so long that it becomes a listener.
+    /// Does what is due. No deadline of the peer expires while its bytes wait `unread`.
+    /// Returns whether an undecided connection was silent long enough to become a listener.
     pub(super) fn handle_timeout(&mut self, now: Time, unread: bool) -> bool {
         match self {
             Self::Undecided(undecided) => {
@@ -206,7 +206,7 @@ impl Protocol {
         outcome.expect("a connection that is over has an outcome")
     }
 
-    /// Whether we gave the peer up in a format that has no other way to say so.
+    /// Whether to reset the connection: we gave up on the peer, and its format has no ABORT.
     pub(super) fn must_reset(&self) -> bool {
         match self {
             Self::Undecided(_) | Self::Native(_) => false,
@@ -257,8 +257,8 @@ impl Peer {
         }
     }
 
-    /// Whether to shut down our end of its stream now; a second call says no. It
-    /// never is in the middle of a record.
+    /// Whether to shut down our end of its stream now; a second call says no. The shutdown
+    /// never cuts a record.
     pub(super) fn take_shutdown(&mut self, now: Time) -> bool {
         if self.outlet.has_unsent() {
             return false;

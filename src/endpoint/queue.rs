@@ -3,6 +3,8 @@
 //! All queues of an endpoint share one [`Store`] of nodes, so that a thousand short
 //! queues cost no more than one long one. A node counts as a holder of its buffer.
 //! What still lies in the scratch is [kept](Store::keep_scratch) when the tick ends.
+//! Queues have no bound of their own: [`super::flow`] measures them. Read next:
+//! [`crate::wire::buffer`], which has the bytes.
 
 use std::collections::HashMap;
 
@@ -50,7 +52,7 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// Bytes of memory that what waits takes, as if no other queue shared it.
+    /// Bytes of memory that this queue takes, as if it shared none with other queues.
     pub(super) fn cost(&self) -> usize {
         self.cost
     }
@@ -152,8 +154,8 @@ impl Store {
     /// however many items refer to it.
     pub(super) fn keep_scratch(&mut self) {
         for index in self.fresh.drain(..) {
-            // A node may be gone, and its place used again. Then what is there is not
-            // in the scratch, or is kept already.
+            // The node may be gone, and another one may have its place: one that is not in
+            // the scratch, or is kept already.
             let Some(node) = self.nodes.get_mut(index as usize) else {
                 continue;
             };

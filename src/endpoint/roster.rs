@@ -1,8 +1,9 @@
 //! The peers of an endpoint: how far each is trusted, what it is called, and when to
 //! look at it.
 //!
-//! A [`PeerId`] finds its peer only while that is there; a slot that is used again has
-//! another generation. How a peer comes is [`super::admission`].
+//! A [`PeerId`] finds its peer only while the peer is there: a slot that is used again
+//! has another generation. The roster acts on no peer: it only says which one to look
+//! at. Read next: [`super::admission`], which creates peers.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
@@ -19,7 +20,7 @@ use crate::time::Time;
 /// (`PROTOCOL.md` §2, `limits`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// Nothing is known about it.
+    /// It has proved nothing, and is no listener.
     Unproved,
     /// Silent, or classic without a whole frame yet.
     Listening,
@@ -54,10 +55,10 @@ pub(super) struct Roster {
     generation: u32,
     slots: usize,
     counts: [usize; 3],
-    /// Peers that may have to make room, by standing, oldest first. Entries of peers
-    /// that are gone or have another standing by now are skipped.
+    /// Candidates for eviction, by standing, oldest first. Entries of peers that are gone
+    /// or have another standing by now are skipped.
     elders: [VecDeque<PeerId>; 2],
-    /// What people call peers, where the driver says so.
+    /// The names of peers for people, where the driver has set them.
     names: HashMap<PeerId, Arc<str>>,
     touched: VecDeque<PeerId>,
     /// When to look at which peer. The deadlines of a busy connection move with every
@@ -159,8 +160,8 @@ impl Roster {
         }
     }
 
-    /// Adds `id`, which is not proved, to those that may have to make room, as the
-    /// newest of its standing.
+    /// Adds the unproved peer `id` to the candidates for eviction, as the newest of its
+    /// standing.
     pub(super) fn may_make_room(&mut self, id: PeerId) {
         let standing = self[id].membership.standing;
         let mut elders = std::mem::take(&mut self.elders[standing as usize]);
@@ -177,8 +178,8 @@ impl Roster {
         self.get(id).is_some_and(stands)
     }
 
-    /// The peer that must go so that one more can have `standing`, if `most` peers have
-    /// it already: the oldest.
+    /// The peer to evict so that one more can have `standing`: the oldest, if `most` peers
+    /// have it already.
     pub(super) fn oldest_of(&mut self, standing: Standing, most: usize) -> Option<PeerId> {
         while let Some(&oldest) = self.elders[standing as usize].front() {
             let stands = self.stands(oldest, standing);
@@ -195,7 +196,7 @@ impl Roster {
 
     // ---- when to look at a peer ------------------------------------------
 
-    /// Has `id` looked at when the tick ends.
+    /// Lists `id` for a look at the end of the tick.
     pub(super) fn touch(&mut self, id: PeerId) {
         if let Some(peer) = self.get_mut(id)
             && !std::mem::replace(&mut peer.membership.touched, true)
@@ -216,7 +217,7 @@ impl Roster {
         Some((id, peer))
     }
 
-    /// Has `id` looked at when `at` comes, too.
+    /// Plans a look at `id` at the time `at`, in addition to what is planned already.
     #[inline]
     pub(super) fn plan(&mut self, id: PeerId, at: Time) {
         let planned = &mut self.slab[id.slot as usize].membership.planned;

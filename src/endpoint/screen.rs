@@ -1,4 +1,4 @@
-//! What peers say, as a terminal may show it.
+//! What peers send, in a form that is safe for a terminal.
 //!
 //! A peer must not control the terminal of another person: it could clear the screen,
 //! fill the clipboard, or write lines that look like another peer's or like messages of
@@ -17,8 +17,8 @@ use crate::text::Escaped;
 /// A terminal's side of a local's queue.
 #[derive(Debug, Default)]
 pub(super) struct Screen {
-    /// The messages that wait: where each begins, of all bytes ever queued, and the
-    /// name of the peer that says it.
+    /// The messages that wait: where each begins among all bytes ever queued, and the
+    /// name of the peer that sent it.
     messages: VecDeque<(u64, Arc<str>)>,
     /// A piece of the first of them, as it is shown.
     shown: Vec<u8>,
@@ -29,18 +29,18 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    /// The next message begins `at` so many bytes ever queued; `name` says it.
+    /// The next message begins behind the first `at` bytes ever queued, and `name` sent it.
     pub(super) fn begin(&mut self, at: u64, name: Arc<str>) {
         self.messages.push_back((at, name));
     }
 
-    /// Memory that it takes for what waits, on top of the queue's.
+    /// Memory that it takes in addition to the queue's.
     pub(super) fn cost(&self) -> usize {
         self.messages.len() * QUEUED_ITEM
     }
 
-    /// What goes to the terminal next: whole lines. `waiting` is what is queued, from
-    /// byte `done` of all to byte `queued`.
+    /// What goes to the terminal next: whole lines. `waiting` is the queue, which holds the
+    /// bytes from `done` to `queued` of all bytes ever queued.
     pub(super) fn piece<'a>(
         &mut self,
         done: u64,
@@ -63,8 +63,8 @@ impl Screen {
                 let _ = writeln!(self.shown, "<{by}> {text}");
             }
         } else if std::mem::take(&mut self.torn) {
-            // Something else may have been written since, so the rest of the line is
-            // a line.
+            // Something else may have been written since, so the rest becomes a line of
+            // its own.
             let rest = std::mem::take(&mut self.shown);
             let name = self.name();
             let _ = write!(self.shown, "\n<{}> ", Escaped(name.as_bytes()));
@@ -73,7 +73,7 @@ impl Screen {
         &self.shown
     }
 
-    /// The terminal has accepted `count` bytes of the piece; says how many bytes of the
+    /// The terminal has accepted `count` bytes of the piece. Returns how many bytes of the
     /// queue are done with.
     pub(super) fn written(&mut self, count: usize) -> usize {
         self.shown.drain(..count);
@@ -90,8 +90,8 @@ impl Screen {
     }
 }
 
-/// The first bytes of a message that has `left` bytes waiting: not too many, and no
-/// part of a character unless the message ends with it.
+/// The first bytes of a message that has `left` bytes waiting: at most a piece, and no part
+/// of a character unless the message ends with it.
 fn next_piece<'a>(waiting: impl Iterator<Item = &'a [u8]>, left: usize) -> Vec<u8> {
     let most = left.min(SCREEN_PIECE);
     let mut bytes = Vec::with_capacity(most);

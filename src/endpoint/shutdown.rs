@@ -1,6 +1,9 @@
 //! How an endpoint comes to its end: with the end of its input, with its only peer,
 //! because its user stops it, or because a local failed (`docs/ARCHITECTURE.md`, How it
 //! ends).
+//!
+//! It decides when peers and the endpoint end, and catches no signal. How one peer ends is
+//! [`crate::conn`]'s. Read next: [`super::tick`], which calls it; `net::signals`.
 
 use std::io::{self, ErrorKind};
 
@@ -57,10 +60,10 @@ enum Stop {
 #[derive(Debug)]
 pub(super) struct Shutdown {
     leaves: Leaves,
-    /// No peer is accepted any more; with the last one it is over.
+    /// No peer is accepted any more, and the endpoint ends with the last one.
     leaving: bool,
     stop: Option<Stop>,
-    /// Some of our own input could not be sent as it was.
+    /// Some of our own input was left out, because it was not text.
     cut_short: bool,
     /// A local failed: how this ends.
     failed: Option<End>,
@@ -107,7 +110,7 @@ impl Shutdown {
         }
     }
 
-    /// How it ended, where all that is left to do is done, or is not.
+    /// How it ended; `complete` says whether everything was done.
     fn end(&self, complete: bool) -> End {
         let complete = complete && self.served && self.worst.is_none();
         match (self.failed, self.worst) {
@@ -148,7 +151,7 @@ impl<M: Mode> Endpoint<M> {
     }
 
     /// How the endpoint ended, once everything is done: no peer is there or will come,
-    /// and locals have what is theirs.
+    /// and locals have accepted all that was queued for them.
     pub fn end(&self) -> Option<End> {
         let parts = &self.parts;
         let shutdown = &parts.shutdown;
@@ -163,15 +166,15 @@ impl<M: Mode> Endpoint<M> {
 }
 
 impl Context {
-    /// Whether every peer may be left: it is neither proved, nor being told why not, nor
-    /// about to be closed. Connections that prove nothing keep no endpoint from leaving.
+    /// Whether the endpoint may leave the peers that are there: none is proved, is being told
+    /// why it is refused, or is about to be closed. It never waits for unproved connections.
     fn waits_for_no_peer(&self) -> bool {
         let matters = |peer: &Peer| peer.protocol.is_closing() || peer.is_over();
         self.roster.proved() == 0 && !self.roster.iter().any(matters)
     }
 
-    /// Why no peer that comes now is taken, if that is so: a one-shot endpoint serves
-    /// the peers that were there when its input began.
+    /// Why a peer that comes now is refused; `None` if it is welcome. A one-shot endpoint
+    /// serves only the peers that were there when its input began.
     pub(super) fn too_late(&self) -> Option<&'static str> {
         if self.shutdown.leaves == Leaves::AfterInput && self.locals.given() > 0 {
             Some("the input has begun without you")
@@ -192,8 +195,8 @@ impl Context {
         }
     }
 
-    /// Whether `id` must end before we do: a classic peer of an endpoint that only
-    /// receives, because a side that sees the other's end says no more
+    /// Whether `id` must end before we do. This holds for a classic peer of an endpoint that
+    /// only receives: a classic side that sees the other's end sends no more
     /// (`PROTOCOL.md` §2).
     pub(super) fn must_end_before_us(&self, id: PeerId) -> bool {
         let receives = self.shutdown.leaves == Leaves::AfterInput && self.locals.given() == 0;
@@ -210,7 +213,7 @@ impl Context {
     }
 
     /// Drops `id` if the endpoint cannot end because of it, and neither side has sent
-    /// anything but PING and PONG for as long as that may be.
+    /// anything but PING and PONG for `max_idle`.
     pub(super) fn drop_if_idle(&mut self, id: PeerId) {
         let due = self.idle_due(&self.roster[id]);
         if due.is_none_or(|due| self.now < due) {
@@ -229,7 +232,7 @@ impl Context {
         }
     }
 
-    /// Counts how a connection ended that had `joined`, or had not.
+    /// Counts how a connection ended, and whether it had `joined`.
     pub(super) fn note_end(&mut self, joined: bool, outcome: &Outcome) {
         match outcome {
             _ if !joined => self.stats.refused += 1,
@@ -244,8 +247,9 @@ impl Context {
         }
     }
 
-    /// A peer is gone. If it was the last one, the endpoint waits for no listener; and if
-    /// it had the input from its start, no peer can have that whole any more.
+    /// A peer is gone. If it was the last one, the endpoint waits for no listener. If it had
+    /// the input from the start, no other peer can get all of it, so a one-shot endpoint
+    /// leaves.
     pub(super) fn leave_if_abandoned(&mut self) {
         if self.roster.proved() > 0 {
             return;
@@ -254,7 +258,7 @@ impl Context {
         if self.shutdown.leaving {
             self.end_listeners();
         } else if self.shutdown.leaves == Leaves::AfterInput && given > 0 {
-            // If none of them failed, it is as if one had been cut off.
+            // Even if none of them failed, the input was cut off.
             self.shutdown.worst.get_or_insert(Gravity::Truncated);
             self.leave();
             self.tell(Notice::Abandoned(given));
@@ -322,14 +326,14 @@ impl Context {
         self.tell(Notice::LeavingAfterPeers);
     }
 
-    /// Reading a local failed: what it had to give is lost.
+    /// Reading a local failed: the rest of its bytes is lost.
     pub(super) fn input_failed(&mut self, error: io::Error) {
         self.tell(Notice::InputFailed(error));
         self.give_up(End::LocalFailed);
     }
 
-    /// Writing to `local` failed: what it had to take is lost. A reader that is gone is
-    /// no news: other programs in a pipeline say nothing of it either.
+    /// Writing to `local` failed: what was queued for it is lost. A reader that is gone gets
+    /// no notice, as with other programs in a pipeline.
     pub(super) fn output_failed(&mut self, local: LocalId, error: io::Error) {
         let end = match error.kind() {
             ErrorKind::BrokenPipe => End::ReaderGone,
@@ -353,8 +357,8 @@ impl Context {
         }
     }
 
-    /// So many bytes could not be carried as they are. If they were our own input, that
-    /// is a failure.
+    /// Notes that `bytes` bytes were left out, because they are not text. If they were our
+    /// own input, that is a failure.
     pub(super) fn left_out(&mut self, bytes: usize) {
         self.shutdown.cut_short |= self.shutdown.leaves != Leaves::WhenStopped;
         self.tell(Notice::NotText(bytes));

@@ -1,6 +1,6 @@
-//! One tick: what has come is read, opened, handed to the mode, answered and written.
+//! One tick: reads what has come, opens it, hands it to the mode, seals and writes.
 //!
-//! Nothing in it waits. Read next: `inbound` and `outbound` for the two halves.
+//! It never blocks. Read next: `inbound` and `outbound` for the two halves.
 
 use super::locals::OutputKind;
 use super::mode::{Message, Mode};
@@ -18,8 +18,8 @@ impl<M: Mode> Endpoint<M> {
     pub fn tick(&mut self, now: Time, io: &mut impl Transport) {
         let parts = &mut self.parts;
         parts.now = now;
-        // A terminal gets what peers said in the tick before, so that the user reads
-        // that a peer came before its words.
+        // A terminal gets the peers' messages of the tick before, so that the user first
+        // reads that a peer came.
         parts.write_locals(OutputKind::Terminal, io);
         parts.flow.resume(&mut parts.roster, &parts.locals, now);
         parts.read_peers(io);
@@ -38,14 +38,15 @@ impl<M: Mode> Endpoint<M> {
         self.parts.look_at_memory();
     }
 
-    /// Tells the mode about a peer that has just proved itself. Says whether the mode
+    /// Tells the mode about a peer that has just proved itself. Returns whether the mode
     /// knows the peer.
     #[inline]
     pub(super) fn note_proof(&mut self, id: PeerId) -> bool {
         self.parts.roster[id].is_proved() || self.take_proved(id)
     }
 
-    /// Has a peer join if it has proved itself, unless there is no place for it.
+    /// Lets a peer join if it has proved itself, came in time and finds room. Returns
+    /// whether it joined.
     fn take_proved(&mut self, id: PeerId) -> bool {
         let parts = &mut self.parts;
         let peer = &parts.roster[id];
@@ -53,7 +54,7 @@ impl<M: Mode> Endpoint<M> {
             return false;
         }
         let full = parts.roster.proved() >= parts.limits.max_peers;
-        // A listener was there in time.
+        // A listener came before the input began.
         let listened = peer.membership.standing() == Standing::Listening;
         let why = parts.too_late().filter(|_| !listened);
         if let Some(why) = why.or(full.then_some("this server is full")) {
@@ -120,8 +121,8 @@ impl<M: Mode> Endpoint<M> {
         self.mode.fin(parts, id);
     }
 
-    /// Looks at every peer that something happened to: shuts down, closes, plans the
-    /// next look.
+    /// Looks at every touched peer: shuts its stream down, closes it, or plans when to
+    /// look next.
     fn look(&mut self, io: &mut impl Transport) {
         let mut left = false;
         // Peers that the mode touches meanwhile are for the next tick.
@@ -132,7 +133,7 @@ impl<M: Mode> Endpoint<M> {
             };
             if peer.take_shutdown(parts.now) {
                 if peer.turn.is_paused() {
-                    // It is read to its end now, whatever holds it up.
+                    // From now on it is read to its end, even if its receivers are congested.
                     parts.flow.relieve();
                 }
                 io.shut_down(id);
@@ -194,8 +195,8 @@ impl Context {
             self.listen(id);
         }
         if self.flow.may_be_too_slow(&self.roster[id]) {
-            // A socket becomes writable only when much of its buffer is free. A write
-            // shows whether its peer has accepted something since.
+            // The poll reports a socket as writable only when much of its buffer is free.
+            // So a write has to show whether the peer has accepted anything since.
             self.send_rest(id, io);
         }
         self.drop_if_too_slow(id);

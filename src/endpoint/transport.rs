@@ -48,22 +48,22 @@ impl LocalId {
 pub struct Read {
     /// Bytes read; 0 is the end of the stream.
     pub bytes: usize,
-    /// Nothing more is there now: the endpoint will be told when it is readable again,
-    /// and a read before that would say `WouldBlock`.
+    /// The stream is empty now. The driver says when it is readable again; a read before
+    /// that would return `WouldBlock`.
     pub drained: bool,
 }
 
 /// Moves bytes for an endpoint.
 ///
-/// All calls return at once; `WouldBlock` means that the endpoint will be told by
+/// All calls return at once. After `WouldBlock` the driver calls
 /// [`readable`](super::Endpoint::readable) or [`writable`](super::Endpoint::writable)
-/// (or the same of a local) when it is worth another try.
+/// (or the same of a local) when another try is worth it.
 pub trait Transport {
     /// Reads from `peer` into `into`, filling the first slice first.
     fn read(&mut self, peer: PeerId, into: &mut [IoSliceMut<'_>]) -> io::Result<Read>;
 
-    /// Writes a first part of `bytes` to `peer`; says how much it took. Less than
-    /// all means as much as `WouldBlock`: no more fits for now.
+    /// Writes a first part of `bytes` to `peer`. Returns how many bytes the socket accepted.
+    /// Fewer than all means the same as `WouldBlock`: no more fits for now.
     fn write(&mut self, peer: PeerId, bytes: &[u8]) -> io::Result<usize>;
 
     /// As [`write`](Self::write), but only once nothing that was written before is
@@ -79,9 +79,9 @@ pub trait Transport {
     /// Closes `peer`'s connection; its id is not used again.
     fn close(&mut self, peer: PeerId);
 
-    /// Breaks `peer`'s connection: the other side meets an error where a close would
-    /// look like a proper end. Its id is not used again. A format
-    /// that authenticates its end needs no more than a close.
+    /// Resets `peer`'s connection, so that the other side sees an error: a close would look
+    /// like a proper end. Its id is not used again. A format that authenticates its end needs
+    /// only a close.
     fn reset(&mut self, peer: PeerId) {
         self.close(peer);
     }
@@ -91,8 +91,8 @@ pub trait Transport {
         Err(ErrorKind::NotConnected.into())
     }
 
-    /// Writes a first part of `bytes` to `local`; says how much was written for good,
-    /// and is not still with a helper.
+    /// Writes a first part of `bytes` to `local`. Returns how many bytes are written; bytes
+    /// that a helper still has do not count.
     fn write_local(&mut self, _local: LocalId, _bytes: &[IoSlice<'_>]) -> io::Result<usize> {
         Err(ErrorKind::NotConnected.into())
     }

@@ -1,11 +1,11 @@
-//! Chat: what the input gives goes to every peer, what peers say goes to the
-//! output. Pipes and files are chats too.
+//! Chat: the input goes to every peer, and what peers send goes to the output. Pipes and
+//! files are chats, too.
 
 use crate::endpoint::mode::{HandedOn, Message, Mode, Receivers};
 use crate::endpoint::transport::{LocalId, PeerId};
 use crate::endpoint::{Context, Notice};
 
-/// Where what peers say is written.
+/// Where to write what peers send.
 const OUTPUT: LocalId = LocalId::FIRST;
 
 /// Joins the endpoint's first local with all peers.

@@ -16,7 +16,7 @@ impl Mode for Echo {
 
     fn message(&mut self, context: &mut Context, peer: PeerId, message: Message<'_>) {
         if context.is_stopping() {
-            // We have sent FIN, so this gets no answer, and its end no DONE.
+            // We have sent FIN, so this message cannot be answered, and its FIN gets no DONE.
             context.abort(peer, Abort::new(Reason::GOING_AWAY, ""));
         } else {
             // A peer that takes no answer any more is on its way out.

@@ -1,8 +1,8 @@
 //! A listener in a loop: it accepts the connections that wait, within a budget, and
 //! pauses after a failure.
 //!
-//! Binding is [`listen`](super::listen)'s. What a connection is for is not known here:
-//! read [`super::event_loop`].
+//! It does not bind ([`listen`](super::listen) does), and does not know what a connection is
+//! for. Read next: [`super::event_loop`].
 
 use std::io;
 use std::net::SocketAddr;
@@ -40,7 +40,7 @@ impl Acceptor {
         self.ready = true;
     }
 
-    /// When [`accept`](Self::accept) is worth a call; `None` before the next event.
+    /// When to call [`accept`](Self::accept); `None` before the next event.
     pub fn next_due(&self) -> Option<Time> {
         self.ready.then(|| self.paused.unwrap_or(Time::ZERO))
     }

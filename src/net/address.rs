@@ -1,8 +1,8 @@
 //! Addresses as people write them, and why one cannot be used.
 //!
 //! Both need care: an IPv6 address without its zone is another address, and the system's
-//! own `Invalid argument` does not say what to change. Nothing is looked up here; for
-//! names read `lookup`.
+//! own `Invalid argument` does not say what to change. It looks up no name. Read next:
+//! `lookup`, which does.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
@@ -56,8 +56,8 @@ pub fn host_and_port(address: SocketAddr) -> String {
     }
 }
 
-/// Says so if `address` is a link-local one without a zone: each interface may have its
-/// own such address.
+/// A hint if `address` is link-local and has no zone: each interface may have its own such
+/// address.
 pub fn missing_zone(address: SocketAddr) -> Option<String> {
     let SocketAddr::V6(v6) = address else {
         return None;

@@ -1,8 +1,8 @@
 //! Waking the loop at a time, to some microseconds.
 //!
-//! A poll keeps its own timeout to whole milliseconds, which is enough for deadlines and
-//! too coarse for sending at an even pace. So this is a timer that a poll can wait for.
-//! What the time is for is not known here. Read next: [`super::event_loop`].
+//! A poll rounds its own timeout to whole milliseconds: enough for deadlines, but too coarse
+//! for sending at an even pace. So this is a timer that a poll can wait for. It does not know
+//! what the time is for. Read next: [`super::event_loop`].
 
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};

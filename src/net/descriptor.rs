@@ -2,8 +2,8 @@
 //!
 //! The shell and other programs share such descriptors, so we do not make them
 //! non-blocking: `O_NONBLOCK` belongs to the open file, not to the descriptor. We open a
-//! terminal or a pipe a second time instead. What is read and written here is not known.
-//! Read next: `local`, which reads and writes what this opens.
+//! terminal or a pipe a second time instead. It reads and writes no bytes. Read next: `local`,
+//! which does.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -51,8 +51,8 @@ impl Descriptor {
     /// Opens what `fd` names for `direction`; `fd` itself is left as it is.
     pub fn open(fd: BorrowedFd<'_>, direction: Direction) -> io::Result<Self> {
         let copy = fd.try_clone_to_owned()?;
-        // Opening one end of a pipe the other way gives its other end. So we leave it: the
-        // first read or write says what is wrong.
+        // Opening a pipe's end the other way would give its other end. So it stays as it is,
+        // and the first read or write reports the error.
         if !direction.is_open(fd)? || !can_be_polled(fd)? {
             return Ok(Self::AlwaysReady(copy));
         }
@@ -64,8 +64,8 @@ impl Descriptor {
     }
 }
 
-/// Waits until `fd` can be read or written, or tells an error, but not longer than
-/// `at_most`; says whether that came in time.
+/// Waits until `fd` can be read or written, or reports an error, but not longer than
+/// `at_most`. Returns whether that came in time.
 ///
 /// # Errors
 ///
@@ -79,7 +79,7 @@ pub fn wait_until_ready(
         Direction::In => PollFlags::IN,
         Direction::Out => PollFlags::OUT,
     };
-    // A time beyond what a `Timespec` holds is for ever.
+    // A time that a `Timespec` cannot hold means no limit.
     let at_most = at_most.and_then(|time| Timespec::try_from(time).ok());
     let mut asked = [PollFd::new(&fd, wanted)];
     Ok(poll(&mut asked, at_most.as_ref())? > 0)

@@ -1,9 +1,9 @@
 //! A client's way from a name to a connection (Happy Eyeballs, RFC 8305).
 //!
 //! It looks the name up ([`super::lookup`]) and tries the addresses one after the other,
-//! families in turn: the next as soon as one fails or has not answered for a moment. The
-//! first that answers wins. One deadline covers all of it. What is said on the connection
-//! is not known here. Read next: [`super::stream`].
+//! families in turn. The next attempt starts as soon as one fails or has not answered for a
+//! moment. The first address that answers wins. One deadline covers all of it. It sends
+//! nothing on the connection. Read next: [`super::stream`].
 
 use std::collections::{HashSet, VecDeque};
 use std::io::{self, ErrorKind};
@@ -83,9 +83,8 @@ impl Dial {
         }
     }
 
-    /// Goes on as far as it can now. Call it after any event of `token`, under which it
-    /// registers all sockets, or of the waker, and at the timeout. A call too many is
-    /// cheap.
+    /// Goes on as far as it can now. It registers all sockets under `token`: call it after
+    /// any event of `token` or of the waker, and at the timeout. An extra call is cheap.
     pub(super) fn turn(&mut self, registry: &Registry, token: Token, now: Time) -> Progress {
         match self.lookup.as_ref().map(Lookup::take) {
             Some(Ok(Some(addresses))) => {
@@ -203,8 +202,8 @@ fn alternating(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
 /// Whether a connecting socket is connected.
 fn is_connected(socket: &TcpStream) -> io::Result<bool> {
     match socket.take_error()? {
-        // A connection that was never there is refused, not reset: this one was made and
-        // has ended since. Its first read reports that.
+        // A connection that never existed is refused, not reset. So this one was made and has
+        // ended since; its first read reports that.
         Some(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(true),
         Some(error) => return Err(error),
         None => {}

@@ -1,6 +1,7 @@
 //! Why there is no listener or no connection; the system's own error is the source.
 //!
-//! What a user can do about it is the program's to say. Read next: [`super::address`].
+//! It does not say what a user can do about it: the program does. Read next:
+//! [`super::address`].
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;

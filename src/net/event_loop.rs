@@ -2,8 +2,8 @@
 //! drives an [`Endpoint`].
 //!
 //! The program and the load tester both run on it. [`turn`](EventLoop::turn) is its story.
-//! What to do with messages is the endpoint's mode, and what to tell the user is the
-//! caller's; neither is known here. Read next: [`crate::endpoint`].
+//! It does not know what to do with messages, which is up to the endpoint's mode, or what to
+//! tell the user, which is up to the caller. Read next: [`crate::endpoint`].
 
 use std::collections::HashSet;
 use std::fmt;
@@ -53,7 +53,7 @@ const ALARM: Token = Token(FIRST_RESERVED + 6);
 pub enum Report {
     /// An event of the endpoint.
     Endpoint(endpoint::EndpointEvent),
-    /// A dialled connection is there; the handshake comes next.
+    /// A dialled connection is established; the handshake comes next.
     Connected(SocketAddr),
     /// From now on this address takes connections.
     Listening(SocketAddr),
@@ -155,14 +155,14 @@ impl<M: Mode> EventLoop<M> {
     pub fn connect(&mut self, address: SocketAddr, from: Option<SocketAddr>) -> io::Result<PeerId> {
         let socket = stream::connect(address, from)?;
         let peer = self.endpoint.dialled(self.clock.now());
-        // Where this fails, so does the first read.
+        // If this fails, the first read fails, too, and reports it.
         let _ = self.add(peer, socket, address);
         self.connecting.insert(peer);
         Ok(peer)
     }
 
-    /// Has a [turn](Self::turn) wait until `at` and no longer, to some microseconds;
-    /// replaces the time that was set before.
+    /// Ends the wait of a [turn](Self::turn) at `at`, to some microseconds. Replaces the
+    /// time that was set before.
     pub fn wake_at(&mut self, at: Time) -> io::Result<()> {
         let now = self.clock.now();
         let alarm = match &mut self.alarm {
@@ -228,7 +228,7 @@ impl<M: Mode> EventLoop<M> {
         let timeout = self.timeout().into_iter().chain(at_most).min();
         match self.poll.poll(&mut self.events, timeout) {
             Ok(()) => {}
-            // The next poll brings what came; until then no deadline may count.
+            // The next poll brings what came. Until then no deadline may expire.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             Err(error) => return Err(Error::Poll(error)),
         }
@@ -266,7 +266,7 @@ impl<M: Mode> EventLoop<M> {
 
     /// Marks what is ready; the steps that follow do the work.
     fn note_events(&mut self) {
-        // Taken out, because noting an event needs the rest of the loop.
+        // Taken out of the loop, because noting an event needs the rest of the loop.
         let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         for event in &events {
             match event.token() {
@@ -342,7 +342,7 @@ impl<M: Mode> EventLoop<M> {
         };
         let accepted = acceptor.accept(now, |socket, address| {
             let peer = self.endpoint.accepted(now);
-            // Where this fails, so does the first read.
+            // If this fails, the first read fails, too, and reports it.
             let _ = self.add(peer, socket, address);
             Ok(())
         });

@@ -2,7 +2,7 @@
 //!
 //! It makes one call for one block at a time, on demand: it never reads ahead, and what
 //! it reports as written is written. It ends with the [`Helper`], or with the process,
-//! which does not wait for it. Which descriptors need it is not known here. Read next:
+//! which does not wait for it. It does not know which descriptors need it. Read next:
 //! [`super::local`].
 
 use std::io;
@@ -43,9 +43,9 @@ impl Helper {
         })
     }
 
-    /// Has the thread read into all of a block, or write all of it, as `prepare` left it;
-    /// returns how many bytes that took. Says `WouldBlock` while the call runs: the next
-    /// use of this returns its result, and prepares nothing.
+    /// Lets the thread read into all of a block, or write all of it, as `prepare` left it.
+    /// Returns how many bytes it read or wrote, or `WouldBlock` while its call runs: then a
+    /// later call of this returns the result, and does not use its `prepare`.
     pub(super) fn call(&mut self, prepare: impl FnOnce(&mut Vec<u8>)) -> io::Result<usize> {
         let gone = || io::Error::other("the helper thread is gone");
         if let Some(mut block) = self.block.take() {
@@ -81,7 +81,7 @@ fn run(
         if report.send((block, result)).is_err() {
             return;
         }
-        // It fails only where the poll is gone, and with it the reader of the report.
+        // Waking fails only if the poll is gone, and then no reader needs the report.
         let _ = waker.wake();
     }
 }

@@ -1,7 +1,7 @@
 //! A server's listening socket.
 //!
-//! It binds an address and accepts connections one at a time. When to accept, and how
-//! many, is not known here. Read next: [`super::accept`].
+//! It binds an address and accepts connections one at a time. It does not decide when to
+//! accept, or how many. Read next: [`super::accept`], which does.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -1,9 +1,9 @@
 //! Inherited descriptors as byte streams that never block their caller.
 //!
-//! A terminal or a pipe is non-blocking and polled; a file and `/dev/null` are always
-//! ready; for the rest, such as a socket, a helper thread makes the calls and wakes the
-//! poll, after which input and output are both worth a try. `descriptor` says which is
-//! which, and why. What the bytes are for is not known here: read [`crate::endpoint`].
+//! A terminal or a pipe is non-blocking and polled. A file and `/dev/null` are always
+//! ready. For the rest, such as a socket, a helper thread makes the calls and wakes the
+//! poll; then a read and a write are both worth a try. It does not know what the bytes are
+//! for. Read next: `descriptor`, which decides how to wait; [`crate::endpoint`].
 
 use std::io::{self, IoSlice};
 use std::ops::Range;
@@ -63,7 +63,7 @@ impl Local {
     /// Reads into `into`, which has room. A descriptor that was not opened for reading
     /// reads as an end.
     ///
-    /// Never drained before the end: a terminal gives one line at a time, and the end of
+    /// Reports `drained` only at the end: a terminal gives one line at a time, and the end of
     /// a pipe comes in one event with its last bytes.
     pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<Read> {
         debug_assert!(!into.is_empty(), "a read without room looks like the end");
@@ -83,7 +83,8 @@ impl Local {
         })
     }
 
-    /// Writes a first part of `bytes`; says how much has been written for good.
+    /// Writes a first part of `bytes`. Returns how many bytes are written; bytes that a helper
+    /// still has do not count.
     ///
     /// After `WouldBlock` the next call must begin with the same bytes: a helper may be
     /// writing a copy of them.
@@ -101,7 +102,7 @@ impl Local {
     }
 }
 
-/// Takes the bytes that the helper has read, or has it read more.
+/// Takes the bytes that the helper has read, or asks it to read more.
 fn take(helper: &mut Helper, unread: &mut Range<usize>, into: &mut [u8]) -> io::Result<usize> {
     if unread.start == unread.end {
         *unread = 0..helper.call(|block| block.resize(LOCAL_BUDGET, 0))?;

@@ -1,8 +1,8 @@
 //! Looking a name up without waiting for it.
 //!
-//! The system's resolver blocks, for seconds where it gets no answer, so a thread asks
-//! it. Neither the loop nor the end of the program waits for that thread. What text is a
-//! name and what an address: [`super::address`].
+//! The system's resolver blocks, for seconds if it gets no answer, so a thread asks it.
+//! Neither the loop nor the end of the program waits for that thread. It does not tell names
+//! from addresses. Read next: [`super::address`], which does.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};

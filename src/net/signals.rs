@@ -1,8 +1,8 @@
 //! The signals that the program acts on, as events of the poll.
 //!
 //! A signal that was ignored when the program started stays ignored: `nohup`, and a shell
-//! that starts a job in the background, ask for that. How to stop, and what the
-//! statistics are, is not known here. Read next: [`super::event_loop`].
+//! that starts a job in the background, ask for that. It only reports signals. Read next:
+//! [`super::event_loop`], which acts on them.
 
 use std::fs;
 use std::io;

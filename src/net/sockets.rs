@@ -1,8 +1,8 @@
 //! The sockets of an endpoint's peers, and its local: [`Transport`] over the operating
 //! system.
 //!
-//! It finds the socket of a peer, and no more: what is read and written, and when, is the
-//! endpoint's. Read next: [`super::stream`] and [`super::local`].
+//! It only finds the socket of a peer: the endpoint decides what is read and written, and
+//! when. Read next: [`super::stream`] and [`super::local`].
 
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::net::SocketAddr;

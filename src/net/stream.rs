@@ -1,8 +1,8 @@
 //! One TCP socket: connecting, reading, writing, closing.
 //!
-//! A read says whether it emptied the socket, which saves the call that would return
-//! `WouldBlock`. Writes of the classic format wait until nothing is unsent. The meaning
-//! of the bytes is not known here: read [`crate::endpoint`] for that.
+//! A read reports whether it emptied the socket, which saves the call that would return
+//! `WouldBlock`. Writes of the classic format wait until all earlier bytes are sent. It does
+//! not know what the bytes mean: read [`crate::endpoint`] for that.
 
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr};
@@ -25,8 +25,8 @@ const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
 /// Begins to connect to `address`, from `from` if that is given. Port 0 there lets the
 /// system choose a port.
 ///
-/// The system keeps little that is unsent ([`UNSENT`]): more would leave when the other
-/// side makes room by reading, and its CPU time would pay for that.
+/// The system keeps few unsent bytes ([`UNSENT`]). More of them would leave while the other
+/// side reads, and would cost that side's CPU time.
 pub fn connect(address: SocketAddr, from: Option<SocketAddr>) -> io::Result<TcpStream> {
     let socket = match from {
         None => TcpStream::connect(address)?,
@@ -40,7 +40,7 @@ fn connect_from(from: SocketAddr, address: SocketAddr) -> io::Result<TcpStream> 
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     if from.port() != 0 {
-        // A connection that has just ended may still have it.
+        // A connection that has just ended may still have the port.
         socket.set_reuse_address(true)?;
     }
     socket.bind(&from.into())?;
@@ -56,8 +56,8 @@ fn connect_from(from: SocketAddr, address: SocketAddr) -> io::Result<TcpStream> 
 pub struct Stream {
     socket: TcpStream,
     token: Token,
-    /// The poll has reported the end of the other's bytes, or an error. It reports that
-    /// once, so after it a short read does not mean that the socket is empty.
+    /// The poll has reported the end of the other's bytes, or an error. It reports either only
+    /// once, so from then on a short read does not mean that the socket is empty.
     end_told: bool,
     /// The socket counts as writable only while nothing is unsent.
     frames: bool,
@@ -109,21 +109,21 @@ impl Stream {
         })
     }
 
-    /// Writes a first part of `bytes`; says how much the system took.
+    /// Writes a first part of `bytes`. Returns how many bytes the system accepted.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         uninterrupted(|| self.socket.write(bytes))
     }
 
-    /// Writes a first part of `parts`; says how much the system took.
+    /// Writes a first part of `parts`. Returns how many bytes the system accepted.
     pub fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         uninterrupted(|| self.socket.write_vectored(parts))
     }
 
-    /// Writes a classic frame, and only when nothing written before is unsent,
-    /// so that no segment holds part of it (`PROTOCOL.md` §2, Sending).
+    /// Writes a classic frame, but only when all earlier bytes are sent, so that no segment
+    /// holds only a part of it (`PROTOCOL.md` §2, Sending).
     ///
-    /// Otherwise says `WouldBlock`, and the socket becomes writable when all is
-    /// sent. Do not mix it with [`write`](Self::write) on one stream.
+    /// Otherwise it returns `WouldBlock`, and the socket becomes writable when all is sent. Do
+    /// not mix it with [`write`](Self::write) on one stream.
     pub fn write_frame(&mut self, registry: &Registry, frame: &[u8]) -> io::Result<usize> {
         if !self.frames {
             SockRef::from(&self.socket).set_tcp_notsent_lowat(1)?;
@@ -149,7 +149,7 @@ impl Stream {
         let _ = self.socket.shutdown(Shutdown::Write);
     }
 
-    /// Lets closing reset the connection, which the other side sees as an error.
+    /// Makes closing reset the connection, so that the other side sees an error.
     ///
     /// Fails silently: a socket that is gone needs no reset.
     pub fn reset_on_close(&mut self) {

@@ -21,7 +21,7 @@ impl Default for Ticks {
 }
 
 impl Ticks {
-    /// Counts one that took so long.
+    /// Counts a tick that took this long.
     pub(super) fn note(&mut self, took: Duration) {
         self.0.saturating_record(took.as_micros() as u64);
     }

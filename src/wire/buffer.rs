@@ -3,7 +3,8 @@
 //! [`Memory`] is one scratch and a pool of counted buffers: for partial records,
 //! messages being joined, plaintexts that wait for slow receivers, and sealed bytes that
 //! a socket did not accept. A [`Span`] names bytes without borrowing them; an
-//! [`Assembly`] joins the chunks of a message. Nothing here knows what the bytes mean.
+//! [`Assembly`] joins the chunks of a message. It does not know what the bytes mean, and
+//! does not bound them. Read next: `endpoint::queue` and `endpoint::flow`, which do.
 
 use std::hint::black_box;
 
@@ -28,7 +29,7 @@ struct Buffer {
 /// Invariant: `held` is the sum of the sizes of all buffers that have a holder.
 #[derive(Debug)]
 pub struct Memory {
-    /// Where reads land. What is in it has no use any more when the tick ends.
+    /// Where reads land. Its bytes are valid until the tick ends.
     pub scratch: Box<[u8]>,
     buffers: Slab<Buffer>,
     free: [Vec<Box<[u8]>>; KEPT_BUFFERS.len()],
@@ -70,7 +71,7 @@ impl Memory {
     ///
     /// # Panics
     ///
-    /// If it is of the scratch.
+    /// If `span` is in the scratch.
     pub fn beside_scratch(&mut self, span: Span) -> (&mut [u8], &mut [u8]) {
         let place = place(span.area).expect("it is in a buffer");
         let bytes = &mut self.buffers[place].bytes[span.range()];
@@ -131,7 +132,7 @@ impl Memory {
         kept
     }
 
-    /// Adds a holder to `span`'s buffer. Says whether it is in one, and not in the
+    /// Adds a holder to `span`'s buffer. Returns whether `span` is in a buffer, and not in the
     /// scratch.
     pub fn hold(&mut self, span: Span) -> bool {
         let place = place(span.area);

@@ -1,6 +1,6 @@
 //! The layouts of the two hellos (`PROTOCOL.md` §1.2).
 //!
-//! Checks here need no keys; the rest of the handshake is [`crate::conn`].
+//! It checks no tag and derives no key. Read next: `conn::handshake`, which does both.
 
 use crate::error::PeerFault;
 use crate::limits::{CLIENT_HELLO, SERVER_HELLO};

@@ -1,8 +1,8 @@
 //! The layout of a native record (`PROTOCOL.md` §1.3): its length field, its
 //! kind and its padding; and which records a message is cut into.
 //!
-//! Neither sequence nor keys are known here: [`crate::conn`] counts, and
-//! [`crate::crypto::batch`] seals.
+//! It knows neither sequence nor keys. Read next: [`crate::conn`], which counts records;
+//! [`crate::crypto::batch`], which seals them.
 
 use std::ops::Range;
 
@@ -17,7 +17,7 @@ pub enum Kind {
     Part = 1,
     /// The last chunk of a message.
     End = 2,
-    /// This direction has said all.
+    /// This direction has finished sending.
     Fin = 3,
     /// Asks for a [`Kind::Pong`].
     Ping = 4,

@@ -1,5 +1,5 @@
 //! Stdin, stdout and stderr that are closed when the program starts. The runtime opens
-//! `/dev/null` in their place, so that output would be lost without a word.
+//! `/dev/null` in their place, so that output would be lost silently.
 
 use std::io::ErrorKind;
 

@@ -162,7 +162,7 @@ impl Launch {
         child.is_ok_and(|mut child| child.wait().is_ok_and(|status| status.success()))
     }
 
-    /// Whether [`NOBODY`] can run the program; says so if not.
+    /// Whether [`NOBODY`] can run the program; prints a notice if not.
     pub(crate) fn nobody_can_run() -> bool {
         let works = Self::new("--version").by_nobody().succeeds();
         if !works {

@@ -54,9 +54,9 @@ pub(crate) fn still_serves(server: &Program) {
     client.finish("still there?").printed("still there?");
 }
 
-/// Goal: a proved peer that breaks the protocol is closed without another word, and no
-/// other peer is. Method: every way to be wrong against one server, beside a peer that
-/// stays; then a client that behaves.
+/// Goal: a proved peer that breaks the protocol is closed without ABORT, and no other peer
+/// is. Method: every way to be wrong against one server, beside a peer that stays; then a
+/// client that behaves.
 #[test]
 fn a_server_refuses_and_serves_on() {
     let server = Launch::server("--no-input").start();

@@ -118,7 +118,7 @@ fn holds(program: &Program, when: &str, needles: &[Needle]) -> bool {
     true
 }
 
-/// Starts a server that allows its memory to be read.
+/// Starts a server whose memory the test may read.
 fn exposed(server: Launch) -> Program {
     let server = server.arg("--allow-core-dumps").arg("--no-input").start();
     server.port();

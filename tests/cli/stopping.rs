@@ -55,8 +55,8 @@ fn stopped_with_no_message_cut_short() {
     server.stop();
 }
 
-/// Goal: a server that serves until stopped leaves with 0 when it is, and lets its clients
-/// finish. Method: stop one of each kind with a client whose input is open.
+/// Goal: a server that serves until stopped leaves with 0 when it is stopped, and lets its
+/// clients finish. Method: stop one of each kind with a client whose input is open.
 #[test]
 fn a_server_that_serves_leaves_with_0() {
     for mode in ["--echo", "--relay", "--sink", "--no-input"] {

@@ -1,4 +1,4 @@
-//! Peers that do not hold the keys: a server refuses them without a word, within seconds,
+//! Peers that do not hold the keys: a server refuses them within seconds, sends them nothing,
 //! and serves on; a client tells them from a deadline. A server that closes or resets at
 //! once, and one whose TCP does not answer, are in `tests/sim` and the tests of `net::dial`.
 
@@ -15,8 +15,8 @@ use crate::program::{Launch, Program};
 use crate::raw_peer::{RawPeer, accept, connect, hello, listener, rest, signed};
 use crate::records::still_serves;
 
-/// Sends `bytes`, and asserts that the server closes at once, without a word. One byte can be
-/// right, so its sender closes first.
+/// Sends `bytes`, and asserts that the server closes at once and sends nothing. One byte can
+/// be right, so its sender closes first.
 #[track_caller]
 fn refused_at_once(server: &Program, bytes: &[u8], told: &str) {
     let start = Instant::now();

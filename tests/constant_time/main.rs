@@ -1,7 +1,7 @@
 //! No branch and no address depends on a secret: `docs/CONSTANT_TIME.md`.
 //!
-//! There is no test harness, because its threads allocate in between, so no two runs of the program
-//! would be alike.
+//! It uses no test harness: threads of a harness allocate in between, so that no two runs of the
+//! program would be alike.
 #![allow(clippy::unwrap_used)]
 
 #[cfg(target_arch = "x86_64")]

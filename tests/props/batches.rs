@@ -70,7 +70,7 @@ pub(crate) fn seal(
     assert!(batch.is_empty());
 }
 
-/// A record as it arrives, to be opened.
+/// A record to open, as it arrives.
 #[derive(Debug, Clone)]
 pub(crate) struct Arrived {
     pub(crate) direction: usize,
@@ -113,7 +113,7 @@ impl Opened {
     }
 }
 
-/// Opens all in one batch, each in its area. Nothing else may change.
+/// Opens all records in one batch, each in its area. No other byte may change.
 pub(crate) fn open(
     batch: &mut OpenBatch,
     keys: &mut Keys<'_, OpenKeys>,

@@ -1,5 +1,5 @@
-//! The numbers and lengths of records for which kernels take different ways, one after the other.
-//! Batches of any mixture are drawn in [`crate::records`].
+//! The numbers and lengths of records for which kernels take different paths, one after the other.
+//! [`crate::records`] draws batches of any mixture.
 
 use std::iter::{once, repeat_n};
 
@@ -32,9 +32,9 @@ fn every_short_length() {
     }
 }
 
-/// Goal: any number of records fills lanes and groups, and empties them, right. Method: each number
-/// of records: all equal, each longer or shorter than the last by a block or a step, and with one
-/// or two that continue when all others, short ones or ones with lanes, have ended.
+/// Goal: any number of records fills lanes and groups, and empties them, correctly. Method: each
+/// number of records: all equal; each longer or shorter than the last by a block or a step; and
+/// with one or two that continue when all others, short or in lanes, have ended.
 #[test]
 fn every_number_of_records() {
     for count in 0..=RECORDS {

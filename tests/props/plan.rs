@@ -1,7 +1,7 @@
 //! A plan: what is sealed and opened together. It has some directions, each somewhere in its
-//! sequence, and records of theirs that share source memory.
+//! sequence, and their records, which share source memory.
 //!
-//! Any plan: [`crate::drawn`]. What happens to one: [`crate::batches`].
+//! It draws and runs no plan. Read next: [`crate::drawn`] and [`crate::batches`], which do.
 
 use std::fmt;
 
@@ -55,7 +55,7 @@ pub(crate) struct Record {
     pub(crate) opened_in: Area,
 }
 
-/// A record before it has its sequence and its place.
+/// A record that has no sequence and no place yet.
 #[derive(Debug)]
 pub(crate) struct Draft {
     pub(crate) direction: usize,
@@ -186,7 +186,7 @@ impl fmt::Debug for Memory {
     }
 }
 
-/// Bytes without a pattern, from a seed. To draw each from proptest is slow.
+/// Bytes without a pattern, from a seed. Drawing each byte from proptest is slow.
 pub(crate) fn any_bytes(seed: u32, len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
     StdRng::seed_from_u64(seed.into()).fill_bytes(&mut bytes);

@@ -43,7 +43,7 @@ impl Side {
             match event {
                 Event::Open => {
                     for message in &self.plan {
-                        // This fails if the next bytes were wrong, and it is over by now.
+                        // It fails if the session has ended by now, because the next bytes were wrong.
                         let _ = self.session.send(NOW, message, &mut self.out);
                     }
                     self.session.finish(NOW, &mut self.out);

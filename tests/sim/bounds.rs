@@ -42,7 +42,7 @@ fn a_sole_receiver_is_waited_for() {
         let (_, pair) = world.client(Sender::new(much()));
         for _ in 0..4 {
             world.run_millis(15_000);
-            // It does say something, or it would be dead.
+            // It sends something, so that the silence deadline does not drop it.
             slow.say(&mut world, b"wait");
         }
         assert_eq!(world.outcome(slow.peer), None);
@@ -169,9 +169,9 @@ fn scarce_memory_does_not_stop_a_message() {
     world.hosts[server].assert_empty("all have left");
 }
 
-/// Goal: when memory stays short because of some, others are still served.
-/// Method: three peers of an echo do not read, and hold what may be queued; a
-/// fourth, which is held up by its own answers at times, has all of them.
+/// Goal: when some peers keep memory short, others are still served. Method: three peers
+/// of an echo do not read, and fill the bound on queues; a fourth, which its own answers
+/// hold up at times, gets all of them.
 #[test]
 fn scarce_memory_does_not_stop_others() {
     let (mut world, server) = World::with(limited(|limits| limits.max_queued = 40_000), Echo);

@@ -1,5 +1,5 @@
-//! The old format beside the new one on one server, and how its connections end, where the end of a
-//! stream is all that is said.
+//! The old format beside the new one on one server; and how classic connections end, which have
+//! only the end of the stream to say so.
 
 use std::io::ErrorKind;
 
@@ -86,8 +86,8 @@ fn a_silent_listener_hears_after_a_second() {
     );
 }
 
-/// Goal: only so many peers may be silent. Past that the oldest is closed, and a new one
-/// is welcome. Method: two more than there are slots, one after the other.
+/// Goal: the number of silent peers has a bound. Above it the oldest is closed, and a new
+/// one is welcome. Method: two more than there are slots, one after the other.
 #[test]
 fn the_oldest_listener_makes_room() {
     let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Echo);

@@ -139,8 +139,8 @@ fn the_clock_may_jump() {
     assert!(!raw.events.contains(&Event::Open));
 }
 
-/// Ticks every 100 ms for so many seconds, or until the connection is closed. There is always
-/// more to be read than a tick can. The peer hears what is said to it only if it `listens`.
+/// Ticks every 100 ms for `seconds`, or until the connection is closed. There is always more
+/// to read than a tick can take. The peer reads what is sent to it only if it `listens`.
 fn flood(world: &mut World, server: usize, raw: &mut Raw, seconds: u64, listens: bool) {
     let (mut pending, mut heard) = (Vec::new(), [0; 1000]);
     for _ in 0..10 * seconds {

@@ -102,7 +102,7 @@ fn a_stopped_server_confirms_what_it_hands_on() {
     }
 }
 
-/// Goal: our end is not shut down in the middle of a record, though all is said.
+/// Goal: our end is not shut down in the middle of a record, though both sides are complete.
 /// Method: a PONG that does not fit is in front when the client's DONE comes.
 #[test]
 fn an_end_is_shut_down_behind_what_is_sealed() {

@@ -10,10 +10,9 @@ use crate::hand::Raw;
 use crate::people::{native, seed};
 use crate::world::World;
 
-/// Goal: the generator is seeded anew with every key, so that its state does not
-/// give away the keys of before. Method: the server's first public key is that of
-/// the seed's first bytes; the next ones are those of nothing that follows in the
-/// same stream.
+/// Goal: the generator is seeded anew with every key, so that its state does not reveal
+/// earlier keys. Method: the server's first public key comes from the seed's first bytes;
+/// the next ones come from no later bytes of the same stream.
 #[test]
 fn every_key_has_a_generator_of_its_own() {
     let setup = native(5, Leaves::WhenStopped);

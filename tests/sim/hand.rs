@@ -76,7 +76,7 @@ impl Raw {
         out
     }
 
-    /// Lets time pass, and says no more than that it is there.
+    /// Lets time pass, and sends only what keeps it alive.
     pub(crate) fn stay(&mut self, world: &mut World, millis: u64) {
         let step = 20_000;
         for _ in 0..millis / step {
@@ -110,7 +110,7 @@ impl Raw {
         out
     }
 
-    /// Says FIN, and hears what the server says to that.
+    /// Sends FIN, and reads the server's answer.
     pub(crate) fn finish(&mut self, world: &mut World) {
         let mut out = Vec::new();
         self.session.finish(world.now(), &mut out);

@@ -114,7 +114,7 @@ pub(crate) struct Net {
     pub(crate) socket: usize,
     faults: Faults,
     pipes: Vec<Pipe>,
-    /// `WouldBlock`s that were not true, and when they end.
+    /// False `WouldBlock`s, and when they end.
     pretended: Vec<(Time, Wake)>,
     trace: DefaultHasher,
 }
@@ -273,8 +273,8 @@ impl Net {
         self.note((end, "shut"));
     }
 
-    /// `end` is gone. What it has not read is lost, which the other side is told
-    /// by a reset, behind what was written.
+    /// `end` is gone. What it has not read is lost, so the other side gets a reset behind
+    /// what was written.
     pub(crate) fn close(&mut self, end: Side) {
         self.note((end, "close"));
         let incoming = self.incoming(end);

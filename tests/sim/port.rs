@@ -8,7 +8,7 @@ use sealwire::{Cut, InputKind, LocalId, PeerId, Read, Transport};
 
 use crate::net::{Net, Side};
 
-/// A local: bytes to be read, and bytes that were written.
+/// A local: bytes to read, and bytes that were written.
 #[derive(Debug, Default)]
 pub(crate) struct Plain {
     pub(crate) input: VecDeque<u8>,

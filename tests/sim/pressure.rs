@@ -24,7 +24,7 @@ fn narrow() -> Setup {
     setup
 }
 
-/// Says `message`, of any length, for as long as the server reads it.
+/// Sends `message`, of any length, for as long as the server reads it.
 fn say_long(raw: &mut Raw, world: &mut World, message: &[u8]) {
     let bytes = raw.seal(world, message);
     for piece in bytes.chunks(20_000) {
@@ -49,7 +49,7 @@ fn chat_with_deaf(count: usize, terminal: bool) -> (World, usize) {
     (world, server)
 }
 
-/// A client that says `len` bytes to an echo and reads nothing of the answer.
+/// A client that sends `len` bytes to an echo and reads no answer.
 fn deaf(world: &mut World, len: usize) -> Raw {
     let mut raw = Raw::join(world);
     world.net.incoming(raw.end).capacity = 10;
@@ -103,7 +103,7 @@ fn a_peer_that_takes_a_little_is_not_too_slow() {
     assert_eq!(world.gave(raw.peer), Some(Reason::TOO_SLOW));
 }
 
-/// Goal: what is half received is no reason to drop receivers: it has bounds of its own.
+/// Goal: unfinished input is no reason to drop receivers, because it has bounds of its own.
 /// Method: an echo with one slow client, and many clients whose records and messages are
 /// not whole, all together far over what may be queued.
 #[test]

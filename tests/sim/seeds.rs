@@ -92,7 +92,7 @@ struct Run {
     world: World,
     clients: Vec<Client>,
     typed: Vec<Vec<u8>>,
-    /// The clock jumps by so much at a time, and nothing but safety is expected.
+    /// When and how far the clock jumps, if it does. Then the run checks only safety.
     jump: Option<(u64, Duration)>,
 }
 
@@ -221,7 +221,7 @@ impl Run {
         }
     }
 
-    /// Lets everything happen that the seed says.
+    /// Plays everything that the seed decides.
     fn play(&mut self) {
         self.world.net.socket = self.world.net.rng.random_range(1000..70_000);
         for at in (0..300).step_by(STEP as usize) {
@@ -277,7 +277,7 @@ impl Run {
         }
     }
 
-    /// No client fails that the run left alone, and a flipped bit is noticed.
+    /// A client that the run left alone does not fail, and a flipped bit is noticed.
     fn check_undisturbed(&self, client: &Client, outcomes: [Outcome; 2]) {
         let jumped = self.jump.is_some();
         match client.blow {

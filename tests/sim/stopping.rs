@@ -153,9 +153,9 @@ fn a_latecomer_is_turned_away() {
     }
 }
 
-/// Goal: a one-shot server whose input no peer can have whole any more leaves as its
-/// peer's failure says, and tells the user. Method: its only peer closes, or aborts, in the
-/// middle of the input; or before the input has begun, when it waits on.
+/// Goal: a one-shot server leaves when no peer can get its whole input any more. Its end is
+/// its peer's failure, and it tells the user. Method: its only peer closes, or aborts, in the
+/// middle of the input; or before the input has begun, and then the server goes on waiting.
 #[test]
 fn an_input_that_no_peer_has() {
     for (given, aborts, ended) in [
@@ -210,9 +210,8 @@ fn a_silent_peer_is_given_up() {
     }
 }
 
-/// Goal: what a peer has said is in no memory that others use, one tick after it has
-/// left. Method: a peer says something to a sink, another stays; the scratch is looked
-/// at before and after.
+/// Goal: one tick after a peer has left, no memory that others use holds its bytes. Method:
+/// a peer sends something to a sink, another stays; look at the scratch before and after.
 #[test]
 fn what_was_said_is_erased() {
     let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Sink);
@@ -370,7 +369,7 @@ fn done_waits_for_the_output() {
     assert_eq!(ends, [Some(End::Complete); 2]);
 }
 
-/// Goal: a client says whether its server vanished or fell silent.
+/// Goal: a client tells a server that vanished from one that fell silent.
 #[test]
 fn a_client_tells_how_its_server_left() {
     for (vanishes, gravity) in [(true, Gravity::Truncated), (false, Gravity::Late)] {

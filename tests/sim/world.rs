@@ -164,7 +164,7 @@ impl World {
         }
     }
 
-    /// Has the first host accept a connection, and do what it does then.
+    /// Lets the first host accept a connection, and settles.
     pub(crate) fn accept(&mut self) -> Link {
         let link = self.net.link();
         let peer = self.attach(0, Side::server(link));
@@ -173,7 +173,7 @@ impl World {
         Link { end, peer }
     }
 
-    /// Has the first host connect, and do what it does then.
+    /// Lets the first host connect, and settles.
     pub(crate) fn dial(&mut self) -> Link {
         let link = self.net.link();
         let peer = self.attach(0, Side::client(link));
@@ -234,7 +234,7 @@ impl World {
         host.endpoint.local_writable(LocalId::FIRST);
     }
 
-    /// Gives the first local of `host` more to be read.
+    /// Gives the first local of `host` more to read.
     pub(crate) fn give(&mut self, host: usize, bytes: &[u8]) {
         self.hosts[host].locals[0].input.extend(bytes);
         self.poke(host);
@@ -246,7 +246,7 @@ impl World {
         self.poke(host);
     }
 
-    /// Has the first local of `host` accept everything.
+    /// Lets the first local of `host` accept everything.
     pub(crate) fn unblock(&mut self, host: usize) {
         self.hosts[host].locals[0].room = usize::MAX;
         self.poke(host);
@@ -274,7 +274,7 @@ impl World {
         }
     }
 
-    /// Has `host` tick once, so long after now.
+    /// Moves the clock by `millis`, then lets `host` tick once.
     pub(crate) fn tick_after(&mut self, host: usize, millis: u64) {
         self.net.now = self.net.now + Duration::from_millis(millis);
         self.deliver();
@@ -336,7 +336,7 @@ impl World {
         timeouts.chain(self.net.next()).min()
     }
 
-    /// Goes on for so long.
+    /// Runs for `millis`.
     pub(crate) fn run_millis(&mut self, millis: u64) {
         let end = self.now() + Duration::from_millis(millis);
         self.settle();
@@ -348,7 +348,7 @@ impl World {
         self.settle();
     }
 
-    /// Asserts that the first host closes `peer` in so long, and not sooner.
+    /// Asserts that the first host closes `peer` after `millis`, and not sooner.
     pub(crate) fn assert_late(&mut self, peer: PeerId, millis: u64, deadline: Deadline) {
         self.run_millis(millis - 1);
         assert_eq!(self.outcome(peer), None);

@@ -13,7 +13,7 @@ fn crowd(peers: usize) -> Crowd<Echo> {
     crate::crowd(Echo, peers, 64, 3000)
 }
 
-/// Has as many messages of a peer arrive as `bytes` hold; says how many bytes they take.
+/// Delivers as many messages of a peer as `bytes` hold. Returns how many bytes they take.
 fn say_much(crowd: &mut Crowd<Echo>, peer: usize, bytes: usize) -> usize {
     let message = crowd.wire.stream.message;
     crowd.arrive(peer, bytes / message * message);
@@ -26,8 +26,8 @@ fn waiting(crowd: &Crowd<Echo>, peer: usize) -> usize {
     arrived - read
 }
 
-/// Goal: a chat is answered before a stream is read, and holds it up for one tick.
-/// Method: both have something in each tick; the stream is known by what it said before.
+/// Goal: a chat is answered before a stream is read, and holds it up for one tick. Method:
+/// both have something in each tick; earlier reads have marked the stream as one.
 #[test]
 fn a_stream_yields_every_other_tick() {
     let mut crowd = crowd(2);
@@ -49,7 +49,7 @@ fn a_stream_yields_every_other_tick() {
             assert_eq!(crowd.endpoint.next_timeout(), Some(Time::ZERO));
         }
     }
-    // What it says once it chats again is read with the others.
+    // Once it chats again, it is read together with the others.
     say_much(&mut crowd, STREAM, CHAT_BELOW - 1);
     crowd.tick();
     for _ in 0..4 {

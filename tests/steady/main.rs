@@ -62,7 +62,7 @@ fn a_million_messages() {
     );
 }
 
-/// Goal: allocations are counted where there are some. Method: one.
+/// Goal: the counter counts allocations. Method: make one.
 #[test]
 fn the_counter_counts() {
     assert_eq!(allocations(|| drop(std::hint::black_box(vec![1]))), (1, 0));

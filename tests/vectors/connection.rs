@@ -324,9 +324,9 @@ fn done_may_come_inside_a_message() {
     }
 }
 
-/// Goal: a whole conversation, played to each side, comes to its right end. Method: the
-/// records of the other side as they are. A session answers in its own order and may share a
-/// PONG, so only the number of bytes that it sends is checked.
+/// Goal: a whole conversation, played to each side, completes. Method: play the records of the
+/// other side unchanged. A session answers in its own order and may answer several PINGs with
+/// one PONG, so the test checks only the number of bytes that it sends.
 #[test]
 fn a_transcript_is_played() {
     let transcript = list(&native()["transcript"]);

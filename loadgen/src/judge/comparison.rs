@@ -1,4 +1,4 @@
-//! What the runs of a comparison come to: ratios, and how far they can be trusted.
+//! The result of a comparison: ratios, and how far they can be trusted.
 //!
 //! A machine's speed changes from one minute to the next. So a ratio is taken within a round,
 //! and the figure is the median over the rounds, with the least and the most.
@@ -119,7 +119,7 @@ impl Transport {
         Spread::of(runs.filter_map(|run| run[figure as usize]))
     }
 
-    /// This one's figure by another's, round by round.
+    /// This transport's figure divided by another's, round by round.
     pub(crate) fn ratio(&self, to: &Self, figure: Figure) -> Option<Spread> {
         let of = |run: &Option<Run>| (*run)?[figure as usize];
         let rounds = self.runs.iter().zip(&to.runs);
@@ -194,7 +194,7 @@ impl Comparison {
             .flat_map(move |ours| others.clone().map(move |other| (ours, other)))
     }
 
-    /// The worst of all; at best suspect if a run is missing.
+    /// The worst grade of all runs; at best suspect if a run is missing.
     pub(crate) fn grade(&self) -> Grade {
         let mut all = self.transports.iter();
         let whole = match self.interrupted || all.any(|one| !one.failures.is_empty()) {

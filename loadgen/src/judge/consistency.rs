@@ -31,7 +31,7 @@ pub(super) fn littles_law(results: &Results, findings: &mut Findings) {
     if let Some(why) = skipped {
         return findings.note(format!("Little's law was not asked: {why}"));
     }
-    // Messages without an answer are in the histogram, too, with their age.
+    // Messages without an answer are in the histogram, too. Their time is their age.
     let expected = service.len() as f64 * service.mean() / took;
     let under_way = results.tally.under_way as f64 / took;
     let off = (under_way / expected - 1.0).abs();
@@ -67,7 +67,7 @@ pub(super) fn halves(results: &Results, findings: &mut Findings) {
     if fewer < HALVES_SAMPLES {
         return findings.note("its halves were not compared: there are too few answers");
     }
-    // Two counts of that size may differ by so much by chance.
+    // How much two counts of that size may differ by chance.
     let by_chance = CHANCE * (2.0 / fewer as f64).sqrt();
     let changes = [
         ("throughput", first.rate, second.rate, HALVES.max(by_chance)),

@@ -27,7 +27,7 @@ pub(super) fn judge(results: &Results, figures: &Figures, findings: &mut Finding
         );
         match results.plan.rate {
             Some(_) => findings.suspect(BOUND, text),
-            // A closed loop runs into a limit by design; the rate is then "at least".
+            // A closed loop reaches a limit by design; the rate is then "at least".
             None => findings.note(text),
         }
     }

@@ -7,7 +7,7 @@ use crate::measure::figures::{Figures, seconds};
 use crate::measure::results::Results;
 use crate::plan::Arrival;
 
-/// Whether as much was scheduled and answered as was asked for, and if not, what caused it.
+/// Whether as much was scheduled and answered as was asked for; if not, why.
 pub(super) fn rate(results: &Results, figures: &Figures, busy: bool, findings: &mut Findings) {
     let Some(rate) = figures.asked_messages_per_second else {
         return;
@@ -22,7 +22,7 @@ pub(super) fn rate(results: &Results, figures: &Figures, busy: bool, findings: &
     if asked - scheduled > by_chance.max(asked * (1.0 - ACHIEVED)) {
         let why = match results.peers.failed {
             0 => "the load tester fell behind".into(),
-            // Once all have left, their messages are not scheduled any more.
+            // Once all peers have left, their messages are not scheduled any more.
             failed => format!("{failed} peers had failed"),
         };
         let had = scheduled / took;

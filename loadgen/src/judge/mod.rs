@@ -1,9 +1,8 @@
 //! Whether the figures of a run can be trusted, and why not.
 //!
-//! [`judge`] asks every rule: [`load`] about the load that was asked for, [`generator`] about
-//! the load tester, [`consistency`] about the figures themselves. All bounds are in
-//! [`crate::limits`]. [`slo`] has the user's bounds, and [`comparison`] puts the runs of a
-//! comparison together.
+//! [`judge`] applies every rule: [`load`] checks the load against the plan, [`generator`] the load
+//! tester, [`consistency`] the figures themselves. All bounds are in [`crate::limits`]. [`slo`]
+//! has the user's bounds, and [`comparison`] combines the runs of a comparison.
 
 pub(crate) mod comparison;
 mod consistency;
@@ -26,11 +25,11 @@ use crate::measure::results::Results;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub(crate) enum Grade {
-    /// They are what they say.
+    /// Valid.
     Valid,
-    /// They may be; the reasons decide.
+    /// Doubtful: read the reasons.
     Suspect,
-    /// They measure something else.
+    /// The figures answer another question.
     Invalid,
 }
 
@@ -60,9 +59,9 @@ pub(crate) struct Verdict {
     /// Why it is not valid, the worst first.
     #[serde(skip)]
     pub(crate) reasons: Vec<Reason>,
-    /// What else the reader should know: which rules were not asked, and why.
+    /// What else the reader should know: which rules were not applied, and why.
     pub(crate) notes: Vec<String>,
-    /// The load tester was at its limit: the server may do more than is told.
+    /// The load tester was at its limit: the server may do more than the figures show.
     pub(crate) at_least: bool,
 }
 

@@ -1,7 +1,7 @@
 //! Churn: peers connect, send one message, get it back, and leave. Each stage is timed.
 //!
-//! A connection counts as a message does elsewhere: it is due, or begins when there is room for
-//! another; it is done when both sides have finished. `-c` is how many there are at once.
+//! A connection counts as a message does in other workloads: it is due, or begins when there is
+//! room for another; it is done when both sides have finished. `-c` is how many there are at once.
 
 use std::collections::HashMap;
 
@@ -21,7 +21,7 @@ pub(crate) struct Churn {
     pattern: Pattern,
     share: Share,
     begun: u64,
-    /// Peers that connect, or have joined.
+    /// Peers that are connecting or have joined.
     peers: HashMap<PeerId, Peer>,
     meter: Meter,
     /// In an open loop, once the load has begun: when the next connection is due.
@@ -35,7 +35,7 @@ pub(crate) struct Churn {
 struct Peer {
     index: u64,
     flight: Flight,
-    /// When TCP had connected it; when it joined; when its message was back.
+    /// When TCP connected it, when it joined, and when its message was back.
     connected: Option<Time>,
     joined: Option<Time>,
     replied: Option<Time>,
@@ -112,7 +112,7 @@ impl Workload for Churn {
 
     fn connected(&mut self, now: Time, id: PeerId) {
         if let Some(peer) = self.peers.get_mut(&id) {
-            // The wire may tell it only after the peer has joined.
+            // The wire may report that only after the peer has joined.
             peer.connected = Some(peer.joined.map_or(now, |joined| joined.min(now)));
         }
     }

@@ -1,9 +1,9 @@
 //! Echo: every message comes back unaltered and in order.
 //!
 //! In a closed loop a peer keeps as many messages in flight as allowed. In an open loop each
-//! message has a fixed due time; it waits only while as many are in flight as allowed, which
-//! counts as server time. A reply does not say which message it answers, so a missing or
-//! repeated one makes all later replies to its peer wrong, too.
+//! message has a fixed due time. It waits only for a free slot, and that wait counts as server
+//! time. A reply does not say which message it answers, so a missing or repeated reply makes all
+//! later replies to its peer wrong, too.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
@@ -25,7 +25,7 @@ pub(crate) struct Echo {
     /// The number of the next peer that joins, among those of all threads.
     next_index: usize,
     peers: HashMap<PeerId, Peer>,
-    /// The numbers of those that left before anything was due.
+    /// The numbers of the peers that left before a message was due.
     left_early: Vec<usize>,
     load: Load,
     stopped: bool,
@@ -35,7 +35,7 @@ struct Load {
     meter: Meter,
     /// In an open loop, peers that may send, and when their next message is due.
     due: BinaryHeap<Reverse<(Time, PeerId)>>,
-    /// Paces of peers that have left; their messages until the end are counted then.
+    /// Paces of peers that have left. Their messages are counted when the run ends.
     departed: Vec<Pace>,
     started: bool,
 }
@@ -148,7 +148,7 @@ impl Workload for Echo {
             load.meter.tally.wrong += 1;
             return;
         };
-        // It had to wait if as many were in flight as allowed.
+        // It had to wait if no slot was free.
         if let Some(pace) = &mut peer.pace
             && pace.has_room(now)
         {
@@ -230,7 +230,7 @@ impl Workload for Echo {
         self.stopped = true;
         let load = &mut self.load;
         for peer in self.peers.values_mut() {
-            // They stay in the queue: a late answer is still compared.
+            // They stay in the queue, so that a late answer is still compared.
             for &flight in &peer.under_way {
                 load.meter.unanswered(flight, now, cut_short);
             }

@@ -7,14 +7,14 @@ use sealwire::Time;
 
 pub(crate) struct Ending {
     stop: Arc<AtomicBool>,
-    /// Threads that have peers, or will have some.
+    /// How many threads have peers, or will have some.
     threads: AtomicUsize,
     /// When it ended, as the first thread saw it, in nanoseconds.
     at: AtomicU64,
 }
 
 impl Ending {
-    /// That of a run with so many threads; `stop` is set when the user wants it to end.
+    /// The end of a run with `threads` threads. `stop` is set when the user wants it to end.
     pub(crate) fn new(threads: usize, stop: &Arc<AtomicBool>) -> Self {
         Self {
             stop: Arc::clone(stop),
@@ -32,7 +32,7 @@ impl Ending {
         self.threads.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// When it ended, if it has `now`: the user wants it, or no thread has a peer.
+    /// When the run ended, if it is over `now`: the user wants it, or no thread has a peer.
     pub(crate) fn at(&self, now: Time) -> Option<Time> {
         let over = self.is_stopped() || self.threads.load(Ordering::Relaxed) == 0;
         over.then(|| {

@@ -1,9 +1,9 @@
 //! Fanout: publishers' messages go through a relay to all subscribers.
 //!
-//! A message is done when every subscriber has it. Its first bytes tell its publisher and its
-//! number: each publisher has its own places in the random pattern. A gap is a loss, unless the
-//! missing message comes after later ones: then it is reordered. A message that comes again is
-//! a duplicate.
+//! A message is done when every subscriber has it. Its first bytes identify its publisher and its
+//! number, because each publisher has its own places in the random pattern. A missing message is
+//! a loss; if it comes after later ones, it is reordered. A message that comes again is a
+//! duplicate.
 
 mod gaps;
 
@@ -25,10 +25,10 @@ use crate::plan::Plan;
 pub(crate) struct Fanout {
     plan: Plan,
     pattern: Pattern,
-    /// The publisher and the number, modulo [`Self::cycle`], of the message that begins so.
+    /// By the first bytes of a message: its publisher and its number, modulo [`Self::cycle`].
     starts: HashMap<[u8; 8], (usize, u64)>,
     publishers: Vec<Publisher>,
-    /// Paces of publishers that never joined; their messages are counted at the end.
+    /// Paces of publishers that never joined. Their messages are counted when the run ends.
     absent: Vec<Pace>,
     /// What each has received of each publisher.
     subscribers: HashMap<PeerId, Vec<Gaps>>,
@@ -51,7 +51,7 @@ struct Publisher {
 
 struct Message {
     flight: Flight,
-    /// How many subscribers should get it, have it, and will never have it.
+    /// How many subscribers should get it, how many have it, and how many never will.
     wanted: u64,
     had: u64,
     missed: u64,
@@ -91,7 +91,7 @@ impl Fanout {
         fanout
     }
 
-    /// After so many messages a publisher's first one comes again.
+    /// The number of messages after which a publisher's first one comes again.
     fn cycle(&self) -> u64 {
         (PLACES / self.plan.publishers) as u64
     }
@@ -129,7 +129,7 @@ impl Fanout {
         true
     }
 
-    /// A subscriber has message `index` of `publisher`, or will never have it.
+    /// Notes that a subscriber has message `index` of `publisher`, or will never have it.
     fn note(&mut self, now: Time, publisher: usize, index: u64, has: bool) {
         let publisher = &mut self.publishers[publisher];
         let place = index.checked_sub(publisher.first);
@@ -153,7 +153,7 @@ impl Fanout {
         } else {
             message.missed += 1;
         }
-        // In order: for earlier messages, every subscriber is accounted for.
+        // Messages are done in order: every subscriber of the earlier ones is accounted for.
         while let Some(oldest) = publisher.under_way.front()
             && oldest.had + oldest.missed >= oldest.wanted
         {

@@ -1,9 +1,9 @@
 //! Making the load: what peers send, when, and what must come back.
 //!
-//! A [`worker`] takes the [`peers`] of one thread through a run. They do a [`workload`], which
-//! sees peers by name, a clock, and a [`Link`] to send through, and no socket. A [`Wire`] owns
-//! the sockets and drives it: [`sealed`] is the library itself, and [`crate::rivals`] are what
-//! it is compared with. What is measured goes to [`crate::measure`].
+//! A [`worker`] takes the [`peers`] of one thread through a run. They follow a [`workload`], which
+//! sees peers by name, a clock, and a [`Link`] to send through, but no socket. A [`Wire`] owns the
+//! sockets and calls the workload: [`sealed`] is the library itself, and [`crate::rivals`] are
+//! what it is compared with. [`crate::measure`] keeps the figures.
 
 mod churn;
 mod echo;
@@ -47,7 +47,8 @@ pub(crate) trait Wire {
     /// Begins to connect another peer, from `from` if that is given.
     fn connect(&mut self, from: Option<SocketAddr>) -> io::Result<PeerId>;
 
-    /// Waits until something happens, or `until`, to the microsecond, and does what follows.
+    /// Waits until something happens, or until the time `until`, to the microsecond. Then acts on
+    /// what happened.
     fn turn(&mut self, until: Time) -> Result<(), Error>;
 
     fn peers(&mut self) -> &mut Peers;
@@ -60,8 +61,8 @@ pub(crate) trait Wire {
 pub(crate) trait Link {
     fn now(&self) -> Time;
 
-    /// Sends the bytes `part` of the run's pattern as a message. Returns whether it will
-    /// leave: not to a peer that is gone, or was told that nothing follows.
+    /// Sends the bytes `part` of the run's pattern as a message. Returns whether it will leave:
+    /// not to a peer that is gone, or was told that nothing follows.
     fn send(&mut self, peer: PeerId, part: Range<usize>) -> bool;
 
     /// About how many bytes of messages wait to be sent to `peer`.
@@ -85,7 +86,7 @@ impl Received<'_> {
         same && wanted.is_empty()
     }
 
-    /// Its first eight bytes, if it has so many.
+    /// Its first eight bytes, if it has eight.
     pub(crate) fn start(self) -> Option<[u8; 8]> {
         let mut bytes = self.0.iter().copied().flatten();
         let mut start = [0; 8];

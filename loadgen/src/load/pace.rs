@@ -1,5 +1,5 @@
-//! The pace of a sender in an open loop: when its next message is due, and since when it could
-//! have been sent.
+//! The pace of a sender in an open loop: when its next message is due, and from when on it could
+//! be sent.
 
 use std::mem;
 
@@ -20,15 +20,15 @@ pub(super) fn leave(pace: &mut Option<Pace>, meter: &mut Meter, now: Time) -> Fl
 
 pub(super) struct Pace {
     dues: Dues,
-    /// Of the next message, until the load ends.
+    /// When the next message is due; `None` once the load has ended.
     next: Option<Time>,
-    /// As many are in flight as allowed; since when they are not.
+    /// Whether no slot is free, and since when one is.
     full: bool,
     free_since: Time,
 }
 
 impl Pace {
-    /// That of sender `index`, with nothing in flight.
+    /// The pace of sender `index`, with nothing in flight.
     pub(super) fn new(schedule: Schedule, index: usize) -> Self {
         let mut dues = schedule.of(index);
         Self {
@@ -43,7 +43,7 @@ impl Pace {
         self.next
     }
 
-    /// Whether as many are in flight as allowed.
+    /// Whether no slot is free: as many messages are in flight as allowed.
     pub(super) fn waits(&self) -> bool {
         self.full
     }
@@ -52,7 +52,7 @@ impl Pace {
         self.full = full;
     }
 
-    /// One less is in flight. Returns whether the next had to wait for that.
+    /// A slot is free again. Returns whether the next message had to wait for it.
     pub(super) fn has_room(&mut self, now: Time) -> bool {
         let was_full = mem::take(&mut self.full);
         if was_full {
@@ -61,14 +61,15 @@ impl Pace {
         was_full
     }
 
-    /// Takes the next message: when it is due, and since when it could have been sent.
+    /// Takes the next message: when it is due, and from when on it could be sent.
     fn take(&mut self) -> Option<(Time, Time)> {
         let due = self.next?;
         self.next = self.dues.next();
         Some((due, due.max(self.free_since)))
     }
 
-    /// Counts what is due until the end as never sent: many at once, as there may be billions.
+    /// Counts what is due until the end as never sent. It counts many at once, because there may be
+    /// billions.
     pub(super) fn never_send(&mut self, meter: &mut Meter, now: Time, gone: bool) {
         let end = meter.window().end;
         let Some(due) = self.next.take().filter(|due| *due < end) else {

@@ -1,7 +1,7 @@
 //! The content of messages: parts of one random pattern.
 //!
 //! Messages refer to the pattern, so that none is copied. Each peer's messages begin at places
-//! of their own, so that a reply to another peer, or another message, does not compare equal.
+//! of their own, so that a reply that belongs to another peer or message does not compare equal.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ impl Pattern {
         self.at((first + index) % PLACES as u64)
     }
 
-    /// Where the message is that is `step` messages after the first of all.
+    /// Where the message is that comes `step` messages after the very first one.
     pub(crate) fn at(&self, step: u64) -> Range<usize> {
         let place = (step * STRIDE % PLACES as u64) as usize;
         place..place + self.size

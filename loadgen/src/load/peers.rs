@@ -1,5 +1,5 @@
 //! The peers of a thread: which came, which left, and why. What they do is up to a
-//! [`Workload`], which hears everything.
+//! [`Workload`], which gets every event.
 
 use std::collections::{HashMap, HashSet};
 
@@ -71,7 +71,7 @@ impl Peers {
         self.present.len() + self.connecting.len()
     }
 
-    /// Forgets those that have left.
+    /// Forgets the peers that have left.
     pub(crate) fn forget(&mut self) {
         self.attendance = Attendance::default();
         self.handshakes.reset();
@@ -88,7 +88,7 @@ impl Peers {
         self.finish = Finish::Wanted;
     }
 
-    /// Gives up on those that have not left.
+    /// Gives up on the peers that have not left.
     pub(crate) fn give_up(&mut self, now: Time) {
         let connecting = self.connecting.keys();
         let all: Vec<_> = self.present.iter().chain(connecting).copied().collect();

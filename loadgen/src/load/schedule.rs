@@ -1,5 +1,5 @@
-//! When messages are due in an open loop. The times are fixed before the first message, so that
-//! a slow server cannot slow down its own test.
+//! When messages are due in an open loop. The times are fixed before the first message, so a slow
+//! server cannot slow down its own test.
 //!
 //! The messages of all N peers are numbered: peer i has the numbers i, i + N, and so on. So
 //! peers are staggered at any rate. Random arrivals take random steps in place of N.
@@ -55,8 +55,8 @@ impl Schedule {
         dues
     }
 
-    /// How many messages of all are due before `time`, with the part of the next. The inverse
-    /// of [`due`](Self::due).
+    /// How many messages of all peers are due before `time`, as a fraction. The inverse of
+    /// [`due`](Self::due).
     fn number(&self, time: Time) -> f64 {
         let Rate { from, to } = self.rate;
         let Window {
@@ -70,7 +70,7 @@ impl Schedule {
         before + measured * (from + (to - from) * measured / (2.0 * lasts))
     }
 
-    /// When message `number` of all is due; `None` once the load has ended.
+    /// When message `number` of all peers is due; `None` if that is after the end of the load.
     fn due(&self, number: f64) -> Option<Time> {
         let Rate { from, to } = self.rate;
         let Window {
@@ -87,7 +87,7 @@ impl Schedule {
         let lasts = end.since(measure).as_secs_f64();
         let root = (from * from + 2.0 * (to - from) * measured / lasts).sqrt();
         let after = 2.0 * measured / (from + root);
-        // False for NaN, too: the rate has fallen to nothing before.
+        // False for NaN, too: then the rate falls to nothing before this message.
         (after < lasts).then(|| measure + Duration::from_secs_f64(after))
     }
 }

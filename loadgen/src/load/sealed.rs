@@ -22,14 +22,14 @@ pub(crate) struct Sealed {
     address: SocketAddr,
 }
 
-/// Passes on what the endpoint tells.
+/// Passes on what the endpoint reports.
 struct Adapter {
     peers: Peers,
     clock: Clock,
     pattern: Pattern,
     /// The pattern, once the endpoint has it.
     pinned: Option<Span>,
-    /// Peers that were told that nothing follows, and those that said so first.
+    /// Peers to which we have sent FIN, and peers that sent FIN first.
     finished: HashSet<PeerId>,
     ended_early: HashSet<PeerId>,
 }
@@ -38,7 +38,7 @@ impl Sealed {
     pub(crate) fn new(context: &Context<'_>, peers: Peers) -> io::Result<Self> {
         let mut setup = Setup::new(context.kernel, Leaves::WhenStopped, rand::random());
         setup.identity.clone_from(&context.server.identity);
-        // The load bounds what waits to be sent, so its memory is no reason to drop a server.
+        // The load itself bounds what waits to be sent, so memory must not drop a server.
         setup.limits.max_queue = usize::MAX / 4;
         setup.limits.max_queued = usize::MAX / 4;
         let adapter = Adapter {
@@ -108,7 +108,7 @@ impl Adapter {
 }
 
 impl Mode for Adapter {
-    /// Replies are always read: a server may take no more before its replies are read.
+    /// Replies are always read, because a server may read no more until its replies are read.
     fn receivers(&self) -> Receivers {
         Receivers::Nobody
     }

@@ -105,10 +105,11 @@ impl Link for Sent {
 /// A thread's peers, and the server that they load.
 pub(super) struct Simulation<S> {
     pub(super) window: Window,
-    /// Peers from this number on are refused; from that one, they cannot begin to connect.
+    /// The number from which on peers are refused, and the one from which on they cannot begin
+    /// to connect.
     pub(super) refused_from: usize,
     pub(super) fails_from: usize,
-    /// Time is real with it: only then do several threads agree on it.
+    /// With this clock, time is real. Several threads need that to agree on a time.
     pub(super) clock: Option<Clock>,
     plan: Plan,
     share: Share,
@@ -118,10 +119,10 @@ pub(super) struct Simulation<S> {
     /// What happens next, in the order of time, then of arrival.
     events: BinaryHeap<Reverse<(Time, u64)>>,
     known: Vec<Event>,
-    /// When the server says its last word to a peer.
+    /// When the server sends its last bytes to a peer.
     last: HashMap<PeerId, Time>,
     stop: Arc<AtomicBool>,
-    /// Turns in a row in which time stood still.
+    /// How many turns in a row time stood still.
     spins: u32,
     /// What the server does with a message, and when.
     server: S,
@@ -184,7 +185,7 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
         self.run()
     }
 
-    /// Runs to the end. Returns all that the worker says.
+    /// Runs to the end. Returns all that the worker reports.
     pub(super) fn said(self) -> Vec<Result<Said, Error>> {
         let ending = Ending::new(1, &self.stop);
         self.said_until(&Arc::new(ending))

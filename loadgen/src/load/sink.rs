@@ -1,8 +1,8 @@
 //! Sink: messages go one way, as fast as the server takes them.
 //!
-//! A message counts as completed when the server has confirmed its peer's end, and so all its
-//! messages. So the measured time runs from the first message to the last confirmation. There
-//! is no answer, and so no latency.
+//! A message counts as completed when the server has confirmed its peer's end, which confirms all
+//! messages before it. So the measured time runs from the first message to the last confirmation.
+//! There is no answer, and so no latency.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub(crate) struct Sink {
     next_index: usize,
     peers: HashMap<PeerId, Peer>,
     meter: Meter,
-    /// Every queue is full, so that an event will come.
+    /// Every queue is full, so an event will come.
     full: bool,
     /// When the last peer was confirmed, if any was.
     confirmed: Option<Time>,

@@ -1,8 +1,8 @@
 //! Where peers connect from: our addresses in turn, and a port of each.
 //!
-//! For a given address, the system avoids ports that were used a moment ago, and soon runs out
-//! of them. A named port may be used again as soon as TCP allows it, so ports are named, each
-//! in its turn. [`reach`] finds the server's address from there.
+//! If only the address is given, the system avoids ports that were used a moment ago, and soon
+//! runs out of them. A port that is named may be used again as soon as TCP allows it. So ports are
+//! named, each in its turn. [`reach`] finds the server's address from there.
 
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, ToSocketAddrs as _};
@@ -89,7 +89,7 @@ pub(crate) fn reach(server: &Target, plan: &Plan) -> Result<SocketAddr, Error> {
     let mut sources = Sources::new(&plan.sources, 0, 1);
     let mut told = format!("{host} has no address");
     for address in addresses {
-        // Another source, or port of it, helps against some errors alone.
+        // Another source or port helps only against some errors.
         let connected = sources.connect(|from| match connect(address, from) {
             Err(error) if is_taken(&error) => Err(error),
             other => Ok(other),

@@ -345,12 +345,12 @@ fn done(said: Option<Result<Said, sealwire_cli::error::Error>>) -> Done {
     }
 }
 
-/// The error that a worker says first.
+/// The first error that a worker reports.
 fn error(said: Vec<Result<Said, sealwire_cli::error::Error>>) -> String {
     said.into_iter().find_map(Result::err).unwrap().to_string()
 }
 
-/// Goal: a thread that panics says so. Method: its wire does.
+/// Goal: a panic of a thread is reported. Method: its wire panics.
 #[test]
 fn a_panic_is_said() {
     let panics = Simulation::new(&short(Kind::Echo), |_, _, _| panic!("as it was told to"));

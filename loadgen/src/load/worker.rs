@@ -1,8 +1,8 @@
 //! A thread of the load tester: takes its share of the peers through a run, over one wire.
 //!
-//! Its peers join; it waits for the word to begin; it sends until the time is over; it waits
-//! for what is in flight; its peers finish. [`crate::run`] starts the threads and adds up what
-//! they say.
+//! Its peers join. It waits for the word to begin, sends until the time is over, and waits for
+//! what is in flight. Then its peers finish. [`crate::run`] starts the threads and adds up their
+//! reports.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -25,7 +25,8 @@ use crate::measure::results::{Attendance, Row, Tally, ThreadUse};
 use crate::measure::sample;
 use crate::plan::{Kind, Plan};
 
-/// A peer that could not even begin to connect. Wires number their peers from the other end.
+/// A peer that could not begin to connect. It is the highest number, because wires count up from
+/// the lowest.
 const UNNAMED: PeerId = PeerId::from_u64(u64::MAX);
 
 pub(crate) enum Said {
@@ -43,7 +44,7 @@ pub(crate) struct Done {
     pub(crate) handshakes: Histogram<u64>,
     pub(crate) intervals: usize,
     pub(crate) took: Duration,
-    /// How much of that was load, and what this thread had of processors then.
+    /// How much of that time was load, and what this thread had of processors in it.
     pub(crate) loaded: Duration,
     pub(crate) used: ThreadUse,
 }
@@ -62,7 +63,7 @@ pub(crate) struct Task {
     pub(crate) row: Duration,
     pub(crate) gauge: Arc<Gauge>,
     pub(crate) ending: Arc<Ending>,
-    /// Where it says how it goes, or why it cannot go on.
+    /// Where it reports its progress, or why it cannot go on.
     pub(crate) say: Sender<Result<Said, Error>>,
     pub(crate) begin: Receiver<Window>,
 }
@@ -77,12 +78,12 @@ pub(crate) struct Worker<'a> {
     /// No connection begins before.
     paused: Time,
     loads: bool,
-    /// All its peers are gone, and it has said so.
+    /// All its peers are gone, and it has reported that.
     deserted: bool,
 }
 
 impl<'a> Worker<'a> {
-    /// Does `task` over `wire`, and says how it goes.
+    /// Does `task` over `wire`, and reports its progress.
     pub(crate) fn work(task: Task, wire: &'a mut dyn Wire) {
         let say = task.say.clone();
         let worker = Self {
@@ -95,7 +96,7 @@ impl<'a> Worker<'a> {
             loads: false,
             deserted: false,
         };
-        // The run waits for each thread, so a panic must be said. It ends the worker.
+        // The run waits for each thread, so a panic must be reported. It ends the worker.
         let said = match catch_unwind(AssertUnwindSafe(|| worker.run())) {
             Ok(done) => done.map(|done| Said::Done(Box::new(done))),
             Err(_) => Err(Error::Local("a thread of the load tester panicked".into())),
@@ -233,7 +234,7 @@ impl<'a> Worker<'a> {
         let (now, stopped) = (self.wire.now(), self.is_stopped());
         self.wire.peers().workload().stop(now, stopped);
         self.wire.peers().finish();
-        // The peers hear of it in the next turn, which must not wait.
+        // The next turn tells the peers, so it must not wait.
         self.turn(Some(Time::ZERO))?;
         let late = self.wire.now() + COMPLETION.max(drain(self.task.plan.timeout, stopped));
         // Peers that still connect join first, and leave again.
@@ -273,7 +274,7 @@ impl<'a> Worker<'a> {
         let now = self.wire.now();
         let due = self.wire.peers().workload().next_due();
         let due = due.map(|due| due.max(self.paused));
-        // It stays the same for many turns, to save setting a timer in each.
+        // It stays the same for many turns, so that not each of them sets a timer.
         if now >= self.redraw {
             self.redraw = now + REDRAW;
         }

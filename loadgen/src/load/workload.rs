@@ -25,7 +25,7 @@ pub(crate) struct Share {
 }
 
 impl Share {
-    /// That of a thread of `plan`: as even as can be.
+    /// The share of one thread of `plan`: shares are as even as can be.
     pub(crate) fn new(plan: &Plan, thread: usize) -> Self {
         let first = plan.peers_of(thread);
         Self {
@@ -68,10 +68,11 @@ pub(crate) trait Workload: Send {
 
     fn meter(&mut self) -> &mut Meter;
 
-    /// `peer` said `message`, which the link owns; so [`go_on`](Self::go_on) is called next.
+    /// `peer` sent `message`, which the link owns. So sending waits for
+    /// [`go_on`](Self::go_on), which is called next.
     fn message(&mut self, now: Time, peer: PeerId, message: Received<'_>);
 
-    /// `peer` has said something, and can be answered.
+    /// `peer` has sent something, and can be answered.
     fn go_on(&mut self, _link: &mut dyn Link, _peer: PeerId) {}
 
     /// `peer` left, or never came; `complete` if both sides had finished and had everything.
@@ -80,19 +81,19 @@ pub(crate) trait Workload: Send {
     /// Called once in every turn, after all messages that came.
     fn turn(&mut self, link: &mut dyn Link);
 
-    /// When to be called even if nothing happens.
+    /// When to call the workload even if nothing happens.
     fn next_due(&mut self) -> Option<Time>;
 
-    /// How long the measured time was, where it is not as planned, when all is over `now`.
+    /// How long the measured time was, if it differs from the plan. All is over `now`.
     fn took(&mut self, _now: Time) -> Option<Duration> {
         None
     }
 
-    /// No answer counts any more, `now`: the user `cut_short` the run, or all time for answers
-    /// is over. Peers are told next that nothing follows.
+    /// From `now` on no answer counts: the user `cut_short` the run, or the time for answers is
+    /// over. Next the peers are told that nothing follows.
     fn stop(&mut self, now: Time, cut_short: bool);
 
-    /// What came of it, when all is over and all peers have left.
+    /// The results, when all is over and all peers have left.
     fn tally(&mut self) -> Tally {
         self.meter().tally.clone()
     }

@@ -1,6 +1,6 @@
 //! What it costs to seal and to open a message of a run's size, measured here.
 //!
-//! The batches are as large as those that the server had in the run: one by one, messages cost
+//! The batches are as large as the server's batches in the run, because a lone message costs
 //! several times as much. A report derives crypto's share of the server's CPU time from it.
 
 use std::time::{Duration, Instant};

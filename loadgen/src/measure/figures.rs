@@ -10,15 +10,15 @@ use crate::plan::{Kind, Over};
 /// Rates and shares of a run, with their names in JSON; `None` is not known.
 #[derive(Debug, Serialize)]
 pub(crate) struct Figures {
-    /// Messages that were answered in the measured time, whenever they were due. What is
-    /// answered later does not count as what the server can do.
+    /// Messages that were answered in the measured time, whenever they were due. A later answer
+    /// does not count, because the server did not reach it in that time.
     pub(crate) measured_messages: u64,
     pub(crate) messages_per_second: f64,
     /// The rate that was asked for, on average over the measured time.
     pub(crate) asked_messages_per_second: Option<f64>,
     /// Payload, one way.
     pub(crate) megabytes_per_second: f64,
-    /// As peers joined; where they come and go, of the measured time.
+    /// While peers joined; if they come and go, in the measured time.
     pub(crate) handshakes_per_second: f64,
     /// How much of the time of the load each of our threads ran: 1 is all of it.
     pub(crate) generator_busy: Vec<f64>,
@@ -102,7 +102,7 @@ impl Results {
         }
     }
 
-    /// How many messages the server seals and opens for each answer, if it mostly does that.
+    /// How many messages the server seals and opens for each answer, if that is its main work.
     fn seals_and_opens(&self) -> Option<(f64, f64)> {
         let plan = &self.plan;
         match plan.kind {
@@ -124,7 +124,7 @@ impl Results {
         Some((messages * seals, messages * opens))
     }
 
-    /// What part sealing and opening are of the `us` of CPU time for a message.
+    /// Sealing and opening as a part of the `us` of CPU time for a message.
     fn crypto_share(&self, us: f64) -> Option<f64> {
         let (seals, opens) = self.seals_and_opens()?;
         let CryptoCost { seal, open } = self.crypto?;
@@ -140,9 +140,9 @@ impl Results {
         Some(peers.max(0.0) / joined as f64)
     }
 
-    /// How many more messages are in flight when the measured time ends than when it begins,
-    /// because the warm-up is shorter than a message takes, or the rate rises. The least service
-    /// time counts, so that this excuses no server that falls behind.
+    /// How many more messages are in flight at the end of the measured time than at its beginning,
+    /// if the server keeps up: because the warm-up is shorter than a message takes, or the rate
+    /// rises. The least service time counts, so that a server that falls behind is not excused.
     pub(crate) fn more_under_way(&self) -> f64 {
         let Some(rate) = self.plan.rate.filter(|_| !self.tally.service.is_empty()) else {
             return 0.0;

@@ -14,7 +14,7 @@ use super::results::{Row, Usage};
 
 pub(crate) struct Interval {
     pub(crate) index: usize,
-    /// Without what follows from response times, and without the server.
+    /// The row so far: it lacks the quantiles of response times, and the server's figures.
     pub(crate) row: Row,
     pub(crate) responses: Histogram<u64>,
 }
@@ -23,7 +23,7 @@ pub(crate) struct Intervals {
     threads: usize,
     open: BTreeMap<usize, Open>,
     whole: Vec<Row>,
-    /// How many intervals each thread reported that reports no more.
+    /// For each thread that has left: how many intervals it reported.
     left: Vec<usize>,
 }
 
@@ -62,7 +62,7 @@ impl Intervals {
         self.settle();
     }
 
-    /// A thread that reported so many intervals reports no more.
+    /// Notes that a thread has reported `intervals` intervals and reports no more.
     pub(crate) fn leave(&mut self, intervals: usize) {
         self.left.push(intervals);
         self.settle();
@@ -79,8 +79,8 @@ impl Intervals {
         }
     }
 
-    /// All of them, when every thread has left; `looks` at the server were taken when the
-    /// first interval began and when each ended.
+    /// All intervals, when every thread has left. The samples `looks` of the server were taken
+    /// when the first interval began and when each ended.
     pub(crate) fn finish(mut self, looks: &[Option<Usage>]) -> Vec<Row> {
         for (row, looks) in self.whole.iter_mut().zip(looks.windows(2)) {
             if let [Some(before), Some(after)] = looks {

@@ -61,7 +61,7 @@ pub(crate) struct Meter {
     /// Messages that have left, and those that were answered, measured or not.
     pub(crate) sent_so_far: u64,
     pub(crate) answered_so_far: u64,
-    /// Messages in flight, measured or not, and since when there are so many.
+    /// Messages in flight, measured or not, and when that number last changed.
     under_way: u64,
     since: Time,
     /// Response times of what was answered since they were last taken.
@@ -105,7 +105,7 @@ impl Meter {
         self.under_way
     }
 
-    /// A message leaves. In an open loop, `late` is since when it could have left.
+    /// A message leaves. In an open loop, it could have left from the time `late` on.
     pub(crate) fn sent(&mut self, flight: Flight, late: Option<Time>) {
         self.move_on(flight.sent);
         self.under_way += 1;
@@ -125,7 +125,7 @@ impl Meter {
         self.timed(flight, now, |account| &mut account.completed);
     }
 
-    /// A message was answered wrong, or cannot be answered any more.
+    /// A message was answered wrongly, or cannot be answered any more.
     pub(crate) fn failed(&mut self, flight: Flight, now: Time) {
         if let Some(account) = self.landed(flight, now) {
             account.errors += 1;
@@ -148,7 +148,8 @@ impl Meter {
         measured.then_some(&mut self.tally.account)
     }
 
-    /// Counts a message, as a timeout or as what it is `in_time`, and takes its times.
+    /// Counts a message and takes its times. It counts as a timeout if it took too long, and
+    /// otherwise as `in_time` says.
     fn timed(&mut self, flight: Flight, now: Time, in_time: impl FnOnce(&mut Account) -> &mut u64) {
         let late = now.since(flight.sent) > self.timeout;
         if let Some(account) = self.landed(flight, now) {
@@ -162,8 +163,8 @@ impl Meter {
         }
     }
 
-    /// `count` messages that were due about then were never sent: their peer was `gone`,
-    /// or as many were in flight as allowed.
+    /// Counts `count` messages that were due about then and never sent: their peer was `gone`,
+    /// or no slot was free.
     pub(crate) fn never_sent(&mut self, due: Time, count: u64, now: Time, gone: bool) {
         if !self.window.measures(due) {
             return;
@@ -180,7 +181,7 @@ impl Meter {
         }
     }
 
-    /// Response times of what was answered since this was called last.
+    /// Response times of what was answered since the last call.
     pub(crate) fn take_recent(&mut self) -> Histogram<u64> {
         mem::replace(&mut self.recent, quantile::histogram())
     }

@@ -41,7 +41,7 @@ impl Quantile {
         (times.len() >= self.needs()).then(|| self.of_what_there_is(times))
     }
 
-    /// The same from however few there are.
+    /// Its value in `times`, however few there are.
     pub(crate) fn of_what_there_is(self, times: &Histogram<u64>) -> u64 {
         times.value_at_quantile(f64::from(self.0) / f64::from(Self::WHOLE))
     }

@@ -1,7 +1,7 @@
-//! What came of a run: counts and times, as threads take them and as reports tell them.
+//! The results of a run: counts and times, as threads take them and as reports show them.
 //!
-//! Only data, and how the data of two threads are added. The workloads and [`crate::run`] fill
-//! it; the names in JSON are declared here.
+//! It has only data, and adds the data of threads. The workloads and [`crate::run`] fill it; the
+//! names in JSON are declared here. Read next: [`super::figures`], which computes rates.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,8 +15,8 @@ use serde::Serialize;
 use super::{json, quantile};
 use crate::plan::{Plan, seconds};
 
-/// What became of the messages of the measured time: those due in it, in an open
-/// loop, or sent in it.
+/// What became of the messages of the measured time: in an open loop those that were due in it,
+/// in a closed loop those that were sent in it.
 ///
 /// Invariant, once a run has ended: `scheduled` is the sum of all others.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -59,20 +59,20 @@ impl AddAssign for Account {
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Tally {
     pub(crate) account: Account,
-    /// Of the whole run, with the warm-up: answers that were not expected.
+    /// Unexpected answers, in the whole run with the warm-up.
     #[serde(rename = "wrong_messages")]
     pub(crate) wrong: u64,
-    /// Of the whole run: messages without any answer.
+    /// Messages without any answer, in the whole run.
     #[serde(rename = "lost_messages")]
     pub(crate) lost: u64,
     /// From when a message was due to its answer; in a closed loop, from its
     /// sending. A message without an answer counts with its age at the end.
     #[serde(rename = "response_ns", serialize_with = "json::times")]
     pub(crate) response: Histogram<u64>,
-    /// From when it was sent.
+    /// From when a message was sent to its answer.
     #[serde(rename = "service_ns", serialize_with = "json::times")]
     pub(crate) service: Histogram<u64>,
-    /// From when it was due, and could have been sent, until it was: how late the
+    /// From when a message was due and could have been sent, until it was sent: how late the
     /// load tester itself is. Empty in a closed loop.
     #[serde(rename = "lag_ns", serialize_with = "json::times")]
     pub(crate) lag: Histogram<u64>,
@@ -156,7 +156,8 @@ pub(crate) struct Usage {
     /// CPU time of all threads, as exactly as it is known.
     #[serde(rename = "cpu_us", serialize_with = "json::micros")]
     pub(crate) ran: Duration,
-    /// Its parts, in coarse ticks; [since](Self::since) another look, their sum is `ran`.
+    /// Its parts, in coarse ticks. In the difference of two samples ([`since`](Self::since)),
+    /// their sum is `ran`.
     #[serde(rename = "user_us", serialize_with = "json::micros")]
     pub(crate) user: Duration,
     #[serde(rename = "system_us", serialize_with = "json::micros")]
@@ -172,12 +173,12 @@ pub(crate) struct Usage {
 }
 
 impl Usage {
-    /// What was used since `before`; memory and descriptors stay as they are now.
+    /// What was used since the sample `before`; memory and descriptors are those of now.
     pub(crate) fn since(self, before: Self) -> Self {
         let ran = self.ran.saturating_sub(before.ran);
         let user = self.user.saturating_sub(before.user);
         let system = self.system.saturating_sub(before.system);
-        // A span shorter than a tick is split as all time before it.
+        // A time shorter than a tick is split in the same ratio as all time before it.
         let (of_user, of_system) = match user + system {
             Duration::ZERO => (self.user, self.system),
             _ => (user, system),
@@ -202,7 +203,7 @@ impl Usage {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct ThreadUse {
     pub(crate) ran: Duration,
-    /// It could have run, but all processors were busy.
+    /// How long it could have run, but all processors were busy.
     pub(crate) waited: Duration,
 }
 
@@ -246,7 +247,7 @@ pub(crate) struct Row {
     pub(crate) p99: Option<u64>,
     #[serde(rename = "response_max_ns")]
     pub(crate) max: Option<u64>,
-    /// The median of however few there are.
+    /// The median, however few samples there are.
     #[serde(skip)]
     pub(crate) median: Duration,
     pub(crate) peers: u64,
@@ -279,13 +280,13 @@ pub(crate) struct Results {
     pub(crate) address: SocketAddr,
     #[serde(rename = "server_is_own")]
     pub(crate) own_server: bool,
-    /// What sealed and opened here, if anything did; a server of our own, which is this
-    /// program in the same environment, used the same.
+    /// The kernel that sealed and opened here, if one did. A server of our own used the same,
+    /// because it is this program in the same environment.
     #[serde(serialize_with = "json::kernel")]
     pub(crate) kernel: Option<Kernel>,
     #[serde(rename = "measured_s", serialize_with = "seconds")]
     pub(crate) took: Duration,
-    /// Its part with load: a stream also waits for its confirmation.
+    /// The part of that time with load: a stream also waits for its confirmation.
     #[serde(rename = "load_s", serialize_with = "seconds")]
     pub(crate) loaded: Duration,
     #[serde(flatten)]
@@ -300,7 +301,7 @@ pub(crate) struct Results {
     pub(crate) crypto: Option<CryptoCost>,
     #[serde(flatten)]
     pub(crate) peers: Attendance,
-    /// From the first connection to the last peer joined, and for each.
+    /// The time from the first connection until the last peer had joined, and the time for each.
     #[serde(skip)]
     pub(crate) handshakes_took: Duration,
     #[serde(rename = "handshake_ns", serialize_with = "json::times")]

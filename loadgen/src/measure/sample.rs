@@ -29,7 +29,7 @@ impl Process {
         let time = |ticks: u64| Duration::from_secs_f64(ticks as f64 / second);
         let (user, system) = (time(stat.utime), time(stat.stime));
         Some(Usage {
-            // What ended threads ran is known in ticks alone.
+            // The time of ended threads is known only in ticks.
             ran: exact.max(user + system),
             user,
             system,
@@ -42,10 +42,10 @@ impl Process {
     }
 }
 
-/// How long a thread has run, and how often it waited and was made to.
+/// How long a thread has run, and how often it waited and was preempted.
 fn thread_of(thread: &Task) -> Option<(Duration, u64, u64)> {
     let status = thread.status().ok()?;
-    // Where the system keeps no such account there are still ticks.
+    // If the system keeps no such account, ticks are still there.
     let ran = thread.schedstat().map_or(0, |stat| stat.sum_exec_runtime);
     Some((
         Duration::from_nanos(ran),
@@ -60,7 +60,7 @@ pub(crate) fn thread_time() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// What the calling thread has had of processors. A wait that the system hides counts as none.
+/// What the calling thread has had of processors. A wait that the system hides counts as 0.
 pub(crate) fn thread_use() -> ThreadUse {
     let stat = Schedstat::from_file("/proc/thread-self/schedstat");
     ThreadUse {

@@ -14,7 +14,7 @@ use crate::measure::environment::Environment;
 use crate::plan::Kind;
 use crate::values::name;
 
-/// Writes it: as JSON where that is wanted, and to `stdout`.
+/// Writes the report: as JSON where that is wanted, and to `stdout`.
 pub(crate) fn emit(
     comparison: &Comparison,
     environment: &Environment,
@@ -96,7 +96,7 @@ fn number(value: f64) -> String {
     }
 }
 
-/// What there is to say about the figures, one line each.
+/// The notes on the figures, one line each.
 fn notes(comparison: &Comparison) -> Vec<String> {
     let mut notes = Vec::new();
     let transports = &comparison.transports;

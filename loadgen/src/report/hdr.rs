@@ -31,7 +31,7 @@ pub(super) fn text(report: &Report<'_>) -> String {
         millis(times.max() as f64),
         times.len(),
         times.buckets(),
-        // Of the whole range, as others count them.
+        // Buckets of the whole range, as other programs count them.
         (2 * 10_u32.pow(times.sigfig().into())).next_power_of_two(),
     );
     text

@@ -8,7 +8,7 @@ use serde_json::{Value, json, to_value};
 use super::Report;
 use crate::measure::environment::shares_machine;
 
-/// The version of the format: another one whenever a program that reads it must know.
+/// The version of the format. It changes whenever a program that reads the format must change.
 pub(super) const FORMAT: u32 = 2;
 
 /// `value` as text, with a line's end.

@@ -28,7 +28,7 @@ use crate::measure::results::Results;
 
 /// A bound on response times was missed, or could not be decided.
 const SLO_MISSED: u8 = 3;
-/// The figures cannot be trusted, and `--strict` asks for that.
+/// The figures are not valid, and `--strict` makes that an error.
 const NOT_VALID: u8 = 5;
 /// Something was lost or wrong, or a peer failed.
 const FOUND_FAULTS: u8 = 6;
@@ -112,7 +112,7 @@ fn write_figures(
     table: impl FnOnce() -> String,
 ) -> Result<(), Error> {
     let file = outputs.json.as_ref();
-    // A buffer that is not flushed before the end would lose its text silently.
+    // A buffer that is dropped without a flush would lose its text silently.
     let mut print = |text: String| {
         let written = stdout.write_all(text.as_bytes());
         printed(written.and_then(|()| stdout.flush()))
@@ -137,7 +137,8 @@ pub(crate) fn stdout() -> impl Write {
     anstream::AutoStream::auto(io::stdout())
 }
 
-/// Lost or wrong data is worse than a missed bound, and that worse than untrusted figures.
+/// Lost or wrong data is worse than a missed bound; a missed bound is worse than figures that
+/// cannot be trusted.
 fn code(faults: bool, slos_met: bool, strict: bool, grade: Grade) -> u8 {
     if faults {
         FOUND_FAULTS

@@ -1,4 +1,4 @@
-//! The live line that the user sees while it runs, on a terminal alone.
+//! The live line that the user sees during a run, only on a terminal.
 
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Of the run that `title` names, if there are several; nothing is shown if it is `quiet`.
+    /// The line of the run that `title` names, if there are several. It is hidden if `quiet`.
     pub(crate) fn new(title: String, quiet: bool) -> Self {
         let line = match quiet {
             true => ProgressBar::hidden(),
@@ -37,7 +37,8 @@ impl Progress {
         self.phase = phase;
     }
 
-    /// If it is time to, shows how many peers are there and have `failed`, and what is `done`.
+    /// If it is time to, shows how many peers are there, how many have `failed`, and what is
+    /// `done`.
     pub(crate) fn show(&mut self, peers: u64, failed: u64, done: u64) {
         let span = self.last.elapsed();
         if span < REDRAW {

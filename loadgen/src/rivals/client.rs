@@ -1,6 +1,6 @@
 //! The load tester's side of the rivals: a wire over streams of bytes.
 //!
-//! Nothing in a stream marks the end of a message; all messages of a run have one size. A queue
+//! A stream does not mark the end of a message, so all messages of a run have one size. A queue
 //! holds parts of the pattern, so that no message is copied.
 
 use std::collections::VecDeque;
@@ -106,7 +106,7 @@ impl<R: Rival> Client<R> {
 
     /// Sends what waits for `id`. Returns whether nothing is left.
     fn write(&mut self, id: PeerId) -> bool {
-        // The bound is the library's: it shares its room to seal into.
+        // The bound is that of the library, which shares its room for sealing.
         let mut budget = MOST_SHARE;
         while let Some(slot) = self.streams.get_mut(id) {
             if slot.own.queue.is_empty() {
@@ -131,7 +131,7 @@ impl<R: Rival> Client<R> {
         false
     }
 
-    /// Sends from `queue`. Returns how much it gave, and how much of that was taken.
+    /// Sends from `queue`. Returns how many bytes it offered, and how many were accepted.
     fn write_some(&mut self, id: PeerId, queue: &VecDeque<Range<usize>>) -> (usize, usize) {
         let bytes = self.pattern.bytes();
         if let (Some(part), 1) = (queue.front(), queue.len()) {

@@ -2,10 +2,10 @@
 //!
 //! A [`Rival`] turns a stream of bytes into what travels over a socket, and back. One loop
 //! ([`streams`]) drives it, for the load tester ([`client`]) and for the server of a run
-//! ([`server`]). The rivals do not go through the library's own loop: that would charge them
-//! for records, frames and completion, which they do not have, and flatter the library. Their
-//! loop takes the same care instead: one shared buffer to read into, shared as the library
-//! shares it, a list of the connections that may have more, and no allocation for a message.
+//! ([`server`]). The rivals do not go through the library's own loop: they have no records and no
+//! completion, so its cost for these would flatter the library. Their loop takes the same care
+//! instead: one buffer to read into, which connections share as in the library; a list of the
+//! connections that may have more; and no allocation for a message.
 
 #[cfg(feature = "tls")]
 pub(crate) mod certificate;
@@ -49,8 +49,8 @@ pub(crate) trait Rival: Sized {
         room: &mut Self::Room,
     ) -> io::Result<Came>;
 
-    /// Sends a first part of `parts`, after what is [unsent](Self::unsent). Returns how much
-    /// it took. Less than all means that the socket takes no more for now.
+    /// Sends a first part of `parts`, after what is [unsent](Self::unsent). Returns how many
+    /// bytes it accepted. Fewer than all means that the socket accepts no more for now.
     fn send(
         &mut self,
         socket: &mut Stream,
@@ -58,12 +58,12 @@ pub(crate) trait Rival: Sized {
         room: &mut Self::Room,
     ) -> io::Result<usize>;
 
-    /// Bytes that it has taken, or made itself, and the socket has not.
+    /// Bytes that it has accepted or made itself, and that the socket has not accepted.
     fn unsent(&self) -> usize {
         0
     }
 
-    /// Says, after what was sent, that nothing follows, where the format has a word for it.
+    /// Sends the format's mark that nothing follows, if it has one, after what was sent.
     fn finish(&mut self) -> io::Result<()> {
         Ok(())
     }
@@ -74,7 +74,7 @@ pub(crate) struct Came {
     bytes: usize,
     /// Nothing more is there now.
     drained: bool,
-    /// The other side has said, as the format wants it, that nothing follows.
+    /// The other side has properly ended its direction, by the rules of the format.
     ended: bool,
 }
 

@@ -1,6 +1,6 @@
 //! TCP with no protection: the lower bound of the cost.
 //!
-//! Bytes are read to where they are used, and written from where they are.
+//! It copies nothing: bytes are read to where they are used, and written from where they are.
 
 use std::io::{self, IoSlice, IoSliceMut};
 

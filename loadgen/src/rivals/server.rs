@@ -1,8 +1,9 @@
 //! The server of a rival: echo, sink and relay over streams of bytes.
 //!
 //! An echo is written from where it was read, and a relay copies a turn's messages once for all
-//! receivers. Only what a socket does not take is copied to where it waits. Above the library's
-//! high-water mark, the senders that fill it are not read.
+//! receivers. What a socket does not accept is copied to the peer's queue. Above the library's
+//! high-water mark, the senders that fill a queue are not read. A slow receiver is never dropped, because the
+//! load tester's own peers always read.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -20,7 +21,7 @@ pub(crate) struct Server<R: Rival> {
     streams: Streams<R, Peer>,
     mode: Mode,
     size: usize,
-    /// Most bytes that wait for a peer before their senders are not read.
+    /// The high-water mark: with more bytes waiting for a peer, their senders are not read.
     high_water: usize,
     /// How many peers are above that.
     congested: usize,
@@ -165,7 +166,7 @@ impl<R: Rival> Server<R> {
             if !self.streams.get(id).is_some_and(Slot::is_open) {
                 continue;
             }
-            // The pieces lie behind each other, so all of them are one write.
+            // The pieces lie one behind the other, so one write sends them all.
             if pieces.iter().all(|(from, _)| *from != id) {
                 self.send(id, &relayed);
                 continue;

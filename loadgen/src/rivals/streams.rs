@@ -31,9 +31,9 @@ pub(super) enum Event {
     Connected(PeerId),
     /// It can be sent to.
     Joined(PeerId),
-    /// It said so many bytes, which are at the beginning of the buffer.
+    /// It sent this many bytes, which are at the beginning of the buffer.
     Said(PeerId, usize),
-    /// It has said all.
+    /// It has finished sending.
     Ended(PeerId),
 }
 
@@ -45,11 +45,11 @@ enum Stage {
     Open,
 }
 
-/// How far we have come with saying that nothing follows.
+/// How far the end of our direction has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Finish {
     No,
-    /// To be said after all that waits.
+    /// It is due after all that waits.
     Wanted,
     /// The rival has been told.
     Said,
@@ -63,7 +63,7 @@ pub(super) struct Slot<R, P> {
     rival: R,
     stage: Stage,
     finish: Finish,
-    /// The other side has said all.
+    /// The other side has finished sending.
     ended: bool,
     /// The socket takes no more until the poll says so.
     blocked: bool,
@@ -86,7 +86,7 @@ impl<R: Rival, P> Slot<R, P> {
         !self.blocked
     }
 
-    /// Whether we have said that nothing follows, and that has left.
+    /// Whether our end has left.
     pub(super) fn is_finished(&self) -> bool {
         self.finish == Finish::Sent
     }
@@ -107,13 +107,13 @@ pub(super) struct Streams<R: Rival, P> {
     acceptor: Option<Acceptor>,
     slots: SlotMap<DefaultKey, Slot<R, P>>,
     events: VecDeque<Event>,
-    /// Connections that may have said something, and may be written to; each once.
+    /// Connections that may have bytes to read, and connections that may be written to; each once.
     ready: VecDeque<PeerId>,
     dirty: VecDeque<PeerId>,
     /// How many of both this turn still looks at.
     reads: usize,
     writes: usize,
-    /// Connections that may have said something, but the user does not read now.
+    /// Connections that may have bytes to read, but the user does not read now.
     paused: Vec<PeerId>,
     over: Vec<PeerId>,
     /// Connections and when they began, the oldest first, while the first has not joined.
@@ -260,7 +260,7 @@ impl<R: Rival, P: Default> Streams<R, P> {
             slot.stage = Stage::Greeting;
             self.events.push_back(Event::Connected(id));
             self.greet(id);
-            // The rival may have to say something first.
+            // The rival's handshake may have to send first.
             self.dirty(id);
         } else if event.is_writable() && slot.blocked {
             slot.blocked = false;
@@ -280,7 +280,7 @@ impl<R: Rival, P: Default> Streams<R, P> {
         let _ = acceptor.accept(now, |stream, _| {
             let id = self.add(now, stream, Stage::Greeting)?;
             self.greet(id);
-            // It may have spoken already.
+            // It may have sent something already.
             self.ready(id);
             Ok(())
         });

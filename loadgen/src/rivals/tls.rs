@@ -1,8 +1,8 @@
 //! TLS 1.3 through rustls: what a user would pick instead.
 //!
 //! rustls runs without buffers of its own: it opens and seals in buffers that all connections
-//! share. A connection keeps only a partial record, and what its socket did not take. What one
-//! peer is sent at once goes in records as large as possible.
+//! share. A connection keeps only a partial record, and what its socket did not accept. Messages
+//! that are sent to a peer at once share records that are as large as possible.
 
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub(crate) trait Side: Sized {
 
     fn new(setup: &Self::Setup) -> Result<Self, rustls::Error>;
 
-    /// Takes bytes that came, or goes on with its own.
+    /// Takes bytes that came, or goes on with what it holds itself.
     fn process<'c, 'i>(&'c mut self, bytes: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data>;
 }
 
@@ -78,7 +78,7 @@ impl Default for Room {
 pub(crate) struct Tls<S> {
     side: S,
     open: bool,
-    /// The other side has said that nothing follows.
+    /// The other side has properly ended its direction.
     ended: bool,
     /// The first part of a record.
     partial: Vec<u8>,
@@ -88,8 +88,8 @@ pub(crate) struct Tls<S> {
 }
 
 impl<S: Side> Tls<S> {
-    /// Takes `bytes` as far as they go: payload into `into`, answers into what is unsent.
-    /// Returns how much of the bytes was taken, and how much payload came of it.
+    /// Takes as many of `bytes` as make up records: payload goes into `into`, answers into what is
+    /// unsent. Returns how many of the bytes were taken, and how many bytes of payload came out.
     fn process(&mut self, bytes: &mut [u8], into: &mut [u8]) -> io::Result<(usize, usize)> {
         let (mut used, mut said) = (0, 0);
         loop {

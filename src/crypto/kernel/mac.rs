@@ -1,6 +1,6 @@
-//! HMAC-SHA256 as every kernel begins and ends it: the states that a key gives, and what follows
-//! a record's ciphertext. [`MacKey::tag`] is the whole MAC, for a kernel that takes one record
-//! after the other.
+//! HMAC-SHA256 as every kernel begins and ends it: the states that come from a key, and what
+//! follows a record's ciphertext. [`MacKey::tag`] is the whole MAC, for a kernel that takes one
+//! record after the other.
 
 use sha2::block_api::compress256;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};

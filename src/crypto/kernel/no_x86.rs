@@ -2,11 +2,11 @@
 
 use super::{Checking, Decrypting, Material, Sealing};
 
-/// There are none.
+/// No value exists.
 #[derive(Clone, Copy)]
 pub(super) enum Features {}
 
-/// There are none, because they take features.
+/// Never made, because making it needs features.
 pub(in crate::crypto) struct Keys;
 
 impl Features {

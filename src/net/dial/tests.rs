@@ -38,7 +38,7 @@ fn listening() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// Dials `addresses` by the real clock; says which one it reached, and after how long.
+/// Dials `addresses` by the real clock. Returns which one it reached, and after how long.
 fn reached(addresses: Vec<SocketAddr>) -> (SocketAddr, Duration) {
     let (mut bench, clock) = (Bench::new(), Clock::start());
     let mut dial = Dial::over("name", 1, addresses, clock.now());

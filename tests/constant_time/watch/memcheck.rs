@@ -1,5 +1,5 @@
-//! Under valgrind's memcheck, which follows every bit that is not initialised and reports each
-//! branch and address that depends on one. Here secrets are declared to be such bits.
+//! Runs under valgrind's memcheck, which follows every bit that is not initialised, and reports
+//! each branch and address that depends on one. The test declares secrets as such bits.
 
 use std::env;
 use std::process::Command;

@@ -71,7 +71,7 @@ pub(crate) fn watched(kernel: &str, secret: u8) {
         let held = secrets.open(kernel, &mut records);
         (records, held)
     };
-    // Whatever happens only once happens here.
+    // Work that a process does only once is done here.
     work();
     let (records, held) = marked(work);
     assert!(secrets.are(&records, &held));

@@ -43,13 +43,13 @@ unsafe fn request(code: usize, arguments: [usize; 3]) -> usize {
 
 /// Whether valgrind runs this program.
 pub(crate) fn is_watched() -> bool {
-    // SAFETY: nothing is pointed to.
+    // SAFETY: the arguments are no pointers.
     unsafe { request(RUNNING_ON_VALGRIND, [0; 3]) != 0 }
 }
 
 /// The number of errors that memcheck has found.
 pub(crate) fn errors() -> usize {
-    // SAFETY: nothing is pointed to.
+    // SAFETY: the arguments are no pointers.
     unsafe { request(COUNT_ERRORS, [0; 3]) }
 }
 

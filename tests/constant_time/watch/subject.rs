@@ -31,11 +31,10 @@ const BATCHES: [(usize, usize); 11] = [
     (6, SHORT),
     (8, SHORT),
 ];
-/// Those of the batches that each take another way: a record alone, a set of lanes, and the largest
-/// group.
+/// The batches that each take another path: a record alone, a set of lanes, and the largest group.
 const FEW: [usize; 3] = [0, 4, 10];
 
-/// What time must not tell.
+/// The secrets, which time must not reveal.
 pub(crate) struct Secrets {
     /// Of epoch 0, of two directions.
     pub(crate) keys: [[u8; 32]; 2],
@@ -79,7 +78,7 @@ fn batches() -> Vec<Vec<Place>> {
 }
 
 impl Secrets {
-    /// Others for every seed.
+    /// Other secrets for every seed.
     pub(crate) fn new(seed: u8) -> Self {
         let bytes = |n: u8| -> [u8; 32] { Sha256::digest([seed, n]).into() };
         let text: [[u8; 32]; 16] = array::from_fn(|n| bytes(2 + n as u8));

@@ -8,7 +8,7 @@ macro_rules! ins {
     };
 }
 
-/// Makes no instruction, in place of a macro that makes some.
+/// Expands to no instruction, in place of a macro that expands to some.
 macro_rules! nothing {
     ($($any:tt)*) => {
         ""

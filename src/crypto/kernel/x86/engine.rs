@@ -1,5 +1,5 @@
 //! The seam between lanes and engines: what an [`Engine`] sees of the lanes ([`LaneData`]), and
-//! what it does with them. Which bytes these are: [`super::lanes`].
+//! what it does with them. It does not know records. Read next: [`super::lanes`], which does.
 
 use std::arch::x86_64::{__m128i, _mm_setzero_si128};
 use std::{array, ptr};
@@ -15,16 +15,16 @@ pub(super) const STEP: usize = HASH_BLOCK;
 /// Blocks of the cipher in a step.
 pub(super) const STEP_BLOCKS: usize = STEP / BLOCK;
 
-/// In a run of so few steps, encrypting one step beside the hash of another does not repay
-/// fetching the code for it.
+/// Up to this many steps, encrypting one step beside the hash of another gains less than fetching
+/// the code for it costs.
 pub(super) const FEW_STEPS: usize = 2;
 
 /// Takes steps in up to `LANES` lanes.
 pub(super) trait Engine<const LANES: usize> {
-    /// Whether payloads are copied first to where they are encrypted, and are read there.
+    /// Whether payloads are first copied to the place where they are encrypted.
     const COPIES: bool;
 
-    /// Makes the keys of `cipher` ready for `lane`.
+    /// Prepares the keys of `cipher` for `lane`.
     fn set_cipher(&mut self, lane: usize, cipher: &Schedule);
 
     /// Hashes in lanes 0 to `active` - 1, and encrypts first if it `seals`. Otherwise no text
@@ -32,7 +32,7 @@ pub(super) trait Engine<const LANES: usize> {
     ///
     /// # Safety
     ///
-    /// [`LaneData`]'s invariant holds for so many steps.
+    /// [`LaneData`]'s invariant holds for `steps` steps.
     unsafe fn work(
         &mut self,
         lanes: &mut LaneData<'_, LANES>,
@@ -108,7 +108,7 @@ impl<'a, const LANES: usize> LaneData<'a, LANES> {
         put(&mut self.outer_state, lane, &mac.outer);
     }
 
-    /// Advances `count` lanes from `first` on by so many steps.
+    /// Advances `count` lanes from `first` on by `steps` steps.
     #[inline(always)]
     pub(super) fn advance(&mut self, first: usize, count: usize, steps: usize) {
         let lanes = first..first + count;
@@ -181,7 +181,7 @@ impl<'a, const LANES: usize> LaneData<'a, LANES> {
     }
 }
 
-/// The states that a key gives are as good as the key.
+/// The states that come from a key are as secret as the key.
 impl<const LANES: usize> Drop for LaneData<'_, LANES> {
     fn drop(&mut self) {
         let zero = [[0; LANES]; 8];

@@ -16,12 +16,12 @@ pub(super) struct Plaintext<'a> {
 #[repr(align(64))]
 pub(super) struct FinalBlocks(pub(super) [u8; FINAL_LEN]);
 
-/// The longest text that fits the final blocks with trailer and padding. All of it is worked on
-/// there.
+/// The longest text that fits the final blocks with trailer and padding. Such a text is sealed or
+/// checked there as a whole.
 pub(super) const SHORT: usize = FINAL_LEN - TRAILER - PADDING;
 
 impl Plaintext<'_> {
-    /// Fills `text` with its beginning.
+    /// Fills `text` with the beginning of the plaintext.
     pub(super) fn put(&self, text: &mut [u8]) {
         let (payload, behind) = text.split_at_mut(self.payload.len().min(text.len()));
         payload.copy_from_slice(&self.payload[..payload.len()]);

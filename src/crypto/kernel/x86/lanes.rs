@@ -55,7 +55,7 @@ enum Phase {
     Outer,
 }
 
-/// What a lane has to know of the rest of its record.
+/// What a lane needs for the rest of its record.
 struct Walk<'a> {
     phase: Phase,
     /// Where the encrypted final blocks go.
@@ -95,8 +95,8 @@ pub(super) fn work<'a, E: Engine<LANES>, const LANES: usize>(
     mut records: impl Iterator<Item = Record<'a>>,
 ) {
     let mut lanes = Lanes::new(engine, seals);
-    // The stack has round keys, states and plaintext that did not fit the registers. For few
-    // records, to overwrite it takes as long as a record, so it is no deeper than they need.
+    // The stack has round keys, states and plaintext that did not fit the registers. Overwriting
+    // it takes as long as a record, so few records overwrite only what they use.
     let work_off = || lanes.work_off(&mut records);
     match (LANES, seals) {
         (1, false) => wiped::<768, _>(work_off),
@@ -172,7 +172,7 @@ impl<'e, 'a, E: Engine<LANES>, const LANES: usize> Lanes<'e, 'a, E, LANES> {
         }
     }
 
-    /// Points every lane that is not in its text to its final blocks.
+    /// Lets every lane that is past its text point to its final blocks.
     fn aim_at_finals(&mut self) {
         let finals = self.finals.as_mut_ptr().cast::<u8>();
         for lane in 0..LANES {
@@ -285,7 +285,7 @@ impl<'e, 'a, E: Engine<LANES>, const LANES: usize> Lanes<'e, 'a, E, LANES> {
     }
 }
 
-/// How many bytes of a text of `len` are worked on in place.
+/// How many bytes of a text of `len` are sealed or checked where they are.
 fn whole_steps(len: usize) -> usize {
     if len > SHORT { len / STEP * STEP } else { 0 }
 }

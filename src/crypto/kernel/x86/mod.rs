@@ -1,4 +1,4 @@
-//! The kernels of x86-64: keys in the form that they read, and what they do with records.
+//! The kernels of x86-64: keys in the form that they read, and how they seal and open records.
 //!
 //! - [`lanes`]: many records side by side, and which bytes of them are next;
 //!   [`final_blocks`]: the end of a record; [`engine`]: the seam between lanes and engines.
@@ -99,7 +99,7 @@ impl Features {
         }
     }
 
-    /// Whether so many records are worked on in sets of lanes.
+    /// Whether `records` records go through sets of lanes.
     fn uses_sets(self, records: usize) -> bool {
         matches!(self, Self::Avx512(_, units) if units.uses_sets(records))
     }
@@ -131,8 +131,8 @@ pub(super) fn tags(features: Features, records: &mut [Checking<'_>]) {
     run(features, false, count, records);
 }
 
-/// Prefetches all keys, puts the longest records first, and works off the short ones unless they
-/// help to fill sets of lanes. Returns the others.
+/// Prefetches all keys, puts the longest records first, and seals or checks the short ones unless
+/// they help to fill sets of lanes. Returns the others.
 fn without_short<R: Grouped>(features: Features, records: &mut [R]) -> &mut [R] {
     if records.len() > 1 {
         prefetch(records.iter().map(R::keys));
@@ -144,7 +144,7 @@ fn without_short<R: Grouped>(features: Features, records: &mut [R]) -> &mut [R] 
     }
 }
 
-/// Works off so many records with the fastest engine for that number.
+/// Seals or opens `count` records with the fastest engine for that number.
 fn run<'a>(
     features: Features,
     seals: bool,
@@ -166,7 +166,7 @@ fn run<'a>(
 /// the other. (Xeon, family 6, model 207, 64 records of 64 B: 25 % faster to seal with the keys of
 /// 100,000 peers, 5 % slower with those of 1,000.)
 ///
-/// Not inlined: sealing 64 records of 64 B took 7 % longer when it was.
+/// Not inlined, because inlined it makes sealing 64 records of 64 B take 7 % longer.
 #[inline(never)]
 fn prefetch<'a>(keys: impl Iterator<Item = &'a Keys>) {
     let mut before = ptr::null();

@@ -2,8 +2,8 @@
 //! [`FinalBlocks`].
 //!
 //! Each takes one step of SHA-256 or two, so none waits long for another. They go in groups of up
-//! to eight, without the state that [`super::lanes`] keeps for each. Which records go here:
-//! [`super`].
+//! to eight, without the state that [`super::lanes`] keeps for each. It does not choose the
+//! records. Read next: [`super`], which does.
 
 use std::arch::x86_64::*;
 use std::array;
@@ -32,12 +32,13 @@ pub(super) trait Grouped: Sized {
     fn work<const COUNT: usize>(token: AesNi, group: &mut [Self]);
 }
 
-/// Works off the short ones of `records`, which come longest first. Returns the others.
+/// Seals or checks the short ones of `records`, which are sorted longest first. Returns the
+/// others.
 pub(super) fn work<R: Grouped>(token: AesNi, records: &mut [R]) -> &mut [R] {
     let first = records.partition_point(|record| record.len() > SHORT);
     let (others, records) = records.split_at_mut(first);
-    // The stack bytes in which so many records leave round keys, states and plaintext. To
-    // overwrite 4 KiB takes longer than to encrypt 64 bytes.
+    // Each depth is the stack bytes in which that many records leave round keys, states and
+    // plaintext. Overwriting 4 KiB takes longer than encrypting 64 bytes.
     match records.len() {
         0 => {}
         1 | 2 => wiped::<1280, _>(|| work_off(token, records)),
@@ -97,7 +98,7 @@ impl Grouped for Sealing<'_> {
         self.keys.x86()
     }
 
-    // As above.
+    // Not inlined, as above.
     #[inline(never)]
     fn work<const COUNT: usize>(token: AesNi, group: &mut [Self]) {
         let mut buffers = [FinalBlocks::EMPTY; COUNT];
@@ -132,7 +133,7 @@ fn member<R>(group: &[R], i: usize) -> &R {
     &group[i.min(group.len() - 1)]
 }
 
-/// Encrypts so many blocks of each record (CBC).
+/// Encrypts `blocks` blocks of each record (CBC).
 #[inline]
 #[target_feature(enable = "aes,avx")]
 fn encrypt<const COUNT: usize>(
@@ -170,7 +171,7 @@ unsafe fn tags<const COUNT: usize>(
     assert!(steps * STEP <= size_of::<FinalBlocks>());
     let mut inner = keys.map(|keys| State::new(&keys.mac.inner));
     let mut texts = buffers.each_ref().map(|buffer| buffer.0.as_ptr());
-    // SAFETY: the caller promises AVX; a buffer has `steps` steps.
+    // SAFETY: the caller promises AVX; a buffer has `steps` steps, as asserted.
     unsafe { shani::hash(&mut inner, &mut texts, &[STEP; COUNT], steps) };
     let padded: [Step; COUNT] = inner.map(|state| state.padded());
     let mut outer = keys.map(|keys| State::new(&keys.mac.outer));

@@ -1,4 +1,5 @@
-//! All ways through these kernels give the same bytes, those of other processors too.
+//! Every path of these kernels gives the same bytes, also paths that this processor would
+//! not choose.
 
 #![allow(clippy::unwrap_used)]
 

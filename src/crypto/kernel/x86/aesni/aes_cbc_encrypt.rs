@@ -8,7 +8,7 @@ use super::super::shani::sha256_pairs::Step;
 use super::aes256::{self, Schedule};
 use crate::limits::BLOCK;
 
-/// A step of `COUNT` lanes from `first` on, to be sealed.
+/// A step of `COUNT` lanes from `first` on, before it is sealed.
 ///
 /// # Safety
 ///
@@ -31,7 +31,7 @@ pub(super) unsafe fn load_text<const COUNT: usize, const LANES: usize>(
     text
 }
 
-/// Puts a sealed step to its place.
+/// Stores a sealed step at its place.
 ///
 /// # Safety
 ///
@@ -78,7 +78,7 @@ impl<'a, const COUNT: usize> Chains<'a, COUNT> {
         self.to_encrypt.map(|blocks| blocks.saturating_sub(before))
     }
 
-    /// Encrypts as many blocks of every lane in `step` as any lane wants.
+    /// Encrypts as many blocks of every lane in `step` as the lane that needs the most.
     #[inline]
     #[target_feature(enable = "aes,avx")]
     pub(super) fn encrypt(&mut self, step: usize, text: &mut Step<COUNT>) {

@@ -20,14 +20,14 @@ use super::shani::sha256_pairs::{BESIDE, Keys, hash_and_encrypt};
 /// The number of lanes that keeps the engine busy.
 pub(super) const LANES: usize = AT_ONCE;
 
-/// Takes steps with what the features prove.
+/// Takes steps with the instructions that the features prove.
 pub(super) struct AesNiEngine(pub(super) Features);
 
 impl<const LANES: usize> Engine<LANES> for AesNiEngine {
     const COPIES: bool = false;
 
     fn set_cipher(&mut self, _: usize, _: &Schedule) {
-        // It is read in place.
+        // The engine reads payloads in place.
     }
 
     unsafe fn work(
@@ -182,7 +182,7 @@ unsafe fn hash<const COUNT: usize, const LANES: usize>(
     store_states(lanes, first, &states);
 }
 
-/// Hashes a step that has been sealed, in `COUNT` lanes from `first` on.
+/// Hashes a step that is already sealed, in `COUNT` lanes from `first` on.
 ///
 /// # Safety
 ///
@@ -201,7 +201,7 @@ unsafe fn hash_sealed<const COUNT: usize, const LANES: usize>(
     unsafe { hash_steps(lanes, first, states, &mut texts, 1) };
 }
 
-/// Hashes so many steps of `COUNT` lanes from `first` on: the text at `texts`, which advances, or
+/// Hashes `steps` steps of `COUNT` lanes from `first` on: the text at `texts`, which advances, or
 /// in `outer` lanes their padded state.
 ///
 /// # Safety

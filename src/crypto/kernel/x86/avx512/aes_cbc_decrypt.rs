@@ -72,10 +72,10 @@ fn decrypt_lines<const COUNT: usize>(
     before
 }
 
-/// Puts as many blocks to the start of `text` as it has room for.
+/// Stores as many blocks at the start of `text` as it has room for.
 ///
-/// Not with a masked store: a read behind it, as for the next record, would wait for it although
-/// they share no byte. That took a ninth of the time to open 64 bytes.
+/// It uses no masked store. A read behind one, as for the next record, waits for it although they
+/// share no byte: a ninth of the time to open 64 bytes.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn store_blocks(text: &mut [u8], blocks: __m512i) {

@@ -1,7 +1,7 @@
-//! The engine for many lanes: AVX-512 and VAES. Each of 32 lanes is a word of the registers that
-//! hash and a quarter of a register that encrypts ([`transpose`]); the work on them is assembly
+//! The engine for many lanes: AVX-512 and VAES. Each of 32 lanes has a word in the registers that
+//! hash and a quarter of a register that encrypts ([`transpose`]); assembly works on them
 //! ([`sha256_aes_cbc`]). There are two sets of 16 lanes, and one rests if few lanes are active.
-//! Which lanes go here: [`units`].
+//! It does not choose which lanes go here. Read next: [`units`], which does.
 
 pub(super) mod aes_cbc_decrypt;
 pub(super) mod sha256_aes_cbc;
@@ -26,7 +26,7 @@ const ZERO: __m512i = unsafe { mem::zeroed() };
 const NO_KEYS: Keys = [[ZERO; 2 * GROUPS]; ROUNDS + 1];
 const NO_TEXT: [Blocks; STEP_BLOCKS] = [[ZERO; 2 * GROUPS]; STEP_BLOCKS];
 
-/// Takes steps with what the token proves.
+/// Takes steps with the instructions that the token proves.
 pub(super) struct Avx512Engine {
     aesni: AesNiEngine,
     keys: Keys,
@@ -55,7 +55,7 @@ impl Drop for Avx512Engine {
     fn drop(&mut self) {
         erase(&mut self.keys, NO_KEYS);
         erase(&mut self.plain, NO_TEXT);
-        // For a forged record, this is the tag that its forger wants to know.
+        // For a forged record, this is the tag that the forger would need, so it is secret.
         erase(&mut self.states, [[ZERO; 8]; 2]);
     }
 }

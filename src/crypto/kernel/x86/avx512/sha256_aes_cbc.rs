@@ -1,8 +1,8 @@
 //! SHA-256 in 32 lanes, and AES-256 CBC in as many beside it, in assembly.
 //!
-//! What matters is where every value is and in which order instructions start. Registers 0 to 15
-//! hold the states of two sets of 16 lanes, 16 to 23 hold text, and 24 to 31 are scratch. Words
-//! and keys are read from the cache. A compiler that is given the same as intrinsics runs out of
+//! The speed depends on where every value is and in which order instructions start. Registers 0
+//! to 15 hold the states of two sets of 16 lanes, 16 to 23 hold text, and 24 to 31 are scratch.
+//! Words and keys are read from the cache. With intrinsics instead, a compiler runs out of
 //! registers, and puts chains in sequence that should run side by side.
 //!
 //! A round of SHA-256 waits for the one before. So rounds of the two sets alternate, with the

@@ -1,6 +1,5 @@
-//! Which lane is where in the registers of 512 bits, and text from memory to there and back.
-//! What sealing and hashing share is never inlined, so that the first-level cache of instructions
-//! has it once.
+//! Where each lane is in the registers of 512 bits; loads and stores text. Code that sealing and
+//! hashing share is never inlined, so that the first-level cache of instructions has it once.
 
 use std::arch::x86_64::*;
 
@@ -28,7 +27,7 @@ pub(super) fn lane(register: usize, quarter: usize) -> usize {
     register / GROUPS * SET + quarter * GROUPS + register % GROUPS
 }
 
-/// Loads a step of every lane of so many sets, block by block.
+/// Loads a step of every lane of `SETS` sets, block by block.
 ///
 /// # Safety
 ///
@@ -52,7 +51,7 @@ pub(super) unsafe fn load_text<const SETS: usize>(
     }
 }
 
-/// Puts a step of every lane of so many sets to its place.
+/// Stores a step of every lane of `SETS` sets at its place.
 ///
 /// # Safety
 ///
@@ -90,7 +89,7 @@ fn transpose_blocks([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
     ]
 }
 
-/// Turns the text of every lane of so many sets into the words that are hashed.
+/// Turns the text of every lane of `SETS` sets into the words to hash.
 #[inline(never)]
 #[target_feature(enable = "avx512f,avx512bw")]
 pub(super) fn to_words<const SETS: usize>(text: &[Blocks; STEP_BLOCKS], words: &mut Words) {

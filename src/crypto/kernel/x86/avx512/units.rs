@@ -1,4 +1,4 @@
-//! Which records and which lanes are worked on in sets of 16, depending on the processor.
+//! Which records and which lanes go through sets of 16, depending on the processor.
 
 use std::arch::x86_64::__cpuid;
 
@@ -16,14 +16,14 @@ pub(in crate::crypto::kernel) enum Units {
     Halves,
 }
 
-/// So many active lanes are faster in [`aesni`] than in a set. (Xeon, family 6, model 207: eight
-/// records of 16 KiB take 1.5 times as long in sets.)
+/// Up to this many active lanes are faster in [`aesni`] than in a set. (Xeon, family 6, model 207:
+/// eight records of 16 KiB take 1.5 times as long in sets.)
 const ALONE: usize = aesni::LANES;
-/// So many lanes are faster in [`aesni`] beside a full set than in a second set. (The same
+/// Up to this many lanes are faster in [`aesni`] beside a full set than in a second set. (The same
 /// processor: 20 records of 1 KiB take 1.3 times as long in two sets.)
 const BESIDE: usize = 4;
 
-/// How many sets so many active lanes take. Lanes behind them go to the other engine.
+/// How many sets `active` lanes take. Lanes behind them go to the other engine.
 pub(super) fn sets(active: usize) -> usize {
     if active <= ALONE {
         0
@@ -56,7 +56,7 @@ impl Units {
         }
     }
 
-    /// Whether so many records are worked on in sets of lanes.
+    /// Whether `records` records go through sets of lanes.
     pub(in super::super) fn uses_sets(self, records: usize) -> bool {
         matches!(self, Self::Whole) && sets(records) > 0
     }

@@ -167,7 +167,7 @@ impl State {
     }
 }
 
-/// Hashes so many steps. The text advances by its stride in each.
+/// Hashes `steps` steps. The text advances by its stride in each.
 ///
 /// # Safety
 ///

@@ -16,7 +16,7 @@ use super::sha256::{BYTE_ORDER, K, State};
 
 /// Lanes that AES encrypts beside the hash.
 pub(in super::super) const BESIDE: usize = 4;
-/// A step of so many lanes, block by block.
+/// A step of `COUNT` lanes, block by block.
 pub(in super::super) type Step<const COUNT: usize> = [[__m128i; COUNT]; STEP_BLOCKS];
 /// The keys of each round, for four lanes.
 pub(in super::super) type Keys = [[__m128i; BESIDE]; ROUNDS + 1];
@@ -186,8 +186,8 @@ macro_rules! asm_with_registers {
     };
 }
 
-/// Hashes so many steps, at least one, of each of an even number of lanes. A lane's text advances
-/// by its stride in each step.
+/// Hashes `steps` steps, at least one, in each of `COUNT` lanes, an even number. A lane's text
+/// advances by its stride in each step.
 ///
 /// # Safety
 ///
