@@ -65,13 +65,15 @@ pub enum HandedOn {
 
 /// What is done with messages, and with peers that come and go.
 pub trait Mode {
-    /// Which queues hold a peer's messages.
+    /// Which queues hold a peer's messages. Asked once, when the endpoint is made.
     fn receivers(&self) -> Receivers;
 
     /// `peer` is proved, or was dialled and is ready.
     fn joined(&mut self, _context: &mut Context, _peer: PeerId) {}
 
-    /// `peer` sent `message`.
+    /// `peer` sent `message`. If an answer is refused, for instance because the endpoint
+    /// [is stopping](Context::is_stopping), abort the peer: otherwise DONE tells it that
+    /// the message was handed on.
     fn message(&mut self, context: &mut Context, peer: PeerId, message: Message<'_>);
 
     /// `peer` has sent FIN. Returns when to answer it with DONE. The mode decides when our

@@ -11,9 +11,9 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
 use sealwire::{
-    Clock, Context, Endpoint, EndpointEvent, EventLoop, HandedOn, Identity, Kernel, Leaves,
-    Message, Mode, PeerId, Read, Receivers, Report, Secret, SecretPair, Session, SessionEvent,
-    Setup, Transport,
+    Abort, Clock, Context, Endpoint, EndpointEvent, EventLoop, HandedOn, Identity, Kernel, Leaves,
+    Message, Mode, PeerId, Read, Reason, Receivers, Report, Secret, SecretPair, Session,
+    SessionEvent, Setup, Transport,
 };
 
 type Failed = Box<dyn Error + Send + Sync>;
@@ -28,8 +28,10 @@ impl Mode for Measure {
 
     fn message(&mut self, context: &mut Context, peer: PeerId, message: Message<'_>) {
         let answer = format!("{} bytes", message.len());
-        // A peer that is gone gets no answer.
-        let _ = context.send_bytes(peer, answer.as_bytes());
+        if !context.send_bytes(peer, answer.as_bytes()) {
+            // Without an answer the peer must not be told that its message was handed on.
+            context.abort(peer, Abort::new(Reason::GOING_AWAY, ""));
+        }
     }
 
     fn fin(&mut self, context: &mut Context, peer: PeerId) -> HandedOn {
