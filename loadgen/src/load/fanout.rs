@@ -53,7 +53,7 @@ struct Message {
     flight: Flight,
     /// How many subscribers should get it, how many have it, and how many never will.
     wanted: u64,
-    had: u64,
+    received: u64,
     missed: u64,
 }
 
@@ -120,7 +120,7 @@ impl Fanout {
         publisher.under_way.push_back(Message {
             flight: leave(&mut publisher.pace, meter, now),
             wanted: self.subscribers.len() as u64,
-            had: 0,
+            received: 0,
             missed: 0,
         });
         if let Some(pace) = &mut publisher.pace {
@@ -137,7 +137,7 @@ impl Fanout {
         let Some(message) = message else { return };
         let meter = &mut self.meter;
         if has {
-            message.had += 1;
+            message.received += 1;
             let wanted = message.wanted;
             let stages = [
                 ("first", 1),
@@ -146,7 +146,7 @@ impl Fanout {
             ];
             let measured = meter.window().measures(message.flight.due);
             for (stage, count) in stages {
-                if measured && count == message.had {
+                if measured && count == message.received {
                     meter.tally.stage(stage, now.since(message.flight.due));
                 }
             }
@@ -155,7 +155,7 @@ impl Fanout {
         }
         // Messages are done in order: every subscriber of the earlier ones is accounted for.
         while let Some(oldest) = publisher.under_way.front()
-            && oldest.had + oldest.missed >= oldest.wanted
+            && oldest.received + oldest.missed >= oldest.wanted
         {
             if oldest.missed > 0 {
                 meter.failed(oldest.flight, now);
