@@ -25,8 +25,6 @@ mod work;
 
 #[path = "../common/mod.rs"]
 mod common;
-// It also knows the secret of the next epoch, which no bench reaches.
-#[allow(dead_code)]
 #[path = "../../tests/common/plain.rs"]
 mod plain_keys;
 

@@ -22,7 +22,8 @@ fn open(keys: &PlainKeys, place: &Place, body: &mut [u8]) -> bool {
 }
 
 fn keys(work: &Work) -> Vec<PlainKeys> {
-    work.secrets.iter().map(PlainKeys::new).collect()
+    let keys = work.secrets.iter().map(|secret| PlainKeys::new(secret, 0));
+    keys.collect()
 }
 
 /// Seals one by one: payloads to records.

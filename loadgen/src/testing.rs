@@ -101,6 +101,15 @@ pub(crate) fn results() -> Results {
     }
 }
 
+/// Makes it a closed loop over plain TCP to an unknown server.
+pub(crate) fn to_an_unknown_server(results: &mut Results) {
+    results.plan.rate = None;
+    results.plan.over = Over::Plain;
+    results.kernel = None;
+    results.own_server = false;
+    results.server = None;
+}
+
 fn cost(nanos: u64) -> Cost {
     Cost {
         took: Duration::from_nanos(nanos),

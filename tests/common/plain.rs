@@ -27,10 +27,11 @@ fn expand(secret: &[u8; 32], label: &str, out: &mut [u8]) {
 pub(crate) struct PlainKeys(pub(crate) [[u8; 32]; 3]);
 
 impl PlainKeys {
-    /// The keys of the epoch that has this secret.
-    pub(crate) fn new(secret: &[u8; 32]) -> Self {
+    /// The keys of the epoch that comes `later` epochs after that of `secret`.
+    pub(crate) fn new(secret: &[u8; 32], later: u64) -> Self {
+        let secret = (0..later).fold(*secret, |secret, _| next_epoch(&secret));
         let mut keys = [[0; 32]; 3];
-        expand(secret, "sealwire/1 record keys", keys.as_flattened_mut());
+        expand(&secret, "sealwire/1 record keys", keys.as_flattened_mut());
         Self(keys)
     }
 

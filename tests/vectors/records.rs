@@ -152,7 +152,7 @@ fn an_epochs_keys_are_the_expected_ones() {
     for (sequence, name) in (0..).step_by(1 << EPOCH_BITS).zip(names) {
         let answers = &native()[name];
         let expected = ["k_enc", "k_mac", "k_iv"].map(|name| array(&answers[name]));
-        let keys = PlainKeys::new(&Direction::ClientToServer.secret(sequence));
+        let keys = PlainKeys::new(&Direction::ClientToServer.secret(sequence), 0);
         assert_eq!(keys.0, expected, "{name}");
         assert_eq!(keys.iv(sequence)[..], bytes(&answers["iv"]), "{name}");
 

@@ -44,7 +44,6 @@ mod tests {
     use super::super::told;
     use super::*;
     use crate::measure::results::Results;
-    use crate::plan::Over;
     use crate::testing;
 
     /// The JSON of the made-up run after `change`, as a program reads it.
@@ -157,11 +156,7 @@ mod tests {
     #[test]
     fn unknown_figures() {
         let change = |results: &mut Results| {
-            results.plan.rate = None;
-            results.plan.over = Over::Plain;
-            results.kernel = None;
-            results.own_server = false;
-            results.server = None;
+            testing::to_an_unknown_server(results);
             results.crypto = None;
             results.tally.lag.reset();
             results.rows[0].p50 = None;

@@ -7,7 +7,8 @@ use anstream::adapter::strip_str;
 use super::super::told;
 use super::*;
 use crate::measure::results::{Results, Tally};
-use crate::plan::{Over, Rate};
+use crate::plan::Rate;
+use crate::testing;
 
 /// The table of the made-up run after `change`, without colours.
 fn shown(change: impl FnOnce(&mut Results), slos: &str) -> String {
@@ -62,12 +63,8 @@ VALID
 #[test]
 fn unknown_figures() {
     let change = |results: &mut Results| {
-        results.plan.rate = None;
-        results.plan.over = Over::Plain;
-        results.kernel = None;
-        results.own_server = false;
+        testing::to_an_unknown_server(results);
         results.address = "192.0.2.1:9999".parse().unwrap();
-        results.server = None;
         results.took = Duration::from_millis(370);
     };
     let due = [

@@ -2,9 +2,6 @@
 //!
 //! What exactly it measures is tested on a simulated clock, beside the workloads; the bounds
 //! here leave room for a busy machine. `scripts/check-instrument` shows the figures.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -12,8 +9,9 @@ use std::process::{Child, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use common::{Run, command, loadgen, start};
 use rustix::process::{Pid, Signal, kill_process};
+
+use crate::program::{Run, command, loadgen, start};
 
 /// A server of our own until this is dropped.
 #[derive(Debug)]

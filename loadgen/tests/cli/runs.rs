@@ -1,7 +1,4 @@
 //! The program as it is called: what it prints, and its exit code.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::collections::HashSet;
 use std::fs;
@@ -9,9 +6,10 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::thread;
 
-use common::{call, call_to, closed_pipe, command, free_address, loadgen};
 use sealwire::Kernel;
 use serde_json::json;
+
+use crate::program::{call, call_to, closed_pipe, command, free_address, loadgen};
 
 /// Goal: a run against its own server measures, and its account adds up. Method: a short open
 /// loop, several messages deep and on two threads, whose JSON goes to stdout.

@@ -1,5 +1,4 @@
 //! The folders of the source use each other in one direction, as `src/main.rs` says.
-#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::path::Path;

@@ -1,8 +1,5 @@
 //! How the program ends when stdout, its reader or the user keeps it from going on: with the
 //! right code, soon, and without leaving a server behind.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -14,10 +11,13 @@ use std::process::{Child, Output};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{KEYS, Run, call, call_to, closed_pipe, command, free_address, loadgen, shell, start};
 use procfs::process::{self, Process};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use socket2::{Domain, Socket, Type};
+
+use crate::program::{
+    KEYS, Run, call, call_to, closed_pipe, command, free_address, loadgen, shell, start,
+};
 
 /// The program ends within this on a busy machine. The waits that it might be in instead take
 /// ten seconds.

@@ -2,11 +2,6 @@
 //!
 //! Each is an event loop of the library on a thread of this test, with a mode that has one
 //! fault.
-#![allow(clippy::unwrap_used)]
-
-#[path = "../../tests/common/chosen.rs"]
-mod chosen;
-mod common;
 
 use std::fs;
 use std::io::ErrorKind;
@@ -15,12 +10,13 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use common::{KEYS, Run, call, command, loadgen};
 use sealwire::{
     Abort, Clock, Context, Endpoint, EventLoop, Leaves, Listener, Message, Mode, PeerId, Reason,
     Receivers, Secret, Setup,
 };
 use sealwire_cli::args::KeyArgs;
+
+use crate::program::{KEYS, Run, call, command, loadgen};
 
 /// What a server does with the twentieth message, instead of echoing it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +82,7 @@ fn serve(fault: Fault) -> String {
             ..KeyArgs::default()
         };
         let keys = typed.load(false, &|_| None).unwrap();
-        let kernel = chosen::kernel();
+        let kernel = crate::chosen::kernel();
         let mut setup = Setup::new(kernel, Leaves::WhenStopped, rand::random());
         setup.identity = keys.native;
         let mode = Faulty {
@@ -115,7 +111,7 @@ fn load(fault: Fault, flags: &str) -> Run {
     for unknown in ["server_cpu_us_per_message", "server_kernel"] {
         assert!(figures[unknown].is_null(), "{unknown}: {run:?}");
     }
-    assert_eq!(figures["kernel"], chosen::kernel().name());
+    assert_eq!(figures["kernel"], crate::chosen::kernel().name());
     run
 }
 
@@ -132,7 +128,7 @@ fn none() {
     let run = load(Fault::None, "-c 3 -p 4");
     assert_eq!((run.code, faults(&run)), (0, [0, 0, 0]), "{run:?}");
     let run = loadgen(&format!("{} -d 100ms -w 0", serve(Fault::None)));
-    let kernel = chosen::kernel().name();
+    let kernel = crate::chosen::kernel().name();
     let line = format!("\nkernel {kernel} here; the server's is not known\n");
     assert!(run.code == 0 && run.stdout.contains(&line), "{run:?}");
 }

@@ -1,5 +1,4 @@
 //! Runs the program.
-#![allow(dead_code)]
 
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;

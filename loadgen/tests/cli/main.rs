@@ -1,0 +1,14 @@
+//! The load tester as its users meet it: real processes over loopback.
+//!
+//! How a program is run is [`program`]. What is measured exactly is tested on a simulated clock,
+//! beside the workloads.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../../../tests/common/chosen.rs"]
+mod chosen;
+mod endings;
+mod faults;
+mod folders;
+mod instrument;
+mod program;
+mod runs;
