@@ -85,7 +85,6 @@ pub use net::{
     event_loop::{EventLoop, Report},
     listen::Listener,
 };
-pub use span::Span;
 pub use time::Time;
 
 /// The examples of the README, as tests.

@@ -13,10 +13,11 @@ use rand::{Rng, SeedableRng};
 use zeroize::Zeroizing;
 
 use super::mode::Mode;
-use super::peer::{Protocol, Undecided};
+use super::peer::Protocol;
 use super::roster::Standing;
 use super::transport::PeerId;
-use super::{Context, Endpoint, Setup};
+use super::undecided::Undecided;
+use super::{Context, Endpoint, EndpointEvent, Setup};
 use crate::classic::{ClassicConnection, ClassicKeys};
 use crate::conn::Connection;
 #[cfg(feature = "internals")]
@@ -131,6 +132,47 @@ impl<M: Mode> Endpoint<M> {
     }
 }
 
+impl<M: Mode> Endpoint<M> {
+    /// Tells the mode about a peer that has just proved itself. Returns whether the mode
+    /// knows the peer.
+    #[inline]
+    pub(super) fn note_proof(&mut self, id: PeerId) -> bool {
+        self.parts.roster[id].is_proved() || self.take_proved(id)
+    }
+
+    /// Lets a peer join if it has proved itself, came in time and finds room. Returns
+    /// whether it joined.
+    fn take_proved(&mut self, id: PeerId) -> bool {
+        let parts = &mut self.parts;
+        let peer = &parts.roster[id];
+        if !peer.protocol.is_proved() || peer.is_over() {
+            return false;
+        }
+        let full = parts.roster.proved() >= parts.limits.max_peers;
+        // A listener came before the input began.
+        let listened = peer.membership.standing() == Standing::Listening;
+        let why = parts.too_late().filter(|_| !listened);
+        if let Some(why) = why.or(full.then_some("this server is full")) {
+            // It keeps its slot until it is closed: the bound on unproved peers counts it.
+            parts.abort(id, Abort::new(Reason::GOING_AWAY, why));
+            return false;
+        }
+        self.join(id);
+        true
+    }
+
+    /// Counts `id` as proved, and tells the mode.
+    pub(super) fn join(&mut self, id: PeerId) {
+        let parts = &mut self.parts;
+        parts.roster.set_standing(id, Standing::Proved);
+        parts.roster[id].idle.reset(parts.now);
+        parts.stats.joined += 1;
+        parts.events.push_back(EndpointEvent::Joined(id));
+        self.mode.joined(parts, id);
+        self.parts.greet(id);
+    }
+}
+
 impl Context {
     /// Evicts the oldest peer of this unproved `standing` if there are `most`, so that silent
     /// connections keep no peer out.
@@ -153,18 +195,20 @@ impl Context {
     /// Decides which format an undecided peer speaks, if the bytes in `range` of the
     /// scratch are enough. Returns whether they are classic frames.
     pub(super) fn decide(&mut self, id: PeerId, range: Range<usize>) -> bool {
-        let Protocol::Undecided(undecided) = self.roster[id].protocol else {
-            return matches!(self.roster[id].protocol, Protocol::Classic(_));
+        let undecided = match &self.roster[id].protocol {
+            Protocol::Undecided(undecided) if !undecided.is_over() => undecided,
+            protocol => return protocol.is_classic(),
         };
         let bytes = &self.store.memory.scratch[range];
         let native = self.admission.identity.is_some() && hello::may_be_client(bytes);
         if native && bytes.len() >= FIXED {
             let since = undecided.since(self.now);
+            let listened = undecided.listens();
             let conn = self.admission.native(Connection::server, since);
             self.roster[id].protocol = Protocol::Native(conn);
             // What was queued is text for a listener, not for a native peer.
             self.drop_queue(id);
-            if undecided.listens {
+            if listened {
                 self.roster.set_standing(id, Standing::Unproved);
             }
         }
@@ -174,17 +218,18 @@ impl Context {
     /// Makes an undecided peer a classic one. It may evict another, so this comes in its
     /// own turn: a peer whose frame came before it is proved by then.
     pub(super) fn become_classic(&mut self, id: PeerId) {
-        let Protocol::Undecided(undecided) = self.roster[id].protocol else {
-            return;
-        };
-        if !undecided.listens {
+        let standing = self.roster[id].membership.standing();
+        if let Protocol::Undecided(undecided) = &self.roster[id].protocol
+            && !undecided.is_over()
+            && standing != Standing::Listening
+        {
             self.listen(id);
         }
-        if self.roster[id].is_over() {
-            return;
-        }
-        if let Some(conn) = self.admission.classic(self.now) {
-            let conn = conn.frame_began(undecided.first_byte);
+        if let Protocol::Undecided(undecided) = &self.roster[id].protocol
+            && !undecided.is_over()
+            && let Some(conn) = self.admission.classic(self.now)
+        {
+            let conn = conn.frame_began(undecided.first_byte());
             self.roster[id].protocol = Protocol::Classic(conn);
         }
     }

@@ -25,9 +25,10 @@ impl Context {
         self.shutdown.is_stopping()
     }
 
-    /// The bytes of a part of a message.
-    pub fn bytes(&self, span: Span) -> &[u8] {
-        self.store.memory.bytes(span)
+    /// The bytes of `message`, in order: one part up to 16 KiB, and at least one.
+    pub fn parts<'a>(&'a self, message: Message<'a>) -> impl ExactSizeIterator<Item = &'a [u8]> {
+        let spans = message.spans().iter();
+        spans.map(|&span| self.store.memory.bytes(span))
     }
 
     /// Bytes of memory that the queue of `peer` takes. They are more than those of the
@@ -88,7 +89,7 @@ impl Context {
     pub fn finish(&mut self, peer: PeerId) {
         if let Some(slot) = self.roster.get_mut(peer) {
             slot.protocol.finish();
-            slot.turn.active = self.now;
+            slot.idle.reset(self.now);
             self.stir(peer);
         }
     }
@@ -121,9 +122,9 @@ impl Context {
         } else {
             slot.protocol.fail(Failure::Gave(abort));
         }
-        if slot.turn.is_paused() {
+        if slot.flow.is_paused() {
             // From now on it is read to its end, even if its receivers are congested.
-            self.flow.relieve();
+            self.flow.recheck_paused();
         }
         self.stir(peer);
     }
@@ -189,7 +190,7 @@ impl Context {
             return false;
         };
         if !peer.outlet.has_waiting() {
-            peer.turn.active = self.now;
+            peer.idle.reset(self.now);
         }
         if let Protocol::Native(_) = peer.protocol {
             peer.outlet.push_message(&mut self.store, message.spans());
@@ -208,8 +209,8 @@ impl Context {
     /// Bytes that are not UTF-8 are left out, and the user is told.
     fn text_of(&mut self, message: Message<'_>) -> Span {
         let mut text = Vec::with_capacity(message.len() + 1);
-        for &span in message.spans() {
-            text.extend_from_slice(self.store.memory.bytes(span));
+        for part in self.parts(message) {
+            text.extend_from_slice(part);
         }
         if str::from_utf8(&text).is_err() {
             let before = text.len();

@@ -52,18 +52,16 @@ enum Pace {
 
 /// What the flow notes on each peer.
 #[derive(Debug, Default)]
-pub(super) struct Turn {
+pub(super) struct PeerFlow {
     reading: Reading,
     pace: Pace,
     /// Its queue is above the high-water mark.
     congested: bool,
     /// When its socket last accepted something, or when others began to wait for that.
     pub(super) progress: Time,
-    /// When data last moved either way. It is set anew while we cause the delay.
-    pub(super) active: Time,
 }
 
-impl Turn {
+impl PeerFlow {
     pub(super) fn is_ready(&self) -> bool {
         self.reading == Reading::Ready
     }
@@ -116,7 +114,7 @@ pub(super) struct Flow {
     /// As the last tick left it.
     memory: Memory,
     /// A reason to pause may be gone since the paused peers were last checked.
-    relieved: bool,
+    recheck: bool,
 }
 
 impl Flow {
@@ -130,21 +128,21 @@ impl Flow {
             paused: Vec::new(),
             congested: 0,
             memory: Memory::Enough,
-            relieved: false,
+            recheck: false,
         }
     }
 
     pub(super) fn is_busy(&self) -> bool {
-        !self.ready.is_empty() || self.relieved && !self.paused.is_empty()
+        !self.ready.is_empty() || self.recheck && !self.paused.is_empty()
     }
 
     // ---- turns -----------------------------------------------------------
 
     /// Puts a peer on the list of ready peers, unless it is held up or has ended.
     pub(super) fn ready(&mut self, id: PeerId, peer: &mut Peer) {
-        if peer.turn.reading == Reading::Idle {
-            peer.turn.reading = Reading::Ready;
-            self.chats_ready += usize::from(peer.turn.pace == Pace::Chats);
+        if peer.flow.reading == Reading::Idle {
+            peer.flow.reading = Reading::Ready;
+            self.chats_ready += usize::from(peer.flow.pace == Pace::Chats);
             self.ready.push_back(id);
         }
     }
@@ -156,7 +154,7 @@ impl Flow {
 
     /// The next ready peer, if it may be read: `None` where it is gone, is held up, or
     /// yields to `chats`.
-    pub(super) fn next_turn(
+    pub(super) fn next_ready(
         &mut self,
         roster: &mut Roster,
         locals: &Locals,
@@ -165,21 +163,21 @@ impl Flow {
     ) -> Option<PeerId> {
         let id = self.ready.pop_front()?;
         let peer = roster.get_mut(id)?;
-        self.chats_ready -= usize::from(peer.turn.pace == Pace::Chats);
-        peer.turn.reading = Reading::Idle;
-        match peer.turn.pace {
+        self.chats_ready -= usize::from(peer.flow.pace == Pace::Chats);
+        peer.flow.reading = Reading::Idle;
+        match peer.flow.pace {
             Pace::Streams if chats => {
-                peer.turn.pace = Pace::Yielded;
+                peer.flow.pace = Pace::Yielded;
                 self.ready(id, peer);
                 return None;
             }
-            Pace::Yielded => peer.turn.pace = Pace::Streams,
+            Pace::Yielded => peer.flow.pace = Pace::Streams,
             Pace::Chats | Pace::Streams => {}
         }
         if self.may_read(peer, locals) {
             return Some(id);
         }
-        peer.turn.reading = Reading::Paused;
+        peer.flow.reading = Reading::Paused;
         peer.protocol.set_reading(now, false);
         self.paused.push(id);
         None
@@ -199,8 +197,8 @@ impl Flow {
         match self.receivers {
             Receivers::Nobody => true,
             _ if full => false,
-            Receivers::Sender => !peer.turn.congested,
-            Receivers::Others => self.congested == usize::from(peer.turn.congested),
+            Receivers::Sender => !peer.flow.congested,
+            Receivers::Others => self.congested == usize::from(peer.flow.congested),
             Receivers::Local(local) => !locals.is_congested(local),
         }
     }
@@ -222,23 +220,23 @@ impl Flow {
 
     /// Checks the paused peers again in the next tick, because a reason to pause may be
     /// gone.
-    pub(super) fn relieve(&mut self) {
-        self.relieved = true;
+    pub(super) fn recheck_paused(&mut self) {
+        self.recheck = true;
     }
 
     /// Makes the paused peers ready that no reason holds up any more.
     pub(super) fn resume(&mut self, roster: &mut Roster, locals: &Locals, now: Time) {
-        if !std::mem::take(&mut self.relieved) {
+        if !std::mem::take(&mut self.recheck) {
             return;
         }
         let mut paused = std::mem::take(&mut self.paused);
         paused.retain(|&id| {
-            let Some(peer) = roster.get_mut(id).filter(|peer| peer.turn.is_paused()) else {
+            let Some(peer) = roster.get_mut(id).filter(|peer| peer.flow.is_paused()) else {
                 return false;
             };
             let held_up = !self.may_read(peer, locals);
             if !held_up {
-                peer.turn.reading = Reading::Idle;
+                peer.flow.reading = Reading::Idle;
                 peer.protocol.set_reading(now, true);
                 self.ready(id, peer);
                 roster.touch(id);
@@ -250,10 +248,10 @@ impl Flow {
 
     /// A peer is gone, and its queue is empty.
     pub(super) fn forget(&mut self, peer: &Peer) {
-        debug_assert!(!peer.turn.congested, "its queue was measured");
-        let listed = peer.turn.is_ready() && peer.turn.pace == Pace::Chats;
+        debug_assert!(!peer.flow.congested, "its queue was measured");
+        let listed = peer.flow.is_ready() && peer.flow.pace == Pace::Chats;
         self.chats_ready -= usize::from(listed);
-        self.relieved = true;
+        self.recheck = true;
     }
 
     // ---- queues ----------------------------------------------------------
@@ -271,13 +269,13 @@ impl Flow {
     /// high-water mark or, when memory is short, anything waits for it.
     pub(super) fn may_be_too_slow(&self, peer: &Peer) -> bool {
         let waits = self.memory > Memory::Enough && peer.outlet.has_waiting();
-        peer.protocol.is_open() && (peer.turn.congested || waits)
+        peer.protocol.is_open() && (peer.flow.congested || waits)
     }
 
     /// When to check whether `peer` is too slow. Others may begin to wait at any time, so a
     /// check whose time has passed is repeated.
     pub(super) fn too_slow_due(&self, peer: &Peer, now: Time) -> Option<Time> {
-        let due = peer.turn.progress + TOO_SLOW;
+        let due = peer.flow.progress + TOO_SLOW;
         let next = || if due > now { due } else { now + TOO_SLOW };
         self.may_be_too_slow(peer).then(next)
     }
@@ -292,7 +290,7 @@ impl Flow {
         };
         let before = std::mem::replace(&mut self.memory, memory);
         let changed = (memory == Memory::Enough) != (before == Memory::Enough);
-        self.relieved |= changed || memory < before;
+        self.recheck |= changed || memory < before;
         changed
     }
 
@@ -320,29 +318,29 @@ impl Context {
             _ => flow.high_water(),
         };
         let short = flow.memory > Memory::Enough;
-        flow.relieved |= short && peer.turn.is_paused() && peer.outlet.is_empty();
+        flow.recheck |= short && peer.flow.is_paused() && peer.outlet.is_empty();
         let congested = peer.outlet.cost() >= high_water;
         if congested && !proved {
             return self.abort(id, Abort::new(Reason::TOO_SLOW, ""));
         }
-        if congested == peer.turn.congested {
+        if congested == peer.flow.congested {
             return;
         }
-        peer.turn.congested = congested;
+        peer.flow.congested = congested;
         if congested {
             flow.congested += 1;
-            peer.turn.progress = self.now;
+            peer.flow.progress = self.now;
             self.roster.plan(id, self.now + TOO_SLOW);
         } else {
             flow.congested -= 1;
-            flow.relieved = true;
+            flow.recheck = true;
         }
     }
 
     /// Notes whether what is queued for `local` is above the high-water mark.
     pub(super) fn measure_local(&mut self, local: LocalId) {
         let high_water = self.flow.high_water();
-        self.flow.relieved |= self.locals.measure(local, high_water);
+        self.flow.recheck |= self.locals.measure(local, high_water);
     }
 
     /// Drops `id` if it has accepted nothing for too long while others wait. A sole
@@ -356,7 +354,7 @@ impl Context {
             Receivers::Sender | Receivers::Nobody => false,
         };
         let peer = &mut self.roster[id];
-        let slow = self.now >= peer.turn.progress + TOO_SLOW;
+        let slow = self.now >= peer.flow.progress + TOO_SLOW;
         if !others_wait || !slow || !self.flow.may_be_too_slow(peer) {
             return;
         }
@@ -372,7 +370,7 @@ impl Context {
 
     /// Checks, when a tick ends, whether queues exceed their bound. If that has changed,
     /// every high-water mark has changed, too.
-    pub(super) fn look_at_memory(&mut self) {
+    pub(super) fn note_memory(&mut self) {
         if !self.flow.note_queued(self.queued_memory()) {
             return;
         }
@@ -380,9 +378,9 @@ impl Context {
         for slot in 0..self.roster.slots() {
             if let Some(id) = self.roster.id_at(slot) {
                 let peer = &mut self.roster[id];
-                if short && !peer.turn.congested && !peer.outlet.has_unsent() {
+                if short && !peer.flow.congested && !peer.outlet.has_unsent() {
                     // Its time to accept something begins now.
-                    peer.turn.progress = self.now;
+                    peer.flow.progress = self.now;
                 }
                 self.measure(id);
                 self.roster.touch(id);

@@ -2,19 +2,17 @@
 //!
 //! Reads land in the scratch, one behind the other. Only a partial record or frame is
 //! kept in a buffer, and the rest of it is read in behind it. Records of all peers go into
-//! one batch; classic frames are opened when their peer is settled. Settling acts on the
-//! results, peer by peer. Which peers are read is decided by [`super::flow`]. Read next:
-//! [`super::tick`], which hands whole messages on.
+//! one batch; classic frames are opened when their peer is settled. Which peers are read
+//! is decided by [`super::flow`]. Read next: [`super::settle`], which acts on the results.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
 use std::ops::Range;
 
-use super::mode::Mode;
+use super::Context;
 use super::peer::{Peer, Protocol};
 use super::transport::{PeerId, Read, Transport};
-use super::{Context, Endpoint};
-use crate::conn::{Received, StreamEnd};
+use crate::conn::StreamEnd;
 use crate::crypto::batch::OpenBatch;
 use crate::crypto::keys::KeyStores;
 use crate::limits::{MAX_RECORD, share};
@@ -64,7 +62,7 @@ impl Intake {
 
 /// What one read found.
 #[derive(Debug)]
-enum Found {
+pub(super) enum Found {
     /// Records in the batch.
     Records(Range<usize>),
     /// Bytes of the scratch that are classic frames.
@@ -73,11 +71,11 @@ enum Found {
 
 /// What one read of one peer left to settle.
 #[derive(Debug)]
-struct Work {
-    peer: PeerId,
-    found: Found,
+pub(super) struct Work {
+    pub(super) peer: PeerId,
+    pub(super) found: Found,
     /// Its stream has ended.
-    end: Option<StreamEnd>,
+    pub(super) end: Option<StreamEnd>,
 }
 
 /// Bytes that came and are not settled.
@@ -106,6 +104,24 @@ impl Inbound {
 
     pub(super) fn assembling(&self) -> usize {
         self.assembling
+    }
+
+    // ---- what was read ---------------------------------------------------
+
+    /// What the next read left to settle.
+    pub(super) fn next_work(&mut self) -> Option<Work> {
+        self.work.pop_front()
+    }
+
+    /// The text of a record of this tick, and whether its tag held.
+    pub(super) fn record(&self, index: usize) -> (Span, bool) {
+        let (job, held) = self.opens.result(index);
+        (job.text(), held)
+    }
+
+    /// All records of this tick are settled.
+    pub(super) fn forget_records(&mut self) {
+        self.opens.clear();
     }
 
     // ---- the scratch -----------------------------------------------------
@@ -138,7 +154,7 @@ impl Inbound {
 
     /// Keeps the bytes in `range` of the scratch, which begin a unit, until the rest of it
     /// is there.
-    fn keep_rest(&mut self, peer: &mut Peer, memory: &mut Memory, range: Range<usize>) {
+    pub(super) fn keep_rest(&mut self, peer: &mut Peer, memory: &mut Memory, range: Range<usize>) {
         if range.is_empty() {
             return;
         }
@@ -243,89 +259,6 @@ impl Inbound {
     }
 }
 
-impl<M: Mode> Endpoint<M> {
-    /// Acts on what was read, peer by peer, in order.
-    pub(super) fn settle(&mut self) {
-        while let Some(work) = self.parts.inbound.work.pop_front() {
-            self.settle_peer(work);
-        }
-        self.parts.inbound.opens.clear();
-    }
-
-    fn settle_peer(&mut self, work: Work) {
-        let id = work.peer;
-        self.note_proof(id);
-        match work.found {
-            Found::Records(records) => {
-                for index in records {
-                    self.settle_record(id, index);
-                }
-            }
-            Found::Frames(range) => self.settle_frames(id, range),
-        }
-        let parts = &mut self.parts;
-        let peer = &mut parts.roster[id];
-        if let Protocol::Native(conn) = &mut peer.protocol {
-            conn.settled(&mut parts.keys);
-        }
-        if let Some(end) = work.end {
-            self.end_of_stream(id, end);
-        }
-        if self.parts.roster[id].has_output() {
-            self.parts.list_for_output(id);
-        }
-    }
-
-    fn settle_record(&mut self, id: PeerId, index: usize) {
-        let parts = &mut self.parts;
-        let (job, held) = parts.inbound.opens.result(index);
-        let text = job.text();
-        let Protocol::Native(conn) = &mut parts.roster[id].protocol else {
-            unreachable!("only native peers have records");
-        };
-        let plaintext = held.then(|| parts.store.memory.bytes(text));
-        let received = conn.settle(parts.now, plaintext);
-        if !self.note_proof(id) {
-            return;
-        }
-        match received {
-            Received::Nothing => {}
-            Received::Chunk { len, last } => self.chunk(id, text.slice(0..len), last),
-            Received::Fin => {
-                let parts = &mut self.parts;
-                parts.roster[id].turn.active = parts.now;
-                let handed_on = self.mode.fin(parts, id);
-                self.parts.confirm(id, handed_on);
-            }
-        }
-    }
-
-    /// Opens the classic frames in a range of the scratch one by one, and hands their
-    /// text on.
-    fn settle_frames(&mut self, id: PeerId, mut rest: Range<usize>) {
-        self.parts.become_classic(id);
-        loop {
-            let parts = &mut self.parts;
-            let Protocol::Classic(conn) = &mut parts.roster[id].protocol else {
-                return;
-            };
-            let frames = &mut parts.store.memory.scratch[rest.clone()];
-            let Some(opened) = conn.open(parts.now, frames) else {
-                if !conn.is_over() {
-                    let (peer, memory) = (&mut parts.roster[id], &mut parts.store.memory);
-                    parts.inbound.keep_rest(peer, memory, rest);
-                }
-                return;
-            };
-            let text = Span::new(Memory::SCRATCH, rest.clone()).slice(opened.text);
-            rest.start += opened.used;
-            if self.note_proof(id) {
-                self.chunk(id, text, opened.last);
-            }
-        }
-    }
-}
-
 impl Context {
     /// Reads each ready peer once, for as long as there is room in the scratch.
     pub(super) fn read_peers(&mut self, io: &mut impl Transport) {
@@ -337,7 +270,7 @@ impl Context {
                 return;
             }
             let (flow, roster) = (&mut self.flow, &mut self.roster);
-            let Some(id) = flow.next_turn(roster, &self.locals, chats, self.now) else {
+            let Some(id) = flow.next_ready(roster, &self.locals, chats, self.now) else {
                 continue;
             };
             // An unproved peer may cost no more than the opening of one record.
@@ -364,7 +297,7 @@ impl Context {
             Err(error) => work.end = Some(StreamEnd::Broken(describe(&error))),
             Ok(Read { bytes: 0, .. }) => work.end = Some(StreamEnd::Closed),
             Ok(read) => {
-                peer.turn.note_read(read.bytes);
+                peer.flow.note_read(read.bytes);
                 work.found = self.take(id, start..start + read.bytes);
                 if !read.drained {
                     self.ready(id);
@@ -372,7 +305,7 @@ impl Context {
             }
         }
         if work.end.is_some() {
-            self.roster[id].turn.ended();
+            self.roster[id].flow.ended();
         }
         self.inbound.work.push_back(work);
         self.roster.touch(id);
@@ -394,8 +327,8 @@ impl Context {
             let (inbound, memory) = (&mut self.inbound, &mut self.store.memory);
             let peer = &mut self.roster[id];
             let used = match &mut peer.protocol {
+                Protocol::Undecided(conn) if conn.is_over() => range.len(),
                 Protocol::Undecided(_) | Protocol::Classic(_) => 0,
-                Protocol::Ended(_) => range.len(),
                 Protocol::Native(conn) => {
                     let span = Span::new(Memory::SCRATCH, range.clone());
                     let bytes = &memory.scratch[range.clone()];

@@ -6,7 +6,7 @@
 //!
 //! It is made of parts, and each part keeps its fields to itself: `roster` (the peers),
 //! `admission` (new connections), `inbound` (bytes that came), `outbound` (bytes that
-//! go), `flow` (which peer waits for which), `locals` and `shutdown`.
+//! go), `flow` (which peer waits for which), `idle`, `locals` and `shutdown`.
 //!
 //! Read next: [`tick`] for what happens in which order; [`Context`] for what modes may
 //! ask for.
@@ -14,6 +14,7 @@
 mod admission;
 mod context;
 mod flow;
+mod idle;
 mod inbound;
 mod locals;
 pub mod mode;
@@ -21,10 +22,11 @@ mod outbound;
 mod peer;
 mod queue;
 mod roster;
-mod screen;
+mod settle;
 mod shutdown;
 pub mod tick;
 pub mod transport;
+mod undecided;
 
 use std::collections::VecDeque;
 use std::fmt;

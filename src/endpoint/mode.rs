@@ -1,6 +1,6 @@
 //! What a mode implements: what is done with messages.
 //!
-//! A mode sees peers by name and messages by span; it acts through the [`Context`] that
+//! A mode sees peers and messages by name; it acts through the [`Context`] that
 //! each call hands it. The modes of the program are in [`crate::modes`]; the load tester
 //! has its own.
 
@@ -9,8 +9,8 @@ use super::transport::{LocalId, PeerId};
 use crate::conn::Outcome;
 use crate::span::Span;
 
-/// A whole message: its bytes, in order, as the spans they are in. The spans are valid for
-/// as long as the call lasts; sending keeps the bytes without a copy.
+/// A whole message, for as long as the call lasts that gives it.
+/// [`Context::parts`] has its bytes; sending it keeps them without a copy.
 #[derive(Debug, Clone, Copy)]
 pub struct Message<'a> {
     spans: &'a [Span],
@@ -23,8 +23,7 @@ impl<'a> Message<'a> {
         Self { spans }
     }
 
-    /// Where its bytes are.
-    pub fn spans(self) -> &'a [Span] {
+    pub(super) fn spans(self) -> &'a [Span] {
         self.spans
     }
 
@@ -93,7 +92,7 @@ pub trait Mode {
     fn input_end(&mut self, _context: &mut Context, _local: LocalId) {}
 
     /// Called once in every tick, after everything that came in.
-    fn turn(&mut self, _context: &mut Context) {}
+    fn tick(&mut self, _context: &mut Context) {}
 }
 
 impl<M: Mode + ?Sized> Mode for Box<M> {
@@ -125,7 +124,7 @@ impl<M: Mode + ?Sized> Mode for Box<M> {
         (**self).input_end(context, local);
     }
 
-    fn turn(&mut self, context: &mut Context) {
-        (**self).turn(context);
+    fn tick(&mut self, context: &mut Context) {
+        (**self).tick(context);
     }
 }

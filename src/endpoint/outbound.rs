@@ -168,7 +168,7 @@ impl Context {
                     self.become_classic(id);
                     self.send_frames(id, io);
                 }
-                Protocol::Undecided(_) | Protocol::Ended(_) => {}
+                Protocol::Undecided(_) => {}
             }
         }
         self.finish_round(io);
@@ -221,7 +221,7 @@ impl Context {
         });
         round.at = out.at;
         if queue.cost() < queued {
-            peer.turn.active = self.now;
+            peer.idle.reset(self.now);
         }
         self.outbound.budget = self.outbound.budget.saturating_sub(round.at - start);
         if round.at > start {
@@ -264,7 +264,7 @@ impl Context {
         }
         let unsent = self.store.memory.store_sealed(&self.outbound.output[rest]);
         let peer = &mut self.roster[id];
-        peer.turn.progress = self.now;
+        peer.flow.progress = self.now;
         peer.outlet.unsent = Some(unsent);
     }
 
@@ -277,7 +277,7 @@ impl Context {
         let count = self.wrote(id, result, unsent.len());
         let peer = &mut self.roster[id];
         if count > Some(0) {
-            peer.turn.active = self.now;
+            peer.idle.reset(self.now);
         }
         let left = unsent.slice(count.unwrap_or(unsent.len())..unsent.len());
         let done = left.is_empty();
@@ -297,7 +297,7 @@ impl Context {
         let peer = &mut self.roster[id];
         match result {
             Ok(count) => {
-                peer.turn.progress = self.now;
+                peer.flow.progress = self.now;
                 let sending = &mut peer.outlet.sending;
                 match count < given {
                     true => *sending = Sending::Blocked,
@@ -359,7 +359,7 @@ impl Context {
                 Some(count) => {
                     sent += count;
                     let peer = &mut self.roster[id];
-                    peer.turn.active = self.now;
+                    peer.idle.reset(self.now);
                     if let Protocol::Classic(conn) = &mut peer.protocol {
                         conn.taken(count);
                     }

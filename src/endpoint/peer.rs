@@ -3,14 +3,15 @@
 //! [`Protocol`] is what the two formats have in common. It decides nothing about other
 //! peers: that is up to the parts. Read next: `roster`, `inbound`, `outbound` and `flow`.
 
-use super::flow::Turn;
+use super::flow::PeerFlow;
+use super::idle::IdleClock;
 use super::inbound::Intake;
 use super::outbound::Outlet;
 use super::roster::{Membership, Standing};
+use super::undecided::Undecided;
 use crate::classic::ClassicConnection;
 use crate::conn::{Connection, Outcome, StreamEnd};
-use crate::error::{Deadline, Failure};
-use crate::limits::{CLASSIC_SILENCE, HANDSHAKE_DEADLINE};
+use crate::error::Failure;
 use crate::time::Time;
 
 /// What a peer speaks.
@@ -20,17 +21,6 @@ pub(super) enum Protocol {
     Undecided(Undecided),
     Native(Connection),
     Classic(ClassicConnection),
-    /// Ended before it was decided.
-    Ended(Failure),
-}
-
-/// A connection that may speak either format.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Undecided {
-    born: Time,
-    pub(super) first_byte: Option<Time>,
-    /// It was silent long enough to be an old client that only listens.
-    pub(super) listens: bool,
 }
 
 /// One peer.
@@ -40,52 +30,23 @@ pub(super) struct Peer {
     pub(super) membership: Membership,
     pub(super) intake: Intake,
     pub(super) outlet: Outlet,
-    pub(super) turn: Turn,
-}
-
-impl Undecided {
-    pub(super) fn new(now: Time) -> Self {
-        Self {
-            born: now,
-            first_byte: None,
-            listens: false,
-        }
-    }
-
-    /// When the handshake began: with the connection, or with the first byte of a
-    /// listener.
-    pub(super) fn since(self, now: Time) -> Time {
-        match self.listens {
-            true => self.first_byte.unwrap_or(now),
-            false => self.born,
-        }
-    }
-
-    /// When to look at it: a silent peer becomes a listener then; a peer that has begun to
-    /// send must have finished its handshake.
-    fn due(self) -> Option<Time> {
-        match self.first_byte {
-            Some(first) => Some(self.since(first) + HANDSHAKE_DEADLINE),
-            None if self.listens => None,
-            None => Some(self.born + CLASSIC_SILENCE),
-        }
-    }
+    pub(super) flow: PeerFlow,
+    pub(super) idle: IdleClock,
 }
 
 impl Protocol {
     pub(super) fn is_over(&self) -> bool {
         match self {
-            Self::Undecided(_) => false,
+            Self::Undecided(conn) => conn.is_over(),
             Self::Native(conn) => conn.is_over(),
             Self::Classic(conn) => conn.is_over(),
-            Self::Ended(_) => true,
         }
     }
 
     /// Whether the connection is established and has not begun to close.
     pub(super) fn is_open(&self) -> bool {
         match self {
-            Self::Undecided(_) | Self::Ended(_) => false,
+            Self::Undecided(_) => false,
             Self::Native(conn) => conn.is_open(),
             Self::Classic(conn) => !conn.is_over(),
         }
@@ -94,7 +55,7 @@ impl Protocol {
     /// Whether the peer has shown that it holds the keys.
     pub(super) fn is_proved(&self) -> bool {
         match self {
-            Self::Undecided(_) | Self::Ended(_) => false,
+            Self::Undecided(_) => false,
             Self::Native(conn) => conn.is_open(),
             Self::Classic(conn) => conn.is_proved(),
         }
@@ -106,22 +67,18 @@ impl Protocol {
 
     pub(super) fn heard(&mut self, now: Time) {
         match self {
-            Self::Undecided(undecided) => {
-                undecided.first_byte.get_or_insert(now);
-            }
+            Self::Undecided(conn) => conn.heard(now),
             Self::Native(conn) => conn.heard(now),
             Self::Classic(conn) => conn.heard(now),
-            Self::Ended(_) => {}
         }
     }
 
     /// Ends it without sending ABORT.
     pub(super) fn fail(&mut self, failure: Failure) {
         match self {
-            Self::Undecided(_) => *self = Self::Ended(failure),
+            Self::Undecided(conn) => conn.fail(failure),
             Self::Native(conn) => conn.fail(failure),
             Self::Classic(conn) => conn.fail(failure),
-            Self::Ended(_) => {}
         }
     }
 
@@ -132,14 +89,13 @@ impl Protocol {
             Self::Undecided(_) => self.fail(Failure::Closed("it closed without a word")),
             Self::Native(conn) => conn.end_of_stream(end),
             Self::Classic(conn) => return conn.end_of_stream(end),
-            Self::Ended(_) => {}
         }
         false
     }
 
     pub(super) fn write_failed(&mut self) {
         match self {
-            Self::Undecided(_) | Self::Ended(_) => {}
+            Self::Undecided(_) => {}
             Self::Native(conn) => conn.write_failed(),
             Self::Classic(conn) => conn.write_failed(),
         }
@@ -147,7 +103,7 @@ impl Protocol {
 
     pub(super) fn finish(&mut self) {
         match self {
-            Self::Undecided(_) | Self::Ended(_) => {}
+            Self::Undecided(_) => {}
             Self::Native(conn) => conn.finish(),
             Self::Classic(conn) => conn.finish(),
         }
@@ -160,10 +116,9 @@ impl Protocol {
 
     pub(super) fn poll_timeout(&self) -> Option<Time> {
         match self {
-            Self::Undecided(undecided) => undecided.due(),
+            Self::Undecided(conn) => conn.poll_timeout(),
             Self::Native(conn) => conn.poll_timeout(),
             Self::Classic(conn) => conn.poll_timeout(),
-            Self::Ended(_) => None,
         }
     }
 
@@ -171,25 +126,16 @@ impl Protocol {
     /// Returns whether an undecided connection was silent long enough to become a listener.
     pub(super) fn handle_timeout(&mut self, now: Time, unread: bool) -> bool {
         match self {
-            Self::Undecided(undecided) => {
-                let due = !unread && undecided.due().is_some_and(|due| now >= due);
-                if due && undecided.first_byte.is_some() {
-                    self.fail(Failure::Deadline(Deadline::Handshake));
-                } else {
-                    undecided.listens |= due;
-                    return due;
-                }
-            }
+            Self::Undecided(conn) => return conn.handle_timeout(now, unread),
             Self::Native(conn) => conn.handle_timeout(now, unread),
             Self::Classic(conn) => conn.handle_timeout(now, unread),
-            Self::Ended(_) => {}
         }
         false
     }
 
     pub(super) fn set_reading(&mut self, now: Time, reading: bool) {
         match self {
-            Self::Undecided(_) | Self::Ended(_) => {}
+            Self::Undecided(_) => {}
             Self::Native(conn) => conn.set_reading(now, reading),
             Self::Classic(conn) => conn.set_reading(now, reading),
         }
@@ -198,21 +144,17 @@ impl Protocol {
     /// How it ended, once it is over.
     pub(super) fn outcome(&self) -> Outcome {
         let outcome = match self {
-            Self::Undecided(_) => None,
+            Self::Undecided(conn) => conn.outcome(),
             Self::Native(conn) => conn.outcome().cloned(),
             Self::Classic(conn) => conn.outcome().cloned(),
-            Self::Ended(failure) => Some(Err(failure.clone())),
         };
         outcome.expect("a connection that is over has an outcome")
     }
 
     /// Whether to reset the connection: we gave up on the peer, and its format has no ABORT.
     pub(super) fn must_reset(&self) -> bool {
-        match self {
-            Self::Undecided(_) | Self::Native(_) => false,
-            Self::Ended(failure) => matches!(failure, Failure::Gave(_)),
-            Self::Classic(conn) => matches!(conn.outcome(), Some(Err(Failure::Gave(_)))),
-        }
+        let has_no_abort = !matches!(self, Self::Native(_));
+        has_no_abort && self.is_over() && matches!(self.outcome(), Err(Failure::Gave(_)))
     }
 }
 
@@ -223,7 +165,8 @@ impl Peer {
             membership,
             intake: Intake::default(),
             outlet: Outlet::default(),
-            turn: Turn::default(),
+            flow: PeerFlow::default(),
+            idle: IdleClock::default(),
         }
     }
 
@@ -239,10 +182,9 @@ impl Peer {
     /// Whether messages may be queued for it.
     pub(super) fn takes_messages(&self) -> bool {
         match &self.protocol {
-            Protocol::Undecided(undecided) => undecided.listens,
+            Protocol::Undecided(conn) => conn.listens(),
             Protocol::Native(conn) => self.is_proved() && conn.may_send() && !conn.is_finishing(),
             Protocol::Classic(conn) => conn.may_send() && !conn.is_finishing(),
-            Protocol::Ended(_) => false,
         }
     }
 
@@ -250,10 +192,9 @@ impl Peer {
     pub(super) fn has_output(&self) -> bool {
         let queued = !self.outlet.is_empty();
         match &self.protocol {
-            Protocol::Undecided(_) => queued,
+            Protocol::Undecided(conn) => queued && !conn.is_over(),
             Protocol::Native(conn) => conn.owes() || queued && conn.may_send(),
             Protocol::Classic(conn) => conn.may_send() && (conn.frame().is_some() || queued),
-            Protocol::Ended(_) => false,
         }
     }
 
@@ -264,7 +205,7 @@ impl Peer {
             return false;
         }
         match &mut self.protocol {
-            Protocol::Undecided(_) | Protocol::Ended(_) => false,
+            Protocol::Undecided(_) => false,
             Protocol::Native(conn) => conn.take_shutdown(),
             Protocol::Classic(conn) => self.outlet.is_empty() && conn.take_shutdown(now),
         }

@@ -265,7 +265,7 @@ impl IndexMut<PeerId> for Roster {
 
 #[cfg(test)]
 mod tests {
-    use super::super::peer::Undecided;
+    use super::super::undecided::Undecided;
     use super::*;
 
     fn comes(roster: &mut Roster) -> PeerId {
@@ -309,7 +309,7 @@ mod tests {
         assert_eq!(roster.oldest_of(Standing::Unproved, 5), Some(stay[1]));
         roster.set_standing(stay[3], Standing::Proved);
         let over = crate::error::Failure::Closed("it is over");
-        roster[stay[5]].protocol = Protocol::Ended(over);
+        roster[stay[5]].protocol.fail(over);
         assert_eq!(roster.oldest_of(Standing::Unproved, 5), None);
         assert_eq!(roster.oldest_of(Standing::Unproved, 4), Some(stay[7]));
         assert_eq!(roster.oldest_of(Standing::Unproved, 4), Some(stay[9]));

@@ -85,6 +85,11 @@ impl Shutdown {
         }
     }
 
+    /// Whether the endpoint ends with its peers, and not only when it is stopped.
+    pub(super) fn ends_with_peers(&self) -> bool {
+        self.leaves != Leaves::WhenStopped
+    }
+
     pub(super) fn is_stopping(&self) -> bool {
         self.stop.is_some()
     }
@@ -201,35 +206,6 @@ impl Context {
     pub(super) fn must_end_before_us(&self, id: PeerId) -> bool {
         let receives = self.shutdown.leaves == Leaves::AfterInput && self.locals.given() == 0;
         receives && self.roster[id].protocol.is_classic()
-    }
-
-    /// When `peer` counts as idle if it makes no progress: never where the endpoint does
-    /// not end with its peers.
-    pub(super) fn idle_due(&self, peer: &Peer) -> Option<Time> {
-        let ends_with_peers = self.shutdown.leaves != Leaves::WhenStopped;
-        let counts = ends_with_peers && peer.is_proved() && peer.protocol.is_open();
-        let idle = self.limits.max_idle.filter(|_| counts)?;
-        Some(peer.turn.active + idle)
-    }
-
-    /// Drops `id` if the endpoint cannot end because of it, and neither side has sent
-    /// anything but PING and PONG for `max_idle`.
-    pub(super) fn drop_if_idle(&mut self, id: PeerId) {
-        let due = self.idle_due(&self.roster[id]);
-        if due.is_none_or(|due| self.now < due) {
-            return;
-        }
-        let peer = &mut self.roster[id];
-        let is_waited_for = peer.outlet.has_waiting() || !self.locals.input_is_open();
-        let is_read = !peer.turn.is_paused() && !peer.turn.is_ready();
-        // Our own output may hold it up, too.
-        if is_waited_for && is_read && self.locals.have_all() {
-            let idle = self.limits.max_idle.unwrap_or_default();
-            let why = format!("no progress for {} s", idle.as_secs_f32());
-            self.abort(id, Abort::new(Reason::TOO_SLOW, &why));
-        } else {
-            peer.turn.active = self.now;
-        }
     }
 
     /// Counts how a connection ended, and whether it had `joined`.

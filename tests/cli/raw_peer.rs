@@ -11,9 +11,10 @@ use sealwire::crypto::dh::Private;
 use sealwire::crypto::keys::{KeyStore, OpenKeys, SealKeys};
 use sealwire::limits::{CLIENT_HELLO, RECORD_HEADER, SERVER_HELLO};
 use sealwire::span::Area;
+use sealwire::span::Span;
 use sealwire::wire::hello::{CLIENT_TAG, ClientHello, SERVER_TAG, encode_server, parse_server};
 use sealwire::wire::record::{Kind, blocks_for, parse_blocks, parse_plaintext, record_len};
-use sealwire::{Identity, Secret, SecretPair, Span};
+use sealwire::{Identity, Secret, SecretPair};
 
 use crate::program::{AUTHKEY, CONFKEY, PATIENCE, from_hex};
 

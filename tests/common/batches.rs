@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
+use sealwire::Kernel;
 use sealwire::crypto::batch::{OpenBatch, OpenJob, SealBatch, SealJob};
 use sealwire::crypto::keys::{Handle, KeyStore, OpenKeys, RecordKeys, SealKeys, epoch_of};
 use sealwire::limits::{BLOCK, TAG};
 use sealwire::span::Area;
-use sealwire::{Kernel, Span};
+use sealwire::span::Span;
 
 /// One record.
 #[derive(Debug, Clone)]

@@ -1,9 +1,10 @@
 //! Records of a plan in batches.
 
+use sealwire::Kernel;
 use sealwire::crypto::batch::{OpenBatch, OpenJob, SealBatch, SealJob};
 use sealwire::crypto::keys::{Handle, KeyId, KeyStore, OpenKeys, RecordKeys, SealKeys, epoch_of};
 use sealwire::span::Area;
-use sealwire::{Kernel, Span};
+use sealwire::span::Span;
 
 use crate::plan::{AROUND, Memory, OPENED_IN, Plan, Record};
 

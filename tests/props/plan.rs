@@ -7,9 +7,9 @@ use std::fmt;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use sealwire::Span;
 use sealwire::crypto::keys::epoch_of;
 use sealwire::limits::{EPOCH_BITS, MAX_BLOCKS, RECORD_HEADER};
+use sealwire::span::Span;
 use sealwire::span::{Area, Areas, AreasMut};
 use sealwire::wire::record::{blocks_for, body_len};
 

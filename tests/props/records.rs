@@ -4,11 +4,12 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
+use sealwire::Kernel;
 use sealwire::crypto::batch::{OpenBatch, SealBatch, SealJob};
 use sealwire::crypto::keys::{KeyStore, SealKeys};
 use sealwire::limits::EPOCH_BITS;
 use sealwire::span::Area;
-use sealwire::{Kernel, Span};
+use sealwire::span::Span;
 
 use crate::batches::{Keys, arrived, check_every_kernel, open, seal};
 use crate::drawn::plans;

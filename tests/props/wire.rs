@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use sealwire::PeerFault;
 use sealwire::limits::{CLIENT_HELLO, MAX_ABORT, MAX_BLOCKS, MAX_PAYLOAD, SERVER_HELLO};
 use sealwire::span::Areas;
+use sealwire::span::Span;
 use sealwire::wire::buffer::{Assembly, Memory};
 use sealwire::wire::hello::{self, ClientHello};
 use sealwire::wire::record::{self, Kind, cut};
-use sealwire::{PeerFault, Span};
 
 use crate::plan::any_bytes;
 

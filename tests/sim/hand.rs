@@ -10,10 +10,11 @@ use sealwire::crypto::dh::Private;
 use sealwire::crypto::keys::{Handle, KeyStore, SealKeys};
 use sealwire::limits::{RECORD_HEADER, SERVER_HELLO};
 use sealwire::span::Area;
+use sealwire::span::Span;
 use sealwire::wire::hello::{SERVER_TAG, parse_server};
 use sealwire::wire::record::{Kind, blocks_for, record_len};
 use sealwire::{
-    Abort, ClassicKeys, Identity, Outcome, PeerId, Session, SessionEvent as Event, Span, Time,
+    Abort, ClassicKeys, Identity, Outcome, PeerId, Session, SessionEvent as Event, Time,
 };
 
 use crate::net::Side;

@@ -33,8 +33,7 @@ impl Log {
 }
 
 fn copy(context: &Context, message: Message<'_>) -> Vec<u8> {
-    let spans = message.spans().iter().map(|&span| context.bytes(span));
-    spans.collect::<Vec<_>>().concat()
+    context.parts(message).collect::<Vec<_>>().concat()
 }
 
 /// Another mode, watched.
@@ -88,9 +87,9 @@ impl Mode for Watched {
         self.mode.input_end(context, local);
     }
 
-    fn turn(&mut self, context: &mut Context) {
+    fn tick(&mut self, context: &mut Context) {
         let before = context.queued();
-        self.mode.turn(context);
+        self.mode.tick(context);
         let acted = context.queued() > before;
         self.log.eager = acted || (self.log.eager && before > 0);
     }
@@ -140,7 +139,7 @@ impl Mode for Sender {
         HandedOn::Now
     }
 
-    fn turn(&mut self, context: &mut Context) {
+    fn tick(&mut self, context: &mut Context) {
         let Some(peer) = self.peer else {
             return;
         };

@@ -60,8 +60,7 @@ impl Mode for Talk {
     }
 
     fn message(&mut self, context: &mut Context, peer: PeerId, message: Message<'_>) {
-        let spans = message.spans().iter();
-        let bytes: Vec<_> = spans.map(|&span| context.bytes(span)).collect();
+        let bytes: Vec<_> = context.parts(message).collect();
         assert_eq!(bytes.concat(), MESSAGE);
         let replies = self.replies.entry(peer).or_default();
         *replies += 1;
@@ -76,7 +75,7 @@ impl Mode for Talk {
         HandedOn::Now
     }
 
-    fn turn(&mut self, context: &mut Context) {
+    fn tick(&mut self, context: &mut Context) {
         if self.joined.len() == PEERS && !std::mem::replace(&mut self.begun, true) {
             let talkers: Vec<_> = self.joined.iter().copied().step_by(2).collect();
             for peer in talkers {

@@ -7,9 +7,10 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
 
+use sealwire::span::Span;
 use sealwire::{
     Clock, Context as ModeContext, Endpoint, EndpointEvent, EventLoop, HandedOn, Leaves, Message,
-    Mode, Outcome, PeerId, Receivers, Report, Setup, Span, Time,
+    Mode, Outcome, PeerId, Receivers, Report, Setup, Time,
 };
 use sealwire_cli::error::Error;
 
@@ -119,12 +120,12 @@ impl Mode for Adapter {
 
     fn message(&mut self, core: &mut ModeContext, peer: PeerId, message: Message<'_>) {
         let (now, workload) = (self.clock.now(), self.peers.workload());
-        if let [span] = message.spans() {
-            let parts = [core.bytes(*span)];
-            workload.message(now, peer, Received(&parts));
-        } else {
-            let parts: Vec<_> = message.spans().iter().map(|s| core.bytes(*s)).collect();
-            workload.message(now, peer, Received(&parts));
+        {
+            let mut parts = core.parts(message);
+            match parts.len() {
+                1 => workload.message(now, peer, Received(parts.next().as_slice())),
+                _ => workload.message(now, peer, Received(&parts.collect::<Vec<_>>())),
+            }
         }
         self.with_link(core, |peers, link| peers.workload().go_on(link, peer));
     }
@@ -150,7 +151,7 @@ impl Mode for Adapter {
         self.peers.left(self.clock.now(), peer, outcome);
     }
 
-    fn turn(&mut self, core: &mut ModeContext) {
+    fn tick(&mut self, core: &mut ModeContext) {
         self.with_link(core, |peers, link| peers.turn(link));
     }
 }

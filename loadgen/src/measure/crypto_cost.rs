@@ -5,11 +5,12 @@
 
 use std::time::{Duration, Instant};
 
+use sealwire::Kernel;
 use sealwire::crypto::batch::{OpenBatch, OpenJob, SealBatch, SealJob};
 use sealwire::crypto::keys::KeyStores;
 use sealwire::limits::{BLOCK, MAX_PAYLOAD, TAG};
 use sealwire::span::Area;
-use sealwire::{Kernel, Span};
+use sealwire::span::Span;
 
 use super::results::{Cost, CryptoCost, Results};
 use crate::limits::{COST_BATCH, COST_BYTES, COST_ROUNDS};
