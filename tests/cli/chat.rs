@@ -27,28 +27,3 @@ fn lines_go_both_ways() {
     server.told("input ended: leaving after these peers");
     assert_eq!(client.stderr.lines().count(), 1, "{client}");
 }
-
-/// Goal: a server's lines go to every peer, and peers' lines to its stdout alone. Method:
-/// three clients that say something each.
-#[test]
-fn one_server_and_three_clients() {
-    let mut server = Launch::server("").start();
-    let port = server.port();
-    let start = |_| Launch::client(port, "").start();
-    let mut clients: Vec<_> = (0..3).map(start).collect();
-    server.lines(3, " came");
-    server.say("to all\n");
-    let mut said = String::new();
-    for (index, client) in clients.iter_mut().enumerate() {
-        client.prints("to all\n");
-        let line = format!("from {index}\n");
-        client.say(&line);
-        said.push_str(&line);
-        server.prints(&said);
-    }
-    server.end_input();
-    for client in clients {
-        client.finish("").printed("to all\n");
-    }
-    server.ends_with(0);
-}

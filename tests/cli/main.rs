@@ -9,6 +9,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod addresses;
+#[path = "../common/batches.rs"]
+mod batches;
 mod chat;
 #[path = "../common/chosen.rs"]
 mod chosen;
@@ -17,6 +19,8 @@ mod descriptors;
 mod idle;
 mod kernel;
 mod keys;
+#[path = "../common/lines.rs"]
+mod lines;
 mod messages;
 mod modes;
 mod old;

@@ -4,19 +4,15 @@
 use crate::program::Launch;
 use crate::stopping::dev_full;
 
-/// Goal: the help and the version go to stdout and are no error. Method: print both; the
-/// code is 141 if the reader is gone, as of other programs, and 1 if the disk is full.
+/// Goal: the help goes to stdout and is no error, as the version does ([`crate::kernel`]). The code
+/// is 141 if the reader is gone, as of other programs, and 1 if the disk is full. Method: print
+/// them.
 #[test]
 fn help_and_version() {
-    for (args, told) in [
-        ("--help", "Exit codes: 0 complete"),
-        ("--version", "sealwire "),
-    ] {
-        let ended = Launch::new(args).run();
-        assert_eq!((ended.code, &ended.stderr[..]), (0, ""), "{ended}");
-        let shown = String::from_utf8_lossy(&ended.stdout);
-        assert!(shown.contains(told), "{ended}");
-    }
+    let ended = Launch::new("--help").run();
+    assert_eq!((ended.code, &ended.stderr[..]), (0, ""), "{ended}");
+    let shown = String::from_utf8_lossy(&ended.stdout);
+    assert!(shown.contains("Exit codes: 0 complete"), "{ended}");
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let ended = Launch::new("--help").stdout(writer).run();
