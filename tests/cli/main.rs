@@ -11,7 +11,6 @@
 mod addresses;
 #[path = "../common/batches.rs"]
 mod batches;
-mod chat;
 #[path = "../common/chosen.rs"]
 mod chosen;
 mod classic;
@@ -35,4 +34,3 @@ mod stopping;
 mod strangers;
 mod terminal;
 mod transfer;
-mod usage;

@@ -84,25 +84,6 @@ fn every_fault_ends_its_connection() {
     server.stop();
 }
 
-/// Goal: a whole message ahead of a fault counts; half a message does not, nor does what
-/// comes behind the fault. Method: a message, half of one, a fault and a message, all in
-/// one write, to a server that prints.
-#[test]
-fn ahead_of_a_fault_and_behind_it() {
-    let server = Launch::server("--no-input").start();
-    let mut peer = RawPeer::proved(server.port());
-    let records = [
-        peer.record(Kind::End, b"whole,"),
-        peer.record(Kind::Part, b"half"),
-        peer.any_record(9, b"", 1),
-        peer.record(Kind::End, b"behind"),
-    ];
-    peer.send(&records.concat());
-    assert_eq!(peer.next(), None);
-    server.line("a record of unknown kind 9");
-    server.stop().printed("whole,");
-}
-
 /// Goal: a peer that vanishes has not finished: a client ends with 4, as does a one-shot
 /// server, and another server says so and serves on. Method: the end of the stream, and a
 /// reset, in the middle. A program that is killed is the same to its peer.

@@ -208,24 +208,31 @@ fn a_hello_alone_is_no_peer() {
     }
 }
 
-/// Goal: after a failure nothing is sent, not even what was sealed before it.
-/// Method: an echo has answered more than the socket takes; a bad record comes.
+/// Goal: after a failure nothing is sent, not even what was sealed before it. A whole message
+/// ahead of it counts; half a message does not, nor does what comes behind. Method: an echo has
+/// answered more than the socket takes; a bad record comes among others, in one piece.
 #[test]
 fn nothing_is_sent_after_a_failure() {
-    let (mut world, _) = World::with(native(1, Leaves::WhenStopped), Echo);
+    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
     let mut hand = Hand::shake(&mut world);
     world.net.incoming(hand.end).capacity = 2000;
     hand.send(&mut world, Kind::End, &[1; 5000]);
     assert_eq!(world.net.incoming(hand.end).written, 2072);
     let mut answer = [0; 1000];
-    let mut bad = hand.record(Kind::Ping, b"");
-    bad[10] ^= 1;
-    world.net.write(hand.end, &bad).unwrap();
+    let mut records = [
+        hand.record(Kind::End, b"whole"),
+        hand.record(Kind::Part, b"half"),
+        hand.record(Kind::Ping, b""),
+        hand.record(Kind::End, b"behind"),
+    ];
+    records[2][10] ^= 1;
+    world.net.write(hand.end, &records.concat()).unwrap();
     assert_eq!(world.net.read(hand.end, &mut answer).unwrap().0, 1000);
     world.settle();
     assert_eq!(world.net.incoming(hand.end).written, 2072);
     let fault = Failure::Peer(PeerFault::Tag);
     assert_eq!(world.outcome(hand.peer), Some(Err(fault)));
+    assert_eq!(world.hosts[server].log().all()[1..], [b"whole"]);
 }
 
 /// Goal: a failed write ends only writing: what comes is still read, and the
