@@ -1,5 +1,5 @@
-//! The old format beside the new one on one server; and how classic connections end, which have
-//! only the end of the stream to say so.
+//! The old format beside the new one on one server (more of that by seed: [`crate::seeds`]); and
+//! how classic connections end, which have only the end of the stream to say so.
 
 use std::io::ErrorKind;
 
@@ -7,37 +7,9 @@ use sealwire::limits::{CLASSIC_FRAME, MAX_CLASSIC_UNPROVED, MAX_UNPROVED};
 use sealwire::{Chat, Deadline, Echo, End, Failure, Gravity, Leaves, Relay};
 
 use crate::hand::{Raw, frames, lines};
-use crate::people::{Sender, both, classic_client, is_truncated, native};
+use crate::people::{Sender, both, classic_client, is_truncated};
 use crate::port::{LINES, Plain, TERMINAL};
 use crate::world::{Link, World};
-
-fn some_lines() -> Vec<Vec<u8>> {
-    let lines = [
-        "one\n",
-        "a line of more than fifteen letters\n",
-        "雪が降る\n",
-        "\n",
-    ];
-    lines.iter().map(|line| line.as_bytes().to_vec()).collect()
-}
-
-/// Goal: one server serves both formats at once. Method: an echo, a classic and a native
-/// client; each gets its own lines back and is complete.
-#[test]
-fn both_formats_on_one_server() {
-    let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Echo);
-    let old = world.host(classic_client(2), Sender::new(some_lines()));
-    let new = world.host(native(3, Leaves::WithPeers), Sender::new(some_lines()));
-    for client in [old, new] {
-        world.connect(client);
-    }
-    world.run_millis(10);
-    for client in [old, new] {
-        assert_eq!(world.hosts[client].log().all(), some_lines());
-        assert_eq!(world.end(client), Some(End::Complete));
-    }
-    world.hosts[server].assert_empty("both have left");
-}
 
 /// Goal: what others say goes to a classic peer as lines. Method: a relay, and
 /// messages with several newlines, without any, without bytes, and with some
@@ -248,7 +220,9 @@ fn the_end_of_a_classic_stream() {
 /// after its end. Method: a listener that never answers.
 #[test]
 fn a_classic_client_leaves_by_itself() {
-    let (mut world, client) = World::with(classic_client(2), Sender::new(some_lines()));
+    let plan = ["one\n", "a line of more than fifteen letters\n", "\n"];
+    let plan = plan.map(|line| line.as_bytes().to_vec());
+    let (mut world, client) = World::with(classic_client(2), Sender::new(plan.into()));
     let Link { end, peer } = world.dial();
     assert!(world.hosts[client].has_joined(peer));
     assert!(world.net.incoming(end).shut, "it has said all");
