@@ -4,9 +4,9 @@ use std::io::{ErrorKind, Read, Write};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::old::{Frames, OldPeer, with_keys};
+use crate::old::{OldPeer, frames, with_keys};
 use crate::program::{A_WHILE, Launch, Program};
-use crate::raw_peer::{accept, connect, listener, rest};
+use crate::raw_peer::{accept, connect, listener};
 
 const TRUNCATED: &str = "the connection ended before everything was transferred";
 
@@ -65,99 +65,34 @@ fn an_old_client() {
     server.ends_with(0).told_once("--classic: whoever");
 }
 
-/// Goal: a client speaks classic from the start, hears the other side to the end, and
-/// leaves with 0. Method: an old server that answers after the client's end.
-#[test]
-fn an_old_server() {
-    let (mut client, mut peer) = client_and_old_server();
-    client.say("to the old one\n");
-    client.end_input();
-    assert_eq!(peer.hear().as_deref(), Some("to the old one\n"));
-    assert_eq!(peer.hear(), None);
-    peer.say("an answer\n");
-    client.prints("an answer\n");
-    drop(peer);
-    client.ends_with(0);
-}
-
-/// Goal: a peer that connects and only listens is sent frames, but neither starts the
-/// reading of a pipe nor counts as served. Method: a silent peer of a server with input;
-/// then an old peer that speaks.
-#[test]
-fn a_silent_listener() {
-    let mut server = server("").start();
-    let mut silent = OldPeer::connect(server.port());
-    server.say("for whoever speaks\n");
-    sleep(LISTENS);
-    let socket = &silent.socket;
-    socket.set_nonblocking(true).unwrap();
-    let early = socket.peek(&mut [0]);
-    assert!(early.is_err(), "the pipe was read too early: {early:?}");
-    socket.set_nonblocking(false).unwrap();
-    let mut peer = OldPeer::connect(server.port());
-    peer.say("me\n");
-    for peer in [&mut peer, &mut silent] {
-        assert_eq!(peer.hear().as_deref(), Some("for whoever speaks\n"));
-    }
-    server.end_input();
-    assert_eq!(peer.hear(), None);
-    drop(peer);
-    server.ends_with(0);
-}
-
-/// Goal: every wrong frame ends its connection, all alike, prints nothing, and disturbs no
-/// other peer. Method: a flipped bit and garbage, then frames that are right. More wrong
-/// frames are in `tests/vectors`.
-#[test]
-fn wrong_frames() {
-    let mut flipped = Frames::new().of("changed");
-    flipped[100] ^= 1;
-    flipped.extend([0; 64]);
-    let server = server("--no-input").start();
-    let port = server.port();
-    let mut bystander = OldPeer::connect(port);
-    bystander.say("before, ");
-    server.prints("before, ");
-    for (count, bytes) in [(1, flipped), (2, vec![0x5a; 200])] {
-        let mut socket = connect(port);
-        let _ = socket.write_all(&bytes);
-        assert_eq!(rest(&mut socket), b"");
-        server.lines(count, ": a classic ");
-    }
-    bystander.say("after, ");
-    let mut late = OldPeer::connect(port);
-    server.prints("before, after, ");
-    late.say("late");
-    server.prints("before, after, late");
-    drop((bystander, late));
-    server.stop();
-}
-
 /// Goal: a server waits 5 s for the rest of a frame, and its code is 5. Method: half a frame
 /// to a one-shot server.
 #[test]
 fn half_a_frame() {
     let one_shot = receiver();
     let mut frame = connect(one_shot.port());
-    frame.write_all(&Frames::new().of("whole")).unwrap();
+    frame.write_all(&frames("whole")).unwrap();
     one_shot.prints("whole");
     let start = Instant::now();
-    frame.write_all(&Frames::new().of("half")[..70]).unwrap();
+    frame.write_all(&frames("half")[..70]).unwrap();
     one_shot.line("a classic frame was not whole within 5 s");
     assert!(start.elapsed() >= Duration::from_secs(4));
     one_shot.ends_with(5);
 }
 
-/// Goal: classic carries text only. Other bytes are left out with a warning, and a client
-/// that could not send all of its input does not leave with 0. Method: bytes that are no
-/// UTF-8.
+/// Goal: a client speaks classic from the start, and hears the other side to the end. It carries
+/// text only: other bytes are left out with a warning, and a client that could not send all of
+/// its input does not leave with 0. Method: bytes that are no UTF-8, to an old server that
+/// answers after the client's end.
 #[test]
-fn what_is_not_text() {
+fn an_old_server() {
     let (mut client, mut peer) = client_and_old_server();
     client.say(b"left\xff\xfe out\n");
     client.end_input();
     assert_eq!(peer.hear().as_deref(), Some("left out\n"));
     assert_eq!(peer.hear(), None);
+    peer.say("an answer\n");
+    client.prints("an answer\n");
     drop(peer);
     let told = "2 bytes are not UTF-8 and were left out";
     client.ends_with(1).told(told);

@@ -4,13 +4,11 @@
 
 use std::fs::{self, File, Permissions};
 use std::io::Write;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
-use std::{ffi::OsStr, io, thread};
+use std::{io, thread};
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::geteuid;
@@ -79,26 +77,6 @@ fn an_unreadable_key_file() {
         launch = launch.by_nobody();
     }
     launch.refused(1, "cannot open this key file");
-}
-
-/// Goal: a path that would drive a terminal is shown escaped, and the command in the
-/// message still means that file. Method: a file with an escape sequence and a byte that is
-/// no text in its name; a shell runs the command.
-#[test]
-fn strange_paths() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join(OsStr::from_bytes(b"k\x1b[2J\xff'"));
-    fs::write(&path, line("a")).unwrap();
-    set_mode(&path, 0o644);
-    let ended = with_file(&path).refused(1, r"k\u{1b}[2J\xff': everyone");
-    assert!(!ended.stderr.contains('\u{1b}'), "{ended:?}");
-    let (_, mend) = ended.stderr.trim_end().split_once("run: ").unwrap();
-    match Command::new("bash").arg("-c").arg(mend).status() {
-        Ok(status) => assert!(status.success(), "{mend}"),
-        Err(error) => return eprintln!("skipped: no bash: {error}"),
-    }
-    let mode = fs::metadata(&path).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
 }
 
 /// Goal: keys come through a pipe as from a file, and other kinds of files are refused.

@@ -9,7 +9,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod addresses;
-mod chat;
+#[path = "../common/batches.rs"]
+mod batches;
 #[path = "../common/chosen.rs"]
 mod chosen;
 mod classic;
@@ -17,6 +18,8 @@ mod descriptors;
 mod idle;
 mod kernel;
 mod keys;
+#[path = "../common/lines.rs"]
+mod lines;
 mod messages;
 mod modes;
 mod old;
@@ -31,4 +34,3 @@ mod stopping;
 mod strangers;
 mod terminal;
 mod transfer;
-mod usage;

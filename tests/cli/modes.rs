@@ -13,28 +13,33 @@ fn clients(server: &Program, count: usize) -> Vec<Program> {
     (0..count).map(start).collect()
 }
 
-/// Goal: each client gets its own bytes back, whole, and leaves with 0 when it has sent
-/// all and received all. Method: three clients with different messages, one of them large.
+/// Goal: the input of either side reaches the other's stdout, and nothing else does. The
+/// server tells which peers came and left, the client where it is connected. Method: one
+/// message each way, then both inputs end, the client's first.
 #[test]
-fn echo() {
-    let server = Launch::server("--echo").start();
-    let messages = [
-        "small\n".to_owned(),
-        "y".repeat(2_000_000),
-        "z\n".to_owned(),
-    ];
-    let mut clients = clients(&server, 3);
-    for (client, message) in clients.iter_mut().zip(&messages) {
-        client.pour(message.clone());
-    }
-    for (client, message) in clients.into_iter().zip(messages) {
-        client.ends_with(0).printed(message);
-    }
-    server.stop().printed("");
+fn chat() {
+    let mut server = Launch::server("").start();
+    let mut client = Launch::client(server.port(), "").start();
+    client.line("connected to 127.0.0.1:");
+    server.line(" came");
+    client.say("hello\n");
+    server.prints("hello\n");
+    server.say("and hello back\n");
+    client.prints("and hello back\n");
+    client.end_input();
+    server.say("still here\n");
+    client.prints("and hello back\nstill here\n");
+    assert!(client.is_running());
+    let server = server.finish("").printed("hello\n");
+    let client = client.ends_with(0);
+    let client = client.printed("and hello back\nstill here\n");
+    let server = server.told(" came").told(" left");
+    server.told("input ended: leaving after these peers");
+    assert_eq!(client.stderr.lines().count(), 1, "{client}");
 }
 
-/// Goal: a sink takes everything, sends nothing, and counts. Method: two clients, then the
-/// statistics.
+/// Goal: a sink takes everything, sends nothing, and counts; SIGUSR1 asks for the counts, the times
+/// of ticks among them, and changes nothing. Method: two clients, one after the other.
 #[test]
 fn sink() {
     let server = Launch::server("--sink").start();
@@ -43,9 +48,14 @@ fn sink() {
         client.ends_with(0).printed("");
     }
     server.signal(Signal::USR1);
-    let line = server.line("2 complete");
+    let line = server.line(" 0 peers now, 2 joined, 2 complete");
     assert!(line.contains(" of 2001000 bytes received"), "{line}");
-    server.stop();
+    let ticks = server.line(" ticks, us: p50 ");
+    assert!(
+        ticks.contains(", longest ") && ticks.contains("; <2 "),
+        "{ticks}"
+    );
+    server.stop().printed("");
 }
 
 /// Goal: a relay passes a message to all others and not back. Method: three clients; each

@@ -10,6 +10,7 @@ use sealwire::limits::{BLOCK, CLASSIC_FRAME};
 use sealwire::{ClassicKeys, Secret, SecretPair, Time};
 use serde_json::Value;
 
+use crate::lines;
 use crate::program::{Launch, from_hex};
 
 static ANSWERS: LazyLock<Value> = LazyLock::new(|| {
@@ -44,60 +45,34 @@ pub(crate) fn sent_by_old_peers() -> Vec<(String, Vec<u8>)> {
         .collect()
 }
 
-/// Makes and reads frames.
-pub(crate) struct Frames(ClassicConnection);
+fn connection() -> ClassicConnection {
+    let [confkey, authkey] = keys().map(|key| Secret::new(key.into()));
+    let keys = ClassicKeys::new(&SecretPair { confkey, authkey });
+    ClassicConnection::new(keys, 1 << 24, Time::ZERO)
+}
 
-impl Frames {
-    pub(crate) fn new() -> Self {
-        let [confkey, authkey] = keys().map(|key| Secret::new(key.into()));
-        let keys = ClassicKeys::new(&SecretPair { confkey, authkey });
-        Self(ClassicConnection::new(keys, 1 << 24, Time::ZERO))
-    }
+/// The frames of a line.
+pub(crate) fn frames(line: &str) -> Vec<u8> {
+    lines::seal(&mut connection(), line, [7; BLOCK])
+}
 
-    /// The frames of a line.
-    pub(crate) fn of(&mut self, mut line: &str) -> Vec<u8> {
-        let mut all = Vec::new();
-        while !line.is_empty() {
-            let count = self.0.seal(line.as_bytes(), [7; BLOCK]);
-            line = &line[count..];
-            all.extend_from_slice(self.0.frame().unwrap());
-            self.0.taken(CLASSIC_FRAME);
-        }
-        all
-    }
-
-    /// The text of a frame, and whether it is the last of its message.
-    fn open(&mut self, frame: &[u8]) -> (String, bool) {
-        let mut frame = frame.to_vec();
-        let opened = self.0.open(Time::ZERO, &mut frame);
-        let opened = opened.expect("the frame is right");
-        assert_eq!(opened.used, CLASSIC_FRAME);
-        let text = frame[opened.text].to_vec();
-        (String::from_utf8(text).unwrap(), opened.last)
-    }
-
-    /// The text of whole messages.
-    pub(crate) fn read(&mut self, frames: &[u8]) -> String {
-        let opened = frames.chunks(CLASSIC_FRAME).map(|frame| self.open(frame));
-        let opened: Vec<_> = opened.collect();
-        assert!(
-            opened.last().is_none_or(|(_, last)| *last),
-            "half a message"
-        );
-        opened.into_iter().map(|(text, _)| text).collect()
-    }
+/// The text of whole messages.
+pub(crate) fn text_of(frames: &[u8]) -> String {
+    let heard = lines::open(&mut connection(), frames, [frames.len()]);
+    assert_eq!((&heard.unfinished[..], heard.left), ("", 0));
+    heard.lines.concat()
 }
 
 /// A connected classic peer.
 pub(crate) struct OldPeer {
-    pub(crate) socket: TcpStream,
-    frames: Frames,
+    socket: TcpStream,
+    connection: ClassicConnection,
 }
 
 impl OldPeer {
     pub(crate) fn new(socket: TcpStream) -> Self {
-        let frames = Frames::new();
-        Self { socket, frames }
+        let connection = connection();
+        Self { socket, connection }
     }
 
     pub(crate) fn connect(port: u16) -> Self {
@@ -106,7 +81,7 @@ impl OldPeer {
 
     /// Sends a line. The other side may be gone.
     pub(crate) fn say(&mut self, line: &str) {
-        let _ = self.socket.write_all(&self.frames.of(line));
+        let _ = self.socket.write_all(&frames(line));
     }
 
     /// The next message; `None` at the end of the stream.
@@ -122,11 +97,12 @@ impl OldPeer {
                 }
                 Err(error) => panic!("no frame: {error}"),
             }
-            let (text, last) = self.frames.open(&frame);
-            message.push_str(&text);
-            if last {
-                return Some(message);
+            let heard = lines::open(&mut self.connection, &frame, [CLASSIC_FRAME]);
+            assert_eq!(self.connection.outcome(), None, "the frame is right");
+            if let [end] = &heard.lines[..] {
+                return Some(message + end);
             }
+            message += &heard.unfinished;
         }
     }
 }

@@ -10,8 +10,6 @@ use crate::program::{A_WHILE, Launch};
 use crate::raw_peer::{RawPeer, listener};
 use crate::stopping::dev_full;
 
-const GOING_AWAY: u8 = 3;
-
 /// Goal: a file goes whole to the peers that were there when it began, and a later peer
 /// learns why it gets nothing, and leaves with 3. Method: a pipe that has given a part when
 /// the second client comes; then the pipe ends, and the first client has all.
@@ -31,85 +29,46 @@ fn a_latecomer_gets_nothing() {
 
 /// Goal: when the only peer is gone in the middle, no peer can have the file whole: the
 /// server says so and leaves with its peer's code, and the next client finds no server. A
-/// client whose disk is full says so, and leaves with 1. Method: a client that is killed,
-/// and one that writes to `/dev/full`; the server's pipe stays open.
+/// client whose disk is full says so, and leaves with 1. Method: a client that writes to
+/// `/dev/full`; the server's pipe stays open. Other ways to be gone are in `tests/sim`.
 #[test]
 fn an_input_that_no_peer_has() {
-    for (disk_full, code) in [(false, 4), (true, 3)] {
-        let mut server = Launch::server("").start();
-        let port = server.port();
-        let client = Launch::client(port, "").empty_input();
-        if disk_full {
-            let client = client.stdout(dev_full()).start();
-            server.say("a part");
-            let told = "writing standard output: No space left";
-            client.ends_with(1).told(told);
-            server.line("the peer gave up: local error");
-        } else {
-            let client = client.start();
-            server.say("a part");
-            client.prints("a part");
-            drop(client);
-        }
-        let told = "not delivered: all peers left after 6 bytes of the input";
-        server.ends_with(code).told(told);
-        let next = Launch::client(port, "").run();
-        assert_eq!(next.code, 1, "{next}");
-    }
-}
-
-/// Goal: a server that takes no more peers says so to one that holds the keys, and not
-/// that keys differ. Method: a peer whose handshake is half done when the server closes
-/// its door.
-#[test]
-fn one_more_sender() {
-    let server = Launch::receiver("").start();
+    let mut server = Launch::server("").start();
     let port = server.port();
-    let mut late = RawPeer::unproved(port);
-    let client = Launch::client(port, "").start();
-    server.line("input ended");
-    late.say(Kind::Ping as u8, b"");
-    let abort = [&[GOING_AWAY], &b"this server takes no more peers"[..]].concat();
-    assert_eq!(late.next(), Some((Kind::Abort as u8, abort)));
-    client.finish("whole");
-    // The late peer has closed nothing, and the server does not wait for it.
-    server.ends_with(0).printed("whole");
+    let client = Launch::client(port, "").empty_input();
+    let client = client.stdout(dev_full()).start();
+    server.say("a part");
+    let told = "writing standard output: No space left";
+    client.ends_with(1).told(told);
+    server.line("the peer gave up: local error");
+    let told = "not delivered: all peers left after 6 bytes of the input";
+    server.ends_with(3).told(told);
+    let next = Launch::client(port, "").run();
+    assert_eq!(next.code, 1, "{next}");
 }
 
-/// Goal: a peer that only sends PING keeps a one-shot program from ending for `--max-idle`
-/// and no longer; it learns why, and the code is 5. Method: a peer that answers and sends
-/// PINGs for ever, at a server; a server that does so, at a client whose input has ended.
+/// Goal: a server that only sends PING keeps a client from ending for `--max-idle` and no longer;
+/// it learns why, and the code is 5. Method: a server that answers and sends PINGs for ever, at a
+/// client whose input has ended. `tests/sim` has such a peer of a one-shot server.
 #[test]
 fn pings_alone_are_no_progress() {
-    let server = Launch::receiver("--max-idle 2s").start();
-    let mut peer = RawPeer::proved(server.port());
-    let start = Instant::now();
-    let told = pings_until_aborted(&mut peer);
-    assert!(start.elapsed() >= Duration::from_secs(1), "too soon");
-    assert!(told.ends_with(b"no progress for 2 s"), "{told:?}");
-    server.line("gave up: too slow");
-    drop(peer);
-    server.ends_with(5);
-
     let (listener, port) = listener();
     let client = Launch::client(port, "--max-idle 2s").empty_input().start();
     let mut peer = RawPeer::server(&listener);
-    pings_until_aborted(&mut peer);
-    drop(peer);
-    client.ends_with(5);
-}
-
-/// Sends PING until the program aborts. Returns the payload of its ABORT.
-fn pings_until_aborted(peer: &mut RawPeer) -> Vec<u8> {
-    loop {
+    let start = Instant::now();
+    let told = loop {
         sleep(A_WHILE);
         peer.say(Kind::Ping as u8, b"");
         match peer.next() {
-            Some((kind, payload)) if kind == Kind::Abort as u8 => return payload,
+            Some((kind, payload)) if kind == Kind::Abort as u8 => break payload,
             Some((kind, _)) if kind == Kind::Pong as u8 || kind == Kind::Fin as u8 => {}
             other => panic!("{other:?}"),
         }
-    }
+    };
+    assert!(start.elapsed() >= Duration::from_secs(1), "too soon");
+    assert!(told.ends_with(b"no progress for 2 s"), "{told:?}");
+    drop(peer);
+    client.ends_with(5).told("gave up: too slow");
 }
 
 /// Goal: a server that receives once leaves after its first peer, also if that fails at

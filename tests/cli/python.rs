@@ -3,7 +3,7 @@
 
 use sealwire::limits::CLASSIC_FRAME;
 
-use crate::old::{Frames, sent_by_old_peers, with_keys};
+use crate::old::{sent_by_old_peers, text_of, with_keys};
 use crate::program::{Launch, Program};
 
 /// Lines of five frames each: 20,000 frames.
@@ -42,7 +42,7 @@ fn frames_reach_a_peer_in_python() {
         let peer = peer.ends_with(0);
         let len = 5 * LINES * CLASSIC_FRAME;
         assert_eq!(peer.stdout.len(), len, "{}", peer.stderr);
-        assert!(Frames::new().read(&peer.stdout) == lines);
+        assert!(text_of(&peer.stdout) == lines);
         program.ends_with(0).printed(said);
     }
 }

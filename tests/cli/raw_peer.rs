@@ -6,16 +6,13 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sealwire::crypto::batch::{OpenBatch, OpenJob, SealBatch, SealJob};
 use sealwire::crypto::dh::Private;
-use sealwire::crypto::keys::{KeyStore, OpenKeys, SealKeys};
 use sealwire::limits::{CLIENT_HELLO, RECORD_HEADER, SERVER_HELLO};
-use sealwire::span::Area;
-use sealwire::span::Span;
 use sealwire::wire::hello::{CLIENT_TAG, ClientHello, SERVER_TAG, encode_server, parse_server};
 use sealwire::wire::record::{Kind, blocks_for, parse_blocks, parse_plaintext, record_len};
 use sealwire::{Identity, Secret, SecretPair};
 
+use crate::batches::{Place, opener, sealer};
 use crate::program::{AUTHKEY, CONFKEY, PATIENCE, from_hex};
 
 /// The identity that the keys of every program here make.
@@ -83,6 +80,18 @@ pub(crate) fn rest(socket: &mut TcpStream) -> Vec<u8> {
         Err(error) if error.kind() == ErrorKind::ConnectionReset => all,
         Err(error) => panic!("it is not closed: {error}"),
     }
+}
+
+/// A batch of a single record of `len` bytes.
+fn alone(sequence: u64, kind: u8, payload: usize, len: usize) -> [Vec<Place>; 1] {
+    let record = Place {
+        key: 0,
+        sequence,
+        kind,
+        payload: 0..payload,
+        body: RECORD_HEADER..len,
+    };
+    [vec![record]]
 }
 
 /// One side of a connection whose handshake is done.
@@ -157,19 +166,10 @@ impl RawPeer {
 
     /// The next record, of any kind and length, with a right tag.
     pub(crate) fn any_record(&mut self, kind: u8, payload: &[u8], blocks: u16) -> Vec<u8> {
-        let mut keys = KeyStore::<SealKeys>::new(crate::chosen::kernel());
-        let mut batch = SealBatch::default();
-        batch.push(SealJob {
-            key: keys.install(&self.seals, 0).id(),
-            sequence: self.sent,
-            kind,
-            blocks,
-            payload: Span::new(Area::ONLY, 0..payload.len()),
-            body: RECORD_HEADER,
-        });
         let mut record = vec![0; record_len(blocks)];
         record[..RECORD_HEADER].copy_from_slice(&blocks.to_be_bytes());
-        batch.run(&keys, &[payload], &mut record);
+        let batch = alone(self.sent, kind, payload.len(), record.len());
+        sealer(crate::chosen::kernel(), &[self.seals], &batch)(payload, &mut record);
         self.sent += 1;
         record
     }
@@ -199,18 +199,12 @@ impl RawPeer {
         let mut record = vec![0; record_len(blocks)];
         record[..RECORD_HEADER].copy_from_slice(&header);
         self.fill(&mut record[RECORD_HEADER..])?;
-        let mut keys = KeyStore::<OpenKeys>::new(crate::chosen::kernel());
-        let mut batch = OpenBatch::default();
-        batch.push(OpenJob {
-            key: keys.install(&self.opens, 0).id(),
-            sequence: self.received,
-            body: Span::new(Area::ONLY, RECORD_HEADER..record.len()),
-        });
+        let batch = alone(self.received, 0, 0, record.len());
+        let mut held = Vec::new();
+        opener(crate::chosen::kernel(), &[self.opens], &batch)(&mut record, &mut held);
+        assert_eq!(held, [1], "the program's record does not hold");
         self.received += 1;
-        batch.run(&keys, &mut &mut record[..]);
-        let (job, held) = batch.result(0);
-        assert!(held, "the program's record does not hold");
-        let plaintext = &record[job.text().range()];
+        let plaintext = &record[batch[0][0].text()];
         let (kind, len) = parse_plaintext(plaintext).unwrap();
         Some((kind as u8, plaintext[..len].to_vec()))
     }

@@ -54,20 +54,27 @@ pub(crate) fn still_serves(server: &Program) {
     client.finish("still there?").printed("still there?");
 }
 
-/// Goal: a proved peer that breaks the protocol is closed without ABORT, and no other peer
-/// is. Method: every way to be wrong against one server, beside a peer that stays; then a
-/// client that behaves.
+/// Goal: a proved peer that breaks the protocol is closed without ABORT, and no other peer is; a
+/// client ends with 3 and says what its server did. Method: every way to be wrong, against one
+/// server, beside a peer that stays, and to a client each; then a client that behaves.
 #[test]
-fn a_server_refuses_and_serves_on() {
+fn every_fault_ends_its_connection() {
     let server = Launch::server("--no-input").start();
     let port = server.port();
     let mut bystander = RawPeer::proved(port);
+    let (listener, port_of_test) = listener();
     for (told, wrong) in WRONGS {
         let mut peer = RawPeer::proved(port);
         let bytes = wrong(&mut peer);
         peer.send(&bytes);
         assert_eq!(peer.next(), None, "{told}");
         server.line(told);
+
+        let client = Launch::client(port_of_test, "").start();
+        let mut peer = RawPeer::server(&listener);
+        let bytes = wrong(&mut peer);
+        peer.send(&bytes);
+        client.wait().refused(3, told);
     }
     bystander.say(2, b"untouched");
     server.prints("untouched");
@@ -75,75 +82,6 @@ fn a_server_refuses_and_serves_on() {
     server.prints("untouched and new");
     drop(bystander);
     server.stop();
-}
-
-/// Goal: a client ends with 3 and says what its server did. Method: every way to be wrong,
-/// to a client each.
-#[test]
-fn a_client_refuses() {
-    let (listener, port) = listener();
-    for (told, wrong) in WRONGS {
-        let client = Launch::client(port, "").start();
-        let mut peer = RawPeer::server(&listener);
-        let bytes = wrong(&mut peer);
-        peer.send(&bytes);
-        client.wait().refused(3, told);
-    }
-}
-
-/// Goal: a whole message ahead of a fault counts; half a message does not, nor does what
-/// comes behind the fault. Method: a message, half of one, a fault and a message, all in
-/// one write, to a server that prints.
-#[test]
-fn ahead_of_a_fault_and_behind_it() {
-    let server = Launch::server("--no-input").start();
-    let mut peer = RawPeer::proved(server.port());
-    let records = [
-        peer.record(Kind::End, b"whole,"),
-        peer.record(Kind::Part, b"half"),
-        peer.any_record(9, b"", 1),
-        peer.record(Kind::End, b"behind"),
-    ];
-    peer.send(&records.concat());
-    assert_eq!(peer.next(), None);
-    server.line("a record of unknown kind 9");
-    server.stop().printed("whole,");
-}
-
-/// Goal: a message over the limit is answered with ABORT, and the sender leaves with 3 and
-/// says so. Method: a raw peer, which sees the ABORT, then the program; a message at the
-/// limit is taken.
-#[test]
-fn a_message_too_large() {
-    let server = Launch::server("--echo --max-message 1k").start();
-    let port = server.port();
-    let mut peer = RawPeer::proved(port);
-    peer.say(2, &[7; 1024]);
-    assert_eq!(peer.next(), Some((2, vec![7; 1024])));
-    peer.say(1, &[7; 1024]);
-    peer.say(2, &[7]);
-    assert_eq!(peer.next(), Some((7, vec![1])));
-    assert_eq!(peer.next(), None);
-    server.line("gave up: message too large");
-
-    let mut client = Launch::client(port, "").start();
-    client.say([b'x'; 4096]);
-    let client = client.wait();
-    client.refused(3, "the peer gave up: message too large");
-    still_serves(&server);
-    server.stop();
-}
-
-/// Goal: an ABORT's text is shown escaped. Method: one with an escape sequence, bad UTF-8
-/// and an unknown reason, to a client.
-#[test]
-fn an_abort_is_shown_escaped() {
-    let (listener, port) = listener();
-    let client = Launch::client(port, "").empty_input().start();
-    let mut peer = RawPeer::server(&listener);
-    peer.say(7, b"\x2agone \x1b[31mred\xff\n");
-    let told = r"the peer gave up: reason 42: gone \u{1b}[31mred\xff\u{a}";
-    client.wait().refused(3, told);
 }
 
 /// Goal: a peer that vanishes has not finished: a client ends with 4, as does a one-shot

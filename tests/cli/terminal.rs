@@ -61,13 +61,17 @@ fn on_terminal(launch: Launch) -> (Program, Keyboard) {
     (launch.stdin(slave).start(), keyboard)
 }
 
-/// Goal: two users who type to each other see each other's lines; Ctrl-D ends the talk for
-/// a client, and the server stays. Method: a line each way, Ctrl-D at the client, then
-/// another client.
+/// Goal: two users who type to each other see each other's lines. A line that is typed while no
+/// peer is there is dropped with a notice. Ctrl-D ends the talk for a client; at a server it ends
+/// the input, for the peers that are there and for later ones, and the server stays. Method: a
+/// line alone, a line each way, and Ctrl-D at the client; the same at the server, with another
+/// client that is there and one that comes later.
 #[test]
 fn two_terminals() {
-    let (server, mut at_server) = on_terminal(Launch::server(""));
+    let (mut server, mut at_server) = on_terminal(Launch::server(""));
     let port = server.port();
+    at_server.types("anyone?\n");
+    server.line("nobody is there: the line was dropped");
     let (client, mut at_client) = on_terminal(Launch::client(port, ""));
     server.line(" came");
     at_client.types("hello\n");
@@ -81,7 +85,18 @@ fn two_terminals() {
     let (client, mut at_client) = on_terminal(Launch::client(port, ""));
     at_client.types("again\n");
     server.prints("hello\nagain\n");
-    drop(client);
+    at_server.types("last words");
+    // Behind a line without its newline, the first Ctrl-D only hands over that line.
+    at_server.types(END);
+    at_server.types(END);
+    client.prints("last words");
+    client.ends_with(0);
+    assert!(server.is_running());
+
+    let mut late = Launch::client(port, "").start();
+    late.say("late");
+    server.prints("hello\nagain\nlate");
+    late.finish("");
     server.stop();
 }
 
@@ -96,45 +111,6 @@ fn typed_ahead() {
     let client = Launch::client(server.port(), "").stdin(slave).start();
     client.ends_with(0);
     server.stop().printed("ahead\nof all\n");
-}
-
-/// Goal: a line that is typed while no peer is there is dropped with a notice, and a later
-/// peer does not get it.
-#[test]
-fn a_line_without_a_peer() {
-    let (server, mut at_server) = on_terminal(Launch::server(""));
-    let port = server.port();
-    at_server.types("anyone?\n");
-    server.line("nobody is there: the line was dropped");
-    let (client, _at_client) = on_terminal(Launch::client(port, ""));
-    server.line(" came");
-    at_server.types("you\n");
-    client.prints("you\n");
-    server.stop();
-    client.ends_with(0);
-}
-
-/// Goal: Ctrl-D at a server ends its input, for the peers that are there and for later
-/// ones, and it serves on. Method: a client that is there, and one that comes later.
-#[test]
-fn the_end_of_a_servers_input() {
-    let (mut server, mut at_server) = on_terminal(Launch::server(""));
-    let port = server.port();
-    let (client, _at_client) = on_terminal(Launch::client(port, ""));
-    server.line(" came");
-    at_server.types("last words");
-    // Behind a line without its newline, the first Ctrl-D only hands over that line.
-    at_server.types(END);
-    at_server.types(END);
-    client.prints("last words");
-    client.ends_with(0);
-    assert!(server.is_running());
-
-    let mut late = Launch::client(port, "").start();
-    late.say("late");
-    server.prints("late");
-    late.finish("");
-    server.stop();
 }
 
 /// Goal: to stop a client on a terminal loses nothing, so it is a proper end; with

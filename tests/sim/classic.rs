@@ -1,5 +1,5 @@
-//! The old format beside the new one on one server; and how classic connections end, which have
-//! only the end of the stream to say so.
+//! The old format beside the new one on one server (more of that by seed: [`crate::seeds`]); and
+//! how classic connections end, which have only the end of the stream to say so.
 
 use std::io::ErrorKind;
 
@@ -7,37 +7,9 @@ use sealwire::limits::{CLASSIC_FRAME, MAX_CLASSIC_UNPROVED, MAX_UNPROVED};
 use sealwire::{Chat, Deadline, Echo, End, Failure, Gravity, Leaves, Relay};
 
 use crate::hand::{Raw, frames, lines};
-use crate::people::{Sender, both, classic_client, is_truncated, native};
+use crate::people::{Sender, both, classic_client, is_truncated};
 use crate::port::{LINES, Plain, TERMINAL};
 use crate::world::{Link, World};
-
-fn some_lines() -> Vec<Vec<u8>> {
-    let lines = [
-        "one\n",
-        "a line of more than fifteen letters\n",
-        "雪が降る\n",
-        "\n",
-    ];
-    lines.iter().map(|line| line.as_bytes().to_vec()).collect()
-}
-
-/// Goal: one server serves both formats at once. Method: an echo, a classic and a native
-/// client; each gets its own lines back and is complete.
-#[test]
-fn both_formats_on_one_server() {
-    let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Echo);
-    let old = world.host(classic_client(2), Sender::new(some_lines()));
-    let new = world.host(native(3, Leaves::WithPeers), Sender::new(some_lines()));
-    for client in [old, new] {
-        world.connect(client);
-    }
-    world.run_millis(10);
-    for client in [old, new] {
-        assert_eq!(world.hosts[client].log().all(), some_lines());
-        assert_eq!(world.end(client), Some(End::Complete));
-    }
-    world.hosts[server].assert_empty("both have left");
-}
 
 /// Goal: what others say goes to a classic peer as lines. Method: a relay, and
 /// messages with several newlines, without any, without bytes, and with some
@@ -129,18 +101,33 @@ fn a_listener_that_has_spoken_stays() {
     assert_eq!(lines(&mut world, listeners[0].end), ["here\n"]);
 }
 
-/// Goal: a one-shot server takes a listener that was there when its input began, also if it
-/// speaks only later. Method: a native peer has a part of a pipe before the listener's frame.
+/// Goal: a listener starts no reading of a one-shot server's input, is sent what is read, and is
+/// not waited for; but it is taken if it speaks later, as it was there when the input began.
+/// Method: a native peer starts the reading of a pipe; then the listener speaks, or does not.
 #[test]
 fn a_listener_that_was_there_is_not_late() {
-    let (mut world, server) = World::with(both(1, Leaves::AfterInput), Chat::new(false));
-    let old = world.accept();
-    world.run_millis(1001);
-    world.local(server, Some(LINES), Plain::open(b"a part\n"));
-    Raw::join(&mut world);
-    world.write(old.end, &frames("hello\n"));
-    assert!(world.hosts[server].has_joined(old.peer));
-    assert_eq!(world.outcome(old.peer), None);
+    for speaks in [true, false] {
+        let (mut world, server) = World::with(both(1, Leaves::AfterInput), Chat::new(false));
+        world.local(server, Some(LINES), Plain::open(b"a part\n"));
+        let old = world.accept();
+        world.run_millis(1001);
+        assert_eq!(world.hosts[server].locals[0].input.len(), 7, "not read");
+        let mut raw = Raw::join(&mut world);
+        assert_eq!(lines(&mut world, old.end), ["a part\n"]);
+        if speaks {
+            world.write(old.end, &frames("hello\n"));
+        }
+        assert_eq!(world.hosts[server].has_joined(old.peer), speaks);
+        assert_eq!(world.outcome(old.peer), None);
+        world.end_input(server);
+        raw.finish(&mut world);
+        raw.close(&mut world);
+        if speaks {
+            assert_eq!(world.end(server), None, "the old peer goes on");
+            world.shut_down(old.end);
+        }
+        assert_eq!(world.end(server), Some(End::Complete));
+    }
 }
 
 /// Goal: a listener that turns native is one of those that have to make room for
@@ -233,7 +220,9 @@ fn the_end_of_a_classic_stream() {
 /// after its end. Method: a listener that never answers.
 #[test]
 fn a_classic_client_leaves_by_itself() {
-    let (mut world, client) = World::with(classic_client(2), Sender::new(some_lines()));
+    let plan = ["one\n", "a line of more than fifteen letters\n", "\n"];
+    let plan = plan.map(|line| line.as_bytes().to_vec());
+    let (mut world, client) = World::with(classic_client(2), Sender::new(plan.into()));
     let Link { end, peer } = world.dial();
     assert!(world.hosts[client].has_joined(peer));
     assert!(world.net.incoming(end).shut, "it has said all");
@@ -329,24 +318,6 @@ fn what_is_queued_behind_the_end_counts() {
         };
         assert!(expected, "fails: {fails}, {outcome:?}");
     }
-}
-
-/// Goal: a client whose writing failed was cut, though it only waits for a server that
-/// says nothing. Method: the second frame does not fit, and writing fails then; it leaves 5 s
-/// later.
-#[test]
-fn a_failed_write_is_no_proper_end() {
-    let plan = vec![b"one\n".to_vec(), b"two\n".to_vec()];
-    let (mut world, client) = World::with(classic_client(2), Sender::new(plan));
-    world.net.socket = CLASSIC_FRAME;
-    let Link { end, peer } = world.dial();
-    world.net.incoming(end).write_error = Some(ErrorKind::BrokenPipe);
-    world.run_millis(4990);
-    assert_eq!(world.outcome(peer), None);
-    world.run_millis(20);
-    let outcome = world.outcome(peer);
-    assert!(is_truncated(&outcome), "{outcome:?}");
-    assert_eq!(world.end(client), Some(End::Failed(Gravity::Truncated)));
 }
 
 /// Goal: what came and was not written is no complete end. Method: the output of

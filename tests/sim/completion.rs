@@ -4,8 +4,8 @@ use std::io::ErrorKind;
 
 use sealwire::wire::record::Kind;
 use sealwire::{
-    Abort, Chat, Echo, End, Failure, Gravity, Leaves, Mode, PeerFault, Reason, Relay,
-    SessionEvent as Event, Sink,
+    Abort, Chat, Echo, End, EndpointEvent, Failure, Gravity, Leaves, Mode, PeerFault, Reason,
+    Relay, SessionEvent as Event, Sink,
 };
 
 use crate::hand::{Hand, Raw};
@@ -49,28 +49,10 @@ fn either_side_may_finish_first() {
     }
 }
 
-/// Goal: after our FIN the other side may go on for as long as it likes.
-/// Method: a server that has finished takes messages, then FIN.
-#[test]
-fn half_a_connection_stays_open() {
-    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Chat::new(true));
-    world.local(server, None, Plain::open(b""));
-    let mut raw = Raw::join(&mut world);
-    world.stop(server);
-    world.settle();
-    raw.read(&mut world);
-    assert!(raw.events.contains(&Event::Fin));
-    raw.say(&mut world, b"still here");
-    raw.finish(&mut world);
-    assert!(raw.events.contains(&Event::ShutDown), "complete");
-    assert_eq!(world.hosts[server].log().all(), [b"still here"]);
-    raw.close(&mut world);
-    assert_eq!(world.outcome(raw.peer), Some(Ok(())));
-}
-
 /// Goal: a server that was stopped confirms nothing that it cannot hand on: a peer that
 /// says something to an echo or a relay is aborted, and gets no DONE; a sink and a chat
-/// take it and confirm it. Method: stop each, then a message and FIN.
+/// take it and confirm it, because after our FIN the other side may go on. Method: stop each,
+/// then a message and FIN.
 #[test]
 fn a_stopped_server_confirms_what_it_hands_on() {
     let modes: [(bool, Box<dyn Mode>); 4] = [
@@ -85,6 +67,8 @@ fn a_stopped_server_confirms_what_it_hands_on() {
         let mut raw = Raw::join(&mut world);
         world.stop(server);
         world.settle();
+        raw.read(&mut world);
+        assert!(raw.events.contains(&Event::Fin), "mode {n}");
         let mut bytes = raw.seal(&world, b"too late?");
         let now = world.now();
         raw.session.finish(now, &mut bytes);
@@ -95,6 +79,7 @@ fn a_stopped_server_confirms_what_it_hands_on() {
         if confirms {
             assert!(raw.events.contains(&Event::ShutDown), "mode {n}");
             assert_eq!(outcome, Some(Ok(())), "mode {n}");
+            assert_eq!(world.hosts[server].log().all(), [b"too late?"]);
         } else {
             assert_eq!(raw.outcome(), aborted(Reason::GOING_AWAY, ""));
             assert_eq!(outcome, gave(Reason::GOING_AWAY), "mode {n}");
@@ -190,35 +175,64 @@ fn an_abort_is_received() {
     assert_eq!(written, 72, "nothing is answered");
 }
 
-/// Goal: an ABORT as first record joins nothing.
+/// The bytes that come first behind a hello.
+type First = fn(&mut Hand) -> Vec<u8>;
+
+/// Goal: a hello alone makes no peer: whatever but a right record follows, it never joined, and
+/// is refused, not said to have left. Method: a wrong record, the end of the stream, and ABORT,
+/// which proves its sender.
 #[test]
-fn an_abort_may_come_first() {
-    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
-    let mut hand = Hand::shake(&mut world);
-    hand.send(&mut world, Kind::Abort, &[3]);
-    assert!(!world.hosts[server].has_joined(hand.peer));
-    let expected = aborted(Reason::GOING_AWAY, "");
-    assert_eq!(world.outcome(hand.peer), expected);
+fn a_hello_alone_is_no_peer() {
+    let fault = |fault| Some(Err(Failure::Peer(fault)));
+    let first: [(First, _); 3] = [
+        (|_| [&[0, 1], &[9; 32][..]].concat(), fault(PeerFault::Tag)),
+        (|_| Vec::new(), fault(PeerFault::Unproved)),
+        (
+            |hand| hand.record(Kind::Abort, &[3]),
+            aborted(Reason::GOING_AWAY, ""),
+        ),
+    ];
+    for (first, expected) in first {
+        let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
+        let mut hand = Hand::shake(&mut world);
+        let bytes = first(&mut hand);
+        let answered = world.net.incoming(hand.end).written;
+        let _ = world.net.write(hand.end, &bytes);
+        world.close(hand.end);
+        assert_eq!(world.net.incoming(hand.end).written, answered);
+        let events = &world.hosts[server].events;
+        let [EndpointEvent::Refused(peer, outcome)] = &events[..] else {
+            panic!("{events:?}");
+        };
+        assert_eq!((*peer, Some(outcome.clone())), (hand.peer, expected));
+    }
 }
 
-/// Goal: after a failure nothing is sent, not even what was sealed before it.
-/// Method: an echo has answered more than the socket takes; a bad record comes.
+/// Goal: after a failure nothing is sent, not even what was sealed before it. A whole message
+/// ahead of it counts; half a message does not, nor does what comes behind. Method: an echo has
+/// answered more than the socket takes; a bad record comes among others, in one piece.
 #[test]
 fn nothing_is_sent_after_a_failure() {
-    let (mut world, _) = World::with(native(1, Leaves::WhenStopped), Echo);
+    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
     let mut hand = Hand::shake(&mut world);
     world.net.incoming(hand.end).capacity = 2000;
     hand.send(&mut world, Kind::End, &[1; 5000]);
     assert_eq!(world.net.incoming(hand.end).written, 2072);
     let mut answer = [0; 1000];
-    let mut bad = hand.record(Kind::Ping, b"");
-    bad[10] ^= 1;
-    world.net.write(hand.end, &bad).unwrap();
+    let mut records = [
+        hand.record(Kind::End, b"whole"),
+        hand.record(Kind::Part, b"half"),
+        hand.record(Kind::Ping, b""),
+        hand.record(Kind::End, b"behind"),
+    ];
+    records[2][10] ^= 1;
+    world.net.write(hand.end, &records.concat()).unwrap();
     assert_eq!(world.net.read(hand.end, &mut answer).unwrap().0, 1000);
     world.settle();
     assert_eq!(world.net.incoming(hand.end).written, 2072);
     let fault = Failure::Peer(PeerFault::Tag);
     assert_eq!(world.outcome(hand.peer), Some(Err(fault)));
+    assert_eq!(world.hosts[server].log().all()[1..], [b"whole"]);
 }
 
 /// Goal: a failed write ends only writing: what comes is still read, and the

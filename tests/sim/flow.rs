@@ -25,37 +25,31 @@ fn read_after_writing(world: &mut World, hosts: &[usize]) {
     world.run_millis(6000);
 }
 
-/// Two chats on pipes, whose outputs are blocked until the inputs are read.
-fn write_before_reading(kind: InputKind, data: [Vec<u8>; 2]) {
-    let (mut world, server) = World::with(native(1, Leaves::AfterInput), Chat::new(false));
-    let client = world.host(native(2, Leaves::WithPeers), Chat::new(false));
-    for (host, data) in [server, client].into_iter().zip(&data) {
-        let plain = Plain::pipe(data).room(0);
-        world.local(host, Some(kind), plain);
-    }
-    let pair = world.connect(client);
-    read_after_writing(&mut world, &[server, client]);
-    for (host, expected) in [(server, &data[1]), (client, &data[0])] {
-        assert!(world.hosts[host].locals[0].output == *expected);
-        assert_eq!(world.end(host), Some(End::Complete));
-        world.hosts[host].assert_empty("both have left");
-    }
-    assert_eq!(world.outcome(pair.at_server), Some(Ok(())));
-}
-
-/// Goal: two programs that both write 10 MB before they read do not wait for
-/// each other. Method: in blocks as large as they come.
+/// Goal: two programs that both write 10 MB before they read do not wait for each other.
+/// Method: two chats on pipes whose outputs are blocked until the inputs are read; in blocks as
+/// large as they come, and in lines of 20 bytes, where each is a message.
 #[test]
 fn two_chats_write_before_they_read() {
-    write_before_reading(PIPE, [pattern(1), pattern(3)]);
-}
-
-/// Goal: the same holds for a few bytes at a time, where every line is a message.
-/// Method: in lines of 20 bytes.
-#[test]
-fn two_chats_write_little_by_little() {
     let lines = |word: &str| format!("{word:<19}\n").into_bytes().repeat(MUCH / 20);
-    write_before_reading(LINES, [lines("one"), lines("the other")]);
+    for (kind, data) in [
+        (PIPE, [pattern(1), pattern(3)]),
+        (LINES, [lines("one"), lines("the other")]),
+    ] {
+        let (mut world, server) = World::with(native(1, Leaves::AfterInput), Chat::new(false));
+        let client = world.host(native(2, Leaves::WithPeers), Chat::new(false));
+        for (host, data) in [server, client].into_iter().zip(&data) {
+            let plain = Plain::pipe(data).room(0);
+            world.local(host, Some(kind), plain);
+        }
+        let pair = world.connect(client);
+        read_after_writing(&mut world, &[server, client]);
+        for (host, expected) in [(server, &data[1]), (client, &data[0])] {
+            assert!(world.hosts[host].locals[0].output == *expected);
+            assert_eq!(world.end(host), Some(End::Complete));
+            world.hosts[host].assert_empty("both have left");
+        }
+        assert_eq!(world.outcome(pair.at_server), Some(Ok(())));
+    }
 }
 
 /// Goal: a program that writes 10 MB to an echo before it reads gets it back.

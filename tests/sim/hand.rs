@@ -5,12 +5,8 @@
 use std::sync::Arc;
 
 use sealwire::classic::ClassicConnection;
-use sealwire::crypto::batch::{SealBatch, SealJob};
 use sealwire::crypto::dh::Private;
-use sealwire::crypto::keys::{Handle, KeyStore, SealKeys};
 use sealwire::limits::{RECORD_HEADER, SERVER_HELLO};
-use sealwire::span::Area;
-use sealwire::span::Span;
 use sealwire::wire::hello::{SERVER_TAG, parse_server};
 use sealwire::wire::record::{Kind, blocks_for, record_len};
 use sealwire::{
@@ -19,6 +15,7 @@ use sealwire::{
 
 use crate::net::Side;
 use crate::people::secrets;
+use crate::plain::PlainKeys;
 use crate::world::{Link, World};
 
 /// The keys of the client at this end: of the service, and the bytes of its private key.
@@ -163,8 +160,7 @@ impl Raw {
 
 /// A client behind its handshake; nothing has proved it yet.
 pub(crate) struct Hand {
-    keys: KeyStore<SealKeys>,
-    handle: Handle,
+    keys: PlainKeys,
     sequence: u64,
     pub(crate) end: Side,
     /// What the server calls it.
@@ -184,11 +180,8 @@ impl Hand {
         let transcript = [&hello[..], &answer[..SERVER_TAG]];
         let private = Private::new(private, crate::chosen::kernel());
         let secrets = identity.agree(&private, public, transcript).unwrap();
-        let mut keys = KeyStore::new(crate::chosen::kernel());
-        let handle = keys.install(&secrets.client_to_server, 0);
         Self {
-            keys,
-            handle,
+            keys: PlainKeys::new(&secrets.client_to_server, 0),
             sequence: 0,
             end,
             peer,
@@ -199,17 +192,9 @@ impl Hand {
     pub(crate) fn record(&mut self, kind: Kind, payload: &[u8]) -> Vec<u8> {
         let blocks = blocks_for(payload.len());
         let mut record = vec![0; record_len(blocks)];
-        record[..RECORD_HEADER].copy_from_slice(&blocks.to_be_bytes());
-        let mut batch = SealBatch::default();
-        batch.push(SealJob {
-            key: self.handle.id(),
-            sequence: self.sequence,
-            kind: kind as u8,
-            blocks,
-            payload: Span::new(Area::ONLY, 0..payload.len()),
-            body: RECORD_HEADER,
-        });
-        batch.run(&self.keys, &[payload], &mut record);
+        let (header, body) = record.split_at_mut(RECORD_HEADER);
+        header.copy_from_slice(&blocks.to_be_bytes());
+        self.keys.seal(self.sequence, kind as u8, payload, body);
         self.sequence += 1;
         record
     }

@@ -15,6 +15,8 @@ mod hand;
 mod lines;
 mod net;
 mod people;
+#[path = "../common/plain.rs"]
+mod plain;
 mod port;
 mod world;
 

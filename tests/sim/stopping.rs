@@ -119,8 +119,8 @@ fn a_one_shot_server_leaves_after_its_peers() {
 
 /// Goal: a peer that comes when a one-shot server has begun to send, or waits for its
 /// last peers, is told so and counts for nothing. Method: one has a part of a pipe;
-/// another comes; the pipe ends; a third one, whose connection was there before,
-/// proves itself.
+/// another comes; the pipe ends; two others, whose connection or hello was there
+/// before, prove themselves.
 #[test]
 fn a_latecomer_is_turned_away() {
     let told = |raw: &mut Raw, world: &mut World, why: &str| {
@@ -137,15 +137,19 @@ fn a_latecomer_is_turned_away() {
             late.prove(&mut world);
             told(&mut late, &mut world, "the input has begun without you");
         }
-        let mut later = Raw::connect(&mut world);
+        let [mut greeted, mut connected] = [(); 2].map(|()| Raw::connect(&mut world));
+        greeted.greet(&mut world);
         world.end_input(server);
         world.settle();
-        later.prove(&mut world);
+        connected.greet(&mut world);
         let why = match first {
             b"" => "this server takes no more peers",
             _ => "the input has begun without you",
         };
-        told(&mut later, &mut world, why);
+        for later in [&mut greeted, &mut connected] {
+            later.read(&mut world);
+            told(later, &mut world, why);
+        }
         raw.finish(&mut world);
         raw.close(&mut world);
         assert_eq!(world.end(server), Some(End::Complete));

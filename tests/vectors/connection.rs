@@ -5,12 +5,10 @@ use sealwire::crypto::dh::Private;
 use sealwire::limits::MIN_RECORD;
 use sealwire::wire::hello::{CLIENT_TAG, ClientHello, Service};
 use sealwire::wire::record::{Kind, parse_blocks, record_len};
-use sealwire::{
-    Failure, Identity, Kernel, Outcome, PeerFault, Session, SessionEvent as Event, Time,
-};
+use sealwire::{Failure, Kernel, Outcome, PeerFault, Session, SessionEvent as Event, Time};
 use serde_json::Value;
 
-use crate::answers::{array, assert_record, bytes, hex, identity, list, native, secrets, text};
+use crate::answers::{array, assert_record, bytes, hex, identity, list, native, text};
 use crate::records::{Direction, seal};
 
 const NOW: Time = Time::ZERO;
@@ -153,9 +151,11 @@ fn the_client_hello_is_written() {
 }
 
 /// Goal: a server refuses each wrong hello for what is wrong with it, and sends nothing.
-/// Method: all of the list, cut everywhere.
+/// Method: all of the list, and a hello for another service, cut everywhere.
 #[test]
 fn a_server_refuses_wrong_hellos() {
+    let tunnel = bytes(&native()["client_hello_tunnel"]);
+    refused(server, "tunnel", &tunnel, PeerFault::Service(1));
     let (mut others, mut points) = (0, 0);
     for (name, hello) in entries("refuse_client_hello") {
         if let Some(list) = hello.as_object() {
@@ -397,18 +397,4 @@ fn bit_255_goes_through_a_connection() {
         DRIP,
     );
     assert_eq!(sent, bytes(&expected["server_hello"]));
-}
-
-/// Goal: another service than messages is refused, and so are other keys, by their id.
-#[test]
-fn other_services_and_keys_are_refused() {
-    let tunnel = bytes(&native()["client_hello_tunnel"]);
-    refused(server, "tunnel", &tunnel, PeerFault::Service(1));
-    let other = |kernel| {
-        let keys = secrets(vec![0x77; 32], vec![0x88; 32]);
-        let identity = Identity::new(&keys).unwrap();
-        Session::server(identity, kernel, array(&native()["server_private"]), NOW)
-    };
-    let hello = bytes(&native()["client_hello"]);
-    refused(other, "other keys", &hello, PeerFault::UnknownKey);
 }

@@ -3,6 +3,7 @@
 //!
 //! Key schedules and the two HMAC states are made once per epoch, not once per record.
 
+use aes::cipher::consts::U32;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use aes::{Aes256Dec, Aes256Enc};
 use cbc::cipher::array::Array;
@@ -12,30 +13,27 @@ use super::mac::MacKey;
 use super::{Checking, Decrypting, Material, Sealing};
 use crate::limits::{BLOCK, TAG};
 
-/// The keys that one direction seals with for an epoch.
-pub(in crate::crypto) struct SealKeys {
-    cipher: Aes256Enc,
+/// The keys that one direction seals or opens with for an epoch.
+pub(in crate::crypto) struct Keys<Cipher> {
+    cipher: Cipher,
     iv: Aes256Enc,
     mac: MacKey,
 }
 
-/// The keys that one direction opens with for an epoch.
-pub(in crate::crypto) struct OpenKeys {
-    cipher: Aes256Dec,
-    iv: Aes256Enc,
-    mac: MacKey,
+pub(super) type SealKeys = Keys<Aes256Enc>;
+pub(super) type OpenKeys = Keys<Aes256Dec>;
+
+impl<Cipher: KeyInit<KeySize = U32>> Keys<Cipher> {
+    pub(super) fn new([enc, mac, iv]: &Material) -> Self {
+        Self {
+            cipher: Cipher::new(enc.into()),
+            iv: Aes256Enc::new(iv.into()),
+            mac: MacKey::new(mac),
+        }
+    }
 }
 
 impl SealKeys {
-    pub(super) fn new(material: &Material) -> Self {
-        let [enc, mac, iv] = material;
-        Self {
-            cipher: Aes256Enc::new(enc.into()),
-            mac: MacKey::new(mac),
-            iv: Aes256Enc::new(iv.into()),
-        }
-    }
-
     /// Seals `payload ‖ kind ‖ 00 … 00` into `body`, which ends with the tag.
     fn seal(&self, sequence: u64, kind: u8, payload: &[u8], body: &mut [u8]) {
         let (text, tag) = body.split_at_mut(body.len() - TAG);
@@ -60,15 +58,6 @@ impl SealKeys {
 }
 
 impl OpenKeys {
-    pub(super) fn new(material: &Material) -> Self {
-        let [enc, mac, iv] = material;
-        Self {
-            cipher: Aes256Dec::new(enc.into()),
-            mac: MacKey::new(mac),
-            iv: Aes256Enc::new(iv.into()),
-        }
-    }
-
     /// Decrypts `text` in place.
     fn decrypt(&self, sequence: u64, text: &mut [u8]) {
         let iv = record_iv(&self.iv, sequence);

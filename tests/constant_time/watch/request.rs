@@ -56,24 +56,17 @@ pub(crate) fn errors() -> usize {
 /// Makes `bytes` secret: from here on, a branch or an address that depends on them, or on what is
 /// computed from them, is an error.
 pub(crate) fn make_secret(bytes: &mut [u8]) {
-    // SAFETY: only memcheck's idea of them changes.
-    unsafe {
-        request(
-            MAKE_MEM_UNDEFINED,
-            [bytes.as_mut_ptr() as usize, bytes.len(), 0],
-        )
-    };
+    tell(MAKE_MEM_UNDEFINED, bytes);
 }
 
 /// Makes `bytes` public, because an observer may have them.
 pub(crate) fn make_public(bytes: &mut [u8]) {
-    // SAFETY: as above.
-    unsafe {
-        request(
-            MAKE_MEM_DEFINED,
-            [bytes.as_mut_ptr() as usize, bytes.len(), 0],
-        )
-    };
+    tell(MAKE_MEM_DEFINED, bytes);
+}
+
+fn tell(code: usize, bytes: &mut [u8]) {
+    // SAFETY: only memcheck's idea of the bytes changes.
+    unsafe { request(code, [bytes.as_mut_ptr() as usize, bytes.len(), 0]) };
 }
 
 /// Whether every bit of `bytes` is, or depends on, a secret.
