@@ -91,8 +91,8 @@ fn servers() {
     }
     assert!(config("").to.is_none());
     assert!(parse_with("--to h:1", false).is_err());
-    let others = Over::value_variants().iter();
-    for &over in others.filter(|over| **over != Over::Sealed) {
+    let others = Transport::value_variants().iter();
+    for &over in others.filter(|over| **over != Transport::Sealed) {
         match parse_with(&format!("--to h:1 --over {}", name(over)), false) {
             Ok(Command::Run(config)) => assert!(config.to.unwrap().identity.is_none()),
             _ => panic!("{over:?}"),
@@ -104,8 +104,8 @@ fn servers() {
 /// Method: every service; words that are none.
 #[test]
 fn services() {
-    for &over in Over::value_variants() {
-        for &mode in crate::plan::Mode::value_variants() {
+    for &over in Transport::value_variants() {
+        for &mode in crate::plan::ServerMode::value_variants() {
             let size = 64;
             let due = Service { over, mode, size };
             let line = format!("{SERVE} {}", due.words().join(" "));

@@ -33,9 +33,8 @@ pub(crate) struct Fanout {
     /// What each has received of each publisher.
     subscribers: HashMap<PeerId, Vec<Gaps>>,
     meter: Meter,
-    /// The load has begun; it has ended.
+    /// The load has begun.
     started: bool,
-    over: bool,
     stopped: bool,
     deliveries: u64,
 }
@@ -44,7 +43,7 @@ struct Publisher {
     id: PeerId,
     /// The number of the oldest message in flight.
     first: u64,
-    under_way: VecDeque<Message>,
+    in_flight: VecDeque<Message>,
     pace: Option<Pace>,
     gone: bool,
 }
@@ -59,7 +58,7 @@ struct Message {
 
 impl Publisher {
     fn next(&self) -> u64 {
-        self.first + self.under_way.len() as u64
+        self.first + self.in_flight.len() as u64
     }
 }
 
@@ -75,7 +74,6 @@ impl Fanout {
             absent: Vec::new(),
             subscribers: HashMap::new(),
             started: false,
-            over: false,
             stopped: false,
             deliveries: 0,
         };
@@ -117,14 +115,14 @@ impl Fanout {
         if meter.window().is_over(now) || !link.send(publisher.id, part) {
             return false;
         }
-        publisher.under_way.push_back(Message {
+        publisher.in_flight.push_back(Message {
             flight: leave(&mut publisher.pace, meter, now),
             wanted: self.subscribers.len() as u64,
             received: 0,
             missed: 0,
         });
         if let Some(pace) = &mut publisher.pace {
-            pace.set_full(publisher.under_way.len() >= self.plan.depth);
+            pace.set_full(publisher.in_flight.len() >= self.plan.depth);
         }
         true
     }
@@ -133,7 +131,7 @@ impl Fanout {
     fn note(&mut self, now: Time, publisher: usize, index: u64, has: bool) {
         let publisher = &mut self.publishers[publisher];
         let place = index.checked_sub(publisher.first);
-        let message = place.and_then(|place| publisher.under_way.get_mut(place as usize));
+        let message = place.and_then(|place| publisher.in_flight.get_mut(place as usize));
         let Some(message) = message else { return };
         let meter = &mut self.meter;
         if has {
@@ -154,7 +152,7 @@ impl Fanout {
             message.missed += 1;
         }
         // Messages are done in order: every subscriber of the earlier ones is accounted for.
-        while let Some(oldest) = publisher.under_way.front()
+        while let Some(oldest) = publisher.in_flight.front()
             && oldest.received + oldest.missed >= oldest.wanted
         {
             if oldest.missed > 0 {
@@ -162,7 +160,7 @@ impl Fanout {
             } else {
                 meter.answered(oldest.flight, now);
             }
-            publisher.under_way.pop_front();
+            publisher.in_flight.pop_front();
             publisher.first += 1;
             if let Some(pace) = &mut publisher.pace {
                 pace.has_room(now);
@@ -175,7 +173,7 @@ impl Fanout {
         for publisher in 0..self.publishers.len() {
             loop {
                 let one = &self.publishers[publisher];
-                let room = one.under_way.len() < self.plan.depth && !one.gone;
+                let room = one.in_flight.len() < self.plan.depth && !one.gone;
                 let due = match &one.pace {
                     None => true,
                     Some(pace) => pace.next().is_some_and(|due| due <= link.now()),
@@ -195,7 +193,7 @@ impl Workload for Fanout {
             self.publishers.push(Publisher {
                 id,
                 first: 0,
-                under_way: VecDeque::with_capacity(self.plan.depth),
+                in_flight: VecDeque::with_capacity(self.plan.depth),
                 pace: None,
                 gone: false,
             });
@@ -277,7 +275,7 @@ impl Workload for Fanout {
         let publisher = self.publishers.iter_mut().find(|one| one.id == id);
         let Some(publisher) = publisher else { return };
         publisher.gone = true;
-        for message in publisher.under_way.drain(..) {
+        for message in publisher.in_flight.drain(..) {
             publisher.first += 1;
             self.meter.failed(message.flight, now);
         }
@@ -286,14 +284,13 @@ impl Workload for Fanout {
     fn turn(&mut self, link: &mut dyn Link) {
         let (window, now) = (self.meter.window(), link.now());
         self.started = window.has_begun(now);
-        self.over = window.is_over(now);
-        if self.started && !self.over {
+        if self.started && !window.is_over(now) {
             self.send_due(link);
         }
     }
 
-    fn next_due(&mut self) -> Option<Time> {
-        if self.over {
+    fn next_due(&mut self, now: Time) -> Option<Time> {
+        if self.meter.window().is_over(now) {
             return None;
         }
         if !self.started {
@@ -312,7 +309,7 @@ impl Workload for Fanout {
         let meter = &mut self.meter;
         for publisher in &mut self.publishers {
             publisher.first = publisher.next();
-            for message in publisher.under_way.drain(..) {
+            for message in publisher.in_flight.drain(..) {
                 meter.unanswered(message.flight, now, cut_short);
             }
             if let Some(pace) = &mut publisher.pace {

@@ -34,7 +34,7 @@ use self::pattern::Pattern;
 use self::peers::Peers;
 use crate::plan::{Plan, Target};
 
-pub(crate) struct Context<'a> {
+pub(crate) struct RunSetup<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) server: &'a Target,
     pub(crate) address: SocketAddr,

@@ -16,7 +16,7 @@ use sealwire_cli::error::Error;
 use super::ending::Ending;
 use super::pattern::Pattern;
 use super::peers::Peers;
-use super::worker::{Said, Task, Worker};
+use super::worker::{Task, ThreadReport, Worker};
 use super::workload::{self, Share};
 use super::{Link, Received, Wire};
 use crate::measure::meter::Window;
@@ -60,7 +60,7 @@ pub(super) fn peer(index: usize) -> PeerId {
     PeerId::from_u64(index as u64)
 }
 
-pub(super) struct Sent {
+pub(super) struct SimulatedLink {
     pub(super) now: Time,
     pattern: Pattern,
     sent: Vec<(PeerId, Range<usize>)>,
@@ -68,7 +68,7 @@ pub(super) struct Sent {
     gone: HashSet<PeerId>,
 }
 
-impl Sent {
+impl SimulatedLink {
     pub(super) fn new(pattern: Pattern) -> Self {
         Self {
             now: Time::ZERO,
@@ -80,7 +80,7 @@ impl Sent {
     }
 }
 
-impl Link for Sent {
+impl Link for SimulatedLink {
     fn now(&self) -> Time {
         self.now
     }
@@ -114,7 +114,7 @@ pub(super) struct Simulation<S> {
     plan: Plan,
     share: Share,
     peers: Peers,
-    link: Sent,
+    link: SimulatedLink,
     begun: usize,
     /// What happens next, in the order of time, then of arrival.
     events: BinaryHeap<Reverse<(Time, u64)>>,
@@ -143,7 +143,7 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
             plan: plan.clone(),
             share,
             peers: Peers::new(workload::new(plan, &pattern, share)),
-            link: Sent::new(pattern),
+            link: SimulatedLink::new(pattern),
             begun: 0,
             events: BinaryHeap::new(),
             known: Vec::new(),
@@ -170,8 +170,8 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
 
     /// Runs to the end. Returns what was measured; its account holds.
     pub(super) fn run(self) -> Tally {
-        match self.said().pop() {
-            Some(Ok(Said::Done(done))) => {
+        match self.reports().pop() {
+            Some(Ok(ThreadReport::Done(done))) => {
                 assert!(done.tally.account.holds(), "{:?}", done.tally.account);
                 done.tally
             }
@@ -186,27 +186,30 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
     }
 
     /// Runs to the end. Returns all that the worker reports.
-    pub(super) fn said(self) -> Vec<Result<Said, Error>> {
+    pub(super) fn reports(self) -> Vec<Result<ThreadReport, Error>> {
         let ending = Ending::new(1, &self.stop);
-        self.said_until(&Arc::new(ending))
+        self.reports_until(&Arc::new(ending))
     }
 
     /// The same; `ending` is shared by several threads.
-    pub(super) fn said_until(mut self, ending: &Arc<Ending>) -> Vec<Result<Said, Error>> {
-        let (say, said) = mpsc::channel();
+    pub(super) fn reports_until(
+        mut self,
+        ending: &Arc<Ending>,
+    ) -> Vec<Result<ThreadReport, Error>> {
+        let (sender, reports) = mpsc::channel();
         let (begin, heard) = mpsc::channel();
         begin.send(self.window).unwrap();
         let task = Task {
             plan: self.plan.clone(),
             share: self.share,
-            row: self.plan.duration / 10,
+            interval: self.plan.duration / 10,
             gauge: Arc::default(),
             ending: ending.clone(),
-            say,
+            reports: sender,
             begin: heard,
         };
         Worker::work(task, &mut self);
-        said.iter().collect()
+        reports.iter().collect()
     }
 
     fn deliver(&mut self) {

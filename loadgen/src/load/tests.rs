@@ -11,8 +11,8 @@ use sealwire::{Clock, PeerId, Time};
 
 use super::ending::Ending;
 use super::pattern::Pattern;
-use super::simulation::{Event, START, Sent, Simulation, peer, plan, steady};
-use super::worker::{Done, Said};
+use super::simulation::{Event, START, SimulatedLink, Simulation, peer, plan, steady};
+use super::worker::{ThreadReport, ThreadResults};
 use super::workload::{self, Share};
 use crate::measure::meter::Window;
 use crate::plan::{Arrival, Kind, Plan, Rate};
@@ -57,7 +57,7 @@ fn a_fixed_delay() {
         assert!(account.completed.abs_diff(most) < 130, "{account:?}");
         // Little's law holds exactly here.
         let wanted = account.completed as f64 * tally.service.mean();
-        near(tally.under_way as f64, wanted, 0.02);
+        near(tally.in_flight_ns as f64, wanted, 0.02);
     }
 }
 
@@ -285,7 +285,7 @@ fn unconfirmed() {
     for confirmed in [None, Some(700 * MS)] {
         let pattern = Pattern::new(plan.size);
         let mut sink = workload::new(&plan, &pattern, Share::new(&plan, 0));
-        let mut link = Sent::new(pattern);
+        let mut link = SimulatedLink::new(pattern);
         (0..2).for_each(|index| sink.joined(&mut link, peer(index)));
         sink.begin(Window::new(&plan, START));
         link.now = START;
@@ -338,23 +338,27 @@ fn short(kind: Kind) -> Plan {
     }
 }
 
-fn done(said: Option<Result<Said, sealwire_cli::error::Error>>) -> Done {
-    match said {
-        Some(Ok(Said::Done(done))) => *done,
+fn done(reports: Option<Result<ThreadReport, sealwire_cli::error::Error>>) -> ThreadResults {
+    match reports {
+        Some(Ok(ThreadReport::Done(done))) => *done,
         _ => panic!("it says something else"),
     }
 }
 
 /// The first error that a worker reports.
-fn error(said: Vec<Result<Said, sealwire_cli::error::Error>>) -> String {
-    said.into_iter().find_map(Result::err).unwrap().to_string()
+fn error(reports: Vec<Result<ThreadReport, sealwire_cli::error::Error>>) -> String {
+    reports
+        .into_iter()
+        .find_map(Result::err)
+        .unwrap()
+        .to_string()
 }
 
 /// Goal: a panic of a thread is reported. Method: its wire panics.
 #[test]
 fn a_panic_is_said() {
     let panics = Simulation::new(&short(Kind::Echo), |_, _, _| panic!("as it was told to"));
-    assert!(error(panics.said()).contains("panicked"));
+    assert!(error(panics.reports()).contains("panicked"));
 }
 
 /// Goal: in the load, a connection that cannot begin has failed, with the reason; before the
@@ -364,7 +368,7 @@ fn connections_that_cannot_begin() {
     let server = |now, peer, bytes: &[u8]| echo(now, MS, peer, bytes);
     let mut churn = Simulation::new(&short(Kind::Churn), server);
     churn.fails_from = 1;
-    let done = done(churn.said().pop());
+    let done = done(churn.reports().pop());
     let errors = done.tally.account.errors;
     assert!((1..=11).contains(&errors), "it does not pause: {errors}");
     assert!(done.attendance.failed >= errors);
@@ -373,7 +377,7 @@ fn connections_that_cannot_begin() {
 
     let mut early = Simulation::new(&short(Kind::Echo), server);
     early.fails_from = 1;
-    assert!(error(early.said()).contains("no port is left"));
+    assert!(error(early.reports()).contains("no port is left"));
 }
 
 /// Goal: a load of connections tests first whether they work, and the test does not count.
@@ -384,9 +388,9 @@ fn a_test_before_a_churn() {
         let server = |now, peer, bytes: &[u8]| echo(now, MS, peer, bytes);
         let mut churn = Simulation::new(&short(Kind::Churn), server);
         churn.refused_from = refused_from;
-        let mut said = churn.said();
-        let done = done(said.pop());
-        let Ok(Said::Joined(first, _)) = said.remove(0) else {
+        let mut reports = churn.reports();
+        let done = done(reports.pop());
+        let Ok(ThreadReport::Joined(first, _)) = reports.remove(0) else {
             panic!("it says something else first");
         };
         assert_eq!((first.joined, first.failed), (joined, 1 - joined));
@@ -406,7 +410,7 @@ fn stopped_while_peers_join() {
     };
     let mut simulation = Simulation::new(&plan, |_, _, _| Vec::new());
     simulation.at(Time::from_nanos(100_500), Event::Stops);
-    let attendance = done(simulation.said().pop()).attendance;
+    let attendance = done(simulation.reports().pop()).attendance;
     assert_eq!(attendance.errors.len(), 0, "{attendance:?}");
     assert_eq!((attendance.joined, attendance.complete), (3, 3));
 }
@@ -434,7 +438,7 @@ fn threads_without_peers() {
                 for one in 0..if index < leaving { 2 } else { 0 } {
                     simulation.at(START + 10 * MS, Event::Leaves(peer(one), false));
                 }
-                done(simulation.said_until(&ending).pop())
+                done(simulation.reports_until(&ending).pop())
             })
         });
         let [mut all, other] = threads.map(|thread| thread.join().unwrap());

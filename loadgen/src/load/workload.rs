@@ -79,10 +79,10 @@ pub(crate) trait Workload: Send {
     fn left(&mut self, now: Time, peer: PeerId, complete: bool);
 
     /// Called once in every turn, after all messages that came.
-    fn turn(&mut self, link: &mut dyn Link);
+    fn turn(&mut self, _link: &mut dyn Link) {}
 
-    /// When to call the workload even if nothing happens.
-    fn next_due(&mut self) -> Option<Time>;
+    /// When to call the workload, seen from `now`, even if nothing happens.
+    fn next_due(&mut self, now: Time) -> Option<Time>;
 
     /// How long the measured time was, if it differs from the plan. All is over `now`.
     fn took(&mut self, _now: Time) -> Option<Duration> {

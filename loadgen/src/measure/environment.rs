@@ -69,32 +69,3 @@ fn model() -> Option<String> {
     let model = all.model_name(0)?.trim();
     (!model.is_empty()).then(|| model.into())
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Goal: everything has a name that fits on a line. Method: this machine.
-    #[test]
-    fn everything_has_a_name() {
-        let here = Environment::here();
-        let texts = [here.version, here.commit, here.profile];
-        for text in texts.into_iter().chain([&*here.processor, &*here.system]) {
-            assert!(!text.is_empty(), "{here:?}");
-            assert!(!text.contains('\n'), "{here:?}");
-        }
-        assert!(here.processors > 0);
-        let commit = here.commit.trim_end_matches("-dirty");
-        let hash = commit.len() >= 12 && commit.bytes().all(|b| b.is_ascii_hexdigit());
-        assert!(hash || commit == "unknown", "{commit}");
-    }
-
-    /// Goal: this machine is told from others. Method: loopback, and an address that is
-    /// reserved for documentation.
-    #[test]
-    fn whose_machine() {
-        assert!(shares_machine("127.0.0.1:1".parse().unwrap()));
-        assert!(shares_machine("[::1]:1".parse().unwrap()));
-        assert!(!shares_machine("192.0.2.1:1".parse().unwrap()));
-    }
-}

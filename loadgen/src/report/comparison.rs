@@ -9,7 +9,7 @@ use sealwire_cli::error::Error;
 use serde_json::{Value, json};
 
 use super::{Outputs, code, headline, json as of_runs, write_figures};
-use crate::judge::comparison::{Comparison, Figure, Spread, Transport};
+use crate::judge::comparison::{Comparison, Figure, Spread, TransportRuns};
 use crate::measure::environment::Environment;
 use crate::plan::Kind;
 use crate::values::name;
@@ -60,7 +60,7 @@ fn line(name: &str, cells: [String; Figure::ALL.len()]) -> String {
     format!("{name:18}{cells}\n")
 }
 
-fn row(transport: &Transport) -> String {
+fn row(transport: &TransportRuns) -> String {
     let cells = Figure::ALL.map(|figure| {
         let at_least = match figure {
             Figure::Throughput if transport.at_least => "at least ",
@@ -101,7 +101,7 @@ fn notes(comparison: &Comparison) -> Vec<String> {
     let mut notes = Vec::new();
     let transports = &comparison.transports;
     if comparison.interrupted {
-        let least = transports.iter().map(Transport::count).min();
+        let least = transports.iter().map(TransportRuns::count).min();
         let (least, rounds) = (least.unwrap_or(0), comparison.rounds);
         let whole = format!("{least} of {rounds} rounds are whole");
         notes.push(format!("it was interrupted: {whole}"));
@@ -157,7 +157,7 @@ fn json(comparison: &Comparison, environment: &Environment) -> Value {
     })
 }
 
-fn of_transport(transport: &Transport, kind: Kind) -> Value {
+fn of_transport(transport: &TransportRuns, kind: Kind) -> Value {
     let mut value = json!(spreads(kind, |figure| transport.figure(figure)));
     value["runs"] = json!(transport.count());
     value["verdict"] = json!((transport.count() > 0).then_some(transport.grade));

@@ -159,8 +159,8 @@ mod tests {
             testing::to_an_unknown_server(results);
             results.crypto = None;
             results.tally.lag.reset();
-            results.rows[0].p50 = None;
-            results.rows[0].server = None;
+            results.intervals[0].p50 = None;
+            results.intervals[0].server = None;
         };
         let all = read(change, "");
         let unknown = "rate_from_per_second rate_to_per_second asked_messages_per_second kernel \

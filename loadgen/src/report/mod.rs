@@ -206,33 +206,4 @@ mod tests {
             assert_eq!(code, due, "{slos}");
         }
     }
-
-    /// Goal: every output that is asked for is written, and names what ran and where. Method:
-    /// files in a folder.
-    #[test]
-    fn files_are_written() {
-        let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| Some(folder.path().join(name));
-        let outputs = Outputs {
-            json: at("json"),
-            hdr: at("hgrm"),
-            timeseries: at("csv"),
-            ..Outputs::default()
-        };
-        let mut table = fs::File::create(folder.path().join("table")).unwrap();
-        told(|_| {}, "", |report| report.emit(&mut table, &outputs)).unwrap();
-        for (name, part) in [
-            ("table", "account  "),
-            ("json", "\"format\": 2"),
-            ("hgrm", "1/(1-Percentile)"),
-            ("csv", "until_s,"),
-        ] {
-            let text = fs::read_to_string(folder.path().join(name)).unwrap();
-            assert!(text.contains(part), "{name}: {text}");
-            let named = "0123456789ab|Made-up CPU|Linux 6.1.0|portable|VALID";
-            for named in named.split('|') {
-                assert!(text.contains(named), "{name} does not name {named}: {text}");
-            }
-        }
-    }
 }

@@ -18,7 +18,7 @@ use super::streams::{Event, Streams};
 use crate::limits::GATHER;
 use crate::load::pattern::Pattern;
 use crate::load::peers::Peers;
-use crate::load::{Context, Link, Received, Wire};
+use crate::load::{Link, Received, RunSetup, Wire};
 
 pub(crate) struct Client<R: Rival> {
     streams: Streams<R, Traffic>,
@@ -55,14 +55,14 @@ impl Traffic {
 }
 
 impl<R: Rival> Client<R> {
-    pub(crate) fn new(context: &Context<'_>, setup: R::Setup, peers: Peers) -> io::Result<Self> {
+    pub(crate) fn new(run: &RunSetup<'_>, setup: R::Setup, peers: Peers) -> io::Result<Self> {
         Ok(Self {
-            streams: Streams::new(setup, context.clock)?,
-            address: context.address,
+            streams: Streams::new(setup, run.clock)?,
+            address: run.address,
             peers,
-            clock: context.clock,
-            pattern: context.pattern.clone(),
-            size: context.plan.size,
+            clock: run.clock,
+            pattern: run.pattern.clone(),
+            size: run.plan.size,
             bytes: vec![0; INPUT_SCRATCH].into_boxed_slice(),
         })
     }
@@ -71,7 +71,7 @@ impl<R: Rival> Client<R> {
         let (streams, clock) = (&mut self.streams, self.clock);
         match event {
             Event::Connected(id) => self.peers.workload().connected(clock.now(), id),
-            Event::Joined(id) => self.peers.joined(&mut Sender { streams, clock }, id),
+            Event::Joined(id) => self.peers.joined(&mut StreamLink { streams, clock }, id),
             Event::Said(id, len) => self.said(id, len),
             Event::Ended(id) => {
                 let Some(slot) = streams.get(id) else {
@@ -97,7 +97,7 @@ impl<R: Rival> Client<R> {
         cut(self.size, &mut rest, &self.bytes[..len], |parts| {
             let (workload, streams) = (self.peers.workload(), &mut *streams);
             workload.message(clock.now(), id, Received(parts));
-            workload.go_on(&mut Sender { streams, clock }, id);
+            workload.go_on(&mut StreamLink { streams, clock }, id);
         });
         if let Some(slot) = self.streams.get_mut(id) {
             slot.own.rest = rest;
@@ -164,7 +164,7 @@ impl<R: Rival> Wire for Client<R> {
             self.handle(event);
         }
         let (streams, clock) = (&mut self.streams, self.clock);
-        self.peers.turn(&mut Sender { streams, clock });
+        self.peers.turn(&mut StreamLink { streams, clock });
         self.streams.begin_writes();
         while let Some(id) = self.streams.next_writable() {
             if self.write(id) {
@@ -186,12 +186,12 @@ impl<R: Rival> Wire for Client<R> {
     }
 }
 
-struct Sender<'a, R: Rival> {
+struct StreamLink<'a, R: Rival> {
     streams: &'a mut Streams<R, Traffic>,
     clock: Clock,
 }
 
-impl<R: Rival> Link for Sender<'_, R> {
+impl<R: Rival> Link for StreamLink<'_, R> {
     fn now(&self) -> Time {
         self.clock.now()
     }

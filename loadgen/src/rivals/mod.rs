@@ -33,7 +33,7 @@ pub(crate) trait Rival: Sized {
     type Setup;
 
     /// Buffers that all connections of a loop share.
-    type Room: Default;
+    type Scratch: Default;
 
     fn new(setup: &Self::Setup) -> io::Result<Self>;
 
@@ -46,7 +46,7 @@ pub(crate) trait Rival: Sized {
         &mut self,
         socket: &mut Stream,
         into: &mut [u8],
-        room: &mut Self::Room,
+        room: &mut Self::Scratch,
     ) -> io::Result<Came>;
 
     /// Sends a first part of `parts`, after what is [unsent](Self::unsent). Returns how many
@@ -55,7 +55,7 @@ pub(crate) trait Rival: Sized {
         &mut self,
         socket: &mut Stream,
         parts: &[IoSlice<'_>],
-        room: &mut Self::Room,
+        room: &mut Self::Scratch,
     ) -> io::Result<usize>;
 
     /// Bytes that it has accepted or made itself, and that the socket has not accepted.

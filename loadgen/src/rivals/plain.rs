@@ -13,7 +13,7 @@ pub(crate) struct Plain;
 
 impl Rival for Plain {
     type Setup = ();
-    type Room = ();
+    type Scratch = ();
 
     fn new((): &()) -> io::Result<Self> {
         Ok(Self)

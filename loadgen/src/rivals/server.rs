@@ -15,11 +15,11 @@ use sealwire::{Clock, Limits, Listener, PeerId};
 
 use super::Rival;
 use super::streams::{Event, Slot, Streams};
-use crate::plan::Mode;
+use crate::plan::ServerMode;
 
 pub(crate) struct Server<R: Rival> {
     streams: Streams<R, Peer>,
-    mode: Mode,
+    mode: ServerMode,
     size: usize,
     /// The high-water mark: with more bytes waiting for a peer, their senders are not read.
     high_water: usize,
@@ -44,7 +44,7 @@ impl<R: Rival> Server<R> {
     /// Serves the peers that come to `listener`, with messages of `size` bytes.
     pub(crate) fn new(
         setup: R::Setup,
-        mode: Mode,
+        mode: ServerMode,
         size: usize,
         listener: Listener,
     ) -> io::Result<Self> {
@@ -65,17 +65,17 @@ impl<R: Rival> Server<R> {
     /// Waits until something happens, and does what follows.
     pub(crate) fn turn(&mut self) -> io::Result<()> {
         self.streams.wait(None)?;
-        let (mode, relay) = (self.mode, Mode::Relay);
+        let (mode, relay) = (self.mode, ServerMode::Relay);
         loop {
             let congested = self.congested;
             let may_read = |own: &Peer| match mode {
-                Mode::Echo => !own.congested,
-                Mode::Sink => true,
-                Mode::Relay => congested == usize::from(own.congested),
+                ServerMode::Echo => !own.congested,
+                ServerMode::Sink => true,
+                ServerMode::Relay => congested == usize::from(own.congested),
             };
             match self.streams.next_event(&mut self.bytes, may_read) {
                 Some(Event::Said(id, len)) if mode == relay => self.gather(id, len),
-                Some(Event::Said(id, len)) if mode == Mode::Echo => self.echo(id, len),
+                Some(Event::Said(id, len)) if mode == ServerMode::Echo => self.echo(id, len),
                 // Our own end is the confirmation that a peer waits for.
                 Some(Event::Ended(id)) => self.streams.finish(id),
                 Some(_) => {}

@@ -71,14 +71,14 @@ pub(super) struct Slot<R, P> {
     ready: bool,
     dirty: bool,
     /// Why it closes when the turn ends.
-    over: Option<Result<(), String>>,
+    closing: Option<Result<(), String>>,
     pub(super) own: P,
 }
 
 impl<R: Rival, P> Slot<R, P> {
     /// Whether it can be sent to.
     pub(super) fn is_open(&self) -> bool {
-        self.stage == Stage::Open && self.finish == Finish::No && self.over.is_none()
+        self.stage == Stage::Open && self.finish == Finish::No && self.closing.is_none()
     }
 
     /// Whether a send is worth a try.
@@ -103,7 +103,7 @@ pub(super) struct Streams<R: Rival, P> {
     alarm: Alarm,
     clock: Clock,
     setup: R::Setup,
-    room: R::Room,
+    room: R::Scratch,
     acceptor: Option<Acceptor>,
     slots: SlotMap<DefaultKey, Slot<R, P>>,
     events: VecDeque<Event>,
@@ -115,7 +115,7 @@ pub(super) struct Streams<R: Rival, P> {
     writes: usize,
     /// Connections that may have bytes to read, but the user does not read now.
     paused: Vec<PeerId>,
-    over: Vec<PeerId>,
+    closing: Vec<PeerId>,
     /// Connections and when they began, the oldest first, while the first has not joined.
     joining: VecDeque<(Time, PeerId)>,
     pub(super) patience: Duration,
@@ -138,7 +138,7 @@ impl<R: Rival, P: Default> Streams<R, P> {
             polled: Events::with_capacity(EVENTS),
             clock,
             setup,
-            room: R::Room::default(),
+            room: R::Scratch::default(),
             acceptor: None,
             slots: SlotMap::new(),
             events: VecDeque::new(),
@@ -147,7 +147,7 @@ impl<R: Rival, P: Default> Streams<R, P> {
             reads: 0,
             writes: 0,
             paused: Vec::new(),
-            over: Vec::new(),
+            closing: Vec::new(),
             joining: VecDeque::new(),
             patience: JOINING,
         })
@@ -180,7 +180,7 @@ impl<R: Rival, P: Default> Streams<R, P> {
                 blocked: false,
                 ready: false,
                 dirty: false,
-                over: None,
+                closing: None,
                 own: P::default(),
             })
         })?;
@@ -315,7 +315,7 @@ impl<R: Rival, P: Default> Streams<R, P> {
                 continue;
             };
             slot.ready = false;
-            if slot.over.is_some() || slot.ended {
+            if slot.closing.is_some() || slot.ended {
                 continue;
             }
             if may_read(&slot.own) {
@@ -392,7 +392,7 @@ impl<R: Rival, P: Default> Streams<R, P> {
                 continue;
             };
             slot.dirty = false;
-            if slot.stage == Stage::Connecting || slot.over.is_some() {
+            if slot.stage == Stage::Connecting || slot.closing.is_some() {
                 continue;
             }
             if slot.rival.unsent() > 0 {
@@ -410,7 +410,7 @@ impl<R: Rival, P: Default> Streams<R, P> {
     pub(super) fn send(&mut self, id: PeerId, parts: &[IoSlice<'_>]) -> usize {
         let all = parts.iter().map(|part| part.len()).sum();
         let slot = self.slots.get_mut(key(id));
-        let Some(slot) = slot.filter(|slot| slot.over.is_none()) else {
+        let Some(slot) = slot.filter(|slot| slot.closing.is_none()) else {
             return all;
         };
         match slot.rival.send(&mut slot.socket, parts, &mut self.room) {
@@ -451,7 +451,7 @@ impl<R: Rival, P: Default> Streams<R, P> {
         let Some(slot) = self.get_mut(id) else {
             return;
         };
-        if slot.finish == Finish::Said && slot.rival.unsent() == 0 && slot.over.is_none() {
+        if slot.finish == Finish::Said && slot.rival.unsent() == 0 && slot.closing.is_none() {
             slot.finish = Finish::Sent;
             slot.socket.shut_down();
             if slot.ended {
@@ -466,20 +466,20 @@ impl<R: Rival, P: Default> Streams<R, P> {
 
     /// Closes `id` when the turn ends; `Ok` if each side has told the other that it is done.
     pub(super) fn close(&mut self, id: PeerId, outcome: Result<(), String>) {
-        let slot = self.get_mut(id).filter(|slot| slot.over.is_none());
+        let slot = self.get_mut(id).filter(|slot| slot.closing.is_none());
         if let Some(slot) = slot {
-            slot.over = Some(outcome);
-            self.over.push(id);
+            slot.closing = Some(outcome);
+            self.closing.push(id);
         }
     }
 
     /// Closes the next connection that is over, or takes too long to join.
     pub(super) fn next_closed(&mut self) -> Option<(PeerId, P, Result<(), String>)> {
         self.give_up_on_late();
-        while let Some(id) = self.over.pop() {
+        while let Some(id) = self.closing.pop() {
             if let Some(slot) = self.slots.remove(key(id)) {
                 slot.socket.close(self.poll.registry());
-                return Some((id, slot.own, slot.over.unwrap_or(Ok(()))));
+                return Some((id, slot.own, slot.closing.unwrap_or(Ok(()))));
             }
         }
         None

@@ -11,7 +11,7 @@ use sealwire::{Clock, Limits, Listener};
 use super::server::Server;
 use super::streams::{Event, Streams};
 use super::*;
-use crate::plan::Mode;
+use crate::plan::ServerMode;
 
 /// How long anything may take: far longer than it does.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -28,7 +28,7 @@ fn serve<R: Rival<Setup: Send + 'static> + 'static>(setup: R::Setup) -> SocketAd
     let listener = listener();
     let address = listener.local_addr();
     thread::spawn(move || {
-        let mut server = Server::<R>::new(setup, Mode::Echo, SIZE, listener).unwrap();
+        let mut server = Server::<R>::new(setup, ServerMode::Echo, SIZE, listener).unwrap();
         loop {
             server.turn().unwrap();
         }
@@ -74,7 +74,7 @@ struct Mute;
 
 impl Rival for Mute {
     type Setup = ();
-    type Room = ();
+    type Scratch = ();
 
     fn new((): &()) -> io::Result<Self> {
         Ok(Self)

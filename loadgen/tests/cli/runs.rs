@@ -30,6 +30,13 @@ fn own_server() {
     }
     let figures = run.json();
     assert_eq!(figures["shares_machine"], true);
+    let commit = figures["commit"]
+        .as_str()
+        .unwrap()
+        .trim_end_matches("-dirty");
+    let is_hash = commit.len() >= 12 && commit.bytes().all(|b| b.is_ascii_hexdigit());
+    assert!(is_hash || commit == "unknown", "{commit}");
+    assert!(run.number("/processors") > 0.0);
     assert_eq!(figures["errors"], json!({}));
     assert_eq!(figures["generator_busy"].as_array().map(Vec::len), Some(2));
     // What is late at the end does not count.
@@ -135,8 +142,9 @@ fn comparison() {
     assert!(median > 0.0, "{run:?}");
 }
 
-/// Goal: each output is written to its place, also if stdout is closed, and stderr stays empty
-/// without a terminal. Method: all at once; then with a stdout whose reader is gone.
+/// Goal: each output is written to its place, also if stdout is closed, and names what ran and
+/// where; stderr stays empty without a terminal. Method: all at once; then with a stdout whose
+/// reader is gone.
 #[test]
 fn outputs() {
     let folder = tempfile::tempdir().unwrap();
@@ -146,8 +154,16 @@ fn outputs() {
     let run = loadgen(&flags);
     assert_eq!((run.code, run.stdout.lines().count()), (0, 1), "{run:?}");
     assert_eq!(run.stderr, "");
-    for file in &files {
-        assert!(fs::metadata(file).unwrap().len() > 100, "{file:?}");
+    let system = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let named = [env!("CARGO_PKG_VERSION"), system.trim(), "echo", "sealed"];
+    for (file, part) in files
+        .iter()
+        .zip(["\"format\": 2", "1/(1-Percentile)", "until_s,"])
+    {
+        let text = fs::read_to_string(file).unwrap();
+        for part in named.into_iter().chain([part]) {
+            assert!(text.contains(part), "{part}: {text}");
+        }
         fs::remove_file(file).unwrap();
     }
     let run = call_to(closed_pipe(), &flags);
