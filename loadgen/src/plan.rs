@@ -177,11 +177,6 @@ impl Plan {
             _ => self.peers,
         }
     }
-
-    /// How many peers the first `threads` threads have: shares are as even as can be.
-    pub(crate) fn peers_of(&self, threads: usize) -> usize {
-        self.all_peers() * threads / self.threads
-    }
 }
 
 pub(crate) struct Target {

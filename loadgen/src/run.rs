@@ -134,7 +134,7 @@ struct Run<'a> {
     ending: Arc<Ending>,
     watched: Option<Watched>,
     /// What the server had used when measuring began, at the end of each interval, and at the end.
-    looks: Vec<Option<Usage>>,
+    samples: Vec<Option<Usage>>,
     reports: Receiver<Result<ThreadReport, Error>>,
     begin: Vec<Sender<Window>>,
     gauges: Vec<Arc<Gauge>>,
@@ -162,7 +162,7 @@ impl<'a> Run<'a> {
             clock: setup.clock,
             ending: Arc::new(Ending::new(plan.threads, interrupt.asked())),
             watched,
-            looks: Vec::new(),
+            samples: Vec::new(),
             reports,
             begin: Vec::new(),
             gauges: Vec::new(),
@@ -261,28 +261,28 @@ impl<'a> Run<'a> {
         let interval = interval(self.plan);
         // When measuring begins, when each interval ends, and when the load does.
         let next = |at: &Time| (*at < window.end).then(|| (*at + interval).min(window.end));
-        let mut looks = iter::successors(Some(window.measure), next).peekable();
+        let mut sample_times = iter::successors(Some(window.measure), next).peekable();
         let mut done = Vec::new();
         while done.len() < self.plan.threads {
             let now = self.clock.now();
-            if let Some(at) = looks.next_if(|at| *at <= now) {
-                if self.looks.is_empty() {
+            if let Some(at) = sample_times.next_if(|at| *at <= now) {
+                if self.samples.is_empty() {
                     interrupt.report();
                 }
-                self.look();
+                self.sample();
                 self.progress.phase(match at < window.end {
                     true => "measuring",
                     false => "waiting for the last replies",
                 });
             }
             if self.ending.is_stopped() {
-                if self.looks.is_empty() {
+                if self.samples.is_empty() {
                     return Err(interrupted());
                 }
                 let phase = "interrupted, waiting for the last replies";
                 self.progress.phase(phase);
             }
-            let next = looks.peek().map_or(REDRAW, |at| at.since(now));
+            let next = sample_times.peek().map_or(REDRAW, |at| at.since(now));
             match self.listen(next.clamp(LISTEN, REDRAW))? {
                 Some(ThreadReport::Interval(interval)) => self.intervals.add(&interval),
                 Some(ThreadReport::Done(one)) => done.push(*one),
@@ -290,15 +290,15 @@ impl<'a> Run<'a> {
             }
         }
         // A stream is measured until it is confirmed; other runs may have ended early.
-        if self.plan.kind == Kind::Sink || looks.peek().is_some() {
-            self.look();
+        if self.plan.kind == Kind::Sink || sample_times.peek().is_some() {
+            self.sample();
         }
         Ok(done)
     }
 
-    fn look(&mut self) {
+    fn sample(&mut self) {
         let usage = self.watched.as_ref().and_then(|one| one.process.usage());
-        self.looks.push(usage);
+        self.samples.push(usage);
     }
 
     /// The next report of a thread, within a time.
@@ -319,7 +319,7 @@ impl<'a> Run<'a> {
     }
 
     fn results(self, address: SocketAddr, window: Window, done: Vec<ThreadResults>) -> Results {
-        let server = match (self.watched, self.looks.first(), self.looks.last()) {
+        let server = match (self.watched, self.samples.first(), self.samples.last()) {
             (Some(watched), Some(&Some(before)), Some(&Some(after))) => Some(ServerUse {
                 empty: watched.empty,
                 before,
@@ -335,7 +335,7 @@ impl<'a> Run<'a> {
             took: Duration::ZERO,
             loaded: Duration::ZERO,
             tally: Tally::new(),
-            intervals: self.intervals.finish(&self.looks),
+            intervals: self.intervals.finish(&self.samples),
             threads: Vec::new(),
             server,
             crypto: None,

@@ -45,7 +45,7 @@ pub(crate) fn environment() -> Environment {
         processor: "Made-up CPU @ 2 GHz".into(),
         processors: 8,
         system: "Linux 6.1.0".into(),
-        fastest: Kernel::PORTABLE,
+        fastest_kernel: Kernel::PORTABLE.name(),
     }
 }
 
@@ -99,6 +99,13 @@ pub(crate) fn results() -> Results {
         interrupted: false,
         ended_early: false,
     }
+}
+
+/// The same after `change`.
+pub(crate) fn changed(change: impl FnOnce(&mut Results)) -> Results {
+    let mut results = results();
+    change(&mut results);
+    results
 }
 
 /// Makes it a closed loop over plain TCP to an unknown server.

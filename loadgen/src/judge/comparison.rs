@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn a_run_fails() {
         let here = testing::environment();
-        let mut comparison = Comparison::new(&testing::plan(), 3, here.fastest);
+        let mut comparison = Comparison::new(&testing::plan(), 3, Kernel::PORTABLE);
         let note = |comparison: &mut Comparison, index: usize, ran: u64| {
             let mut results = testing::results();
             testing::answers(&mut results, |count| count * ran);

@@ -14,6 +14,7 @@ mod tests;
 
 use std::cmp::Reverse;
 
+use clap::ValueEnum;
 use serde::Serialize;
 
 use self::slo::Judged;
@@ -22,7 +23,8 @@ use crate::measure::figures::Figures;
 use crate::measure::results::Results;
 
 /// How far figures can be trusted; the worst rule decides.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
+#[value(rename_all = "UPPER")]
 #[serde(rename_all = "UPPERCASE")]
 pub(crate) enum Grade {
     #[default]
@@ -31,16 +33,6 @@ pub(crate) enum Grade {
     Suspect,
     /// The figures answer another question.
     Invalid,
-}
-
-impl Grade {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Valid => "VALID",
-            Self::Suspect => "SUSPECT",
-            Self::Invalid => "INVALID",
-        }
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,7 +121,7 @@ fn circumstances(results: &Results, here: &Environment, verdict: &mut Verdict) {
         let text = format!("{rule}: cargo run --release is the one to measure");
         verdict.suspect(rule, text);
     }
-    let fastest = here.fastest.name();
+    let fastest = here.fastest_kernel;
     if let Some(used) = results.kernel.map(|kernel| kernel.name())
         && used != fastest
     {

@@ -10,9 +10,7 @@ use crate::testing;
 
 /// The verdict on the made-up run after `change`.
 fn judged(change: impl FnOnce(&mut Results)) -> Verdict {
-    let mut results = testing::results();
-    change(&mut results);
-    judge_here(&results, &testing::environment())
+    judge_here(&testing::changed(change), &testing::environment())
 }
 
 fn judge_here(results: &Results, here: &Environment) -> Verdict {
@@ -66,7 +64,7 @@ fn circumstances_are_told() {
     let mut here = testing::environment();
     let mut results = testing::results();
     for fastest in Kernel::all() {
-        here.fastest = fastest;
+        here.fastest_kernel = fastest.name();
         for used in [Some(Kernel::PORTABLE), None] {
             results.kernel = used;
             let verdict = judge_here(&results, &here);

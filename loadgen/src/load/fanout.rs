@@ -5,19 +5,16 @@
 //! a loss; if it comes after later ones, it is reordered. A message that comes again is a
 //! duplicate.
 
-mod gaps;
-
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use sealwire::{PeerId, Time};
 
-use self::gaps::Gaps;
 use super::pace::{Pace, leave};
 use super::pattern::Pattern;
 use super::schedule::Schedule;
 use super::workload::Workload;
 use super::{Link, Received};
-use crate::limits::PLACES;
+use crate::limits::{MISSING, PLACES};
 use crate::measure::meter::{Flight, Meter, Window};
 use crate::measure::results::Tally;
 use crate::plan::Plan;
@@ -54,6 +51,31 @@ struct Message {
     wanted: u64,
     received: u64,
     missed: u64,
+}
+
+/// What a subscriber has received of a publisher's messages, and which are missing.
+#[derive(Debug, Clone, Default)]
+struct Gaps {
+    next: u64,
+    /// Missing numbers before it, no more than [`MISSING`].
+    missing: BTreeSet<u64>,
+}
+
+impl Gaps {
+    /// Message `index` came, and none of those from `next` on.
+    fn skip_to(&mut self, index: u64) {
+        let from = self.next.max(index.saturating_sub(MISSING));
+        self.missing.extend(from..index);
+        while self.missing.len() as u64 > MISSING {
+            self.missing.pop_first();
+        }
+        self.next = index + 1;
+    }
+
+    /// Message `number`, which is before `next`, came after all. Returns whether it was missing.
+    fn fill(&mut self, number: u64) -> bool {
+        self.missing.remove(&number)
+    }
 }
 
 impl Publisher {
@@ -328,6 +350,3 @@ impl Workload for Fanout {
         tally
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -34,6 +34,7 @@ use self::pattern::Pattern;
 use self::peers::Peers;
 use crate::plan::{Plan, Target};
 
+/// What every thread of a run connects with, and to.
 pub(crate) struct RunSetup<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) server: &'a Target,

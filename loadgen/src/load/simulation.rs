@@ -1,7 +1,6 @@
 //! A wire on a simulated clock, to a simulated server. A real worker runs over it.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -117,8 +116,7 @@ pub(super) struct Simulation<S> {
     link: SimulatedLink,
     begun: usize,
     /// What happens next, in the order of time, then of arrival.
-    events: BinaryHeap<Reverse<(Time, u64)>>,
-    known: Vec<Event>,
+    events: BTreeMap<Time, Vec<Event>>,
     /// When the server sends its last bytes to a peer.
     last: HashMap<PeerId, Time>,
     stop: Arc<AtomicBool>,
@@ -145,8 +143,7 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
             peers: Peers::new(workload::new(plan, &pattern, share)),
             link: SimulatedLink::new(pattern),
             begun: 0,
-            events: BinaryHeap::new(),
-            known: Vec::new(),
+            events: BTreeMap::new(),
             last: HashMap::new(),
             stop: Arc::default(),
             spins: 0,
@@ -163,9 +160,7 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
             let last = self.last.entry(peer).or_default();
             *last = time.max(*last);
         }
-        let number = self.known.len() as u64;
-        self.known.push(event);
-        self.events.push(Reverse((time, number)));
+        self.events.entry(time).or_default().push(event);
     }
 
     /// Runs to the end. Returns what was measured; its account holds.
@@ -270,18 +265,19 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Wire for Simulation<S>
     }
 
     fn turn(&mut self, until: Time) -> Result<(), Error> {
-        let next = self.events.peek().map(|Reverse((time, _))| *time);
+        let next = self.events.keys().next().copied();
         // Every turn takes a moment.
         let soonest = self.link.now + Duration::from_nanos(1);
         let time = until.min(next.unwrap_or(until)).max(soonest);
         self.spins = if time > soonest { 0 } else { self.spins + 1 };
         assert!(self.spins < 1000, "it spins, and time stands still");
         self.link.now = self.clock.map_or(time, |clock| clock.now());
-        while let Some(&Reverse((time, number))) = self.events.peek()
-            && time <= self.link.now
+        while let Some(next) = self.events.first_entry()
+            && *next.key() <= self.link.now
         {
-            self.events.pop();
-            self.happen(self.known[number as usize].clone());
+            for event in next.remove() {
+                self.happen(event);
+            }
         }
         self.peers.turn(&mut self.link);
         self.deliver();

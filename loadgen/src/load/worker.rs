@@ -333,6 +333,6 @@ impl<'a> Worker<'a> {
 }
 
 /// How long to wait for an answer, which may take `timeout`; less if the user `stopped` the run.
-pub(crate) fn drain(timeout: Duration, stopped: bool) -> Duration {
+fn drain(timeout: Duration, stopped: bool) -> Duration {
     if stopped { timeout.min(DRAIN) } else { timeout }
 }

@@ -27,11 +27,12 @@ pub(crate) struct Share {
 impl Share {
     /// The share of one thread of `plan`: shares are as even as can be.
     pub(crate) fn new(plan: &Plan, thread: usize) -> Self {
-        let first = plan.peers_of(thread);
+        let first_of = |thread| plan.all_peers() * thread / plan.threads;
+        let first = first_of(thread);
         Self {
             thread,
             first,
-            peers: plan.peers_of(thread + 1) - first,
+            peers: first_of(thread + 1) - first,
         }
     }
 }

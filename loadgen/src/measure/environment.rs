@@ -10,8 +10,6 @@ use rustix::system::uname;
 use sealwire::Kernel;
 use serde::Serialize;
 
-use super::json;
-
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Environment {
     /// Of the load tester, and of the library in it.
@@ -27,8 +25,7 @@ pub(crate) struct Environment {
     /// The operating system's kernel, and its version.
     pub(crate) system: String,
     /// The fastest kernel of the library that this processor has.
-    #[serde(rename = "fastest_kernel", serialize_with = "json::kernel_name")]
-    pub(crate) fastest: Kernel,
+    pub(crate) fastest_kernel: &'static str,
 }
 
 impl Environment {
@@ -43,7 +40,7 @@ impl Environment {
             system: [system.sysname(), system.release()]
                 .map(CStr::to_string_lossy)
                 .join(" "),
-            fastest: Kernel::all().last().unwrap_or(Kernel::PORTABLE),
+            fastest_kernel: Kernel::all().last().unwrap_or(Kernel::PORTABLE).name(),
         }
     }
 }

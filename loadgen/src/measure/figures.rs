@@ -184,9 +184,7 @@ mod tests {
 
     /// The figures of the made-up run after `change`.
     fn figures(change: impl FnOnce(&mut Results)) -> Figures {
-        let mut results = testing::results();
-        change(&mut results);
-        Figures::of(&results)
+        Figures::of(&testing::changed(change))
     }
 
     /// Goal: answers after the measured time do not count, except in a sink, which confirms
@@ -262,10 +260,7 @@ mod tests {
         ] {
             let figures = figures(|results| {
                 (results.plan.kind, results.peers.joined) = (kind, joined);
-                let server = results.server.as_mut();
-                server
-                    .into_iter()
-                    .for_each(|one| one.empty.resident = empty);
+                results.server.as_mut().unwrap().empty.resident = empty;
             });
             assert_eq!(figures.server_bytes_per_peer, due);
         }

@@ -28,7 +28,7 @@ pub(crate) struct Intervals {
 struct OpenInterval {
     interval: Interval,
     responses: Histogram<u64>,
-    told: usize,
+    threads: usize,
 }
 
 impl Intervals {
@@ -45,10 +45,10 @@ impl Intervals {
         let open = open.or_insert_with(|| OpenInterval {
             interval: Interval::default(),
             responses: quantile::histogram(),
-            told: 0,
+            threads: 0,
         });
         open.responses += &of_thread.responses;
-        open.told += 1;
+        open.threads += 1;
         let (interval, one) = (&mut open.interval, &of_thread.interval);
         // A thread that ends early has a short one.
         interval.until = interval.until.max(one.until);
@@ -58,20 +58,20 @@ impl Intervals {
         interval.peers += one.peers;
         interval.generator += one.generator;
         // Each thread reports its intervals in order, so they are whole in order, too.
-        if open.told == self.threads {
+        if open.threads == self.threads {
             let whole = self.open.pop_first();
             self.whole.extend(whole.map(|(_, open)| open.close()));
         }
     }
 
     /// All intervals, when every thread has left. A thread that ended before the others lacks the
-    /// last ones. The samples `looks` of the server were taken when the first interval began and
+    /// last ones. The `samples` of the server were taken when the first interval began and
     /// when each ended.
-    pub(crate) fn finish(mut self, looks: &[Option<Usage>]) -> Vec<Interval> {
+    pub(crate) fn finish(mut self, samples: &[Option<Usage>]) -> Vec<Interval> {
         let rest = self.open.into_values().map(OpenInterval::close);
         self.whole.extend(rest);
-        for (interval, looks) in self.whole.iter_mut().zip(looks.windows(2)) {
-            if let [Some(before), Some(after)] = looks {
+        for (interval, around) in self.whole.iter_mut().zip(samples.windows(2)) {
+            if let [Some(before), Some(after)] = around {
                 interval.server = Some(after.since(*before));
             }
         }

@@ -2,7 +2,6 @@
 //! report of each run.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 
 use sealwire::text::escaped;
 use sealwire_cli::error::Error;
@@ -14,15 +13,13 @@ use crate::measure::environment::Environment;
 use crate::plan::Kind;
 use crate::values::name;
 
-/// Writes the report: as JSON where that is wanted, and to `stdout`.
+/// Writes the report: as JSON where that is wanted, and to stdout.
 pub(crate) fn emit(
     comparison: &Comparison,
     environment: &Environment,
-    stdout: &mut dyn Write,
     outputs: &Outputs,
 ) -> Result<(), Error> {
     write_figures(
-        stdout,
         outputs,
         || of_runs::text(json(comparison, environment)),
         || table(comparison, environment),
@@ -51,7 +48,7 @@ fn table(comparison: &Comparison, environment: &Environment) -> String {
     for note in notes(comparison) {
         text += &format!("note: {}\n", escaped(&note));
     }
-    text + "\n" + comparison.grade().name() + "\n"
+    text + "\n" + &name(comparison.grade()) + "\n"
 }
 
 /// A name, and a cell for each figure.
@@ -71,11 +68,11 @@ fn row(transport: &TransportRuns) -> String {
             format!("{at_least}{}", number(spread.median))
         })
     });
-    let name = format!("{} ({} runs)", name(transport.over), transport.count());
-    let row = line(&name, cells);
+    let (over, grade) = (name(transport.over), name(transport.grade));
+    let row = line(&format!("{over} ({} runs)", transport.count()), cells);
     match transport.count() {
         0 => row,
-        _ => format!("{}  {}\n", row.trim_end(), transport.grade.name()),
+        _ => format!("{}  {}\n", row.trim_end(), grade),
     }
 }
 

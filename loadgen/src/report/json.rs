@@ -141,8 +141,7 @@ mod tests {
             results.tally.stages.insert("first reply", stage);
         };
         let all = read(change, "");
-        let mut results = testing::results();
-        change(&mut results);
+        let results = testing::changed(change);
         let tally = &results.tally;
         assert_eq!(decoded(&all["response_ns"]), tally.response);
         assert_eq!(decoded(&all["service_ns"]), tally.service);

@@ -47,7 +47,7 @@ pub(crate) trait Rival: Sized {
         socket: &mut Stream,
         into: &mut [u8],
         room: &mut Self::Scratch,
-    ) -> io::Result<Came>;
+    ) -> io::Result<ReadResult>;
 
     /// Sends a first part of `parts`, after what is [unsent](Self::unsent). Returns how many
     /// bytes it accepted. Fewer than all means that the socket accepts no more for now.
@@ -70,7 +70,7 @@ pub(crate) trait Rival: Sized {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Came {
+pub(crate) struct ReadResult {
     bytes: usize,
     /// Nothing more is there now.
     drained: bool,

@@ -68,10 +68,10 @@ impl<R: Rival> Server<R> {
         let (mode, relay) = (self.mode, ServerMode::Relay);
         loop {
             let congested = self.congested;
-            let may_read = |own: &Peer| match mode {
-                ServerMode::Echo => !own.congested,
+            let may_read = |peer: &Peer| match mode {
+                ServerMode::Echo => !peer.congested,
                 ServerMode::Sink => true,
-                ServerMode::Relay => congested == usize::from(own.congested),
+                ServerMode::Relay => congested == usize::from(peer.congested),
             };
             match self.streams.next_event(&mut self.bytes, may_read) {
                 Some(Event::Said(id, len)) if mode == relay => self.gather(id, len),
@@ -89,8 +89,8 @@ impl<R: Rival> Server<R> {
                 self.streams.written(id);
             }
         }
-        while let Some((_, own, _)) = self.streams.next_closed() {
-            if own.congested {
+        while let Some((_, peer, _)) = self.streams.next_closed() {
+            if peer.congested {
                 self.congested -= 1;
                 self.streams.resume();
             }
@@ -110,13 +110,13 @@ impl<R: Rival> Server<R> {
             return;
         };
         let mut taken = 0;
-        if slot.may_write() && slot.own.pending.is_empty() {
-            taken = self.streams.send(id, &[IoSlice::new(bytes)]);
+        if slot.may_write() && slot.peer.pending.is_empty() {
+            taken = self.streams.send_some(id, &[IoSlice::new(bytes)]);
         }
         if taken < bytes.len()
             && let Some(slot) = self.streams.get_mut(id)
         {
-            slot.own.pending.extend(&bytes[taken..]);
+            slot.peer.pending.extend(&bytes[taken..]);
             self.measure(id);
         }
     }
@@ -126,8 +126,8 @@ impl<R: Rival> Server<R> {
         let Some(slot) = self.streams.get_mut(id) else {
             return;
         };
-        let congested = slot.own.pending.len() >= self.high_water;
-        if congested != mem::replace(&mut slot.own.congested, congested) {
+        let congested = slot.peer.pending.len() >= self.high_water;
+        if congested != mem::replace(&mut slot.peer.congested, congested) {
             if congested {
                 self.congested += 1;
             } else {
@@ -142,7 +142,7 @@ impl<R: Rival> Server<R> {
         let Some(slot) = self.streams.get_mut(id) else {
             return;
         };
-        let (rest, bytes) = (&mut slot.own.rest, &self.bytes[..len]);
+        let (rest, bytes) = (&mut slot.peer.rest, &self.bytes[..len]);
         let whole = (rest.len() + len) / self.size * self.size;
         if whole == 0 {
             return rest.extend_from_slice(bytes);
@@ -185,19 +185,19 @@ impl<R: Rival> Server<R> {
         let Some(slot) = self.streams.get_mut(id) else {
             return false;
         };
-        if slot.own.pending.is_empty() {
+        if slot.peer.pending.is_empty() {
             return true;
         }
-        let mut pending = mem::take(&mut slot.own.pending);
+        let mut pending = mem::take(&mut slot.peer.pending);
         let (first, second) = pending.as_slices();
         let parts = [IoSlice::new(first), IoSlice::new(second)];
-        let taken = self.streams.send(id, &parts);
+        let taken = self.streams.send_some(id, &parts);
         pending.drain(..taken);
         let done = pending.is_empty();
         if let Some(slot) = self.streams.get_mut(id)
             && !done
         {
-            slot.own.pending = pending;
+            slot.peer.pending = pending;
         }
         self.measure(id);
         done

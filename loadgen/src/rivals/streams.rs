@@ -72,7 +72,7 @@ pub(super) struct Slot<R, P> {
     dirty: bool,
     /// Why it closes when the turn ends.
     closing: Option<Result<(), String>>,
-    pub(super) own: P,
+    pub(super) peer: P,
 }
 
 impl<R: Rival, P> Slot<R, P> {
@@ -164,7 +164,7 @@ impl<R: Rival, P: Default> Streams<R, P> {
         from: Option<SocketAddr>,
     ) -> io::Result<PeerId> {
         let stream = stream::connect(address, from)?;
-        self.add(self.clock.now(), stream, Stage::Connecting)
+        self.add(self.now(), stream, Stage::Connecting)
     }
 
     fn add(&mut self, now: Time, stream: TcpStream, stage: Stage) -> io::Result<PeerId> {
@@ -181,11 +181,15 @@ impl<R: Rival, P: Default> Streams<R, P> {
                 ready: false,
                 dirty: false,
                 closing: None,
-                own: P::default(),
+                peer: P::default(),
             })
         })?;
         self.joining.push_back((now, id(key)));
         Ok(id(key))
+    }
+
+    pub(super) fn now(&self) -> Time {
+        self.clock.now()
     }
 
     pub(super) fn ids(&self) -> impl Iterator<Item = PeerId> {
@@ -236,7 +240,7 @@ impl<R: Rival, P: Default> Streams<R, P> {
         let Some(until) = [until, accept, late].into_iter().flatten().min() else {
             return Ok(None);
         };
-        let now = self.clock.now();
+        let now = self.now();
         if until <= now {
             return Ok(Some(Duration::ZERO));
         }
@@ -272,7 +276,7 @@ impl<R: Rival, P: Default> Streams<R, P> {
     }
 
     fn accept(&mut self) {
-        let now = self.clock.now();
+        let now = self.now();
         let Some(mut acceptor) = self.acceptor.take() else {
             return;
         };
@@ -318,7 +322,7 @@ impl<R: Rival, P: Default> Streams<R, P> {
             if slot.closing.is_some() || slot.ended {
                 continue;
             }
-            if may_read(&slot.own) {
+            if may_read(&slot.peer) {
                 let room = share(into.len(), waiting);
                 self.read(id, &mut into[..room]);
             } else {
@@ -396,7 +400,7 @@ impl<R: Rival, P: Default> Streams<R, P> {
                 continue;
             }
             if slot.rival.unsent() > 0 {
-                self.send(id, &[]);
+                self.send_some(id, &[]);
             }
             let writes = |slot: &Slot<R, P>| slot.stage == Stage::Open && !slot.blocked;
             if self.get(id).is_some_and(writes) {
@@ -407,7 +411,7 @@ impl<R: Rival, P: Default> Streams<R, P> {
     }
 
     /// Sends a first part of `parts`. Returns its length; all, if the connection has failed.
-    pub(super) fn send(&mut self, id: PeerId, parts: &[IoSlice<'_>]) -> usize {
+    pub(super) fn send_some(&mut self, id: PeerId, parts: &[IoSlice<'_>]) -> usize {
         let all = parts.iter().map(|part| part.len()).sum();
         let slot = self.slots.get_mut(key(id));
         let Some(slot) = slot.filter(|slot| slot.closing.is_none()) else {
@@ -446,7 +450,7 @@ impl<R: Rival, P: Default> Streams<R, P> {
             if let Err(error) = slot.rival.finish() {
                 return self.fail(id, describe(&error));
             }
-            self.send(id, &[]);
+            self.send_some(id, &[]);
         }
         let Some(slot) = self.get_mut(id) else {
             return;
@@ -479,14 +483,14 @@ impl<R: Rival, P: Default> Streams<R, P> {
         while let Some(id) = self.closing.pop() {
             if let Some(slot) = self.slots.remove(key(id)) {
                 slot.socket.close(self.poll.registry());
-                return Some((id, slot.own, slot.closing.unwrap_or(Ok(()))));
+                return Some((id, slot.peer, slot.closing.unwrap_or(Ok(()))));
             }
         }
         None
     }
 
     fn give_up_on_late(&mut self) {
-        let now = self.clock.now();
+        let now = self.now();
         while let Some(&(came, id)) = self.joining.front() {
             let slot = self.get(id);
             if slot.is_some_and(|slot| slot.stage != Stage::Open) {

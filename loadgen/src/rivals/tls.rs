@@ -16,7 +16,7 @@ use sealwire::limits::{INPUT_SCRATCH, OUTPUT_SCRATCH};
 use sealwire::net::stream::Stream;
 
 use super::certificate::SERVER_NAME;
-use super::{Came, Rival, write};
+use super::{ReadResult, Rival, write};
 use crate::limits::{ALERT, SEALED};
 
 pub(crate) trait Side: Sized {
@@ -219,7 +219,7 @@ impl<S: Side> Rival for Tls<S> {
         socket: &mut Stream,
         into: &mut [u8],
         room: &mut Scratch,
-    ) -> io::Result<Came> {
+    ) -> io::Result<ReadResult> {
         let kept = self.partial.len();
         // Payload is no longer than its records.
         let input = &mut room.input[..into.len()];
@@ -236,7 +236,7 @@ impl<S: Side> Rival for Tls<S> {
         } else {
             self.partial = Vec::new();
         }
-        Ok(Came {
+        Ok(ReadResult {
             bytes: said,
             drained: read.drained,
             ended: self.ended,

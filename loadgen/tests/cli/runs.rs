@@ -2,14 +2,12 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
-use std::thread;
+use std::time::Duration;
 
 use sealwire::Kernel;
 use serde_json::json;
 
-use crate::program::{call, call_to, closed_pipe, command, free_address, loadgen};
+use crate::program::{call, call_to, closed_pipe, command, free_address, loadgen, plain_echo};
 
 /// Goal: a run against its own server measures, and its account adds up. Method: a short open
 /// loop, several messages deep and on two threads, whose JSON goes to stdout.
@@ -102,30 +100,14 @@ fn every_workload() {
 /// from the server; and one of another machine.
 #[test]
 fn sources() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let to = listener.local_addr().unwrap();
-    let server = thread::spawn(move || {
-        let mut seen = HashSet::new();
-        // The program looks first whether the server is there.
-        for _ in 0..5 {
-            let (mut socket, from) = listener.accept().unwrap();
-            seen.insert(from.ip().to_string());
-            thread::spawn(move || {
-                let mut bytes = [0; 64];
-                while socket.read_exact(&mut bytes).is_ok() {
-                    socket.write_all(&bytes).unwrap();
-                }
-            });
-        }
-        seen
-    });
+    let (to, came) = plain_echo(Duration::ZERO);
     let from = "--source-ip 127.0.0.2 --source-ip 127.0.0.3";
     loadgen(&format!(
         "--over plain --to {to} -c 4 -d 100ms -w 0 -q {from}"
     ))
     .ended(0);
-    let due = ["127.0.0.2", "127.0.0.3"].map(String::from);
-    assert_eq!(server.join().unwrap(), HashSet::from(due));
+    let due = ["127.0.0.2", "127.0.0.3"].map(|ip| ip.parse().unwrap());
+    assert_eq!(came.try_iter().collect::<HashSet<_>>(), due.into());
     loadgen("-c 4 -d 100ms --source-ip 192.0.2.1").failed(1, "cannot connect from 192.0.2.1");
 }
 

@@ -1,6 +1,7 @@
 //! The report of a comparison of made-up runs.
 
 use clap::ValueEnum as _;
+use sealwire::Kernel;
 
 use super::*;
 use crate::measure::results::Results;
@@ -24,7 +25,7 @@ fn add(comparison: &mut Comparison, here: &Environment, change: impl Fn(Transpor
 fn compared(change: impl Fn(Transport, &mut Results)) -> (Comparison, String, Value) {
     let (mut plan, here) = (testing::plan(), testing::environment());
     plan.rate = None;
-    let mut comparison = Comparison::new(&plan, 1, here.fastest);
+    let mut comparison = Comparison::new(&plan, 1, Kernel::PORTABLE);
     add(&mut comparison, &here, change);
     let (table, json) = (table(&comparison, &here), json(&comparison, &here));
     (comparison, table, json)
@@ -94,7 +95,7 @@ fn reasons_have_names() {
     let mut here = testing::environment();
     here.profile = "debug";
     let plan = testing::plan();
-    let mut comparison = Comparison::new(&plan, 2, here.fastest);
+    let mut comparison = Comparison::new(&plan, 2, Kernel::PORTABLE);
     add(&mut comparison, &here, |_, _| {});
     add(&mut comparison, &here, |_, results| {
         results.plan.rate = testing::plan().rate;
