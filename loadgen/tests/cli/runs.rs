@@ -35,6 +35,10 @@ fn own_server() {
     let is_hash = commit.len() >= 12 && commit.bytes().all(|b| b.is_ascii_hexdigit());
     assert!(is_hash || commit == "unknown", "{commit}");
     assert!(run.number("/processors") > 0.0);
+    for name in ["version", "profile", "processor", "system"] {
+        let text = figures[name].as_str().unwrap();
+        assert!(!text.is_empty() && !text.contains('\n'), "{name}: {text}");
+    }
     assert_eq!(figures["errors"], json!({}));
     assert_eq!(figures["generator_busy"].as_array().map(Vec::len), Some(2));
     // What is late at the end does not count.
