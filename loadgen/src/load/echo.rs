@@ -33,7 +33,8 @@ struct Load {
     meter: Meter,
     /// In an open loop, peers that may send, and when their next message is due.
     due: BinaryHeap<Reverse<(Time, PeerId)>>,
-    /// Paces of peers that never joined, or have left. Their messages are counted when the run ends.
+    /// Paces of peers that never joined, or have left. Their messages are counted when the run
+    /// ends.
     absent: Vec<Pace>,
     started: bool,
 }

@@ -2,8 +2,8 @@
 //!
 //! An echo is written from where it was read, and a relay copies a turn's messages once for all
 //! receivers. What a socket does not accept is copied to the peer's queue. Above the library's
-//! high-water mark, the senders that fill a queue are not read. A slow receiver is never dropped, because the
-//! load tester's own peers always read.
+//! high-water mark, the senders that fill a queue are not read. A slow receiver is never dropped,
+//! because the load tester's own peers always read.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
