@@ -23,7 +23,7 @@ use crate::judge::slo::Slo;
 use crate::limits::{
     IDLE_EVERY, MAX_IN_FLIGHT, MAX_PUBLISHERS, MAX_ROUNDS, MAX_THREADS, OTHER_DESCRIPTORS,
 };
-use crate::plan::{Kind, LOAD, Over, Plan, Rate, SERVER, Service, Target};
+use crate::plan::{Kind, LOAD, Plan, Rate, SERVER, Service, Target, Transport};
 use crate::report::Outputs;
 use crate::values::{count, host_and_port, name};
 
@@ -192,14 +192,14 @@ fn target(
     to: Option<(String, u16)>,
     pid: Option<u32>,
     keys: KeyArgs,
-    over: Over,
+    over: Transport,
     env: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<(Option<Target>, Vec<String>), Error> {
     let Some((host, port)) = to else {
         return Ok((None, Vec::new()));
     };
     let (identity, warnings) = match over {
-        Over::Sealed => {
+        Transport::Sealed => {
             let keys = keys.load(false, env)?;
             (keys.native, keys.warnings)
         }
@@ -252,7 +252,7 @@ fn check_options(typed: &Args, matches: &ArgMatches, compares: bool) -> Result<(
     let (is_sink, owns) = (kind == Kind::Sink, !given("to"));
     let paced = given("rate") || kind == Kind::Idle;
     let is_fanout = kind == Kind::Fanout;
-    let seals = typed.plan.over == Over::Sealed;
+    let seals = typed.plan.over == Transport::Sealed;
     let no_rate = "-r: a sink takes what it can; it has no rate";
     let no_warmup = "-w: a sink is measured from its beginning, as it is confirmed at the end";
     let not_due = "--arrival goes with -r: without a rate nothing is due";
@@ -304,7 +304,7 @@ fn check_plan(plan: &Plan, compares: bool, descriptors: u64) -> Result<(), Error
         format!("-t: at most {MAX_THREADS}, and no more than peers")
     } else if is_fanout && plan.threads > 1 {
         "-t: fanout takes one thread, which knows which subscriber had which message".into()
-    } else if (compares || plan.over != Over::Sealed) && plan.size == 0 {
+    } else if (compares || plan.over != Transport::Sealed) && plan.size == 0 {
         "-s: an empty message cannot be counted over a plain stream of bytes".into()
     } else if plan.all_peers() as u64 > most_peers {
         format!(

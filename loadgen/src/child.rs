@@ -41,7 +41,7 @@ impl OwnServer {
         let mut command = Command::new(program);
         #[cfg(feature = "tls")]
         let certificate = match service.over {
-            crate::plan::Over::Tls => Some(Certificate::new()?),
+            crate::plan::Transport::Tls => Some(Certificate::new()?),
             _ => None,
         };
         #[cfg(feature = "tls")]

@@ -10,7 +10,7 @@ use sealwire_cli::kernel;
 use crate::interrupt::Interrupt;
 use crate::judge::comparison::Comparison;
 use crate::measure::environment::Environment;
-use crate::plan::{Over, Plan};
+use crate::plan::{Plan, Transport};
 use crate::report::progress::Progress;
 use crate::report::{Report, json};
 use crate::run;
@@ -26,7 +26,7 @@ pub(crate) fn compare(
 ) -> Result<Comparison, Error> {
     // An unknown kernel is refused before anything runs.
     let mut comparison = Comparison::new(plan, rounds, kernel::chosen()?);
-    let transports = Over::value_variants();
+    let transports = Transport::value_variants();
     for round in 0..rounds {
         for index in order(round, transports.len()) {
             let over = transports[index];

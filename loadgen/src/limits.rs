@@ -81,10 +81,10 @@ pub(crate) const REDRAW: Duration = Duration::from_millis(100);
 pub(crate) const DIGITS: u8 = 3;
 /// Lines for each halving of what is above a percentile: as plotters expect.
 pub(crate) const HDR_STEPS: u32 = 5;
-/// Interval of a time series. A short run has about [`ROWS`] shorter ones.
-pub(crate) const ROW: Duration = Duration::from_secs(1);
-pub(crate) const ROWS: u32 = 10;
-pub(crate) const SHORT_ROW: Duration = Duration::from_millis(100);
+/// Interval of a time series. A short run has about [`INTERVALS`] shorter ones.
+pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
+pub(crate) const INTERVALS: u32 = 10;
+pub(crate) const SHORT_INTERVAL: Duration = Duration::from_millis(100);
 /// Largest batch when the cost of sealing is measured: twice the lanes; beyond that the cost
 /// does not change. Large messages are bounded by the second-level cache.
 pub(crate) const COST_BATCH: usize = 64;
@@ -141,7 +141,7 @@ pub(crate) const LITTLE_SERVICE: f64 = 0.02;
 /// How much the halves of a run may differ before the run counts as unsteady.
 pub(crate) const HALVES: f64 = 0.1;
 /// Intervals, and answers in each half, that a comparison of them needs.
-pub(crate) const HALVES_ROWS: usize = 4;
+pub(crate) const HALVES_INTERVALS: usize = 4;
 pub(crate) const HALVES_SAMPLES: u64 = 100;
 /// Part of the messages or peers that may fail before the load is another one.
 pub(crate) const FAILED: f64 = 0.01;

@@ -111,7 +111,7 @@ fn run_once(config: &Config, log: &mut Log) -> Result<u8, Error> {
     interrupt.end();
     let environment = Environment::here();
     let report = Report::new(&results, &config.slos, &environment);
-    report.emit(&mut report::stdout(), outputs)?;
+    report.emit(outputs)?;
     Ok(report.exit_code(outputs.strict))
 }
 
@@ -121,6 +121,6 @@ fn run_in_turns(config: &Config, rounds: usize) -> Result<u8, Error> {
     let compared = compare::compare(&config.plan, rounds, &environment, &interrupt)?;
     interrupt.end();
     let outputs = &config.outputs;
-    comparison::emit(&compared, &environment, &mut report::stdout(), outputs)?;
+    comparison::emit(&compared, &environment, outputs)?;
     Ok(comparison::exit_code(&compared, outputs.strict))
 }

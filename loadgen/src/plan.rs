@@ -38,7 +38,7 @@ pub(crate) enum Kind {
 /// What carries the messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Over {
+pub(crate) enum Transport {
     /// The library.
     Sealed,
     /// TCP with no protection: the lower bound of the cost.
@@ -116,7 +116,7 @@ pub(crate) struct Plan {
     /// What carries the messages: sealed, plain (TCP with no protection), tls (if
     /// it was built with that)
     #[arg(long, default_value = "sealed", hide_possible_values = true, help_heading = SERVER)]
-    pub(crate) over: Over,
+    pub(crate) over: Transport,
     /// How many peers; for fanout, how many that receive
     #[arg(short = 'c', long, default_value = "64", value_parser = count)]
     pub(crate) peers: usize,
@@ -177,11 +177,6 @@ impl Plan {
             _ => self.peers,
         }
     }
-
-    /// How many peers the first `threads` threads have: shares are as even as can be.
-    pub(crate) fn peers_of(&self, threads: usize) -> usize {
-        self.all_peers() * threads / self.threads
-    }
 }
 
 pub(crate) struct Target {
@@ -198,7 +193,7 @@ pub(crate) struct Target {
 
 /// What a server does with messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Mode {
+pub(crate) enum ServerMode {
     /// Returns each.
     Echo,
     /// Drops them.
@@ -210,8 +205,8 @@ pub(crate) enum Mode {
 /// What the server of a run does: over what, and with messages of how many bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::Parser)]
 pub(crate) struct Service {
-    pub(crate) over: Over,
-    pub(crate) mode: Mode,
+    pub(crate) over: Transport,
+    pub(crate) mode: ServerMode,
     pub(crate) size: usize,
 }
 
@@ -221,9 +216,9 @@ impl Service {
         Self {
             over: plan.over,
             mode: match plan.kind {
-                Kind::Echo | Kind::Churn | Kind::Idle => Mode::Echo,
-                Kind::Sink => Mode::Sink,
-                Kind::Fanout => Mode::Relay,
+                Kind::Echo | Kind::Churn | Kind::Idle => ServerMode::Echo,
+                Kind::Sink => ServerMode::Sink,
+                Kind::Fanout => ServerMode::Relay,
             },
             size: plan.size,
         }

@@ -20,22 +20,23 @@ use sealwire_cli::kernel;
 use crate::child::OwnServer;
 use crate::interrupt::{Interrupt, interrupted};
 use crate::limits::{
-    ACCEPTED, HEAD_START, LISTEN, LOOK_TO_BEGIN, REDRAW, ROW, ROWS, SERVER_LEAVES, SHORT_ROW,
+    ACCEPTED, HEAD_START, INTERVAL, INTERVALS, LISTEN, LOOK_TO_BEGIN, REDRAW, SERVER_LEAVES,
+    SHORT_INTERVAL,
 };
 use crate::load::ending::Ending;
 use crate::load::pattern::Pattern;
 use crate::load::peers::Peers;
 use crate::load::sealed::Sealed;
-use crate::load::worker::{Done, Gauge, Said, Task, Worker};
+use crate::load::worker::{Gauge, Task, ThreadReport, ThreadResults, Worker};
 use crate::load::workload::{self, Share};
-use crate::load::{Context, Wire, sources};
+use crate::load::{RunSetup, Wire, sources};
 use crate::measure::crypto_cost;
 use crate::measure::intervals::Intervals;
 use crate::measure::meter::Window;
 use crate::measure::quantile;
 use crate::measure::results::{Attendance, Results, ServerUse, Tally, Usage};
 use crate::measure::sample::Process;
-use crate::plan::{Kind, Over, Plan, Service, Target};
+use crate::plan::{Kind, Plan, Service, Target, Transport};
 use crate::report::progress::Progress;
 use crate::rivals::{Client, Plain};
 #[cfg(feature = "tls")]
@@ -61,7 +62,7 @@ pub(crate) fn run(
     // Before the first peer, and before `reach` connects.
     let watched = Watched::new(server, own.is_some())?;
     let address = sources::reach(server, plan)?;
-    let context = Context {
+    let setup = RunSetup {
         plan,
         server,
         address,
@@ -69,12 +70,12 @@ pub(crate) fn run(
         pattern: Pattern::new(plan.size),
         clock: Clock::start(),
     };
-    let mut run = Run::start(&context, watched, interrupt, progress)?;
+    let mut run = Run::start(&setup, watched, interrupt, progress)?;
     run.join(address)?;
     let window = run.begin();
     let done = run.watch(window, interrupt)?;
     let mut results = run.results(address, window, done);
-    results.kernel = (plan.over == Over::Sealed).then_some(kernel);
+    results.kernel = (plan.over == Transport::Sealed).then_some(kernel);
     results.own_server = own.is_some();
     results.crypto = crypto_cost::measure(&results);
     if results.peers.failed > 0
@@ -87,21 +88,21 @@ pub(crate) fn run(
 }
 
 /// The wire that the plan wants, without connections, for `peers`.
-fn open(context: &Context<'_>, peers: Peers) -> Result<Box<dyn Wire + Send>, Error> {
-    let wire = match context.plan.over {
-        Over::Sealed => Sealed::new(context, peers).map(|wire| Box::new(wire) as _),
-        Over::Plain => Client::<Plain>::new(context, (), peers).map(|wire| Box::new(wire) as _),
+fn open(setup: &RunSetup<'_>, peers: Peers) -> Result<Box<dyn Wire + Send>, Error> {
+    let wire = match setup.plan.over {
+        Transport::Sealed => Sealed::new(setup, peers).map(|wire| Box::new(wire) as _),
+        Transport::Plain => Client::<Plain>::new(setup, (), peers).map(|wire| Box::new(wire) as _),
         #[cfg(feature = "tls")]
-        Over::Tls => {
-            let setup = certificate::client(context.server.certificate.as_deref())?;
-            Client::<TlsClient>::new(context, setup, peers).map(|wire| Box::new(wire) as _)
+        Transport::Tls => {
+            let tls = certificate::client(setup.server.certificate.as_deref())?;
+            Client::<TlsClient>::new(setup, tls, peers).map(|wire| Box::new(wire) as _)
         }
     };
     wire.map_err(|error| Error::Local(format!("cannot wait for events: {error}")))
 }
 
-fn row(plan: &Plan) -> Duration {
-    (plan.duration / ROWS).clamp(SHORT_ROW, ROW)
+fn interval(plan: &Plan) -> Duration {
+    (plan.duration / INTERVALS).clamp(SHORT_INTERVAL, INTERVAL)
 }
 
 struct Watched {
@@ -133,8 +134,8 @@ struct Run<'a> {
     ending: Arc<Ending>,
     watched: Option<Watched>,
     /// What the server had used when measuring began, at the end of each interval, and at the end.
-    looks: Vec<Option<Usage>>,
-    said: Receiver<Result<Said, Error>>,
+    samples: Vec<Option<Usage>>,
+    reports: Receiver<Result<ThreadReport, Error>>,
     begin: Vec<Sender<Window>>,
     gauges: Vec<Arc<Gauge>>,
     began: Time,
@@ -147,25 +148,25 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     /// Starts the threads, whose peers begin to connect.
     fn start(
-        context: &Context<'a>,
+        setup: &RunSetup<'a>,
         watched: Option<Watched>,
         interrupt: &Interrupt,
         mut progress: Progress,
     ) -> Result<Self, Error> {
-        let plan = context.plan;
+        let plan = setup.plan;
         progress.phase("joining");
-        // Only threads keep `say`. Otherwise a wait for dead threads would never end.
-        let (say, said) = mpsc::channel();
+        // Only threads keep `sender`. Otherwise a wait for dead threads would never end.
+        let (sender, reports) = mpsc::channel();
         let mut run = Self {
             plan,
-            clock: context.clock,
+            clock: setup.clock,
             ending: Arc::new(Ending::new(plan.threads, interrupt.asked())),
             watched,
-            looks: Vec::new(),
-            said,
+            samples: Vec::new(),
+            reports,
             begin: Vec::new(),
             gauges: Vec::new(),
-            began: context.clock.now(),
+            began: setup.clock.now(),
             joined: 0,
             handshakes_took: Duration::ZERO,
             intervals: Intervals::new(plan.threads),
@@ -176,16 +177,16 @@ impl<'a> Run<'a> {
             let task = Task {
                 plan: plan.clone(),
                 share: Share::new(plan, thread),
-                row: row(plan),
+                interval: interval(plan),
                 gauge: Arc::default(),
                 ending: run.ending.clone(),
-                say: say.clone(),
+                reports: sender.clone(),
                 begin: heard,
             };
             run.begin.push(begin);
             run.gauges.push(task.gauge.clone());
-            let workload = workload::new(plan, &context.pattern, task.share);
-            let mut wire = open(context, Peers::new(workload))?;
+            let workload = workload::new(plan, &setup.pattern, task.share);
+            let mut wire = open(setup, Peers::new(workload))?;
             thread::Builder::new()
                 .name(format!("load {thread}"))
                 .spawn(move || Worker::work(task, &mut *wire))
@@ -200,7 +201,7 @@ impl<'a> Run<'a> {
         let mut waiting = self.plan.threads;
         while waiting > 0 {
             match self.listen(REDRAW)? {
-                Some(Said::Joined(joined, at)) => {
+                Some(ThreadReport::Joined(joined, at)) => {
                     last = last.max(at);
                     attendance.add(joined);
                     waiting -= 1;
@@ -251,64 +252,65 @@ impl<'a> Run<'a> {
     }
 
     /// Samples the server at its times, until all threads are done.
-    fn watch(&mut self, window: Window, interrupt: &Interrupt) -> Result<Vec<Done>, Error> {
+    fn watch(
+        &mut self,
+        window: Window,
+        interrupt: &Interrupt,
+    ) -> Result<Vec<ThreadResults>, Error> {
         self.progress.phase("warming up");
-        let row = row(self.plan);
+        let interval = interval(self.plan);
         // When measuring begins, when each interval ends, and when the load does.
-        let next = |at: &Time| (*at < window.end).then(|| (*at + row).min(window.end));
-        let mut looks = iter::successors(Some(window.measure), next).peekable();
+        let next = |at: &Time| (*at < window.end).then(|| (*at + interval).min(window.end));
+        let mut sample_times = iter::successors(Some(window.measure), next).peekable();
         let mut done = Vec::new();
         while done.len() < self.plan.threads {
             let now = self.clock.now();
-            if let Some(at) = looks.next_if(|at| *at <= now) {
-                if self.looks.is_empty() {
+            if let Some(at) = sample_times.next_if(|at| *at <= now) {
+                if self.samples.is_empty() {
                     interrupt.report();
                 }
-                self.look();
+                self.sample();
                 self.progress.phase(match at < window.end {
                     true => "measuring",
                     false => "waiting for the last replies",
                 });
             }
             if self.ending.is_stopped() {
-                if self.looks.is_empty() {
+                if self.samples.is_empty() {
                     return Err(interrupted());
                 }
                 let phase = "interrupted, waiting for the last replies";
                 self.progress.phase(phase);
             }
-            let next = looks.peek().map_or(REDRAW, |at| at.since(now));
+            let next = sample_times.peek().map_or(REDRAW, |at| at.since(now));
             match self.listen(next.clamp(LISTEN, REDRAW))? {
-                Some(Said::Interval(interval)) => self.intervals.add(&interval),
-                Some(Said::Done(one)) => {
-                    self.intervals.leave(one.intervals);
-                    done.push(*one);
-                }
-                Some(Said::Joined(..)) | None => {}
+                Some(ThreadReport::Interval(interval)) => self.intervals.add(&interval),
+                Some(ThreadReport::Done(one)) => done.push(*one),
+                Some(ThreadReport::Joined(..)) | None => {}
             }
         }
         // A stream is measured until it is confirmed; other runs may have ended early.
-        if self.plan.kind == Kind::Sink || looks.peek().is_some() {
-            self.look();
+        if self.plan.kind == Kind::Sink || sample_times.peek().is_some() {
+            self.sample();
         }
         Ok(done)
     }
 
-    fn look(&mut self) {
+    fn sample(&mut self) {
         let usage = self.watched.as_ref().and_then(|one| one.process.usage());
-        self.looks.push(usage);
+        self.samples.push(usage);
     }
 
     /// The next report of a thread, within a time.
-    fn listen(&mut self, at_most: Duration) -> Result<Option<Said>, Error> {
+    fn listen(&mut self, at_most: Duration) -> Result<Option<ThreadReport>, Error> {
         let total = |of: fn(&Gauge) -> u64| self.gauges.iter().map(|gauge| of(gauge)).sum();
         self.progress.show(
             total(|gauge| gauge.peers.load(Ordering::Relaxed)),
             total(|gauge| gauge.failed.load(Ordering::Relaxed)),
             total(|gauge| gauge.done.load(Ordering::Relaxed)),
         );
-        match self.said.recv_timeout(at_most) {
-            Ok(said) => said.map(Some),
+        match self.reports.recv_timeout(at_most) {
+            Ok(report) => report.map(Some),
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => {
                 Err(Error::Local("a thread of the load tester is gone".into()))
@@ -316,8 +318,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn results(self, address: SocketAddr, window: Window, done: Vec<Done>) -> Results {
-        let server = match (self.watched, self.looks.first(), self.looks.last()) {
+    fn results(self, address: SocketAddr, window: Window, done: Vec<ThreadResults>) -> Results {
+        let server = match (self.watched, self.samples.first(), self.samples.last()) {
             (Some(watched), Some(&Some(before)), Some(&Some(after))) => Some(ServerUse {
                 empty: watched.empty,
                 before,
@@ -333,7 +335,7 @@ impl<'a> Run<'a> {
             took: Duration::ZERO,
             loaded: Duration::ZERO,
             tally: Tally::new(),
-            rows: self.intervals.finish(&self.looks),
+            intervals: self.intervals.finish(&self.samples),
             threads: Vec::new(),
             server,
             crypto: None,

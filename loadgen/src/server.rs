@@ -11,13 +11,12 @@ use std::{process, thread};
 
 use sealwire::net::rlimit::raise_descriptor_limit;
 use sealwire::{
-    Clock, Echo, Endpoint, EventLoop, Identity, Leaves, Listener, Mode as SealedMode, Relay, Setup,
-    Sink,
+    Clock, Echo, Endpoint, EventLoop, Identity, Leaves, Listener, Mode, Relay, Setup, Sink,
 };
 use sealwire_cli::error::Error;
 use sealwire_cli::kernel;
 
-use crate::plan::{Mode, Over, Service};
+use crate::plan::{ServerMode, Service, Transport};
 use crate::rivals::server::Server;
 use crate::rivals::{Plain, Rival};
 #[cfg(feature = "tls")]
@@ -35,16 +34,16 @@ pub(crate) fn serve(identity: Arc<Identity>, service: Service) -> Result<u8, Err
     raise_descriptor_limit();
     leave_with_stdin().map_err(local)?;
     match (service.over, service.mode) {
-        (Over::Sealed, Mode::Echo) => sealed(identity, Echo),
-        (Over::Sealed, Mode::Sink) => sealed(identity, Sink),
-        (Over::Sealed, Mode::Relay) => sealed(identity, Relay),
-        (Over::Plain, _) => rival::<Plain>((), service),
+        (Transport::Sealed, ServerMode::Echo) => sealed(identity, Echo),
+        (Transport::Sealed, ServerMode::Sink) => sealed(identity, Sink),
+        (Transport::Sealed, ServerMode::Relay) => sealed(identity, Relay),
+        (Transport::Plain, _) => rival::<Plain>((), service),
         #[cfg(feature = "tls")]
-        (Over::Tls, _) => rival::<TlsServer>(certificate()?.server()?, service),
+        (Transport::Tls, _) => rival::<TlsServer>(certificate()?.server()?, service),
     }
 }
 
-fn sealed(identity: Arc<Identity>, mode: impl SealedMode) -> Result<u8, Error> {
+fn sealed(identity: Arc<Identity>, mode: impl Mode) -> Result<u8, Error> {
     let mut setup = Setup::new(kernel::chosen()?, Leaves::WhenStopped, rand::random());
     setup.identity = Some(identity);
     let mut events = EventLoop::new(Endpoint::new(setup, mode), Clock::start()).map_err(local)?;

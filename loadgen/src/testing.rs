@@ -8,9 +8,9 @@ use sealwire::Kernel;
 use crate::measure::environment::Environment;
 use crate::measure::quantile;
 use crate::measure::results::{
-    Account, Attendance, Cost, CryptoCost, Results, Row, ServerUse, Tally, ThreadUse, Usage,
+    Account, Attendance, Cost, CryptoCost, Interval, Results, ServerUse, Tally, ThreadUse, Usage,
 };
-use crate::plan::{Arrival, Kind, Over, Plan, Rate};
+use crate::plan::{Arrival, Kind, Plan, Rate, Transport};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 const RATE: u64 = 1000;
@@ -21,7 +21,7 @@ const MESSAGES: u64 = RATE * SECONDS;
 pub(crate) fn plan() -> Plan {
     Plan {
         kind: Kind::Echo,
-        over: Over::Sealed,
+        over: Transport::Sealed,
         peers: 64,
         publishers: 1,
         size: 100,
@@ -45,7 +45,7 @@ pub(crate) fn environment() -> Environment {
         processor: "Made-up CPU @ 2 GHz".into(),
         processors: 8,
         system: "Linux 6.1.0".into(),
-        fastest: Kernel::PORTABLE,
+        fastest_kernel: Kernel::PORTABLE.name(),
     }
 }
 
@@ -63,7 +63,7 @@ pub(crate) fn results() -> Results {
         tally.service.saturating_record(service);
         tally.response.saturating_record(service + 10_000);
         tally.lag.saturating_record(10_000);
-        tally.under_way += u128::from(service);
+        tally.in_flight_ns += u128::from(service);
     }
     Results {
         plan: plan(),
@@ -73,7 +73,7 @@ pub(crate) fn results() -> Results {
         took: SECOND * SECONDS as u32,
         loaded: SECOND * SECONDS as u32,
         tally,
-        rows: (1..=SECONDS).map(row).collect(),
+        intervals: (1..=SECONDS).map(interval).collect(),
         threads: [4, 5]
             .map(|ran| ThreadUse {
                 ran: SECOND * ran,
@@ -101,10 +101,17 @@ pub(crate) fn results() -> Results {
     }
 }
 
+/// The same after `change`.
+pub(crate) fn changed(change: impl FnOnce(&mut Results)) -> Results {
+    let mut results = results();
+    change(&mut results);
+    results
+}
+
 /// Makes it a closed loop over plain TCP to an unknown server.
 pub(crate) fn to_an_unknown_server(results: &mut Results) {
     results.plan.rate = None;
-    results.plan.over = Over::Plain;
+    results.plan.over = Transport::Plain;
     results.kernel = None;
     results.own_server = false;
     results.server = None;
@@ -118,8 +125,8 @@ fn cost(nanos: u64) -> Cost {
 }
 
 /// The second that ends at `until`.
-fn row(until: u64) -> Row {
-    Row {
+fn interval(until: u64) -> Interval {
+    Interval {
         until: SECOND * until as u32,
         took: SECOND,
         sent: RATE,
@@ -159,7 +166,7 @@ pub(crate) fn times(nanos: u64, count: u64) -> Histogram<u64> {
 
 /// Changes the number of answers in every interval.
 pub(crate) fn answers(results: &mut Results, change: impl Fn(u64) -> u64) {
-    for row in &mut results.rows {
-        row.completed = change(row.completed);
+    for interval in &mut results.intervals {
+        interval.completed = change(interval.completed);
     }
 }

@@ -91,32 +91,12 @@ fn servers() {
     }
     assert!(config("").to.is_none());
     assert!(parse_with("--to h:1", false).is_err());
-    let others = Over::value_variants().iter();
-    for &over in others.filter(|over| **over != Over::Sealed) {
+    let others = Transport::value_variants().iter();
+    for &over in others.filter(|over| **over != Transport::Sealed) {
         match parse_with(&format!("--to h:1 --over {}", name(over)), false) {
             Ok(Command::Run(config)) => assert!(config.to.unwrap().identity.is_none()),
             _ => panic!("{over:?}"),
         }
-    }
-}
-
-/// Goal: a server's command line is read as what it was made of, and nothing else is taken.
-/// Method: every service; words that are none.
-#[test]
-fn services() {
-    for &over in Over::value_variants() {
-        for &mode in crate::plan::Mode::value_variants() {
-            let size = 64;
-            let due = Service { over, mode, size };
-            let line = format!("{SERVE} {}", due.words().join(" "));
-            match parse_with(&line, true) {
-                Ok(Command::Serve(_, service)) => assert_eq!(service, due),
-                _ => panic!("{line}"),
-            }
-        }
-    }
-    for words in "|sealed echo|plain echo x|none echo 1|plain no 1".split('|') {
-        refused(&format!("serve {words}"), "serve is how a run starts");
     }
 }
 
@@ -177,14 +157,19 @@ compare --over plain => --over does not go with compare
 compare --slo p99<1s => --slo does not go with compare
 compare --hdr f => --hdr does not go with compare
 compare --timeseries f => --timeseries does not go with
-compare -q => --quiet does not go with compare";
+compare -q => --quiet does not go with compare
+serve => serve is how a run starts
+serve sealed echo => serve is how a run starts
+serve plain echo x => serve is how a run starts
+serve none echo 1 => serve is how a run starts
+serve plain no 1 => serve is how a run starts";
 
 /// Goal: what cannot run is refused by name, and so is an option that would be ignored.
 /// Method: lines of each kind.
 #[test]
 fn refusals() {
-    for row in REFUSED.lines() {
-        let (line, start) = row.split_once(" => ").unwrap();
+    for refusal in REFUSED.lines() {
+        let (line, start) = refusal.split_once(" => ").unwrap();
         refused(line, start);
     }
 }

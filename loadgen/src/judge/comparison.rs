@@ -16,7 +16,7 @@ use super::{Grade, Verdict};
 use crate::measure::figures::Figures;
 use crate::measure::quantile::Quantile;
 use crate::measure::results::Results;
-use crate::plan::{Kind, Over, Plan};
+use crate::plan::{Kind, Plan, Transport};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Figure {
@@ -56,12 +56,12 @@ impl Figure {
 }
 
 /// One run's figures, in the order of [`Figure::ALL`].
-type Run = [Option<f64>; Figure::ALL.len()];
+type RunFigures = [Option<f64>; Figure::ALL.len()];
 
-pub(crate) struct Transport {
-    pub(crate) over: Over,
+pub(crate) struct TransportRuns {
+    pub(crate) over: Transport,
     /// Round by round; `None` where the run failed.
-    runs: Vec<Option<Run>>,
+    runs: Vec<Option<RunFigures>>,
     pub(crate) grade: Grade,
     /// Which rules were broken, and in how many runs.
     pub(crate) rules: BTreeMap<&'static str, usize>,
@@ -77,7 +77,7 @@ pub(crate) struct Comparison {
     pub(crate) plan: Plan,
     pub(crate) rounds: usize,
     pub(crate) kernel: Kernel,
-    pub(crate) transports: Vec<Transport>,
+    pub(crate) transports: Vec<TransportRuns>,
     /// The report of each run as JSON, in the order of time.
     pub(crate) runs: Vec<Value>,
     pub(crate) faults: bool,
@@ -109,7 +109,7 @@ impl Spread {
     }
 }
 
-impl Transport {
+impl TransportRuns {
     pub(crate) fn count(&self) -> usize {
         self.runs.iter().flatten().count()
     }
@@ -121,7 +121,7 @@ impl Transport {
 
     /// This transport's figure divided by another's, round by round.
     pub(crate) fn ratio(&self, to: &Self, figure: Figure) -> Option<Spread> {
-        let of = |run: &Option<Run>| (*run)?[figure as usize];
+        let of = |run: &Option<RunFigures>| (*run)?[figure as usize];
         let rounds = self.runs.iter().zip(&to.runs);
         let ratios = rounds.filter_map(|(ours, theirs)| Some(of(ours)? / of(theirs)?));
         Spread::of(ratios.filter(|ratio| ratio.is_finite()))
@@ -130,15 +130,17 @@ impl Transport {
 
 impl Comparison {
     pub(crate) fn new(plan: &Plan, rounds: usize, kernel: Kernel) -> Self {
-        let transports = Over::value_variants().iter().map(|&over| Transport {
-            over,
-            runs: Vec::new(),
-            grade: Grade::Valid,
-            rules: BTreeMap::new(),
-            errors: BTreeMap::new(),
-            failures: BTreeMap::new(),
-            at_least: false,
-        });
+        let transports = Transport::value_variants()
+            .iter()
+            .map(|&over| TransportRuns {
+                over,
+                runs: Vec::new(),
+                grade: Grade::Valid,
+                rules: BTreeMap::new(),
+                errors: BTreeMap::new(),
+                failures: BTreeMap::new(),
+                at_least: false,
+            });
         Self {
             plan: plan.clone(),
             rounds,
@@ -186,8 +188,8 @@ impl Comparison {
     }
 
     /// Ours, and each that it is compared with.
-    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&Transport, &Transport)> {
-        let is_ours = |transport: &&Transport| transport.over == Over::Sealed;
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&TransportRuns, &TransportRuns)> {
+        let is_ours = |transport: &&TransportRuns| transport.over == Transport::Sealed;
         let ours = self.transports.iter().find(is_ours);
         let others = self.transports.iter().filter(move |one| !is_ours(one));
         ours.into_iter()
@@ -233,7 +235,7 @@ mod tests {
     #[test]
     fn a_run_fails() {
         let here = testing::environment();
-        let mut comparison = Comparison::new(&testing::plan(), 3, here.fastest);
+        let mut comparison = Comparison::new(&testing::plan(), 3, Kernel::PORTABLE);
         let note = |comparison: &mut Comparison, index: usize, ran: u64| {
             let mut results = testing::results();
             testing::answers(&mut results, |count| count * ran);
@@ -243,7 +245,7 @@ mod tests {
         };
         let error = || Error::Local("no port".into());
         let fail = |comparison: &mut Comparison| comparison.failed(1, error());
-        for index in 0..Over::value_variants().len() {
+        for index in 0..Transport::value_variants().len() {
             note(&mut comparison, index, 1);
         }
         note(&mut comparison, 0, 7);

@@ -2,21 +2,21 @@
 
 use std::time::Duration;
 
-use super::Findings;
+use super::Verdict;
 use super::slo::{Judged, Outcome};
 use crate::limits::{
-    CHANCE, HALVES, HALVES_ROWS, HALVES_SAMPLES, LITTLE_INVALID, LITTLE_SAMPLES, LITTLE_SERVICE,
-    LITTLE_SUSPECT,
+    CHANCE, HALVES, HALVES_INTERVALS, HALVES_SAMPLES, LITTLE_INVALID, LITTLE_SAMPLES,
+    LITTLE_SERVICE, LITTLE_SUSPECT,
 };
 use crate::measure::figures::seconds;
-use crate::measure::results::{Results, Row};
+use crate::measure::results::{Interval, Results};
 use crate::plan::Kind;
 
 const LITTLE: &str = "Little's law is missed";
 
 /// Little's law: the mean number of messages in flight is the rate times the mean time of a
 /// message. Where it does not hold, times or counts are wrong.
-pub(super) fn littles_law(results: &Results, findings: &mut Findings) {
+pub(super) fn littles_law(results: &Results, verdict: &mut Verdict) {
     let service = &results.tally.service;
     let took = seconds(results.took) * 1e9;
     let skipped = if results.plan.kind == Kind::Sink {
@@ -29,43 +29,43 @@ pub(super) fn littles_law(results: &Results, findings: &mut Findings) {
         None
     };
     if let Some(why) = skipped {
-        return findings.note(format!("Little's law was not asked: {why}"));
+        return verdict.note(format!("Little's law was not asked: {why}"));
     }
     // Messages without an answer are in the histogram, too. Their time is their age.
     let expected = service.len() as f64 * service.mean() / took;
-    let under_way = results.tally.under_way as f64 / took;
-    let off = (under_way / expected - 1.0).abs();
+    let in_flight = results.tally.in_flight_ns as f64 / took;
+    let off = (in_flight / expected - 1.0).abs();
     let text = format!(
-        "Little's law is missed by {:.1} %: {under_way:.2} messages were under way, where rate \
+        "Little's law is missed by {:.1} %: {in_flight:.2} messages were under way, where rate \
          and service time make {expected:.2}",
         off * 100.0
     );
     if off > LITTLE_INVALID {
-        findings.invalid(LITTLE, text);
+        verdict.invalid(LITTLE, text);
     } else if off > LITTLE_SUSPECT {
-        findings.suspect(LITTLE, text);
+        verdict.suspect(LITTLE, text);
     }
 }
 
 /// Whether the second half of the run was like the first.
-pub(super) fn halves(results: &Results, findings: &mut Findings) {
+pub(super) fn halves(results: &Results, verdict: &mut Verdict) {
     // A sink confirms only at the end.
     if results.plan.kind == Kind::Sink {
         return;
     }
     if results.plan.rate.is_some_and(|rate| !rate.is_steady()) {
-        return findings.note("its halves were not compared: the rate was to change");
+        return verdict.note("its halves were not compared: the rate was to change");
     }
-    let rows = &results.rows;
-    if rows.len() < HALVES_ROWS {
+    let intervals = &results.intervals;
+    if intervals.len() < HALVES_INTERVALS {
         let rule = "it was too short";
-        return findings.suspect(rule, format!("{rule} to tell whether it was steady"));
+        return verdict.suspect(rule, format!("{rule} to tell whether it was steady"));
     }
-    let (first, second) = rows.split_at(rows.len() / 2);
+    let (first, second) = intervals.split_at(intervals.len() / 2);
     let (first, second) = (Half::of(first), Half::of(second));
     let fewer = first.answered.min(second.answered);
     if fewer < HALVES_SAMPLES {
-        return findings.note("its halves were not compared: there are too few answers");
+        return verdict.note("its halves were not compared: there are too few answers");
     }
     // How much two counts of that size may differ by chance.
     let by_chance = CHANCE * (2.0 / fewer as f64).sqrt();
@@ -79,7 +79,7 @@ pub(super) fn halves(results: &Results, findings: &mut Findings) {
             let (rule, change) = ("it was not steady", change * 100.0);
             let text =
                 format!("{what} changed by {change:+.0} % from its first half to its second");
-            findings.suspect(rule, format!("{rule}: {text}"));
+            verdict.suspect(rule, format!("{rule}: {text}"));
         }
     }
 }
@@ -92,12 +92,12 @@ struct Half {
 }
 
 impl Half {
-    fn of(rows: &[Row]) -> Self {
-        let answered = rows.iter().map(|row| row.completed).sum();
-        let took: Duration = rows.iter().map(|row| row.took).sum();
+    fn of(intervals: &[Interval]) -> Self {
+        let answered = intervals.iter().map(|interval| interval.completed).sum();
+        let took: Duration = intervals.iter().map(|interval| interval.took).sum();
         // An interval without answers has no median.
-        let with_answers = rows.iter().filter(|row| row.completed > 0);
-        let mut medians: Vec<_> = with_answers.map(|row| row.median).collect();
+        let with_answers = intervals.iter().filter(|interval| interval.completed > 0);
+        let mut medians: Vec<_> = with_answers.map(|interval| interval.median).collect();
         medians.sort_unstable();
         let median = medians.get(medians.len() / 2).copied();
         Self {
@@ -109,7 +109,7 @@ impl Half {
 }
 
 /// Whether there are enough samples for the user's bounds.
-pub(super) fn samples(slos: &[Judged], findings: &mut Findings) {
+pub(super) fn samples(slos: &[Judged], verdict: &mut Verdict) {
     let undecided = slos.iter().filter(|one| one.outcome == Outcome::Undecided);
     for Judged {
         slo,
@@ -122,6 +122,6 @@ pub(super) fn samples(slos: &[Judged], findings: &mut Findings) {
             "{} cannot be told from {samples} samples: it takes {needs}",
             slo.text
         );
-        findings.suspect("there are too few samples for a bound", text);
+        verdict.suspect("there are too few samples for a bound", text);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Findings;
+use super::Verdict;
 use crate::limits::{BUSY, LAG_ALLOWED, LAG_INVALID, LAG_OF_RESPONSE, LAG_OF_SERVICE, WAITS};
 use crate::measure::figures::Figures;
 use crate::measure::quantile::Quantile;
@@ -11,24 +11,24 @@ use crate::measure::results::Results;
 const BOUND: &str = "the load tester may be the bound";
 const LATE: &str = "the load tester sent late";
 
-/// Whether the load tester could make the load. Returns whether it was at its limit.
-pub(super) fn judge(results: &Results, figures: &Figures, findings: &mut Findings) -> bool {
+/// Whether the load tester could make the load, or was at its limit.
+pub(super) fn judge(results: &Results, figures: &Figures, verdict: &mut Verdict) {
     let (busy, waits) = (&figures.generator_busy, &figures.generator_waits);
     let wanted = busy.iter().zip(waits);
     let busiest = wanted
         .max_by(|(ran, waited), (more, longer)| (*ran + *waited).total_cmp(&(*more + *longer)));
     let (ran, waited) = busiest.unwrap_or((&0.0, &0.0));
-    let at_least = ran + waited >= BUSY;
-    if at_least {
+    verdict.at_least = ran + waited >= BUSY;
+    if verdict.at_least {
         let [ran, waited] = [ran * 100.0, waited * 100.0];
         let text = format!(
             "a thread of the load tester ran {ran:.0} % of the time, and waited for a processor \
              {waited:.0} %: it may be the bound, not the server"
         );
         match results.plan.rate {
-            Some(_) => findings.suspect(BOUND, text),
+            Some(_) => verdict.suspect(BOUND, text),
             // A closed loop reaches a limit by design; the rate is then "at least".
-            None => findings.note(text),
+            None => verdict.note(text),
         }
     }
     let longest = waits.iter().copied().fold(0.0, f64::max);
@@ -38,22 +38,21 @@ pub(super) fn judge(results: &Results, figures: &Figures, findings: &mut Finding
              are the machine's",
             longest * 100.0
         );
-        findings.suspect("the load tester waited for a processor", text);
+        verdict.suspect("the load tester waited for a processor", text);
     }
-    lateness(results, findings);
-    at_least
+    lateness(results, verdict);
 }
 
-fn lateness(results: &Results, findings: &mut Findings) {
+fn lateness(results: &Results, verdict: &mut Verdict) {
     let (lag, allowed) = (lag(results), allowed_lag(results));
     let response = Quantile::P99.of_what_there_is(&results.tally.response);
     let part = Duration::from_nanos(response).mul_f64(LAG_OF_RESPONSE);
     if lag > allowed.mul_f64(LAG_INVALID) {
-        findings.invalid(LATE, late(lag, allowed, "the times are its own"));
+        verdict.invalid(LATE, late(lag, allowed, "the times are its own"));
     } else if lag > allowed {
-        findings.suspect(LATE, late(lag, allowed, "some of the times are its own"));
+        verdict.suspect(LATE, late(lag, allowed, "some of the times are its own"));
     } else if lag > part {
-        findings.suspect(LATE, late(lag, part, "most of the response is its own"));
+        verdict.suspect(LATE, late(lag, part, "most of the response is its own"));
     }
 }
 

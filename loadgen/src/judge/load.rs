@@ -1,6 +1,6 @@
 //! Whether the load was the one that was asked for.
 
-use super::Findings;
+use super::Verdict;
 use super::generator::is_late;
 use crate::limits::{ACHIEVED, CHANCE, FAILED, SLACK_AT_ENDS};
 use crate::measure::figures::{Figures, seconds};
@@ -8,7 +8,7 @@ use crate::measure::results::Results;
 use crate::plan::Arrival;
 
 /// Whether as much was scheduled and answered as was asked for; if not, why.
-pub(super) fn rate(results: &Results, figures: &Figures, busy: bool, findings: &mut Findings) {
+pub(super) fn rate(results: &Results, figures: &Figures, verdict: &mut Verdict) {
     let Some(rate) = figures.asked_messages_per_second else {
         return;
     };
@@ -27,17 +27,21 @@ pub(super) fn rate(results: &Results, figures: &Figures, busy: bool, findings: &
         };
         let had = scheduled / took;
         let text = format!("{had:.0} messages/s were scheduled of {rate:.0} asked for: {why}");
-        findings.invalid("fewer were scheduled than asked for", text);
+        verdict.invalid("fewer were scheduled than asked for", text);
     }
     let answered = figures.measured_messages as f64;
-    let missing = scheduled - answered - results.more_under_way();
+    let missing = scheduled - answered - results.more_in_flight();
     if missing > SLACK_AT_ENDS.max(scheduled * (1.0 - ACHIEVED)) {
-        let (had, due, why) = (answered / took, scheduled / took, cause(results, busy));
+        let (had, due, why) = (
+            answered / took,
+            scheduled / took,
+            cause(results, verdict.at_least),
+        );
         let part = answered / scheduled * 100.0;
         let text = format!(
             "{had:.0} messages/s were answered of {due:.0} that were due ({part:.1} %): {why}"
         );
-        findings.invalid("fewer were answered than due", text);
+        verdict.invalid("fewer were answered than due", text);
     }
 }
 
@@ -62,18 +66,18 @@ fn cause(results: &Results, busy: bool) -> String {
     }
 }
 
-pub(super) fn failures(results: &Results, findings: &mut Findings) {
+pub(super) fn failures(results: &Results, verdict: &mut Verdict) {
     let (tally, peers) = (&results.tally, &results.peers);
     if tally.wrong > 0 {
         let text = format!("{} answers were wrong", tally.wrong);
-        findings.invalid("answers were wrong", text);
+        verdict.invalid("answers were wrong", text);
     }
     for (name, told) in [
         ("duplicates", "messages came twice"),
         ("reordered", "messages came out of order"),
     ] {
         if let Some(count) = tally.counts.get(name).filter(|count| **count > 0) {
-            findings.invalid(told, format!("{count} {told}"));
+            verdict.invalid(told, format!("{count} {told}"));
         }
     }
     let account = &tally.account;
@@ -88,9 +92,9 @@ pub(super) fn failures(results: &Results, findings: &mut Findings) {
     ] {
         let text = format!("{failed} {what}");
         if failed as f64 > all as f64 * FAILED {
-            findings.invalid(what, text);
+            verdict.invalid(what, text);
         } else if failed > 0 {
-            findings.suspect(what, text);
+            verdict.suspect(what, text);
         }
     }
 }

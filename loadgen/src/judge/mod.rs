@@ -14,6 +14,7 @@ mod tests;
 
 use std::cmp::Reverse;
 
+use clap::ValueEnum;
 use serde::Serialize;
 
 use self::slo::Judged;
@@ -22,25 +23,16 @@ use crate::measure::figures::Figures;
 use crate::measure::results::Results;
 
 /// How far figures can be trusted; the worst rule decides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
+#[value(rename_all = "UPPER")]
 #[serde(rename_all = "UPPERCASE")]
 pub(crate) enum Grade {
-    /// Valid.
+    #[default]
     Valid,
     /// Doubtful: read the reasons.
     Suspect,
     /// The figures answer another question.
     Invalid,
-}
-
-impl Grade {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Valid => "VALID",
-            Self::Suspect => "SUSPECT",
-            Self::Invalid => "INVALID",
-        }
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +44,7 @@ pub(crate) struct Reason {
     pub(crate) text: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Verdict {
     #[serde(rename = "verdict")]
     pub(crate) grade: Grade,
@@ -65,87 +57,75 @@ pub(crate) struct Verdict {
     pub(crate) at_least: bool,
 }
 
+impl Verdict {
+    fn suspect(&mut self, rule: &'static str, text: impl Into<String>) {
+        self.doubt(Grade::Suspect, rule, text.into());
+    }
+
+    fn invalid(&mut self, rule: &'static str, text: impl Into<String>) {
+        self.doubt(Grade::Invalid, rule, text.into());
+    }
+
+    fn doubt(&mut self, grade: Grade, rule: &'static str, text: String) {
+        self.grade = self.grade.max(grade);
+        self.reasons.push(Reason { grade, rule, text });
+    }
+
+    fn note(&mut self, what: impl Into<String>) {
+        self.notes.push(what.into());
+    }
+}
+
 pub(crate) fn judge(
     results: &Results,
     figures: &Figures,
     slos: &[Judged],
     environment: &Environment,
 ) -> Verdict {
-    let mut findings = Findings::default();
+    let mut verdict = Verdict::default();
     let answered = figures.measured_messages > 0;
     if !answered {
         let rule = "nothing was answered";
-        findings.invalid(rule, format!("{rule} in the measured time"));
+        verdict.invalid(rule, format!("{rule} in the measured time"));
     }
-    let at_least = generator::judge(results, figures, &mut findings);
-    load::rate(results, figures, at_least, &mut findings);
-    load::failures(results, &mut findings);
-    circumstances(results, environment, &mut findings);
+    generator::judge(results, figures, &mut verdict);
+    load::rate(results, figures, &mut verdict);
+    load::failures(results, &mut verdict);
+    circumstances(results, environment, &mut verdict);
     if !results.tally.account.holds() {
         let rule = "the account does not hold";
-        findings.invalid(rule, format!("{rule}: a message was lost track of"));
+        verdict.invalid(rule, format!("{rule}: a message was lost track of"));
     }
     if answered {
-        consistency::littles_law(results, &mut findings);
-        consistency::halves(results, &mut findings);
+        consistency::littles_law(results, &mut verdict);
+        consistency::halves(results, &mut verdict);
     }
-    consistency::samples(slos, &mut findings);
-    findings.verdict(at_least)
+    consistency::samples(slos, &mut verdict);
+    verdict.reasons.sort_by_key(|reason| Reverse(reason.grade));
+    verdict
 }
 
 /// How the run differs from what was asked for.
-fn circumstances(results: &Results, here: &Environment, findings: &mut Findings) {
+fn circumstances(results: &Results, here: &Environment, verdict: &mut Verdict) {
     if results.interrupted {
-        findings.suspect("it was interrupted", "it was interrupted");
+        verdict.suspect("it was interrupted", "it was interrupted");
     }
     if results.ended_early {
         let planned = results.plan.duration.as_secs_f64();
         let took = results.took.as_secs_f64();
         let text = format!("it ended after {took:.2} s of {planned} s: no peer was left");
-        findings.suspect("it ended early", text);
+        verdict.suspect("it ended early", text);
     }
     if here.profile == "debug" {
         let rule = "this is a debug build";
         let text = format!("{rule}: cargo run --release is the one to measure");
-        findings.suspect(rule, text);
+        verdict.suspect(rule, text);
     }
-    let fastest = here.fastest.name();
+    let fastest = here.fastest_kernel;
     if let Some(used) = results.kernel.map(|kernel| kernel.name())
         && used != fastest
     {
         let text = format!("kernel {used} was used; this processor has {fastest}, too");
-        findings.note(text);
-    }
-}
-
-#[derive(Debug, Default)]
-struct Findings {
-    all: Vec<Reason>,
-    notes: Vec<String>,
-}
-
-impl Findings {
-    fn suspect(&mut self, rule: &'static str, text: impl Into<String>) {
-        let (grade, text) = (Grade::Suspect, text.into());
-        self.all.push(Reason { grade, rule, text });
-    }
-
-    fn invalid(&mut self, rule: &'static str, text: impl Into<String>) {
-        let (grade, text) = (Grade::Invalid, text.into());
-        self.all.push(Reason { grade, rule, text });
-    }
-
-    fn note(&mut self, what: impl Into<String>) {
-        self.notes.push(what.into());
-    }
-
-    fn verdict(mut self, at_least: bool) -> Verdict {
-        self.all.sort_by_key(|reason| Reverse(reason.grade));
-        Verdict {
-            grade: self.all.first().map_or(Grade::Valid, |worst| worst.grade),
-            reasons: self.all,
-            notes: self.notes,
-            at_least,
-        }
+        verdict.note(text);
     }
 }

@@ -26,8 +26,6 @@ pub(crate) struct Churn {
     meter: Meter,
     /// In an open loop, once the load has begun: when the next connection is due.
     pace: Option<Pace>,
-    /// No connection begins any more.
-    over: bool,
     stopped: bool,
 }
 
@@ -53,7 +51,6 @@ impl Churn {
             begun: 0,
             peers: HashMap::new(),
             pace: None,
-            over: false,
             stopped: false,
         }
     }
@@ -176,12 +173,8 @@ impl Workload for Churn {
         }
     }
 
-    fn turn(&mut self, link: &mut dyn Link) {
-        self.over = self.meter.window().is_over(link.now());
-    }
-
-    fn next_due(&mut self) -> Option<Time> {
-        if self.over || self.peers.len() >= self.share.peers {
+    fn next_due(&mut self, now: Time) -> Option<Time> {
+        if self.meter.window().is_over(now) || self.peers.len() >= self.share.peers {
             return None;
         }
         match &self.pace {

@@ -6,7 +6,7 @@
 //! later replies to its peer wrong, too.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 
 use sealwire::{PeerId, Time};
 
@@ -25,8 +25,6 @@ pub(crate) struct Echo {
     /// The number of the next peer that joins, among those of all threads.
     next_index: usize,
     peers: HashMap<PeerId, Peer>,
-    /// The numbers of the peers that left before a message was due.
-    left_early: Vec<usize>,
     load: Load,
     stopped: bool,
 }
@@ -35,8 +33,9 @@ struct Load {
     meter: Meter,
     /// In an open loop, peers that may send, and when their next message is due.
     due: BinaryHeap<Reverse<(Time, PeerId)>>,
-    /// Paces of peers that have left. Their messages are counted when the run ends.
-    departed: Vec<Pace>,
+    /// Paces of peers that never joined, or have left. Their messages are counted when the run
+    /// ends.
+    absent: Vec<Pace>,
     started: bool,
 }
 
@@ -45,7 +44,7 @@ struct Peer {
     sent: u64,
     answered: u64,
     /// Oldest first.
-    under_way: VecDeque<Flight>,
+    in_flight: VecDeque<Flight>,
     pace: Option<Pace>,
 }
 
@@ -55,7 +54,7 @@ impl Echo {
             load: Load {
                 meter: Meter::new(plan.timeout),
                 due: BinaryHeap::new(),
-                departed: Vec::new(),
+                absent: Vec::new(),
                 started: false,
             },
             plan,
@@ -63,7 +62,6 @@ impl Echo {
             share,
             next_index: share.first,
             peers: HashMap::new(),
-            left_early: Vec::new(),
             stopped: false,
         }
     }
@@ -90,11 +88,11 @@ impl Echo {
             }
         }
         // Messages of peers that never joined, or are gone, are due, too.
-        let never_joined = self.next_index..self.share.first + self.share.peers;
-        let absent = never_joined.chain(self.left_early.drain(..));
         if let Some(schedule) = schedule {
-            load.departed
-                .extend(absent.map(|index| Pace::new(schedule, index)));
+            let present: HashSet<_> = self.peers.values().map(|peer| peer.index).collect();
+            let all = self.share.first..self.share.first + self.share.peers;
+            let absent = all.filter(|index| !present.contains(index));
+            load.absent = absent.map(|index| Pace::new(schedule, index)).collect();
         }
     }
 }
@@ -118,7 +116,7 @@ impl Peer {
         }
         self.sent += 1;
         let flight = leave(&mut self.pace, &mut load.meter, now);
-        self.under_way.push_back(flight);
+        self.in_flight.push_back(flight);
         true
     }
 }
@@ -129,7 +127,7 @@ impl Workload for Echo {
             index: self.next_index,
             sent: 0,
             answered: 0,
-            under_way: VecDeque::with_capacity(self.plan.depth),
+            in_flight: VecDeque::with_capacity(self.plan.depth),
             pace: None,
         };
         self.next_index += 1;
@@ -143,7 +141,7 @@ impl Workload for Echo {
     fn message(&mut self, now: Time, id: PeerId, message: Received<'_>) {
         let load = &mut self.load;
         let peer = self.peers.get_mut(&id);
-        let next = peer.and_then(|peer| Some((peer.under_way.pop_front()?, peer)));
+        let next = peer.and_then(|peer| Some((peer.in_flight.pop_front()?, peer)));
         let Some((flight, peer)) = next else {
             load.meter.tally.wrong += 1;
             return;
@@ -172,7 +170,7 @@ impl Workload for Echo {
         };
         // In an open loop a message leaves when it is due.
         while peer.pace.is_none()
-            && peer.under_way.len() < self.plan.depth
+            && peer.in_flight.len() < self.plan.depth
             && peer.send(id, &self.pattern, &mut self.load, link)
         {}
     }
@@ -182,15 +180,12 @@ impl Workload for Echo {
             return;
         };
         let load = &mut self.load;
-        load.meter.tally.lost += peer.under_way.len() as u64;
-        if !load.started {
-            self.left_early.push(peer.index);
-        }
+        load.meter.tally.lost += peer.in_flight.len() as u64;
         if !self.stopped {
-            for flight in peer.under_way.drain(..) {
+            for flight in peer.in_flight.drain(..) {
                 load.meter.failed(flight, now);
             }
-            load.departed.extend(peer.pace);
+            load.absent.extend(peer.pace);
         }
     }
 
@@ -211,7 +206,7 @@ impl Workload for Echo {
             let Some(pace) = &mut peer.pace else {
                 continue;
             };
-            let full = peer.under_way.len() == self.plan.depth;
+            let full = peer.in_flight.len() == self.plan.depth;
             pace.set_full(full);
             if !full {
                 load.due.extend(pace.next().map(|at| Reverse((at, id))));
@@ -219,7 +214,7 @@ impl Workload for Echo {
         }
     }
 
-    fn next_due(&mut self) -> Option<Time> {
+    fn next_due(&mut self, _: Time) -> Option<Time> {
         if !self.load.started {
             return Some(self.load.meter.window().start);
         }
@@ -231,14 +226,14 @@ impl Workload for Echo {
         let load = &mut self.load;
         for peer in self.peers.values_mut() {
             // They stay in the queue, so that a late answer is still compared.
-            for &flight in &peer.under_way {
+            for &flight in &peer.in_flight {
                 load.meter.unanswered(flight, now, cut_short);
             }
             if let Some(pace) = &mut peer.pace {
                 pace.never_send(&mut load.meter, now, false);
             }
         }
-        for mut pace in load.departed.drain(..) {
+        for mut pace in load.absent.drain(..) {
             pace.never_send(&mut load.meter, now, true);
         }
         load.meter.move_on(now);

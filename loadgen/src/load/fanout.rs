@@ -5,19 +5,16 @@
 //! a loss; if it comes after later ones, it is reordered. A message that comes again is a
 //! duplicate.
 
-mod gaps;
-
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use sealwire::{PeerId, Time};
 
-use self::gaps::Gaps;
 use super::pace::{Pace, leave};
 use super::pattern::Pattern;
 use super::schedule::Schedule;
 use super::workload::Workload;
 use super::{Link, Received};
-use crate::limits::PLACES;
+use crate::limits::{MISSING, PLACES};
 use crate::measure::meter::{Flight, Meter, Window};
 use crate::measure::results::Tally;
 use crate::plan::Plan;
@@ -33,9 +30,8 @@ pub(crate) struct Fanout {
     /// What each has received of each publisher.
     subscribers: HashMap<PeerId, Vec<Gaps>>,
     meter: Meter,
-    /// The load has begun; it has ended.
+    /// The load has begun.
     started: bool,
-    over: bool,
     stopped: bool,
     deliveries: u64,
 }
@@ -44,7 +40,7 @@ struct Publisher {
     id: PeerId,
     /// The number of the oldest message in flight.
     first: u64,
-    under_way: VecDeque<Message>,
+    in_flight: VecDeque<Message>,
     pace: Option<Pace>,
     gone: bool,
 }
@@ -57,9 +53,34 @@ struct Message {
     missed: u64,
 }
 
+/// What a subscriber has received of a publisher's messages, and which are missing.
+#[derive(Debug, Clone, Default)]
+struct Gaps {
+    next: u64,
+    /// Missing numbers before it, no more than [`MISSING`].
+    missing: BTreeSet<u64>,
+}
+
+impl Gaps {
+    /// Message `index` came, and none of those from `next` on.
+    fn skip_to(&mut self, index: u64) {
+        let from = self.next.max(index.saturating_sub(MISSING));
+        self.missing.extend(from..index);
+        while self.missing.len() as u64 > MISSING {
+            self.missing.pop_first();
+        }
+        self.next = index + 1;
+    }
+
+    /// Message `number`, which is before `next`, came after all. Returns whether it was missing.
+    fn fill(&mut self, number: u64) -> bool {
+        self.missing.remove(&number)
+    }
+}
+
 impl Publisher {
     fn next(&self) -> u64 {
-        self.first + self.under_way.len() as u64
+        self.first + self.in_flight.len() as u64
     }
 }
 
@@ -75,7 +96,6 @@ impl Fanout {
             absent: Vec::new(),
             subscribers: HashMap::new(),
             started: false,
-            over: false,
             stopped: false,
             deliveries: 0,
         };
@@ -117,14 +137,14 @@ impl Fanout {
         if meter.window().is_over(now) || !link.send(publisher.id, part) {
             return false;
         }
-        publisher.under_way.push_back(Message {
+        publisher.in_flight.push_back(Message {
             flight: leave(&mut publisher.pace, meter, now),
             wanted: self.subscribers.len() as u64,
             received: 0,
             missed: 0,
         });
         if let Some(pace) = &mut publisher.pace {
-            pace.set_full(publisher.under_way.len() >= self.plan.depth);
+            pace.set_full(publisher.in_flight.len() >= self.plan.depth);
         }
         true
     }
@@ -133,7 +153,7 @@ impl Fanout {
     fn note(&mut self, now: Time, publisher: usize, index: u64, has: bool) {
         let publisher = &mut self.publishers[publisher];
         let place = index.checked_sub(publisher.first);
-        let message = place.and_then(|place| publisher.under_way.get_mut(place as usize));
+        let message = place.and_then(|place| publisher.in_flight.get_mut(place as usize));
         let Some(message) = message else { return };
         let meter = &mut self.meter;
         if has {
@@ -154,7 +174,7 @@ impl Fanout {
             message.missed += 1;
         }
         // Messages are done in order: every subscriber of the earlier ones is accounted for.
-        while let Some(oldest) = publisher.under_way.front()
+        while let Some(oldest) = publisher.in_flight.front()
             && oldest.received + oldest.missed >= oldest.wanted
         {
             if oldest.missed > 0 {
@@ -162,7 +182,7 @@ impl Fanout {
             } else {
                 meter.answered(oldest.flight, now);
             }
-            publisher.under_way.pop_front();
+            publisher.in_flight.pop_front();
             publisher.first += 1;
             if let Some(pace) = &mut publisher.pace {
                 pace.has_room(now);
@@ -175,7 +195,7 @@ impl Fanout {
         for publisher in 0..self.publishers.len() {
             loop {
                 let one = &self.publishers[publisher];
-                let room = one.under_way.len() < self.plan.depth && !one.gone;
+                let room = one.in_flight.len() < self.plan.depth && !one.gone;
                 let due = match &one.pace {
                     None => true,
                     Some(pace) => pace.next().is_some_and(|due| due <= link.now()),
@@ -195,7 +215,7 @@ impl Workload for Fanout {
             self.publishers.push(Publisher {
                 id,
                 first: 0,
-                under_way: VecDeque::with_capacity(self.plan.depth),
+                in_flight: VecDeque::with_capacity(self.plan.depth),
                 pace: None,
                 gone: false,
             });
@@ -277,7 +297,7 @@ impl Workload for Fanout {
         let publisher = self.publishers.iter_mut().find(|one| one.id == id);
         let Some(publisher) = publisher else { return };
         publisher.gone = true;
-        for message in publisher.under_way.drain(..) {
+        for message in publisher.in_flight.drain(..) {
             publisher.first += 1;
             self.meter.failed(message.flight, now);
         }
@@ -286,14 +306,13 @@ impl Workload for Fanout {
     fn turn(&mut self, link: &mut dyn Link) {
         let (window, now) = (self.meter.window(), link.now());
         self.started = window.has_begun(now);
-        self.over = window.is_over(now);
-        if self.started && !self.over {
+        if self.started && !window.is_over(now) {
             self.send_due(link);
         }
     }
 
-    fn next_due(&mut self) -> Option<Time> {
-        if self.over {
+    fn next_due(&mut self, now: Time) -> Option<Time> {
+        if self.meter.window().is_over(now) {
             return None;
         }
         if !self.started {
@@ -312,7 +331,7 @@ impl Workload for Fanout {
         let meter = &mut self.meter;
         for publisher in &mut self.publishers {
             publisher.first = publisher.next();
-            for message in publisher.under_way.drain(..) {
+            for message in publisher.in_flight.drain(..) {
                 meter.unanswered(message.flight, now, cut_short);
             }
             if let Some(pace) = &mut publisher.pace {
@@ -331,6 +350,3 @@ impl Workload for Fanout {
         tally
     }
 }
-
-#[cfg(test)]
-mod tests;

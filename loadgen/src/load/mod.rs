@@ -34,7 +34,8 @@ use self::pattern::Pattern;
 use self::peers::Peers;
 use crate::plan::{Plan, Target};
 
-pub(crate) struct Context<'a> {
+/// What every thread of a run connects with, and to.
+pub(crate) struct RunSetup<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) server: &'a Target,
     pub(crate) address: SocketAddr,

@@ -5,7 +5,7 @@ use std::mem;
 
 use sealwire::Time;
 
-use super::schedule::{Dues, Schedule};
+use super::schedule::{DueTimes, Schedule};
 use crate::limits::NEVER_SENT;
 use crate::measure::meter::{Flight, Meter};
 
@@ -19,7 +19,7 @@ pub(super) fn leave(pace: &mut Option<Pace>, meter: &mut Meter, now: Time) -> Fl
 }
 
 pub(super) struct Pace {
-    dues: Dues,
+    dues: DueTimes,
     /// When the next message is due; `None` once the load has ended.
     next: Option<Time>,
     /// Whether no slot is free, and since when one is.

@@ -37,8 +37,8 @@ impl Schedule {
         self.window.start
     }
 
-    pub(crate) fn of(self, index: usize) -> Dues {
-        let mut dues = Dues {
+    pub(crate) fn of(self, index: usize) -> DueTimes {
+        let mut dues = DueTimes {
             schedule: self,
             number: index as f64,
             random: match self.arrival {
@@ -93,13 +93,13 @@ impl Schedule {
 }
 
 /// The times at which one peer's messages are due, in order, until the load ends.
-pub(crate) struct Dues {
+pub(crate) struct DueTimes {
     schedule: Schedule,
     number: f64,
     random: Option<StdRng>,
 }
 
-impl Dues {
+impl DueTimes {
     /// About how many are left before `end`.
     pub(crate) fn left(&self, end: Time) -> f64 {
         let numbers = self.schedule.number(end) - self.number;
@@ -124,7 +124,7 @@ impl Dues {
     }
 }
 
-impl Iterator for Dues {
+impl Iterator for DueTimes {
     type Item = Time;
 
     fn next(&mut self) -> Option<Time> {

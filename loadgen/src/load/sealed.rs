@@ -9,22 +9,22 @@ use std::time::Duration;
 
 use sealwire::span::Span;
 use sealwire::{
-    Clock, Context as ModeContext, Endpoint, EndpointEvent, EventLoop, HandedOn, Leaves, Message,
-    Mode, Outcome, PeerId, Receivers, Report, Setup, Time,
+    Clock, Context, Endpoint, EndpointEvent, EventLoop, HandedOn, Leaves, Message, Mode, Outcome,
+    PeerId, Receivers, Report, Setup, Time,
 };
 use sealwire_cli::error::Error;
 
 use super::pattern::Pattern;
 use super::peers::Peers;
-use super::{Context, Link, Received, Wire};
+use super::{Link, Received, RunSetup, Wire};
 
 pub(crate) struct Sealed {
-    events: EventLoop<Adapter>,
+    events: EventLoop<PeersMode>,
     address: SocketAddr,
 }
 
 /// Passes on what the endpoint reports.
-struct Adapter {
+struct PeersMode {
     peers: Peers,
     clock: Clock,
     pattern: Pattern,
@@ -36,23 +36,23 @@ struct Adapter {
 }
 
 impl Sealed {
-    pub(crate) fn new(context: &Context<'_>, peers: Peers) -> io::Result<Self> {
-        let mut setup = Setup::new(context.kernel, Leaves::WhenStopped, rand::random());
-        setup.identity.clone_from(&context.server.identity);
+    pub(crate) fn new(run: &RunSetup<'_>, peers: Peers) -> io::Result<Self> {
+        let mut setup = Setup::new(run.kernel, Leaves::WhenStopped, rand::random());
+        setup.identity.clone_from(&run.server.identity);
         // The load itself bounds what waits to be sent, so memory must not drop a server.
         setup.limits.max_queue = usize::MAX / 4;
         setup.limits.max_queued = usize::MAX / 4;
-        let adapter = Adapter {
+        let mode = PeersMode {
             peers,
-            clock: context.clock,
-            pattern: context.pattern.clone(),
+            clock: run.clock,
+            pattern: run.pattern.clone(),
             pinned: None,
             finished: HashSet::new(),
             ended_early: HashSet::new(),
         };
         Ok(Self {
-            events: EventLoop::new(Endpoint::new(setup, adapter), context.clock)?,
-            address: context.address,
+            events: EventLoop::new(Endpoint::new(setup, mode), run.clock)?,
+            address: run.address,
         })
     }
 }
@@ -93,13 +93,13 @@ impl Wire for Sealed {
     }
 }
 
-impl Adapter {
-    /// Calls the peers with a link to `core`.
-    fn with_link(&mut self, core: &mut ModeContext, call: impl FnOnce(&mut Peers, &mut dyn Link)) {
-        let pin = || core.pin(self.pattern.bytes());
+impl PeersMode {
+    /// Calls the peers with a link to `context`.
+    fn with_link(&mut self, context: &mut Context, call: impl FnOnce(&mut Peers, &mut dyn Link)) {
+        let pin = || context.pin(self.pattern.bytes());
         let pinned = *self.pinned.get_or_insert_with(pin);
-        let mut link = CoreLink {
-            core,
+        let mut link = SealedLink {
+            context,
             pinned,
             clock: self.clock,
             finished: &mut self.finished,
@@ -108,38 +108,38 @@ impl Adapter {
     }
 }
 
-impl Mode for Adapter {
+impl Mode for PeersMode {
     /// Replies are always read, because a server may read no more until its replies are read.
     fn receivers(&self) -> Receivers {
         Receivers::Nobody
     }
 
-    fn joined(&mut self, core: &mut ModeContext, peer: PeerId) {
-        self.with_link(core, |peers, link| peers.joined(link, peer));
+    fn joined(&mut self, context: &mut Context, peer: PeerId) {
+        self.with_link(context, |peers, link| peers.joined(link, peer));
     }
 
-    fn message(&mut self, core: &mut ModeContext, peer: PeerId, message: Message<'_>) {
+    fn message(&mut self, context: &mut Context, peer: PeerId, message: Message<'_>) {
         let (now, workload) = (self.clock.now(), self.peers.workload());
         {
-            let mut parts = core.parts(message);
+            let mut parts = context.parts(message);
             match parts.len() {
                 1 => workload.message(now, peer, Received(parts.next().as_slice())),
                 _ => workload.message(now, peer, Received(&parts.collect::<Vec<_>>())),
             }
         }
-        self.with_link(core, |peers, link| peers.workload().go_on(link, peer));
+        self.with_link(context, |peers, link| peers.workload().go_on(link, peer));
     }
 
     /// A server finishes first only if it ends the run.
-    fn fin(&mut self, core: &mut ModeContext, peer: PeerId) -> HandedOn {
+    fn fin(&mut self, context: &mut Context, peer: PeerId) -> HandedOn {
         if !self.finished.contains(&peer) {
             self.ended_early.insert(peer);
         }
-        core.finish(peer);
+        context.finish(peer);
         HandedOn::Now
     }
 
-    fn left(&mut self, _: &mut ModeContext, peer: PeerId, outcome: &Outcome) {
+    fn left(&mut self, _: &mut Context, peer: PeerId, outcome: &Outcome) {
         self.finished.remove(&peer);
         let outcome = match outcome {
             Err(failure) => Err(failure.to_string()),
@@ -151,33 +151,33 @@ impl Mode for Adapter {
         self.peers.left(self.clock.now(), peer, outcome);
     }
 
-    fn tick(&mut self, core: &mut ModeContext) {
-        self.with_link(core, |peers, link| peers.turn(link));
+    fn tick(&mut self, context: &mut Context) {
+        self.with_link(context, |peers, link| peers.turn(link));
     }
 }
 
-struct CoreLink<'a> {
-    core: &'a mut ModeContext,
+struct SealedLink<'a> {
+    context: &'a mut Context,
     pinned: Span,
     clock: Clock,
     finished: &'a mut HashSet<PeerId>,
 }
 
-impl Link for CoreLink<'_> {
+impl Link for SealedLink<'_> {
     fn now(&self) -> Time {
         self.clock.now()
     }
 
     fn send(&mut self, peer: PeerId, part: Range<usize>) -> bool {
-        self.core.send_pinned(peer, self.pinned.slice(part))
+        self.context.send_pinned(peer, self.pinned.slice(part))
     }
 
     fn waiting(&self, peer: PeerId) -> usize {
-        self.core.queued_for(peer)
+        self.context.queued_for(peer)
     }
 
     fn finish(&mut self, peer: PeerId) {
         self.finished.insert(peer);
-        self.core.finish(peer);
+        self.context.finish(peer);
     }
 }

@@ -1,7 +1,6 @@
 //! A wire on a simulated clock, to a simulated server. A real worker runs over it.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -16,7 +15,7 @@ use sealwire_cli::error::Error;
 use super::ending::Ending;
 use super::pattern::Pattern;
 use super::peers::Peers;
-use super::worker::{Said, Task, Worker};
+use super::worker::{Task, ThreadReport, Worker};
 use super::workload::{self, Share};
 use super::{Link, Received, Wire};
 use crate::measure::meter::Window;
@@ -60,7 +59,7 @@ pub(super) fn peer(index: usize) -> PeerId {
     PeerId::from_u64(index as u64)
 }
 
-pub(super) struct Sent {
+pub(super) struct SimulatedLink {
     pub(super) now: Time,
     pattern: Pattern,
     sent: Vec<(PeerId, Range<usize>)>,
@@ -68,7 +67,7 @@ pub(super) struct Sent {
     gone: HashSet<PeerId>,
 }
 
-impl Sent {
+impl SimulatedLink {
     pub(super) fn new(pattern: Pattern) -> Self {
         Self {
             now: Time::ZERO,
@@ -80,7 +79,7 @@ impl Sent {
     }
 }
 
-impl Link for Sent {
+impl Link for SimulatedLink {
     fn now(&self) -> Time {
         self.now
     }
@@ -114,11 +113,10 @@ pub(super) struct Simulation<S> {
     plan: Plan,
     share: Share,
     peers: Peers,
-    link: Sent,
+    link: SimulatedLink,
     begun: usize,
     /// What happens next, in the order of time, then of arrival.
-    events: BinaryHeap<Reverse<(Time, u64)>>,
-    known: Vec<Event>,
+    events: BTreeMap<Time, Vec<Event>>,
     /// When the server sends its last bytes to a peer.
     last: HashMap<PeerId, Time>,
     stop: Arc<AtomicBool>,
@@ -143,10 +141,9 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
             plan: plan.clone(),
             share,
             peers: Peers::new(workload::new(plan, &pattern, share)),
-            link: Sent::new(pattern),
+            link: SimulatedLink::new(pattern),
             begun: 0,
-            events: BinaryHeap::new(),
-            known: Vec::new(),
+            events: BTreeMap::new(),
             last: HashMap::new(),
             stop: Arc::default(),
             spins: 0,
@@ -163,15 +160,13 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
             let last = self.last.entry(peer).or_default();
             *last = time.max(*last);
         }
-        let number = self.known.len() as u64;
-        self.known.push(event);
-        self.events.push(Reverse((time, number)));
+        self.events.entry(time).or_default().push(event);
     }
 
     /// Runs to the end. Returns what was measured; its account holds.
     pub(super) fn run(self) -> Tally {
-        match self.said().pop() {
-            Some(Ok(Said::Done(done))) => {
+        match self.reports().pop() {
+            Some(Ok(ThreadReport::Done(done))) => {
                 assert!(done.tally.account.holds(), "{:?}", done.tally.account);
                 done.tally
             }
@@ -186,27 +181,30 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Simulation<S> {
     }
 
     /// Runs to the end. Returns all that the worker reports.
-    pub(super) fn said(self) -> Vec<Result<Said, Error>> {
+    pub(super) fn reports(self) -> Vec<Result<ThreadReport, Error>> {
         let ending = Ending::new(1, &self.stop);
-        self.said_until(&Arc::new(ending))
+        self.reports_until(&Arc::new(ending))
     }
 
     /// The same; `ending` is shared by several threads.
-    pub(super) fn said_until(mut self, ending: &Arc<Ending>) -> Vec<Result<Said, Error>> {
-        let (say, said) = mpsc::channel();
+    pub(super) fn reports_until(
+        mut self,
+        ending: &Arc<Ending>,
+    ) -> Vec<Result<ThreadReport, Error>> {
+        let (sender, reports) = mpsc::channel();
         let (begin, heard) = mpsc::channel();
         begin.send(self.window).unwrap();
         let task = Task {
             plan: self.plan.clone(),
             share: self.share,
-            row: self.plan.duration / 10,
+            interval: self.plan.duration / 10,
             gauge: Arc::default(),
             ending: ending.clone(),
-            say,
+            reports: sender,
             begin: heard,
         };
         Worker::work(task, &mut self);
-        said.iter().collect()
+        reports.iter().collect()
     }
 
     fn deliver(&mut self) {
@@ -267,18 +265,19 @@ impl<S: FnMut(Time, PeerId, &[u8]) -> Vec<(Time, Event)>> Wire for Simulation<S>
     }
 
     fn turn(&mut self, until: Time) -> Result<(), Error> {
-        let next = self.events.peek().map(|Reverse((time, _))| *time);
+        let next = self.events.keys().next().copied();
         // Every turn takes a moment.
         let soonest = self.link.now + Duration::from_nanos(1);
         let time = until.min(next.unwrap_or(until)).max(soonest);
         self.spins = if time > soonest { 0 } else { self.spins + 1 };
         assert!(self.spins < 1000, "it spins, and time stands still");
         self.link.now = self.clock.map_or(time, |clock| clock.now());
-        while let Some(&Reverse((time, number))) = self.events.peek()
-            && time <= self.link.now
+        while let Some(next) = self.events.first_entry()
+            && *next.key() <= self.link.now
         {
-            self.events.pop();
-            self.happen(self.known[number as usize].clone());
+            for event in next.remove() {
+                self.happen(event);
+            }
         }
         self.peers.turn(&mut self.link);
         self.deliver();

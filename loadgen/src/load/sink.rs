@@ -103,7 +103,7 @@ impl Workload for Sink {
         }
     }
 
-    fn next_due(&mut self) -> Option<Time> {
+    fn next_due(&mut self, _: Time) -> Option<Time> {
         // Until the end there is always more to send.
         (!self.full).then_some(self.meter.window().start)
     }

@@ -11,9 +11,10 @@ use sealwire::{Clock, PeerId, Time};
 
 use super::ending::Ending;
 use super::pattern::Pattern;
-use super::simulation::{Event, START, Sent, Simulation, peer, plan, steady};
-use super::worker::{Done, Said};
+use super::simulation::{Event, START, SimulatedLink, Simulation, peer, plan, steady};
+use super::worker::{ThreadReport, ThreadResults};
 use super::workload::{self, Share};
+use crate::limits::PLACES;
 use crate::measure::meter::Window;
 use crate::plan::{Arrival, Kind, Plan, Rate};
 
@@ -57,7 +58,7 @@ fn a_fixed_delay() {
         assert!(account.completed.abs_diff(most) < 130, "{account:?}");
         // Little's law holds exactly here.
         let wanted = account.completed as f64 * tally.service.mean();
-        near(tally.under_way as f64, wanted, 0.02);
+        near(tally.in_flight_ns as f64, wanted, 0.02);
     }
 }
 
@@ -285,7 +286,7 @@ fn unconfirmed() {
     for confirmed in [None, Some(700 * MS)] {
         let pattern = Pattern::new(plan.size);
         let mut sink = workload::new(&plan, &pattern, Share::new(&plan, 0));
-        let mut link = Sent::new(pattern);
+        let mut link = SimulatedLink::new(pattern);
         (0..2).for_each(|index| sink.joined(&mut link, peer(index)));
         sink.begin(Window::new(&plan, START));
         link.now = START;
@@ -338,23 +339,27 @@ fn short(kind: Kind) -> Plan {
     }
 }
 
-fn done(said: Option<Result<Said, sealwire_cli::error::Error>>) -> Done {
-    match said {
-        Some(Ok(Said::Done(done))) => *done,
+fn done(reports: Option<Result<ThreadReport, sealwire_cli::error::Error>>) -> ThreadResults {
+    match reports {
+        Some(Ok(ThreadReport::Done(done))) => *done,
         _ => panic!("it says something else"),
     }
 }
 
 /// The first error that a worker reports.
-fn error(said: Vec<Result<Said, sealwire_cli::error::Error>>) -> String {
-    said.into_iter().find_map(Result::err).unwrap().to_string()
+fn error(reports: Vec<Result<ThreadReport, sealwire_cli::error::Error>>) -> String {
+    reports
+        .into_iter()
+        .find_map(Result::err)
+        .unwrap()
+        .to_string()
 }
 
 /// Goal: a panic of a thread is reported. Method: its wire panics.
 #[test]
 fn a_panic_is_said() {
     let panics = Simulation::new(&short(Kind::Echo), |_, _, _| panic!("as it was told to"));
-    assert!(error(panics.said()).contains("panicked"));
+    assert!(error(panics.reports()).contains("panicked"));
 }
 
 /// Goal: in the load, a connection that cannot begin has failed, with the reason; before the
@@ -364,7 +369,7 @@ fn connections_that_cannot_begin() {
     let server = |now, peer, bytes: &[u8]| echo(now, MS, peer, bytes);
     let mut churn = Simulation::new(&short(Kind::Churn), server);
     churn.fails_from = 1;
-    let done = done(churn.said().pop());
+    let done = done(churn.reports().pop());
     let errors = done.tally.account.errors;
     assert!((1..=11).contains(&errors), "it does not pause: {errors}");
     assert!(done.attendance.failed >= errors);
@@ -373,7 +378,7 @@ fn connections_that_cannot_begin() {
 
     let mut early = Simulation::new(&short(Kind::Echo), server);
     early.fails_from = 1;
-    assert!(error(early.said()).contains("no port is left"));
+    assert!(error(early.reports()).contains("no port is left"));
 }
 
 /// Goal: a load of connections tests first whether they work, and the test does not count.
@@ -384,9 +389,9 @@ fn a_test_before_a_churn() {
         let server = |now, peer, bytes: &[u8]| echo(now, MS, peer, bytes);
         let mut churn = Simulation::new(&short(Kind::Churn), server);
         churn.refused_from = refused_from;
-        let mut said = churn.said();
-        let done = done(said.pop());
-        let Ok(Said::Joined(first, _)) = said.remove(0) else {
+        let mut reports = churn.reports();
+        let done = done(reports.pop());
+        let Ok(ThreadReport::Joined(first, _)) = reports.remove(0) else {
             panic!("it says something else first");
         };
         assert_eq!((first.joined, first.failed), (joined, 1 - joined));
@@ -406,7 +411,7 @@ fn stopped_while_peers_join() {
     };
     let mut simulation = Simulation::new(&plan, |_, _, _| Vec::new());
     simulation.at(Time::from_nanos(100_500), Event::Stops);
-    let attendance = done(simulation.said().pop()).attendance;
+    let attendance = done(simulation.reports().pop()).attendance;
     assert_eq!(attendance.errors.len(), 0, "{attendance:?}");
     assert_eq!((attendance.joined, attendance.complete), (3, 3));
 }
@@ -434,7 +439,7 @@ fn threads_without_peers() {
                 for one in 0..if index < leaving { 2 } else { 0 } {
                     simulation.at(START + 10 * MS, Event::Leaves(peer(one), false));
                 }
-                done(simulation.said_until(&ending).pop())
+                done(simulation.reports_until(&ending).pop())
             })
         });
         let [mut all, other] = threads.map(|thread| thread.join().unwrap());
@@ -449,4 +454,144 @@ fn threads_without_peers() {
         assert!(account.shed <= 50 * leaving as u64, "{account:?}");
         assert!(account.scheduled <= 100, "{account:?}");
     }
+}
+
+// ---- fanout ----------------------------------------------------------------
+
+/// A hundred messages a second to `peers` subscribers.
+fn fanout_plan(peers: usize) -> Plan {
+    Plan {
+        peers,
+        depth: 4,
+        rate: steady(100.0),
+        ..plan(Kind::Fanout)
+    }
+}
+
+/// Goal: losses, duplicates, and when subscribers had a message, are counted as they were.
+/// Method: three subscribers; one message does not come, one comes twice, and all others come
+/// after 1, 2 and 5 ms.
+#[test]
+fn fanout() {
+    let plan = fanout_plan(3);
+    let mut sent = 0;
+    let tally = Simulation::new(&plan, |now, _, bytes| {
+        sent += 1;
+        let mut all = Vec::new();
+        for (subscriber, millis) in [(1, 1), (2, 5), (3, 2)] {
+            let event = Event::Says(peer(subscriber), bytes.to_vec());
+            let says = (now + millis * MS, event);
+            match (sent, subscriber) {
+                (100, 2) => {}
+                (120, 3) => all.extend([says.clone(), says]),
+                _ => all.push(says),
+            }
+        }
+        all
+    })
+    .run();
+    let account = tally.account;
+    assert_eq!((account.scheduled, account.errors), (200, 1), "{account:?}");
+    assert_eq!(account.completed, 199);
+    let (lost, wrong) = (tally.lost, tally.wrong);
+    let [duplicates, deliveries] = ["duplicates", "deliveries"].map(|name| tally.counts[name]);
+    assert_eq!((lost, duplicates, wrong), (1, 1, 0));
+    assert_eq!(deliveries, 250 * 3 - 1);
+    for (stage, millis) in [("first", 1.0), ("median", 2.0), ("last", 5.0)] {
+        near(tally.stages[stage].mean(), millis * 1e6, 0.02);
+    }
+}
+
+/// Goal: a publisher has no more in flight than allowed, and does not wait for a subscriber
+/// that has left. Method: one that never gets anything, and leaves.
+#[test]
+fn fanout_without_one() {
+    let plan = Plan {
+        peers: 3,
+        depth: 2,
+        ..plan(Kind::Fanout)
+    };
+    let mut simulation = Simulation::new(&plan, |now, _, bytes| {
+        let says = |index| (now + MS, Event::Says(peer(index), bytes.to_vec()));
+        vec![says(1), says(2)]
+    });
+    let leaves = simulation.window.measure + 500 * MS;
+    simulation.at(leaves, Event::Leaves(peer(3), false));
+    let tally = simulation.run();
+    let account = tally.account;
+    // Until then the two of the warm-up block it.
+    assert!(account.completed.abs_diff(2 * 1500) < 10, "{account:?}");
+    assert_eq!(tally.lost, 2);
+}
+
+/// Goal: a late message, a repeated one, and one that returns to its publisher are told apart,
+/// and none is lost. Method: one message each; the last ones come long after the end.
+#[test]
+fn fanout_out_of_order() {
+    let plan = fanout_plan(1);
+    let mut sent = 0;
+    let tally = Simulation::new(&plan, |now, publisher, bytes| {
+        sent += 1;
+        let says = |after, to| (now + after, Event::Says(to, bytes.to_vec()));
+        match sent {
+            100 => vec![says(15 * MS, peer(1))],
+            120 => vec![says(MS, peer(1)), says(MS, peer(1))],
+            130 => vec![says(MS, peer(1)), says(MS, publisher)],
+            249.. => vec![says(2 * plan.timeout, peer(1))],
+            _ => vec![says(MS, peer(1))],
+        }
+    })
+    .run();
+    let count = |name| tally.counts[name];
+    assert_eq!((count("reordered"), count("duplicates")), (1, 1));
+    assert_eq!((tally.wrong, tally.lost), (1, 0));
+    assert_eq!((tally.account.errors, tally.account.timeouts), (1, 2));
+    assert_eq!(count("deliveries"), 249);
+}
+
+/// Goal: bytes that are no message, or one that was not sent yet, are wrong, and affect no
+/// other message. Method: a message without its first byte, which is how another begins, to a
+/// subscriber and to its publisher; and one that is sent only much later.
+#[test]
+fn wrong_messages() {
+    let plan = fanout_plan(3);
+    let mut sent = 0;
+    let mut simulation = Simulation::new(&plan, |now, publisher, bytes| {
+        sent += 1;
+        let says = |to, bytes: &[u8]| (now + MS, Event::Says(to, bytes.to_vec()));
+        let mut all: Vec<_> = (2..4).map(|one| says(peer(one), bytes)).collect();
+        match sent {
+            100 => all.push(says(peer(1), &bytes[1..])),
+            120 => all.extend([says(peer(1), bytes), says(publisher, &bytes[1..])]),
+            _ => all.push(says(peer(1), bytes)),
+        }
+        all
+    });
+    let pattern = simulation.pattern();
+    let later = pattern.bytes()[pattern.at(10_000)].to_vec();
+    let at = simulation.window.measure + 1500 * MS;
+    simulation.at(at, Event::Says(peer(2), later));
+    let tally = simulation.run();
+    let account = tally.account;
+    assert_eq!((tally.wrong, tally.lost), (2, 1));
+    assert_eq!((account.errors, account.completed), (1, 199), "{account:?}");
+    assert_eq!(tally.counts["deliveries"], 250 * 3 - 1);
+}
+
+/// Goal: a message of a publisher that never joined does no harm. Method: a server that makes
+/// one up, and says it to the only publisher.
+#[test]
+fn a_message_without_a_publisher() {
+    let plan = Plan {
+        publishers: 2,
+        ..fanout_plan(64)
+    };
+    let mut simulation = Simulation::new(&plan, |_, _, _| Vec::new());
+    simulation.refused_from = 1;
+    let cycle = (PLACES / 2) as u64;
+    let pattern = simulation.pattern();
+    let bytes = pattern.bytes()[pattern.at(cycle + 5)].to_vec();
+    simulation.at(simulation.window.measure, Event::Says(peer(0), bytes));
+    let tally = simulation.run();
+    assert_eq!(tally.wrong, 0);
 }

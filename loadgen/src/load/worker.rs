@@ -19,9 +19,9 @@ use super::ending::Ending;
 use super::sources::Sources;
 use super::workload::Share;
 use crate::limits::{COMPLETION, CONNECT_PAUSE, DRAIN, HANDSHAKES_AT_ONCE, LOOK_TO_BEGIN, REDRAW};
-use crate::measure::intervals::Interval;
+use crate::measure::intervals::ThreadInterval;
 use crate::measure::meter::Window;
-use crate::measure::results::{Attendance, Row, Tally, ThreadUse};
+use crate::measure::results::{Attendance, Interval, Tally, ThreadUse};
 use crate::measure::sample;
 use crate::plan::{Kind, Plan};
 
@@ -29,20 +29,19 @@ use crate::plan::{Kind, Plan};
 /// the lowest.
 const UNNAMED: PeerId = PeerId::from_u64(u64::MAX);
 
-pub(crate) enum Said {
+pub(crate) enum ThreadReport {
     /// All its peers have joined or failed; the last one at this time.
     Joined(Attendance, Time),
     /// An interval of the measured time is over.
-    Interval(Box<Interval>),
-    Done(Box<Done>),
+    Interval(Box<ThreadInterval>),
+    Done(Box<ThreadResults>),
 }
 
-pub(crate) struct Done {
+pub(crate) struct ThreadResults {
     pub(crate) tally: Tally,
     pub(crate) attendance: Attendance,
     /// With those after the beginning.
     pub(crate) handshakes: Histogram<u64>,
-    pub(crate) intervals: usize,
     pub(crate) took: Duration,
     /// How much of that time was load, and what this thread had of processors in it.
     pub(crate) loaded: Duration,
@@ -60,11 +59,11 @@ pub(crate) struct Gauge {
 pub(crate) struct Task {
     pub(crate) plan: Plan,
     pub(crate) share: Share,
-    pub(crate) row: Duration,
+    pub(crate) interval: Duration,
     pub(crate) gauge: Arc<Gauge>,
     pub(crate) ending: Arc<Ending>,
     /// Where it reports its progress, or why it cannot go on.
-    pub(crate) say: Sender<Result<Said, Error>>,
+    pub(crate) reports: Sender<Result<ThreadReport, Error>>,
     pub(crate) begin: Receiver<Window>,
 }
 
@@ -85,7 +84,7 @@ pub(crate) struct Worker<'a> {
 impl<'a> Worker<'a> {
     /// Does `task` over `wire`, and reports its progress.
     pub(crate) fn work(task: Task, wire: &'a mut dyn Wire) {
-        let say = task.say.clone();
+        let reports = task.reports.clone();
         let worker = Self {
             sources: Sources::new(&task.plan.sources, task.share.thread, task.plan.threads),
             task,
@@ -97,22 +96,22 @@ impl<'a> Worker<'a> {
             deserted: false,
         };
         // The run waits for each thread, so a panic must be reported. It ends the worker.
-        let said = match catch_unwind(AssertUnwindSafe(|| worker.run())) {
-            Ok(done) => done.map(|done| Said::Done(Box::new(done))),
+        let report = match catch_unwind(AssertUnwindSafe(|| worker.run())) {
+            Ok(done) => done.map(|done| ThreadReport::Done(Box::new(done))),
             Err(_) => Err(Error::Local("a thread of the load tester panicked".into())),
         };
         // A run that has ended does not listen.
-        let _ = say.send(said);
+        let _ = reports.send(report);
     }
 
-    fn run(mut self) -> Result<Done, Error> {
+    fn run(mut self) -> Result<ThreadResults, Error> {
         self.join()?;
         let window = self.wait()?;
         self.wire.peers().workload().begin(window);
         self.loads = true;
         self.until(window.measure)?;
         let used = sample::thread_use();
-        let intervals = self.measure(window)?;
+        self.measure(window)?;
         let used = sample::thread_use().since(used);
         let now = self.wire.now();
         let ended = self.task.ending.at(now).unwrap_or(now);
@@ -120,11 +119,10 @@ impl<'a> Worker<'a> {
         self.end()?;
         let now = self.wire.now();
         let peers = self.wire.peers();
-        Ok(Done {
+        Ok(ThreadResults {
             tally: peers.workload().tally(),
             attendance: peers.attendance().clone(),
             handshakes: peers.handshakes().0.clone(),
-            intervals,
             took: peers.workload().took(now).unwrap_or(loaded),
             loaded,
             used,
@@ -153,11 +151,11 @@ impl<'a> Worker<'a> {
             })?;
         }
         let peers = self.wire.peers();
-        let joined = Said::Joined(peers.attendance().clone(), peers.handshakes().1);
+        let joined = ThreadReport::Joined(peers.attendance().clone(), peers.handshakes().1);
         if churns {
             peers.forget();
         }
-        let _ = self.task.say.send(Ok(joined));
+        let _ = self.task.reports.send(Ok(joined));
         Ok(())
     }
 
@@ -174,40 +172,40 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Measures, interval by interval. Returns how many there were.
-    fn measure(&mut self, window: Window) -> Result<usize, Error> {
+    /// Measures, interval by interval.
+    fn measure(&mut self, window: Window) -> Result<(), Error> {
         // Answers of the warm-up do not count.
         self.wire.peers().meter().take_recent();
         let mut before = self.so_far();
         let (mut index, mut until) = (0, window.measure);
         while until < window.end && !self.is_over() {
             let from = until;
-            until = (until + self.task.row).min(window.end);
+            until = (until + self.task.interval).min(window.end);
             self.until(until)?;
             let ended = until.min(self.wire.now());
             let now = self.so_far();
             let peers = self.wire.peers();
-            let row = Row {
+            let interval = Interval {
                 until: ended.since(window.measure),
                 took: ended.since(from),
                 completed: now.0 - before.0,
                 sent: now.1 - before.1,
                 peers: peers.present() as u64,
                 generator: now.2.saturating_sub(before.2),
-                ..Row::default()
+                ..Interval::default()
             };
             let responses = peers.meter().take_recent();
-            let interval = Interval {
+            let interval = ThreadInterval {
                 index,
-                row,
+                interval,
                 responses,
             };
-            let said = Said::Interval(Box::new(interval));
-            let _ = self.task.say.send(Ok(said));
+            let report = ThreadReport::Interval(Box::new(interval));
+            let _ = self.task.reports.send(Ok(report));
             before = now;
             index += 1;
         }
-        Ok(index)
+        Ok(())
     }
 
     /// What this thread has answered, sent and used since it began.
@@ -223,7 +221,7 @@ impl<'a> Worker<'a> {
         if let Some(ended) = self.task.ending.at(now) {
             self.wire.peers().meter().close(ended);
         }
-        while self.wire.peers().meter().under_way() > 0 {
+        while self.wire.peers().meter().in_flight() > 0 {
             // Shorter once the user has stopped the run.
             let late = now + drain(self.task.plan.timeout, self.is_stopped());
             if self.wire.now() >= late {
@@ -272,7 +270,7 @@ impl<'a> Worker<'a> {
     /// One turn, which waits until something happens, is due, or `at_most`.
     fn turn(&mut self, at_most: Option<Time>) -> Result<(), Error> {
         let now = self.wire.now();
-        let due = self.wire.peers().workload().next_due();
+        let due = self.wire.peers().workload().next_due(now);
         let due = due.map(|due| due.max(self.paused));
         // It stays the same for many turns, so that not each of them sets a timer.
         if now >= self.redraw {
@@ -335,6 +333,6 @@ impl<'a> Worker<'a> {
 }
 
 /// How long to wait for an answer, which may take `timeout`; less if the user `stopped` the run.
-pub(crate) fn drain(timeout: Duration, stopped: bool) -> Duration {
+fn drain(timeout: Duration, stopped: bool) -> Duration {
     if stopped { timeout.min(DRAIN) } else { timeout }
 }

@@ -27,11 +27,12 @@ pub(crate) struct Share {
 impl Share {
     /// The share of one thread of `plan`: shares are as even as can be.
     pub(crate) fn new(plan: &Plan, thread: usize) -> Self {
-        let first = plan.peers_of(thread);
+        let first_of = |thread| plan.all_peers() * thread / plan.threads;
+        let first = first_of(thread);
         Self {
             thread,
             first,
-            peers: plan.peers_of(thread + 1) - first,
+            peers: first_of(thread + 1) - first,
         }
     }
 }
@@ -79,10 +80,10 @@ pub(crate) trait Workload: Send {
     fn left(&mut self, now: Time, peer: PeerId, complete: bool);
 
     /// Called once in every turn, after all messages that came.
-    fn turn(&mut self, link: &mut dyn Link);
+    fn turn(&mut self, _link: &mut dyn Link) {}
 
-    /// When to call the workload even if nothing happens.
-    fn next_due(&mut self) -> Option<Time>;
+    /// When to call the workload, seen from `now`, even if nothing happens.
+    fn next_due(&mut self, now: Time) -> Option<Time>;
 
     /// How long the measured time was, if it differs from the plan. All is over `now`.
     fn took(&mut self, _now: Time) -> Option<Duration> {

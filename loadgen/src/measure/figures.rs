@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::results::{CryptoCost, Results, ServerUse, Usage};
-use crate::plan::{Kind, Over};
+use crate::plan::{Kind, Transport};
 
 /// Rates and shares of a run, with their names in JSON; `None` is not known.
 #[derive(Debug, Serialize)]
@@ -98,7 +98,11 @@ impl Results {
         match self.plan.kind {
             // A sink confirms only at the end.
             Kind::Sink => self.tally.account.completed,
-            _ => self.rows.iter().map(|row| row.completed).sum(),
+            _ => self
+                .intervals
+                .iter()
+                .map(|interval| interval.completed)
+                .sum(),
         }
     }
 
@@ -106,7 +110,7 @@ impl Results {
     fn seals_and_opens(&self) -> Option<(f64, f64)> {
         let plan = &self.plan;
         match plan.kind {
-            _ if plan.over != Over::Sealed => None,
+            _ if plan.over != Transport::Sealed => None,
             // Handshakes.
             Kind::Churn => None,
             Kind::Echo | Kind::Idle => Some((1.0, 1.0)),
@@ -143,7 +147,7 @@ impl Results {
     /// How many more messages are in flight at the end of the measured time than at its beginning,
     /// if the server keeps up: because the warm-up is shorter than a message takes, or the rate
     /// rises. The least service time counts, so that a server that falls behind is not excused.
-    pub(crate) fn more_under_way(&self) -> f64 {
+    pub(crate) fn more_in_flight(&self) -> f64 {
         let Some(rate) = self.plan.rate.filter(|_| !self.tally.service.is_empty()) else {
             return 0.0;
         };
@@ -180,9 +184,7 @@ mod tests {
 
     /// The figures of the made-up run after `change`.
     fn figures(change: impl FnOnce(&mut Results)) -> Figures {
-        let mut results = testing::results();
-        change(&mut results);
-        Figures::of(&results)
+        Figures::of(&testing::changed(change))
     }
 
     /// Goal: answers after the measured time do not count, except in a sink, which confirms
@@ -200,11 +202,11 @@ mod tests {
             half(results);
             // In its last interval.
             results.took = SECOND * 39 / 2;
-            results.rows[19].completed = 250;
+            results.intervals[19].completed = 250;
         });
         assert_eq!(cut_short.messages_per_second, 500.0);
         assert_eq!(cut_short.megabytes_per_second, 0.05);
-        let none = figures(|results| results.rows.clear());
+        let none = figures(|results| results.intervals.clear());
         assert_eq!(none.messages_per_second, 0.0);
     }
 
@@ -242,7 +244,7 @@ mod tests {
             results.server = None;
             assert_eq!(results.batches(), None);
         }
-        let plain = figures(|results| results.plan.over = Over::Plain);
+        let plain = figures(|results| results.plan.over = Transport::Plain);
         assert_eq!(plain.crypto_share_of_server_cpu, None);
     }
 
@@ -258,10 +260,7 @@ mod tests {
         ] {
             let figures = figures(|results| {
                 (results.plan.kind, results.peers.joined) = (kind, joined);
-                let server = results.server.as_mut();
-                server
-                    .into_iter()
-                    .for_each(|one| one.empty.resident = empty);
+                results.server.as_mut().unwrap().empty.resident = empty;
             });
             assert_eq!(figures.server_bytes_per_peer, due);
         }

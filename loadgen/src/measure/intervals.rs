@@ -10,27 +10,25 @@ use hdrhistogram::Histogram;
 
 use super::figures::seconds;
 use super::quantile::{self, Quantile};
-use super::results::{Row, Usage};
+use super::results::{Interval, Usage};
 
-pub(crate) struct Interval {
+pub(crate) struct ThreadInterval {
     pub(crate) index: usize,
-    /// The row so far: it lacks the quantiles of response times, and the server's figures.
-    pub(crate) row: Row,
+    /// The figures so far: they lack the quantiles of response times, and the server's figures.
+    pub(crate) interval: Interval,
     pub(crate) responses: Histogram<u64>,
 }
 
 pub(crate) struct Intervals {
     threads: usize,
-    open: BTreeMap<usize, Open>,
-    whole: Vec<Row>,
-    /// For each thread that has left: how many intervals it reported.
-    left: Vec<usize>,
+    open: BTreeMap<usize, OpenInterval>,
+    whole: Vec<Interval>,
 }
 
-struct Open {
-    row: Row,
+struct OpenInterval {
+    interval: Interval,
     responses: Histogram<u64>,
-    told: usize,
+    threads: usize,
 }
 
 impl Intervals {
@@ -39,68 +37,58 @@ impl Intervals {
             threads,
             open: BTreeMap::new(),
             whole: Vec::new(),
-            left: Vec::new(),
         }
     }
 
-    pub(crate) fn add(&mut self, interval: &Interval) {
-        let open = self.open.entry(interval.index).or_insert_with(|| Open {
-            row: Row::default(),
+    pub(crate) fn add(&mut self, of_thread: &ThreadInterval) {
+        let open = self.open.entry(of_thread.index);
+        let open = open.or_insert_with(|| OpenInterval {
+            interval: Interval::default(),
             responses: quantile::histogram(),
-            told: 0,
+            threads: 0,
         });
-        open.responses += &interval.responses;
-        open.told += 1;
-        let (row, one) = (&mut open.row, &interval.row);
+        open.responses += &of_thread.responses;
+        open.threads += 1;
+        let (interval, one) = (&mut open.interval, &of_thread.interval);
         // A thread that ends early has a short one.
-        row.until = row.until.max(one.until);
-        row.took = row.took.max(one.took);
-        row.completed += one.completed;
-        row.sent += one.sent;
-        row.peers += one.peers;
-        row.generator += one.generator;
-        self.settle();
-    }
-
-    /// Notes that a thread has reported `intervals` intervals and reports no more.
-    pub(crate) fn leave(&mut self, intervals: usize) {
-        self.left.push(intervals);
-        self.settle();
-    }
-
-    /// Closes the intervals that no thread will report any more.
-    fn settle(&mut self) {
-        while let Some(open) = self.open.first_entry() {
-            let gone = self.left.iter().filter(|told| **told <= *open.key());
-            if open.get().told + gone.count() < self.threads {
-                return;
-            }
-            self.whole.push(open.remove().row());
+        interval.until = interval.until.max(one.until);
+        interval.took = interval.took.max(one.took);
+        interval.completed += one.completed;
+        interval.sent += one.sent;
+        interval.peers += one.peers;
+        interval.generator += one.generator;
+        // Each thread reports its intervals in order, so they are whole in order, too.
+        if open.threads == self.threads {
+            let whole = self.open.pop_first();
+            self.whole.extend(whole.map(|(_, open)| open.close()));
         }
     }
 
-    /// All intervals, when every thread has left. The samples `looks` of the server were taken
-    /// when the first interval began and when each ended.
-    pub(crate) fn finish(mut self, looks: &[Option<Usage>]) -> Vec<Row> {
-        for (row, looks) in self.whole.iter_mut().zip(looks.windows(2)) {
-            if let [Some(before), Some(after)] = looks {
-                row.server = Some(after.since(*before));
+    /// All intervals, when every thread has left. A thread that ended before the others lacks the
+    /// last ones. The `samples` of the server were taken when the first interval began and
+    /// when each ended.
+    pub(crate) fn finish(mut self, samples: &[Option<Usage>]) -> Vec<Interval> {
+        let rest = self.open.into_values().map(OpenInterval::close);
+        self.whole.extend(rest);
+        for (interval, around) in self.whole.iter_mut().zip(samples.windows(2)) {
+            if let [Some(before), Some(after)] = around {
+                interval.server = Some(after.since(*before));
             }
         }
         self.whole
     }
 }
 
-impl Open {
-    fn row(self) -> Row {
-        let (row, times) = (self.row, &self.responses);
-        Row {
-            rate: row.completed as f64 / seconds(row.took),
+impl OpenInterval {
+    fn close(self) -> Interval {
+        let (interval, times) = (self.interval, &self.responses);
+        Interval {
+            rate: interval.completed as f64 / seconds(interval.took),
             p50: Quantile::P50.of(times),
             p99: Quantile::P99.of(times),
             max: (!times.is_empty()).then(|| times.value_at_quantile(1.0)),
             median: Duration::from_nanos(Quantile::P50.of_what_there_is(times)),
-            ..row
+            ..interval
         }
     }
 }
@@ -110,48 +98,47 @@ mod tests {
     use super::*;
     use crate::testing::SECOND;
 
-    fn interval(index: usize, took: Duration, nanos: u64) -> Interval {
+    fn interval(index: usize, took: Duration, nanos: u64) -> ThreadInterval {
         let mut responses = quantile::histogram();
         responses.saturating_record_n(nanos, 10);
-        let row = Row {
+        let interval = Interval {
             until: SECOND * index as u32 + took,
             took,
             completed: 10,
             sent: 11,
-            ..Row::default()
+            ..Interval::default()
         };
-        Interval {
+        ThreadInterval {
             index,
-            row,
+            interval,
             responses,
         }
     }
 
     /// Goal: an interval is of all threads, as long as it really was, and its times are not
-    /// kept longer than needed. Method: two threads; one is ahead, and the other leaves
+    /// kept longer than needed. Method: two threads; one is ahead, and the other ends
     /// within its second interval, so that what follows has too few answers for a median.
     #[test]
     fn threads_are_put_together() {
-        let mut rows = Intervals::new(2);
-        rows.add(&interval(0, SECOND, 1000));
-        rows.add(&interval(1, SECOND, 1000));
-        rows.add(&interval(2, SECOND / 2, 1000));
-        assert_eq!(rows.open.len(), 3);
-        rows.add(&interval(0, SECOND, 9000));
-        assert_eq!((rows.open.len(), rows.whole.len()), (2, 1));
-        rows.add(&interval(1, SECOND / 4, 9000));
-        rows.leave(2);
-        assert_eq!((rows.open.len(), rows.whole.len()), (0, 3));
-        let rows = rows.finish(&[None; 4]);
-        let took: Vec<_> = rows.iter().map(|row| row.took).collect();
+        let mut intervals = Intervals::new(2);
+        intervals.add(&interval(0, SECOND, 1000));
+        intervals.add(&interval(1, SECOND, 1000));
+        intervals.add(&interval(2, SECOND / 2, 1000));
+        assert_eq!(intervals.open.len(), 3);
+        intervals.add(&interval(0, SECOND, 9000));
+        assert_eq!((intervals.open.len(), intervals.whole.len()), (2, 1));
+        intervals.add(&interval(1, SECOND / 4, 9000));
+        assert_eq!((intervals.open.len(), intervals.whole.len()), (1, 2));
+        let all = intervals.finish(&[None; 4]);
+        let took: Vec<_> = all.iter().map(|interval| interval.took).collect();
         assert_eq!(took, [SECOND, SECOND, SECOND / 2]);
-        assert_eq!(rows[2].until, SECOND * 5 / 2);
-        let done: Vec<_> = rows.iter().map(|row| row.completed).collect();
+        assert_eq!(all[2].until, SECOND * 5 / 2);
+        let done: Vec<_> = all.iter().map(|interval| interval.completed).collect();
         assert_eq!(done, [20, 20, 10]);
-        assert_eq!((rows[0].sent, rows[2].rate), (22, 20.0));
-        assert_eq!(rows[0].p50, Some(1000));
-        assert_eq!((rows[2].p50, rows[0].p99), (None, None));
-        assert_eq!(rows[2].median, Duration::from_nanos(1000));
-        assert!(rows[0].max >= Some(9000));
+        assert_eq!((all[0].sent, all[2].rate), (22, 20.0));
+        assert_eq!(all[0].p50, Some(1000));
+        assert_eq!((all[2].p50, all[0].p99), (None, None));
+        assert_eq!(all[2].median, Duration::from_nanos(1000));
+        assert!(all[0].max >= Some(9000));
     }
 }

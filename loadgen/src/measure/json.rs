@@ -17,10 +17,6 @@ pub(crate) fn micros<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::
     to.serialize_f64(time.as_nanos() as f64 / 1e3)
 }
 
-pub(crate) fn kernel_name<S: Serializer>(kernel: &Kernel, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(kernel.name())
-}
-
 pub(crate) fn kernel<S: Serializer>(kernel: &Option<Kernel>, to: S) -> Result<S::Ok, S::Error> {
     kernel.map(Kernel::name).serialize(to)
 }

@@ -62,7 +62,7 @@ pub(crate) struct Meter {
     pub(crate) sent_so_far: u64,
     pub(crate) answered_so_far: u64,
     /// Messages in flight, measured or not, and when that number last changed.
-    under_way: u64,
+    in_flight: u64,
     since: Time,
     /// Response times of what was answered since they were last taken.
     recent: Histogram<u64>,
@@ -82,7 +82,7 @@ impl Meter {
             tally: Tally::new(),
             sent_so_far: 0,
             answered_so_far: 0,
-            under_way: 0,
+            in_flight: 0,
             since: Time::ZERO,
             recent: quantile::histogram(),
         }
@@ -101,14 +101,14 @@ impl Meter {
         self.window.end = self.window.end.min(now);
     }
 
-    pub(crate) fn under_way(&self) -> u64 {
-        self.under_way
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.in_flight
     }
 
     /// A message leaves. In an open loop, it could have left from the time `late` on.
     pub(crate) fn sent(&mut self, flight: Flight, late: Option<Time>) {
         self.move_on(flight.sent);
-        self.under_way += 1;
+        self.in_flight += 1;
         self.sent_so_far += 1;
         if self.window.measures(flight.due) {
             self.tally.account.scheduled += 1;
@@ -143,7 +143,7 @@ impl Meter {
     /// A message is no longer in flight. Returns the account, if it counts there.
     fn landed(&mut self, flight: Flight, now: Time) -> Option<&mut Account> {
         self.move_on(now);
-        self.under_way -= 1;
+        self.in_flight -= 1;
         let measured = self.window.measures(flight.due);
         measured.then_some(&mut self.tally.account)
     }
@@ -192,7 +192,7 @@ impl Meter {
             self.since.max(self.window.measure),
             now.min(self.window.end),
         );
-        self.tally.under_way += u128::from(self.under_way) * to.since(from).as_nanos();
+        self.tally.in_flight_ns += u128::from(self.in_flight) * to.since(from).as_nanos();
         self.since = now;
     }
 }

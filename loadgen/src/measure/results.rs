@@ -78,7 +78,7 @@ pub(crate) struct Tally {
     pub(crate) lag: Histogram<u64>,
     /// For Little's law: messages in flight, times nanoseconds of the measured time.
     #[serde(skip)]
-    pub(crate) under_way: u128,
+    pub(crate) in_flight_ns: u128,
     /// Of some workloads: the stages of a connection; the first and last receiver of a message.
     #[serde(rename = "stages_ns", serialize_with = "json::stages")]
     pub(crate) stages: BTreeMap<&'static str, Histogram<u64>>,
@@ -95,7 +95,7 @@ impl Tally {
             response: quantile::histogram(),
             service: quantile::histogram(),
             lag: quantile::histogram(),
-            under_way: 0,
+            in_flight_ns: 0,
             stages: BTreeMap::new(),
             counts: BTreeMap::new(),
         }
@@ -116,7 +116,7 @@ impl AddAssign<&Self> for Tally {
         self.response += &other.response;
         self.service += &other.service;
         self.lag += &other.lag;
-        self.under_way += other.under_way;
+        self.in_flight_ns += other.in_flight_ns;
         for (name, times) in &other.stages {
             *self.stages.entry(name).or_insert_with(quantile::histogram) += times;
         }
@@ -228,7 +228,7 @@ pub(crate) struct ServerUse {
 }
 
 #[derive(Debug, Clone, Default, Serialize)]
-pub(crate) struct Row {
+pub(crate) struct Interval {
     /// Since measuring began.
     #[serde(rename = "until_s", serialize_with = "seconds")]
     pub(crate) until: Duration,
@@ -291,7 +291,8 @@ pub(crate) struct Results {
     pub(crate) loaded: Duration,
     #[serde(flatten)]
     pub(crate) tally: Tally,
-    pub(crate) rows: Vec<Row>,
+    #[serde(rename = "rows")]
+    pub(crate) intervals: Vec<Interval>,
     /// What each of our threads had of processors while there was load.
     #[serde(skip)]
     pub(crate) threads: Vec<ThreadUse>,

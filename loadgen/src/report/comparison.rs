@@ -2,27 +2,24 @@
 //! report of each run.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 
 use sealwire::text::escaped;
 use sealwire_cli::error::Error;
 use serde_json::{Value, json};
 
 use super::{Outputs, code, headline, json as of_runs, write_figures};
-use crate::judge::comparison::{Comparison, Figure, Spread, Transport};
+use crate::judge::comparison::{Comparison, Figure, Spread, TransportRuns};
 use crate::measure::environment::Environment;
 use crate::plan::Kind;
 use crate::values::name;
 
-/// Writes the report: as JSON where that is wanted, and to `stdout`.
+/// Writes the report: as JSON where that is wanted, and to stdout.
 pub(crate) fn emit(
     comparison: &Comparison,
     environment: &Environment,
-    stdout: &mut dyn Write,
     outputs: &Outputs,
 ) -> Result<(), Error> {
     write_figures(
-        stdout,
         outputs,
         || of_runs::text(json(comparison, environment)),
         || table(comparison, environment),
@@ -51,7 +48,7 @@ fn table(comparison: &Comparison, environment: &Environment) -> String {
     for note in notes(comparison) {
         text += &format!("note: {}\n", escaped(&note));
     }
-    text + "\n" + comparison.grade().name() + "\n"
+    text + "\n" + &name(comparison.grade()) + "\n"
 }
 
 /// A name, and a cell for each figure.
@@ -60,7 +57,7 @@ fn line(name: &str, cells: [String; Figure::ALL.len()]) -> String {
     format!("{name:18}{cells}\n")
 }
 
-fn row(transport: &Transport) -> String {
+fn row(transport: &TransportRuns) -> String {
     let cells = Figure::ALL.map(|figure| {
         let at_least = match figure {
             Figure::Throughput if transport.at_least => "at least ",
@@ -71,11 +68,11 @@ fn row(transport: &Transport) -> String {
             format!("{at_least}{}", number(spread.median))
         })
     });
-    let name = format!("{} ({} runs)", name(transport.over), transport.count());
-    let row = line(&name, cells);
+    let (over, grade) = (name(transport.over), name(transport.grade));
+    let row = line(&format!("{over} ({} runs)", transport.count()), cells);
     match transport.count() {
         0 => row,
-        _ => format!("{}  {}\n", row.trim_end(), transport.grade.name()),
+        _ => format!("{}  {}\n", row.trim_end(), grade),
     }
 }
 
@@ -101,7 +98,7 @@ fn notes(comparison: &Comparison) -> Vec<String> {
     let mut notes = Vec::new();
     let transports = &comparison.transports;
     if comparison.interrupted {
-        let least = transports.iter().map(Transport::count).min();
+        let least = transports.iter().map(TransportRuns::count).min();
         let (least, rounds) = (least.unwrap_or(0), comparison.rounds);
         let whole = format!("{least} of {rounds} rounds are whole");
         notes.push(format!("it was interrupted: {whole}"));
@@ -157,7 +154,7 @@ fn json(comparison: &Comparison, environment: &Environment) -> Value {
     })
 }
 
-fn of_transport(transport: &Transport, kind: Kind) -> Value {
+fn of_transport(transport: &TransportRuns, kind: Kind) -> Value {
     let mut value = json!(spreads(kind, |figure| transport.figure(figure)));
     value["runs"] = json!(transport.count());
     value["verdict"] = json!((transport.count() > 0).then_some(transport.grade));

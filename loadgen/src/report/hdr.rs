@@ -42,8 +42,8 @@ mod tests {
     use super::super::told;
     use super::*;
 
-    /// Goal: plotters find comments, four numbers a line that only grow, and the totals at
-    /// the end; the totals even of no answer. Method: read it as they do.
+    /// Goal: plotters find comments, the verdict last; four numbers a line that only grow; and the
+    /// totals at the end, even of no answer. Method: read it as they do.
     #[test]
     fn plotters_can_read_it() {
         let text = told(|_| {}, "", text);
@@ -51,6 +51,7 @@ mod tests {
         assert!(lines[0].starts_with("# loadgen 1.2.3 (0123456789ab, release)"));
         let is_comment = |line: &&str| line.starts_with('#');
         let head = lines.iter().take_while(|line| is_comment(line)).count();
+        assert_eq!(lines[head - 1], "# VALID");
         let due = "       Value     Percentile TotalCount 1/(1-Percentile)";
         assert_eq!(lines[head..head + 2], [due, ""]);
         let (values, footer) = lines[head + 2..].split_at(lines.len() - head - 5);

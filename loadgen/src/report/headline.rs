@@ -61,7 +61,7 @@ pub(super) fn of_comparison(plan: &Plan, here: &Environment, kernel: Kernel) -> 
 /// The same as comments, and the verdict.
 pub(super) fn comments(report: &Report<'_>) -> String {
     let verdict = &report.verdict;
-    let grade = verdict.grade.name().to_owned();
+    let grade = name(verdict.grade);
     let reasons = verdict.reasons.iter().map(|why| format!("  {}", why.text));
     let lines = lines(report).into_iter().chain([grade]).chain(reasons);
     lines.map(|line| format!("# {line}\n")).collect()

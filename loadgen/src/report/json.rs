@@ -141,8 +141,7 @@ mod tests {
             results.tally.stages.insert("first reply", stage);
         };
         let all = read(change, "");
-        let mut results = testing::results();
-        change(&mut results);
+        let results = testing::changed(change);
         let tally = &results.tally;
         assert_eq!(decoded(&all["response_ns"]), tally.response);
         assert_eq!(decoded(&all["service_ns"]), tally.service);
@@ -159,8 +158,8 @@ mod tests {
             testing::to_an_unknown_server(results);
             results.crypto = None;
             results.tally.lag.reset();
-            results.rows[0].p50 = None;
-            results.rows[0].server = None;
+            results.intervals[0].p50 = None;
+            results.intervals[0].server = None;
         };
         let all = read(change, "");
         let unknown = "rate_from_per_second rate_to_per_second asked_messages_per_second kernel \

@@ -12,6 +12,7 @@ use crate::judge::slo::{Judged, Outcome};
 use crate::measure::figures::seconds;
 use crate::measure::quantile::Quantile;
 use crate::plan::Kind;
+use crate::values::name;
 
 /// The stages of a message or a connection, in the order in which they come.
 const STAGES: &str = "connect, handshake, first reply, complete, first, median, last";
@@ -47,7 +48,7 @@ pub(super) fn line(report: &Report<'_>) -> String {
         .map(|quantile| micros(quantile.of(response).map(|nanos| nanos as f64)));
     let missed = report.slos.iter().filter(|judged| !judged.is_met());
     let missed: String = missed.map(|one| format!(", slo {}", slo(one))).collect();
-    let (rate, grade) = (rate(report), report.verdict.grade.name());
+    let (rate, grade) = (rate(report), name(report.verdict.grade));
     let what = lines(report).join("; ");
     format!("{rate}, p50 {p50} us, p99 {p99} us{missed}, {grade}; {what}\n")
 }
@@ -209,7 +210,7 @@ fn slo(judged: &Judged) -> String {
 
 fn verdict(report: &Report<'_>) -> String {
     let verdict = &report.verdict;
-    let name = verdict.grade.name();
+    let name = name(verdict.grade);
     let colour = match verdict.grade {
         Grade::Valid => 32,
         Grade::Suspect => 33,

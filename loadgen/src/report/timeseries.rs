@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Report;
 use super::headline::comments;
-use crate::measure::results::Row;
+use crate::measure::results::Interval;
 
 /// The columns. The server's times and switches are of the interval, its memory and
 /// descriptors at its end.
@@ -14,25 +14,25 @@ const COLUMNS: &str = "until_s,took_s,completed_messages,messages_per_second,\
     server_voluntary_switches,server_involuntary_switches,sent_messages";
 
 pub(super) fn text(report: &Report<'_>) -> String {
-    let rows = report.results.rows.iter().map(row);
+    let rows = report.results.intervals.iter().map(line);
     comments(report) + COLUMNS + "\n" + &rows.collect::<String>()
 }
 
-fn row(row: &Row) -> String {
+fn line(interval: &Interval) -> String {
     let of_nanos = |nanos: u64| (nanos as f64 / 1e3).to_string();
     let us = |time: Duration| of_nanos(time.as_nanos() as u64);
     let mut cells = vec![
-        row.until.as_secs_f64().to_string(),
-        row.took.as_secs_f64().to_string(),
-        row.completed.to_string(),
-        format!("{:.1}", row.rate),
-        row.p50.map(of_nanos).unwrap_or_default(),
-        row.p99.map(of_nanos).unwrap_or_default(),
-        row.max.map(of_nanos).unwrap_or_default(),
-        row.peers.to_string(),
-        us(row.generator),
+        interval.until.as_secs_f64().to_string(),
+        interval.took.as_secs_f64().to_string(),
+        interval.completed.to_string(),
+        format!("{:.1}", interval.rate),
+        interval.p50.map(of_nanos).unwrap_or_default(),
+        interval.p99.map(of_nanos).unwrap_or_default(),
+        interval.max.map(of_nanos).unwrap_or_default(),
+        interval.peers.to_string(),
+        us(interval.generator),
     ];
-    match row.server {
+    match interval.server {
         Some(server) => cells.extend([
             us(server.user),
             us(server.system),
@@ -43,7 +43,7 @@ fn row(row: &Row) -> String {
         ]),
         None => cells.extend([const { String::new() }; 6]),
     }
-    cells.push(row.sent.to_string());
+    cells.push(interval.sent.to_string());
     cells.join(",") + "\n"
 }
 
@@ -60,11 +60,11 @@ mod tests {
     #[test]
     fn a_line_for_each_interval() {
         let change = |results: &mut Results| {
-            results.rows[0].p99 = None;
-            let none = &mut results.rows[1];
+            results.intervals[0].p99 = None;
+            let none = &mut results.intervals[1];
             (none.completed, none.rate) = (0, 0.0);
             (none.p50, none.p99, none.max) = (None, None, None);
-            results.rows[2].server = None;
+            results.intervals[2].server = None;
         };
         let text = told(change, "", text);
         let lines = text.lines().skip_while(|line| line.starts_with("# "));

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 
 use sealwire::limits::{INPUT_SCRATCH, MOST_SHARE};
-use sealwire::{Clock, PeerId, Time};
+use sealwire::{PeerId, Time};
 use sealwire_cli::error::Error;
 
 use super::Rival;
@@ -18,13 +18,12 @@ use super::streams::{Event, Streams};
 use crate::limits::GATHER;
 use crate::load::pattern::Pattern;
 use crate::load::peers::Peers;
-use crate::load::{Context, Link, Received, Wire};
+use crate::load::{Link, Received, RunSetup, Wire};
 
 pub(crate) struct Client<R: Rival> {
     streams: Streams<R, Traffic>,
     address: SocketAddr,
     peers: Peers,
-    clock: Clock,
     pattern: Pattern,
     size: usize,
     bytes: Box<[u8]>,
@@ -55,23 +54,22 @@ impl Traffic {
 }
 
 impl<R: Rival> Client<R> {
-    pub(crate) fn new(context: &Context<'_>, setup: R::Setup, peers: Peers) -> io::Result<Self> {
+    pub(crate) fn new(run: &RunSetup<'_>, setup: R::Setup, peers: Peers) -> io::Result<Self> {
         Ok(Self {
-            streams: Streams::new(setup, context.clock)?,
-            address: context.address,
+            streams: Streams::new(setup, run.clock)?,
+            address: run.address,
             peers,
-            clock: context.clock,
-            pattern: context.pattern.clone(),
-            size: context.plan.size,
+            pattern: run.pattern.clone(),
+            size: run.plan.size,
             bytes: vec![0; INPUT_SCRATCH].into_boxed_slice(),
         })
     }
 
     fn handle(&mut self, event: Event) {
-        let (streams, clock) = (&mut self.streams, self.clock);
+        let (peers, streams) = (&mut self.peers, &mut self.streams);
         match event {
-            Event::Connected(id) => self.peers.workload().connected(clock.now(), id),
-            Event::Joined(id) => self.peers.joined(&mut Sender { streams, clock }, id),
+            Event::Connected(id) => peers.workload().connected(streams.now(), id),
+            Event::Joined(id) => peers.joined(streams, id),
             Event::Said(id, len) => self.said(id, len),
             Event::Ended(id) => {
                 let Some(slot) = streams.get(id) else {
@@ -79,7 +77,7 @@ impl<R: Rival> Client<R> {
                 };
                 if !slot.is_finished() {
                     streams.fail(id, "the server ended the connection early");
-                } else if !slot.own.rest.is_empty() {
+                } else if !slot.peer.rest.is_empty() {
                     streams.fail(id, "the server ended the connection within a message");
                 } else {
                     streams.close(id, Ok(()));
@@ -92,15 +90,14 @@ impl<R: Rival> Client<R> {
         let Some(slot) = self.streams.get_mut(id) else {
             return;
         };
-        let mut rest = mem::take(&mut slot.own.rest);
-        let (streams, clock) = (&mut self.streams, self.clock);
+        let mut rest = mem::take(&mut slot.peer.rest);
+        let (workload, streams) = (self.peers.workload(), &mut self.streams);
         cut(self.size, &mut rest, &self.bytes[..len], |parts| {
-            let (workload, streams) = (self.peers.workload(), &mut *streams);
-            workload.message(clock.now(), id, Received(parts));
-            workload.go_on(&mut Sender { streams, clock }, id);
+            workload.message(streams.now(), id, Received(parts));
+            workload.go_on(streams, id);
         });
         if let Some(slot) = self.streams.get_mut(id) {
-            slot.own.rest = rest;
+            slot.peer.rest = rest;
         }
     }
 
@@ -109,20 +106,20 @@ impl<R: Rival> Client<R> {
         // The bound is that of the library, which shares its room for sealing.
         let mut budget = MOST_SHARE;
         while let Some(slot) = self.streams.get_mut(id) {
-            if slot.own.queue.is_empty() {
+            if slot.peer.queue.is_empty() {
                 return true;
             }
             if budget == 0 {
                 self.streams.dirty(id);
                 return false;
             }
-            let queue = mem::take(&mut slot.own.queue);
+            let queue = mem::take(&mut slot.peer.queue);
             let (given, taken) = self.write_some(id, &queue);
             let Some(slot) = self.streams.get_mut(id) else {
                 return false;
             };
-            slot.own.queue = queue;
-            slot.own.sent(taken);
+            slot.peer.queue = queue;
+            slot.peer.sent(taken);
             if taken < given {
                 return false;
             }
@@ -136,7 +133,7 @@ impl<R: Rival> Client<R> {
         let bytes = self.pattern.bytes();
         if let (Some(part), 1) = (queue.front(), queue.len()) {
             let parts = [IoSlice::new(&bytes[part.clone()])];
-            return (part.len(), self.streams.send(id, &parts));
+            return (part.len(), self.streams.send_some(id, &parts));
         }
         let mut parts = [IoSlice::new(&[]); GATHER];
         let (mut count, mut given) = (0, 0);
@@ -148,7 +145,7 @@ impl<R: Rival> Client<R> {
             count += 1;
             given += part.len();
         }
-        (given, self.streams.send(id, &parts[..count]))
+        (given, self.streams.send_some(id, &parts[..count]))
     }
 }
 
@@ -163,8 +160,7 @@ impl<R: Rival> Wire for Client<R> {
         while let Some(event) = self.streams.next_event(&mut self.bytes, |_| true) {
             self.handle(event);
         }
-        let (streams, clock) = (&mut self.streams, self.clock);
-        self.peers.turn(&mut Sender { streams, clock });
+        self.peers.turn(&mut self.streams);
         self.streams.begin_writes();
         while let Some(id) = self.streams.next_writable() {
             if self.write(id) {
@@ -172,7 +168,7 @@ impl<R: Rival> Wire for Client<R> {
             }
         }
         while let Some((id, _, outcome)) = self.streams.next_closed() {
-            self.peers.left(self.clock.now(), id, outcome);
+            self.peers.left(self.streams.now(), id, outcome);
         }
         Ok(())
     }
@@ -182,40 +178,35 @@ impl<R: Rival> Wire for Client<R> {
     }
 
     fn now(&self) -> Time {
-        self.clock.now()
+        self.streams.now()
     }
 }
 
-struct Sender<'a, R: Rival> {
-    streams: &'a mut Streams<R, Traffic>,
-    clock: Clock,
-}
-
-impl<R: Rival> Link for Sender<'_, R> {
+impl<R: Rival> Link for Streams<R, Traffic> {
     fn now(&self) -> Time {
-        self.clock.now()
+        self.now()
     }
 
     fn send(&mut self, peer: PeerId, part: Range<usize>) -> bool {
-        let slot = self.streams.get_mut(peer);
+        let slot = self.get_mut(peer);
         let Some(slot) = slot.filter(|slot| slot.is_open()) else {
             return false;
         };
-        slot.own.queued += part.len();
-        slot.own.queue.push_back(part);
+        slot.peer.queued += part.len();
+        slot.peer.queue.push_back(part);
         if slot.may_write() {
-            self.streams.dirty(peer);
+            self.dirty(peer);
         }
         true
     }
 
     fn waiting(&self, peer: PeerId) -> usize {
-        let slot = self.streams.get(peer);
-        slot.map_or(0, |slot| slot.own.queued + slot.unsent())
+        let slot = self.get(peer);
+        slot.map_or(0, |slot| slot.peer.queued + slot.unsent())
     }
 
     fn finish(&mut self, peer: PeerId) {
-        self.streams.finish(peer);
+        self.finish(peer);
     }
 }
 

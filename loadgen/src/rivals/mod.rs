@@ -33,7 +33,7 @@ pub(crate) trait Rival: Sized {
     type Setup;
 
     /// Buffers that all connections of a loop share.
-    type Room: Default;
+    type Scratch: Default;
 
     fn new(setup: &Self::Setup) -> io::Result<Self>;
 
@@ -46,8 +46,8 @@ pub(crate) trait Rival: Sized {
         &mut self,
         socket: &mut Stream,
         into: &mut [u8],
-        room: &mut Self::Room,
-    ) -> io::Result<Came>;
+        room: &mut Self::Scratch,
+    ) -> io::Result<ReadResult>;
 
     /// Sends a first part of `parts`, after what is [unsent](Self::unsent). Returns how many
     /// bytes it accepted. Fewer than all means that the socket accepts no more for now.
@@ -55,7 +55,7 @@ pub(crate) trait Rival: Sized {
         &mut self,
         socket: &mut Stream,
         parts: &[IoSlice<'_>],
-        room: &mut Self::Room,
+        room: &mut Self::Scratch,
     ) -> io::Result<usize>;
 
     /// Bytes that it has accepted or made itself, and that the socket has not accepted.
@@ -70,7 +70,7 @@ pub(crate) trait Rival: Sized {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Came {
+pub(crate) struct ReadResult {
     bytes: usize,
     /// Nothing more is there now.
     drained: bool,

@@ -6,14 +6,14 @@ use std::io::{self, IoSlice, IoSliceMut};
 
 use sealwire::net::stream::Stream;
 
-use super::{Came, Rival, write};
+use super::{ReadResult, Rival, write};
 
 /// Bytes as they are.
 pub(crate) struct Plain;
 
 impl Rival for Plain {
     type Setup = ();
-    type Room = ();
+    type Scratch = ();
 
     fn new((): &()) -> io::Result<Self> {
         Ok(Self)
@@ -23,9 +23,14 @@ impl Rival for Plain {
         true
     }
 
-    fn receive(&mut self, socket: &mut Stream, into: &mut [u8], (): &mut ()) -> io::Result<Came> {
+    fn receive(
+        &mut self,
+        socket: &mut Stream,
+        into: &mut [u8],
+        (): &mut (),
+    ) -> io::Result<ReadResult> {
         let read = socket.read(&mut [IoSliceMut::new(into)])?;
-        Ok(Came {
+        Ok(ReadResult {
             bytes: read.bytes,
             drained: read.drained,
             ended: read.bytes == 0,

@@ -2,8 +2,8 @@
 //!
 //! An echo is written from where it was read, and a relay copies a turn's messages once for all
 //! receivers. What a socket does not accept is copied to the peer's queue. Above the library's
-//! high-water mark, the senders that fill a queue are not read. A slow receiver is never dropped, because the
-//! load tester's own peers always read.
+//! high-water mark, the senders that fill a queue are not read. A slow receiver is never dropped,
+//! because the load tester's own peers always read.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -15,11 +15,11 @@ use sealwire::{Clock, Limits, Listener, PeerId};
 
 use super::Rival;
 use super::streams::{Event, Slot, Streams};
-use crate::plan::Mode;
+use crate::plan::ServerMode;
 
 pub(crate) struct Server<R: Rival> {
     streams: Streams<R, Peer>,
-    mode: Mode,
+    mode: ServerMode,
     size: usize,
     /// The high-water mark: with more bytes waiting for a peer, their senders are not read.
     high_water: usize,
@@ -44,7 +44,7 @@ impl<R: Rival> Server<R> {
     /// Serves the peers that come to `listener`, with messages of `size` bytes.
     pub(crate) fn new(
         setup: R::Setup,
-        mode: Mode,
+        mode: ServerMode,
         size: usize,
         listener: Listener,
     ) -> io::Result<Self> {
@@ -65,17 +65,17 @@ impl<R: Rival> Server<R> {
     /// Waits until something happens, and does what follows.
     pub(crate) fn turn(&mut self) -> io::Result<()> {
         self.streams.wait(None)?;
-        let (mode, relay) = (self.mode, Mode::Relay);
+        let (mode, relay) = (self.mode, ServerMode::Relay);
         loop {
             let congested = self.congested;
-            let may_read = |own: &Peer| match mode {
-                Mode::Echo => !own.congested,
-                Mode::Sink => true,
-                Mode::Relay => congested == usize::from(own.congested),
+            let may_read = |peer: &Peer| match mode {
+                ServerMode::Echo => !peer.congested,
+                ServerMode::Sink => true,
+                ServerMode::Relay => congested == usize::from(peer.congested),
             };
             match self.streams.next_event(&mut self.bytes, may_read) {
                 Some(Event::Said(id, len)) if mode == relay => self.gather(id, len),
-                Some(Event::Said(id, len)) if mode == Mode::Echo => self.echo(id, len),
+                Some(Event::Said(id, len)) if mode == ServerMode::Echo => self.echo(id, len),
                 // Our own end is the confirmation that a peer waits for.
                 Some(Event::Ended(id)) => self.streams.finish(id),
                 Some(_) => {}
@@ -89,8 +89,8 @@ impl<R: Rival> Server<R> {
                 self.streams.written(id);
             }
         }
-        while let Some((_, own, _)) = self.streams.next_closed() {
-            if own.congested {
+        while let Some((_, peer, _)) = self.streams.next_closed() {
+            if peer.congested {
                 self.congested -= 1;
                 self.streams.resume();
             }
@@ -110,13 +110,13 @@ impl<R: Rival> Server<R> {
             return;
         };
         let mut taken = 0;
-        if slot.may_write() && slot.own.pending.is_empty() {
-            taken = self.streams.send(id, &[IoSlice::new(bytes)]);
+        if slot.may_write() && slot.peer.pending.is_empty() {
+            taken = self.streams.send_some(id, &[IoSlice::new(bytes)]);
         }
         if taken < bytes.len()
             && let Some(slot) = self.streams.get_mut(id)
         {
-            slot.own.pending.extend(&bytes[taken..]);
+            slot.peer.pending.extend(&bytes[taken..]);
             self.measure(id);
         }
     }
@@ -126,8 +126,8 @@ impl<R: Rival> Server<R> {
         let Some(slot) = self.streams.get_mut(id) else {
             return;
         };
-        let congested = slot.own.pending.len() >= self.high_water;
-        if congested != mem::replace(&mut slot.own.congested, congested) {
+        let congested = slot.peer.pending.len() >= self.high_water;
+        if congested != mem::replace(&mut slot.peer.congested, congested) {
             if congested {
                 self.congested += 1;
             } else {
@@ -142,7 +142,7 @@ impl<R: Rival> Server<R> {
         let Some(slot) = self.streams.get_mut(id) else {
             return;
         };
-        let (rest, bytes) = (&mut slot.own.rest, &self.bytes[..len]);
+        let (rest, bytes) = (&mut slot.peer.rest, &self.bytes[..len]);
         let whole = (rest.len() + len) / self.size * self.size;
         if whole == 0 {
             return rest.extend_from_slice(bytes);
@@ -185,19 +185,19 @@ impl<R: Rival> Server<R> {
         let Some(slot) = self.streams.get_mut(id) else {
             return false;
         };
-        if slot.own.pending.is_empty() {
+        if slot.peer.pending.is_empty() {
             return true;
         }
-        let mut pending = mem::take(&mut slot.own.pending);
+        let mut pending = mem::take(&mut slot.peer.pending);
         let (first, second) = pending.as_slices();
         let parts = [IoSlice::new(first), IoSlice::new(second)];
-        let taken = self.streams.send(id, &parts);
+        let taken = self.streams.send_some(id, &parts);
         pending.drain(..taken);
         let done = pending.is_empty();
         if let Some(slot) = self.streams.get_mut(id)
             && !done
         {
-            slot.own.pending = pending;
+            slot.peer.pending = pending;
         }
         self.measure(id);
         done

@@ -71,14 +71,14 @@ pub(super) struct Slot<R, P> {
     ready: bool,
     dirty: bool,
     /// Why it closes when the turn ends.
-    over: Option<Result<(), String>>,
-    pub(super) own: P,
+    closing: Option<Result<(), String>>,
+    pub(super) peer: P,
 }
 
 impl<R: Rival, P> Slot<R, P> {
     /// Whether it can be sent to.
     pub(super) fn is_open(&self) -> bool {
-        self.stage == Stage::Open && self.finish == Finish::No && self.over.is_none()
+        self.stage == Stage::Open && self.finish == Finish::No && self.closing.is_none()
     }
 
     /// Whether a send is worth a try.
@@ -103,7 +103,7 @@ pub(super) struct Streams<R: Rival, P> {
     alarm: Alarm,
     clock: Clock,
     setup: R::Setup,
-    room: R::Room,
+    room: R::Scratch,
     acceptor: Option<Acceptor>,
     slots: SlotMap<DefaultKey, Slot<R, P>>,
     events: VecDeque<Event>,
@@ -115,7 +115,7 @@ pub(super) struct Streams<R: Rival, P> {
     writes: usize,
     /// Connections that may have bytes to read, but the user does not read now.
     paused: Vec<PeerId>,
-    over: Vec<PeerId>,
+    closing: Vec<PeerId>,
     /// Connections and when they began, the oldest first, while the first has not joined.
     joining: VecDeque<(Time, PeerId)>,
     pub(super) patience: Duration,
@@ -138,7 +138,7 @@ impl<R: Rival, P: Default> Streams<R, P> {
             polled: Events::with_capacity(EVENTS),
             clock,
             setup,
-            room: R::Room::default(),
+            room: R::Scratch::default(),
             acceptor: None,
             slots: SlotMap::new(),
             events: VecDeque::new(),
@@ -147,7 +147,7 @@ impl<R: Rival, P: Default> Streams<R, P> {
             reads: 0,
             writes: 0,
             paused: Vec::new(),
-            over: Vec::new(),
+            closing: Vec::new(),
             joining: VecDeque::new(),
             patience: JOINING,
         })
@@ -164,7 +164,7 @@ impl<R: Rival, P: Default> Streams<R, P> {
         from: Option<SocketAddr>,
     ) -> io::Result<PeerId> {
         let stream = stream::connect(address, from)?;
-        self.add(self.clock.now(), stream, Stage::Connecting)
+        self.add(self.now(), stream, Stage::Connecting)
     }
 
     fn add(&mut self, now: Time, stream: TcpStream, stage: Stage) -> io::Result<PeerId> {
@@ -180,12 +180,16 @@ impl<R: Rival, P: Default> Streams<R, P> {
                 blocked: false,
                 ready: false,
                 dirty: false,
-                over: None,
-                own: P::default(),
+                closing: None,
+                peer: P::default(),
             })
         })?;
         self.joining.push_back((now, id(key)));
         Ok(id(key))
+    }
+
+    pub(super) fn now(&self) -> Time {
+        self.clock.now()
     }
 
     pub(super) fn ids(&self) -> impl Iterator<Item = PeerId> {
@@ -236,7 +240,7 @@ impl<R: Rival, P: Default> Streams<R, P> {
         let Some(until) = [until, accept, late].into_iter().flatten().min() else {
             return Ok(None);
         };
-        let now = self.clock.now();
+        let now = self.now();
         if until <= now {
             return Ok(Some(Duration::ZERO));
         }
@@ -272,7 +276,7 @@ impl<R: Rival, P: Default> Streams<R, P> {
     }
 
     fn accept(&mut self) {
-        let now = self.clock.now();
+        let now = self.now();
         let Some(mut acceptor) = self.acceptor.take() else {
             return;
         };
@@ -315,10 +319,10 @@ impl<R: Rival, P: Default> Streams<R, P> {
                 continue;
             };
             slot.ready = false;
-            if slot.over.is_some() || slot.ended {
+            if slot.closing.is_some() || slot.ended {
                 continue;
             }
-            if may_read(&slot.own) {
+            if may_read(&slot.peer) {
                 let room = share(into.len(), waiting);
                 self.read(id, &mut into[..room]);
             } else {
@@ -392,11 +396,11 @@ impl<R: Rival, P: Default> Streams<R, P> {
                 continue;
             };
             slot.dirty = false;
-            if slot.stage == Stage::Connecting || slot.over.is_some() {
+            if slot.stage == Stage::Connecting || slot.closing.is_some() {
                 continue;
             }
             if slot.rival.unsent() > 0 {
-                self.send(id, &[]);
+                self.send_some(id, &[]);
             }
             let writes = |slot: &Slot<R, P>| slot.stage == Stage::Open && !slot.blocked;
             if self.get(id).is_some_and(writes) {
@@ -407,10 +411,10 @@ impl<R: Rival, P: Default> Streams<R, P> {
     }
 
     /// Sends a first part of `parts`. Returns its length; all, if the connection has failed.
-    pub(super) fn send(&mut self, id: PeerId, parts: &[IoSlice<'_>]) -> usize {
+    pub(super) fn send_some(&mut self, id: PeerId, parts: &[IoSlice<'_>]) -> usize {
         let all = parts.iter().map(|part| part.len()).sum();
         let slot = self.slots.get_mut(key(id));
-        let Some(slot) = slot.filter(|slot| slot.over.is_none()) else {
+        let Some(slot) = slot.filter(|slot| slot.closing.is_none()) else {
             return all;
         };
         match slot.rival.send(&mut slot.socket, parts, &mut self.room) {
@@ -446,12 +450,12 @@ impl<R: Rival, P: Default> Streams<R, P> {
             if let Err(error) = slot.rival.finish() {
                 return self.fail(id, describe(&error));
             }
-            self.send(id, &[]);
+            self.send_some(id, &[]);
         }
         let Some(slot) = self.get_mut(id) else {
             return;
         };
-        if slot.finish == Finish::Said && slot.rival.unsent() == 0 && slot.over.is_none() {
+        if slot.finish == Finish::Said && slot.rival.unsent() == 0 && slot.closing.is_none() {
             slot.finish = Finish::Sent;
             slot.socket.shut_down();
             if slot.ended {
@@ -466,27 +470,27 @@ impl<R: Rival, P: Default> Streams<R, P> {
 
     /// Closes `id` when the turn ends; `Ok` if each side has told the other that it is done.
     pub(super) fn close(&mut self, id: PeerId, outcome: Result<(), String>) {
-        let slot = self.get_mut(id).filter(|slot| slot.over.is_none());
+        let slot = self.get_mut(id).filter(|slot| slot.closing.is_none());
         if let Some(slot) = slot {
-            slot.over = Some(outcome);
-            self.over.push(id);
+            slot.closing = Some(outcome);
+            self.closing.push(id);
         }
     }
 
     /// Closes the next connection that is over, or takes too long to join.
     pub(super) fn next_closed(&mut self) -> Option<(PeerId, P, Result<(), String>)> {
         self.give_up_on_late();
-        while let Some(id) = self.over.pop() {
+        while let Some(id) = self.closing.pop() {
             if let Some(slot) = self.slots.remove(key(id)) {
                 slot.socket.close(self.poll.registry());
-                return Some((id, slot.own, slot.over.unwrap_or(Ok(()))));
+                return Some((id, slot.peer, slot.closing.unwrap_or(Ok(()))));
             }
         }
         None
     }
 
     fn give_up_on_late(&mut self) {
-        let now = self.clock.now();
+        let now = self.now();
         while let Some(&(came, id)) = self.joining.front() {
             let slot = self.get(id);
             if slot.is_some_and(|slot| slot.stage != Stage::Open) {

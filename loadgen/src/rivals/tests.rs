@@ -1,5 +1,5 @@
 //! The rivals over loopback. Whole runs over each transport, whose replies are compared byte
-//! by byte, are in `tests/cli.rs`; here is what such runs do not reach.
+//! by byte, are in `tests/cli`; here is what such runs do not reach.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -11,7 +11,7 @@ use sealwire::{Clock, Limits, Listener};
 use super::server::Server;
 use super::streams::{Event, Streams};
 use super::*;
-use crate::plan::Mode;
+use crate::plan::ServerMode;
 
 /// How long anything may take: far longer than it does.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -28,7 +28,7 @@ fn serve<R: Rival<Setup: Send + 'static> + 'static>(setup: R::Setup) -> SocketAd
     let listener = listener();
     let address = listener.local_addr();
     thread::spawn(move || {
-        let mut server = Server::<R>::new(setup, Mode::Echo, SIZE, listener).unwrap();
+        let mut server = Server::<R>::new(setup, ServerMode::Echo, SIZE, listener).unwrap();
         loop {
             server.turn().unwrap();
         }
@@ -74,7 +74,7 @@ struct Mute;
 
 impl Rival for Mute {
     type Setup = ();
-    type Room = ();
+    type Scratch = ();
 
     fn new((): &()) -> io::Result<Self> {
         Ok(Self)
@@ -84,7 +84,7 @@ impl Rival for Mute {
         false
     }
 
-    fn receive(&mut self, _: &mut Stream, _: &mut [u8], (): &mut ()) -> io::Result<Came> {
+    fn receive(&mut self, _: &mut Stream, _: &mut [u8], (): &mut ()) -> io::Result<ReadResult> {
         Err(ErrorKind::WouldBlock.into())
     }
 
@@ -126,12 +126,10 @@ fn joining_ends() {
         streams.patience = Duration::from_millis(20);
         let listener = listener();
         let address = listener.local_addr();
-        let _caller = accepts.then(|| TcpStream::connect(address).unwrap());
-        let mut listener = Some(listener);
-        if accepts {
-            streams.listen(listener.take().unwrap()).unwrap();
-        } else {
-            streams.connect(address, None).unwrap();
+        let _caller = TcpStream::connect(address).unwrap();
+        match accepts {
+            true => streams.listen(listener).unwrap(),
+            false => _ = streams.connect(address, None).unwrap(),
         }
         let why = closed(&mut streams);
         assert_eq!(why, Err("it took too long to connect".into()));

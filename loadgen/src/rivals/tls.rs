@@ -16,7 +16,7 @@ use sealwire::limits::{INPUT_SCRATCH, OUTPUT_SCRATCH};
 use sealwire::net::stream::Stream;
 
 use super::certificate::SERVER_NAME;
-use super::{Came, Rival, write};
+use super::{ReadResult, Rival, write};
 use crate::limits::{ALERT, SEALED};
 
 pub(crate) trait Side: Sized {
@@ -60,12 +60,12 @@ pub(crate) type TlsClient = Tls<UnbufferedClientConnection>;
 pub(crate) type TlsServer = Tls<UnbufferedServerConnection>;
 
 /// Where received records are opened, and payload is sealed to.
-pub(crate) struct Room {
+pub(crate) struct Scratch {
     input: Box<[u8]>,
     output: Box<[u8]>,
 }
 
-impl Default for Room {
+impl Default for Scratch {
     fn default() -> Self {
         let room = |len| vec![0; len].into_boxed_slice();
         Self {
@@ -194,7 +194,7 @@ fn next_text<'a>(parts: &'a [IoSlice<'_>], mut taken: usize, room: &'a mut [u8])
 
 impl<S: Side> Rival for Tls<S> {
     type Setup = S::Setup;
-    type Room = Room;
+    type Scratch = Scratch;
 
     fn new(setup: &S::Setup) -> io::Result<Self> {
         let mut new = Self {
@@ -218,8 +218,8 @@ impl<S: Side> Rival for Tls<S> {
         &mut self,
         socket: &mut Stream,
         into: &mut [u8],
-        room: &mut Room,
-    ) -> io::Result<Came> {
+        room: &mut Scratch,
+    ) -> io::Result<ReadResult> {
         let kept = self.partial.len();
         // Payload is no longer than its records.
         let input = &mut room.input[..into.len()];
@@ -236,7 +236,7 @@ impl<S: Side> Rival for Tls<S> {
         } else {
             self.partial = Vec::new();
         }
-        Ok(Came {
+        Ok(ReadResult {
             bytes: said,
             drained: read.drained,
             ended: self.ended,
@@ -247,7 +247,7 @@ impl<S: Side> Rival for Tls<S> {
         &mut self,
         socket: &mut Stream,
         parts: &[IoSlice<'_>],
-        room: &mut Room,
+        room: &mut Scratch,
     ) -> io::Result<usize> {
         if !self.write_unsent(socket)? {
             return Ok(0);

@@ -3,15 +3,14 @@
 //! What exactly it measures is tested on a simulated clock, beside the workloads; the bounds
 //! here leave room for a busy machine. `scripts/check-instrument` shows the figures.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::program::{Run, command, loadgen, start};
+use crate::program::{Run, command, loadgen, plain_echo, start};
 
 /// A server of our own until this is dropped.
 #[derive(Debug)]
@@ -94,20 +93,7 @@ fn a_server_that_accepts_late() {
 /// TCP; less is impossible, and the machine may add to it.
 #[test]
 fn a_delay() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let serve = |mut socket: TcpStream| {
-        let mut bytes = [0; 64];
-        while socket.read_exact(&mut bytes).is_ok() {
-            thread::sleep(Duration::from_millis(50));
-            socket.write_all(&bytes).unwrap();
-        }
-    };
-    thread::spawn(move || {
-        for socket in listener.incoming() {
-            thread::spawn(move || serve(socket.unwrap()));
-        }
-    });
+    let (address, _) = plain_echo(Duration::from_millis(50));
     for pace in ["", "-r 20"] {
         let flags = format!("--over plain --to {address} -c 2 -d 1s -w 100ms --json - {pace}");
         let run = loadgen(&flags).ended(0);

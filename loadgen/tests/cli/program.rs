@@ -1,8 +1,12 @@
 //! Runs the program.
 
-use std::net::TcpListener;
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -121,4 +125,27 @@ pub(crate) fn closed_pipe() -> Stdio {
 pub(crate) fn free_address() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().to_string()
+}
+
+/// Starts a plain server that echoes messages of 64 B after `delay`, until the tests end. Returns
+/// its address, and from where each connection comes.
+pub(crate) fn plain_echo(delay: Duration) -> (SocketAddr, Receiver<IpAddr>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (sender, from) = mpsc::channel();
+    thread::spawn(move || {
+        for socket in listener.incoming() {
+            let mut socket = socket.unwrap();
+            // A test that does not ask drops the receiver.
+            let _ = sender.send(socket.peer_addr().unwrap().ip());
+            thread::spawn(move || {
+                let mut bytes = [0; 64];
+                while socket.read_exact(&mut bytes).is_ok() {
+                    thread::sleep(delay);
+                    socket.write_all(&bytes).unwrap();
+                }
+            });
+        }
+    });
+    (address, from)
 }

@@ -2,14 +2,12 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
-use std::thread;
+use std::time::Duration;
 
 use sealwire::Kernel;
 use serde_json::json;
 
-use crate::program::{call, call_to, closed_pipe, command, free_address, loadgen};
+use crate::program::{call, call_to, closed_pipe, command, free_address, loadgen, plain_echo};
 
 /// Goal: a run against its own server measures, and its account adds up. Method: a short open
 /// loop, several messages deep and on two threads, whose JSON goes to stdout.
@@ -30,6 +28,17 @@ fn own_server() {
     }
     let figures = run.json();
     assert_eq!(figures["shares_machine"], true);
+    let commit = figures["commit"]
+        .as_str()
+        .unwrap()
+        .trim_end_matches("-dirty");
+    let is_hash = commit.len() >= 12 && commit.bytes().all(|b| b.is_ascii_hexdigit());
+    assert!(is_hash || commit == "unknown", "{commit}");
+    assert!(run.number("/processors") > 0.0);
+    for name in ["version", "profile", "processor", "system"] {
+        let text = figures[name].as_str().unwrap();
+        assert!(!text.is_empty() && !text.contains('\n'), "{name}: {text}");
+    }
     assert_eq!(figures["errors"], json!({}));
     assert_eq!(figures["generator_busy"].as_array().map(Vec::len), Some(2));
     // What is late at the end does not count.
@@ -95,30 +104,14 @@ fn every_workload() {
 /// from the server; and one of another machine.
 #[test]
 fn sources() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let to = listener.local_addr().unwrap();
-    let server = thread::spawn(move || {
-        let mut seen = HashSet::new();
-        // The program looks first whether the server is there.
-        for _ in 0..5 {
-            let (mut socket, from) = listener.accept().unwrap();
-            seen.insert(from.ip().to_string());
-            thread::spawn(move || {
-                let mut bytes = [0; 64];
-                while socket.read_exact(&mut bytes).is_ok() {
-                    socket.write_all(&bytes).unwrap();
-                }
-            });
-        }
-        seen
-    });
+    let (to, came) = plain_echo(Duration::ZERO);
     let from = "--source-ip 127.0.0.2 --source-ip 127.0.0.3";
     loadgen(&format!(
         "--over plain --to {to} -c 4 -d 100ms -w 0 -q {from}"
     ))
     .ended(0);
-    let due = ["127.0.0.2", "127.0.0.3"].map(String::from);
-    assert_eq!(server.join().unwrap(), HashSet::from(due));
+    let due = ["127.0.0.2", "127.0.0.3"].map(|ip| ip.parse().unwrap());
+    assert_eq!(came.try_iter().collect::<HashSet<_>>(), due.into());
     loadgen("-c 4 -d 100ms --source-ip 192.0.2.1").failed(1, "cannot connect from 192.0.2.1");
 }
 
@@ -135,8 +128,9 @@ fn comparison() {
     assert!(median > 0.0, "{run:?}");
 }
 
-/// Goal: each output is written to its place, also if stdout is closed, and stderr stays empty
-/// without a terminal. Method: all at once; then with a stdout whose reader is gone.
+/// Goal: each output is written to its place, also if stdout is closed, and names what ran and
+/// where; stderr stays empty without a terminal. Method: all at once; then with a stdout whose
+/// reader is gone.
 #[test]
 fn outputs() {
     let folder = tempfile::tempdir().unwrap();
@@ -146,8 +140,16 @@ fn outputs() {
     let run = loadgen(&flags);
     assert_eq!((run.code, run.stdout.lines().count()), (0, 1), "{run:?}");
     assert_eq!(run.stderr, "");
-    for file in &files {
-        assert!(fs::metadata(file).unwrap().len() > 100, "{file:?}");
+    let system = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let named = [env!("CARGO_PKG_VERSION"), system.trim(), "echo", "sealed"];
+    for (file, part) in files
+        .iter()
+        .zip(["\"format\": 2", "1/(1-Percentile)", "until_s,"])
+    {
+        let text = fs::read_to_string(file).unwrap();
+        for part in named.into_iter().chain([part]) {
+            assert!(text.contains(part), "{part}: {text}");
+        }
         fs::remove_file(file).unwrap();
     }
     let run = call_to(closed_pipe(), &flags);

@@ -1,16 +1,17 @@
 //! The report of a comparison of made-up runs.
 
 use clap::ValueEnum as _;
+use sealwire::Kernel;
 
 use super::*;
 use crate::measure::results::Results;
-use crate::plan::Over;
+use crate::plan::Transport;
 use crate::report::Report;
 use crate::testing::{self, SECOND};
 
 /// Adds a run of each transport, after `change`.
-fn add(comparison: &mut Comparison, here: &Environment, change: impl Fn(Over, &mut Results)) {
-    for (index, &over) in Over::value_variants().iter().enumerate() {
+fn add(comparison: &mut Comparison, here: &Environment, change: impl Fn(Transport, &mut Results)) {
+    for (index, &over) in Transport::value_variants().iter().enumerate() {
         let mut results = testing::results();
         (results.plan.over, results.plan.rate) = (over, None);
         change(over, &mut results);
@@ -21,10 +22,10 @@ fn add(comparison: &mut Comparison, here: &Environment, change: impl Fn(Over, &m
 }
 
 /// A comparison with one run of each transport, after `change`; its table and its JSON.
-fn compared(change: impl Fn(Over, &mut Results)) -> (Comparison, String, Value) {
+fn compared(change: impl Fn(Transport, &mut Results)) -> (Comparison, String, Value) {
     let (mut plan, here) = (testing::plan(), testing::environment());
     plan.rate = None;
-    let mut comparison = Comparison::new(&plan, 1, here.fastest);
+    let mut comparison = Comparison::new(&plan, 1, Kernel::PORTABLE);
     add(&mut comparison, &here, change);
     let (table, json) = (table(&comparison, &here), json(&comparison, &here));
     (comparison, table, json)
@@ -41,7 +42,7 @@ fn how_far_it_can_be_trusted() {
     assert_eq!((exit_code(&good, true), notes(&good).len()), (0, 0));
 
     let (_, shown, value) = compared(|over, results| {
-        if over == Over::Plain {
+        if over == Transport::Plain {
             results.threads[0].ran = SECOND * 20;
         }
     });
@@ -52,7 +53,7 @@ fn how_far_it_can_be_trusted() {
     assert_eq!(value["verdict"], "VALID");
 
     let (doubtful, _, value) = compared(|over, results| {
-        results.tally.account.shed = u64::from(over == Over::Plain);
+        results.tally.account.shed = u64::from(over == Transport::Plain);
         results.tally.account.completed -= results.tally.account.shed;
     });
     assert_eq!(value["transports"]["plain"]["verdict"], "SUSPECT");
@@ -94,7 +95,7 @@ fn reasons_have_names() {
     let mut here = testing::environment();
     here.profile = "debug";
     let plan = testing::plan();
-    let mut comparison = Comparison::new(&plan, 2, here.fastest);
+    let mut comparison = Comparison::new(&plan, 2, Kernel::PORTABLE);
     add(&mut comparison, &here, |_, _| {});
     add(&mut comparison, &here, |_, results| {
         results.plan.rate = testing::plan().rate;
@@ -141,8 +142,8 @@ fn every_run_is_there() {
         assert_eq!(value.pointer(place), Some(&due), "{place}");
     }
     let runs = value["runs"].as_array().unwrap();
-    assert_eq!(runs.len(), Over::value_variants().len());
-    for (run, &over) in runs.iter().zip(Over::value_variants()) {
+    assert_eq!(runs.len(), Transport::value_variants().len());
+    for (run, &over) in runs.iter().zip(Transport::value_variants()) {
         assert!(run["over"] == name(over) && run["round"] == 1, "{run}");
         assert!(run["response_ns"]["hdr_v2"].is_string());
     }

@@ -92,8 +92,10 @@ fn what_went_wrong() {
         results.threads[0].ran = results.took;
         results.peers.errors.insert("reset\x1b[2J".into(), 2);
         results.peers.failed = 2;
+        results.address = "[::1]:9999".parse().unwrap();
     };
     let due = [
+        "load on a server of its own at [::1]:9999, both on this machine",
         "rate            at least 1000 messages/s of 1000 asked for (100.0 %)",
         "account         20000 scheduled is not 20000 completed + 3 errors + 0 timeouts + 0 shed + 0 unsent + 0 in flight",
         "answers         3 wrong, 0 lost, with the warm-up",
@@ -156,7 +158,7 @@ fn one_line() {
     let busy = |results: &mut Results| results.threads[0].ran = results.took;
     let empty = |results: &mut Results| {
         results.tally = Tally::new();
-        results.rows.clear();
+        results.intervals.clear();
         results.threads.clear();
         results.took = Duration::ZERO;
     };
