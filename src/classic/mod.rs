@@ -238,8 +238,9 @@ impl ClassicConnection {
     /// The stream has ended. Returns whether that was a proper end, which stands for FIN.
     pub fn end_of_stream(&mut self, end: StreamEnd) -> bool {
         let whole = self.hearing.partial.is_none() && self.owed == 0;
+        let closed = end == StreamEnd::Closed;
         match end {
-            StreamEnd::Broken(why) => self.end(Err(Failure::Truncated(why))),
+            StreamEnd::Broken(error) => self.end(Err(Failure::Broken(error))),
             StreamEnd::Closed if !whole => {
                 let why = "the peer closed it inside a message";
                 self.end(Err(Failure::Truncated(why)));
@@ -252,7 +253,7 @@ impl ClassicConnection {
                 self.finish();
             }
         }
-        whole && end == StreamEnd::Closed
+        whole && closed
     }
 
     /// Over, unless something could not be written.

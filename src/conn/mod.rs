@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use crate::crypto::dh::Private;
 use crate::crypto::keys::{Handle, Identity, KeyStores};
-use crate::error::{Abort, Failure, PeerFault};
+use crate::error::{Abort, Failure, PeerFault, ReadError};
 use crate::time::Time;
 
 use clocks::{Clocks, Due};
@@ -35,12 +35,12 @@ pub use send::{Next, Outgoing};
 pub type Outcome = Result<(), Failure>;
 
 /// How a stream ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StreamEnd {
     /// The other side closed it.
     Closed,
-    /// Reading failed, for this reason.
-    Broken(&'static str),
+    /// Reading failed.
+    Broken(ReadError),
 }
 
 /// Where a connection stands.

@@ -187,7 +187,7 @@ impl Connection {
             (State::Handshake(waiting), _) if waiting.is_client() => PeerFault::NoHandshake.into(),
             (State::Handshake(_) | State::Unproved, _) => PeerFault::Unproved.into(),
             (_, StreamEnd::Closed) => Failure::Truncated("the peer closed it"),
-            (_, StreamEnd::Broken(why)) => Failure::Truncated(why),
+            (_, StreamEnd::Broken(error)) => Failure::Broken(error),
         };
         self.end(Err(failure));
     }
