@@ -53,12 +53,11 @@ const ALARM: Token = Token(FIRST_RESERVED + 6);
 pub enum Report {
     /// An event of the endpoint.
     Endpoint(endpoint::EndpointEvent),
-    /// A dialled connection is established; the handshake comes next.
-    Connected(SocketAddr),
+    /// A connection that [`dial`](EventLoop::dial) or [`connect`](EventLoop::connect) began
+    /// is established, since this time; the handshake comes next.
+    Connected(PeerId, Time),
     /// From now on this address takes connections.
     Listening(SocketAddr),
-    /// A connection that [`connect`](EventLoop::connect) began is there, since this time.
-    Reached(PeerId, Time),
     /// This signal asks us to leave.
     Stopping(i32),
     /// SIGUSR1: the user wants statistics.
@@ -299,7 +298,7 @@ impl<M: Mode> EventLoop<M> {
             // A connection that was refused is writable, too.
             let there = !event.is_error() && !event.is_write_closed();
             if self.connecting.remove(&peer) && there {
-                self.reports.push(Report::Reached(peer, self.clock.now()));
+                self.reports.push(Report::Connected(peer, self.clock.now()));
             }
         }
     }
@@ -364,7 +363,7 @@ impl<M: Mode> EventLoop<M> {
                 let peer = self.endpoint.dialled(now);
                 self.add(peer, socket, address)
                     .map_err(|source| Error::Register { address, source })?;
-                self.reports.push(Report::Connected(address));
+                self.reports.push(Report::Connected(peer, now));
             }
         }
         self.dial = None;
