@@ -76,7 +76,6 @@ impl Handles {
 }
 
 /// What a handshake yields: the first secret of each direction.
-#[doc(hidden)]
 #[derive(Clone, Copy)]
 pub struct FirstSecrets<'a> {
     /// Of what the other side sends.

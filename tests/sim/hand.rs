@@ -7,7 +7,7 @@ use std::sync::Arc;
 use sealwire::classic::ClassicConnection;
 use sealwire::crypto::batch::{SealBatch, SealJob};
 use sealwire::crypto::dh::Private;
-use sealwire::crypto::keys::{Handle, KeyStore, SealKeys};
+use sealwire::crypto::keys::{Handle, KeyStore, SealKeys, SessionSecrets};
 use sealwire::limits::{RECORD_HEADER, SERVER_HELLO};
 use sealwire::span::Area;
 use sealwire::wire::hello::{SERVER_TAG, parse_server};
@@ -182,7 +182,7 @@ impl Hand {
         let public = parse_server(&answer).unwrap();
         let transcript = [&hello[..], &answer[..SERVER_TAG]];
         let private = Private::new(private, crate::chosen::kernel());
-        let secrets = identity.agree(&private, public, transcript).unwrap();
+        let secrets = SessionSecrets::agree(&identity, &private, public, transcript).unwrap();
         let mut keys = KeyStore::new(crate::chosen::kernel());
         let handle = keys.install(&secrets.client_to_server, 0);
         Self {
