@@ -83,7 +83,7 @@ pub use net::{
     clock::Clock,
     error::Error as NetError,
     event_loop::{EventLoop, Report},
-    listen::Listener,
+    listener::Listener,
 };
 pub use span::Span;
 pub use time::Time;

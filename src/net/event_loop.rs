@@ -26,7 +26,7 @@ use super::clock::Clock;
 use super::descriptor::{Direction, is_null};
 use super::dial::{Dial, Progress};
 use super::error::Error;
-use super::listen::Listener;
+use super::listener::Listener;
 use super::local::Local;
 use super::lookup::Lookup;
 use super::signals;
@@ -122,7 +122,7 @@ impl<M: Mode> EventLoop<M> {
     // ---- what to wait for --------------------------------------------------
 
     /// Accepts the connections that come to `listener`.
-    pub fn listen(&mut self, listener: Listener) -> io::Result<()> {
+    pub fn accept_from(&mut self, listener: Listener) -> io::Result<()> {
         self.acceptor = Some(Acceptor::new(listener, self.poll.registry(), LISTENER)?);
         Ok(())
     }
@@ -328,7 +328,7 @@ impl<M: Mode> EventLoop<M> {
 
     fn take_listener(&mut self, listener: Listener) -> Result<(), Error> {
         let address = listener.local_addr();
-        self.listen(listener)
+        self.accept_from(listener)
             .map_err(|source| Error::Listen { address, source })?;
         self.reports.push(Report::Listening(address));
         Ok(())
