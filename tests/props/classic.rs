@@ -20,7 +20,7 @@ use crate::lines;
 
 const NOW: Time = Time::ZERO;
 
-/// The keys where any will do: the one for text, then the one for tags.
+/// The confkey and authkey where any will do.
 const KEYS: [&[u8]; 2] = [b"conf", b"auth"];
 
 fn keys(keys: [&[u8]; 2]) -> Arc<ClassicKeys> {
