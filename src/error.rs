@@ -4,6 +4,9 @@
 //! the caller, which knows the address, adds to which peer it happened.
 
 use std::fmt;
+use std::io::{self, ErrorKind};
+use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::limits;
@@ -22,9 +25,12 @@ pub enum Failure {
     /// We gave up on the peer and told it why.
     #[error("gave up: {0}")]
     Gave(Abort),
-    /// The stream ended, or was reset, before everything was handed on.
+    /// The stream ended before everything was handed on.
     #[error("the connection ended before everything was transferred ({0})")]
     Truncated(&'static str),
+    /// Reading from the peer failed before everything was handed on.
+    #[error("the connection ended before everything was transferred ({0})")]
+    Broken(#[source] ReadError),
     /// A deadline passed.
     #[error("{0}")]
     Deadline(Deadline),
@@ -57,9 +63,47 @@ impl Failure {
                 Reason::TOO_SLOW => Gravity::Late,
                 _ => Gravity::Truncated,
             },
-            Self::Truncated(_) | Self::Closed(_) => Gravity::Truncated,
+            Self::Truncated(_) | Self::Broken(_) | Self::Closed(_) => Gravity::Truncated,
             Self::Deadline(_) => Gravity::Late,
         }
+    }
+}
+
+/// The system's error of a read from the peer. Clones share it, because an
+/// [`io::Error`] cannot be cloned.
+#[derive(Debug, Clone)]
+pub struct ReadError(Arc<io::Error>);
+
+impl From<io::Error> for ReadError {
+    fn from(error: io::Error) -> Self {
+        Self(Arc::new(error))
+    }
+}
+
+impl Deref for ReadError {
+    type Target = io::Error;
+
+    fn deref(&self) -> &io::Error {
+        &self.0
+    }
+}
+
+impl PartialEq for ReadError {
+    /// Compares the kinds, because an [`io::Error`] cannot be compared.
+    fn eq(&self, other: &Self) -> bool {
+        self.kind() == other.kind()
+    }
+}
+
+impl Eq for ReadError {}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind() {
+            ErrorKind::ConnectionReset => "it was reset",
+            ErrorKind::TimedOut => "the network gave up on it",
+            _ => "reading failed",
+        })
     }
 }
 
@@ -246,5 +290,31 @@ impl fmt::Display for Abort {
             return Ok(());
         }
         write!(f, ": {}", Escaped(&self.text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::*;
+
+    /// Goal: a failed read is told in plain words, and its cause is kept. Method: each text
+    /// with an error of its kind; the source is that error.
+    #[test]
+    fn a_failed_read_keeps_its_error() {
+        for (kind, why) in [
+            (ErrorKind::ConnectionReset, "it was reset"),
+            (ErrorKind::TimedOut, "the network gave up on it"),
+            (ErrorKind::HostUnreachable, "reading failed"),
+        ] {
+            let failure = Failure::Broken(io::Error::from(kind).into());
+            assert_eq!(
+                failure.to_string(),
+                format!("the connection ended before everything was transferred ({why})")
+            );
+            let source = failure.source().and_then(|error| error.downcast_ref());
+            assert_eq!(source.map(io::Error::kind), Some(kind));
+        }
     }
 }

@@ -72,7 +72,7 @@ pub use endpoint::transport::{LocalId, PeerId, Read, Transport};
 pub use endpoint::{
     Context, Cut, End, Endpoint, EndpointEvent, InputKind, Leaves, Notice, OutputKind, Setup, Stats,
 };
-pub use error::{Abort, Deadline, Failure, Gravity, PeerFault, Reason};
+pub use error::{Abort, Deadline, Failure, Gravity, PeerFault, ReadError, Reason};
 pub use limits::Limits;
 pub use modes::chat::Chat;
 pub use modes::echo::Echo;
@@ -83,7 +83,7 @@ pub use net::{
     clock::Clock,
     error::Error as NetError,
     event_loop::{EventLoop, Report},
-    listen::Listener,
+    listener::Listener,
 };
 pub use time::Time;
 

@@ -47,7 +47,7 @@ fn sealed(identity: Arc<Identity>, mode: impl Mode) -> Result<u8, Error> {
     let mut setup = Setup::new(kernel::chosen()?, Leaves::WhenStopped, rand::random());
     setup.identity = Some(identity);
     let mut events = EventLoop::new(Endpoint::new(setup, mode), Clock::start()).map_err(local)?;
-    events.listen(listener()?).map_err(local)?;
+    events.accept_from(listener()?).map_err(local)?;
     loop {
         events.turn(None)?;
         // The load tester reports how its peers fare.

@@ -60,8 +60,7 @@ impl ClassicKeys {
     /// # Panics
     ///
     /// If `text` fills a block.
-    #[doc(hidden)]
-    pub fn encrypt(&self, iv: &[u8; BLOCK], text: &[u8], out: &mut [u8; BLOCK]) {
+    pub(super) fn encrypt(&self, iv: &[u8; BLOCK], text: &[u8], out: &mut [u8; BLOCK]) {
         let pad = BLOCK - text.len();
         assert!(pad > 0, "one block of text and padding");
         out.fill(pad as u8);
@@ -73,8 +72,7 @@ impl ClassicKeys {
 
     /// Decrypts `blocks` in place; `None` when the padding is wrong. The caller has
     /// checked the tag.
-    #[doc(hidden)]
-    pub fn decrypt<'a>(&self, iv: &[u8; BLOCK], blocks: &'a mut [u8]) -> Option<&'a [u8]> {
+    pub(super) fn decrypt<'a>(&self, iv: &[u8; BLOCK], blocks: &'a mut [u8]) -> Option<&'a [u8]> {
         let iv = Array::from(*iv);
         let mut chain = cbc::Decryptor::<&Aes256Dec>::inner_iv_init(&self.decrypt, &iv);
         let (blocks, rest) = Block::slice_as_chunks_mut(blocks);
@@ -84,15 +82,13 @@ impl ClassicKeys {
     }
 
     /// HMAC-SHA256 of `bytes`.
-    #[doc(hidden)]
-    pub fn tag(&self, bytes: &[u8]) -> [u8; 32] {
+    pub(super) fn tag(&self, bytes: &[u8]) -> [u8; 32] {
         let mac = self.mac.clone().chain_update(bytes);
         mac.finalize().into_bytes().into()
     }
 
     /// Whether `tag` is the tag of `bytes`, compared in constant time.
-    #[doc(hidden)]
-    pub fn holds(&self, bytes: &[u8], tag: &[u8]) -> bool {
+    pub(super) fn holds(&self, bytes: &[u8], tag: &[u8]) -> bool {
         let mac = self.mac.clone().chain_update(bytes);
         mac.verify_slice(tag).is_ok()
     }

@@ -238,8 +238,9 @@ impl ClassicConnection {
     /// The stream has ended. Returns whether that was a proper end, which stands for FIN.
     pub fn end_of_stream(&mut self, end: StreamEnd) -> bool {
         let whole = self.hearing.partial.is_none() && self.owed == 0;
+        let closed = end == StreamEnd::Closed;
         match end {
-            StreamEnd::Broken(why) => self.end(Err(Failure::Truncated(why))),
+            StreamEnd::Broken(error) => self.end(Err(Failure::Broken(error))),
             StreamEnd::Closed if !whole => {
                 let why = "the peer closed it inside a message";
                 self.end(Err(Failure::Truncated(why)));
@@ -252,7 +253,7 @@ impl ClassicConnection {
                 self.finish();
             }
         }
-        whole && end == StreamEnd::Closed
+        whole && closed
     }
 
     /// Over, unless something could not be written.
@@ -428,8 +429,46 @@ impl ClassicConnection {
     }
 }
 
+/// A message as a classic peer gets it: text that ends with a newline, without the bytes
+/// that are not UTF-8. Returns it, and how many bytes were left out.
+pub fn as_text(message: Vec<u8>) -> (Vec<u8>, usize) {
+    let before = message.len();
+    let mut text = String::from_utf8(message).unwrap_or_else(|error| {
+        let chunks = error.as_bytes().utf8_chunks();
+        chunks.map(|chunk| chunk.valid()).collect()
+    });
+    let left_out = before - text.len();
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    (text.into_bytes(), left_out)
+}
+
 fn block(bytes: &[u8]) -> [u8; BLOCK] {
     bytes.try_into().expect("a block")
 }
 
 const _: () = assert!(MAX_CLASSIC_FRAME == TEXT + TEXT_LENS[3] + TAG);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: any bytes become text that ends with one newline, and what is left out is
+    /// counted. Method: text, with and without its newline; bytes at the start, inside and
+    /// at the end that are no character or only a part of one.
+    #[test]
+    fn messages_become_text() {
+        for (message, text, left_out) in [
+            (&b""[..], "\n", 0),
+            (b"one\ntwo", "one\ntwo\n", 0),
+            ("é雪\n".as_bytes(), "é雪\n", 0),
+            (b"\xffa\xc3b\xe9\x9b\n", "ab\n", 4),
+            (b"a\n\xf0\x9f\x98", "a\n", 3),
+            (b"\x80", "\n", 1),
+        ] {
+            let expected = (text.as_bytes().to_vec(), left_out);
+            assert_eq!(as_text(message.to_vec()), expected, "{message:?}");
+        }
+    }
+}

@@ -31,6 +31,8 @@ fn code_of(gravity: Gravity) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{self, ErrorKind};
+
     use sealwire::{Abort, Deadline, Failure, PeerFault, Reason};
 
     use super::*;
@@ -47,6 +49,10 @@ mod tests {
             (gave(Reason::TOO_LARGE), 3),
             (gave(Reason::GOING_AWAY), 4),
             (Failure::Truncated("the peer closed it"), 4),
+            (
+                Failure::Broken(io::Error::from(ErrorKind::TimedOut).into()),
+                4,
+            ),
             (Failure::Closed("we are leaving"), 4),
             (gave(Reason::TOO_SLOW), 5),
             (Failure::Deadline(Deadline::Silence), 5),

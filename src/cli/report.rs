@@ -143,8 +143,8 @@ impl Reporter {
     pub fn print<M: Mode>(&mut self, log: &mut Log, events: &EventLoop<M>, report: Report) {
         let now = events.now();
         match report {
-            Report::Connected(address) => {
-                log.info(&format_args!("connected to {}", host_and_port(address)))
+            Report::Connected(peer, _) => {
+                log.info(&format_args!("connected to {}", Name(events.address(peer))))
             }
             Report::Listening(address) => {
                 log.info(&format_args!("listening on {}", host_and_port(address)))

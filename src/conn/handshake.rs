@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::crypto::dh::Private;
-use crate::crypto::keys::{Identity, SessionSecrets};
+use crate::crypto::keys::{Identity, SessionSecrets, hello_holds, hello_tag};
 use crate::error::PeerFault;
 use crate::limits::{CLIENT_HELLO, SERVER_HELLO};
 use crate::wire::hello::{self, CLIENT_TAG, ClientHello, SERVER_TAG, Service};
@@ -43,7 +43,7 @@ impl Waiting {
         .encode();
         let mut hello = [0; CLIENT_HELLO];
         hello[..CLIENT_TAG].copy_from_slice(&covered);
-        hello[CLIENT_TAG..].copy_from_slice(&identity.hello_tag(&covered));
+        hello[CLIENT_TAG..].copy_from_slice(&hello_tag(&identity, &covered));
         let waiting = Self {
             identity,
             private,
@@ -86,14 +86,11 @@ impl Waiting {
             return Err(PeerFault::UnknownKey);
         }
         let (covered, tag) = bytes.split_at(CLIENT_TAG);
-        if !self.identity.hello_holds(covered, tag) {
+        if !hello_holds(&self.identity, covered, tag) {
             return Err(PeerFault::HelloTag);
         }
         let ours = hello::encode_server(&self.private.public());
-        let secrets = self
-            .identity
-            .agree(&self.private, theirs.ephemeral, [bytes, &ours])
-            .ok_or(PeerFault::LowOrder)?;
+        let secrets = self.agree(theirs.ephemeral, [bytes, &ours])?;
         let mut reply = [0; SERVER_HELLO];
         reply[..SERVER_TAG].copy_from_slice(&ours);
         reply[SERVER_TAG..].copy_from_slice(&secrets.finished_tag());
@@ -107,13 +104,19 @@ impl Waiting {
     ) -> Result<Done, PeerFault> {
         let ephemeral = hello::parse_server(bytes)?;
         let (covered, tag) = bytes.split_at(SERVER_TAG);
-        let secrets = self
-            .identity
-            .agree(&self.private, ephemeral, [sent, covered])
-            .ok_or(PeerFault::LowOrder)?;
+        let secrets = self.agree(ephemeral, [sent, covered])?;
         if !secrets.finished_holds(tag) {
             return Err(PeerFault::HelloTag);
         }
         Ok((secrets, None))
+    }
+
+    fn agree(
+        &self,
+        theirs: [u8; 32],
+        transcript: [&[u8]; 2],
+    ) -> Result<Box<SessionSecrets>, PeerFault> {
+        SessionSecrets::agree(&self.identity, &self.private, theirs, transcript)
+            .ok_or(PeerFault::LowOrder)
     }
 }

@@ -20,13 +20,13 @@ use std::sync::Arc;
 
 use crate::crypto::dh::Private;
 use crate::crypto::keys::{Handle, Identity, KeyStores};
-use crate::error::{Abort, Failure, PeerFault};
+use crate::error::{Abort, Failure, PeerFault, ReadError};
 use crate::time::Time;
 
 use clocks::{Clocks, Due};
 use handshake::Waiting;
 use record_order::RecordOrder;
-use send::{Said, Sending};
+use send::{Sending, Stage};
 
 pub use record_order::Received;
 pub use send::{Next, Outgoing};
@@ -35,12 +35,12 @@ pub use send::{Next, Outgoing};
 pub type Outcome = Result<(), Failure>;
 
 /// How a stream ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StreamEnd {
     /// The other side closed it.
     Closed,
-    /// Reading failed, for this reason.
-    Broken(&'static str),
+    /// Reading failed.
+    Broken(ReadError),
 }
 
 /// Where a connection stands.
@@ -76,7 +76,6 @@ impl Handles {
 }
 
 /// What a handshake yields: the first secret of each direction.
-#[doc(hidden)]
 #[derive(Clone, Copy)]
 pub struct FirstSecrets<'a> {
     /// Of what the other side sends.
@@ -184,7 +183,7 @@ impl Connection {
 
     /// Whether [`seal`](Self::seal) would take chunks.
     pub fn may_send(&self) -> bool {
-        self.is_open() && !self.write_failed && self.sending.fin < Said::Sealed
+        self.is_open() && !self.write_failed && self.sending.fin < Stage::Sealed
     }
 
     /// Whether the connection has a record of its own to seal.
@@ -194,7 +193,7 @@ impl Connection {
                 State::Over => false,
                 State::Open => self.sending.hello.is_some() || self.sending.owes(),
                 State::Handshake(_) | State::Unproved => self.sending.hello.is_some(),
-                State::Closing => self.sending.abort == Said::Owed,
+                State::Closing => self.sending.abort == Stage::Owed,
             }
     }
 
@@ -202,7 +201,7 @@ impl Connection {
     /// next, and nothing else.
     pub fn abort_payload(&self) -> Option<Vec<u8>> {
         match self.outcome() {
-            Some(Err(Failure::Gave(abort))) if self.sending.abort == Said::Owed => {
+            Some(Err(Failure::Gave(abort))) if self.sending.abort == Stage::Owed => {
                 Some(abort.payload())
             }
             _ => None,
@@ -223,7 +222,7 @@ impl Connection {
             return;
         }
         self.sending.put_hello(out);
-        let speaks = self.is_open() || self.sending.abort == Said::Owed;
+        let speaks = self.is_open() || self.sending.abort == Stage::Owed;
         let Some(handles) = self.handles.as_mut().filter(|_| speaks) else {
             return;
         };
@@ -256,7 +255,7 @@ impl Connection {
 
     /// Whether [`finish`](Self::finish) was called.
     pub fn is_finishing(&self) -> bool {
-        self.sending.fin >= Said::Owed
+        self.sending.fin >= Stage::Owed
     }
 
     /// Everything before the other's FIN has been handed on: DONE goes out.
@@ -274,7 +273,7 @@ impl Connection {
         let proved = self.is_open();
         self.outcome = Some(Box::new(Err(Failure::Gave(abort))));
         if proved && !self.write_failed {
-            self.sending.abort = Said::Owed;
+            self.sending.abort = Stage::Owed;
             self.state = State::Closing;
             self.clocks.close(now);
         } else {
@@ -291,7 +290,7 @@ impl Connection {
     pub fn take_shutdown(&mut self) -> bool {
         let due = matches!(self.state, State::Closing)
             && !self.shut
-            && matches!(self.sending.abort, Said::No | Said::Sent);
+            && matches!(self.sending.abort, Stage::NotOwed | Stage::Sent);
         self.shut |= due;
         due
     }
@@ -326,7 +325,7 @@ impl Connection {
     /// Begins to close if FIN and DONE have gone both ways.
     fn complete(&mut self, now: Time) {
         let sent = [self.sending.fin, self.sending.done];
-        if self.is_open() && self.order.fin && self.order.done && sent == [Said::Sent; 2] {
+        if self.is_open() && self.order.fin && self.order.done && sent == [Stage::Sent; 2] {
             self.outcome = Some(Box::new(Ok(())));
             self.state = State::Closing;
             self.clocks.close(now);

@@ -5,7 +5,7 @@
 //! until everything ahead of it is settled.
 
 use super::record_order::Step;
-use super::send::Said;
+use super::send::Stage;
 use super::{Connection, FirstSecrets, Handles, Received, State, StreamEnd};
 use crate::crypto::batch::{OpenBatch, OpenJob};
 use crate::crypto::keys::KeyStores;
@@ -138,7 +138,7 @@ impl Connection {
         if !matches!(self.state, State::Unproved | State::Open) {
             return Received::Nothing;
         }
-        let asked = self.sending.fin >= Said::Sealed;
+        let asked = self.sending.fin >= Stage::Sealed;
         let step = plaintext
             .ok_or(PeerFault::Tag)
             .and_then(|plaintext| self.order.step(plaintext, asked));
@@ -187,7 +187,7 @@ impl Connection {
             (State::Handshake(waiting), _) if waiting.is_client() => PeerFault::NoHandshake.into(),
             (State::Handshake(_) | State::Unproved, _) => PeerFault::Unproved.into(),
             (_, StreamEnd::Closed) => Failure::Truncated("the peer closed it"),
-            (_, StreamEnd::Broken(why)) => Failure::Truncated(why),
+            (_, StreamEnd::Broken(error)) => Failure::Broken(error),
         };
         self.end(Err(failure));
     }

@@ -42,9 +42,9 @@ pub enum Next {
 
 /// How far a record that is sent once has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(super) enum Said {
+pub(super) enum Stage {
     #[default]
-    No,
+    NotOwed,
     /// It waits to be sealed.
     Owed,
     /// It is sealed.
@@ -53,7 +53,7 @@ pub(super) enum Said {
     Sent,
 }
 
-impl Said {
+impl Stage {
     pub(super) fn owe(&mut self) {
         *self = (*self).max(Self::Owed);
     }
@@ -72,9 +72,9 @@ pub(super) struct Sending {
     sequence: u64,
     pub(super) ping: bool,
     pub(super) pong: bool,
-    pub(super) fin: Said,
-    pub(super) done: Said,
-    pub(super) abort: Said,
+    pub(super) fin: Stage,
+    pub(super) done: Stage,
+    pub(super) abort: Stage,
     /// The first record is still owed: it proves a client.
     pub(super) prove: bool,
 }
@@ -89,8 +89,8 @@ impl Sending {
 
     /// Whether the connection has a record of its own to send.
     pub(super) fn owes(&self) -> bool {
-        let said = [self.fin, self.done, self.abort];
-        self.ping || self.pong || self.prove || said.contains(&Said::Owed)
+        let stages = [self.fin, self.done, self.abort];
+        self.ping || self.pong || self.prove || stages.contains(&Stage::Owed)
     }
 
     /// Copies a waiting hello out.
@@ -113,27 +113,27 @@ impl Sending {
         // No batch that has not run needs the epoch before.
         keys.advance(key, self.sequence);
         let first = self.sequence;
-        if self.abort == Said::No {
+        if self.abort == Stage::NotOwed {
             self.put_flags(keys, key, out);
         }
-        while self.abort < Said::Sealed {
+        while self.abort < Stage::Sealed {
             match next(out.room()) {
                 Next::Chunk(payload, kind) => {
                     self.record(keys, key, out, payload, kind);
                     if kind == Kind::Abort {
-                        self.abort = Said::Sealed;
+                        self.abort = Stage::Sealed;
                     }
                 }
-                Next::Empty if self.fin == Said::Owed && self.abort == Said::No => {
+                Next::Empty if self.fin == Stage::Owed && self.abort == Stage::NotOwed => {
                     if self.flag(keys, key, out, Kind::Fin) {
-                        self.fin = Said::Sealed;
+                        self.fin = Stage::Sealed;
                     }
                     break;
                 }
                 Next::Empty | Next::NoRoom => break,
             }
         }
-        if self.prove && self.sequence == first && self.abort == Said::No {
+        if self.prove && self.sequence == first && self.abort == Stage::NotOwed {
             self.flag(keys, key, out, Kind::Ping);
         }
         self.prove &= self.sequence == first;
@@ -145,8 +145,8 @@ impl Sending {
         if self.pong && self.flag(keys, key, out, Kind::Pong) {
             self.pong = false;
         }
-        if self.done == Said::Owed && self.flag(keys, key, out, Kind::Done) {
-            self.done = Said::Sealed;
+        if self.done == Stage::Owed && self.flag(keys, key, out, Kind::Done) {
+            self.done = Stage::Sealed;
         }
         if self.ping && self.flag(keys, key, out, Kind::Ping) {
             self.ping = false;

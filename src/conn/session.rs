@@ -118,14 +118,14 @@ impl Session {
 
     /// Starts: a client puts its hello into `output`.
     pub fn start(&mut self, now: Time, output: &mut Vec<u8>) {
-        self.say(now, output);
+        self.seal_owed(now, output);
     }
 
     /// Takes bytes from the socket; none are the end of its stream.
     pub fn receive(&mut self, now: Time, input: &[u8], output: &mut Vec<u8>) {
         if input.is_empty() {
             self.connection.end_of_stream(StreamEnd::Closed);
-            self.look();
+            self.note_changes();
             return;
         }
         self.connection.heard(now);
@@ -133,7 +133,7 @@ impl Session {
         for piece in input.chunks(INPUT_SCRATCH) {
             self.open(now, piece);
         }
-        self.say(now, output);
+        self.seal_owed(now, output);
     }
 
     fn open(&mut self, now: Time, piece: &[u8]) {
@@ -143,13 +143,13 @@ impl Session {
         let used = self.connection.gather(now, keys, &self.input, all, opens);
         self.opens
             .run(&self.keys.open, &mut &mut self.input[..used]);
-        self.look();
+        self.note_changes();
         for index in 0..self.opens.len() {
             let (job, held) = self.opens.result(index);
             let range = job.text().range();
             let plaintext = held.then(|| &self.input[range.clone()]);
             let received = self.connection.settle(now, plaintext);
-            self.look();
+            self.note_changes();
             self.take(now, received, range.start);
         }
         self.opens.clear();
@@ -198,17 +198,17 @@ impl Session {
     /// Says that no message follows.
     pub fn finish(&mut self, now: Time, output: &mut Vec<u8>) {
         self.connection.finish();
-        self.say(now, output);
+        self.seal_owed(now, output);
     }
 
     /// Gives up and tells the other side why.
     pub fn abort(&mut self, now: Time, abort: Abort, output: &mut Vec<u8>) {
         self.connection.abort(now, abort);
-        self.say(now, output);
+        self.seal_owed(now, output);
     }
 
     /// Seals what the connection itself owes.
-    fn say(&mut self, now: Time, output: &mut Vec<u8>) {
+    fn seal_owed(&mut self, now: Time, output: &mut Vec<u8>) {
         if self.connection.owes() {
             let payload = self.connection.abort_payload();
             let bytes = payload.as_deref().unwrap_or_default();
@@ -216,7 +216,7 @@ impl Session {
             let abort = payload.as_ref().map(|_| (span, Kind::Abort));
             self.seal(now, &mut abort.into_iter().peekable(), bytes, output);
         }
-        self.look();
+        self.note_changes();
     }
 
     /// Seals as many of `chunks`, which name parts of `source`, as fit one round.
@@ -252,12 +252,12 @@ impl Session {
         self.seals.run(&self.keys.seal, &[source], output);
         output.truncate(end);
         self.connection.taken(now);
-        self.look();
+        self.note_changes();
         end > start
     }
 
     /// Turns what has changed into events.
-    fn look(&mut self) {
+    fn note_changes(&mut self) {
         if self.connection.is_open() && !self.was_open {
             self.was_open = true;
             self.events.push_back(SessionEvent::Open);
@@ -282,7 +282,7 @@ impl Session {
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Time, output: &mut Vec<u8>) {
         self.connection.handle_timeout(now, false);
-        self.say(now, output);
+        self.seal_owed(now, output);
     }
 
     /// What happened, in order.

@@ -51,44 +51,6 @@ impl Identity {
     pub fn key_id(&self) -> [u8; 8] {
         self.key_id
     }
-
-    /// The tag of a client hello's first 48 bytes.
-    #[doc(hidden)]
-    pub fn hello_tag(&self, hello: &[u8]) -> [u8; 32] {
-        wiped::<HASHING, _>(|| mac(&self.hello, hello).finalize().into_bytes().into())
-    }
-
-    /// Whether `tag` is the tag of `hello`; in constant time.
-    #[doc(hidden)]
-    pub fn hello_holds(&self, hello: &[u8], tag: &[u8]) -> bool {
-        wiped::<HASHING, _>(|| mac(&self.hello, hello).verify_slice(tag).is_ok())
-    }
-
-    /// The secrets of one connection; `None` if `public` is a low-order point. `transcript` is the
-    /// client's hello and the server's up to its tag. The box leaves no copies when it is moved.
-    #[doc(hidden)]
-    pub fn agree(
-        &self,
-        private: &Private,
-        public: [u8; 32],
-        transcript: [&[u8]; 2],
-    ) -> Option<Box<SessionSecrets>> {
-        wiped::<AGREEMENT, _>(|| {
-            let shared = private.agree(public)?;
-            let master = extract(&self.prk[..], &shared[..]);
-            let hash: [u8; 32] = Sha256::new()
-                .chain_update(transcript[0])
-                .chain_update(transcript[1])
-                .finalize()
-                .into();
-            Some(Box::new(SessionSecrets {
-                finished: expand_key(&master, b"sealwire/1 server finished", &hash),
-                client_to_server: expand_key(&master, b"sealwire/1 client to server", &hash),
-                server_to_client: expand_key(&master, b"sealwire/1 server to client", &hash),
-                hash,
-            }))
-        })
-    }
 }
 
 impl fmt::Debug for Identity {
@@ -97,6 +59,19 @@ impl fmt::Debug for Identity {
             .field("key_id", &self.key_id)
             .finish_non_exhaustive()
     }
+}
+
+/// The tag of a client hello's first 48 bytes.
+pub fn hello_tag(identity: &Identity, hello: &[u8]) -> [u8; 32] {
+    wiped::<HASHING, _>(|| {
+        let mac = mac(&identity.hello, hello);
+        mac.finalize().into_bytes().into()
+    })
+}
+
+/// Whether `tag` is the tag of `hello`; in constant time.
+pub fn hello_holds(identity: &Identity, hello: &[u8], tag: &[u8]) -> bool {
+    wiped::<HASHING, _>(|| mac(&identity.hello, hello).verify_slice(tag).is_ok())
 }
 
 /// The secrets that both sides of one connection share after the handshake.
@@ -110,6 +85,31 @@ pub struct SessionSecrets {
 }
 
 impl SessionSecrets {
+    /// The secrets of one connection; `None` if `public` is a low-order point. `transcript` is the
+    /// client's hello and the server's up to its tag. The box leaves no copies when it is moved.
+    pub fn agree(
+        identity: &Identity,
+        private: &Private,
+        public: [u8; 32],
+        transcript: [&[u8]; 2],
+    ) -> Option<Box<Self>> {
+        wiped::<AGREEMENT, _>(|| {
+            let shared = private.agree(public)?;
+            let master = extract(&identity.prk[..], &shared[..]);
+            let hash: [u8; 32] = Sha256::new()
+                .chain_update(transcript[0])
+                .chain_update(transcript[1])
+                .finalize()
+                .into();
+            Some(Box::new(Self {
+                finished: expand_key(&master, b"sealwire/1 server finished", &hash),
+                client_to_server: expand_key(&master, b"sealwire/1 client to server", &hash),
+                server_to_client: expand_key(&master, b"sealwire/1 server to client", &hash),
+                hash,
+            }))
+        })
+    }
+
     /// The tag of the server's hello.
     pub fn finished_tag(&self) -> [u8; 32] {
         wiped::<HASHING, _>(|| {

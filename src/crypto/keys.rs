@@ -16,7 +16,7 @@ use super::kernel::{self, Kernel, Material};
 use super::wipe::wiped;
 use crate::limits::EPOCH_BITS;
 
-pub use super::identity::{Identity, SessionSecrets};
+pub use super::identity::{Identity, SessionSecrets, hello_holds, hello_tag};
 
 /// The epoch that a sequence belongs to.
 pub fn epoch_of(sequence: u64) -> u64 {

@@ -8,6 +8,7 @@ use super::peer::Protocol;
 use super::roster::Standing;
 use super::transport::{LocalId, PeerId};
 use super::{Context, EndpointEvent, Notice};
+use crate::classic;
 use crate::error::{Abort, Failure};
 use crate::span::Span;
 use crate::time::Time;
@@ -205,21 +206,16 @@ impl Context {
         self.roster[id].takes_messages()
     }
 
-    /// A message as classic peers get it: one piece of text that ends with a newline.
-    /// Bytes that are not UTF-8 are left out, and the user is told.
+    /// A message as classic peers get it, in one piece. If bytes are left out, the user is
+    /// told.
     fn text_of(&mut self, message: Message<'_>) -> Span {
-        let mut text = Vec::with_capacity(message.len() + 1);
+        let mut bytes = Vec::with_capacity(message.len() + 1);
         for part in self.parts(message) {
-            text.extend_from_slice(part);
+            bytes.extend_from_slice(part);
         }
-        if str::from_utf8(&text).is_err() {
-            let before = text.len();
-            let valid = text.utf8_chunks().map(|chunk| chunk.valid());
-            text = valid.collect::<String>().into_bytes();
-            self.left_out(before - text.len());
-        }
-        if text.last() != Some(&b'\n') {
-            text.push(b'\n');
+        let (text, left_out) = classic::as_text(bytes);
+        if left_out > 0 {
+            self.left_out(left_out);
         }
         self.store.memory.store(&text)
     }

@@ -294,7 +294,7 @@ impl Context {
         };
         match fill(&mut self.store.memory, peer, id, start..start + len, io) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-            Err(error) => work.end = Some(StreamEnd::Broken(describe(&error))),
+            Err(error) => work.end = Some(StreamEnd::Broken(error.into())),
             Ok(Read { bytes: 0, .. }) => work.end = Some(StreamEnd::Closed),
             Ok(read) => {
                 peer.flow.note_read(read.bytes);
@@ -372,13 +372,5 @@ fn fill(
             ];
             io.read(id, &mut slices)
         }
-    }
-}
-
-fn describe(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::ConnectionReset => "it was reset",
-        io::ErrorKind::TimedOut => "the network gave up on it",
-        _ => "reading failed",
     }
 }

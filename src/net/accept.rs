@@ -1,7 +1,7 @@
 //! A listener in a loop: it accepts the connections that wait, within a budget, and
 //! pauses after a failure.
 //!
-//! It does not bind ([`listen`](super::listen) does), and does not know what a connection is
+//! It does not bind ([`listener`](super::listener) does), and does not know what a connection is
 //! for. Read next: [`super::event_loop`].
 
 use std::io;
@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use mio::net::TcpStream;
 use mio::{Registry, Token};
 
-use super::listen::Listener;
+use super::listener::Listener;
 use crate::limits::{ACCEPT_BUDGET, ACCEPT_PAUSE};
 use crate::time::Time;
 

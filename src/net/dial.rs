@@ -16,7 +16,7 @@ use rustix::io::Errno;
 
 use super::address::{literal, without_brackets};
 use super::error::Error;
-use super::listen::canonical;
+use super::listener::canonical;
 use super::lookup::Lookup;
 use crate::limits::{CONNECT_DEADLINE, CONNECT_STAGGER};
 use crate::time::Time;

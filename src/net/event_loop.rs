@@ -26,7 +26,7 @@ use super::clock::Clock;
 use super::descriptor::{Direction, is_null};
 use super::dial::{Dial, Progress};
 use super::error::Error;
-use super::listen::Listener;
+use super::listener::Listener;
 use super::local::Local;
 use super::lookup::Lookup;
 use super::signals;
@@ -53,12 +53,11 @@ const ALARM: Token = Token(FIRST_RESERVED + 6);
 pub enum Report {
     /// An event of the endpoint.
     Endpoint(endpoint::EndpointEvent),
-    /// A dialled connection is established; the handshake comes next.
-    Connected(SocketAddr),
+    /// A connection that [`dial`](EventLoop::dial) or [`connect`](EventLoop::connect) began
+    /// is established, since this time; the handshake comes next.
+    Connected(PeerId, Time),
     /// From now on this address takes connections.
     Listening(SocketAddr),
-    /// A connection that [`connect`](EventLoop::connect) began is there, since this time.
-    Reached(PeerId, Time),
     /// This signal asks us to leave.
     Stopping(i32),
     /// SIGUSR1: the user wants statistics.
@@ -123,7 +122,7 @@ impl<M: Mode> EventLoop<M> {
     // ---- what to wait for --------------------------------------------------
 
     /// Accepts the connections that come to `listener`.
-    pub fn listen(&mut self, listener: Listener) -> io::Result<()> {
+    pub fn accept_from(&mut self, listener: Listener) -> io::Result<()> {
         self.acceptor = Some(Acceptor::new(listener, self.poll.registry(), LISTENER)?);
         Ok(())
     }
@@ -299,7 +298,7 @@ impl<M: Mode> EventLoop<M> {
             // A connection that was refused is writable, too.
             let there = !event.is_error() && !event.is_write_closed();
             if self.connecting.remove(&peer) && there {
-                self.reports.push(Report::Reached(peer, self.clock.now()));
+                self.reports.push(Report::Connected(peer, self.clock.now()));
             }
         }
     }
@@ -329,7 +328,7 @@ impl<M: Mode> EventLoop<M> {
 
     fn take_listener(&mut self, listener: Listener) -> Result<(), Error> {
         let address = listener.local_addr();
-        self.listen(listener)
+        self.accept_from(listener)
             .map_err(|source| Error::Listen { address, source })?;
         self.reports.push(Report::Listening(address));
         Ok(())
@@ -364,7 +363,7 @@ impl<M: Mode> EventLoop<M> {
                 let peer = self.endpoint.dialled(now);
                 self.add(peer, socket, address)
                     .map_err(|source| Error::Register { address, source })?;
-                self.reports.push(Report::Connected(address));
+                self.reports.push(Report::Connected(peer, now));
             }
         }
         self.dial = None;

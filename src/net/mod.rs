@@ -4,7 +4,7 @@
 //! thing:
 //!
 //! - time: the [`clock`], waking to the microsecond ([`alarm`]), how long `ticks` take
-//! - a connection ([`stream`]), a server's socket ([`listen`], [`accept`]), a client's way
+//! - a connection ([`stream`]), a server's socket ([`listener`], [`accept`]), a client's way
 //!   to a connection (`dial`, `lookup`), how people write addresses ([`address`])
 //! - inherited descriptors (`local`, over [`descriptor`] and `helper`), how many of them
 //!   there may be ([`rlimit`])
@@ -27,7 +27,7 @@ mod dial;
 pub mod error;
 pub mod event_loop;
 mod helper;
-pub mod listen;
+pub mod listener;
 mod local;
 mod lookup;
 pub mod rlimit;

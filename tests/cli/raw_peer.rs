@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sealwire::crypto::dh::Private;
+use sealwire::crypto::keys::{SessionSecrets, hello_tag};
 use sealwire::limits::{CLIENT_HELLO, RECORD_HEADER, SERVER_HELLO};
 use sealwire::wire::hello::{CLIENT_TAG, ClientHello, SERVER_TAG, encode_server, parse_server};
 use sealwire::wire::record::{Kind, blocks_for, parse_blocks, parse_plaintext, record_len};
@@ -43,7 +44,7 @@ pub(crate) fn hello() -> [u8; CLIENT_TAG] {
 pub(crate) fn signed(hello: &[u8; CLIENT_TAG]) -> [u8; CLIENT_HELLO] {
     let mut all = [0; CLIENT_HELLO];
     all[..CLIENT_TAG].copy_from_slice(hello);
-    all[CLIENT_TAG..].copy_from_slice(&identity().hello_tag(hello));
+    all[CLIENT_TAG..].copy_from_slice(&hello_tag(&identity(), hello));
     all
 }
 
@@ -113,7 +114,7 @@ impl RawPeer {
         socket.read_exact(&mut reply).expect("the hello is right");
         let public = parse_server(&reply).unwrap();
         let transcript = [&hello[..], &reply[..SERVER_TAG]];
-        let secrets = identity().agree(&private(), public, transcript).unwrap();
+        let secrets = SessionSecrets::agree(&identity(), &private(), public, transcript).unwrap();
         assert!(secrets.finished_holds(&reply[SERVER_TAG..]));
         Self::new(socket, *secrets.client_to_server, *secrets.server_to_client)
     }
@@ -149,7 +150,7 @@ impl RawPeer {
         let theirs = ClientHello::parse(&hello).unwrap();
         let mut reply = encode_server(&private().public()).to_vec();
         let transcript = [&hello[..], &reply];
-        let secrets = identity().agree(&private(), theirs.ephemeral, transcript);
+        let secrets = SessionSecrets::agree(&identity(), &private(), theirs.ephemeral, transcript);
         let secrets = secrets.unwrap();
         reply.extend(secrets.finished_tag());
         socket.write_all(&reply).unwrap();

@@ -257,7 +257,7 @@ fn reading_goes_on_when_writing_fails() {
         let outcome = world.outcome(raw.peer);
         match (aborts, outcome) {
             (true, Some(Err(Failure::Aborted(abort)))) => assert_eq!(abort.reason.0, 2),
-            (false, Some(Err(Failure::Truncated(_)))) => {}
+            (false, Some(Err(Failure::Broken(_)))) => {}
             other => panic!("{other:?}"),
         }
     }

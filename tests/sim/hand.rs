@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use sealwire::classic::ClassicConnection;
 use sealwire::crypto::dh::Private;
+use sealwire::crypto::keys::SessionSecrets;
 use sealwire::limits::{RECORD_HEADER, SERVER_HELLO};
 use sealwire::wire::hello::{SERVER_TAG, parse_server};
 use sealwire::wire::record::{Kind, blocks_for, record_len};
@@ -179,7 +180,7 @@ impl Hand {
         let public = parse_server(&answer).unwrap();
         let transcript = [&hello[..], &answer[..SERVER_TAG]];
         let private = Private::new(private, crate::chosen::kernel());
-        let secrets = identity.agree(&private, public, transcript).unwrap();
+        let secrets = SessionSecrets::agree(&identity, &private, public, transcript).unwrap();
         Self {
             keys: PlainKeys::new(&secrets.client_to_server, 0),
             sequence: 0,

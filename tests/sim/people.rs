@@ -183,7 +183,10 @@ pub(crate) fn late(deadline: Deadline) -> Option<Outcome> {
 }
 
 pub(crate) fn is_truncated(outcome: &Option<Outcome>) -> bool {
-    matches!(outcome, Some(Err(Failure::Truncated(_))))
+    matches!(
+        outcome,
+        Some(Err(Failure::Truncated(_) | Failure::Broken(_)))
+    )
 }
 
 /// 64 bytes of key material.

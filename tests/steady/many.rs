@@ -93,7 +93,7 @@ fn serve(said: &mpsc::Sender<SocketAddr>, stop: &AtomicBool) {
     let mut events = events(Echo);
     let listener = Listener::on_first(&["127.0.0.1:0".parse().unwrap()]).unwrap();
     said.send(listener.local_addr()).unwrap();
-    events.listen(listener).unwrap();
+    events.accept_from(listener).unwrap();
     let start = Instant::now();
     while !stop.load(Ordering::Relaxed) || events.endpoint().connections() > 0 {
         assert!(start.elapsed() < PATIENCE, "it takes too long");

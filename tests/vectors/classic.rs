@@ -7,6 +7,7 @@ use aes::Aes256;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use hmac::{Hmac, Mac};
 use sealwire::classic::ClassicConnection;
+use sealwire::classic::frame::{LENGTH, LENGTH_TAG, TEXT};
 use sealwire::limits::BLOCK;
 use sealwire::{ClassicKeys, Failure, PeerFault, Time};
 use serde_json::Value;
@@ -46,24 +47,29 @@ fn in_every_way(input: &[u8], check: impl Fn(&str, &[String], Option<Failure>)) 
     }
 }
 
-/// Goal: keys as typed, of any length and script, become the expected two. Method: a block
-/// and a tag are compared with those that the plain crates make with the expected keys.
+/// Goal: keys as typed, of any length and script, become the expected two. Method: the first
+/// block and tag of a frame are compared with those that the plain crates make with the
+/// expected keys.
 #[test]
 fn typed_keys_become_the_expected_ones() {
     let answers = classic();
     for pair in list(&answers["other_keys"]).iter().chain([answers]) {
-        let keys = keys(pair);
-        let mut block = [0; BLOCK];
-        keys.encrypt(&[0; BLOCK], b"fifteen letters", &mut block);
+        let mut conn = ClassicConnection::new(keys(pair), MAX_MESSAGE, NOW);
+        let frame = lines::seal(&mut conn, "text", [0; BLOCK]);
 
-        let mut expected = *b"fifteen letters\x01";
+        // The number of characters, then the padding.
+        let mut expected = [15; BLOCK];
+        expected[0] = b'4';
         let cipher = Aes256::new(&array(&pair["aes_key"]).into());
         cipher.encrypt_block((&mut expected).into());
-        assert_eq!(block, expected);
+        assert_eq!(frame[LENGTH..LENGTH_TAG], expected);
 
         let mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&bytes(&pair["mac_key"])).unwrap();
-        let expected = mac.chain_update(block).finalize().into_bytes();
-        assert_eq!(keys.tag(&block), expected[..]);
+        let expected = mac
+            .chain_update(&frame[..LENGTH_TAG])
+            .finalize()
+            .into_bytes();
+        assert_eq!(frame[LENGTH_TAG..TEXT], expected[..]);
     }
 }
 

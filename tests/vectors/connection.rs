@@ -2,6 +2,7 @@
 //! cuts go through this processor's kernels in turn.
 
 use sealwire::crypto::dh::Private;
+use sealwire::crypto::keys::hello_tag;
 use sealwire::limits::MIN_RECORD;
 use sealwire::wire::hello::{CLIENT_TAG, ClientHello, Service};
 use sealwire::wire::record::{Kind, parse_blocks, record_len};
@@ -145,7 +146,7 @@ fn the_client_hello_is_written() {
             ephemeral,
         };
         let fixed = hello.encode();
-        let hello = [&fixed[..], &identity.hello_tag(&fixed)].concat();
+        let hello = [&fixed[..], &hello_tag(&identity, &fixed)].concat();
         assert_eq!(hello, bytes(expected));
     }
 }

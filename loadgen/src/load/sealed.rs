@@ -72,7 +72,7 @@ impl Wire for Sealed {
         for report in self.events.take_reports() {
             let now = self.now();
             match report {
-                Report::Reached(peer, at) => self.peers().workload().connected(at, peer),
+                Report::Connected(peer, at) => self.peers().workload().connected(at, peer),
                 Report::Endpoint(EndpointEvent::Refused(peer, outcome)) => {
                     let why = outcome.map_err(|failure| failure.to_string());
                     let ended = || Err("the server ended the connection early".into());

@@ -92,7 +92,7 @@ fn serve(fault: Fault) -> String {
         let mut events = EventLoop::new(Endpoint::new(setup, mode), Clock::start()).unwrap();
         let listener = Listener::on_first(&["127.0.0.1:0".parse().unwrap()]).unwrap();
         sender.send(listener.local_addr().port()).unwrap();
-        events.listen(listener).unwrap();
+        events.accept_from(listener).unwrap();
         loop {
             events.turn(None).unwrap();
             events.take_reports();

@@ -4,6 +4,7 @@
 use std::env;
 use std::process::Command;
 
+use sealwire::crypto::keys::{hello_holds, hello_tag};
 use sealwire::{Identity, Kernel, Secret, SecretPair};
 
 use super::request::{errors, is_secret, is_watched, make_public, make_secret};
@@ -73,10 +74,10 @@ fn identities() {
         Secret::new(key)
     });
     let identity = clean(|| Identity::new(&SecretPair { confkey, authkey }).unwrap());
-    let mut tag = clean(|| identity.hello_tag(&[0; 48]));
+    let mut tag = clean(|| hello_tag(&identity, &[0; 48]));
     assert!(is_secret(&tag));
     make_public(&mut tag);
-    let (holds, errors) = count(|| identity.hello_holds(&[0; 48], &tag));
+    let (holds, errors) = count(|| hello_holds(&identity, &[0; 48], &tag));
     assert!(errors <= 1, "more than the verdict");
     let mut holds = [u8::from(holds)];
     make_public(&mut holds);
