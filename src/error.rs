@@ -25,10 +25,11 @@ pub enum Failure {
     /// We gave up on the peer and told it why.
     #[error("gave up: {0}")]
     Gave(Abort),
-    /// The stream ended before everything was handed on.
+    /// The stream ended before everything was handed on. A read that failed is
+    /// [`Broken`](Self::Broken).
     #[error("the connection ended before everything was transferred ({0})")]
     Truncated(&'static str),
-    /// Reading from the peer failed before everything was handed on.
+    /// Reading from a peer that was connected failed before everything was handed on.
     #[error("the connection ended before everything was transferred ({0})")]
     Broken(#[source] ReadError),
     /// A deadline passed.
@@ -70,7 +71,8 @@ impl Failure {
 }
 
 /// The system's error of a read from the peer. Clones share it, because an
-/// [`io::Error`] cannot be cloned.
+/// [`io::Error`] cannot be cloned. It is no error itself, so that the source of a failure is
+/// the [`io::Error`].
 #[derive(Debug, Clone)]
 pub struct ReadError(Arc<io::Error>);
 

@@ -144,8 +144,8 @@ mod tests {
     }
 
     proptest! {
-        /// Goal: all implementations agree; `tests/vectors` has known answers for them, and points of
-        /// low order. Method: any keys; a public key may be no point of the curve, or not reduced.
+        /// Goal: all implementations agree. `tests/vectors` has known answers and the points of low
+        /// order. Method: any keys; a public key may be no point of the curve, or not reduced.
         #[test]
         fn all_are_the_same(private: [u8; 32], public: [u8; 32]) {
             let results = all(private, public);

@@ -1,4 +1,4 @@
-//! How a connection comes to a slot, and what it speaks.
+//! How a connection comes to a slot, what it speaks, and when it joins.
 //!
 //! A peer that connects has proved nothing yet. Where the endpoint speaks both formats,
 //! the peer's first bytes decide between them. Silent peers and classic peers have a bound
@@ -130,9 +130,7 @@ impl<M: Mode> Endpoint<M> {
         self.join(id);
         id
     }
-}
 
-impl<M: Mode> Endpoint<M> {
     /// Tells the mode about a peer that has just proved itself. Returns whether the mode
     /// knows the peer.
     #[inline]
@@ -162,7 +160,7 @@ impl<M: Mode> Endpoint<M> {
     }
 
     /// Counts `id` as proved, and tells the mode.
-    pub(super) fn join(&mut self, id: PeerId) {
+    fn join(&mut self, id: PeerId) {
         let parts = &mut self.parts;
         parts.roster.set_standing(id, Standing::Proved);
         parts.roster[id].idle.reset(parts.now);

@@ -26,8 +26,9 @@ impl Context {
         self.shutdown.is_stopping()
     }
 
-    /// The bytes of `message`, in order: one part up to 16 KiB, and at least one.
-    pub fn parts<'a>(&'a self, message: Message<'a>) -> impl ExactSizeIterator<Item = &'a [u8]> {
+    /// The bytes of `message`, in order. A message that came in one record is one piece, which
+    /// may be empty.
+    pub fn pieces<'a>(&'a self, message: Message<'a>) -> impl ExactSizeIterator<Item = &'a [u8]> {
         let spans = message.spans().iter();
         spans.map(|&span| self.store.memory.bytes(span))
     }
@@ -210,7 +211,7 @@ impl Context {
     /// told.
     fn text_of(&mut self, message: Message<'_>) -> Span {
         let mut bytes = Vec::with_capacity(message.len() + 1);
-        for part in self.parts(message) {
+        for part in self.pieces(message) {
             bytes.extend_from_slice(part);
         }
         let (text, left_out) = classic::as_text(bytes);

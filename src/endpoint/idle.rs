@@ -1,7 +1,7 @@
 //! Peers that make no progress, where the endpoint cannot end because of them.
 //!
-//! PING and PONG are no progress. Peers that others wait for are [`super::flow`]'s, and
-//! a peer that has fallen silent is its connection's.
+//! PING and PONG are no progress. [`super::flow`] handles peers that others wait for, and
+//! [`crate::conn`] a peer that is silent. Read next: [`super::shutdown`].
 
 use super::Context;
 use super::peer::Peer;

@@ -108,7 +108,7 @@ impl Inbound {
 
     // ---- what was read ---------------------------------------------------
 
-    /// What the next read left to settle.
+    /// What the oldest read that is not settled has left.
     pub(super) fn next_work(&mut self) -> Option<Work> {
         self.work.pop_front()
     }

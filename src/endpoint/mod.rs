@@ -6,7 +6,7 @@
 //!
 //! It is made of parts, and each part keeps its fields to itself: `roster` (the peers),
 //! `admission` (new connections), `inbound` (bytes that came), `outbound` (bytes that
-//! go), `flow` (which peer waits for which), `idle`, `locals` and `shutdown`.
+//! go), `flow` (which peer waits for which), `locals` and `shutdown`.
 //!
 //! Read next: [`tick`] for what happens in which order; [`Context`] for what modes may
 //! ask for.

@@ -1,6 +1,7 @@
 //! What a mode implements: what is done with messages.
 //!
-//! A mode sees peers and messages by name; it acts through the [`Context`] that
+//! A mode knows a peer by its [`PeerId`], and a message only during the call that hands it
+//! over; it acts through the [`Context`] that
 //! each call hands it. The modes of the program are in [`crate::modes`]; the load tester
 //! has its own.
 
@@ -9,8 +10,8 @@ use super::transport::{LocalId, PeerId};
 use crate::conn::Outcome;
 use crate::span::Span;
 
-/// A whole message, for as long as the call lasts that gives it.
-/// [`Context::parts`] has its bytes; sending it keeps them without a copy.
+/// A whole message. It is valid during the call that gets it.
+/// [`Context::pieces`] has its bytes; sending it keeps them without a copy.
 #[derive(Debug, Clone, Copy)]
 pub struct Message<'a> {
     spans: &'a [Span],

@@ -1,7 +1,8 @@
 //! One peer's slot: its connection, and what each part of the endpoint notes on it.
 //!
 //! [`Protocol`] is what the two formats have in common. It decides nothing about other
-//! peers: that is up to the parts. Read next: `roster`, `inbound`, `outbound` and `flow`.
+//! peers: that is up to the parts. Read next: `roster`, `undecided`, `inbound`,
+//! `outbound`, `flow` and `idle`.
 
 use super::flow::PeerFlow;
 use super::idle::IdleClock;

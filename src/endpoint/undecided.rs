@@ -1,7 +1,8 @@
 //! A connection whose format is not known yet.
 //!
-//! Its first bytes decide, and [`super::admission`] reads them. Until then it has only
-//! clocks: a peer that stays silent may be an old client that only listens.
+//! Its first bytes decide. Until then it has only clocks, and a failure if it ends: a peer
+//! that stays silent may be an old client that only listens. Read next:
+//! [`super::admission`], which reads the first bytes.
 
 use crate::conn::Outcome;
 use crate::error::{Deadline, Failure};
@@ -27,7 +28,7 @@ impl Undecided {
         }
     }
 
-    /// It was silent long enough to be an old client that only listens.
+    /// It was silent long enough to be an old client that only listens, and is not over.
     pub(super) fn listens(&self) -> bool {
         self.listens && !self.is_over()
     }
@@ -73,7 +74,8 @@ impl Undecided {
         }
     }
 
-    /// Does what is due. Returns whether the peer has just become a listener.
+    /// Does what is due. No deadline expires while bytes wait `unread`. Returns whether the
+    /// peer has just become a listener.
     pub(super) fn handle_timeout(&mut self, now: Time, unread: bool) -> bool {
         if unread || self.poll_timeout().is_none_or(|due| now < due) {
             return false;
@@ -84,5 +86,41 @@ impl Undecided {
         }
         self.listens = true;
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const START: Time = Time::ZERO;
+
+    /// What becomes of a connection whose first byte comes after `silence`, when 5 s have
+    /// passed since the handshake began, less or more a millisecond.
+    fn times_out(silence: Duration, began: Time) {
+        let mut conn = Undecided::new(START);
+        let listens = conn.handle_timeout(START + silence, false);
+        assert_eq!(listens, silence >= CLASSIC_SILENCE);
+        conn.heard(START + silence);
+        assert_eq!(conn.since(START + silence), began);
+        let due = began + HANDSHAKE_DEADLINE;
+        assert_eq!(conn.poll_timeout(), Some(due));
+        assert!(!conn.handle_timeout(due, true) && !conn.is_over(), "unread");
+        assert!(!conn.handle_timeout(due, false));
+        conn.fail(Failure::Closed("the first failure stays"));
+        let late = Failure::Deadline(Deadline::Handshake);
+        assert_eq!(conn.outcome(), Some(Err(late)));
+        assert!(!conn.listens() && conn.poll_timeout().is_none());
+    }
+
+    /// Goal: a handshake has 5 s from the start of the connection, or from the first byte of
+    /// a listener. Method: a first byte at once, and after 2 s of silence.
+    #[test]
+    fn a_handshake_has_five_seconds() {
+        times_out(Duration::from_millis(10), START);
+        let silence = Duration::from_secs(2);
+        times_out(silence, START + silence);
     }
 }

@@ -62,7 +62,7 @@ fn every_fault_ends_its_connection() {
     let server = Launch::server("--no-input").start();
     let port = server.port();
     let mut bystander = RawPeer::proved(port);
-    let (listener, port_of_test) = listener();
+    let (listener, test_port) = listener();
     for (told, wrong) in WRONGS {
         let mut peer = RawPeer::proved(port);
         let bytes = wrong(&mut peer);
@@ -70,7 +70,7 @@ fn every_fault_ends_its_connection() {
         assert_eq!(peer.next(), None, "{told}");
         server.line(told);
 
-        let client = Launch::client(port_of_test, "").start();
+        let client = Launch::client(test_port, "").start();
         let mut peer = RawPeer::server(&listener);
         let bytes = wrong(&mut peer);
         peer.send(&bytes);

@@ -2,11 +2,13 @@
 //! and serves on; a client tells them from a deadline. A server that closes or resets at
 //! once, and one whose TCP does not answer, are in `tests/sim` and the tests of `net::dial`.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::Shutdown;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, prlimit};
+use sealwire::limits::SERVER_HELLO;
 use sealwire_cli::limits::REFUSALS_LOGGED;
 
 use crate::program::{Launch, Program};
@@ -68,6 +70,44 @@ fn wrong_hellos() {
             server.stop();
         }
     }
+}
+
+/// Goal: a connection that does not finish the handshake is closed after 5 s, whatever it
+/// does meanwhile, and others are served. Method: four at once: silent, half a hello, a
+/// hello byte by byte, a hello without a record.
+#[test]
+fn handshakes_have_a_deadline() {
+    let server = Launch::server("--echo").start();
+    let port = server.port();
+    let start = Instant::now();
+    let half = |bytes: usize| {
+        let mut socket = connect(port);
+        socket.write_all(&signed(&hello())[..bytes]).unwrap();
+        socket
+    };
+    let dripped = half(1);
+    let mut tap = dripped.try_clone().unwrap();
+    let drip = thread::spawn(move || {
+        for byte in &signed(&hello())[1..] {
+            thread::sleep(Duration::from_millis(300));
+            if tap.write_all(&[*byte]).is_err() {
+                return;
+            }
+        }
+    });
+    let mut unproved = half(80);
+    unproved.read_exact(&mut [0; SERVER_HELLO]).unwrap();
+    still_serves(&server);
+    for mut socket in [connect(port), half(40), dripped, unproved] {
+        assert_eq!(rest(&mut socket), b"");
+        let waited = start.elapsed().as_millis();
+        assert!((4_500..9_000).contains(&waited), "{waited} ms");
+        let _ = socket.shutdown(Shutdown::Both);
+    }
+    server.lines(4, "no handshake within 5 s");
+    drip.join().unwrap();
+    still_serves(&server);
+    server.stop();
 }
 
 /// Goal: a server without free descriptors says so, rests, and serves again when there are

@@ -6,8 +6,7 @@ use sealwire::Kernel;
 use sealwire::crypto::batch::{OpenBatch, OpenJob, SealBatch, SealJob};
 use sealwire::crypto::keys::{Handle, KeyStore, OpenKeys, RecordKeys, SealKeys, epoch_of};
 use sealwire::limits::{BLOCK, TAG};
-use sealwire::span::Area;
-use sealwire::span::Span;
+use sealwire::span::{Area, Span};
 
 /// One record.
 #[derive(Debug, Clone)]

@@ -3,8 +3,7 @@
 use sealwire::Kernel;
 use sealwire::crypto::batch::{OpenBatch, OpenJob, SealBatch, SealJob};
 use sealwire::crypto::keys::{Handle, KeyId, KeyStore, OpenKeys, RecordKeys, SealKeys, epoch_of};
-use sealwire::span::Area;
-use sealwire::span::Span;
+use sealwire::span::{Area, Span};
 
 use crate::plan::{AROUND, Memory, OPENED_IN, Plan, Record};
 

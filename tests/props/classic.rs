@@ -134,7 +134,10 @@ proptest! {
         iv: [u8; BLOCK],
         pieces in pieces(),
     ) {
-        let frames = texts.iter().map(|(text, old)| if *old { theirs(KEYS, text, iv) } else { ours(KEYS, text, iv) });
+        let frames = texts.iter().map(|(text, old)| match old {
+            true => theirs(KEYS, text, iv),
+            false => ours(KEYS, text, iv),
+        });
         let input: Vec<u8> = frames.flatten().collect();
         let (lines, outcome) = play(&input, &pieces);
         let expected: Vec<&String> = texts.iter().map(|(text, _)| text).collect();

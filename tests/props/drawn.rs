@@ -3,8 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use sealwire::limits::{EPOCH_BITS, LAST_SEQUENCE, MAX_BLOCKS, MAX_PAYLOAD};
-use sealwire::span::Area;
-use sealwire::span::Span;
+use sealwire::span::{Area, Span};
 
 use crate::plan::{Direction, Draft, Memory, OPENED_IN, Plan, RECORDS, any_bytes};
 

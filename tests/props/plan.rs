@@ -9,8 +9,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use sealwire::crypto::keys::epoch_of;
 use sealwire::limits::{EPOCH_BITS, MAX_BLOCKS, RECORD_HEADER};
-use sealwire::span::Span;
-use sealwire::span::{Area, Areas, AreasMut};
+use sealwire::span::{Area, Areas, AreasMut, Span};
 use sealwire::wire::record::{blocks_for, body_len};
 
 use crate::plain::PlainKeys;

@@ -8,8 +8,7 @@ use sealwire::Kernel;
 use sealwire::crypto::batch::{OpenBatch, SealBatch, SealJob};
 use sealwire::crypto::keys::{KeyStore, SealKeys};
 use sealwire::limits::EPOCH_BITS;
-use sealwire::span::Area;
-use sealwire::span::Span;
+use sealwire::span::{Area, Span};
 
 use crate::batches::{Keys, arrived, check_every_kernel, open, seal};
 use crate::drawn::plans;

@@ -320,6 +320,24 @@ fn what_is_queued_behind_the_end_counts() {
     }
 }
 
+/// Goal: a client whose writing failed was cut, though it only waits for a server that
+/// says nothing. Method: the second frame does not fit, and writing fails then; it leaves 5 s
+/// later.
+#[test]
+fn a_failed_write_is_no_proper_end() {
+    let plan = vec![b"one\n".to_vec(), b"two\n".to_vec()];
+    let (mut world, client) = World::with(classic_client(2), Sender::new(plan));
+    world.net.socket = CLASSIC_FRAME;
+    let Link { end, peer } = world.dial();
+    world.net.incoming(end).write_error = Some(ErrorKind::BrokenPipe);
+    world.run_millis(4990);
+    assert_eq!(world.outcome(peer), None);
+    world.run_millis(20);
+    let outcome = world.outcome(peer);
+    assert!(is_truncated(&outcome), "{outcome:?}");
+    assert_eq!(world.end(client), Some(End::Failed(Gravity::Truncated)));
+}
+
 /// Goal: what came and was not written is no complete end. Method: the output of
 /// a client is blocked, its server says a line and closes, and a signal comes.
 #[test]

@@ -33,7 +33,7 @@ impl Log {
 }
 
 fn copy(context: &Context, message: Message<'_>) -> Vec<u8> {
-    context.parts(message).collect::<Vec<_>>().concat()
+    context.pieces(message).collect::<Vec<_>>().concat()
 }
 
 /// Another mode, watched.

@@ -60,7 +60,7 @@ impl Mode for Talk {
     }
 
     fn message(&mut self, context: &mut Context, peer: PeerId, message: Message<'_>) {
-        let bytes: Vec<_> = context.parts(message).collect();
+        let bytes: Vec<_> = context.pieces(message).collect();
         assert_eq!(bytes.concat(), MESSAGE);
         let replies = self.replies.entry(peer).or_default();
         *replies += 1;

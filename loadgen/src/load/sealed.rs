@@ -120,11 +120,12 @@ impl Mode for PeersMode {
 
     fn message(&mut self, context: &mut Context, peer: PeerId, message: Message<'_>) {
         let (now, workload) = (self.clock.now(), self.peers.workload());
+        // The pieces borrow the context, which the link needs next.
         {
-            let mut parts = context.parts(message);
-            match parts.len() {
-                1 => workload.message(now, peer, Received(parts.next().as_slice())),
-                _ => workload.message(now, peer, Received(&parts.collect::<Vec<_>>())),
+            let mut pieces = context.pieces(message);
+            match pieces.len() {
+                1 => workload.message(now, peer, Received(pieces.next().as_slice())),
+                _ => workload.message(now, peer, Received(&pieces.collect::<Vec<_>>())),
             }
         }
         self.with_link(context, |peers, link| peers.workload().go_on(link, peer));

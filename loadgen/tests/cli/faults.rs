@@ -46,7 +46,7 @@ impl Mode for Faulty {
     }
 
     fn message(&mut self, context: &mut Context, peer: PeerId, message: Message<'_>) {
-        let mut bytes = context.parts(message).collect::<Vec<_>>().concat();
+        let mut bytes = context.pieces(message).collect::<Vec<_>>().concat();
         self.messages += 1;
         if self.messages != 20 {
             assert!(context.send(peer, message));
