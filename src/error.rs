@@ -167,10 +167,16 @@ pub enum PeerFault {
         /// Payload bytes.
         len: usize,
     },
+    /// A PACK of too few or too many messages, or whose lengths do not fill it.
+    #[error("it broke the protocol: a pack of messages that does not parse")]
+    Pack,
+    /// PACK between PART and END.
+    #[error("it broke the protocol: a pack of messages inside a message")]
+    PackInside,
     /// FIN between PART and END.
     #[error("it broke the protocol: a FIN inside a message")]
     FinInside,
-    /// PART, END or FIN after FIN.
+    /// PART, END, PACK or FIN after FIN.
     #[error("it broke the protocol: a message or a second FIN after FIN")]
     AfterFin,
     /// DONE, and no FIN had been sent.

@@ -20,6 +20,20 @@ pub const MAX_BLOCKS: usize = 1025;
 pub const MAX_RECORD: usize = RECORD_HEADER + MAX_BLOCKS * BLOCK + TAG;
 /// Bytes of the shortest record.
 pub const MIN_RECORD: usize = RECORD_HEADER + BLOCK + TAG;
+/// Most messages of one PACK (`PROTOCOL.md` §1.3).
+pub const MAX_PACKED: usize = 256;
+/// Bytes of the length in front of each message of a PACK (`PROTOCOL.md` §1.3).
+pub const PACK_LENGTH: usize = 2;
+/// Largest message that is packed with others: at 512 bytes four messages of each of 64
+/// peers cost an echo 0.7 to 0.8 of what they cost alone, at 1024 bytes as much or more
+/// (`cargo bench --bench engine packs`, Zen 3).
+pub const PACK_UP_TO: usize = 512;
+/// How many packs all that waits is divided into, if they stay above [`LEAST_PACK`]: records
+/// side by side fill the lanes, and 16 of them are a whole set, where lanes go in sets.
+pub const PACK_LANES: usize = 16;
+/// Bytes of a pack below which it is not divided further: the cost of one more record would
+/// exceed what a fuller set of lanes wins.
+pub const LEAST_PACK: usize = 1024;
 /// Most payload bytes of an ABORT: the reason and 256 bytes of text.
 pub const MAX_ABORT: usize = 257;
 /// Records of one direction under one set of keys, as a power of two
@@ -198,8 +212,8 @@ pub struct Limits {
     /// Most bytes of a received message; at least 16 MiB unless the user sets less
     /// (`PROTOCOL.md` §1.3).
     pub max_message: usize,
-    /// Most bytes of unfinished messages over all peers; past it the peer with
-    /// the largest is aborted.
+    /// Most bytes of unfinished messages, and of packed ones that wait for their turn, over
+    /// all peers; past it the peer with the most is aborted.
     pub max_assembling: usize,
     /// The high-water mark: with this many bytes queued for one receiver, the peers that
     /// feed it are not read. At least a whole message, so that two programs that both
@@ -209,6 +223,10 @@ pub struct Limits {
     /// falls to 64 KiB, and a receiver that accepts nothing is aborted. At
     /// twice that much, no peer is read that adds to a queue.
     pub max_queued: usize,
+    /// Most messages in one record that the endpoint sends; 1: it packs none. For tests and
+    /// benches.
+    #[doc(hidden)]
+    pub max_packed: usize,
     /// Most proved peers.
     pub max_peers: usize,
     /// How long a program that ends with its peers waits for one that makes no progress;
@@ -262,6 +280,7 @@ impl Default for Limits {
             max_assembling: 256 << 20,
             max_queue: USUAL_QUEUE,
             max_queued: 256 << 20,
+            max_packed: MAX_PACKED,
             max_peers: MAX_PEERS,
             max_idle: Some(USUAL_IDLE),
         }

@@ -2,6 +2,7 @@
 //! of one direction, once they are authentic.
 
 use crate::error::{Abort, PeerFault, Reason};
+use crate::wire::pack::PackReader;
 use crate::wire::record::{self, Kind};
 
 /// What a record means for the driver of the connection.
@@ -14,6 +15,8 @@ pub enum Received {
         /// The message is whole with it.
         last: bool,
     },
+    /// The plaintext holds these whole messages.
+    Pack(PackReader),
     /// The peer has sent FIN. Once everything before it is handed on, the driver says so
     /// ([`Connection::handed_on`](super::Connection::handed_on)).
     Fin,
@@ -44,11 +47,16 @@ impl RecordOrder {
     pub(super) fn step(&mut self, plaintext: &[u8], asked: bool) -> Result<Step, PeerFault> {
         let (kind, len) = record::parse_plaintext(plaintext)?;
         match kind {
-            Kind::Part | Kind::End | Kind::Fin if self.fin => Err(PeerFault::AfterFin),
+            Kind::Part | Kind::End | Kind::Pack | Kind::Fin if self.fin => Err(PeerFault::AfterFin),
             Kind::Part | Kind::End => {
                 self.inside = kind == Kind::Part;
                 let last = kind == Kind::End;
                 Ok(Step::Meant(Received::Chunk { len, last }))
+            }
+            Kind::Pack if self.inside => Err(PeerFault::PackInside),
+            Kind::Pack => {
+                let messages = PackReader::new(&plaintext[..len])?;
+                Ok(Step::Meant(Received::Pack(messages)))
             }
             Kind::Fin if self.inside => Err(PeerFault::FinInside),
             Kind::Fin => {

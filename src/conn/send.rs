@@ -32,7 +32,7 @@ impl Outgoing<'_> {
 /// What a driver has for a connection to send.
 #[derive(Debug, Clone, Copy)]
 pub enum Next {
-    /// A chunk (PART or END), or the payload of the ABORT that was asked for.
+    /// A chunk (PART or END), a PACK, or the payload of the ABORT that was asked for.
     Chunk(Span, Kind),
     /// A chunk waits, but its record is larger than the room.
     NoRoom,

@@ -114,6 +114,7 @@ impl Context {
         };
         let memory = &mut self.store.memory;
         self.inbound.drop_message(&mut slot.intake, memory);
+        self.inbound.drop_texts(&mut slot.intake, memory);
         if let Protocol::Native(conn) = &mut slot.protocol {
             conn.abort(self.now, abort);
             if let Some(payload) = conn.abort_payload() {

@@ -15,7 +15,7 @@ use super::transport::{PeerId, Read, Transport};
 use crate::conn::StreamEnd;
 use crate::crypto::batch::OpenBatch;
 use crate::crypto::keys::KeyStores;
-use crate::limits::{MAX_RECORD, share};
+use crate::limits::{INPUT_SCRATCH, LOCAL_BUDGET, MAX_RECORD, MIN_RECORD, STREAM_FROM, share};
 use crate::span::{Areas, Span};
 use crate::time::Time;
 use crate::wire::buffer::{Assembly, Memory};
@@ -41,11 +41,23 @@ impl Partial {
     }
 }
 
-/// What a peer sent that is not whole yet.
+/// Records that were opened and are not settled, because their peer has had its share of
+/// messages: the texts of those whose tag held, in a buffer.
+#[derive(Debug)]
+struct Backlog {
+    buffer: Span,
+    /// Bytes of the whole buffer.
+    held: usize,
+    records: VecDeque<Option<Span>>,
+}
+
+/// What a peer sent that is not whole yet, or not settled.
 #[derive(Debug, Default)]
 pub(super) struct Intake {
     partial: Option<Partial>,
     assembly: Assembly,
+    /// While there is one, the peer's socket is not read. Boxed, because few peers have one.
+    backlog: Option<Box<Backlog>>,
 }
 
 impl Intake {
@@ -54,9 +66,19 @@ impl Intake {
         self.assembly.len()
     }
 
-    /// Bytes of the buffers that its unfinished message is in.
+    /// Bytes of the buffers that its unfinished message and its backlog are in.
     pub(super) fn assembling(&self) -> usize {
-        self.assembly.held()
+        let backlog = self.backlog.as_ref();
+        self.assembly.held() + backlog.map_or(0, |backlog| backlog.held)
+    }
+
+    pub(super) fn has_backlog(&self) -> bool {
+        self.backlog.is_some()
+    }
+
+    /// The buffer of its backlog.
+    pub(super) fn backlog(&self) -> Option<Span> {
+        self.backlog.as_ref().map(|backlog| backlog.buffer)
     }
 }
 
@@ -67,6 +89,8 @@ pub(super) enum Found {
     Records(Range<usize>),
     /// Bytes of the scratch that are classic frames.
     Frames(Range<usize>),
+    /// Nothing was read: its backlog comes first.
+    Backlog,
 }
 
 /// What one read of one peer left to settle.
@@ -74,14 +98,29 @@ pub(super) enum Found {
 pub(super) struct Work {
     pub(super) peer: PeerId,
     pub(super) found: Found,
+    /// After how many messages the rest of its records waits for its next turn: as many as
+    /// could come in its share of the scratch if none were packed.
+    pub(super) most: usize,
     /// Its stream has ended.
     pub(super) end: Option<StreamEnd>,
+}
+
+impl Work {
+    /// What a turn of `peer` has found, which had a `share` of the scratch.
+    fn new(peer: PeerId, found: Found, share: usize) -> Self {
+        Self {
+            peer,
+            found,
+            most: share / MIN_RECORD,
+            end: None,
+        }
+    }
 }
 
 /// Bytes that came and are not settled.
 ///
 /// Invariant: `partial` and `assembling` count the bytes of the buffers that all peers'
-/// intakes hold.
+/// intakes hold: the latter of unfinished messages and of backlogs.
 #[derive(Debug, Default)]
 pub(super) struct Inbound {
     opens: OpenBatch,
@@ -97,7 +136,7 @@ pub(super) struct Inbound {
 }
 
 impl Inbound {
-    /// Bytes of the buffers of all partial units and unfinished messages.
+    /// Bytes of the buffers of all partial units, unfinished messages and backlogs.
     pub(super) fn held(&self) -> usize {
         self.partial + self.assembling
     }
@@ -113,10 +152,10 @@ impl Inbound {
         self.work.pop_front()
     }
 
-    /// The text of a record of this tick, and whether its tag held.
-    pub(super) fn record(&self, index: usize) -> (Span, bool) {
+    /// The text of a record of this tick, if its tag held.
+    pub(super) fn record(&self, index: usize) -> Option<Span> {
         let (job, held) = self.opens.result(index);
-        (job.text(), held)
+        held.then(|| job.text())
     }
 
     /// All records of this tick are settled.
@@ -127,8 +166,8 @@ impl Inbound {
     // ---- the scratch -----------------------------------------------------
 
     /// The next `most` bytes of the scratch, or as many as are left.
-    pub(super) fn room(&self, most: usize, memory: &Memory) -> Range<usize> {
-        self.used..(self.used + most).min(memory.scratch.len())
+    pub(super) fn room(&self, most: usize) -> Range<usize> {
+        self.used..(self.used + most).min(INPUT_SCRATCH + LOCAL_BUDGET)
     }
 
     pub(super) fn use_to(&mut self, end: usize) {
@@ -147,7 +186,7 @@ impl Inbound {
 
     /// Erases the used scratch: a peer has left, and its plaintext must not outlive the tick.
     pub(super) fn erase_scratch(&mut self, memory: &mut Memory) {
-        memory.erase_scratch(std::mem::take(&mut self.to_erase));
+        memory.erase_scratch(0..std::mem::take(&mut self.to_erase));
     }
 
     // ---- partial units ---------------------------------------------------
@@ -222,6 +261,53 @@ impl Inbound {
         start..end
     }
 
+    // ---- backlogs --------------------------------------------------------
+
+    /// Keeps these records of this tick until their peer's next turn.
+    pub(super) fn keep_records(
+        &mut self,
+        intake: &mut Intake,
+        memory: &mut Memory,
+        records: Range<usize>,
+    ) {
+        let mut texts: VecDeque<_> = records.map(|index| self.record(index)).collect();
+        let len = texts.iter().flatten().map(|text| text.len()).sum();
+        let buffer = memory.take(len);
+        let mut at = 0;
+        for text in texts.iter_mut().flatten() {
+            memory.copy(*text, buffer.area, at);
+            *text = buffer.slice(at..at + text.len());
+            at += text.len();
+        }
+        let held = memory.area(buffer.area).len();
+        self.assembling += held;
+        intake.backlog = Some(Box::new(Backlog {
+            buffer,
+            held,
+            records: texts,
+        }));
+    }
+
+    /// The next record of a backlog: its text, if its tag held.
+    pub(super) fn next_kept(&mut self, intake: &mut Intake) -> Option<Option<Span>> {
+        intake.backlog.as_mut()?.records.pop_front()
+    }
+
+    /// Drops the texts of a backlog. Its records still count as found, and are settled.
+    pub(super) fn drop_texts(&mut self, intake: &mut Intake, memory: &mut Memory) {
+        if let Some(backlog) = &mut intake.backlog {
+            self.assembling -= std::mem::take(&mut backlog.held);
+            memory.release(backlog.buffer);
+            backlog.buffer = Span::new(Memory::SCRATCH, 0..0);
+            backlog.records.iter_mut().for_each(|text| *text = None);
+        }
+    }
+
+    pub(super) fn drop_backlog(&mut self, intake: &mut Intake, memory: &mut Memory) {
+        self.drop_texts(intake, memory);
+        intake.backlog = None;
+    }
+
     // ---- messages --------------------------------------------------------
 
     /// Adds a chunk to a peer's unfinished message. The last chunk returns the whole message,
@@ -249,9 +335,10 @@ impl Inbound {
         }
     }
 
-    /// Drops a peer's partial unit and its unfinished message.
+    /// Drops a peer's partial unit, its unfinished message and its backlog.
     pub(super) fn drop_intake(&mut self, intake: &mut Intake, memory: &mut Memory) {
         self.drop_message(intake, memory);
+        self.drop_backlog(intake, memory);
         if let Some(partial) = intake.partial.take() {
             self.uncount(memory, partial);
             memory.release(partial.span());
@@ -260,12 +347,14 @@ impl Inbound {
 }
 
 impl Context {
-    /// Reads each ready peer once, for as long as there is room in the scratch.
+    /// Reads each ready peer once, for as long as there is room in the scratch. A peer with a
+    /// backlog is not read: its turn is spent on that.
     pub(super) fn read_peers(&mut self, io: &mut impl Transport) {
         let room = self.flow.read_room(self.roster.proved());
         let (ready, chats) = self.flow.waiting();
+        let mut kept = 0;
         for waiting in (1..=ready).rev() {
-            let left = room - self.inbound.used;
+            let left = room.saturating_sub(self.inbound.used + kept);
             if left < MAX_RECORD {
                 return;
             }
@@ -278,7 +367,17 @@ impl Context {
                 true => share(left, waiting),
                 false => MAX_RECORD,
             };
-            self.read_peer(id, share, io);
+            let peer = &mut self.roster[id];
+            if peer.intake.has_backlog() {
+                kept += share;
+                // Many messages at a time are a stream, however few bytes they have.
+                peer.flow.note_read(STREAM_FROM);
+                let work = Work::new(id, Found::Backlog, share);
+                self.inbound.work.push_back(work);
+                self.roster.touch(id);
+            } else {
+                self.read_peer(id, share, io);
+            }
         }
     }
 
@@ -287,11 +386,7 @@ impl Context {
         let start = self.inbound.used;
         let first = self.inbound.opens.len();
         let peer = &mut self.roster[id];
-        let mut work = Work {
-            peer: id,
-            found: Found::Records(first..first),
-            end: None,
-        };
+        let mut work = Work::new(id, Found::Records(first..first), len);
         match fill(&mut self.store.memory, peer, id, start..start + len, io) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
             Err(error) => work.end = Some(StreamEnd::Broken(error.into())),

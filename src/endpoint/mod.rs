@@ -19,6 +19,7 @@ mod inbound;
 mod locals;
 pub mod mode;
 mod outbound;
+mod packing;
 mod peer;
 mod queue;
 mod roster;
@@ -40,7 +41,7 @@ use crate::classic::ClassicKeys;
 use crate::conn::Outcome;
 use crate::crypto::kernel::Kernel;
 use crate::crypto::keys::{Identity, KeyStores};
-use crate::limits::{INPUT_SCRATCH, LOCAL_BUDGET, Limits};
+use crate::limits::Limits;
 use crate::time::Time;
 
 use admission::Admission;
@@ -193,7 +194,7 @@ impl<M: Mode> Endpoint<M> {
             flow: Flow::new(mode.receivers(), &setup.limits),
             locals: Locals::default(),
             shutdown: Shutdown::new(setup.leaves),
-            store: Store::new(INPUT_SCRATCH + LOCAL_BUDGET),
+            store: Store::new(packing::SCRATCH),
             keys: KeyStores::new(setup.kernel),
             limits: setup.limits.clone(),
             admission: Admission::new(setup),
@@ -274,7 +275,7 @@ impl<M: Mode> Endpoint<M> {
         self.parts.store.memory.held()
     }
 
-    /// Bytes copied into buffers since the start.
+    /// Bytes copied since the start: into buffers, and together into packs.
     #[doc(hidden)]
     pub fn copied(&self) -> u64 {
         self.parts.store.memory.copied()

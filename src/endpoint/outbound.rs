@@ -10,13 +10,15 @@ use std::io::{self, ErrorKind};
 use std::ops::Range;
 
 use super::Context;
+use super::packing::{Packing, Payloads};
 use super::peer::{Peer, Protocol};
 use super::queue::{Item, Queue, Store};
 use super::transport::{PeerId, Transport};
-use crate::conn::{Next, Outgoing};
+use crate::conn::Outgoing;
 use crate::crypto::batch::SealBatch;
 use crate::limits::{LEAST_SHARE, MAX_PAYLOAD, MAX_RECORD, OUTPUT_SCRATCH, OUTPUT_TICK, share};
 use crate::span::Span;
+use crate::wire::pack;
 use crate::wire::record::{self, Kind};
 
 /// Whether a peer is sent to.
@@ -33,7 +35,9 @@ enum Sending {
 /// What waits for a peer.
 #[derive(Debug, Default)]
 pub(super) struct Outlet {
-    queue: Queue,
+    pub(super) queue: Queue,
+    /// What left the queue last was a PART: no pack may follow it.
+    pub(super) inside: bool,
     /// Sealed bytes that the socket did not accept.
     unsent: Option<Span>,
     sending: Sending,
@@ -102,6 +106,7 @@ struct Round {
 #[derive(Debug)]
 pub(super) struct Outbound {
     listed: VecDeque<PeerId>,
+    pub(super) packing: Packing,
     seals: SealBatch,
     output: Box<[u8]>,
     round: Round,
@@ -113,6 +118,7 @@ impl Default for Outbound {
     fn default() -> Self {
         Self {
             listed: VecDeque::new(),
+            packing: Packing::default(),
             seals: SealBatch::default(),
             output: vec![0; OUTPUT_SCRATCH].into_boxed_slice(),
             round: Round::default(),
@@ -189,41 +195,50 @@ impl Context {
             // seal little while memory is short.
             room = room.min(MAX_RECORD);
         }
-        self.gather_output(id, room);
+        self.gather_output(id, waiting, room);
     }
 
-    /// Puts what `id` has to send into the round, as far as it fits `room`.
-    fn gather_output(&mut self, id: PeerId, room: usize) {
+    /// Puts what `id`, one of `peers` that wait, has to send into the round, as far as it fits
+    /// `room`.
+    fn gather_output(&mut self, id: PeerId, peers: usize, room: usize) {
         let peer = &mut self.roster[id];
         let Protocol::Native(conn) = &mut peer.protocol else {
             return;
         };
-        let (queue, store) = (&mut peer.outlet.queue, &mut self.store);
-        let round = &mut self.outbound.round;
+        let (outlet, store) = (&mut peer.outlet, &mut self.store);
+        let Outbound {
+            round,
+            packing,
+            seals,
+            output,
+            budget,
+            ..
+        } = &mut self.outbound;
         let start = round.at;
-        let queued = queue.cost();
+        let queued = outlet.queue.cost();
+        let mut payloads = Payloads {
+            target: pack::target_len(outlet.queue.packed_len(), peers),
+            packing,
+            outlet,
+            spent: &mut round.spent,
+            most: self.limits.max_packed,
+            left: room,
+        };
         let mut out = Outgoing {
-            batch: &mut self.outbound.seals,
-            bytes: &mut self.outbound.output,
+            batch: seals,
+            bytes: output,
             at: start,
             end: start + room,
         };
         conn.seal(self.now, &mut self.keys, &mut out, |room| {
-            match queue.front(store) {
-                None => Next::Empty,
-                Some(item) if record::len_for(item.span.len()) > room => Next::NoRoom,
-                Some(Item { span, kind }) => {
-                    queue.pop(store);
-                    round.spent.push(span);
-                    Next::Chunk(span, kind)
-                }
-            }
+            payloads.next(store, room)
         });
+        let cost = (room - payloads.left).max(out.at - start);
         round.at = out.at;
-        if queue.cost() < queued {
+        if outlet.queue.cost() < queued {
             peer.idle.reset(self.now);
         }
-        self.outbound.budget = self.outbound.budget.saturating_sub(round.at - start);
+        *budget = budget.saturating_sub(cost);
         if round.at > start {
             round.parts.push((id, start..round.at));
         }
@@ -238,6 +253,7 @@ impl Context {
         seals.run(&self.keys.seal, &self.store.memory, output);
         let round = &mut outbound.round;
         round.at = 0;
+        outbound.packing.end_round();
         for span in round.spent.drain(..) {
             self.store.memory.release(span);
         }

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use slab::Slab;
 
-use crate::limits::{KEPT_ITEMS, QUEUED_ITEM};
+use crate::limits::{KEPT_ITEMS, PACK_LENGTH, QUEUED_ITEM};
 use crate::span::Span;
 use crate::wire::buffer::Memory;
 use crate::wire::record::Kind;
@@ -42,19 +42,24 @@ pub(super) struct Store {
 
 /// A queue of one receiver.
 ///
-/// Invariant: `cost` is the sum of its spans' lengths and [`QUEUED_ITEM`] for
-/// each; `head` and `tail` are both there or both absent.
+/// Invariant: `items` counts its items, and `bytes` those of their spans; `head` and `tail` are both there or both absent.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     head: Option<u32>,
     tail: Option<u32>,
-    cost: usize,
+    items: usize,
+    bytes: usize,
 }
 
 impl Queue {
     /// Bytes of memory that this queue takes, as if it shared none with other queues.
     pub(super) fn cost(&self) -> usize {
-        self.cost
+        self.bytes + self.items * QUEUED_ITEM
+    }
+
+    /// Payload bytes that packs of all that waits would have.
+    pub(super) fn packed_len(&self) -> usize {
+        self.bytes + self.items * PACK_LENGTH
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -71,7 +76,8 @@ impl Queue {
             Some(tail) => store.nodes[tail as usize].next = Some(index),
             None => self.head = Some(index),
         }
-        self.cost += item.span.len() + QUEUED_ITEM;
+        self.items += 1;
+        self.bytes += item.span.len();
     }
 
     pub(super) fn front(&self, store: &Store) -> Option<Item> {
@@ -86,7 +92,7 @@ impl Queue {
     pub(super) fn extend_last(&mut self, store: &mut Store, count: usize) {
         let tail = self.tail.expect("an item to extend");
         store.nodes[tail as usize].item.span.len += count as u32;
-        self.cost += count;
+        self.bytes += count;
     }
 
     pub(super) fn iter<'a>(&self, store: &'a Store) -> impl Iterator<Item = Item> + use<'a> {
@@ -105,7 +111,8 @@ impl Queue {
         if self.head.is_none() {
             self.tail = None;
         }
-        self.cost -= node.item.span.len() + QUEUED_ITEM;
+        self.items -= 1;
+        self.bytes -= node.item.span.len();
         Some(node.item)
     }
 
@@ -115,7 +122,7 @@ impl Queue {
             let span = &mut store.nodes[index as usize].item.span;
             if count < span.len() {
                 *span = span.slice(count..span.len());
-                self.cost -= count;
+                self.bytes -= count;
                 return;
             }
             count -= span.len();

@@ -15,6 +15,7 @@ use crate::conn::{Received, StreamEnd};
 use crate::error::{Abort, Reason};
 use crate::span::Span;
 use crate::wire::buffer::Memory;
+use crate::wire::pack::PackReader;
 
 impl<M: Mode> Endpoint<M> {
     /// Acts on what was read, peer by peer, in order.
@@ -28,41 +29,80 @@ impl<M: Mode> Endpoint<M> {
     fn settle_peer(&mut self, work: Work) {
         let id = work.peer;
         self.note_proof(id);
+        let stop_at = self.parts.stats.messages + work.most as u64;
         match work.found {
-            Found::Records(records) => {
-                for index in records {
-                    self.settle_record(id, index);
-                }
-            }
+            Found::Records(records) => self.settle_records(id, records, stop_at),
+            Found::Backlog => self.settle_backlog(id, stop_at),
             Found::Frames(range) => self.settle_frames(id, range),
         }
         let parts = &mut self.parts;
         let peer = &mut parts.roster[id];
-        if let Protocol::Native(conn) = &mut peer.protocol {
-            conn.settled(&mut parts.keys);
-        }
-        if let Some(end) = work.end {
-            self.end_of_stream(id, end);
+        if peer.intake.has_backlog() {
+            parts.ready(id);
+        } else {
+            if let Protocol::Native(conn) = &mut peer.protocol {
+                conn.settled(&mut parts.keys);
+            }
+            if let Some(end) = work.end {
+                self.end_of_stream(id, end);
+            }
         }
         if self.parts.roster[id].has_output() {
             self.parts.list_for_output(id);
         }
     }
 
-    fn settle_record(&mut self, id: PeerId, index: usize) {
+    /// Settles records of this tick, until `stats.messages` reaches `stop_at`: the rest
+    /// becomes the peer's backlog.
+    fn settle_records(&mut self, id: PeerId, mut records: Range<usize>, stop_at: u64) {
+        while let Some(index) = records.next() {
+            self.settle_record(id, self.parts.inbound.record(index));
+            if self.parts.stats.messages >= stop_at && !records.is_empty() {
+                let parts = &mut self.parts;
+                let (intake, memory) = (&mut parts.roster[id].intake, &mut parts.store.memory);
+                parts.inbound.keep_records(intake, memory, records);
+                return parts.bound_assembling();
+            }
+        }
+    }
+
+    /// As [`settle_records`](Self::settle_records), of the peer's backlog.
+    fn settle_backlog(&mut self, id: PeerId, stop_at: u64) {
         let parts = &mut self.parts;
-        let (text, held) = parts.inbound.record(index);
+        let Some(buffer) = parts.roster[id].intake.backlog() else {
+            return;
+        };
+        // The mode may abort the peer, and then read the message once more.
+        parts.store.memory.hold(buffer);
+        while self.parts.stats.messages < stop_at {
+            let parts = &mut self.parts;
+            let intake = &mut parts.roster[id].intake;
+            let Some(text) = parts.inbound.next_kept(intake) else {
+                parts.inbound.drop_backlog(intake, &mut parts.store.memory);
+                // Its socket was not read meanwhile.
+                parts.ready(id);
+                break;
+            };
+            self.settle_record(id, text);
+        }
+        self.parts.store.memory.release(buffer);
+    }
+
+    /// Settles a record: its `text`, if its tag held.
+    fn settle_record(&mut self, id: PeerId, text: Option<Span>) {
+        let parts = &mut self.parts;
         let Protocol::Native(conn) = &mut parts.roster[id].protocol else {
             unreachable!("only native peers have records");
         };
-        let plaintext = held.then(|| parts.store.memory.bytes(text));
+        let plaintext = text.map(|text| parts.store.memory.bytes(text));
         let received = conn.settle(parts.now, plaintext);
-        if !self.note_proof(id) {
+        let (true, Some(text)) = (self.note_proof(id), text) else {
             return;
-        }
+        };
         match received {
             Received::Nothing => {}
             Received::Chunk { len, last } => self.chunk(id, text.slice(0..len), last),
+            Received::Pack(messages) => self.unpack(id, text, messages),
             Received::Fin => {
                 let parts = &mut self.parts;
                 parts.roster[id].idle.reset(parts.now);
@@ -94,6 +134,15 @@ impl<M: Mode> Endpoint<M> {
             if self.note_proof(id) {
                 self.chunk(id, text, opened.last);
             }
+        }
+    }
+
+    /// Takes the messages of a pack, each in place, for as long as the peer may send.
+    fn unpack(&mut self, id: PeerId, pack: Span, mut messages: PackReader) {
+        while self.parts.roster[id].protocol.is_open()
+            && let Some(range) = messages.next(self.parts.store.memory.bytes(pack))
+        {
+            self.chunk(id, pack.slice(range), true);
         }
     }
 

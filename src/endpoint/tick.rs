@@ -66,6 +66,7 @@ impl<M: Mode> Endpoint<M> {
         if left {
             let memory = &mut self.parts.store.memory;
             self.parts.inbound.erase_scratch(memory);
+            self.parts.outbound.packing.erase(memory);
         }
     }
 
@@ -105,7 +106,8 @@ impl Context {
 
     fn handle_timeout(&mut self, id: PeerId, io: &mut impl Transport) {
         let peer = &mut self.roster[id];
-        if peer.protocol.handle_timeout(self.now, peer.flow.is_ready()) {
+        let unread = peer.flow.is_ready() || peer.intake.has_backlog();
+        if peer.protocol.handle_timeout(self.now, unread) {
             self.listen(id);
         }
         if self.flow.may_be_too_slow(&self.roster[id]) {

@@ -7,6 +7,7 @@
 //! does not bound them. Read next: `endpoint::queue` and `endpoint::flow`, which do.
 
 use std::hint::black_box;
+use std::ops::Range;
 
 use slab::Slab;
 
@@ -57,7 +58,7 @@ impl Memory {
         self.held
     }
 
-    /// Bytes copied into buffers since the start.
+    /// Bytes copied since the start: into buffers, and together within the scratch.
     pub fn copied(&self) -> u64 {
         self.copied
     }
@@ -183,9 +184,21 @@ impl Memory {
         target.bytes[offset..][..from.len()].copy_from_slice(&source[from.range()]);
     }
 
-    /// Overwrites the first `len` bytes of the scratch.
-    pub fn erase_scratch(&mut self, len: usize) {
-        erase(&mut self.scratch[..len]);
+    /// Copies the bytes of `from` into the scratch at `offset`, and counts them.
+    pub fn copy_to_scratch(&mut self, from: Span, offset: usize) {
+        self.copied += from.len() as u64;
+        match place(from.area) {
+            None => self.scratch.copy_within(from.range(), offset),
+            Some(place) => {
+                let source = &self.buffers[place].bytes[from.range()];
+                self.scratch[offset..][..source.len()].copy_from_slice(source);
+            }
+        }
+    }
+
+    /// Overwrites a part of the scratch.
+    pub fn erase_scratch(&mut self, part: Range<usize>) {
+        erase(&mut self.scratch[part]);
     }
 }
 

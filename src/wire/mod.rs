@@ -6,4 +6,5 @@
 
 pub mod buffer;
 pub mod hello;
+pub mod pack;
 pub mod record;

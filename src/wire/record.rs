@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use crate::error::PeerFault;
-use crate::limits::{BLOCK, MAX_ABORT, MAX_BLOCKS, MAX_PAYLOAD, RECORD_HEADER, TAG};
+use crate::limits::{BLOCK, MAX_ABORT, MAX_BLOCKS, MAX_PAYLOAD, PACK_LENGTH, RECORD_HEADER, TAG};
 
 /// What a record is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub enum Kind {
     Done = 6,
     /// The sender gives up.
     Abort = 7,
+    /// Short whole messages: [`pack`](super::pack) has its payload.
+    Pack = 8,
 }
 
 impl Kind {
@@ -39,6 +41,7 @@ impl Kind {
             5 => (Self::Pong, 0..=0),
             6 => (Self::Done, 0..=0),
             7 => (Self::Abort, 1..=MAX_ABORT),
+            8 => (Self::Pack, 2 * PACK_LENGTH..=MAX_PAYLOAD),
             other => return Err(PeerFault::Kind(other)),
         };
         if allowed.contains(&len) {

@@ -14,6 +14,7 @@ mod drawn;
 mod lanes;
 #[path = "../common/lines.rs"]
 mod lines;
+mod packs;
 #[path = "../common/plain.rs"]
 mod plain;
 mod plan;

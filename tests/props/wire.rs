@@ -105,7 +105,7 @@ proptest! {
     fn plaintexts_mean_what_the_table_says(
         len in prop_oneof![0..=2_usize, MAX_ABORT - 1..=MAX_ABORT + 1, 0..=MAX_BLOCKS * 16 - 1,
             MAX_PAYLOAD - 1..=MAX_PAYLOAD + 1],
-        kind in prop_oneof![4 => 0..=8_u8, 1 => any::<u8>()],
+        kind in prop_oneof![4 => 0..=9_u8, 1 => any::<u8>()],
         padding in 0..40_usize,
         seed: u32,
     ) {
@@ -123,11 +123,12 @@ proptest! {
             1 => len >= 1,
             2 => true,
             3..=6 => len == 0,
+            8 => (4..=16_384).contains(&len),
             _ => (1..=257).contains(&len),
         };
         let expected = match () {
             () if len > 16_384 => Err(PeerFault::LongPayload(len)),
-            () if number > 7 => Err(PeerFault::Kind(number)),
+            () if number > 8 => Err(PeerFault::Kind(number)),
             () if !allowed => Err(PeerFault::Payload { kind: number, len }),
             () => Ok((number, len)),
         };

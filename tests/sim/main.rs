@@ -26,6 +26,7 @@ mod clocks;
 mod completion;
 mod ephemeral;
 mod flow;
+mod packs;
 mod pressure;
 mod seeds;
 mod stopping;

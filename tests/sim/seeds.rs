@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use sealwire::limits::{INPUT_SCRATCH, LOCAL_BUDGET, MAX_RECORD, MOST_SHARE};
+use sealwire::limits::{INPUT_SCRATCH, LOCAL_BUDGET, MAX_PACKED, MAX_RECORD, MOST_SHARE};
 use sealwire::{Chat, Echo, Leaves, Mode, Outcome, Relay, Setup, Sink};
 
 use crate::net::{Faults, Side};
@@ -112,6 +112,11 @@ fn plan(rng: &mut StdRng, sender: &str) -> Vec<Vec<u8>> {
     (0..count).map(|n| message(rng, sender, n)).collect()
 }
 
+/// How many messages an endpoint packs at most.
+fn packed(seed: u64) -> usize {
+    [1, 2, 5, MAX_PACKED][seed as usize % 4]
+}
+
 fn setup(what: What, seed: u64, classic: bool) -> (Setup, Box<dyn Mode>) {
     let leaves = Leaves::WhenStopped;
     let mut setup = match classic {
@@ -123,6 +128,7 @@ fn setup(what: What, seed: u64, classic: bool) -> (Setup, Box<dyn Mode>) {
     limits.max_assembling = MAX_ASSEMBLING;
     limits.max_queue = MAX_QUEUE;
     limits.max_queued = 1 << 20;
+    limits.max_packed = packed(seed);
     limits.max_peers = 8;
     limits.max_idle = None;
     let mode: Box<dyn Mode> = match what {
@@ -192,6 +198,7 @@ impl Run {
         for n in 0..count {
             let mut plan = plan(&mut rng, &n.to_string());
             let mut setup = native(seed * 10 + n, Leaves::WithPeers);
+            setup.limits.max_packed = packed(seed * 10 + n);
             let classic = classic && rng.random_bool(0.5);
             if classic {
                 setup = classic_client(seed * 10 + n);

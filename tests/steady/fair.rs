@@ -1,21 +1,25 @@
 //! A chat does not wait long for a stream, nor a stream for a chat.
 
 use sealwire::limits::{CHAT_BELOW, INPUT_SCRATCH, STREAM_FROM};
-use sealwire::{Echo, Time};
+use sealwire::{Echo, Limits, Time};
 
-use crate::crowd::Crowd;
+use crate::crowd::{Crowd, Stream};
 
 /// The peer that streams.
 const STREAM: usize = 0;
 const CHAT: usize = 1;
 
 fn crowd(peers: usize) -> Crowd<Echo> {
-    crate::crowd(Echo, peers, 64, 3000)
+    let kernel = crate::chosen::kernel();
+    let mut limits = Limits::default();
+    // Then an echo sends as many bytes as came.
+    limits.max_packed = 1;
+    Crowd::with(kernel, Echo, peers, Stream::new(kernel, 64, 3000), limits)
 }
 
 /// Delivers as many messages of a peer as `bytes` hold. Returns how many bytes they take.
 fn say_much(crowd: &mut Crowd<Echo>, peer: usize, bytes: usize) -> usize {
-    let message = crowd.wire.stream.message;
+    let message = crowd.wire.stream.record;
     crowd.arrive(peer, bytes / message * message);
     bytes / message * message
 }
@@ -43,7 +47,7 @@ fn a_stream_yields_every_other_tick() {
         assert_eq!(waits, tick % 2 == 0, "in tick {tick}");
         // Both are sealed in as many bytes as they came in.
         let streamed = if waits { 0 } else { 2 * much };
-        let answered = crowd.wire.written - before - crowd.wire.stream.message;
+        let answered = crowd.wire.written - before - crowd.wire.stream.record;
         assert_eq!(answered, streamed, "in tick {tick}");
         if waits {
             assert_eq!(crowd.endpoint.next_timeout(), Some(Time::ZERO));

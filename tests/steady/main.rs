@@ -62,6 +62,40 @@ fn a_million_messages() {
     );
 }
 
+/// Goal: packs cost no allocation either. Messages that came in one pack go back in one
+/// without a copy; those that came alone go back in one, and are copied once. Method: an
+/// echo of eight peers, each with 16 messages in a tick, after all that grows has grown.
+#[test]
+fn packs_copy_once_at_most() {
+    const PEERS: usize = 8;
+    const EACH: usize = 16;
+    const LEN: usize = 40;
+    let kernel = chosen::kernel();
+    for packed in [true, false] {
+        let (stream, records) = match packed {
+            true => (Stream::packed(kernel, LEN, 40, EACH), 1),
+            false => (Stream::new(kernel, LEN, 40 * EACH), EACH),
+        };
+        let mut crowd = Crowd::new(kernel, Echo, PEERS, stream);
+        let turn = |crowd: &mut Crowd<Echo>| {
+            for peer in 0..PEERS {
+                crowd.arrive(peer, records * crowd.wire.stream.record);
+            }
+            crowd.tick();
+        };
+        (0..10).for_each(|_| turn(&mut crowd));
+        let allocated = allocations(|| (0..30).for_each(|_| turn(&mut crowd)));
+        assert_eq!(allocated, (0, 0));
+        let (endpoint, ticks) = (&crowd.endpoint, 40);
+        let stats = endpoint.stats();
+        let messages = ticks * PEERS * EACH;
+        assert_eq!(stats.messages, messages as u64);
+        assert_eq!(stats.sealed, (ticks * PEERS) as u64, "a pack for each peer");
+        let copied = if packed { 0 } else { messages * LEN };
+        assert_eq!(endpoint.copied(), copied as u64);
+    }
+}
+
 /// Goal: the counter counts allocations. Method: make one.
 #[test]
 fn the_counter_counts() {
@@ -89,7 +123,7 @@ fn streams_copy_tails() {
         assert_eq!(allocated.0, 0);
         // Of each piece, the first part of the record that begins in it and does not
         // end; what follows in the next pieces is read to behind it.
-        let record = crowd.wire.stream.message;
+        let record = crowd.wire.stream.record;
         let tails = (1..=88).map(|piece| {
             let tail = piece * PIECE % record;
             if tail <= PIECE { tail } else { 0 }
@@ -107,7 +141,7 @@ fn streams_copy_tails() {
 #[test]
 fn the_idle_hold_nothing() {
     let mut crowd = crowd(Echo, 4, 3 * MAX_PAYLOAD + 5, 20);
-    let (all, message) = (crowd.wire.stream.bytes.len(), crowd.wire.stream.message);
+    let (all, message) = (crowd.wire.stream.bytes.len(), crowd.wire.stream.record);
     let mut arrived = 0;
     while arrived < all {
         let piece = (message / 4).min(all - arrived);
@@ -146,6 +180,6 @@ fn a_relay_shares_the_text() {
     assert_eq!(crowd.endpoint.copied(), 0);
     assert_eq!(
         crowd.wire.written - before,
-        30 * 999 * crowd.wire.stream.message
+        30 * 999 * crowd.wire.stream.record
     );
 }

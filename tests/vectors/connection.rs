@@ -210,11 +210,17 @@ fn a_client_refuses_wrong_hellos() {
 #[test]
 fn wrong_first_records_are_refused() {
     let payload = |kind, len| PeerFault::Payload { kind, len };
-    assert_eq!(entries("refuse_as_first_bytes_from_client").count(), 23);
+    assert_eq!(entries("refuse_as_first_bytes_from_client").count(), 30);
     for (name, record) in entries("refuse_as_first_bytes_from_client") {
         let fault = match name.as_str() {
             "no_kind" => PeerFault::NoKind,
-            "kind_8" => PeerFault::Kind(8),
+            "kind_9" => PeerFault::Kind(9),
+            "pack_of_none" => payload(8, 0),
+            "pack_of_one"
+            | "pack_of_257"
+            | "pack_half_a_length"
+            | "pack_longer_than_its_record" => PeerFault::Pack,
+            "pack_inside_message" => PeerFault::PackInside,
             "kind_255" => PeerFault::Kind(255),
             "payload_in_fin" => payload(3, 1),
             "payload_in_ping" => payload(4, 1),
@@ -228,7 +234,7 @@ fn wrong_first_records_are_refused() {
             "blocks_65535" => PeerFault::Blocks(65535),
             "done_unasked" => PeerFault::DoneUnasked,
             "fin_inside_message" => PeerFault::FinInside,
-            "data_after_fin" | "fin_twice" => PeerFault::AfterFin,
+            "data_after_fin" | "pack_after_fin" | "fin_twice" => PeerFault::AfterFin,
             "flipped_ciphertext"
             | "flipped_tag"
             | "tag_over_other_blocks"
@@ -240,7 +246,10 @@ fn wrong_first_records_are_refused() {
         let record = bytes(record);
         let acts = matches!(
             fault,
-            PeerFault::DoneUnasked | PeerFault::FinInside | PeerFault::AfterFin
+            PeerFault::DoneUnasked
+                | PeerFault::FinInside
+                | PeerFault::PackInside
+                | PeerFault::AfterFin
         );
         if !acts && name != "first_sent_twice" {
             refused(shaken_server, name, &record, fault);
@@ -299,6 +308,16 @@ fn right_first_records_are_accepted() {
                     assert!(open && outcome(&events).is_none(), "{name}, {how}");
                     assert_eq!(messages(&events).len(), 1, "{name}, {how}");
                 }
+                "pack_between_messages" => {
+                    let lens = messages(&events).into_iter().map(<[u8]>::len);
+                    assert_eq!(lens.collect::<Vec<_>>(), [3, 3, 0, 5, 4], "{name}, {how}");
+                }
+                "pack_of_256" => {
+                    assert_eq!(messages(&events).len(), 256, "{name}, {how}");
+                }
+                "pack_that_ends_in_zeros" => {
+                    assert_eq!(messages(&events), [&[0, 0][..], b""], "{name}, {how}");
+                }
                 other => panic!("a vector that is not known: {other}"),
             }
         });
@@ -351,7 +370,11 @@ fn a_transcript_is_played() {
         let mut sent = receive(&mut session, before, [cut, usize::MAX]);
         sent.extend(receive(&mut session, done, DRIP));
         let events = events(&mut session);
-        assert_eq!(messages(&events), [b"one message"], "cut at {cut}");
+        assert_eq!(
+            messages(&events),
+            [&b"one message"[..], b"two", b"at once"],
+            "cut at {cut}"
+        );
         let ends = [Event::Fin, Event::ShutDown];
         assert!(ends.iter().all(|end| events.contains(end)), "cut at {cut}");
         assert_eq!(outcome(&events), None, "the end of the stream is to come");
@@ -366,7 +389,11 @@ fn a_transcript_is_played() {
         session
     };
     in_every_way(start_client, &stream("server"), |how, _, events| {
-        assert_eq!(messages(&events), [b"got it"], "{how}");
+        assert_eq!(
+            messages(&events),
+            [&b"got it"[..], b"got", b"both", b""],
+            "{how}"
+        );
         let ends = [Event::Fin, Event::ShutDown];
         assert!(ends.iter().all(|end| events.contains(end)), "{how}");
     });

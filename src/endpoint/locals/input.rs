@@ -142,7 +142,7 @@ impl<M: Mode> Endpoint<M> {
     fn read_local(&mut self, local: LocalId, io: &mut impl Transport) {
         let parts = &mut self.parts;
         let most = parts.most_of_local(local);
-        let mut room = parts.inbound.room(most, &parts.store.memory);
+        let mut room = parts.inbound.room(most);
         if room.is_empty() {
             // The locals before this one took all the room. This one is read in the next
             // tick.
