@@ -21,7 +21,8 @@ use sealwire_cli::typed_keys;
 
 use crate::judge::slo::Slo;
 use crate::limits::{
-    IDLE_EVERY, MAX_IN_FLIGHT, MAX_PUBLISHERS, MAX_ROUNDS, MAX_THREADS, OTHER_DESCRIPTORS,
+    IDLE_EVERY, MAX_IN_FLIGHT, MAX_PUBLISHERS, MAX_ROUNDS, MAX_THREADS, OTHER_DESCRIPTORS, PLACES,
+    PLACES_IN_FLIGHT,
 };
 use crate::plan::{Kind, LOAD, Plan, Rate, SERVER, Service, Target, Transport};
 use crate::report::Outputs;
@@ -324,6 +325,13 @@ fn check_plan(plan: &Plan, compares: bool, descriptors: u64) -> Result<(), Error
         format!(
             "fanout takes at most {MAX_PUBLISHERS} publishers, and messages of at least 8 bytes, \
              which tell them apart"
+        )
+    } else if is_fanout && plan.publishers.saturating_mul(plan.depth) > PLACES / PLACES_IN_FLIGHT {
+        let most = PLACES / PLACES_IN_FLIGHT / plan.publishers;
+        format!(
+            "-p: at most {most} messages in flight for each of {} publishers, because more \
+             could not be told apart",
+            plan.publishers
         )
     } else {
         return Ok(());

@@ -20,11 +20,14 @@ pub(crate) const MAX_RATE: f64 = 1e8;
 pub(crate) const MAX_THREADS: usize = 64;
 /// Rounds of a comparison: a day of runs of a second.
 pub(crate) const MAX_ROUNDS: usize = 1000;
-/// Publishers of a fanout: each has its own places in the pattern, and needs some thousands.
-pub(crate) const MAX_PUBLISHERS: usize = 16;
+/// Publishers of a fanout: each has its own places in the pattern, and needs some hundreds.
+pub(crate) const MAX_PUBLISHERS: usize = 128;
 
 // ---- the load --------------------------------------------------------------
 
+/// Of a publisher's places in the pattern, the part that may be in flight at once: with half
+/// of them a repeat is never taken for the message that began at the same place before.
+pub(crate) const PLACES_IN_FLIGHT: usize = 2;
 /// How many places in the pattern a message may begin at. A prime, so that every
 /// stride visits all of them; small, so that the pattern stays in cache.
 pub(crate) const PLACES: usize = 65_521;

@@ -30,6 +30,8 @@ struct PeersMode {
     pattern: Pattern,
     /// The pattern, once the endpoint has it.
     pinned: Option<Span>,
+    /// How much waited in queues before the tick's flush.
+    queued: usize,
     /// Peers to which we have sent FIN, and peers that sent FIN first.
     finished: HashSet<PeerId>,
     ended_early: HashSet<PeerId>,
@@ -47,6 +49,7 @@ impl Sealed {
             clock: run.clock,
             pattern: run.pattern.clone(),
             pinned: None,
+            queued: 0,
             finished: HashSet::new(),
             ended_early: HashSet::new(),
         };
@@ -69,6 +72,10 @@ impl Wire for Sealed {
             set.map_err(|error| Error::Local(format!("cannot set a timer: {error}")))?;
         }
         self.events.turn(late.then_some(Duration::ZERO))?;
+        let endpoint = self.events.endpoint_mut();
+        if endpoint.queued() == 0 && endpoint.mode().queued > 0 {
+            endpoint.mode_mut().peers.workload().drained();
+        }
         for report in self.events.take_reports() {
             let now = self.now();
             match report {
@@ -154,6 +161,7 @@ impl Mode for PeersMode {
 
     fn tick(&mut self, context: &mut Context) {
         self.with_link(context, |peers, link| peers.turn(link));
+        self.queued = context.queued();
     }
 }
 

@@ -103,6 +103,10 @@ impl Workload for Sink {
         }
     }
 
+    fn drained(&mut self) {
+        self.full = false;
+    }
+
     fn next_due(&mut self, _: Time) -> Option<Time> {
         // Until the end there is always more to send.
         (!self.full).then_some(self.meter.window().start)

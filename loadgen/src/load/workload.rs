@@ -82,6 +82,10 @@ pub(crate) trait Workload: Send {
     /// Called once in every turn, after all messages that came.
     fn turn(&mut self, _link: &mut dyn Link) {}
 
+    /// All that waited to be sent has left since [`turn`](Self::turn), so that no event will
+    /// come: a workload that stopped at full queues goes on at once.
+    fn drained(&mut self) {}
+
     /// When to call the workload, seen from `now`, even if nothing happens.
     fn next_due(&mut self, now: Time) -> Option<Time>;
 
