@@ -16,7 +16,8 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use crowd::{Crowd, Stream};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use sealwire::{Echo, Mode, SessionEvent as Event, Sink};
+use sealwire::limits::MAX_PACKED;
+use sealwire::{Echo, Limits, Mode, SessionEvent as Event, Sink};
 
 fn messages(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("engine");
@@ -36,6 +37,36 @@ fn messages(criterion: &mut Criterion) {
                 }
             });
         });
+    }
+    group.finish();
+}
+
+/// Messages of 64 bytes that are sent at once, one by one or together.
+fn at_once(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("at_once");
+    for count in [1, 4, 16, 64, 256, 1000] {
+        group.throughput(Throughput::Elements(count as u64));
+        for (name, together) in [("send", false), ("send_all", true)] {
+            let [mut client, mut server] = pair();
+            let message = [0x5a; 64];
+            let messages = vec![&message[..]; count];
+            let (mut wire, mut back) = (Vec::new(), Vec::new());
+            group.bench_function(BenchmarkId::new(name, count), |bencher| {
+                bencher.iter(|| {
+                    wire.clear();
+                    if together {
+                        assert!(client.send_all(NOW, black_box(&messages), &mut wire));
+                    } else {
+                        for message in black_box(&messages) {
+                            assert!(client.send(NOW, message, &mut wire));
+                        }
+                    }
+                    server.receive(NOW, &wire, &mut back);
+                    let came = std::iter::from_fn(|| server.poll_event());
+                    assert_eq!(came.count(), count);
+                });
+            });
+        }
     }
     group.finish();
 }
@@ -60,26 +91,89 @@ fn stream(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Ticks in which some peers stream packs of 62-byte messages, which are 64 with their
+/// lengths: counted, or echoed, in packs or each alone. `1` is an END for each message.
+fn packs(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("packs");
+    group.throughput(Throughput::Elements((STREAMING * CAME) as u64));
+    for each in [1, 4, 16, 64, 256] {
+        group.bench_function(BenchmarkId::new("sink", each), |bencher| {
+            bencher.iter_custom(|ticks| time_packs(Sink, ticks, each, MAX_PACKED));
+        });
+        group.bench_function(BenchmarkId::new("echo", each), |bencher| {
+            bencher.iter_custom(|ticks| time_packs(Echo, ticks, each, MAX_PACKED));
+        });
+        group.bench_function(BenchmarkId::new("echo_alone", each), |bencher| {
+            bencher.iter_custom(|ticks| time_packs(Echo, ticks, each, 1));
+        });
+    }
+    // Up to which size packing pays: a few messages of each peer, which came alone.
+    for len in [64, 256, 512, 1024, 2048, 4096] {
+        for (name, most) in [("packed", MAX_PACKED), ("alone", 1)] {
+            group.bench_function(BenchmarkId::new(name, len), |bencher| {
+                bencher.iter_custom(|ticks| time_few(ticks, len, most));
+            });
+        }
+    }
+    group.finish();
+}
+
+/// How long `ticks` ticks take in which many peers have a few messages of `len` bytes echoed.
+fn time_few(ticks: u64, len: usize, most: usize) -> Duration {
+    let kernel = common::chosen::kernel();
+    let mut limits = Limits::default();
+    limits.max_packed = most;
+    time(ticks, |count| {
+        let stream = Stream::new(kernel, len, count * 4);
+        let crowd = Crowd::with(kernel, Echo, 64, stream, limits.clone());
+        (crowd, 4, 4)
+    })
+}
+
+/// How long `ticks` ticks take, with `each` messages in each record that comes, and at most
+/// `most` in each that goes.
+fn time_packs<M: Mode + Copy>(mode: M, ticks: u64, each: usize, most: usize) -> Duration {
+    let kernel = common::chosen::kernel();
+    let mut limits = Limits::default();
+    limits.max_packed = most;
+    time(ticks, |count| {
+        let stream = match each {
+            1 => Stream::new(kernel, 62, count * CAME),
+            _ => Stream::packed(kernel, 62, count * CAME / each, each),
+        };
+        let crowd = Crowd::with(kernel, mode, STREAMING, stream, limits.clone());
+        (crowd, CAME / each, CAME)
+    })
+}
+
 /// How long `ticks` ticks take.
 fn time_streams<M: Mode + Copy>(mode: M, ticks: u64) -> Duration {
     let kernel = common::chosen::kernel();
+    time(ticks, |count| {
+        let stream = Stream::new(kernel, 64, count * CAME);
+        (Crowd::new(kernel, mode, STREAMING, stream), CAME, CAME)
+    })
+}
+
+/// How long `ticks` ticks take. `make` makes a crowd with enough to say for some ticks, and
+/// tells how many records each peer sends in one, and how many messages these have.
+fn time<M: Mode>(ticks: u64, make: impl Fn(usize) -> (Crowd<M>, usize, usize)) -> Duration {
     let mut took = Duration::ZERO;
     let mut left = ticks;
     while left > 0 {
         // As far as what was sealed goes; then others come.
         let count = left.min((MESSAGES / CAME) as u64);
-        let stream = Stream::new(kernel, 64, count as usize * CAME);
-        let mut crowd = Crowd::new(kernel, mode, STREAMING, stream);
+        let (mut crowd, records, messages) = make(count as usize);
         let start = Instant::now();
         for _ in 0..count {
-            for peer in 0..STREAMING {
-                crowd.arrive(peer, CAME * crowd.wire.stream.message);
+            for peer in 0..crowd.peers.len() {
+                crowd.arrive(peer, records * crowd.wire.stream.record);
             }
             crowd.tick();
         }
         took += start.elapsed();
-        let messages = count as usize * CAME * STREAMING;
-        assert_eq!(crowd.endpoint.stats().messages, messages as u64);
+        let sent = count * (messages * crowd.peers.len()) as u64;
+        assert_eq!(crowd.endpoint.stats().messages, sent);
         left -= count;
     }
     took
@@ -151,5 +245,5 @@ fn gather(count: usize) -> Crowd<Echo> {
     crowd
 }
 
-criterion_group!(benches, messages, stream, growth);
+criterion_group!(benches, messages, at_once, stream, packs, growth);
 criterion_main!(benches);

@@ -8,9 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sealwire::conn::FirstSecrets;
+use sealwire::crypto::batch::{SealBatch, SealJob};
+use sealwire::crypto::keys::{KeyStore, SealKeys};
+use sealwire::limits::RECORD_HEADER;
+use sealwire::span::{Area, Span};
+use sealwire::wire::record::{Kind, blocks_for, record_len};
 use sealwire::{
-    Endpoint, Identity, Kernel, Leaves, Mode, PeerId, Read, Secret, SecretPair, Session, Setup,
-    Time, Transport,
+    Endpoint, Identity, Kernel, Leaves, Limits, Mode, PeerId, Read, Secret, SecretPair, Session,
+    Setup, Time, Transport,
 };
 
 const UP: [u8; 32] = [1; 32];
@@ -22,8 +27,8 @@ const TICK: Duration = Duration::from_micros(10);
 /// Messages of one length, sealed by a client.
 pub(crate) struct Stream {
     pub(crate) bytes: Vec<u8>,
-    /// Bytes of each message.
-    pub(crate) message: usize,
+    /// Bytes of each record.
+    pub(crate) record: usize,
 }
 
 impl Stream {
@@ -40,8 +45,33 @@ impl Stream {
             assert!(client.send(Time::ZERO, &vec![0x5a; len], &mut one));
             bytes.extend_from_slice(&one);
         }
-        let message = one.len();
-        Self { bytes, message }
+        let record = one.len();
+        Self { bytes, record }
+    }
+
+    /// This many packs of `each` messages of `len` bytes.
+    pub(crate) fn packed(kernel: Kernel, len: usize, count: usize, each: usize) -> Self {
+        let entry = [&(len as u16).to_be_bytes()[..], &vec![0x5a; len]].concat();
+        let payload = entry.repeat(each);
+        let blocks = blocks_for(payload.len());
+        let record = record_len(blocks);
+        let mut bytes = vec![0; count * record];
+        let mut keys = KeyStore::<SealKeys>::new(kernel);
+        let key = keys.install(&UP, 0).id();
+        let mut batch = SealBatch::default();
+        for (n, bytes) in bytes.chunks_mut(record).enumerate() {
+            bytes[..RECORD_HEADER].copy_from_slice(&blocks.to_be_bytes());
+            batch.push(SealJob {
+                key,
+                sequence: n as u64,
+                kind: Kind::Pack as u8,
+                blocks,
+                payload: Span::new(Area::ONLY, 0..payload.len()),
+                body: RECORD_HEADER,
+            });
+            batch.run(&keys, &[&payload[..]], bytes);
+        }
+        Self { bytes, record }
     }
 }
 
@@ -65,7 +95,19 @@ pub(crate) struct Crowd<M> {
 impl<M: Mode> Crowd<M> {
     /// `count` peers of a server that does `mode`; each has `stream` to say.
     pub(crate) fn new(kernel: Kernel, mode: M, count: usize, stream: Stream) -> Self {
+        Self::with(kernel, mode, count, stream, Limits::default())
+    }
+
+    /// As [`new`](Self::new), with other limits.
+    pub(crate) fn with(
+        kernel: Kernel,
+        mode: M,
+        count: usize,
+        stream: Stream,
+        limits: Limits,
+    ) -> Self {
         let mut setup = Setup::new(kernel, Leaves::WhenStopped, [1; 32]);
+        setup.limits = limits;
         // No peer comes that would need it, and a setup needs some keys.
         setup.identity = identity();
         let wire = Wire {
@@ -110,7 +152,7 @@ impl<M: Mode> Crowd<M> {
 
     /// Delivers a peer's next message.
     pub(crate) fn say(&mut self, peer: usize) {
-        self.arrive(peer, self.wire.stream.message);
+        self.arrive(peer, self.wire.stream.record);
     }
 
     /// One tick of the endpoint.
