@@ -34,6 +34,10 @@ pub const PACK_LANES: usize = 16;
 /// Bytes of a pack below which it is not divided further: the cost of one more record would
 /// exceed what a fuller set of lanes wins.
 pub const LEAST_PACK: usize = 1024;
+/// The texts of backlogs, of peers that pack more messages than their share of a tick, take at
+/// most this part of [`Limits::max_assembling`]; what has no room is handed on at once. The
+/// lists of their records take no more, because a text has 16 bytes or more: a quarter in all.
+pub const BACKLOG_PART: usize = 8;
 /// Most payload bytes of an ABORT: the reason and 256 bytes of text.
 pub const MAX_ABORT: usize = 257;
 /// Records of one direction under one set of keys, as a power of two
@@ -212,8 +216,9 @@ pub struct Limits {
     /// Most bytes of a received message; at least 16 MiB unless the user sets less
     /// (`PROTOCOL.md` §1.3).
     pub max_message: usize,
-    /// Most bytes of unfinished messages, and of packed ones that wait for their turn, over
-    /// all peers; past it the peer with the most is aborted.
+    /// Most bytes of unfinished messages over all peers; past it the peer with
+    /// the largest is aborted. A quarter of that, in addition, for packed messages that wait
+    /// for their turn.
     pub max_assembling: usize,
     /// The high-water mark: with this many bytes queued for one receiver, the peers that
     /// feed it are not read. At least a whole message, so that two programs that both

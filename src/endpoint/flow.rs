@@ -391,8 +391,8 @@ impl Context {
         }
     }
 
-    /// Aborts the peer with the largest unfinished message and backlog, until all of them
-    /// together are within their bound.
+    /// Aborts the peer with the largest unfinished message, until all of them together are
+    /// within their bound.
     pub(super) fn bound_assembling(&mut self) {
         while self.inbound.assembling() > self.limits.max_assembling {
             let ids = (0..self.roster.slots()).filter_map(|slot| self.roster.id_at(slot));

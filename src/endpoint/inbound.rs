@@ -42,13 +42,16 @@ impl Partial {
 }
 
 /// Records that were opened and are not settled, because their peer has had its share of
-/// messages: the texts of those whose tag held, in a buffer.
+/// messages. The tags of all of them held.
 #[derive(Debug)]
 struct Backlog {
-    buffer: Span,
-    /// Bytes of the whole buffer.
+    /// Their texts; `None` once those are dropped.
+    buffer: Option<Span>,
+    records: VecDeque<Span>,
+    /// Bytes of the buffer.
     held: usize,
-    records: VecDeque<Option<Span>>,
+    /// The peer itself had more messages than its share, and not all peers together.
+    streams: bool,
 }
 
 /// What a peer sent that is not whole yet, or not settled.
@@ -66,19 +69,23 @@ impl Intake {
         self.assembly.len()
     }
 
-    /// Bytes of the buffers that its unfinished message and its backlog are in.
+    /// Bytes of the buffers that its unfinished message is in.
     pub(super) fn assembling(&self) -> usize {
-        let backlog = self.backlog.as_ref();
-        self.assembly.held() + backlog.map_or(0, |backlog| backlog.held)
+        self.assembly.held()
     }
 
     pub(super) fn has_backlog(&self) -> bool {
         self.backlog.is_some()
     }
 
-    /// The buffer of its backlog.
-    pub(super) fn backlog(&self) -> Option<Span> {
-        self.backlog.as_ref().map(|backlog| backlog.buffer)
+    /// Whether it has a backlog because the peer itself sent more messages than its share.
+    fn streams(&self) -> bool {
+        self.backlog.as_ref().is_some_and(|backlog| backlog.streams)
+    }
+
+    /// The texts of its backlog.
+    pub(super) fn backlog_texts(&self) -> Option<Span> {
+        self.backlog.as_ref()?.buffer
     }
 }
 
@@ -119,8 +126,8 @@ impl Work {
 
 /// Bytes that came and are not settled.
 ///
-/// Invariant: `partial` and `assembling` count the bytes of the buffers that all peers'
-/// intakes hold: the latter of unfinished messages and of backlogs.
+/// Invariant: `partial`, `assembling` and `kept` count the bytes that all peers' intakes hold,
+/// of partial units, unfinished messages and backlogs.
 #[derive(Debug, Default)]
 pub(super) struct Inbound {
     opens: OpenBatch,
@@ -133,12 +140,13 @@ pub(super) struct Inbound {
     in_use: Vec<Span>,
     partial: usize,
     assembling: usize,
+    kept: usize,
 }
 
 impl Inbound {
     /// Bytes of the buffers of all partial units, unfinished messages and backlogs.
     pub(super) fn held(&self) -> usize {
-        self.partial + self.assembling
+        self.partial + self.assembling + self.kept
     }
 
     pub(super) fn assembling(&self) -> usize {
@@ -263,47 +271,73 @@ impl Inbound {
 
     // ---- backlogs --------------------------------------------------------
 
-    /// Keeps these records of this tick until their peer's next turn.
+    /// Whether the tags of these records of this tick all held.
+    pub(super) fn all_held(&self, mut records: Range<usize>) -> bool {
+        records.all(|index| self.record(index).is_some())
+    }
+
+    /// Keeps these records of this tick, whose tags held, until their peer's next turn, if the
+    /// texts of all backlogs together stay within `most` bytes. Returns whether it did. `streams` says that
+    /// the peer had more messages than its own share.
     pub(super) fn keep_records(
         &mut self,
         intake: &mut Intake,
         memory: &mut Memory,
         records: Range<usize>,
-    ) {
-        let mut texts: VecDeque<_> = records.map(|index| self.record(index)).collect();
-        let len = texts.iter().flatten().map(|text| text.len()).sum();
+        streams: bool,
+        most: usize,
+    ) -> bool {
+        let mut texts: VecDeque<_> = records.filter_map(|index| self.record(index)).collect();
+        let len = texts.iter().map(|text| text.len()).sum();
         let buffer = memory.take(len);
+        let held = memory.area(buffer.area).len();
+        if self.kept + held > most {
+            memory.release(buffer);
+            return false;
+        }
         let mut at = 0;
-        for text in texts.iter_mut().flatten() {
+        for text in &mut texts {
             memory.copy(*text, buffer.area, at);
             *text = buffer.slice(at..at + text.len());
             at += text.len();
         }
-        let held = memory.area(buffer.area).len();
-        self.assembling += held;
+        self.kept += held;
         intake.backlog = Some(Box::new(Backlog {
-            buffer,
-            held,
+            buffer: Some(buffer),
             records: texts,
+            held,
+            streams,
         }));
+        true
     }
 
-    /// The next record of a backlog: its text, if its tag held.
-    pub(super) fn next_kept(&mut self, intake: &mut Intake) -> Option<Option<Span>> {
-        intake.backlog.as_mut()?.records.pop_front()
+    /// The next record of a backlog: its text, unless that was dropped. With the last record
+    /// the backlog is gone; the caller holds its buffer.
+    pub(super) fn next_kept(
+        &mut self,
+        intake: &mut Intake,
+        memory: &mut Memory,
+    ) -> Option<Option<Span>> {
+        let backlog = intake.backlog.as_mut()?;
+        let text = backlog.records.pop_front();
+        let text = text.map(|text| backlog.buffer.map(|_| text));
+        if backlog.records.is_empty() {
+            self.drop_backlog(intake, memory);
+        }
+        text
     }
 
     /// Drops the texts of a backlog. Its records still count as found, and are settled.
     pub(super) fn drop_texts(&mut self, intake: &mut Intake, memory: &mut Memory) {
-        if let Some(backlog) = &mut intake.backlog {
-            self.assembling -= std::mem::take(&mut backlog.held);
-            memory.release(backlog.buffer);
-            backlog.buffer = Span::new(Memory::SCRATCH, 0..0);
-            backlog.records.iter_mut().for_each(|text| *text = None);
+        if let Some(backlog) = &mut intake.backlog
+            && let Some(buffer) = backlog.buffer.take()
+        {
+            self.kept -= backlog.held;
+            memory.release(buffer);
         }
     }
 
-    pub(super) fn drop_backlog(&mut self, intake: &mut Intake, memory: &mut Memory) {
+    fn drop_backlog(&mut self, intake: &mut Intake, memory: &mut Memory) {
         self.drop_texts(intake, memory);
         intake.backlog = None;
     }
@@ -369,9 +403,12 @@ impl Context {
             };
             let peer = &mut self.roster[id];
             if peer.intake.has_backlog() {
-                kept += share;
-                // Many messages at a time are a stream, however few bytes they have.
-                peer.flow.note_read(STREAM_FROM);
+                let texts = peer.intake.backlog_texts();
+                kept += texts.map_or(0, Span::len).min(share);
+                if peer.intake.streams() {
+                    // Many messages at a time are a stream, however few bytes they have.
+                    peer.flow.note_read(STREAM_FROM);
+                }
                 let work = Work::new(id, Found::Backlog, share);
                 self.inbound.work.push_back(work);
                 self.roster.touch(id);

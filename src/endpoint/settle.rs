@@ -13,26 +13,30 @@ use super::peer::Protocol;
 use super::transport::PeerId;
 use crate::conn::{Received, StreamEnd};
 use crate::error::{Abort, Reason};
+use crate::limits::{BACKLOG_PART, MIN_RECORD};
 use crate::span::Span;
 use crate::wire::buffer::Memory;
 use crate::wire::pack::PackReader;
 
 impl<M: Mode> Endpoint<M> {
-    /// Acts on what was read, peer by peer, in order.
+    /// Acts on what was read, peer by peer, in order. All peers together hand on as many
+    /// messages as the tick could read if none were packed; what exceeds that is kept.
     pub(super) fn settle(&mut self) {
+        let room = self.parts.flow.read_room(self.parts.roster.proved());
+        let last = self.parts.stats.messages + (room / MIN_RECORD) as u64;
         while let Some(work) = self.parts.inbound.next_work() {
-            self.settle_peer(work);
+            self.settle_peer(work, last);
         }
         self.parts.inbound.forget_records();
     }
 
-    fn settle_peer(&mut self, work: Work) {
+    fn settle_peer(&mut self, work: Work, last: u64) {
         let id = work.peer;
         self.note_proof(id);
-        let stop_at = self.parts.stats.messages + work.most as u64;
+        let own = self.parts.stats.messages + work.most as u64;
         match work.found {
-            Found::Records(records) => self.settle_records(id, records, stop_at),
-            Found::Backlog => self.settle_backlog(id, stop_at),
+            Found::Records(records) => self.settle_records(id, records, own, last),
+            Found::Backlog => self.settle_backlog(id, own.min(last)),
             Found::Frames(range) => self.settle_frames(id, range),
         }
         let parts = &mut self.parts;
@@ -52,40 +56,59 @@ impl<M: Mode> Endpoint<M> {
         }
     }
 
-    /// Settles records of this tick, until `stats.messages` reaches `stop_at`: the rest
-    /// becomes the peer's backlog.
-    fn settle_records(&mut self, id: PeerId, mut records: Range<usize>, stop_at: u64) {
-        while let Some(index) = records.next() {
-            self.settle_record(id, self.parts.inbound.record(index));
-            if self.parts.stats.messages >= stop_at && !records.is_empty() {
-                let parts = &mut self.parts;
-                let (intake, memory) = (&mut parts.roster[id].intake, &mut parts.store.memory);
-                parts.inbound.keep_records(intake, memory, records);
-                return parts.bound_assembling();
+    /// Settles records of this tick. When `stats.messages` reaches the peer's `own` share or
+    /// the `last` that the tick may hand on, the rest becomes the peer's backlog, if it may.
+    fn settle_records(&mut self, id: PeerId, records: Range<usize>, own: u64, last: u64) {
+        let mut may_keep = true;
+        for index in records.clone() {
+            let messages = self.parts.stats.messages;
+            if messages >= own.min(last) && may_keep {
+                may_keep = self.keep_records(id, index..records.end, messages >= own);
+                if may_keep {
+                    return;
+                }
             }
+            self.settle_record(id, self.parts.inbound.record(index));
         }
     }
 
-    /// As [`settle_records`](Self::settle_records), of the peer's backlog.
+    /// Keeps records of this tick for the peer's next turn. Returns whether it did: not if
+    /// something in the batch is wrong, because then nothing is sent any more (`PROTOCOL.md`
+    /// §1.3), and not if backlogs take too much memory.
+    fn keep_records(&mut self, id: PeerId, records: Range<usize>, streams: bool) -> bool {
+        let parts = &mut self.parts;
+        let peer = &mut parts.roster[id];
+        let right = matches!(&peer.protocol, Protocol::Native(conn) if conn.is_right());
+        let (intake, memory) = (&mut peer.intake, &mut parts.store.memory);
+        let most = parts.limits.max_assembling / BACKLOG_PART;
+        let inbound = &mut parts.inbound;
+        right
+            && inbound.all_held(records.clone())
+            && inbound.keep_records(intake, memory, records, streams, most)
+    }
+
+    /// Settles records of the peer's backlog, until `stats.messages` reaches `stop_at`.
     fn settle_backlog(&mut self, id: PeerId, stop_at: u64) {
         let parts = &mut self.parts;
-        let Some(buffer) = parts.roster[id].intake.backlog() else {
-            return;
-        };
-        // The mode may abort the peer, and then read the message once more.
-        parts.store.memory.hold(buffer);
+        let texts = parts.roster[id].intake.backlog_texts();
+        if let Some(texts) = texts {
+            // The last of them is settled when the backlog is gone. And the mode may abort
+            // the peer, and then read the message once more.
+            parts.store.memory.hold(texts);
+        }
         while self.parts.stats.messages < stop_at {
             let parts = &mut self.parts;
-            let intake = &mut parts.roster[id].intake;
-            let Some(text) = parts.inbound.next_kept(intake) else {
-                parts.inbound.drop_backlog(intake, &mut parts.store.memory);
-                // Its socket was not read meanwhile.
-                parts.ready(id);
+            let (intake, memory) = (&mut parts.roster[id].intake, &mut parts.store.memory);
+            let Some(text) = parts.inbound.next_kept(intake, memory) else {
                 break;
             };
             self.settle_record(id, text);
         }
-        self.parts.store.memory.release(buffer);
+        if let Some(texts) = texts {
+            self.parts.store.memory.release(texts);
+        }
+        // If the backlog is gone: events of the socket meanwhile had no effect.
+        self.parts.ready(id);
     }
 
     /// Settles a record: its `text`, if its tag held.

@@ -11,7 +11,7 @@ type Wrong = fn(&mut RawPeer) -> Vec<u8>;
 
 /// Every fault of a record, and what stderr says of it. More ways to each fault are in
 /// `tests/vectors`.
-const WRONGS: [(&str, Wrong); 11] = [
+const WRONGS: [(&str, Wrong); 13] = [
     ("a record of 0 blocks", |_| vec![0; 64]),
     ("a record of 1026 blocks", |_| {
         [&[4, 2], &[9; 64][..]].concat()
@@ -19,8 +19,15 @@ const WRONGS: [(&str, Wrong); 11] = [
     ("a record carries 16385 bytes", |peer| {
         peer.any_record(2, &[b'A'; 16_385], 1025)
     }),
-    ("a record of unknown kind 8", |peer| {
-        peer.any_record(8, b"", 1)
+    ("a record of unknown kind 9", |peer| {
+        peer.any_record(9, b"", 1)
+    }),
+    ("a pack of messages that does not parse", |peer| {
+        peer.record(Kind::Pack, &[0, 0, 0, 5, b'x'])
+    }),
+    ("a pack of messages inside a message", |peer| {
+        let part = peer.record(Kind::Part, b"half");
+        [part, peer.record(Kind::Pack, &[0; 4])].concat()
     }),
     ("a record has no kind", |peer| peer.any_record(0, b"", 3)),
     ("a record of kind 1 with a payload of 0 bytes", |peer| {

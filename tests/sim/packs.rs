@@ -1,6 +1,6 @@
 //! Short messages share records, and mean what they would mean alone.
 
-use sealwire::limits::{MAX_PACKED, MAX_PAYLOAD, MIN_RECORD, MOST_SHARE};
+use sealwire::limits::{INPUT_SCRATCH, MAX_PACKED, MAX_PAYLOAD, MIN_RECORD, MOST_SHARE};
 use sealwire::wire::record::Kind;
 use sealwire::{Echo, Failure, Leaves, PeerFault, Reason, Relay, Sink};
 
@@ -239,6 +239,80 @@ fn what_comes_behind_packs_counts() {
         match ending {
             "tag" => assert_eq!(outcome, Some(Err(Failure::Peer(PeerFault::Tag)))),
             _ => assert!(is_truncated(&outcome), "{ending}: {outcome:?}"),
+        }
+    }
+}
+
+/// Goal: the work of a tick is bounded however many peers pack, nothing is lost, and a peer
+/// that says little is served meanwhile. Method: twenty peers of a relay send packs of empty
+/// messages, all in one tick, and one sends a message; a tick hands on what it could read if
+/// none were packed, and a pack more.
+#[test]
+fn many_packers_share_a_tick() {
+    const PEERS: usize = 20;
+    const PACKS: usize = 8;
+    let most = (INPUT_SCRATCH / MIN_RECORD + MAX_PACKED) as u64;
+    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Sink);
+    let payload = pack(&[&b""[..]; MAX_PACKED]);
+    let mut hands: Vec<_> = (0..PEERS).map(|_| Hand::shake(&mut world)).collect();
+    let mut chat = Raw::join(&mut world);
+    for hand in &mut hands {
+        let records = (0..PACKS).flat_map(|_| hand.record(Kind::Pack, &payload));
+        let records: Vec<u8> = records.collect();
+        assert_eq!(
+            world.net.write(hand.end, &records).ok(),
+            Some(records.len())
+        );
+    }
+    let said = chat.seal(&world, b"little");
+    let _ = world.net.write(chat.end, &said);
+    let all = (PEERS * PACKS * MAX_PACKED) as u64 + 1;
+    let (mut last, mut ticks) = (0, 0);
+    while last < all {
+        world.tick_after(server, 0);
+        let messages = world.hosts[server].endpoint.stats().messages;
+        assert!(messages - last <= most, "{} in one tick", messages - last);
+        last = messages;
+        ticks += 1;
+        assert!(ticks < 20, "{last} of {all}");
+        let served = !world.hosts[server].log().of(chat.peer).is_empty();
+        assert!(served || ticks < 5, "it waits for the others");
+    }
+    assert!(ticks > 2, "it was the work of {ticks} ticks");
+    chat.close(&mut world);
+    hands.iter().for_each(|hand| world.close(hand.end));
+}
+
+/// Goal: a peer is never dropped because it packs: where backlogs have no room, all is handed
+/// on at once. And after a record that is wrong, nothing that came ahead of it in the batch
+/// is answered. Method: as many packs as one read takes, to an echo that keeps few bytes; with
+/// a wrong record behind them, or without.
+#[test]
+fn packs_without_room_are_handed_on_at_once() {
+    for wrong in [false, true] {
+        for max_assembling in [MAX_PAYLOAD, 256 << 20] {
+            let setup = limited(|limits| limits.max_assembling = max_assembling);
+            let (mut world, server) = World::with(setup, Echo);
+            let mut hand = Hand::shake(&mut world);
+            // It proves itself.
+            hand.send(&mut world, Kind::Ping, b"");
+            world.read(hand.end);
+            let mut bytes = flood(&mut hand);
+            if wrong {
+                bytes.extend([0, 1].iter().chain(&[7; 32]));
+            }
+            assert_eq!(world.net.write(hand.end, &bytes).ok(), Some(bytes.len()));
+            world.tick_after(server, 0);
+            let stats = world.hosts[server].endpoint.stats();
+            let all = (PACKS * MAX_PACKED) as u64;
+            let at_once = wrong || max_assembling == MAX_PAYLOAD;
+            assert_eq!(stats.messages == all, at_once, "{wrong}, {max_assembling}");
+            if wrong {
+                assert_eq!(world.read(hand.end), b"", "an answer to a wrong batch");
+                let failed = Some(Err(Failure::Peer(PeerFault::Tag)));
+                assert_eq!(world.hosts[server].outcome(hand.peer), failed);
+            }
+            world.close(hand.end);
         }
     }
 }
