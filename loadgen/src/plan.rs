@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use sealwire::Identity;
+use sealwire::limits::PACK_UP_TO;
 use sealwire::net::address::host;
 use serde::{Serialize, Serializer};
 
@@ -163,6 +164,15 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// Whether several messages may wait for the same receiver, and are short enough to share a
+    /// record.
+    pub(crate) fn may_share_records(&self) -> bool {
+        // An open loop has several in flight only while it is late.
+        let deep = self.depth > 1 && self.rate.is_none();
+        let several = deep || self.kind == Kind::Sink || self.publishers > 1;
+        several && self.size <= PACK_UP_TO
+    }
+
     /// How many peers send when it is their turn.
     pub(crate) fn senders(&self) -> usize {
         match self.kind {

@@ -397,8 +397,9 @@ impl Context {
         while self.inbound.assembling() > self.limits.max_assembling {
             let ids = (0..self.roster.slots()).filter_map(|slot| self.roster.id_at(slot));
             let size = |&id: &PeerId| self.roster[id].intake.assembling();
-            let Some(largest) = ids.max_by_key(size) else {
-                return;
+            let largest = ids.max_by_key(size).filter(|id| size(id) > 0);
+            let Some(largest) = largest else {
+                return debug_assert!(false, "what is held is some peer's");
             };
             let abort = Abort::new(Reason::TOO_LARGE, "too many unfinished messages");
             self.abort(largest, abort);
