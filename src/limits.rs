@@ -34,10 +34,14 @@ pub const PACK_LANES: usize = 16;
 /// Bytes of a pack below which it is not divided further: the cost of one more record would
 /// exceed what a fuller set of lanes wins.
 pub const LEAST_PACK: usize = 1024;
-/// The texts of backlogs, of peers that pack more messages than their share of a tick, take at
-/// most this part of [`Limits::max_assembling`]; what has no room is handed on at once. The
-/// lists of their records take no more, because a text has 16 bytes or more: a quarter in all.
+/// Backlogs, of peers that pack more messages than a tick may hand on, are full when their
+/// texts take this part of [`Limits::max_assembling`]. Then less is read, and handed on at
+/// once. The lists of their records take no more, because a text has 16 bytes or more: a
+/// quarter in all.
 pub const BACKLOG_PART: usize = 8;
+/// How many times as many messages a byte of packs may bring as one of records: a record of
+/// 256 empty messages has 546 bytes.
+pub const DENSEST: usize = MAX_PACKED * MIN_RECORD / 546 + 1;
 /// Most payload bytes of an ABORT: the reason and 256 bytes of text.
 pub const MAX_ABORT: usize = 257;
 /// Records of one direction under one set of keys, as a power of two

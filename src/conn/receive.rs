@@ -168,11 +168,6 @@ impl Connection {
         }
     }
 
-    /// Whether the connection is open, and nothing wrong was found in the bytes so far.
-    pub fn is_right(&self) -> bool {
-        self.is_open() && self.behind.is_none()
-    }
-
     /// Every result of this connection in the batch has been settled.
     pub fn settled(&mut self, keys: &mut KeyStores) {
         assert_eq!(self.settled, self.found, "a record was not settled");

@@ -147,6 +147,15 @@ impl Flow {
         }
     }
 
+    /// As [`ready`](Self::ready), ahead of all others.
+    pub(super) fn ready_first(&mut self, id: PeerId, peer: &mut Peer) {
+        let count = self.ready.len();
+        self.ready(id, peer);
+        if self.ready.len() > count {
+            self.ready.rotate_right(1);
+        }
+    }
+
     /// How many peers are ready, and whether some of them do not stream.
     pub(super) fn waiting(&self) -> (usize, bool) {
         (self.ready.len(), self.chats_ready > 0)

@@ -15,7 +15,10 @@ use super::transport::{PeerId, Read, Transport};
 use crate::conn::StreamEnd;
 use crate::crypto::batch::OpenBatch;
 use crate::crypto::keys::KeyStores;
-use crate::limits::{INPUT_SCRATCH, LOCAL_BUDGET, MAX_RECORD, MIN_RECORD, STREAM_FROM, share};
+use crate::limits::{
+    BACKLOG_PART, DENSEST, INPUT_SCRATCH, LOCAL_BUDGET, Limits, MAX_RECORD, MIN_RECORD,
+    STREAM_FROM, share,
+};
 use crate::span::{Areas, Span};
 use crate::time::Time;
 use crate::wire::buffer::{Assembly, Memory};
@@ -41,17 +44,18 @@ impl Partial {
     }
 }
 
-/// Records that were opened and are not settled, because their peer has had its share of
-/// messages. The tags of all of them held.
+/// Records that were opened and are not settled, because there were more messages than a
+/// tick may hand on.
 #[derive(Debug)]
 struct Backlog {
     /// Their texts; `None` once those are dropped.
     buffer: Option<Span>,
-    records: VecDeque<Span>,
+    /// Where in the buffer they are, for records whose tag held.
+    records: VecDeque<Option<Span>>,
     /// Bytes of the buffer.
     held: usize,
-    /// The peer itself had more messages than its share, and not all peers together.
-    streams: bool,
+    /// The peer had more messages than its own share, and not just all peers together.
+    over_own_share: bool,
 }
 
 /// What a peer sent that is not whole yet, or not settled.
@@ -78,9 +82,17 @@ impl Intake {
         self.backlog.is_some()
     }
 
-    /// Whether it has a backlog because the peer itself sent more messages than its share.
-    fn streams(&self) -> bool {
-        self.backlog.as_ref().is_some_and(|backlog| backlog.streams)
+    /// Whether the peer has a backlog, and had more messages than its own share.
+    fn is_over_own_share(&self) -> bool {
+        let backlog = self.backlog.as_ref();
+        backlog.is_some_and(|backlog| backlog.over_own_share)
+    }
+
+    /// The peer has had its own share of messages, and has a backlog still.
+    pub(super) fn had_own_share(&mut self) {
+        if let Some(backlog) = &mut self.backlog {
+            backlog.over_own_share = true;
+        }
     }
 
     /// The texts of its backlog.
@@ -108,6 +120,8 @@ pub(super) struct Work {
     /// After how many messages the rest of its records waits for its next turn: as many as
     /// could come in its share of the scratch if none were packed.
     pub(super) most: usize,
+    /// Its socket may have more.
+    pub(super) more: bool,
     /// Its stream has ended.
     pub(super) end: Option<StreamEnd>,
 }
@@ -119,6 +133,7 @@ impl Work {
             peer,
             found,
             most: share / MIN_RECORD,
+            more: false,
             end: None,
         }
     }
@@ -271,60 +286,58 @@ impl Inbound {
 
     // ---- backlogs --------------------------------------------------------
 
-    /// Whether the tags of these records of this tick all held.
-    pub(super) fn all_held(&self, mut records: Range<usize>) -> bool {
-        records.all(|index| self.record(index).is_some())
+    /// Whether backlogs take all the memory that they may.
+    fn is_full(&self, limits: &Limits) -> bool {
+        self.kept >= limits.max_assembling / BACKLOG_PART
     }
 
-    /// Keeps these records of this tick, whose tags held, until their peer's next turn, if the
-    /// texts of all backlogs together stay within `most` bytes. Returns whether it did. `streams` says that
-    /// the peer had more messages than its own share.
+    /// Keeps these records of this tick until their peer's next turn, unless backlogs are
+    /// full. Returns whether it did.
     pub(super) fn keep_records(
         &mut self,
         intake: &mut Intake,
         memory: &mut Memory,
         records: Range<usize>,
-        streams: bool,
-        most: usize,
+        limits: &Limits,
     ) -> bool {
-        let mut texts: VecDeque<_> = records.filter_map(|index| self.record(index)).collect();
-        let len = texts.iter().map(|text| text.len()).sum();
-        let buffer = memory.take(len);
-        let held = memory.area(buffer.area).len();
-        if self.kept + held > most {
-            memory.release(buffer);
+        if self.is_full(limits) {
             return false;
         }
+        let mut kept = VecDeque::with_capacity(records.len());
+        kept.extend(records.map(|index| self.record(index)));
+        let len = kept.iter().flatten().map(|text| text.len()).sum();
+        let buffer = memory.take(len);
         let mut at = 0;
-        for text in &mut texts {
+        for text in kept.iter_mut().flatten() {
             memory.copy(*text, buffer.area, at);
             *text = buffer.slice(at..at + text.len());
             at += text.len();
         }
+        let held = memory.area(buffer.area).len();
         self.kept += held;
         intake.backlog = Some(Box::new(Backlog {
             buffer: Some(buffer),
-            records: texts,
+            records: kept,
             held,
-            streams,
+            over_own_share: false,
         }));
         true
     }
 
-    /// The next record of a backlog: its text, unless that was dropped. With the last record
-    /// the backlog is gone; the caller holds its buffer.
+    /// The next record of a backlog: its text, if its tag held and the texts were not
+    /// dropped. With the last record the backlog is gone; the caller holds its buffer.
     pub(super) fn next_kept(
         &mut self,
         intake: &mut Intake,
         memory: &mut Memory,
     ) -> Option<Option<Span>> {
         let backlog = intake.backlog.as_mut()?;
-        let text = backlog.records.pop_front();
-        let text = text.map(|text| backlog.buffer.map(|_| text));
+        let record = backlog.records.pop_front();
+        let record = record.map(|text| backlog.buffer.and(text));
         if backlog.records.is_empty() {
             self.drop_backlog(intake, memory);
         }
-        text
+        record
     }
 
     /// Drops the texts of a backlog. Its records still count as found, and are settled.
@@ -384,7 +397,11 @@ impl Context {
     /// Reads each ready peer once, for as long as there is room in the scratch. A peer with a
     /// backlog is not read: its turn is spent on that.
     pub(super) fn read_peers(&mut self, io: &mut impl Transport) {
-        let room = self.flow.read_room(self.roster.proved());
+        let mut room = self.flow.read_room(self.roster.proved());
+        if self.inbound.is_full(&self.limits) {
+            // What is read now is handed on at once, however many messages it has.
+            room = (room / DENSEST).max(MAX_RECORD);
+        }
         let (ready, chats) = self.flow.waiting();
         let mut kept = 0;
         for waiting in (1..=ready).rev() {
@@ -405,11 +422,13 @@ impl Context {
             if peer.intake.has_backlog() {
                 let texts = peer.intake.backlog_texts();
                 kept += texts.map_or(0, Span::len).min(share);
-                if peer.intake.streams() {
+                if peer.intake.is_over_own_share() {
                     // Many messages at a time are a stream, however few bytes they have.
                     peer.flow.note_read(STREAM_FROM);
                 }
-                let work = Work::new(id, Found::Backlog, share);
+                let mut work = Work::new(id, Found::Backlog, share);
+                // Events of its socket had no effect meanwhile.
+                work.more = true;
                 self.inbound.work.push_back(work);
                 self.roster.touch(id);
             } else {
@@ -431,9 +450,7 @@ impl Context {
             Ok(read) => {
                 peer.flow.note_read(read.bytes);
                 work.found = self.take(id, start..start + read.bytes);
-                if !read.drained {
-                    self.ready(id);
-                }
+                work.more = !read.drained;
             }
         }
         if work.end.is_some() {

@@ -13,7 +13,7 @@ use super::peer::Protocol;
 use super::transport::PeerId;
 use crate::conn::{Received, StreamEnd};
 use crate::error::{Abort, Reason};
-use crate::limits::{BACKLOG_PART, MIN_RECORD};
+use crate::limits::MIN_RECORD;
 use crate::span::Span;
 use crate::wire::buffer::Memory;
 use crate::wire::pack::PackReader;
@@ -24,31 +24,50 @@ impl<M: Mode> Endpoint<M> {
     pub(super) fn settle(&mut self) {
         let room = self.parts.flow.read_room(self.parts.roster.proved());
         let last = self.parts.stats.messages + (room / MIN_RECORD) as u64;
+        // Peers that the end of the budget has met.
+        let mut unserved = Vec::new();
         while let Some(work) = self.parts.inbound.next_work() {
-            self.settle_peer(work, last);
+            let (id, own) = (work.peer, self.parts.stats.messages + work.most as u64);
+            self.settle_peer(work, own.min(last));
+            let parts = &mut self.parts;
+            let intake = &mut parts.roster[id].intake;
+            match intake.has_backlog() {
+                true if own <= last => {
+                    intake.had_own_share();
+                    parts.ready(id);
+                }
+                true => unserved.push(id),
+                false => {}
+            }
+        }
+        // They come first in the next tick, so that peers that pack much starve none.
+        for id in unserved.into_iter().rev() {
+            let parts = &mut self.parts;
+            parts.flow.ready_first(id, &mut parts.roster[id]);
         }
         self.parts.inbound.forget_records();
     }
 
-    fn settle_peer(&mut self, work: Work, last: u64) {
+    /// Settles what one read left, until `stats.messages` is `stop_at`.
+    fn settle_peer(&mut self, work: Work, stop_at: u64) {
         let id = work.peer;
         self.note_proof(id);
-        let own = self.parts.stats.messages + work.most as u64;
         match work.found {
-            Found::Records(records) => self.settle_records(id, records, own, last),
-            Found::Backlog => self.settle_backlog(id, own.min(last)),
+            Found::Records(records) => self.settle_records(id, records, stop_at),
+            Found::Backlog => self.settle_backlog(id, stop_at),
             Found::Frames(range) => self.settle_frames(id, range),
         }
         let parts = &mut self.parts;
         let peer = &mut parts.roster[id];
-        if peer.intake.has_backlog() {
-            parts.ready(id);
-        } else {
+        if !peer.intake.has_backlog() {
             if let Protocol::Native(conn) = &mut peer.protocol {
                 conn.settled(&mut parts.keys);
             }
             if let Some(end) = work.end {
                 self.end_of_stream(id, end);
+            }
+            if work.more {
+                self.parts.ready(id);
             }
         }
         if self.parts.roster[id].has_output() {
@@ -56,35 +75,25 @@ impl<M: Mode> Endpoint<M> {
         }
     }
 
-    /// Settles records of this tick. When `stats.messages` reaches the peer's `own` share or
-    /// the `last` that the tick may hand on, the rest becomes the peer's backlog, if it may.
-    fn settle_records(&mut self, id: PeerId, records: Range<usize>, own: u64, last: u64) {
-        let mut may_keep = true;
+    /// Settles records of this tick. When `stats.messages` reaches `stop_at`, the rest becomes
+    /// the peer's backlog, if that has room. A peer that has proved nothing yet has its first
+    /// record settled in any case.
+    fn settle_records(&mut self, id: PeerId, records: Range<usize>, stop_at: u64) {
         for index in records.clone() {
-            let messages = self.parts.stats.messages;
-            if messages >= own.min(last) && may_keep {
-                may_keep = self.keep_records(id, index..records.end, messages >= own);
-                if may_keep {
+            let parts = &mut self.parts;
+            let peer = &mut parts.roster[id];
+            if parts.stats.messages >= stop_at && peer.protocol.is_open() {
+                let (intake, memory) = (&mut peer.intake, &mut parts.store.memory);
+                let rest = index..records.end;
+                if parts
+                    .inbound
+                    .keep_records(intake, memory, rest, &parts.limits)
+                {
                     return;
                 }
             }
             self.settle_record(id, self.parts.inbound.record(index));
         }
-    }
-
-    /// Keeps records of this tick for the peer's next turn. Returns whether it did: not if
-    /// something in the batch is wrong, because then nothing is sent any more (`PROTOCOL.md`
-    /// §1.3), and not if backlogs take too much memory.
-    fn keep_records(&mut self, id: PeerId, records: Range<usize>, streams: bool) -> bool {
-        let parts = &mut self.parts;
-        let peer = &mut parts.roster[id];
-        let right = matches!(&peer.protocol, Protocol::Native(conn) if conn.is_right());
-        let (intake, memory) = (&mut peer.intake, &mut parts.store.memory);
-        let most = parts.limits.max_assembling / BACKLOG_PART;
-        let inbound = &mut parts.inbound;
-        right
-            && inbound.all_held(records.clone())
-            && inbound.keep_records(intake, memory, records, streams, most)
     }
 
     /// Settles records of the peer's backlog, until `stats.messages` reaches `stop_at`.
@@ -107,8 +116,6 @@ impl<M: Mode> Endpoint<M> {
         if let Some(texts) = texts {
             self.parts.store.memory.release(texts);
         }
-        // If the backlog is gone: events of the socket meanwhile had no effect.
-        self.parts.ready(id);
     }
 
     /// Settles a record: its `text`, if its tag held.

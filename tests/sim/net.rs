@@ -49,7 +49,7 @@ pub(crate) struct Pipe {
 }
 
 impl Pipe {
-    fn room(&self) -> usize {
+    pub(crate) fn room(&self) -> usize {
         self.capacity.saturating_sub(self.bytes.len() + self.flying)
     }
 
