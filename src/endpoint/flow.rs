@@ -147,11 +147,14 @@ impl Flow {
         }
     }
 
-    /// As [`ready`](Self::ready), ahead of all others.
+    /// As [`ready`](Self::ready), ahead of all others: its turn came to nothing. It need not
+    /// yield once more.
     pub(super) fn ready_first(&mut self, id: PeerId, peer: &mut Peer) {
-        let count = self.ready.len();
-        self.ready(id, peer);
-        if self.ready.len() > count {
+        if peer.flow.reading == Reading::Idle {
+            if peer.flow.pace == Pace::Streams {
+                peer.flow.pace = Pace::Yielded;
+            }
+            self.ready(id, peer);
             self.ready.rotate_right(1);
         }
     }

@@ -16,8 +16,7 @@ use crate::conn::StreamEnd;
 use crate::crypto::batch::OpenBatch;
 use crate::crypto::keys::KeyStores;
 use crate::limits::{
-    BACKLOG_PART, DENSEST, INPUT_SCRATCH, LOCAL_BUDGET, Limits, MAX_RECORD, MIN_RECORD,
-    STREAM_FROM, share,
+    BACKLOG_PART, DENSEST, INPUT_SCRATCH, LOCAL_BUDGET, MAX_RECORD, MIN_RECORD, STREAM_FROM, share,
 };
 use crate::span::{Areas, Span};
 use crate::time::Time;
@@ -156,6 +155,8 @@ pub(super) struct Inbound {
     partial: usize,
     assembling: usize,
     kept: usize,
+    /// When this tick began, backlogs took all the memory that they may.
+    full: bool,
 }
 
 impl Inbound {
@@ -286,21 +287,15 @@ impl Inbound {
 
     // ---- backlogs --------------------------------------------------------
 
-    /// Whether backlogs take all the memory that they may.
-    fn is_full(&self, limits: &Limits) -> bool {
-        self.kept >= limits.max_assembling / BACKLOG_PART
-    }
-
-    /// Keeps these records of this tick until their peer's next turn, unless backlogs are
-    /// full. Returns whether it did.
+    /// Keeps these records of this tick until their peer's next turn, unless backlogs were
+    /// full when it began. Returns whether it did.
     pub(super) fn keep_records(
         &mut self,
         intake: &mut Intake,
         memory: &mut Memory,
         records: Range<usize>,
-        limits: &Limits,
     ) -> bool {
-        if self.is_full(limits) {
+        if self.full {
             return false;
         }
         let mut kept = VecDeque::with_capacity(records.len());
@@ -398,7 +393,8 @@ impl Context {
     /// backlog is not read: its turn is spent on that.
     pub(super) fn read_peers(&mut self, io: &mut impl Transport) {
         let mut room = self.flow.read_room(self.roster.proved());
-        if self.inbound.is_full(&self.limits) {
+        self.inbound.full = self.inbound.kept >= self.limits.max_assembling / BACKLOG_PART;
+        if self.inbound.full {
             // What is read now is handed on at once, however many messages it has.
             room = (room / DENSEST).max(MAX_RECORD);
         }

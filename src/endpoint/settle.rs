@@ -85,10 +85,7 @@ impl<M: Mode> Endpoint<M> {
             if parts.stats.messages >= stop_at && peer.protocol.is_open() {
                 let (intake, memory) = (&mut peer.intake, &mut parts.store.memory);
                 let rest = index..records.end;
-                if parts
-                    .inbound
-                    .keep_records(intake, memory, rest, &parts.limits)
-                {
+                if parts.inbound.keep_records(intake, memory, rest) {
                     return;
                 }
             }
