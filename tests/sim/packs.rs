@@ -322,6 +322,11 @@ fn starve(packers: usize, most: usize) {
         for (n, hand) in hands.iter_mut().enumerate() {
             // The second group begins later.
             let begun = n % 2 == 0 || tick > 2;
+            let free = world.net.outgoing(hand.end).room();
+            if most < 100 && free < world.net.socket {
+                // It stays below its share.
+                continue;
+            }
             for _ in 0..most.min(100) {
                 if !begun || world.net.outgoing(hand.end).room() < 2_000 {
                     break;
