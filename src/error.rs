@@ -140,6 +140,12 @@ pub enum PeerFault {
     /// The hello is not authentic.
     #[error("the keys differ (the hello does not authenticate)")]
     HelloTag,
+    /// The hello came before, in another connection.
+    #[error("its hello is a recording of an earlier one")]
+    Replayed,
+    /// Something follows the client's hello before the server has answered.
+    #[error("it broke the protocol: it sent more before its hello was answered")]
+    Early,
     /// The Diffie-Hellman result is zero: a low-order point was sent.
     #[error("the hello carries a low-order public key")]
     LowOrder,

@@ -68,7 +68,7 @@ pub use crypto::kernel::Kernel;
 pub use crypto::keys::Identity;
 pub use crypto::secret::{Secret, SecretPair};
 pub use endpoint::mode::{HandedOn, Message, Mode, Receivers};
-pub use endpoint::transport::{LocalId, PeerId, Read, Transport};
+pub use endpoint::transport::{LocalId, Origin, PeerId, Read, Transport};
 pub use endpoint::{
     Context, Cut, End, Endpoint, EndpointEvent, InputKind, Leaves, Notice, OutputKind, Setup, Stats,
 };

@@ -100,9 +100,12 @@ pub const STOP_GRACE: Duration = Duration::from_secs(1);
 /// A receiver above its high-water mark that accepts nothing for this time while others wait
 /// is aborted as too slow. So is any receiver with queued data when memory is short.
 pub const TOO_SLOW: Duration = Duration::from_secs(1);
-/// How long a listener pauses when descriptors have run out, so that it does not spin on
-/// a connection that it cannot accept.
+/// How long a listener rests when descriptors have run out and no connection makes room, so
+/// that it does not spin on one that it cannot accept.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// For how long accepting must not fail before users are told that it works again: while
+/// connections make room for each other, it fails and works by turns.
+pub const ACCEPT_CALM: Duration = Duration::from_secs(5);
 
 /// The scratch that one tick reads into. 32 full records fill every lane, and still fit
 /// the second-level cache.
@@ -184,9 +187,25 @@ pub const SCREEN_PIECE: usize = 4096;
 /// Slices that one write to a local gathers; Linux takes up to 1024.
 pub const GATHER: usize = 64;
 
-/// Most unproved connections at once; past it the oldest is closed. Each may hold one
-/// record's buffer: 16 MiB in all.
-pub const MAX_UNPROVED: usize = 1024;
+/// The part of [`Limits::max_handshakes`] for connections whose hello holds: one that has
+/// come that far is not shut out by others that send nothing.
+pub const RESERVED_HANDSHAKES: usize = 4;
+/// Hellos that one tick answers, with two multiplications on the curve each: 1.3 ms in all
+/// (Zen 4), for which open peers wait.
+pub const ANSWERS: usize = 16;
+/// Hellos, and first frames of classic, that are remembered, because a recording of them
+/// must not cost as much as the first: 4 MiB in all. A flood of new ones takes a holder of
+/// the keys.
+pub const REMEMBERED: usize = 65_536;
+
+/// How long a connection has at each step of its handshake before it may have to make room:
+/// more than a round trip around the world, where there are `slots` enough. With fewer it is
+/// so short that three quarters of them take all the connections that the system keeps for us,
+/// 4096 by default, within 1.5 s.
+pub fn handshake_grace(slots: usize) -> Duration {
+    let drained = Duration::from_micros(275) * u32::try_from(slots).unwrap_or(u32::MAX);
+    drained.min(Duration::from_millis(500))
+}
 /// Most connections accepted from one listener in one turn of the loop, so that a flood of
 /// them does not starve the peers.
 pub const ACCEPT_BUDGET: usize = 256;
@@ -201,6 +220,13 @@ pub const EVENTS: usize = 1 << 16;
 pub const LONGEST_TICK: Duration = Duration::from_secs(60);
 /// Most silent or unproved connections in a classic slot at once (`PROTOCOL.md` §2).
 pub const MAX_CLASSIC_UNPROVED: usize = 64;
+
+/// Most proved classic peers that a server accepts. Each message costs two encryptions and two
+/// tags for every 15 bytes and each of them: 256 are as much as a thousand native peers.
+pub const MAX_CLASSIC: usize = 256;
+/// How long a proved classic peer may say nothing before it has to make room for a newer one.
+/// The format has no PING, so silence alone does not end it (`PROTOCOL.md` §2).
+pub const CLASSIC_IDLE: Duration = Duration::from_secs(60);
 
 /// Largest message limit that a user may set: offsets into a message, and into the bytes
 /// that are read behind it, fit 32 bits.
@@ -236,6 +262,8 @@ pub struct Limits {
     /// benches.
     #[doc(hidden)]
     pub max_packed: usize,
+    /// Most connections at once that have proved nothing.
+    pub max_handshakes: usize,
     /// Most proved peers.
     pub max_peers: usize,
     /// How long a program that ends with its peers waits for one that makes no progress;
@@ -282,6 +310,10 @@ const USUAL_IDLE: Duration = Duration::from_secs(3600);
 /// The default of what may be queued for one receiver: such a message.
 const USUAL_QUEUE: usize = 17 << 20;
 
+/// The default of connections that have proved nothing: a quarter of the descriptors that many
+/// systems allow. Each may hold one record's buffer: 16 MiB in all.
+const USUAL_HANDSHAKES: usize = 1024;
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -290,6 +322,7 @@ impl Default for Limits {
             max_queue: USUAL_QUEUE,
             max_queued: 256 << 20,
             max_packed: MAX_PACKED,
+            max_handshakes: USUAL_HANDSHAKES,
             max_peers: MAX_PEERS,
             max_idle: Some(USUAL_IDLE),
         }

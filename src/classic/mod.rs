@@ -158,6 +158,11 @@ impl ClassicConnection {
         self.hearing.heard = now;
     }
 
+    /// When the last bytes came.
+    pub fn heard_at(&self) -> Time {
+        self.hearing.heard
+    }
+
     /// Opens the frame at the start of `bytes`, in place; `None` while it is not
     /// whole, and once the connection is over.
     pub fn open(&mut self, now: Time, bytes: &mut [u8]) -> Option<Opened> {

@@ -162,9 +162,12 @@ impl Reporter {
                 log.info(events.ticks());
             }
             Report::CannotAccept(error) => {
-                let text = format_args!("cannot accept more connections for now: {error}");
-                self.strangers.line(log, now, Level::Warn, text);
+                log.warn(&format_args!(
+                    "cannot accept more connections for now: {error}; a new one takes the place \
+                     of one that has proved nothing, if there is one"
+                ));
             }
+            Report::CanAccept => log.info(&"accepting connections again"),
             Report::Endpoint(EndpointEvent::Joined(peer)) if self.audience == Audience::Chat => {
                 let name = Name(events.address(peer));
                 let text = format_args!("{name} came");

@@ -1,8 +1,9 @@
 //! The handshake of either side (`PROTOCOL.md` §1.2): a hello in, secrets and
 //! perhaps a hello out.
 //!
-//! [`super::Connection`] decides what a failure leads to; [`crate::wire::hello`] has
-//! the layout.
+//! A server only checks a hello when it comes. The work on the curve is for later, because
+//! the driver has a budget for it. [`super::Connection`] decides what a failure leads to;
+//! [`crate::wire::hello`] has the layout.
 
 use std::sync::Arc;
 
@@ -19,10 +20,17 @@ pub(super) struct Waiting {
     private: Private,
     /// Our own hello, if we spoke first.
     sent: Option<Box<[u8; CLIENT_HELLO]>>,
+    /// The client's hello, once it has come and holds.
+    greeting: Option<Box<[u8; CLIENT_HELLO]>>,
 }
 
-/// What a handshake yields: the secrets and, at the server, its hello, which goes out next.
-pub(super) type Done = (Box<SessionSecrets>, Option<[u8; SERVER_HELLO]>);
+/// What a hello that holds leads to.
+pub(super) enum Heard {
+    /// A client's hello waits for its [answer](Waiting::answer).
+    Greeting,
+    /// A server's hello: the secrets.
+    Agreed(Box<SessionSecrets>),
+}
 
 impl Waiting {
     pub(super) fn server(identity: Arc<Identity>, private: Private) -> Self {
@@ -30,6 +38,7 @@ impl Waiting {
             identity,
             private,
             sent: None,
+            greeting: None,
         }
     }
 
@@ -48,12 +57,17 @@ impl Waiting {
             identity,
             private,
             sent: Some(Box::new(hello)),
+            greeting: None,
         };
         (waiting, hello)
     }
 
     pub(super) fn is_client(&self) -> bool {
         self.sent.is_some()
+    }
+
+    pub(super) fn greeting(&self) -> Option<&[u8; CLIENT_HELLO]> {
+        self.greeting.as_deref()
     }
 
     /// Bytes of the hello that must come.
@@ -66,18 +80,28 @@ impl Waiting {
 
     /// Handles the hello at the start of `bytes`; `None` while it is not whole. Bytes that can
     /// no longer become a hello are refused before they are whole.
-    pub(super) fn receive(&self, bytes: &[u8]) -> Result<Option<Done>, PeerFault> {
+    pub(super) fn receive(&mut self, bytes: &[u8]) -> Result<Option<Heard>, PeerFault> {
         hello::check_fixed(bytes)?;
         match &self.sent {
-            None => bytes.first_chunk().map(|hello| self.answer(hello)),
-            Some(sent) => bytes.first_chunk().map(|hello| self.check(sent, hello)),
+            None => {
+                let Some(hello) = bytes.first_chunk() else {
+                    return Ok(None);
+                };
+                self.check_client(hello)?;
+                self.greeting = Some(Box::new(*hello));
+                Ok(Some(Heard::Greeting))
+            }
+            Some(sent) => {
+                let secrets = bytes
+                    .first_chunk()
+                    .map(|hello| self.check_server(sent, hello));
+                Ok(secrets.transpose()?.map(Heard::Agreed))
+            }
         }
-        .transpose()
     }
 
-    /// The server's part. It checks the tag before it computes on the curve, so that forged
-    /// hellos cost little.
-    fn answer(&self, bytes: &[u8; CLIENT_HELLO]) -> Result<Done, PeerFault> {
+    /// Forged hellos cost one HMAC, and no work on the curve.
+    fn check_client(&self, bytes: &[u8; CLIENT_HELLO]) -> Result<(), PeerFault> {
         let theirs = ClientHello::parse(bytes)?;
         if theirs.service != Service::Messages as u8 {
             return Err(PeerFault::Service(theirs.service));
@@ -89,26 +113,36 @@ impl Waiting {
         if !hello_holds(&self.identity, covered, tag) {
             return Err(PeerFault::HelloTag);
         }
+        Ok(())
+    }
+
+    /// Answers the client's `greeting`: the secrets, and the server's hello, which goes out
+    /// next.
+    pub(super) fn answer(
+        &self,
+        greeting: &[u8; CLIENT_HELLO],
+    ) -> Result<(Box<SessionSecrets>, [u8; SERVER_HELLO]), PeerFault> {
+        let theirs = ClientHello::parse(greeting)?.ephemeral;
         let ours = hello::encode_server(&self.private.public());
-        let secrets = self.agree(theirs.ephemeral, [bytes, &ours])?;
+        let secrets = self.agree(theirs, [greeting, &ours])?;
         let mut reply = [0; SERVER_HELLO];
         reply[..SERVER_TAG].copy_from_slice(&ours);
         reply[SERVER_TAG..].copy_from_slice(&secrets.finished_tag());
-        Ok((secrets, Some(reply)))
+        Ok((secrets, reply))
     }
 
-    fn check(
+    fn check_server(
         &self,
         sent: &[u8; CLIENT_HELLO],
         bytes: &[u8; SERVER_HELLO],
-    ) -> Result<Done, PeerFault> {
+    ) -> Result<Box<SessionSecrets>, PeerFault> {
         let ephemeral = hello::parse_server(bytes)?;
         let (covered, tag) = bytes.split_at(SERVER_TAG);
         let secrets = self.agree(ephemeral, [sent, covered])?;
         if !secrets.finished_holds(tag) {
             return Err(PeerFault::HelloTag);
         }
-        Ok((secrets, None))
+        Ok(secrets)
     }
 
     fn agree(

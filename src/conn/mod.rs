@@ -21,6 +21,7 @@ use std::sync::Arc;
 use crate::crypto::dh::Private;
 use crate::crypto::keys::{Handle, Identity, KeyStores};
 use crate::error::{Abort, Failure, PeerFault, ReadError};
+use crate::limits::CLIENT_HELLO;
 use crate::time::Time;
 
 use clocks::{Clocks, Due};
@@ -49,7 +50,7 @@ enum State {
     /// The other's hello has not come. Boxed, because the states after it have no use
     /// for the room.
     Handshake(Box<Waiting>),
-    /// Server: the hello was right; the first record proves the client.
+    /// Server: the hello is answered; the first record proves the client.
     Unproved,
     /// Records go both ways.
     Open,
@@ -86,8 +87,9 @@ pub struct FirstSecrets<'a> {
 
 /// One native connection.
 ///
-/// To drive it: [`gather`](Self::gather) what was read, run the batch, give each result
-/// to [`settle`](Self::settle) in order, then call [`settled`](Self::settled); to send,
+/// To drive it: [`gather`](Self::gather) what was read, [`answer`](Self::answer) a
+/// [greeting](Self::greeting), run the batch, give each result to
+/// [`settle`](Self::settle) in order, then call [`settled`](Self::settled); to send,
 /// [`seal`](Self::seal), run the batch, write, and call [`taken`](Self::taken) once all
 /// of it is written; after any call look at [`poll_timeout`](Self::poll_timeout),
 /// [`take_shutdown`](Self::take_shutdown) and [`is_over`](Self::is_over).
@@ -162,6 +164,14 @@ impl Connection {
     /// connection has not ended since.
     pub fn is_open(&self) -> bool {
         matches!(self.state, State::Open)
+    }
+
+    /// The client's hello, if it holds and waits for its [answer](Self::answer).
+    pub fn greeting(&self) -> Option<&[u8; CLIENT_HELLO]> {
+        match &self.state {
+            State::Handshake(waiting) => waiting.greeting(),
+            _ => None,
+        }
     }
 
     /// Whether it is complete, or aborted by us, and only the other's end of stream is missing.

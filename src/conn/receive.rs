@@ -4,6 +4,7 @@
 //! Records are authentic only once the batch has run, so a fault in the bytes waits
 //! until everything ahead of it is settled.
 
+use super::handshake::Heard;
 use super::record_order::Step;
 use super::send::Stage;
 use super::{Connection, FirstSecrets, Handles, Received, State, StreamEnd};
@@ -34,8 +35,11 @@ impl Connection {
     }
 
     /// Finds the whole records in `bytes`, which lie where `at` says, and adds them to
-    /// `batch`; handles a hello at once. Returns how many bytes were used. The driver gives
-    /// the rest again, with what comes behind it.
+    /// `batch`; takes a hello. Returns how many bytes were used. The driver gives the rest
+    /// again, with what comes behind it.
+    ///
+    /// It uses nothing behind a client's hello that waits for its [answer](Self::answer). No
+    /// proper client sends anything there.
     ///
     /// A fault in the bytes takes effect when [`settled`](Self::settled) is called, after
     /// everything ahead of it.
@@ -48,7 +52,7 @@ impl Connection {
         batch: &mut OpenBatch,
     ) -> usize {
         let mut used = 0;
-        while used < bytes.len() {
+        while used < bytes.len() && self.greeting().is_none() {
             let rest = &bytes[used..];
             let step = match &self.state {
                 _ if self.behind.is_some() => return bytes.len(),
@@ -78,26 +82,45 @@ impl Connection {
 
     /// Takes the other's hello from the start of `bytes`, if it is whole.
     fn shake(&mut self, now: Time, keys: &mut KeyStores, bytes: &[u8]) -> Result<usize, PeerFault> {
-        let State::Handshake(waiting) = &self.state else {
+        let State::Handshake(waiting) = &mut self.state else {
             unreachable!("the caller looked");
         };
-        let Some((secrets, reply)) = waiting.receive(bytes)? else {
-            return Ok(0);
-        };
         let used = waiting.expected();
-        let [to_us, from_us] = match reply {
-            Some(_) => [&secrets.client_to_server, &secrets.server_to_client],
-            None => [&secrets.server_to_client, &secrets.client_to_server],
-        };
-        self.handles = Some(Handles::install(keys, FirstSecrets { to_us, from_us }));
-        if let Some(reply) = reply {
-            self.sending.hello = Some(Box::new(reply));
-            self.state = State::Unproved;
-        } else {
-            self.sending.prove = true;
-            self.open(now);
+        match waiting.receive(bytes)? {
+            None => return Ok(0),
+            Some(Heard::Greeting) => {}
+            Some(Heard::Agreed(secrets)) => {
+                let first = FirstSecrets {
+                    to_us: &secrets.server_to_client,
+                    from_us: &secrets.client_to_server,
+                };
+                self.handles = Some(Handles::install(keys, first));
+                self.sending.prove = true;
+                self.open(now);
+            }
         }
         Ok(used)
+    }
+
+    /// Answers the client's [hello](Self::greeting), which takes work on the curve; does
+    /// nothing if there is none. What came behind it may be gathered then.
+    pub fn answer(&mut self, keys: &mut KeyStores) {
+        let State::Handshake(waiting) = &self.state else {
+            return;
+        };
+        match waiting.greeting().map(|hello| waiting.answer(hello)) {
+            None => {}
+            Some(Ok((secrets, reply))) => {
+                let first = FirstSecrets {
+                    to_us: &secrets.client_to_server,
+                    from_us: &secrets.server_to_client,
+                };
+                self.handles = Some(Handles::install(keys, first));
+                self.sending.hello = Some(Box::new(reply));
+                self.state = State::Unproved;
+            }
+            Some(Err(fault)) => self.end(Err(fault.into())),
+        }
     }
 
     fn open(&mut self, now: Time) {

@@ -144,7 +144,12 @@ impl Session {
         self.input.extend_from_slice(piece);
         let all = Span::new(Area::ONLY, 0..self.input.len());
         let (keys, opens) = (&mut self.keys, &mut self.opens);
-        let used = self.connection.gather(now, keys, &self.input, all, opens);
+        let mut used = self.connection.gather(now, keys, &self.input, all, opens);
+        if self.connection.greeting().is_some() {
+            self.connection.answer(keys);
+            let (rest, at) = (&self.input[used..], all.slice(used..self.input.len()));
+            used += self.connection.gather(now, keys, rest, at, opens);
+        }
         self.opens
             .run(&self.keys.open, &mut &mut self.input[..used]);
         self.note_changes();

@@ -2,20 +2,26 @@
 //!
 //! A peer that connects has proved nothing yet. Where the endpoint speaks both formats,
 //! the peer's first bytes decide between them. Silent peers and classic peers have a bound
-//! of their own, so that they take no room from native handshakes. How a peer proves
-//! itself is not decided here: read [`crate::conn`] and [`crate::classic`] for that.
+//! of their own, so that they take no room from native handshakes. Before a hello holds, a
+//! connection costs a slot and one HMAC. Work on the curve has a budget, and a hello that was
+//! seen before gets none. Read next: [`super::crowd`], which chooses the connection that makes
+//! room. [`crate::conn`] and [`crate::classic`] decide how a peer proves itself.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use zeroize::Zeroizing;
 
+use super::crowd::{Candidate, Reached};
 use super::mode::Mode;
 use super::peer::Protocol;
+use super::recent::Recent;
 use super::roster::Standing;
-use super::transport::PeerId;
+use super::transport::{Origin, PeerId};
 use super::undecided::Undecided;
 use super::{Context, Endpoint, EndpointEvent, Setup};
 use crate::classic::{ClassicConnection, ClassicKeys};
@@ -25,18 +31,31 @@ use crate::conn::FirstSecrets;
 use crate::crypto::dh::Private;
 use crate::crypto::kernel::Kernel;
 use crate::crypto::keys::Identity;
-use crate::error::{Abort, Reason};
-use crate::limits::{BLOCK, MAX_CLASSIC_UNPROVED, MAX_UNPROVED};
+use crate::error::{Abort, PeerFault, Reason};
+use crate::limits::{
+    ANSWERS, BLOCK, CLASSIC_IDLE, MAX_CLASSIC, MAX_CLASSIC_UNPROVED, RESERVED_HANDSHAKES,
+    handshake_grace,
+};
 use crate::time::Time;
-use crate::wire::hello::{self, FIXED};
+use crate::wire::hello::{self, CLIENT_TAG, FIXED};
 
-/// What new connections are made of: the keys of both formats, and randomness.
+/// What new connections are made of: the keys of both formats, and randomness. And what is
+/// known of those that prove themselves.
 pub(super) struct Admission {
     identity: Option<Arc<Identity>>,
     classic: Option<Arc<ClassicKeys>>,
     max_message: usize,
+    /// How long a connection has at each step of its handshake.
+    grace: Duration,
     kernel: Kernel,
     rng: StdRng,
+    /// Hellos that held, and first frames of classic peers.
+    hellos: Recent,
+    frames: Recent,
+    /// Proved classic peers that we accepted. Some may be gone.
+    classic_peers: Vec<PeerId>,
+    /// Connections whose hello waits for its answer, in order. Some may be gone.
+    greeted: VecDeque<PeerId>,
 }
 
 impl Admission {
@@ -46,9 +65,19 @@ impl Admission {
             identity: setup.identity,
             classic: setup.classic,
             max_message: setup.limits.max_message,
+            grace: handshake_grace(setup.limits.max_handshakes),
             kernel: setup.kernel,
             rng: setup.rng,
+            hellos: Recent::default(),
+            frames: Recent::default(),
+            classic_peers: Vec::new(),
+            greeted: VecDeque::new(),
         }
+    }
+
+    /// Whether hellos wait for their answer.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.greeted.is_empty()
     }
 
     /// A native connection of this `side`, whose handshake began at `since`.
@@ -85,16 +114,45 @@ impl Admission {
 }
 
 impl<M: Mode> Endpoint<M> {
-    /// Gives a connection that was accepted a slot.
-    pub fn accepted(&mut self, now: Time) -> PeerId {
+    /// When the next connection may be [accepted](Self::accepted): now, or when one that has
+    /// proved nothing had time enough. Until then the system keeps the new one.
+    pub fn accepts_at(&self, now: Time) -> Time {
+        match self.parts.candidate(now, self.parts.admission.grace) {
+            Candidate::At(at) => at,
+            _ => now,
+        }
+    }
+
+    /// Closes a connection that has proved nothing, because this machine has no descriptor or
+    /// memory for one more. Returns when to try again; `None` if there is no such connection.
+    pub fn make_room(&mut self, now: Time) -> Option<Time> {
         self.parts.now = now;
-        self.parts.make_room(Standing::Unproved, MAX_UNPROVED);
+        let crowd = self.parts.roster.crowd(Standing::Unproved);
+        match crowd.candidate(Reached::Hello, now, self.parts.admission.grace) {
+            Candidate::Now(id) => self.parts.evict(id),
+            Candidate::At(at) => return Some(at),
+            Candidate::Nobody => return None,
+        }
+        Some(now)
+    }
+
+    /// Gives a connection that was accepted a slot. It comes from `origin`. It takes the slot
+    /// of another one, whether that [had its time](Self::accepts_at) or not, if there are
+    /// [`max_handshakes`](crate::limits::Limits::max_handshakes).
+    pub fn accepted(&mut self, now: Time, origin: Origin) -> PeerId {
+        self.parts.now = now;
+        let mut candidate = self.parts.candidate(now, self.parts.admission.grace);
+        if let Candidate::At(_) = candidate {
+            candidate = self.parts.candidate(now, Duration::ZERO);
+        }
+        if let Candidate::Now(id) = candidate {
+            self.parts.evict(id);
+        }
         let protocol = match self.parts.admission.classic {
             Some(_) => Protocol::Undecided(Undecided::new(now)),
             None => Protocol::Native(self.parts.admission.native(Connection::server, now)),
         };
-        let id = self.parts.roster.insert(protocol);
-        self.parts.roster.may_make_room(id);
+        let id = self.parts.roster.admit(protocol, origin, now);
         self.parts.ready(id);
         id
     }
@@ -147,9 +205,11 @@ impl<M: Mode> Endpoint<M> {
             return false;
         }
         let full = parts.roster.proved() >= parts.limits.max_peers;
+        let is_classic = peer.protocol.is_classic();
         // A listener came before the input began.
         let listened = peer.membership.standing() == Standing::Listening;
         let why = parts.too_late().filter(|_| !listened);
+        let full = full || is_classic && !parts.has_classic_room();
         if let Some(why) = why.or(full.then_some("this server is full")) {
             // It keeps its slot until it is closed: the bound on unproved peers counts it.
             parts.abort(id, Abort::new(Reason::GOING_AWAY, why));
@@ -162,7 +222,10 @@ impl<M: Mode> Endpoint<M> {
     /// Counts `id` as proved, and tells the mode.
     fn join(&mut self, id: PeerId) {
         let parts = &mut self.parts;
-        parts.roster.set_standing(id, Standing::Proved);
+        parts.roster.set_standing(id, Standing::Proved, parts.now);
+        if parts.roster[id].protocol.is_classic() {
+            parts.admission.classic_peers.push(id);
+        }
         parts.roster[id].idle.reset(parts.now);
         parts.stats.joined += 1;
         parts.events.push_back(EndpointEvent::Joined(id));
@@ -172,12 +235,101 @@ impl<M: Mode> Endpoint<M> {
 }
 
 impl Context {
-    /// Evicts the oldest peer of this unproved `standing` if there are `most`, so that silent
-    /// connections keep no peer out.
-    fn make_room(&mut self, standing: Standing, most: usize) {
-        if let Some(oldest) = self.roster.oldest_of(standing, most) {
-            self.fail(oldest, "to make room for newer connections");
+    /// Which connection makes room for one more that has proved nothing, after it had the time
+    /// `grace`; nobody while there is room. Some slots are for connections whose hello holds:
+    /// those without one may not take them, and those with one may keep them.
+    fn candidate(&self, now: Time, grace: Duration) -> Candidate {
+        let crowd = self.roster.crowd(Standing::Unproved);
+        let most = self.limits.max_handshakes;
+        let reserved = most / RESERVED_HANDSHAKES;
+        let others = crowd.len() - crowd.greeted();
+        if crowd.len() < most && others < most - reserved {
+            return Candidate::Nobody;
         }
+        let furthest = match crowd.greeted() > reserved {
+            true => Reached::Hello,
+            false => Reached::Bytes,
+        };
+        crowd.candidate(furthest, now, grace)
+    }
+
+    /// Closes a connection that has proved nothing. From now on it does not count.
+    fn evict(&mut self, id: PeerId) {
+        self.roster.quit(id);
+        self.fail(id, "to make room for newer connections");
+    }
+
+    /// Notes how far an unproved peer has come that has sent bytes. A hello that holds waits
+    /// for its answer, unless it was seen before, or something came `behind` it: its client
+    /// cannot know what to send.
+    pub(super) fn note_hello(&mut self, id: PeerId, behind: bool) {
+        let mut reached = Reached::Bytes;
+        if let Protocol::Native(conn) = &mut self.roster[id].protocol
+            && let Some(hello) = conn.greeting()
+        {
+            reached = Reached::Hello;
+            let (mark, _) = hello[CLIENT_TAG..].as_chunks();
+            if behind {
+                conn.fail(PeerFault::Early.into());
+            } else if !self.admission.hellos.note(mark[0]) {
+                conn.fail(PeerFault::Replayed.into());
+            } else {
+                self.admission.greeted.push_back(id);
+            }
+        }
+        self.roster.note_reached(id, reached, self.now);
+    }
+
+    /// Answers some of the hellos that wait.
+    pub(super) fn answer_hellos(&mut self) {
+        for _ in 0..ANSWERS {
+            let Some(id) = self.admission.greeted.pop_front() else {
+                return;
+            };
+            if let Some(peer) = self.roster.get_mut(id)
+                && let Protocol::Native(conn) = &mut peer.protocol
+            {
+                conn.answer(&mut self.keys);
+                self.stir(id);
+            }
+        }
+    }
+
+    /// Whether the first frame of a classic peer, which has this `iv`, may prove it. Ends the
+    /// peer if the frame came before, in another connection: whoever sits on the path has
+    /// recordings.
+    pub(super) fn note_first_frame(&mut self, id: PeerId, iv: [u8; BLOCK]) -> bool {
+        let new = self.admission.frames.note(iv);
+        if !new {
+            self.roster[id].protocol.fail(PeerFault::Replayed.into());
+        }
+        new
+    }
+
+    /// Whether one more classic peer finds room; makes some, if a peer has said nothing for
+    /// long. A peer that holds a recording alone cannot speak, and one that holds the keys can.
+    fn has_classic_room(&mut self) -> bool {
+        let (roster, peers) = (&self.roster, &mut self.admission.classic_peers);
+        if peers.len() < MAX_CLASSIC {
+            return true;
+        }
+        let heard = |&id: &PeerId| match &roster.get(id)?.protocol {
+            Protocol::Classic(conn) if !conn.is_over() => Some((conn.heard_at(), id)),
+            _ => None,
+        };
+        peers.retain(|id| heard(id).is_some());
+        if peers.len() < MAX_CLASSIC {
+            return true;
+        }
+        let longest = peers.iter().filter_map(heard).min();
+        let silent = longest.filter(|&(at, _)| self.now >= at + CLASSIC_IDLE);
+        if let Some((_, id)) = silent {
+            self.abort(
+                id,
+                Abort::new(Reason::TOO_SLOW, "to make room for a newer peer"),
+            );
+        }
+        silent.is_some()
     }
 
     /// Gives a silent or classic peer a slot of its kind. A peer that came too late is
@@ -186,8 +338,13 @@ impl Context {
         if let Some(why) = self.too_late() {
             return self.abort(id, Abort::new(Reason::GOING_AWAY, why));
         }
-        self.make_room(Standing::Listening, MAX_CLASSIC_UNPROVED);
-        self.roster.set_standing(id, Standing::Listening);
+        let crowd = self.roster.crowd(Standing::Listening);
+        if crowd.len() >= MAX_CLASSIC_UNPROVED
+            && let Candidate::Now(other) = crowd.candidate(Reached::Hello, self.now, Duration::ZERO)
+        {
+            self.evict(other);
+        }
+        self.roster.set_standing(id, Standing::Listening, self.now);
     }
 
     /// Decides which format an undecided peer speaks, if the bytes in `range` of the
@@ -207,7 +364,7 @@ impl Context {
             // What was queued is text for a listener, not for a native peer.
             self.drop_queue(id);
             if listened {
-                self.roster.set_standing(id, Standing::Unproved);
+                self.roster.set_standing(id, Standing::Unproved, self.now);
             }
         }
         !native

@@ -462,6 +462,8 @@ impl Context {
         let first = self.inbound.opens.len();
         let (inbound, memory) = (&mut self.inbound, &mut self.store.memory);
         let peer = &mut self.roster[id];
+        let unproved = !peer.is_proved();
+        let mut behind = peer.protocol.waits_for_answer();
         peer.protocol.heard(self.now);
         let range = inbound.join(peer, memory, &mut self.keys, self.now, read);
         if !range.is_empty() {
@@ -481,6 +483,10 @@ impl Context {
                 }
             };
             inbound.keep_rest(peer, memory, range.start + used..range.end);
+            behind |= used < range.len();
+        }
+        if unproved {
+            self.note_hello(id, behind);
         }
         Found::Records(first..self.inbound.opens.len())
     }

@@ -13,6 +13,7 @@
 
 mod admission;
 mod context;
+mod crowd;
 mod flow;
 mod idle;
 mod inbound;
@@ -22,6 +23,7 @@ mod outbound;
 mod packing;
 mod peer;
 mod queue;
+mod recent;
 mod roster;
 mod settle;
 mod shutdown;
@@ -228,6 +230,7 @@ impl<M: Mode> Endpoint<M> {
     pub fn next_timeout(&self) -> Option<Time> {
         let parts = &self.parts;
         let busy = parts.flow.is_busy()
+            || parts.admission.is_busy()
             || parts.outbound.is_busy()
             || parts.roster.touched() > 0
             || parts.locals.may_be_written()

@@ -62,6 +62,11 @@ impl Protocol {
         }
     }
 
+    /// Whether its hello waits for our answer.
+    pub(super) fn waits_for_answer(&self) -> bool {
+        matches!(self, Self::Native(conn) if conn.greeting().is_some())
+    }
+
     pub(super) fn is_classic(&self) -> bool {
         matches!(self, Self::Classic(_))
     }

@@ -12,8 +12,9 @@ use std::sync::Arc;
 
 use slab::Slab;
 
+use super::crowd::{Crowd, Place, Reached};
 use super::peer::{Peer, Protocol};
-use super::transport::PeerId;
+use super::transport::{Origin, PeerId};
 use crate::time::Time;
 
 /// How far a peer is trusted, which decides what kind of slot it takes
@@ -33,6 +34,10 @@ pub(super) enum Standing {
 pub(super) struct Membership {
     generation: u32,
     standing: Standing,
+    /// Where it comes from, if we accepted it.
+    origin: Option<Origin>,
+    /// Its place in the crowd of its standing, if it has one.
+    place: Option<Place>,
     /// It is on the list of those to look at when the tick ends.
     touched: bool,
     /// Its earliest entry in the timers.
@@ -55,9 +60,8 @@ pub(super) struct Roster {
     generation: u32,
     slots: usize,
     counts: [usize; 3],
-    /// Candidates for eviction, by standing, oldest first. Entries of peers that are gone
-    /// or have another standing by now are skipped.
-    elders: [VecDeque<PeerId>; 2],
+    /// Accepted connections that have proved nothing, by standing.
+    crowds: [Crowd; 2],
     /// The names of peers for people, where the driver has set them.
     names: HashMap<PeerId, Arc<str>>,
     touched: VecDeque<PeerId>,
@@ -68,13 +72,24 @@ pub(super) struct Roster {
 }
 
 impl Roster {
-    /// Gives a connection a slot. It has proved nothing yet.
+    /// Gives a connection that we accepted at `now` a slot among those that have proved
+    /// nothing yet.
+    pub(super) fn admit(&mut self, protocol: Protocol, origin: Origin, now: Time) -> PeerId {
+        let id = self.insert(protocol);
+        self[id].membership.origin = Some(origin);
+        self.enter(id, Reached::Nothing, now);
+        id
+    }
+
+    /// Gives a connection that we made a slot. It has proved nothing yet.
     pub(super) fn insert(&mut self, protocol: Protocol) -> PeerId {
         self.generation = self.generation.wrapping_add(1);
         let generation = self.generation;
         let membership = Membership {
             generation,
             standing: Standing::Unproved,
+            origin: None,
+            place: None,
             touched: false,
             planned: Time::NEVER,
         };
@@ -87,6 +102,7 @@ impl Roster {
     }
 
     pub(super) fn remove(&mut self, id: PeerId) -> Peer {
+        self.quit(id);
         let standing = self[id].membership.standing;
         self.counts[standing as usize] -= 1;
         self.names.remove(&id);
@@ -151,47 +167,47 @@ impl Roster {
 
     // ---- standing --------------------------------------------------------
 
-    pub(super) fn set_standing(&mut self, id: PeerId, to: Standing) {
+    /// Changes how far a peer is trusted, at `now`. What it has sent before counts no more.
+    pub(super) fn set_standing(&mut self, id: PeerId, to: Standing, now: Time) {
+        self.quit(id);
         let from = std::mem::replace(&mut self[id].membership.standing, to);
         self.counts[from as usize] -= 1;
         self.counts[to as usize] += 1;
         if to != Standing::Proved {
-            self.may_make_room(id);
+            self.enter(id, Reached::Bytes, now);
         }
     }
 
-    /// Adds the unproved peer `id` to the candidates for eviction, as the newest of its
-    /// standing.
-    pub(super) fn may_make_room(&mut self, id: PeerId) {
-        let standing = self[id].membership.standing;
-        let mut elders = std::mem::take(&mut self.elders[standing as usize]);
-        elders.push_back(id);
-        // Entries that are skipped are dropped when they are most of the list.
-        if elders.len() > 2 * self.counts[standing as usize] {
-            elders.retain(|&elder| self.stands(elder, standing));
-        }
-        self.elders[standing as usize] = elders;
+    /// The accepted connections of a standing that is not proved.
+    pub(super) fn crowd(&self, standing: Standing) -> &Crowd {
+        &self.crowds[standing as usize]
     }
 
-    fn stands(&self, id: PeerId, standing: Standing) -> bool {
-        let stands = |peer: &Peer| peer.membership.standing == standing && !peer.is_over();
-        self.get(id).is_some_and(stands)
+    /// Puts an accepted connection into the crowd of its standing.
+    fn enter(&mut self, id: PeerId, reached: Reached, since: Time) {
+        let membership = &mut self.slab[id.slot as usize].membership;
+        if let Some(origin) = membership.origin {
+            let place = Place { reached, since };
+            membership.place = Some(place);
+            self.crowds[membership.standing as usize].insert(origin, place, id);
+        }
     }
 
-    /// The peer to evict so that one more can have `standing`: the oldest, if `most` peers
-    /// have it already.
-    pub(super) fn oldest_of(&mut self, standing: Standing, most: usize) -> Option<PeerId> {
-        while let Some(&oldest) = self.elders[standing as usize].front() {
-            let stands = self.stands(oldest, standing);
-            if stands && self.counts[standing as usize] < most {
-                return None;
-            }
-            self.elders[standing as usize].pop_front();
-            if stands {
-                return Some(oldest);
-            }
+    /// Takes a connection out of its crowd: it proves itself, or its slot is given up.
+    pub(super) fn quit(&mut self, id: PeerId) {
+        let membership = &mut self.slab[id.slot as usize].membership;
+        if let (Some(origin), Some(place)) = (membership.origin, membership.place.take()) {
+            self.crowds[membership.standing as usize].remove(origin, place, id);
         }
-        None
+    }
+
+    /// Notes how far a connection has come, if that is news.
+    pub(super) fn note_reached(&mut self, id: PeerId, reached: Reached, now: Time) {
+        let place = self[id].membership.place;
+        if place.is_some_and(|place| place.reached < reached) {
+            self.quit(id);
+            self.enter(id, reached, now);
+        }
     }
 
     // ---- when to look at a peer ------------------------------------------
@@ -268,51 +284,40 @@ mod tests {
     use super::super::undecided::Undecided;
     use super::*;
 
-    fn comes(roster: &mut Roster) -> PeerId {
-        let id = roster.insert(Protocol::Undecided(Undecided::new(Time::ZERO)));
-        roster.may_make_room(id);
-        id
-    }
-
-    /// Goal: a peer that comes and goes leaves no entry behind, whatever it was
-    /// meanwhile; the oldest that still stands makes room, once, and none does while there
-    /// is room. Method: ten thousand beside ten that stay; the lists stay short. Of the
-    /// unproved, the second is proved then, and the third is over.
+    /// Goal: a connection is in the crowd of its standing, and in no other, until it proves
+    /// itself or is gone; one that we made is in none. Method: connections of every kind that
+    /// come, change, and go.
     #[test]
-    fn elders_do_not_pile_up() {
+    fn a_connection_is_in_one_crowd() {
         let mut roster = Roster::default();
-        let mut stay = Vec::new();
-        for n in 0..10 {
-            stay.push(comes(&mut roster));
+        let undecided = || Protocol::Undecided(Undecided::new(Time::ZERO));
+        let now = Time::ZERO;
+        let lens = |roster: &Roster| roster.crowds.each_ref().map(Crowd::len);
+        for n in 0..100 {
+            let dialled = roster.insert(undecided());
+            let id = roster.admit(undecided(), Origin::new(n % 3), now);
+            assert_eq!(lens(&roster), [1, 0]);
+            roster.note_reached(id, Reached::Hello, now);
+            roster.note_reached(id, Reached::Bytes, now);
+            assert_eq!(roster.crowd(Standing::Unproved).greeted(), 1);
             if n % 2 == 0 {
-                roster.set_standing(stay[n], Standing::Listening);
+                roster.set_standing(id, Standing::Listening, now);
+                assert_eq!(lens(&roster), [0, 1]);
             }
-        }
-        for n in 0..10_000 {
-            let id = comes(&mut roster);
-            match n % 4 {
-                0 => {}
-                1 => roster.set_standing(id, Standing::Listening),
-                2 => roster.set_standing(id, Standing::Proved),
-                _ => {
-                    // It turns native, and is the newest of the unproved once more.
-                    roster.set_standing(id, Standing::Listening);
-                    roster.set_standing(id, Standing::Unproved);
-                }
+            if n % 3 == 0 {
+                roster.set_standing(id, Standing::Unproved, now);
+                assert_eq!(lens(&roster), [1, 0]);
+                assert_eq!(roster.crowd(Standing::Unproved).greeted(), 0);
             }
+            if n % 5 == 0 {
+                roster.set_standing(id, Standing::Proved, now);
+                assert_eq!(lens(&roster), [0, 0]);
+            }
+            roster.quit(id);
+            assert_eq!(lens(&roster), [0, 0]);
             roster.remove(id);
-            let most = roster.elders.each_ref().map(VecDeque::len);
-            assert!(most.iter().all(|&len| len <= 2 * 10 + 2), "{most:?}");
+            roster.remove(dialled);
         }
-        assert_eq!(roster.len(), 10);
-        assert_eq!(roster.oldest_of(Standing::Listening, 5), Some(stay[0]));
-        assert_eq!(roster.oldest_of(Standing::Unproved, 5), Some(stay[1]));
-        roster.set_standing(stay[3], Standing::Proved);
-        let over = crate::error::Failure::Closed("it is over");
-        roster[stay[5]].protocol.fail(over);
-        assert_eq!(roster.oldest_of(Standing::Unproved, 5), None);
-        assert_eq!(roster.oldest_of(Standing::Unproved, 4), Some(stay[7]));
-        assert_eq!(roster.oldest_of(Standing::Unproved, 4), Some(stay[9]));
-        assert_eq!(roster.oldest_of(Standing::Unproved, 0), None);
+        assert_eq!((roster.len(), roster.counts), (0, [0; 3]));
     }
 }

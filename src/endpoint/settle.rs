@@ -149,6 +149,7 @@ impl<M: Mode> Endpoint<M> {
                 return;
             };
             let frames = &mut parts.store.memory.scratch[rest.clone()];
+            let iv = frames.first_chunk().copied();
             let Some(opened) = conn.open(parts.now, frames) else {
                 if !conn.is_over() {
                     let (peer, memory) = (&mut parts.roster[id], &mut parts.store.memory);
@@ -158,6 +159,10 @@ impl<M: Mode> Endpoint<M> {
             };
             let text = Span::new(Memory::SCRATCH, rest.clone()).slice(opened.text);
             rest.start += opened.used;
+            let first = iv.filter(|_| !parts.roster[id].is_proved());
+            if first.is_some_and(|iv| !parts.note_first_frame(id, iv)) {
+                return;
+            }
             if self.note_proof(id) {
                 self.chunk(id, text, opened.last);
             }

@@ -22,6 +22,8 @@ impl<M: Mode> Endpoint<M> {
         parts.read_peers(io);
         parts.open();
         self.settle();
+        // Open peers went first.
+        self.parts.answer_hellos();
         self.mode.tick(&mut self.parts);
         self.parts.write_locals(OutputKind::Stream, io);
         self.read_locals(io);
@@ -106,7 +108,8 @@ impl Context {
 
     fn handle_timeout(&mut self, id: PeerId, io: &mut impl Transport) {
         let peer = &mut self.roster[id];
-        let unread = peer.flow.is_ready() || peer.intake.has_backlog();
+        let waits = peer.protocol.waits_for_answer();
+        let unread = peer.flow.is_ready() || peer.intake.has_backlog() || waits;
         if peer.protocol.handle_timeout(self.now, unread) {
             self.listen(id);
         }

@@ -7,11 +7,12 @@
 
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 
-/// Names one peer of an endpoint, for as long as it is there; never used twice.
+/// Names one peer of an endpoint, for as long as it is there; never used twice. Of two peers
+/// the one that came first is less, except where the generations wrap around.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PeerId {
-    pub(crate) slot: u32,
     pub(crate) generation: u32,
+    pub(crate) slot: u32,
 }
 
 impl PeerId {
@@ -26,6 +27,18 @@ impl PeerId {
             slot: number as u32,
             generation: (number >> 32) as u32,
         }
+    }
+}
+
+/// Where a connection comes from. Connections with the same origin count together when one
+/// of them must make room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Origin(u64);
+
+impl Origin {
+    /// The driver has one number for each address, or each network that one party has.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
     }
 }
 

@@ -1,8 +1,8 @@
-//! A listener in a loop: it accepts the connections that wait, within a budget, and
-//! pauses after a failure.
+//! A listener in a loop: it accepts the connections that wait, one by one, and rests after a
+//! failure.
 //!
 //! It does not bind ([`listener`](super::listener) does), and does not know what a connection is
-//! for. Read next: [`super::event_loop`].
+//! for, or how many may be accepted. Read next: [`super::event_loop`].
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,17 +11,19 @@ use mio::net::TcpStream;
 use mio::{Registry, Token};
 
 use super::listener::Listener;
-use crate::limits::{ACCEPT_BUDGET, ACCEPT_PAUSE};
+use crate::limits::{ACCEPT_CALM, ACCEPT_PAUSE};
 use crate::time::Time;
 
-/// Accepts connections, some at a time.
+/// Accepts connections.
 #[derive(Debug)]
 pub struct Acceptor {
     listener: Listener,
     /// More connections may wait.
     ready: bool,
-    /// The end of the pause after a failure.
-    paused: Option<Time>,
+    /// The end of a rest.
+    rests_until: Time,
+    /// Accepting has failed, the last time at this time.
+    failed: Option<Time>,
 }
 
 impl Acceptor {
@@ -31,7 +33,8 @@ impl Acceptor {
         Ok(Self {
             listener,
             ready: true,
-            paused: None,
+            rests_until: Time::ZERO,
+            failed: None,
         })
     }
 
@@ -40,40 +43,45 @@ impl Acceptor {
         self.ready = true;
     }
 
-    /// When to call [`accept`](Self::accept); `None` before the next event.
+    /// When to call [`accept`](Self::accept), or to look whether accepting has
+    /// [recovered](Self::has_recovered); `None` before the next event.
     pub fn next_due(&self) -> Option<Time> {
-        self.ready.then(|| self.paused.unwrap_or(Time::ZERO))
+        let accept = self.ready.then_some(self.rests_until);
+        let calm = self.failed.map(|at| at + ACCEPT_CALM);
+        accept.into_iter().chain(calm).min()
     }
 
-    /// Calls `take` for each connection that waits, at most for [`ACCEPT_BUDGET`].
+    /// Accepts the next connection that waits, with its peer's address; `None` if there is
+    /// none, or at rest.
     ///
     /// # Errors
     ///
-    /// Those of this machine, such as having no more descriptors, and those of
-    /// `take`. A pause of [`ACCEPT_PAUSE`] follows.
-    pub fn accept(
-        &mut self,
-        now: Time,
-        mut take: impl FnMut(TcpStream, SocketAddr) -> io::Result<()>,
-    ) -> io::Result<()> {
-        if self.next_due().is_none_or(|due| now < due) {
-            return Ok(());
+    /// Those of this machine, such as having no more descriptors. A rest of [`ACCEPT_PAUSE`]
+    /// follows.
+    pub fn accept(&mut self, now: Time) -> io::Result<Option<(TcpStream, SocketAddr)>> {
+        if !self.ready || now < self.rests_until {
+            return Ok(None);
         }
-        self.paused = None;
-        for _ in 0..ACCEPT_BUDGET {
-            let taken = match self.listener.accept() {
-                Ok(Some((socket, address))) => take(socket, address),
-                Ok(None) => {
-                    self.ready = false;
-                    return Ok(());
-                }
-                Err(error) => Err(error),
-            };
-            if taken.is_err() {
-                self.paused = Some(now + ACCEPT_PAUSE);
-                return taken;
-            }
+        let accepted = self.listener.accept();
+        match &accepted {
+            Ok(accepted) => self.ready = accepted.is_some(),
+            Err(_) => self.rest_until(now + ACCEPT_PAUSE),
         }
-        Ok(())
+        accepted
+    }
+
+    /// Accepts nothing before `at`, which replaces the time that was set before.
+    pub fn rest_until(&mut self, at: Time) {
+        self.rests_until = at;
+    }
+
+    /// Notes that accepting has failed. Returns whether that is news.
+    pub(super) fn note_failure(&mut self, now: Time) -> bool {
+        self.failed.replace(now).is_none()
+    }
+
+    /// Whether accepting has failed, and no more for [`ACCEPT_CALM`]; a second call says no.
+    pub(super) fn has_recovered(&mut self, now: Time) -> bool {
+        self.failed.take_if(|at| now >= *at + ACCEPT_CALM).is_some()
     }
 }

@@ -7,6 +7,7 @@
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
+use crate::endpoint::transport::Origin;
 use rustix::io::Errno;
 use rustix::net::netdevice::index_to_name;
 use rustix::net::{AddressFamily, SocketType, socket};
@@ -45,6 +46,15 @@ pub fn host(address: SocketAddr) -> String {
     match address {
         SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{}%{}", v6.ip(), zone(v6)),
         _ => address.ip().to_string(),
+    }
+}
+
+/// Connections that come from here count together: one address, or one network of IPv6, of
+/// which a single party has all addresses (RFC 6177).
+pub(super) fn origin(address: SocketAddr) -> Origin {
+    match address.ip().to_canonical() {
+        IpAddr::V4(v4) => Origin::new(v4.to_bits().into()),
+        IpAddr::V6(v6) => Origin::new((v6.to_bits() >> 64) as u64),
     }
 }
 

@@ -20,7 +20,7 @@ use signal_hook::consts::SIGUSR1;
 use signal_hook_mio::v1_0::Signals;
 
 use super::accept::Acceptor;
-use super::address::{host_and_port, literal, without_brackets};
+use super::address::{host_and_port, literal, origin, without_brackets};
 use super::alarm::Alarm;
 use super::clock::Clock;
 use super::descriptor::{Direction, is_null};
@@ -36,7 +36,7 @@ use super::ticks::Ticks;
 use crate::endpoint::mode::Mode;
 use crate::endpoint::transport::{LocalId, PeerId};
 use crate::endpoint::{self, Cut, Endpoint, InputKind, OutputKind};
-use crate::limits::EVENTS;
+use crate::limits::{ACCEPT_BUDGET, EVENTS};
 use crate::time::Time;
 
 const WAKER: Token = Token(FIRST_RESERVED);
@@ -63,7 +63,10 @@ pub enum Report {
     /// SIGUSR1: the user wants statistics.
     StatisticsWanted,
     /// Connections wait, and this machine has no descriptors or memory for them.
+    /// Nothing more is said of it before [`CanAccept`](Self::CanAccept).
     CannotAccept(io::Error),
+    /// Connections are accepted again.
+    CanAccept,
 }
 
 /// The loop, and all that it drives.
@@ -339,14 +342,33 @@ impl<M: Mode> EventLoop<M> {
         let Some(mut acceptor) = self.acceptor.take() else {
             return;
         };
-        let accepted = acceptor.accept(now, |socket, address| {
-            let peer = self.endpoint.accepted(now);
-            // If this fails, the first read fails, too, and reports it.
-            let _ = self.add(peer, socket, address);
-            Ok(())
-        });
-        if let Err(error) = accepted {
-            self.reports.push(Report::CannotAccept(error));
+        if acceptor.has_recovered(now) {
+            self.reports.push(Report::CanAccept);
+        }
+        for _ in 0..ACCEPT_BUDGET {
+            let at = self.endpoint.accepts_at(now);
+            if at > now {
+                acceptor.rest_until(at);
+                break;
+            }
+            match acceptor.accept(now) {
+                Ok(None) => break,
+                Ok(Some((socket, address))) => {
+                    let peer = self.endpoint.accepted(now, origin(address));
+                    // If this fails, the first read fails, too, and reports it.
+                    let _ = self.add(peer, socket, address);
+                }
+                Err(error) => {
+                    if acceptor.note_failure(now) {
+                        self.reports.push(Report::CannotAccept(error));
+                    }
+                    // What makes room is closed when the turn ends.
+                    if let Some(at) = self.endpoint.make_room(now) {
+                        acceptor.rest_until(at);
+                    }
+                    break;
+                }
+            }
         }
         self.acceptor = Some(acceptor);
     }

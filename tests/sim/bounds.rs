@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use sealwire::limits::{MAX_PAYLOAD, MAX_UNPROVED};
-use sealwire::{Echo, End, Failure, Gravity, Leaves, Reason, Relay, Sink};
+use sealwire::limits::MAX_PAYLOAD;
+use sealwire::{Echo, End, Gravity, Leaves, Reason, Relay, Sink};
 
 use crate::hand::Raw;
 use crate::people::{Sender, aborted, limited, much, native};
@@ -213,26 +213,6 @@ fn empty_messages_are_bounded() {
     }
     let queued = world.hosts[server].endpoint.queued();
     assert!(queued < 2000, "{queued} wait");
-}
-
-/// Goal: peers that connect and say nothing keep no peer out: past the limit the oldest
-/// is closed. Method: as many as may be and ten more, then one that joins.
-#[test]
-fn the_oldest_unproved_makes_room() {
-    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
-    let mut silent = Vec::new();
-    for _ in 0..MAX_UNPROVED + 10 {
-        silent.push(world.accept().peer);
-    }
-    let endpoint = &world.hosts[server].endpoint;
-    assert_eq!(endpoint.connections(), MAX_UNPROVED);
-    for (n, &peer) in silent.iter().enumerate() {
-        let closed = matches!(world.outcome(peer), Some(Err(Failure::Closed(_))));
-        assert_eq!(closed, n < 10, "number {n}");
-    }
-    Raw::join(&mut world);
-    world.run_millis(6000);
-    assert_eq!(world.hosts[server].endpoint.connections(), 1);
 }
 
 /// Goal: a full server tells a new peer so, hands nothing of it on, and takes the next

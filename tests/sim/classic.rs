@@ -3,8 +3,10 @@
 
 use std::io::ErrorKind;
 
-use sealwire::limits::{CLASSIC_FRAME, MAX_CLASSIC_UNPROVED, MAX_UNPROVED};
-use sealwire::{Chat, Deadline, Echo, End, Failure, Gravity, Leaves, Relay};
+use sealwire::limits::{CLASSIC_FRAME, MAX_CLASSIC, MAX_CLASSIC_UNPROVED};
+use sealwire::{
+    Chat, Deadline, Echo, End, Failure, Gravity, Leaves, PeerFault, Reason, Relay, Sink,
+};
 
 use crate::hand::{Raw, frames, lines};
 use crate::people::{Sender, both, classic_client, is_truncated};
@@ -130,25 +132,34 @@ fn a_listener_that_was_there_is_not_late() {
     }
 }
 
-/// Goal: a listener that turns native is one of those that have to make room for
-/// newer connections, the newest of them at first. Method: another connects while
-/// it listens; it says half a hello; then more connect than may be unproved.
+/// Goal: a listener that turns native is one of those that have sent something, the newest of
+/// them at first, when one has to make room. Method: it says half a hello while it listens;
+/// others have said as much before and say it after it, as many as there are slots.
 #[test]
 fn a_listener_that_turned_native_makes_room() {
-    let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Echo);
+    let mut setup = both(1, Leaves::WhenStopped);
+    setup.limits.max_handshakes = 40;
+    let (mut world, server) = World::with(setup, Echo);
     let mut listener = Raw::connect(&mut world);
     world.run_millis(1001);
-    let older = world.accept();
-    let hello = listener.hello(&world);
-    world.write(listener.end, &hello[..40]);
-    for _ in 0..MAX_UNPROVED - 2 {
-        world.accept();
+    let half = |world: &mut World, raw: &mut Raw| {
+        world.run_millis(1);
+        let hello = raw.hello(world);
+        world.write(raw.end, &hello[..40]);
+    };
+    let mut older = Raw::connect(&mut world);
+    half(&mut world, &mut older);
+    half(&mut world, &mut listener);
+    for _ in 0..30 - 2 {
+        let mut newer = Raw::connect(&mut world);
+        half(&mut world, &mut newer);
     }
     let endpoint = &world.hosts[server].endpoint;
-    assert_eq!(endpoint.connections(), MAX_UNPROVED);
+    assert_eq!(endpoint.connections(), 30);
     for peer in [older.peer, listener.peer] {
         assert_eq!(world.outcome(peer), None);
-        world.accept();
+        let mut newer = Raw::connect(&mut world);
+        half(&mut world, &mut newer);
         assert!(world.outcome(peer).is_some());
     }
 }
@@ -354,4 +365,53 @@ fn a_stop_with_output_unwritten_is_not_complete() {
         world.run_millis(7000);
         assert_eq!(world.end(client), Some(expected));
     }
+}
+
+/// Goal: a recorded frame proves nothing a second time, and is not handed on; its sender's
+/// other frames still prove it. Method: the frames of one peer, sent again by another; then
+/// its next ones by a third.
+#[test]
+fn a_recorded_frame_is_refused() {
+    let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Echo);
+    let recorded = frames("a line of more than one frame\n");
+    let first = world.accept();
+    world.write(first.end, &recorded);
+    let again = world.accept();
+    world.write(again.end, &recorded);
+    let outcome = world.outcome(again.peer);
+    assert_eq!(outcome, Some(Err(PeerFault::Replayed.into())));
+    assert!(!world.hosts[server].has_joined(again.peer));
+    let third = world.accept();
+    world.write(third.end, &frames("another\n"));
+    assert!(world.hosts[server].has_joined(third.peer));
+    assert!(world.hosts[server].has_joined(first.peer));
+    assert_eq!(world.hosts[server].log().messages.len(), 2);
+}
+
+/// Goal: the number of proved classic peers has a bound. A new one is turned away while all of
+/// them speak; one that has said nothing for a minute makes room. Method: as many as may be,
+/// and one more; again after a minute in which all but one speak.
+#[test]
+fn classic_peers_have_a_bound() {
+    let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Sink);
+    let join = |world: &mut World| {
+        let link = world.accept();
+        world.write(link.end, &frames("here\n"));
+        link
+    };
+    let all: Vec<_> = (0..MAX_CLASSIC).map(|_| join(&mut world)).collect();
+    let late = join(&mut world);
+    assert_eq!(world.gave(late.peer), Some(Reason::GOING_AWAY));
+    world.run_millis(59_000);
+    for link in &all[1..] {
+        world.write(link.end, &frames("still here\n"));
+    }
+    world.run_millis(2000);
+    let newer = join(&mut world);
+    assert!(world.hosts[server].has_joined(newer.peer));
+    assert_eq!(world.gave(all[0].peer), Some(Reason::TOO_SLOW));
+    let late = join(&mut world);
+    assert_eq!(world.gave(late.peer), Some(Reason::GOING_AWAY));
+    // Native peers have their own bound.
+    Raw::join(&mut world);
 }

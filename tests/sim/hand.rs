@@ -3,6 +3,7 @@
 //! [`lines`].
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sealwire::classic::ClassicConnection;
 use sealwire::crypto::dh::Private;
@@ -21,7 +22,8 @@ use crate::world::{Link, World};
 
 /// The keys of the client at this end: of the service, and the bytes of its private key.
 fn keys(end: Side) -> (Arc<Identity>, [u8; 32]) {
-    let private = [end.link as u8 + 1; 32];
+    let mut private = [1; 32];
+    private[8..16].copy_from_slice(&end.link.to_be_bytes());
     (Identity::new(&secrets(7)).unwrap(), private)
 }
 
@@ -211,9 +213,12 @@ fn classic() -> ClassicConnection {
     ClassicConnection::new(ClassicKeys::new(&secrets(7)), 1 << 20, Time::ZERO)
 }
 
-/// The classic frames of `line`.
+/// The classic frames of `line`, with an IV that no others have.
 pub(crate) fn frames(line: &str) -> Vec<u8> {
-    crate::lines::seal(&mut classic(), line, [3; 16])
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let mut iv = [3; 16];
+    iv[..8].copy_from_slice(&NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+    crate::lines::seal(&mut classic(), line, iv)
 }
 
 /// The lines that a classic peer was sent.

@@ -30,3 +30,4 @@ mod packs;
 mod pressure;
 mod seeds;
 mod stopping;
+mod strangers;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use rand::seq::SliceRandom;
 use sealwire::{
-    Deadline, End, Endpoint, EndpointEvent, Failure, InputKind, Leaves, LocalId, Mode, Outcome,
-    OutputKind, PeerId, Reason, Setup, Time,
+    Deadline, End, Endpoint, EndpointEvent, Failure, InputKind, Leaves, LocalId, Mode, Origin,
+    Outcome, OutputKind, PeerId, Reason, Setup, Time,
 };
 
 use crate::net::{Faults, Net, Side, Wake};
@@ -88,6 +88,8 @@ pub(crate) struct Pair {
 pub(crate) struct World {
     pub(crate) net: Net,
     pub(crate) hosts: Vec<Host>,
+    /// Where connections come from that hosts accept.
+    pub(crate) origin: Origin,
 }
 
 impl World {
@@ -95,6 +97,7 @@ impl World {
         Self {
             net: Net::new(seed, faults),
             hosts: Vec::new(),
+            origin: Origin::new(1),
         }
     }
 
@@ -187,7 +190,7 @@ impl World {
         let host = &mut self.hosts[host];
         let peer = match end.client {
             true => host.endpoint.dialled(self.net.now),
-            false => host.endpoint.accepted(self.net.now),
+            false => host.endpoint.accepted(self.net.now, self.origin),
         };
         host.ends.insert(peer, end);
         host.woken = true;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use mio::net::TcpStream;
 use mio::{Events, Poll, Token};
-use sealwire::limits::{EVENTS, share};
+use sealwire::limits::{ACCEPT_BUDGET, ACCEPT_PAUSE, EVENTS, share};
 use sealwire::net::accept::Acceptor;
 use sealwire::net::alarm::Alarm;
 use sealwire::net::stream::{self, Stream};
@@ -280,14 +280,20 @@ impl<R: Rival, P: Default> Streams<R, P> {
         let Some(mut acceptor) = self.acceptor.take() else {
             return;
         };
-        // After an error, such as no free descriptor, the acceptor pauses and tries again.
-        let _ = acceptor.accept(now, |stream, _| {
-            let id = self.add(now, stream, Stage::Greeting)?;
-            self.greet(id);
-            // It may have sent something already.
-            self.ready(id);
-            Ok(())
-        });
+        for _ in 0..ACCEPT_BUDGET {
+            // After an error, such as no free descriptor, the acceptor rests and tries again.
+            let Ok(Some((stream, _))) = acceptor.accept(now) else {
+                break;
+            };
+            match self.add(now, stream, Stage::Greeting) {
+                Ok(id) => {
+                    self.greet(id);
+                    // It may have sent something already.
+                    self.ready(id);
+                }
+                Err(_) => acceptor.rest_until(now + ACCEPT_PAUSE),
+            }
+        }
         self.acceptor = Some(acceptor);
     }
 

@@ -1,0 +1,182 @@
+//! Connections that have proved nothing, by where they come from, and which of them makes
+//! room for another.
+//!
+//! The origin with the most of them gives up one, so that a flood from one address shuts out no
+//! peer of another. There, the connections that came least far go first, and of those the
+//! oldest. No connection goes before it had the time to come further. Until then the new one
+//! waits. So a flood from an honest peer's own address does not shut that peer out, either.
+//!
+//! It acts on no peer. Read next: [`super::admission`].
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use super::transport::{Origin, PeerId};
+use crate::time::Time;
+
+/// How far a connection has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Reached {
+    /// It has sent nothing.
+    Nothing,
+    /// It has sent some bytes.
+    Bytes,
+    /// Its hello holds.
+    Hello,
+}
+
+/// A connection's place in a crowd: the least goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub(super) reached: Reached,
+    /// When it came that far.
+    pub(super) since: Time,
+}
+
+/// Which connection makes room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Candidate {
+    /// This one.
+    Now(PeerId),
+    /// None before this time.
+    At(Time),
+    /// None at all.
+    Nobody,
+}
+
+/// The connections of one kind that have proved nothing.
+///
+/// Invariant: `sizes` has every origin of `places` with how many there are; `greeted` counts
+/// those whose hello holds.
+#[derive(Debug, Default)]
+pub(super) struct Crowd {
+    places: HashMap<Origin, BTreeSet<(Place, PeerId)>>,
+    sizes: BTreeSet<(usize, Origin)>,
+    len: usize,
+    greeted: usize,
+}
+
+impl Crowd {
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// How many have sent a hello that holds.
+    pub(super) fn greeted(&self) -> usize {
+        self.greeted
+    }
+
+    pub(super) fn insert(&mut self, origin: Origin, place: Place, id: PeerId) {
+        let places = self.places.entry(origin).or_default();
+        self.sizes.remove(&(places.len(), origin));
+        let new = places.insert((place, id));
+        debug_assert!(new, "a connection has one place");
+        self.sizes.insert((places.len(), origin));
+        self.len += 1;
+        self.greeted += usize::from(place.reached == Reached::Hello);
+    }
+
+    pub(super) fn remove(&mut self, origin: Origin, place: Place, id: PeerId) {
+        let Some(places) = self.places.get_mut(&origin) else {
+            return debug_assert!(false, "an origin without connections");
+        };
+        self.sizes.remove(&(places.len(), origin));
+        let there = places.remove(&(place, id));
+        debug_assert!(there, "a connection is where it was put");
+        match places.len() {
+            0 => drop(self.places.remove(&origin)),
+            left => drop(self.sizes.insert((left, origin))),
+        }
+        self.len -= 1;
+        self.greeted -= usize::from(place.reached == Reached::Hello);
+    }
+
+    /// Which connection makes room, of those that came no further than `furthest`: each has
+    /// the time `grace` wherever it has come to.
+    pub(super) fn candidate(&self, furthest: Reached, now: Time, grace: Duration) -> Candidate {
+        let origins = self.sizes.iter().rev();
+        let places = origins.filter_map(|(_, origin)| self.places.get(origin));
+        for places in places {
+            let kinds = [Reached::Nothing, Reached::Bytes, Reached::Hello];
+            let oldest = kinds.iter().filter_map(|&reached| oldest(places, reached));
+            let mut ripe = None;
+            for (place, id) in oldest.filter(|(place, _)| place.reached <= furthest) {
+                let at = place.since + grace;
+                if at <= now {
+                    return Candidate::Now(id);
+                }
+                ripe = ripe.into_iter().chain([at]).min();
+            }
+            if let Some(at) = ripe {
+                return Candidate::At(at);
+            }
+        }
+        Candidate::Nobody
+    }
+}
+
+/// The oldest of those that `reached` just this.
+fn oldest(places: &BTreeSet<(Place, PeerId)>, reached: Reached) -> Option<(Place, PeerId)> {
+    let since = Time::ZERO;
+    let first = (Place { reached, since }, PeerId::from_u64(0));
+    let oldest = places.range(first..).next();
+    oldest
+        .copied()
+        .filter(|(place, _)| place.reached == reached)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GRACE: Duration = Duration::from_millis(100);
+
+    fn at(millis: u64) -> Time {
+        Time::ZERO + Duration::from_millis(millis)
+    }
+
+    fn place(reached: Reached, millis: u64) -> Place {
+        let since = at(millis);
+        Place { reached, since }
+    }
+
+    /// Goal: the most crowded origin gives up the connection that came least far, the oldest
+    /// first, and none before its time. Method: one origin with one of each kind and two of
+    /// the first, another with one that is older than all; take them out one by one.
+    #[test]
+    fn the_most_crowded_origin_gives_up_the_least() {
+        let (many, few) = (Origin::new(1), Origin::new(2));
+        let mut crowd = Crowd::default();
+        let comers = [
+            (many, place(Reached::Hello, 10)),
+            (many, place(Reached::Bytes, 20)),
+            (many, place(Reached::Nothing, 40)),
+            (many, place(Reached::Nothing, 30)),
+            (few, place(Reached::Nothing, 0)),
+        ];
+        let ids: Vec<_> = (1..).map(PeerId::from_u64).take(comers.len()).collect();
+        for (&(origin, place), &id) in comers.iter().zip(&ids) {
+            crowd.insert(origin, place, id);
+        }
+        assert_eq!((crowd.len(), crowd.greeted()), (5, 1));
+        let any = |crowd: &Crowd, millis| crowd.candidate(Reached::Hello, at(millis), GRACE);
+        assert_eq!(any(&crowd, 100), Candidate::At(at(110)));
+        // One that came further is ripe before those that came less far.
+        assert_eq!(any(&crowd, 110), Candidate::Now(ids[0]));
+        assert_eq!(any(&crowd, 120), Candidate::Now(ids[1]));
+        for n in [3, 2, 1] {
+            assert_eq!(any(&crowd, 200), Candidate::Now(ids[n]));
+            let (origin, place) = comers[n];
+            crowd.remove(origin, place, ids[n]);
+        }
+        // Both origins have one each. Where a hello that holds may not go, the other goes.
+        let bytes = crowd.candidate(Reached::Bytes, at(200), GRACE);
+        assert_eq!(bytes, Candidate::Now(ids[4]));
+        crowd.remove(few, comers[4].1, ids[4]);
+        let bytes = crowd.candidate(Reached::Bytes, at(200), GRACE);
+        assert_eq!(bytes, Candidate::Nobody);
+        crowd.remove(many, comers[0].1, ids[0]);
+        assert_eq!((crowd.len(), crowd.greeted()), (0, 0));
+        assert_eq!(any(&crowd, 200), Candidate::Nobody);
+    }
+}
