@@ -208,7 +208,7 @@ pub fn handshake_grace(slots: usize) -> Duration {
 }
 /// Most connections accepted from one listener in one turn of the loop, so that a flood of
 /// them does not starve the peers.
-pub const ACCEPT_BUDGET: usize = 256;
+pub const ACCEPT_BUDGET: usize = 64;
 /// Connections that the system may keep until we accept them: as many as its own limit
 /// allows, because clients that it refuses only come back.
 pub const LISTEN_BACKLOG: i32 = i32::MAX;

@@ -128,7 +128,7 @@ impl<M: Mode> Endpoint<M> {
     pub fn make_room(&mut self, now: Time) -> Option<Time> {
         self.parts.now = now;
         let crowd = self.parts.roster.crowd(Standing::Unproved);
-        match crowd.candidate(Reached::Hello, now, self.parts.admission.grace) {
+        match crowd.candidate(Reached::Answer, now, self.parts.admission.grace) {
             Candidate::Now(id) => self.parts.evict(id),
             Candidate::At(at) => return Some(at),
             Candidate::Nobody => return None,
@@ -247,7 +247,7 @@ impl Context {
             return Candidate::Nobody;
         }
         let furthest = match crowd.greeted() > reserved {
-            true => Reached::Hello,
+            true => Reached::Answer,
             false => Reached::Bytes,
         };
         crowd.candidate(furthest, now, grace)
@@ -290,6 +290,7 @@ impl Context {
                 && let Protocol::Native(conn) = &mut peer.protocol
             {
                 conn.answer(&mut self.keys);
+                self.roster.note_reached(id, Reached::Answer, self.now);
                 self.stir(id);
             }
         }
@@ -340,7 +341,8 @@ impl Context {
         }
         let crowd = self.roster.crowd(Standing::Listening);
         if crowd.len() >= MAX_CLASSIC_UNPROVED
-            && let Candidate::Now(other) = crowd.candidate(Reached::Hello, self.now, Duration::ZERO)
+            && let Candidate::Now(other) =
+                crowd.candidate(Reached::Answer, self.now, Duration::ZERO)
         {
             self.evict(other);
         }

@@ -23,7 +23,16 @@ pub(super) enum Reached {
     Bytes,
     /// Its hello holds.
     Hello,
+    /// It was answered.
+    Answer,
 }
+
+const EACH: [Reached; 4] = [
+    Reached::Nothing,
+    Reached::Bytes,
+    Reached::Hello,
+    Reached::Answer,
+];
 
 /// A connection's place in a crowd: the least goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,7 +82,7 @@ impl Crowd {
         debug_assert!(new, "a connection has one place");
         self.sizes.insert((places.len(), origin));
         self.len += 1;
-        self.greeted += usize::from(place.reached == Reached::Hello);
+        self.greeted += usize::from(place.reached >= Reached::Hello);
     }
 
     pub(super) fn remove(&mut self, origin: Origin, place: Place, id: PeerId) {
@@ -88,7 +97,7 @@ impl Crowd {
             left => drop(self.sizes.insert((left, origin))),
         }
         self.len -= 1;
-        self.greeted -= usize::from(place.reached == Reached::Hello);
+        self.greeted -= usize::from(place.reached >= Reached::Hello);
     }
 
     /// Which connection makes room, of those that came no further than `furthest`: each has
@@ -97,8 +106,7 @@ impl Crowd {
         let origins = self.sizes.iter().rev();
         let places = origins.filter_map(|(_, origin)| self.places.get(origin));
         for places in places {
-            let kinds = [Reached::Nothing, Reached::Bytes, Reached::Hello];
-            let oldest = kinds.iter().filter_map(|&reached| oldest(places, reached));
+            let oldest = EACH.iter().filter_map(|&reached| oldest(places, reached));
             let mut ripe = None;
             for (place, id) in oldest.filter(|(place, _)| place.reached <= furthest) {
                 let at = place.since + grace;
@@ -159,7 +167,7 @@ mod tests {
             crowd.insert(origin, place, id);
         }
         assert_eq!((crowd.len(), crowd.greeted()), (5, 1));
-        let any = |crowd: &Crowd, millis| crowd.candidate(Reached::Hello, at(millis), GRACE);
+        let any = |crowd: &Crowd, millis| crowd.candidate(Reached::Answer, at(millis), GRACE);
         assert_eq!(any(&crowd, 100), Candidate::At(at(110)));
         // One that came further is ripe before those that came less far.
         assert_eq!(any(&crowd, 110), Candidate::Now(ids[0]));
