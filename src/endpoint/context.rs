@@ -169,7 +169,7 @@ impl Context {
     /// local has accepted it.
     pub(super) fn confirm(&mut self, id: PeerId, handed_on: HandedOn) {
         if let HandedOn::Written(local) = handed_on
-            && self.locals.must_wait(local, id)
+            && self.locals.must_wait(local, id, &self.roster)
         {
             return;
         }

@@ -78,7 +78,6 @@ impl<M: Mode> Endpoint<M> {
         parts.inbound.drop_intake(&mut peer.intake, memory);
         peer.outlet.close(&mut parts.store);
         parts.flow.forget(&peer);
-        parts.locals.forget(id);
         if let Protocol::Native(conn) = &mut peer.protocol {
             conn.erase(&mut parts.keys);
         }
