@@ -164,6 +164,7 @@ impl<M: Mode> Endpoint<M> {
         let parts = &mut self.parts;
         parts.roster.set_standing(id, Standing::Proved);
         parts.roster[id].idle.reset(parts.now);
+        parts.flow.joined(&parts.roster[id]);
         parts.stats.joined += 1;
         parts.events.push_back(EndpointEvent::Joined(id));
         self.mode.joined(parts, id);

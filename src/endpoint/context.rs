@@ -194,6 +194,7 @@ impl Context {
         };
         if !peer.outlet.has_waiting() {
             peer.idle.reset(self.now);
+            peer.taking.restart(self.now);
         }
         if let Protocol::Native(_) = peer.protocol {
             peer.outlet.push_message(&mut self.store, message.spans());

@@ -123,7 +123,9 @@ impl Transport for Sockets {
 
     fn close(&mut self, peer: PeerId) {
         let slot = self.slots.get_mut(peer.slot as usize);
-        let slot = slot.and_then(Option::as_mut).filter(|slot| slot.peer == peer);
+        let slot = slot
+            .and_then(Option::as_mut)
+            .filter(|slot| slot.peer == peer);
         if let Some(stream) = slot.and_then(|slot| slot.stream.take()) {
             stream.close(&self.registry);
         }

@@ -200,7 +200,9 @@ impl Locals {
         if waits {
             // Peers that are gone are dropped when they are most of the list.
             if output.waiting.len() > 2 * roster.len() {
-                output.waiting.retain(|&(_, peer)| roster.get(peer).is_some());
+                output
+                    .waiting
+                    .retain(|&(_, peer)| roster.get(peer).is_some());
             }
             output.waiting.push_back((output.queued, peer));
         }
