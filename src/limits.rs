@@ -36,7 +36,8 @@ pub const PACK_LANES: usize = 16;
 pub const LEAST_PACK: usize = 1024;
 /// Backlogs, of peers that pack more messages than a tick may hand on, are full when their
 /// texts take this part of [`Limits::max_assembling`]. Then less is read, and handed on at
-/// once. The lists of their records, 16 bytes for each, take as much at most where tags hold:
+/// once; but where each message goes to many, [`CHAT_BELOW`] of each peer are read, and kept in
+/// any case. The lists of their records, 16 bytes for each, take as much at most where tags hold:
 /// a quarter in all, and what one tick reads.
 pub const BACKLOG_PART: usize = 8;
 /// How many times as many messages a byte of packs may bring as one of records: a record of

@@ -119,8 +119,6 @@ pub(super) struct Flow {
     natives: usize,
     /// The first native peer has come, or the last has left: classic peers are measured anew.
     remeasure: bool,
-    /// Backlogs take all the memory that they may.
-    backlogs_full: bool,
     /// As the last tick left it.
     memory: Memory,
     /// A reason to pause may be gone since the paused peers were last checked.
@@ -139,7 +137,6 @@ impl Flow {
             congested: 0,
             natives: 0,
             remeasure: false,
-            backlogs_full: false,
             memory: Memory::Enough,
             recheck: false,
         }
@@ -223,8 +220,6 @@ impl Flow {
             Receivers::Nobody => true,
             _ if full => false,
             Receivers::Sender => !peer.flow.congested,
-            // What goes to many must not be handed on at once, so it has to have room.
-            Receivers::Others if self.backlogs_full && !peer.intake.has_backlog() => false,
             Receivers::Others => self.congested == usize::from(peer.flow.congested),
             Receivers::Local(local) => !locals.is_congested(local),
         }
@@ -248,12 +243,6 @@ impl Flow {
             true => (FAN_OUT / proved.max(1)).clamp(1, most),
             false => most,
         }
-    }
-
-    /// Notes whether backlogs take all the memory that they may.
-    pub(super) fn note_backlogs(&mut self, full: bool) {
-        self.recheck |= self.backlogs_full && !full;
-        self.backlogs_full = full;
     }
 
     /// Checks the paused peers again in the next tick, because a reason to pause may be

@@ -17,8 +17,8 @@ use crate::conn::StreamEnd;
 use crate::crypto::batch::OpenBatch;
 use crate::crypto::keys::KeyStores;
 use crate::limits::{
-    BACKLOG_PART, CLASSIC_FRAME, DENSEST, INPUT_SCRATCH, LOCAL_BUDGET, MAX_CLASSIC_FRAME,
-    MAX_RECORD, MIN_RECORD, PEERS_READ, STREAM_FROM, share,
+    BACKLOG_PART, CHAT_BELOW, CLASSIC_FRAME, DENSEST, INPUT_SCRATCH, LOCAL_BUDGET,
+    MAX_CLASSIC_FRAME, MAX_RECORD, MIN_RECORD, PEERS_READ, STREAM_FROM, share,
 };
 use crate::span::{Areas, Span};
 use crate::time::Time;
@@ -434,8 +434,12 @@ impl Context {
     /// spent on that.
     pub(super) fn read_peers(&mut self, io: &mut impl Transport) {
         let full = self.inbound.kept >= self.limits.max_assembling / BACKLOG_PART;
-        self.flow.note_backlogs(full);
-        self.inbound.full = full && !self.flow.fans_out();
+        let fans_out = self.flow.fans_out();
+        self.inbound.full = full && !fans_out;
+        let most_bytes = match full && fans_out {
+            true => CHAT_BELOW,
+            false => INPUT_SCRATCH,
+        };
         let room = match self.inbound.full {
             true => (INPUT_SCRATCH / DENSEST).max(MAX_RECORD),
             false => INPUT_SCRATCH,
@@ -445,14 +449,15 @@ impl Context {
         let (mut kept, mut to_hand_on) = (0, 0);
         for waiting in (1..=ready.min(PEERS_READ)).rev() {
             let left = room.saturating_sub(self.inbound.used + kept);
-            if left < MAX_RECORD || self.inbound.opens.len() + to_hand_on >= most {
+            let chunks = most.saturating_sub(self.inbound.opens.len() + to_hand_on);
+            if left < MAX_RECORD || chunks == 0 {
                 return;
             }
             let (flow, roster) = (&mut self.flow, &mut self.roster);
             let Some(id) = flow.next_ready(roster, &self.locals, chats, self.now) else {
                 continue;
             };
-            let (share, turn) = self.turn(id, left, waiting, most);
+            let (share, turn) = self.turn(id, left, chunks, waiting);
             let peer = &mut self.roster[id];
             if peer.intake.has_backlog() {
                 let texts = peer.intake.backlog_texts();
@@ -468,14 +473,14 @@ impl Context {
                 self.inbound.work.push_back(work);
                 self.roster.touch(id);
             } else {
-                self.read_peer(id, share, turn, io);
+                self.read_peer(id, share.min(most_bytes), turn, io);
             }
         }
     }
 
     /// How many bytes a turn of `id`, one of `waiting` peers, may read of the `left` room, and
-    /// how many chunks of the `most` of this tick it may hand on.
-    fn turn(&self, id: PeerId, left: usize, waiting: usize, most: usize) -> (usize, usize) {
+    /// how many `chunks` of those that are left it may hand on.
+    fn turn(&self, id: PeerId, left: usize, chunks: usize, waiting: usize) -> (usize, usize) {
         let peer = &self.roster[id];
         // An unproved peer may cost no more than the opening of one record.
         let share = match peer.is_proved() {
@@ -486,7 +491,7 @@ impl Context {
         if !self.flow.fans_out() {
             return (share, turn);
         }
-        let turn = turn.min(most.div_ceil(waiting));
+        let turn = turn.min(chunks.div_ceil(waiting));
         match peer.protocol {
             Protocol::Native(_) => (share, turn),
             // Its frames are opened when they are handed on, so they do not wait in a backlog.

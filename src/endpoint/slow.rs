@@ -226,10 +226,15 @@ impl Context {
         };
         let peer = &self.roster[id];
         let slow = self.now >= peer.taking.due(self.slowness.awake) && self.may_be_too_slow(peer);
-        // A peer that waits for its turn to be written to takes what it gets.
-        if others_wait && slow && peer.outlet.is_blocked() {
-            self.give_up_on_slow(id);
+        if !others_wait || !slow {
+            return;
         }
+        if peer.outlet.is_blocked() {
+            return self.give_up_on_slow(id);
+        }
+        // Its socket has accepted all that it was given, which may have been little. The next
+        // tick gives it more, and checks again.
+        self.roster.plan(id, self.now + Duration::from_nanos(1));
     }
 
     fn give_up_on_slow(&mut self, id: PeerId) {
