@@ -36,7 +36,8 @@ pub const PACK_LANES: usize = 16;
 pub const LEAST_PACK: usize = 1024;
 /// Backlogs, of peers that pack more messages than a tick may hand on, are full when their
 /// texts take this part of [`Limits::max_assembling`]. Then less is read, and handed on at
-/// once. The lists of their records, 16 bytes for each, take as much at most where tags hold:
+/// once; but where each message goes to many, [`CHAT_BELOW`] of each peer are read, and kept in
+/// any case. The lists of their records, 16 bytes for each, take as much at most where tags hold:
 /// a quarter in all, and what one tick reads.
 pub const BACKLOG_PART: usize = 8;
 /// How many times as many messages a byte of packs may bring as one of records: a record of
@@ -97,9 +98,32 @@ pub const KEEPALIVE_PROBES: u32 = 3;
 pub const STOP_DEADLINE: Duration = Duration::from_secs(5);
 /// How long the ABORTs may then take to leave, after [`STOP_DEADLINE`].
 pub const STOP_GRACE: Duration = Duration::from_secs(1);
-/// A receiver above its high-water mark that accepts nothing for this time while others wait
-/// is aborted as too slow. So is any receiver with queued data when memory is short.
+/// A receiver above its high-water mark that accepts less than [`SLOWEST`] in this time while
+/// others wait is aborted as too slow. So is any receiver with queued data when memory is short.
 pub const TOO_SLOW: Duration = Duration::from_secs(1);
+/// The share that a receiver must take in each [`TOO_SLOW`] while others wait, in bytes: half a
+/// megabit a second, which any line has today. Less is a trickle, which could hold up all
+/// others for ever.
+pub const SLOWEST: usize = 64 * 1024;
+/// If a tick comes this much after its time, the process was stopped or starved, and no receiver
+/// is too slow for what it could not take meanwhile: much more than a tick takes.
+pub const LATE: Duration = Duration::from_millis(250);
+/// How often the receivers of a relay are looked at while some are congested. A look at 15,000
+/// peers takes less than a millisecond.
+pub const HELD_UP_SAMPLE: Duration = Duration::from_millis(25);
+/// In this time receivers may hold up others of a relay for [`HELD_UP`].
+pub const HELD_UP_WINDOW: Duration = Duration::from_secs(2);
+/// How long receivers may hold up others that would take more, all together, in each
+/// [`HELD_UP_WINDOW`]: so others keep four fifths of their rate.
+pub const HELD_UP: Duration = Duration::from_millis(400);
+/// A receiver that held up others for less than this in the window is not dropped: two looks,
+/// so that a short burst costs no peer its connection.
+pub const HELD_UP_LEAST: Duration = Duration::from_millis(50);
+/// While unfinished messages take more than half of [`Limits::max_assembling`], one that has
+/// not grown by a full payload for this time is aborted: 16 KiB in ten seconds are a trickle.
+pub const STALLED: Duration = Duration::from_secs(10);
+/// How often stalled messages are looked for, if some of them may not be aborted yet.
+pub const STALLED_LOOK: Duration = Duration::from_secs(1);
 /// How long a listener rests when descriptors have run out and no connection makes room, so
 /// that it does not spin on one that it cannot accept.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -161,10 +185,16 @@ pub const MAX_LINE: usize = 1 << 20;
 /// The cost of an item in a queue, beyond its bytes: its node, its buffer's entry, the
 /// allocator's part. It counts because short and empty messages queue, too.
 pub const QUEUED_ITEM: usize = 128;
-/// About how many records one tick of a relay may make: the messages that it reads times
-/// their receivers. That is 40 MB of queue items, and a second's work. Lines of a local
-/// likewise.
-pub const FAN_OUT: usize = 1 << 20;
+/// How many items one tick of a relay may queue: the chunks that it hands on times their
+/// receivers. Lines of a local likewise.
+pub const FAN_OUT: usize = 1 << 15;
+/// Most peers read in one tick. A read that brings nothing takes no room, and costs a system
+/// call.
+pub const PEERS_READ: usize = 1024;
+/// Most peers written to in one tick.
+pub const PEERS_WRITTEN: usize = 1024;
+/// Most peers closed in one tick.
+pub const PEERS_CLOSED: usize = 512;
 /// Queue items that the store keeps room for when it is empty, so that a usual load
 /// allocates none.
 pub const KEPT_ITEMS: usize = 1 << 16;
@@ -246,16 +276,16 @@ pub struct Limits {
     /// Most bytes of a received message; at least 16 MiB unless the user sets less
     /// (`PROTOCOL.md` §1.3).
     pub max_message: usize,
-    /// Most bytes of unfinished messages over all peers; past it the peer with
-    /// the largest is aborted. A quarter of that, in addition, for packed messages that wait
-    /// for their turn.
+    /// Most bytes of unfinished messages over all peers; past it the peer whose message has
+    /// made no progress for the longest time is aborted. A quarter of that, in addition, for
+    /// messages that wait for their turn.
     pub max_assembling: usize,
     /// The high-water mark: with this many bytes queued for one receiver, the peers that
     /// feed it are not read. At least a whole message, so that two programs that both
     /// write one before they read never wait for each other.
     pub max_queue: usize,
     /// Most bytes queued for all receivers. Past it memory is short: the high-water mark
-    /// falls to 64 KiB, and a receiver that accepts nothing is aborted. At
+    /// falls to 64 KiB, and a receiver that does not take its share is aborted. At
     /// twice that much, no peer is read that adds to a queue.
     pub max_queued: usize,
     /// Most messages in one record that the endpoint sends; 1: it packs none. For tests and

@@ -169,7 +169,7 @@ impl Context {
     /// local has accepted it.
     pub(super) fn confirm(&mut self, id: PeerId, handed_on: HandedOn) {
         if let HandedOn::Written(local) = handed_on
-            && self.locals.must_wait(local, id)
+            && self.locals.must_wait(local, id, &self.roster)
         {
             return;
         }
@@ -194,6 +194,7 @@ impl Context {
         };
         if !peer.outlet.has_waiting() {
             peer.idle.reset(self.now);
+            peer.taking.restart(self.now);
         }
         if let Protocol::Native(_) = peer.protocol {
             peer.outlet.push_message(&mut self.store, message.spans());

@@ -2,9 +2,12 @@
 //!
 //! A queue above its high-water mark is congested: the peers that fill it are not read.
 //! When all queues together exceed their bound, memory is short: the high-water mark
-//! falls, peers with queued data are not read, and a peer that accepts nothing of its
-//! queue is dropped. At twice the bound, a peer is read only if its messages go to no
-//! queue.
+//! falls, and peers with queued data are not read. At twice the bound, a peer is read only if
+//! its messages go to no queue. When a receiver is dropped for what it does not take is up to
+//! [`super::slow`].
+//!
+//! A classic peer holds up no native one: while one is proved, no peer waits for the queue
+//! of a classic peer, which is reset when its queue reaches the mark.
 //!
 //! A streaming peer yields once to ready peers that are not streaming: it goes behind
 //! them, and is not read in this tick, so that they are answered before a scratch full
@@ -15,13 +18,13 @@ use std::collections::VecDeque;
 use super::Context;
 use super::locals::Locals;
 use super::mode::Receivers;
-use super::peer::Peer;
+use super::peer::{Peer, Protocol};
 use super::roster::Roster;
 use super::transport::{LocalId, PeerId};
-use crate::error::{Abort, Failure, Reason};
+use super::unfinished::Unfinished;
+use crate::error::{Abort, Reason};
 use crate::limits::{
-    CHAT_BELOW, FAN_OUT, INPUT_HIGH_WATER, INPUT_SCRATCH, Limits, MAX_RECORD, MIN_RECORD,
-    STREAM_FROM, TOO_SLOW,
+    CHAT_BELOW, FAN_OUT, INPUT_HIGH_WATER, INPUT_SCRATCH, Limits, MIN_RECORD, STREAM_FROM,
 };
 use crate::time::Time;
 
@@ -57,8 +60,6 @@ pub(super) struct PeerFlow {
     pace: Pace,
     /// Its queue is above the high-water mark.
     congested: bool,
-    /// When its socket last accepted something, or when others began to wait for that.
-    pub(super) progress: Time,
 }
 
 impl PeerFlow {
@@ -68,6 +69,10 @@ impl PeerFlow {
 
     pub(super) fn is_paused(&self) -> bool {
         self.reading == Reading::Paused
+    }
+
+    pub(super) fn is_congested(&self) -> bool {
+        self.congested
     }
 
     /// The end of its stream was read.
@@ -101,7 +106,7 @@ enum Memory {
 /// Which peer waits for which.
 ///
 /// Invariant: `chats_ready` counts the ready peers whose pace is [`Pace::Chats`],
-/// `congested` all peers that are.
+/// `congested` all peers that are, `natives` the proved peers that are native.
 #[derive(Debug)]
 pub(super) struct Flow {
     receivers: Receivers,
@@ -111,6 +116,9 @@ pub(super) struct Flow {
     chats_ready: usize,
     paused: Vec<PeerId>,
     congested: usize,
+    natives: usize,
+    /// The first native peer has come, or the last has left: classic peers are measured anew.
+    remeasure: bool,
     /// As the last tick left it.
     memory: Memory,
     /// A reason to pause may be gone since the paused peers were last checked.
@@ -127,6 +135,8 @@ impl Flow {
             chats_ready: 0,
             paused: Vec::new(),
             congested: 0,
+            natives: 0,
+            remeasure: false,
             memory: Memory::Enough,
             recheck: false,
         }
@@ -220,14 +230,19 @@ impl Flow {
         self.congested == 0 && self.memory < Memory::Full
     }
 
-    /// How much one tick may read: less where every record goes to many receivers.
-    pub(super) fn read_room(&self, proved: usize) -> usize {
-        let receivers = match self.receivers {
-            Receivers::Others => proved.max(1),
-            _ => 1,
-        };
-        let records = FAN_OUT / receivers;
-        (records * MIN_RECORD).clamp(MAX_RECORD, INPUT_SCRATCH)
+    /// Whether each message goes to many receivers.
+    pub(super) fn fans_out(&self) -> bool {
+        self.receivers == Receivers::Others
+    }
+
+    /// How many chunks of messages one tick may hand on: less where each goes to many of the
+    /// `proved` peers. Elsewhere it is as many as could come if none were packed.
+    pub(super) fn most_chunks(&self, proved: usize) -> usize {
+        let most = INPUT_SCRATCH / MIN_RECORD;
+        match self.fans_out() {
+            true => (FAN_OUT / proved.max(1)).clamp(1, most),
+            false => most,
+        }
     }
 
     /// Checks the paused peers again in the next tick, because a reason to pause may be
@@ -237,7 +252,13 @@ impl Flow {
     }
 
     /// Makes the paused peers ready that no reason holds up any more.
-    pub(super) fn resume(&mut self, roster: &mut Roster, locals: &Locals, now: Time) {
+    pub(super) fn resume(
+        &mut self,
+        roster: &mut Roster,
+        locals: &Locals,
+        unfinished: &mut Unfinished,
+        now: Time,
+    ) {
         if !std::mem::take(&mut self.recheck) {
             return;
         }
@@ -250,6 +271,7 @@ impl Flow {
             if !held_up {
                 peer.flow.reading = Reading::Idle;
                 peer.protocol.set_reading(now, true);
+                unfinished.resumed(id, &mut peer.intake, now);
                 self.ready(id, peer);
                 roster.touch(id);
             }
@@ -258,8 +280,20 @@ impl Flow {
         self.paused = paused;
     }
 
+    /// A peer is proved.
+    pub(super) fn joined(&mut self, peer: &Peer) {
+        if matches!(peer.protocol, Protocol::Native(_)) {
+            self.remeasure |= self.natives == 0;
+            self.natives += 1;
+        }
+    }
+
     /// A peer is gone, and its queue is empty.
     pub(super) fn forget(&mut self, peer: &Peer) {
+        if peer.is_proved() && matches!(peer.protocol, Protocol::Native(_)) {
+            self.natives -= 1;
+            self.remeasure |= self.natives == 0;
+        }
         debug_assert!(!peer.flow.congested, "its queue was measured");
         let listed = peer.flow.is_ready() && peer.flow.pace == Pace::Chats;
         self.chats_ready -= usize::from(listed);
@@ -270,26 +304,24 @@ impl Flow {
 
     /// The high-water mark: how much may be queued for one receiver before the peers
     /// that feed it wait.
-    fn high_water(&self) -> usize {
+    pub(super) fn high_water(&self) -> usize {
         match self.memory {
             Memory::Enough => self.max_queue,
             Memory::Short | Memory::Full => INPUT_HIGH_WATER,
         }
     }
 
-    /// Whether others wait until `peer` accepts something: its queue is above the
-    /// high-water mark or, when memory is short, anything waits for it.
-    pub(super) fn may_be_too_slow(&self, peer: &Peer) -> bool {
-        let waits = self.memory > Memory::Enough && peer.outlet.has_waiting();
-        peer.protocol.is_open() && (peer.flow.congested || waits)
+    /// Which queues a peer's messages fill.
+    pub(super) fn receivers(&self) -> Receivers {
+        self.receivers
     }
 
-    /// When to check whether `peer` is too slow. Others may begin to wait at any time, so a
-    /// check whose time has passed is repeated.
-    pub(super) fn too_slow_due(&self, peer: &Peer, now: Time) -> Option<Time> {
-        let due = peer.flow.progress + TOO_SLOW;
-        let next = || if due > now { due } else { now + TOO_SLOW };
-        self.may_be_too_slow(peer).then(next)
+    pub(super) fn memory_is_short(&self) -> bool {
+        self.memory > Memory::Enough
+    }
+
+    pub(super) fn memory_is_full(&self) -> bool {
+        self.memory == Memory::Full
     }
 
     /// Notes that queues take `queued` bytes when a tick ends. Returns whether the
@@ -319,34 +351,34 @@ impl Context {
     }
 
     /// Notes whether what is queued for `id` is above the high-water mark. The mark is
-    /// low for what a local feeds, because a file must not be read into memory. An unproved
-    /// peer has the usual mark, and is dropped above it, because it must hold up no other
-    /// peer.
+    /// low for what a local feeds, because a file must not be read into memory. A peer that
+    /// must hold up no other has the usual mark, and is dropped above it: one that is not
+    /// proved, or a classic one beside native ones.
     pub(super) fn measure(&mut self, id: PeerId) {
         let (flow, peer) = (&mut self.flow, &mut self.roster[id]);
-        let proved = peer.is_proved();
+        let beside_native = flow.natives > 0 && peer.protocol.is_classic();
+        let may_hold_up = peer.is_proved() && !beside_native;
         let high_water = match flow.receivers {
-            Receivers::Local(_) if proved => INPUT_HIGH_WATER.min(flow.max_queue),
+            Receivers::Local(_) if may_hold_up => INPUT_HIGH_WATER.min(flow.max_queue),
             _ => flow.high_water(),
         };
         let short = flow.memory > Memory::Enough;
         flow.recheck |= short && peer.flow.is_paused() && peer.outlet.is_empty();
-        let congested = peer.outlet.cost() >= high_water;
-        if congested && !proved {
+        let above = peer.outlet.cost() >= high_water;
+        if above && !may_hold_up {
             return self.abort(id, Abort::new(Reason::TOO_SLOW, ""));
         }
-        if congested == peer.flow.congested {
+        if above == peer.flow.congested {
             return;
         }
-        peer.flow.congested = congested;
-        if congested {
+        peer.flow.congested = above;
+        if above {
             flow.congested += 1;
-            peer.flow.progress = self.now;
-            self.roster.plan(id, self.now + TOO_SLOW);
         } else {
             flow.congested -= 1;
             flow.recheck = true;
         }
+        self.note_congested(id, above);
     }
 
     /// Notes whether what is queued for `local` is above the high-water mark.
@@ -355,35 +387,11 @@ impl Context {
         self.flow.recheck |= self.locals.measure(local, high_water);
     }
 
-    /// Drops `id` if it has accepted nothing for too long while others wait. A sole
-    /// receiver holds up only the peer that feeds it, unless memory is short.
-    pub(super) fn drop_if_too_slow(&mut self, id: PeerId) {
-        let proved = self.roster.proved();
-        let others_wait = match self.flow.receivers {
-            _ if self.flow.memory > Memory::Enough => true,
-            Receivers::Others => proved > 2,
-            Receivers::Local(_) => proved > 1,
-            Receivers::Sender | Receivers::Nobody => false,
-        };
-        let peer = &mut self.roster[id];
-        let slow = self.now >= peer.flow.progress + TOO_SLOW;
-        if !others_wait || !slow || !self.flow.may_be_too_slow(peer) {
-            return;
-        }
-        let abort = Abort::new(Reason::TOO_SLOW, "");
-        if self.flow.memory == Memory::Full {
-            // An ABORT would take the memory that is short.
-            peer.protocol.fail(Failure::Gave(abort));
-            self.roster.touch(id);
-        } else {
-            self.abort(id, abort);
-        }
-    }
-
     /// Checks, when a tick ends, whether queues exceed their bound. If that has changed,
     /// every high-water mark has changed, too.
     pub(super) fn note_memory(&mut self) {
-        if !self.flow.note_queued(self.queued_memory()) {
+        let changed = self.flow.note_queued(self.queued_memory());
+        if !std::mem::take(&mut self.flow.remeasure) && !changed {
             return;
         }
         let short = self.flow.memory > Memory::Enough;
@@ -392,7 +400,7 @@ impl Context {
                 let peer = &mut self.roster[id];
                 if short && !peer.flow.congested && !peer.outlet.has_unsent() {
                     // Its time to accept something begins now.
-                    peer.flow.progress = self.now;
+                    peer.taking.restart(self.now);
                 }
                 self.measure(id);
                 self.roster.touch(id);
@@ -400,21 +408,6 @@ impl Context {
         }
         for local in self.locals.ids() {
             self.measure_local(local);
-        }
-    }
-
-    /// Aborts the peer with the largest unfinished message, until all of them together are
-    /// within their bound.
-    pub(super) fn bound_assembling(&mut self) {
-        while self.inbound.assembling() > self.limits.max_assembling {
-            let ids = (0..self.roster.slots()).filter_map(|slot| self.roster.id_at(slot));
-            let size = |&id: &PeerId| self.roster[id].intake.assembling();
-            let largest = ids.max_by_key(size).filter(|id| size(id) > 0);
-            let Some(largest) = largest else {
-                return debug_assert!(false, "what is held is some peer's");
-            };
-            let abort = Abort::new(Reason::TOO_LARGE, "too many unfinished messages");
-            self.abort(largest, abort);
         }
     }
 }

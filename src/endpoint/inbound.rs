@@ -12,15 +12,18 @@ use std::ops::Range;
 use super::Context;
 use super::peer::{Peer, Protocol};
 use super::transport::{PeerId, Read, Transport};
+use super::unfinished::{Growth, Unfinished};
 use crate::conn::StreamEnd;
 use crate::crypto::batch::OpenBatch;
 use crate::crypto::keys::KeyStores;
 use crate::limits::{
-    BACKLOG_PART, DENSEST, INPUT_SCRATCH, LOCAL_BUDGET, MAX_RECORD, MIN_RECORD, STREAM_FROM, share,
+    BACKLOG_PART, CHAT_BELOW, CLASSIC_FRAME, DENSEST, INPUT_SCRATCH, LOCAL_BUDGET,
+    MAX_CLASSIC_FRAME, MAX_RECORD, MIN_RECORD, PEERS_READ, STREAM_FROM, share,
 };
 use crate::span::{Areas, Span};
 use crate::time::Time;
 use crate::wire::buffer::{Assembly, Memory};
+use crate::wire::pack::PackReader;
 
 /// Bytes of a unit that is not whole yet, in a buffer of their own.
 #[derive(Debug, Clone, Copy)]
@@ -43,12 +46,29 @@ impl Partial {
     }
 }
 
+/// The messages of a pack that are not handed on yet: the pack's place, and what reads it.
+#[derive(Debug)]
+pub(super) struct Pack {
+    pub(super) text: Span,
+    pub(super) messages: PackReader,
+}
+
+/// What comes next in a backlog.
+#[derive(Debug)]
+pub(super) enum Kept {
+    Pack(Pack),
+    /// The text of a record, if its tag held and the texts were not dropped.
+    Record(Option<Span>),
+}
+
 /// Records that were opened and are not settled, because there were more messages than a
 /// tick may hand on.
 #[derive(Debug)]
 struct Backlog {
     /// Their texts; `None` once those are dropped.
     buffer: Option<Span>,
+    /// The rest of a pack, which comes before them.
+    pack: Option<Pack>,
     /// Where in the buffer they are, for records whose tag held.
     records: VecDeque<Option<Span>>,
     /// Bytes of the buffer.
@@ -62,6 +82,7 @@ struct Backlog {
 pub(super) struct Intake {
     partial: Option<Partial>,
     assembly: Assembly,
+    pub(super) growth: Growth,
     /// While there is one, the peer's socket is not read. Boxed, because few peers have one.
     backlog: Option<Box<Backlog>>,
 }
@@ -70,11 +91,6 @@ impl Intake {
     /// Bytes of its unfinished message; none if there is none.
     pub(super) fn message_len(&self) -> usize {
         self.assembly.len()
-    }
-
-    /// Bytes of the buffers that its unfinished message is in.
-    pub(super) fn assembling(&self) -> usize {
-        self.assembly.held()
     }
 
     pub(super) fn has_backlog(&self) -> bool {
@@ -91,6 +107,13 @@ impl Intake {
     pub(super) fn had_own_share(&mut self) {
         if let Some(backlog) = &mut self.backlog {
             backlog.over_own_share = true;
+        }
+    }
+
+    /// The rest of a pack comes first in the backlog again.
+    pub(super) fn keep_pack(&mut self, pack: Pack) {
+        if let Some(backlog) = &mut self.backlog {
+            backlog.pack = Some(pack);
         }
     }
 
@@ -116,8 +139,9 @@ pub(super) enum Found {
 pub(super) struct Work {
     pub(super) peer: PeerId,
     pub(super) found: Found,
-    /// After how many messages the rest of its records waits for its next turn: as many as
-    /// could come in its share of the scratch if none were packed.
+    /// After how many chunks of messages the rest of its records waits for its next turn: as
+    /// many as could come in its share of the scratch if none were packed, and less where each
+    /// goes to many peers.
     pub(super) most: usize,
     /// Its socket may have more.
     pub(super) more: bool,
@@ -126,12 +150,11 @@ pub(super) struct Work {
 }
 
 impl Work {
-    /// What a turn of `peer` has found, which had a `share` of the scratch.
-    fn new(peer: PeerId, found: Found, share: usize) -> Self {
+    fn new(peer: PeerId, found: Found, most: usize) -> Self {
         Self {
             peer,
             found,
-            most: share / MIN_RECORD,
+            most,
             more: false,
             end: None,
         }
@@ -155,8 +178,12 @@ pub(super) struct Inbound {
     partial: usize,
     assembling: usize,
     kept: usize,
-    /// When this tick began, backlogs took all the memory that they may.
+    /// When this tick began, backlogs took all the memory that they may, and what is read is
+    /// handed on at once.
     full: bool,
+    /// Chunks of messages that were handed on since the start.
+    pub(super) handed_on: u64,
+    pub(super) unfinished: Unfinished,
 }
 
 impl Inbound {
@@ -287,23 +314,26 @@ impl Inbound {
 
     // ---- backlogs --------------------------------------------------------
 
-    /// Keeps these records of this tick until their peer's next turn, unless backlogs were
-    /// full when it began. Returns whether it did.
+    /// Whether what exceeds a turn may be kept for the next.
+    pub(super) fn may_keep(&self) -> bool {
+        !self.full
+    }
+
+    /// Keeps the rest of a pack, and these records of this tick, until their peer's next turn.
     pub(super) fn keep_records(
         &mut self,
         intake: &mut Intake,
         memory: &mut Memory,
+        mut pack: Option<Pack>,
         records: Range<usize>,
-    ) -> bool {
-        if self.full {
-            return false;
-        }
+    ) {
         let mut kept = VecDeque::with_capacity(records.len());
         kept.extend(records.map(|index| self.record(index)));
-        let len = kept.iter().flatten().map(|text| text.len()).sum();
-        let buffer = memory.take(len);
+        let first = pack.as_mut().map(|pack| &mut pack.text);
+        let texts = kept.iter().flatten().chain(first.as_deref());
+        let buffer = memory.take(texts.map(|text| text.len()).sum());
         let mut at = 0;
-        for text in kept.iter_mut().flatten() {
+        for text in kept.iter_mut().flatten().chain(first) {
             memory.copy(*text, buffer.area, at);
             *text = buffer.slice(at..at + text.len());
             at += text.len();
@@ -312,27 +342,29 @@ impl Inbound {
         self.kept += held;
         intake.backlog = Some(Box::new(Backlog {
             buffer: Some(buffer),
+            pack,
             records: kept,
             held,
             over_own_share: false,
         }));
-        true
     }
 
-    /// The next record of a backlog: its text, if its tag held and the texts were not
-    /// dropped. With the last record the backlog is gone; the caller holds its buffer.
-    pub(super) fn next_kept(
-        &mut self,
-        intake: &mut Intake,
-        memory: &mut Memory,
-    ) -> Option<Option<Span>> {
+    /// What comes next in a backlog.
+    pub(super) fn next_kept(&mut self, intake: &mut Intake) -> Option<Kept> {
         let backlog = intake.backlog.as_mut()?;
-        let record = backlog.records.pop_front();
-        let record = record.map(|text| backlog.buffer.and(text));
-        if backlog.records.is_empty() {
+        if let Some(pack) = backlog.pack.take() {
+            return Some(Kept::Pack(pack));
+        }
+        let record = backlog.records.pop_front()?;
+        Some(Kept::Record(backlog.buffer.and(record)))
+    }
+
+    /// Drops a backlog of which nothing is left.
+    pub(super) fn drop_if_settled(&mut self, intake: &mut Intake, memory: &mut Memory) {
+        let settled = |backlog: &Backlog| backlog.pack.is_none() && backlog.records.is_empty();
+        if intake.backlog.as_deref().is_some_and(settled) {
             self.drop_backlog(intake, memory);
         }
-        record
     }
 
     /// Drops the texts of a backlog. Its records still count as found, and are settled.
@@ -340,6 +372,7 @@ impl Inbound {
         if let Some(backlog) = &mut intake.backlog
             && let Some(buffer) = backlog.buffer.take()
         {
+            backlog.pack = None;
             self.kept -= backlog.held;
             memory.release(buffer);
         }
@@ -352,25 +385,32 @@ impl Inbound {
 
     // ---- messages --------------------------------------------------------
 
-    /// Adds a chunk to a peer's unfinished message. The last chunk returns the whole message,
-    /// in spans that the caller releases.
+    /// Adds a chunk to the unfinished message of `id`. The last chunk returns the whole
+    /// message, in spans that the caller releases.
     pub(super) fn assemble(
         &mut self,
+        id: PeerId,
         intake: &mut Intake,
         memory: &mut Memory,
+        now: Time,
         chunk: Span,
         last: bool,
     ) -> Option<Vec<Span>> {
+        let before = intake.assembly.len();
         self.assembling -= intake.assembly.held();
         intake.assembly.push(memory, chunk);
         if last {
+            self.unfinished.gone(before);
             return Some(intake.assembly.take());
         }
         self.assembling += intake.assembly.held();
+        let (growth, len) = (&mut intake.growth, intake.assembly.len());
+        self.unfinished.grew(id, growth, now, before, len);
         None
     }
 
     pub(super) fn drop_message(&mut self, intake: &mut Intake, memory: &mut Memory) {
+        self.unfinished.gone(intake.assembly.len());
         self.assembling -= intake.assembly.held();
         for span in intake.assembly.take() {
             memory.release(span);
@@ -389,56 +429,85 @@ impl Inbound {
 }
 
 impl Context {
-    /// Reads each ready peer once, for as long as there is room in the scratch. A peer with a
-    /// backlog is not read: its turn is spent on that.
+    /// Reads each ready peer once, for as long as there is room in the scratch, and as what
+    /// is found can be handed on in this tick. A peer with a backlog is not read: its turn is
+    /// spent on that.
     pub(super) fn read_peers(&mut self, io: &mut impl Transport) {
-        let mut room = self.flow.read_room(self.roster.proved());
-        self.inbound.full = self.inbound.kept >= self.limits.max_assembling / BACKLOG_PART;
-        if self.inbound.full {
-            // What is read now is handed on at once, however many messages it has.
-            room = (room / DENSEST).max(MAX_RECORD);
-        }
+        let full = self.inbound.kept >= self.limits.max_assembling / BACKLOG_PART;
+        let fans_out = self.flow.fans_out();
+        self.inbound.full = full && !fans_out;
+        let most_bytes = match full && fans_out {
+            true => CHAT_BELOW,
+            false => INPUT_SCRATCH,
+        };
+        let room = match self.inbound.full {
+            true => (INPUT_SCRATCH / DENSEST).max(MAX_RECORD),
+            false => INPUT_SCRATCH,
+        };
+        let most = self.flow.most_chunks(self.roster.proved());
         let (ready, chats) = self.flow.waiting();
-        let mut kept = 0;
-        for waiting in (1..=ready).rev() {
+        let (mut kept, mut to_hand_on) = (0, 0);
+        for waiting in (1..=ready.min(PEERS_READ)).rev() {
             let left = room.saturating_sub(self.inbound.used + kept);
-            if left < MAX_RECORD {
+            let chunks = most.saturating_sub(self.inbound.opens.len() + to_hand_on);
+            if left < MAX_RECORD || chunks == 0 {
                 return;
             }
             let (flow, roster) = (&mut self.flow, &mut self.roster);
             let Some(id) = flow.next_ready(roster, &self.locals, chats, self.now) else {
                 continue;
             };
-            // An unproved peer may cost no more than the opening of one record.
-            let share = match self.roster[id].is_proved() {
-                true => share(left, waiting),
-                false => MAX_RECORD,
-            };
+            let (share, turn) = self.turn(id, left, chunks, waiting);
             let peer = &mut self.roster[id];
             if peer.intake.has_backlog() {
                 let texts = peer.intake.backlog_texts();
                 kept += texts.map_or(0, Span::len).min(share);
+                to_hand_on += turn;
                 if peer.intake.is_over_own_share() {
                     // Many messages at a time are a stream, however few bytes they have.
                     peer.flow.note_read(STREAM_FROM);
                 }
-                let mut work = Work::new(id, Found::Backlog, share);
+                let mut work = Work::new(id, Found::Backlog, turn);
                 // Events of its socket had no effect meanwhile.
                 work.more = true;
                 self.inbound.work.push_back(work);
                 self.roster.touch(id);
             } else {
-                self.read_peer(id, share, io);
+                self.read_peer(id, share.min(most_bytes), turn, io);
+            }
+        }
+    }
+
+    /// How many bytes a turn of `id`, one of `waiting` peers, may read of the `left` room, and
+    /// how many `chunks` of those that are left it may hand on.
+    fn turn(&self, id: PeerId, left: usize, chunks: usize, waiting: usize) -> (usize, usize) {
+        let peer = &self.roster[id];
+        // An unproved peer may cost no more than the opening of one record.
+        let share = match peer.is_proved() {
+            true => share(left, waiting),
+            false => MAX_RECORD,
+        };
+        let turn = share / MIN_RECORD;
+        if !self.flow.fans_out() {
+            return (share, turn);
+        }
+        let turn = turn.min(chunks.div_ceil(waiting));
+        match peer.protocol {
+            Protocol::Native(_) => (share, turn),
+            // Its frames are opened when they are handed on, so they do not wait in a backlog.
+            _ => {
+                let frames = (turn * CLASSIC_FRAME).max(2 * MAX_CLASSIC_FRAME);
+                (share.min(frames), turn)
             }
         }
     }
 
     /// Reads from `id` the rest of a partial unit and at most `len` more bytes.
-    fn read_peer(&mut self, id: PeerId, len: usize, io: &mut impl Transport) {
+    fn read_peer(&mut self, id: PeerId, len: usize, turn: usize, io: &mut impl Transport) {
         let start = self.inbound.used;
         let first = self.inbound.opens.len();
         let peer = &mut self.roster[id];
-        let mut work = Work::new(id, Found::Records(first..first), len);
+        let mut work = Work::new(id, Found::Records(first..first), turn);
         match fill(&mut self.store.memory, peer, id, start..start + len, io) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
             Err(error) => work.end = Some(StreamEnd::Broken(error.into())),

@@ -6,7 +6,8 @@
 //!
 //! It is made of parts, and each part keeps its fields to itself: `roster` (the peers),
 //! `admission` (new connections), `inbound` (bytes that came), `outbound` (bytes that
-//! go), `flow` (which peer waits for which), `locals` and `shutdown`.
+//! go), `flow` (which peer waits for which), `slow` (which receivers are given up), `locals`
+//! and `shutdown`.
 //!
 //! Read next: [`tick`] for what happens in which order; [`Context`] for what modes may
 //! ask for.
@@ -27,9 +28,11 @@ mod recent;
 mod roster;
 mod settle;
 mod shutdown;
+mod slow;
 pub mod tick;
 pub mod transport;
 mod undecided;
+mod unfinished;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -55,6 +58,7 @@ use outbound::Outbound;
 use queue::Store;
 use roster::Roster;
 use shutdown::Shutdown;
+use slow::Slowness;
 use transport::PeerId;
 
 pub use locals::{Cut, InputKind, OutputKind};
@@ -160,6 +164,7 @@ pub struct Context {
     inbound: Inbound,
     outbound: Outbound,
     flow: Flow,
+    slowness: Slowness,
     locals: Locals,
     shutdown: Shutdown,
     store: Store,
@@ -194,6 +199,7 @@ impl<M: Mode> Endpoint<M> {
             inbound: Inbound::default(),
             outbound: Outbound::default(),
             flow: Flow::new(mode.receivers(), &setup.limits),
+            slowness: Slowness::default(),
             locals: Locals::default(),
             shutdown: Shutdown::new(setup.leaves),
             store: Store::new(packing::SCRATCH),
@@ -238,8 +244,13 @@ impl<M: Mode> Endpoint<M> {
         if busy {
             return Some(Time::ZERO);
         }
-        let shutdown = parts.shutdown.next_due();
-        parts.roster.next_due().into_iter().chain(shutdown).min()
+        let due = [
+            parts.roster.next_due(),
+            parts.shutdown.next_due(),
+            parts.slowness.next_due(),
+            parts.stalled_due(),
+        ];
+        due.into_iter().flatten().min()
     }
 
     /// What happened, in order.

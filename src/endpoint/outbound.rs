@@ -16,7 +16,9 @@ use super::queue::{Item, Queue, Store};
 use super::transport::{PeerId, Transport};
 use crate::conn::Outgoing;
 use crate::crypto::batch::SealBatch;
-use crate::limits::{LEAST_SHARE, MAX_PAYLOAD, MAX_RECORD, OUTPUT_SCRATCH, OUTPUT_TICK, share};
+use crate::limits::{
+    LEAST_SHARE, MAX_PAYLOAD, MAX_RECORD, OUTPUT_SCRATCH, OUTPUT_TICK, PEERS_WRITTEN, share,
+};
 use crate::span::Span;
 use crate::wire::pack;
 use crate::wire::record::{self, Kind};
@@ -55,6 +57,11 @@ impl Outlet {
 
     pub(super) fn has_unsent(&self) -> bool {
         self.unsent.is_some()
+    }
+
+    /// Whether its socket accepts nothing for now.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.sending == Sending::Blocked
     }
 
     /// Whether anything waits, sealed or not.
@@ -149,10 +156,12 @@ impl Outbound {
 }
 
 impl Context {
-    /// Seals and writes for every listed peer, once each.
+    /// Seals and writes for listed peers, once each. Those beyond what one tick may write to
+    /// come first in the next.
     pub(super) fn flush(&mut self, io: &mut impl Transport) {
         self.outbound.budget = OUTPUT_TICK;
-        for waiting in (1..=self.outbound.listed.len()).rev() {
+        let peers = self.outbound.listed.len().min(PEERS_WRITTEN);
+        for waiting in (1..=peers).rev() {
             let Some(id) = self.outbound.listed.pop_front() else {
                 break;
             };
@@ -280,7 +289,6 @@ impl Context {
         }
         let unsent = self.store.memory.store_sealed(&self.outbound.output[rest]);
         let peer = &mut self.roster[id];
-        peer.flow.progress = self.now;
         peer.outlet.unsent = Some(unsent);
     }
 
@@ -313,13 +321,13 @@ impl Context {
         let peer = &mut self.roster[id];
         match result {
             Ok(count) => {
-                peer.flow.progress = self.now;
                 let sending = &mut peer.outlet.sending;
                 match count < given {
                     true => *sending = Sending::Blocked,
                     false if *sending == Sending::Blocked => *sending = Sending::Idle,
                     false => {}
                 }
+                self.note_accepted(id, count);
                 Some(count)
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {

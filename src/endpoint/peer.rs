@@ -9,6 +9,7 @@ use super::idle::IdleClock;
 use super::inbound::Intake;
 use super::outbound::Outlet;
 use super::roster::{Membership, Standing};
+use super::slow::Taking;
 use super::undecided::Undecided;
 use crate::classic::ClassicConnection;
 use crate::conn::{Connection, Outcome, StreamEnd};
@@ -32,6 +33,7 @@ pub(super) struct Peer {
     pub(super) intake: Intake,
     pub(super) outlet: Outlet,
     pub(super) flow: PeerFlow,
+    pub(super) taking: Taking,
     pub(super) idle: IdleClock,
 }
 
@@ -172,6 +174,7 @@ impl Peer {
             intake: Intake::default(),
             outlet: Outlet::default(),
             flow: PeerFlow::default(),
+            taking: Taking::default(),
             idle: IdleClock::default(),
         }
     }
@@ -183,6 +186,12 @@ impl Peer {
     /// Whether the mode knows it.
     pub(super) fn is_proved(&self) -> bool {
         self.membership.standing() == Standing::Proved
+    }
+
+    /// Whether it waits for a turn of ours: with bytes that have come, as far as is known, or
+    /// with a hello that has no answer yet.
+    pub(super) fn has_unread(&self) -> bool {
+        self.flow.is_ready() || self.intake.has_backlog() || self.protocol.waits_for_answer()
     }
 
     /// Whether messages may be queued for it.

@@ -6,28 +6,26 @@
 
 use std::ops::Range;
 
-use super::Endpoint;
-use super::inbound::{Found, Work};
+use super::inbound::{Found, Kept, Pack, Work};
 use super::mode::{Message, Mode};
 use super::peer::Protocol;
 use super::transport::PeerId;
+use super::{Context, Endpoint};
 use crate::conn::{Received, StreamEnd};
 use crate::error::{Abort, Reason};
-use crate::limits::MIN_RECORD;
 use crate::span::Span;
 use crate::wire::buffer::Memory;
-use crate::wire::pack::PackReader;
 
 impl<M: Mode> Endpoint<M> {
     /// Acts on what was read, peer by peer, in order. All peers together hand on as many
-    /// messages as the tick could read if none were packed; what exceeds that is kept.
+    /// chunks of messages as the tick may; what exceeds that is kept.
     pub(super) fn settle(&mut self) {
-        let room = self.parts.flow.read_room(self.parts.roster.proved());
-        let last = self.parts.stats.messages + (room / MIN_RECORD) as u64;
+        let most = self.parts.flow.most_chunks(self.parts.roster.proved());
+        let last = self.parts.inbound.handed_on + most as u64;
         // Peers that the end of the budget has met.
         let mut unserved = Vec::new();
         while let Some(work) = self.parts.inbound.next_work() {
-            let (id, own) = (work.peer, self.parts.stats.messages + work.most as u64);
+            let (id, own) = (work.peer, self.parts.inbound.handed_on + work.most as u64);
             self.settle_peer(work, own.min(last));
             let parts = &mut self.parts;
             let intake = &mut parts.roster[id].intake;
@@ -48,7 +46,7 @@ impl<M: Mode> Endpoint<M> {
         self.parts.inbound.forget_records();
     }
 
-    /// Settles what one read left, until `stats.messages` is `stop_at`.
+    /// Settles what one read left, until `handed_on` is `stop_at`.
     fn settle_peer(&mut self, work: Work, stop_at: u64) {
         let id = work.peer;
         self.note_proof(id);
@@ -75,48 +73,60 @@ impl<M: Mode> Endpoint<M> {
         }
     }
 
-    /// Settles records of this tick. When `stats.messages` reaches `stop_at`, the rest becomes
-    /// the peer's backlog, if that has room. A peer that has proved nothing yet has its first
-    /// record settled in any case.
+    /// Settles records of this tick. When `handed_on` reaches `stop_at`, the rest becomes the
+    /// peer's backlog, if that may be. A peer that has proved nothing yet has its first record
+    /// settled in any case.
     fn settle_records(&mut self, id: PeerId, records: Range<usize>, stop_at: u64) {
         for index in records.clone() {
             let parts = &mut self.parts;
-            let peer = &mut parts.roster[id];
-            if parts.stats.messages >= stop_at && peer.protocol.is_open() {
-                let (intake, memory) = (&mut peer.intake, &mut parts.store.memory);
-                let rest = index..records.end;
-                if parts.inbound.keep_records(intake, memory, rest) {
-                    return;
-                }
+            let enough = parts.inbound.handed_on >= stop_at && parts.inbound.may_keep();
+            if enough && parts.roster[id].protocol.is_open() {
+                return parts.keep(id, None, index..records.end);
             }
-            self.settle_record(id, self.parts.inbound.record(index));
+            let stop_at = match parts.inbound.may_keep() {
+                true => stop_at,
+                false => u64::MAX,
+            };
+            let text = parts.inbound.record(index);
+            if let Some(pack) = self.settle_record(id, text, stop_at) {
+                return self.parts.keep(id, Some(pack), index + 1..records.end);
+            }
         }
     }
 
-    /// Settles records of the peer's backlog, until `stats.messages` reaches `stop_at`.
+    /// Settles records of the peer's backlog, until `handed_on` reaches `stop_at`.
     fn settle_backlog(&mut self, id: PeerId, stop_at: u64) {
         let parts = &mut self.parts;
         let texts = parts.roster[id].intake.backlog_texts();
         if let Some(texts) = texts {
-            // The last of them is settled when the backlog is gone. And the mode may abort
-            // the peer, and then read the message once more.
+            // The mode may abort the peer, and then read the message once more.
             parts.store.memory.hold(texts);
         }
-        while self.parts.stats.messages < stop_at {
+        while self.parts.inbound.handed_on < stop_at {
             let parts = &mut self.parts;
-            let (intake, memory) = (&mut parts.roster[id].intake, &mut parts.store.memory);
-            let Some(text) = parts.inbound.next_kept(intake, memory) else {
+            let intake = &mut parts.roster[id].intake;
+            let Some(kept) = parts.inbound.next_kept(intake) else {
                 break;
             };
-            self.settle_record(id, text);
+            let rest = match kept {
+                Kept::Pack(pack) => self.unpack(id, pack, stop_at),
+                Kept::Record(text) => self.settle_record(id, text, stop_at),
+            };
+            if let Some(pack) = rest {
+                self.parts.roster[id].intake.keep_pack(pack);
+            }
         }
+        let parts = &mut self.parts;
+        let (intake, memory) = (&mut parts.roster[id].intake, &mut parts.store.memory);
+        parts.inbound.drop_if_settled(intake, memory);
         if let Some(texts) = texts {
-            self.parts.store.memory.release(texts);
+            memory.release(texts);
         }
     }
 
-    /// Settles a record: its `text`, if its tag held.
-    fn settle_record(&mut self, id: PeerId, text: Option<Span>) {
+    /// Settles a record: its `text`, if its tag held. Returns the rest of a pack in which
+    /// `handed_on` reached `stop_at`.
+    fn settle_record(&mut self, id: PeerId, text: Option<Span>, stop_at: u64) -> Option<Pack> {
         let parts = &mut self.parts;
         let Protocol::Native(conn) = &mut parts.roster[id].protocol else {
             unreachable!("only native peers have records");
@@ -124,12 +134,12 @@ impl<M: Mode> Endpoint<M> {
         let plaintext = text.map(|text| parts.store.memory.bytes(text));
         let received = conn.settle(parts.now, plaintext);
         let (true, Some(text)) = (self.note_proof(id), text) else {
-            return;
+            return None;
         };
         match received {
             Received::Nothing => {}
             Received::Chunk { len, last } => self.chunk(id, text.slice(0..len), last),
-            Received::Pack(messages) => self.unpack(id, text, messages),
+            Received::Pack(messages) => return self.unpack(id, Pack { text, messages }, stop_at),
             Received::Fin => {
                 let parts = &mut self.parts;
                 parts.roster[id].idle.reset(parts.now);
@@ -137,6 +147,7 @@ impl<M: Mode> Endpoint<M> {
                 self.parts.confirm(id, handed_on);
             }
         }
+        None
     }
 
     /// Opens the classic frames in a range of the scratch one by one, and hands their
@@ -169,13 +180,18 @@ impl<M: Mode> Endpoint<M> {
         }
     }
 
-    /// Takes the messages of a pack, each in place, for as long as the peer may send.
-    fn unpack(&mut self, id: PeerId, pack: Span, mut messages: PackReader) {
-        while self.parts.roster[id].protocol.is_open()
-            && let Some(range) = messages.next(self.parts.store.memory.bytes(pack))
-        {
-            self.chunk(id, pack.slice(range), true);
+    /// Takes the messages of a pack, each in place, for as long as the peer may send. Returns
+    /// the rest when `handed_on` reaches `stop_at`.
+    fn unpack(&mut self, id: PeerId, mut pack: Pack, stop_at: u64) -> Option<Pack> {
+        while !pack.messages.is_done() && self.parts.roster[id].protocol.is_open() {
+            if self.parts.inbound.handed_on >= stop_at {
+                return Some(pack);
+            }
+            let bytes = self.parts.store.memory.bytes(pack.text);
+            let range = pack.messages.next(bytes)?;
+            self.chunk(id, pack.text.slice(range), true);
         }
+        None
     }
 
     /// Takes a chunk of a message, and hands the message on if it is whole: in place,
@@ -193,13 +209,16 @@ impl<M: Mode> Endpoint<M> {
             parts.stats.bytes += len as u64;
         }
         if last && peer.intake.message_len() == 0 {
+            parts.inbound.handed_on += 1;
             let message = Message::new(std::slice::from_ref(&span));
             return self.mode.message(parts, id, message);
         }
         let (intake, memory) = (&mut peer.intake, &mut parts.store.memory);
-        let Some(spans) = parts.inbound.assemble(intake, memory, span, last) else {
+        let inbound = &mut parts.inbound;
+        let Some(spans) = inbound.assemble(id, intake, memory, parts.now, span, last) else {
             return parts.bound_assembling();
         };
+        inbound.handed_on += spans.len() as u64;
         let message = Message::new(&spans);
         self.mode.message(parts, id, message);
         for span in spans {
@@ -221,5 +240,13 @@ impl<M: Mode> Endpoint<M> {
             conn.cut_short();
         }
         self.mode.fin(parts, id);
+    }
+}
+
+impl Context {
+    /// Keeps what exceeds a turn of `id`: the rest of a pack, and records of this tick.
+    fn keep(&mut self, id: PeerId, pack: Option<Pack>, records: Range<usize>) {
+        let (intake, memory) = (&mut self.roster[id].intake, &mut self.store.memory);
+        self.inbound.keep_records(intake, memory, pack, records);
     }
 }

@@ -8,6 +8,7 @@ use super::mode::Mode;
 use super::peer::Protocol;
 use super::transport::{PeerId, Transport};
 use super::{Context, Endpoint, EndpointEvent};
+use crate::limits::{PEERS_CLOSED, PEERS_WRITTEN};
 use crate::time::Time;
 
 impl<M: Mode> Endpoint<M> {
@@ -18,7 +19,11 @@ impl<M: Mode> Endpoint<M> {
         // A terminal gets the peers' messages of the tick before, so that the user first
         // reads that a peer came.
         parts.write_locals(OutputKind::Terminal, io);
-        parts.flow.resume(&mut parts.roster, &parts.locals, now);
+        parts.note_late();
+        let unfinished = &mut parts.inbound.unfinished;
+        parts
+            .flow
+            .resume(&mut parts.roster, &parts.locals, unfinished, now);
         parts.read_peers(io);
         parts.open();
         self.settle();
@@ -38,11 +43,14 @@ impl<M: Mode> Endpoint<M> {
     }
 
     /// Looks at every touched peer: shuts its stream down, closes it, or plans when to
-    /// look next.
+    /// look next. Those beyond what one tick may close come first in the next.
     fn visit_touched(&mut self, io: &mut impl Transport) {
-        let mut left = false;
+        let mut left = 0;
         // Peers that the mode touches meanwhile are for the next tick.
         for _ in 0..self.parts.roster.touched() {
+            if left == PEERS_CLOSED {
+                break;
+            }
             let parts = &mut self.parts;
             let Some((id, peer)) = parts.roster.next_touched() else {
                 continue;
@@ -60,12 +68,12 @@ impl<M: Mode> Endpoint<M> {
                     false => io.close(id),
                 }
                 self.remove(id);
-                left = true;
+                left += 1;
             } else {
                 parts.plan(id);
             }
         }
-        if left {
+        if left > 0 {
             let memory = &mut self.parts.store.memory;
             self.parts.inbound.erase_scratch(memory);
             self.parts.outbound.packing.erase(memory);
@@ -80,7 +88,6 @@ impl<M: Mode> Endpoint<M> {
         parts.inbound.drop_intake(&mut peer.intake, memory);
         peer.outlet.close(&mut parts.store);
         parts.flow.forget(&peer);
-        parts.locals.forget(id);
         if let Protocol::Native(conn) = &mut peer.protocol {
             conn.erase(&mut parts.keys);
         }
@@ -99,21 +106,26 @@ impl<M: Mode> Endpoint<M> {
 
 impl Context {
     fn expire(&mut self, io: &mut impl Transport) {
-        while let Some(id) = self.roster.next_planned(self.now) {
+        // Each may be written to, so those beyond what a tick may write to come in the next.
+        for _ in 0..PEERS_WRITTEN {
+            let Some(id) = self.roster.next_planned(self.now) else {
+                break;
+            };
             self.handle_timeout(id, io);
             self.roster.touch(id);
         }
+        self.expire_slow();
+        self.expire_stalled();
         self.expire_shutdown();
     }
 
     fn handle_timeout(&mut self, id: PeerId, io: &mut impl Transport) {
         let peer = &mut self.roster[id];
-        let waits = peer.protocol.waits_for_answer();
-        let unread = peer.flow.is_ready() || peer.intake.has_backlog() || waits;
+        let unread = peer.has_unread();
         if peer.protocol.handle_timeout(self.now, unread) {
             self.listen(id);
         }
-        if self.flow.may_be_too_slow(&self.roster[id]) {
+        if self.may_be_too_slow(&self.roster[id]) {
             // The poll reports a socket as writable only when much of its buffer is free.
             // So a write has to show whether the peer has accepted anything since.
             self.send_rest(id, io);
@@ -128,7 +140,7 @@ impl Context {
     fn plan(&mut self, id: PeerId) {
         let peer = &self.roster[id];
         let due = peer.protocol.poll_timeout();
-        let slow = self.flow.too_slow_due(peer, self.now);
+        let slow = self.too_slow_due(peer);
         let idle = self.idle_due(peer);
         if let Some(at) = due.into_iter().chain(slow).chain(idle).min() {
             self.roster.plan(id, at);

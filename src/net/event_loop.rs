@@ -226,7 +226,6 @@ impl<M: Mode> EventLoop<M> {
     ///
     /// When polling fails, or a [dialled](Self::dial) host cannot be reached.
     pub fn turn(&mut self, at_most: Option<Duration>) -> Result<(), Error> {
-        self.sockets.forget_closed();
         let timeout = self.timeout().into_iter().chain(at_most).min();
         match self.poll.poll(&mut self.events, timeout) {
             Ok(()) => {}

@@ -18,10 +18,13 @@ use crate::endpoint::transport::{LocalId, PeerId, Read, Transport};
 /// The poll token of a peer is its number, which is never one of these last few.
 pub(super) const FIRST_RESERVED: usize = usize::MAX - 15;
 
+/// The connection of one peer.
 #[derive(Debug)]
 struct Slot {
     peer: PeerId,
-    stream: Stream,
+    /// `None` once it is closed. The rest stays until the slot is used again, because a report
+    /// may still ask for the address.
+    stream: Option<Stream>,
     address: SocketAddr,
 }
 
@@ -33,8 +36,6 @@ struct Slot {
 pub(super) struct Sockets {
     registry: Registry,
     slots: Vec<Option<Slot>>,
-    /// The peers that were closed in this turn: a report may still ask for an address.
-    closed: Vec<(PeerId, SocketAddr)>,
     pub(super) input: Option<Local>,
     pub(super) output: Option<Local>,
 }
@@ -44,7 +45,6 @@ impl Sockets {
         Self {
             registry,
             slots: Vec::new(),
-            closed: Vec::new(),
             input: None,
             output: None,
         }
@@ -66,7 +66,7 @@ impl Sockets {
         let stream = Stream::new(socket, &self.registry, token)?;
         self.slots[place] = Some(Slot {
             peer,
-            stream,
+            stream: Some(stream),
             address,
         });
         Ok(())
@@ -81,18 +81,8 @@ impl Sockets {
 
     /// The address of `peer`, also if it was closed in this turn.
     pub(super) fn address(&self, peer: PeerId) -> Option<SocketAddr> {
-        let slot = self.slots.get(peer.slot as usize)?.as_ref();
-        let open = slot.map(|slot| (slot.peer, slot.address));
-        let known = open.iter().chain(&self.closed);
-        known
-            .copied()
-            .find(|(id, _)| *id == peer)
-            .map(|(_, address)| address)
-    }
-
-    /// A new turn begins: forgets the peers that were closed in the last one.
-    pub(super) fn forget_closed(&mut self) {
-        self.closed.clear();
+        let slot = self.slots.get(peer.slot as usize)?.as_ref()?;
+        (slot.peer == peer).then_some(slot.address)
     }
 }
 
@@ -101,7 +91,7 @@ fn find(slots: &mut [Option<Slot>], peer: PeerId) -> io::Result<&mut Stream> {
         .get_mut(peer.slot as usize)
         .and_then(Option::as_mut)
         .filter(|slot| slot.peer == peer)
-        .map(|slot| &mut slot.stream)
+        .and_then(|slot| slot.stream.as_mut())
         .ok_or_else(|| ErrorKind::NotConnected.into())
 }
 
@@ -132,10 +122,12 @@ impl Transport for Sockets {
     }
 
     fn close(&mut self, peer: PeerId) {
-        let place = self.slots.get_mut(peer.slot as usize);
-        if let Some(slot) = place.and_then(|place| place.take_if(|slot| slot.peer == peer)) {
-            self.closed.push((peer, slot.address));
-            slot.stream.close(&self.registry);
+        let slot = self.slots.get_mut(peer.slot as usize);
+        let slot = slot
+            .and_then(Option::as_mut)
+            .filter(|slot| slot.peer == peer);
+        if let Some(stream) = slot.and_then(|slot| slot.stream.take()) {
+            stream.close(&self.registry);
         }
     }
 

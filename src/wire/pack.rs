@@ -45,6 +45,11 @@ impl PackReader {
         Ok(Self { at: 0, end })
     }
 
+    /// Whether all messages were read.
+    pub fn is_done(&self) -> bool {
+        self.at == self.end
+    }
+
     /// The range of the next message in `payload`, which was checked.
     pub fn next(&mut self, payload: &[u8]) -> Option<Range<usize>> {
         let length = payload[..self.end].get(self.at..)?.first_chunk()?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sealwire::limits::MAX_PAYLOAD;
-use sealwire::{Echo, End, Gravity, Leaves, Reason, Relay, Sink};
+use sealwire::{Echo, End, Gravity, Leaves, Reason, Relay};
 
 use crate::hand::Raw;
 use crate::people::{Sender, aborted, limited, much, native};
@@ -108,37 +108,6 @@ fn a_message_over_the_limit_is_refused() {
         assert_eq!(told, aborted(Reason::TOO_LARGE, ""));
         world.hosts[server].assert_empty("both have left");
     }
-}
-
-/// Goal: unfinished messages of all peers share a budget; past it the largest
-/// goes, and the others finish. Method: ten peers that each send the first part
-/// of a message.
-#[test]
-fn unfinished_messages_share_a_budget() {
-    let setup = limited(|limits| limits.max_assembling = 10 * MAX_PAYLOAD);
-    let (mut world, server) = World::with(setup, Sink);
-    let mut rests = Vec::new();
-    let mut peers: Vec<Raw> = (0..10).map(|_| Raw::join(&mut world)).collect();
-    for (n, raw) in peers.iter_mut().enumerate() {
-        let parts = if n == 4 { 3 } else { 1 };
-        let bytes = raw.seal(&world, &vec![n as u8; parts * MAX_PAYLOAD + 1]);
-        let (now, later) = bytes.split_at(parts * 16_418);
-        world.write(raw.end, now);
-        rests.push(later.to_vec());
-    }
-    for (n, (raw, rest)) in peers.iter_mut().zip(&rests).enumerate() {
-        raw.read(&mut world);
-        let _ = world.net.write(raw.end, rest);
-        world.settle();
-        let given_up = match n {
-            4 => aborted(Reason::TOO_LARGE, "too many unfinished messages"),
-            _ => None,
-        };
-        assert_eq!(raw.outcome(), given_up, "peer {n}");
-        raw.close(&mut world);
-    }
-    assert_eq!(world.hosts[server].log().messages.len(), 9);
-    world.hosts[server].assert_empty("all have left");
 }
 
 /// Goal: when memory runs short, a peer in the middle of a message is still read to its

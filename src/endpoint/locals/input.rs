@@ -3,6 +3,7 @@
 //! What becomes of a message is up to the mode. Read next: `net::local` for the
 //! descriptors.
 
+use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::ops::Range;
 
@@ -55,6 +56,8 @@ pub(super) struct Input {
     given: u64,
     /// A line whose end has not come yet.
     line: Vec<u8>,
+    /// Lines that were read, and are more than one tick may hand on.
+    rest: VecDeque<u8>,
 }
 
 impl Input {
@@ -65,7 +68,13 @@ impl Input {
             empty: false,
             given: 0,
             line: Vec::new(),
+            rest: VecDeque::new(),
         }
+    }
+
+    /// Whether there is something to hand on, or a read is worth a try.
+    fn is_ready(&self) -> bool {
+        self.reading == Reading::Ready || !self.rest.is_empty()
     }
 
     /// Takes the next message off the bytes `rest` of the scratch. Returns its span, if it
@@ -82,8 +91,22 @@ impl Input {
             return (Some(Span::new(Memory::SCRATCH, rest.start..end)), end);
         }
         self.line.extend_from_slice(&bytes[..end - rest.start]);
-        let whole = newline.is_some() || self.line.len() >= MAX_LINE;
-        (whole.then(|| self.take_line(memory)).flatten(), end)
+        (self.whole_line(memory), end)
+    }
+
+    /// Takes the next line off those that were read in an earlier tick, if it is whole. The
+    /// caller releases its span.
+    fn cut_rest(&mut self, memory: &mut Memory) -> Option<Span> {
+        let newline = self.rest.iter().position(|&byte| byte == b'\n');
+        let end = newline.map_or(self.rest.len(), |at| at + 1);
+        self.line.extend(self.rest.drain(..end));
+        self.whole_line(memory)
+    }
+
+    /// The line that was joined, if its end has come or it is too long.
+    fn whole_line(&mut self, memory: &mut Memory) -> Option<Span> {
+        let whole = self.line.ends_with(b"\n") || self.line.len() >= MAX_LINE;
+        whole.then(|| self.take_line(memory)).flatten()
     }
 
     /// The line that was joined from several reads, or that lacks its end.
@@ -141,8 +164,18 @@ impl<M: Mode> Endpoint<M> {
 
     fn read_local(&mut self, local: LocalId, io: &mut impl Transport) {
         let parts = &mut self.parts;
-        let most = parts.most_of_local(local);
-        let mut room = parts.inbound.room(most);
+        let most = (FAN_OUT / parts.roster.proved().max(1)).max(1);
+        let Some(input) = parts.locals.input(local) else {
+            return;
+        };
+        if !input.rest.is_empty() {
+            return self.hand_on_rest(local, most);
+        }
+        let bytes = match input.kind.cut {
+            Cut::Blocks => LOCAL_BUDGET.min(most.saturating_mul(STREAM_MESSAGE)),
+            Cut::Lines => LINES_BUDGET,
+        };
+        let mut room = parts.inbound.room(bytes);
         if room.is_empty() {
             // The locals before this one took all the room. This one is read in the next
             // tick.
@@ -167,13 +200,7 @@ impl<M: Mode> Endpoint<M> {
                 input.given += read.bytes as u64;
                 room.end = room.start + read.bytes;
                 parts.inbound.use_to(room.end);
-                while !room.is_empty()
-                    && let Some(input) = self.parts.locals.input(local)
-                {
-                    let message;
-                    (message, room.start) = input.cut(&mut self.parts.store.memory, room.clone());
-                    self.hand_on(local, message);
-                }
+                self.hand_on_read(local, room, most);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 input.reading = Reading::Drained;
@@ -182,6 +209,38 @@ impl<M: Mode> Endpoint<M> {
                 input.reading = Reading::Failed;
                 self.parts.input_failed(error);
             }
+        }
+    }
+
+    /// Hands on the messages in `read` of the scratch, at most `most` of them. What is left is
+    /// kept.
+    fn hand_on_read(&mut self, local: LocalId, mut read: Range<usize>, most: usize) {
+        for _ in 0..most {
+            let Some(input) = self.parts.locals.input(local).filter(|_| !read.is_empty()) else {
+                return;
+            };
+            let message;
+            (message, read.start) = input.cut(&mut self.parts.store.memory, read.clone());
+            self.hand_on(local, message);
+        }
+        if let Some(input) = self.parts.locals.input(local) {
+            input.rest.extend(&self.parts.store.memory.scratch[read]);
+        }
+    }
+
+    /// Hands on lines that were read in an earlier tick, at most `most` of them.
+    fn hand_on_rest(&mut self, local: LocalId, most: usize) {
+        for _ in 0..most {
+            let Some(input) = self
+                .parts
+                .locals
+                .input(local)
+                .filter(|input| !input.rest.is_empty())
+            else {
+                return;
+            };
+            let line = input.cut_rest(&mut self.parts.store.memory);
+            self.hand_on(local, line);
         }
     }
 
@@ -203,24 +262,12 @@ impl Context {
         let Some(input) = &self.locals.0[local.index()].input else {
             return false;
         };
-        input.reading == Reading::Ready
+        input.is_ready()
             && self.flow.may_read_locals()
             && self.shutdown.reads_input()
             && (input.kind.terminal && self.shutdown.may_stay_alone()
                 || input.empty && self.shutdown.has_served()
                 || self.has_listeners())
-    }
-
-    /// Most bytes that one tick reads from `local`. Lines have a smaller bound, because
-    /// each line may become a message for every peer.
-    fn most_of_local(&mut self, local: LocalId) -> usize {
-        let proved = self.roster.proved();
-        match self.locals.input(local) {
-            Some(input) if input.kind.cut == Cut::Lines => {
-                (FAN_OUT / proved.max(1)).clamp(1, LINES_BUDGET)
-            }
-            _ => LOCAL_BUDGET,
-        }
     }
 
     /// Whether a proved peer takes messages.

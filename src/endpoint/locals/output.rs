@@ -11,6 +11,7 @@ use super::Locals;
 use super::screen::Screen;
 use crate::endpoint::mode::{Message, Mode};
 use crate::endpoint::queue::{Item, Queue, Store};
+use crate::endpoint::roster::Roster;
 use crate::endpoint::transport::{LocalId, PeerId, Transport};
 use crate::endpoint::{Context, Endpoint};
 use crate::limits::{GATHER, MAX_PAYLOAD, SHORT};
@@ -43,7 +44,7 @@ pub(super) struct Output {
     /// Bytes that were queued since the start, and how many of them are done with.
     queued: u64,
     done: u64,
-    /// Peers to tell when `done` has come as far as `queued` was.
+    /// Peers to tell when `done` has come as far as `queued` was. Some may be gone.
     waiting: VecDeque<(u64, PeerId)>,
 }
 
@@ -186,12 +187,23 @@ impl Locals {
 
     /// Makes `peer` wait until `local` has accepted all that is queued by now. Returns
     /// whether anything is queued.
-    pub(in crate::endpoint) fn must_wait(&mut self, local: LocalId, peer: PeerId) -> bool {
+    pub(in crate::endpoint) fn must_wait(
+        &mut self,
+        local: LocalId,
+        peer: PeerId,
+        roster: &Roster,
+    ) -> bool {
         let Some(output) = self.output(local) else {
             return false;
         };
         let waits = output.done < output.queued;
         if waits {
+            // Peers that are gone are dropped when they are most of the list.
+            if output.waiting.len() > 2 * roster.len() {
+                output
+                    .waiting
+                    .retain(|&(_, peer)| roster.get(peer).is_some());
+            }
             output.waiting.push_back((output.queued, peer));
         }
         waits
@@ -206,13 +218,6 @@ impl Locals {
         }
         output.waiting.pop_front();
         Some(peer)
-    }
-
-    /// A peer is gone, and does not wait any more.
-    pub(in crate::endpoint) fn forget(&mut self, gone: PeerId) {
-        for output in self.0.iter_mut().filter_map(|local| local.output.as_mut()) {
-            output.waiting.retain(|&(_, peer)| peer != gone);
-        }
     }
 
     /// Drops all that is queued for `local`: it counts as written, and no peer is told.

@@ -1,0 +1,105 @@
+//! What one tick of a relay hands on to many.
+
+use sealwire::limits::{FAN_OUT, MAX_PACKED};
+use sealwire::wire::record::Kind;
+use sealwire::{Leaves, Relay};
+
+use crate::hand::{Hand, Raw};
+use crate::people::{limited, native};
+use crate::world::World;
+
+const RECEIVERS: usize = 60;
+const FLOODERS: usize = 3;
+const PACKS: usize = 40;
+
+/// The payload of a full pack of empty messages.
+fn empty() -> Vec<u8> {
+    vec![0; 2 * MAX_PACKED]
+}
+
+/// Goal: one tick queues no more than its items for all receivers together, whatever is packed,
+/// also of peers that prove themselves with a pack, and where backlogs may take hardly any
+/// memory; another peer is heard meanwhile, and nothing is lost. Method: three peers send
+/// full packs of empty messages at once, for sixty others that say nothing.
+#[test]
+fn fan_out_is_bounded_by_items() {
+    for (proved, max_assembling) in [(true, 256 << 20), (false, 256 << 20), (true, 20_000)] {
+        let setup = limited(|limits| limits.max_assembling = max_assembling);
+        let (mut world, server) = World::with(setup, Relay);
+        let receivers: Vec<Raw> = (0..RECEIVERS).map(|_| Raw::join(&mut world)).collect();
+        let mut other = Raw::join(&mut world);
+        let mut hands: Vec<_> = (0..FLOODERS).map(|_| Hand::shake(&mut world)).collect();
+        for hand in hands.iter_mut().filter(|_| proved) {
+            hand.send(&mut world, Kind::Ping, b"");
+        }
+        for hand in &mut hands {
+            let records: Vec<u8> = (0..PACKS)
+                .flat_map(|_| hand.record(Kind::Pack, &empty()))
+                .collect();
+            assert_eq!(
+                world.net.write(hand.end, &records).ok(),
+                Some(records.len())
+            );
+        }
+        let all = FLOODERS * PACKS * MAX_PACKED;
+        let (mut ticks, mut last, mut said) = (0, 0, 0);
+        while last < all + said {
+            if world.hosts[server].log().of(other.peer).len() == said {
+                let bytes = other.seal(&world, b"and I?");
+                assert_eq!(world.net.write(other.end, &bytes).ok(), Some(bytes.len()));
+                said += 1;
+            }
+            world.tick_after(server, 0);
+            let messages = world.hosts[server].endpoint.stats().messages as usize;
+            // Peers that prove themselves in this tick are no receivers yet when it begins.
+            assert!(
+                (messages - last) * (RECEIVERS + 1) <= FAN_OUT,
+                "{} messages in a tick",
+                messages - last
+            );
+            last = messages;
+            ticks += 1;
+            assert!(ticks < 400, "{last} messages");
+            let queued = world.hosts[server].endpoint.queued();
+            assert!(queued <= all * (RECEIVERS + FLOODERS + 1));
+        }
+        assert!(
+            said * 8 > ticks,
+            "it was heard {said} times in {ticks} ticks"
+        );
+        for hand in &hands {
+            assert_eq!(
+                world.hosts[server].log().of(hand.peer).len(),
+                PACKS * MAX_PACKED
+            );
+            world.close(hand.end);
+        }
+        drop(receivers);
+    }
+}
+
+/// Goal: what comes behind a pack that is handed on in parts takes effect behind all of it.
+/// Method: a FIN behind packs for sixty receivers; the sender is confirmed, and each receiver
+/// has every message, in order.
+#[test]
+fn a_pack_in_parts_keeps_its_order() {
+    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Relay);
+    let mut receivers: Vec<Raw> = (0..RECEIVERS).map(|_| Raw::join(&mut world)).collect();
+    let mut hand = Hand::shake(&mut world);
+    let mut bytes = Vec::new();
+    for pack in 0..10_u8 {
+        let entries = (0..=255_u8).flat_map(|n| [0, 2, pack, n]);
+        bytes.extend(hand.record(Kind::Pack, &entries.collect::<Vec<u8>>()));
+    }
+    bytes.extend(hand.record(Kind::Fin, b""));
+    assert_eq!(world.net.write(hand.end, &bytes).ok(), Some(bytes.len()));
+    world.settle();
+    assert_eq!(world.hosts[server].log().fins, [hand.peer]);
+    let plan = (0..10_u8).flat_map(|pack| (0..=255_u8).map(move |n| [pack, n]));
+    let plan: Vec<_> = plan.collect();
+    for raw in &mut receivers {
+        raw.read(&mut world);
+        assert!(raw.messages() == plan);
+    }
+    world.close(hand.end);
+}
