@@ -14,7 +14,9 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use sealwire::limits::{INPUT_SCRATCH, LOCAL_BUDGET, MAX_PACKED, MAX_RECORD, MOST_SHARE};
-use sealwire::{Chat, Echo, Leaves, Mode, Outcome, PeerId, Relay, Setup, Sink, Time};
+use sealwire::{
+    Chat, Echo, EndpointEvent, Leaves, Mode, Outcome, PeerId, Relay, Setup, Sink, Time,
+};
 
 use crate::actors::{Actor, STAYS, STAYS_SHORT};
 use crate::net::{Faults, Side};
@@ -141,6 +143,8 @@ struct Client {
     /// What its endpoint is made of, until it comes.
     setup: Option<(Setup, Sender)>,
     classic: bool,
+    /// It says FIN only when the run tells it to.
+    stays: bool,
     call: Option<Call>,
     plan: Vec<Vec<u8>>,
     after: u64,
@@ -393,6 +397,7 @@ impl Run {
         Client {
             setup: Some((setup, sender)),
             classic,
+            stays,
             call: None,
             plan,
             after: rng.random_range(0..scale.comes),
@@ -424,8 +429,8 @@ impl Run {
             self.world.run_millis(10_000);
             self.world.stop(0);
             self.world.run_millis(gap);
-            let natives = self.clients.iter().filter(|client| !client.classic);
-            for call in natives.filter_map(|client| client.call) {
+            let staying = self.clients.iter().filter(|client| client.stays);
+            for call in staying.filter_map(|client| client.call) {
                 self.world.stop(call.host);
             }
         }
@@ -498,6 +503,9 @@ impl Run {
         for client in &self.clients {
             self.check_client(client, calm);
         }
+        if calm && self.what == What::Relay {
+            self.check_relay_is_whole();
+        }
         for actor in &self.actors {
             actor.check(server, &self.world, calm, self.classic);
         }
@@ -505,6 +513,32 @@ impl Run {
             let output = &server.locals[0].output;
             let heard: usize = server.log().all().iter().map(|m| m.len()).sum();
             assert_eq!(output.len(), heard);
+        }
+    }
+
+    /// Where in the server's events this client joined, if it did and was not hurt.
+    fn joined(&self, client: &Client) -> Option<usize> {
+        let link = client.call.filter(|_| !client.is_hurt())?.link;
+        let (peer, _) = self.world.door.admitted.get(&link)?;
+        let mut events = self.world.hosts[0].events.iter();
+        events.position(|event| matches!(event, EndpointEvent::Joined(id) if id == peer))
+    }
+
+    /// In a relay a client that stays hears all that those say that come after it.
+    fn check_relay_is_whole(&self) {
+        let clients = self.clients.iter();
+        let joined = clients.filter_map(|client| Some((self.joined(client)?, client)));
+        let joined: Vec<(usize, &Client)> = joined.collect();
+        for (since, client) in joined.iter().filter(|(_, client)| client.stays) {
+            let host = client.call.expect("it has joined").host;
+            let heard = self.world.hosts[host].log().all();
+            for (_, sender) in joined.iter().filter(|(later, _)| later > since) {
+                let all = sender
+                    .plan
+                    .iter()
+                    .all(|message| heard.contains(&&message[..]));
+                assert!(all, "{client:?} misses what was said by {sender:?}");
+            }
         }
     }
 
@@ -588,6 +622,12 @@ impl Run {
                 assert!(is_run(&heard, &self.typed));
                 let last = self.typed.last().map(|last| &last[..]);
                 assert!(!complete || heard.is_empty() || heard.last().copied() == last);
+                // Input is read only while a peer is there.
+                let all = heard.len() == self.typed.len();
+                assert!(
+                    !complete || self.joined(client) != Some(0) || all,
+                    "{client:?}"
+                );
             }
             What::Relay => self.check_relayed(&heard),
         }
