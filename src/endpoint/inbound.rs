@@ -551,8 +551,11 @@ impl Context {
                     conn.gather(self.now, &mut self.keys, bytes, span, &mut inbound.opens)
                 }
             };
-            inbound.keep_rest(peer, memory, range.start + used..range.end);
-            behind |= used < range.len();
+            if peer.protocol.waits_for_answer() {
+                behind |= used < range.len();
+            } else {
+                inbound.keep_rest(peer, memory, range.start + used..range.end);
+            }
         }
         if unproved {
             self.note_hello(id, behind);

@@ -1,6 +1,6 @@
 //! Clients that the test plays by hand: [`Raw`] keeps to the protocol, [`Hand`] seals any
-//! record it likes, and of a classic one ([`World::accept`]) there are only [`frames`] and
-//! [`lines`].
+//! record it likes with its [`Sealer`], and of a classic one ([`World::accept`]) there are only
+//! [`frames`] and [`lines`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,6 +22,7 @@ use crate::world::{Link, World};
 
 /// The keys of the client at this end: of the service, and the bytes of its private key.
 fn keys(end: Side) -> (Arc<Identity>, [u8; 32]) {
+    // The curve ignores the lowest three bits.
     let mut private = [1; 32];
     private[8..16].copy_from_slice(&end.link.to_be_bytes());
     (Identity::new(&secrets(7)).unwrap(), private)
@@ -161,33 +162,33 @@ impl Raw {
     }
 }
 
-/// A client behind its handshake; nothing has proved it yet.
-pub(crate) struct Hand {
-    keys: PlainKeys,
-    sequence: u64,
-    pub(crate) end: Side,
-    /// What the server calls it.
-    pub(crate) peer: PeerId,
+/// The hello of the client at `end`.
+pub(crate) fn greeting(end: Side) -> Vec<u8> {
+    let (identity, private) = keys(end);
+    let kernel = crate::chosen::kernel();
+    let mut session = Session::client(identity, kernel, private, Time::ZERO);
+    let mut hello = Vec::new();
+    session.start(Time::ZERO, &mut hello);
+    hello
 }
 
-impl Hand {
-    /// Connects, and shakes hands.
-    pub(crate) fn shake(world: &mut World) -> Self {
-        let mut raw = Raw::connect(world);
-        let Raw { end, peer, .. } = raw;
-        let hello = raw.hello(world);
-        world.write(end, &hello);
+/// What a key holder needs to make any record.
+pub(crate) struct Sealer {
+    keys: PlainKeys,
+    sequence: u64,
+}
+
+impl Sealer {
+    /// Agrees with the server that gave `answer` to the [`greeting`] of the client at `end`.
+    pub(crate) fn agree(end: Side, hello: &[u8], answer: &[u8; SERVER_HELLO]) -> Self {
         let (identity, private) = keys(end);
-        let answer: [u8; SERVER_HELLO] = world.read(end).try_into().unwrap();
-        let public = parse_server(&answer).unwrap();
-        let transcript = [&hello[..], &answer[..SERVER_TAG]];
+        let public = parse_server(answer).unwrap();
+        let transcript = [hello, &answer[..SERVER_TAG]];
         let private = Private::new(private, crate::chosen::kernel());
         let secrets = SessionSecrets::agree(&identity, &private, public, transcript).unwrap();
         Self {
             keys: PlainKeys::new(&secrets.client_to_server, 0),
             sequence: 0,
-            end,
-            peer,
         }
     }
 
@@ -200,6 +201,31 @@ impl Hand {
         self.keys.seal(self.sequence, kind as u8, payload, body);
         self.sequence += 1;
         record
+    }
+}
+
+/// A client behind its handshake; nothing has proved it yet.
+pub(crate) struct Hand {
+    sealer: Sealer,
+    pub(crate) end: Side,
+    /// What the server calls it.
+    pub(crate) peer: PeerId,
+}
+
+impl Hand {
+    /// Connects, and shakes hands.
+    pub(crate) fn shake(world: &mut World) -> Self {
+        let Link { end, peer } = world.accept();
+        let hello = greeting(end);
+        world.write(end, &hello);
+        let answer: [u8; SERVER_HELLO] = world.read(end).try_into().unwrap();
+        let sealer = Sealer::agree(end, &hello, &answer);
+        Self { sealer, end, peer }
+    }
+
+    /// The next record.
+    pub(crate) fn record(&mut self, kind: Kind, payload: &[u8]) -> Vec<u8> {
+        self.sealer.record(kind, payload)
     }
 
     /// Sends the next record and lets the server take it.

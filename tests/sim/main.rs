@@ -4,10 +4,12 @@
 //! [`world`] moves everything, [`people`] has setups and modes, [`hand`] has clients that a
 //! test plays itself. A world checks that an endpoint without peers has leaked nothing.
 //!
-//! Runs by seed are [`seeds`]: `SEALWIRE_SEED=n` runs one seed again, alone, and
-//! `SEALWIRE_SEEDS=n` runs that many. The rest are scripted, one subject per file.
+//! Runs by seed are [`seeds`], with the bad peers of [`actors`]: `SEALWIRE_SEED=n` runs one seed
+//! again, alone, and `SEALWIRE_SEEDS=n` runs that many. Seeds that once failed are in
+//! `failed_seeds`. The rest are scripted, one subject per file.
 #![allow(clippy::unwrap_used)]
 
+mod actors;
 #[path = "../common/chosen.rs"]
 mod chosen;
 mod hand;

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -44,6 +44,10 @@ pub(crate) struct Pipe {
     /// Flips this bit of the byte that is written at this place.
     pub(crate) flip: Option<(u64, u8)>,
     pub(crate) flipped: bool,
+    /// Until then it takes nothing.
+    stalled: Time,
+    /// What was written to it, where a test wants to replay that.
+    pub(crate) tape: Option<Vec<u8>>,
     reader_waits: bool,
     writer_waits: bool,
 }
@@ -60,11 +64,9 @@ impl Pipe {
     }
 
     /// Whether a writer that waits is told: as on Linux, when a third is free.
-    fn is_writable(&self) -> bool {
-        self.room() >= self.capacity.div_ceil(3)
-            || self.deserted
-            || self.write_error.is_some()
-            || self.broken.is_some()
+    fn is_writable(&self, now: Time) -> bool {
+        let takes = self.stalled <= now && self.room() >= self.capacity.div_ceil(3);
+        takes || self.deserted || self.write_error.is_some() || self.broken.is_some()
     }
 }
 
@@ -114,6 +116,8 @@ pub(crate) struct Net {
     pub(crate) socket: usize,
     faults: Faults,
     pipes: Vec<Pipe>,
+    /// The links that one side has still open, at least.
+    open: Vec<usize>,
     /// False `WouldBlock`s, and when they end.
     pretended: Vec<(Time, Wake)>,
     trace: DefaultHasher,
@@ -127,6 +131,7 @@ impl Net {
             socket: 64 * 1024,
             faults,
             pipes: Vec::new(),
+            open: Vec::new(),
             pretended: Vec::new(),
             trace: DefaultHasher::new(),
         }
@@ -139,7 +144,9 @@ impl Net {
             ..Pipe::default()
         };
         self.pipes.extend([pipe(), pipe()]);
-        self.pipes.len() / 2 - 1
+        let link = self.pipes.len() / 2 - 1;
+        self.open.push(link);
+        link
     }
 
     /// The pipe that `end` reads from.
@@ -210,9 +217,7 @@ impl Net {
             return Err(ErrorKind::WouldBlock.into());
         }
         let pipe = self.incoming(end);
-        for (to, from) in into.iter_mut().zip(pipe.bytes.drain(..count)) {
-            *to = from;
-        }
+        pipe.bytes.read_exact(&mut into[..count])?;
         let drained = !pipe.is_readable();
         pipe.reader_waits = drained;
         self.note((end, "read", &into[..count]));
@@ -221,6 +226,7 @@ impl Net {
 
     /// Writes for `end`; less than all means that no more fits for now.
     pub(crate) fn write(&mut self, end: Side, bytes: &[u8]) -> io::Result<usize> {
+        let now = self.now;
         let pipe = self.outgoing(end);
         if let Some(kind) = pipe.write_error.or(pipe.broken) {
             return Err(kind.into());
@@ -228,7 +234,10 @@ impl Net {
         if pipe.deserted || pipe.shut {
             return Err(ErrorKind::BrokenPipe.into());
         }
-        let room = pipe.room().min(bytes.len());
+        let room = match pipe.stalled <= now {
+            true => pipe.room().min(bytes.len()),
+            false => 0,
+        };
         let count = self.moved(room);
         if count < bytes.len() {
             match count < room {
@@ -260,11 +269,21 @@ impl Net {
             *byte ^= 1 << bit;
             pipe.flipped = true;
         }
+        if let Some(tape) = &mut pipe.tape {
+            tape.extend_from_slice(&bytes);
+        }
         pipe.written += bytes.len() as u64;
         // Nothing overtakes what is on its way.
         let arrival = pipe.flights.back().map_or(arrival, |b| b.0.max(arrival));
         pipe.flying += bytes.len();
         pipe.flights.push_back((arrival, bytes));
+    }
+
+    /// What `end` writes is not taken for this time.
+    pub(crate) fn stall(&mut self, end: Side, span: Duration) {
+        self.note((end, "stall"));
+        let until = self.now + span;
+        self.outgoing(end).stalled = until;
     }
 
     /// `end` will write nothing more.
@@ -285,6 +304,9 @@ impl Net {
             outgoing.broken.get_or_insert(ErrorKind::ConnectionReset);
         }
         outgoing.shut = true;
+        if outgoing.deserted {
+            self.open.retain(|&link| link != end.link);
+        }
     }
 
     /// The network breaks a link: both sides meet an error.
@@ -297,7 +319,9 @@ impl Net {
 
     /// The network breaks all links.
     pub(crate) fn reset_all(&mut self) {
-        (0..self.pipes.len() / 2).for_each(|link| self.reset(link));
+        for link in self.open.clone() {
+            self.reset(link);
+        }
     }
 
     /// Delivers what has arrived and says which sides to wake, in order.
@@ -305,7 +329,8 @@ impl Net {
         let now = self.now;
         let due = self.pretended.extract_if(.., |(at, _)| *at <= now);
         let mut wakes: Vec<Wake> = due.map(|(_, wake)| wake).collect();
-        for (index, pipe) in self.pipes.iter_mut().enumerate() {
+        for index in self.open.iter().flat_map(|link| [2 * link, 2 * link + 1]) {
+            let pipe = &mut self.pipes[index];
             while pipe.flights.front().is_some_and(|(at, _)| *at <= now) {
                 let (_, bytes) = pipe.flights.pop_front().unwrap();
                 pipe.flying -= bytes.len();
@@ -320,7 +345,7 @@ impl Net {
                 pipe.reader_waits = false;
                 wakes.push(Wake::Readable(end(to_client)));
             }
-            if pipe.writer_waits && pipe.is_writable() {
+            if pipe.writer_waits && pipe.is_writable(now) {
                 pipe.writer_waits = false;
                 wakes.push(Wake::Writable(end(!to_client)));
             }
@@ -330,9 +355,14 @@ impl Net {
 
     /// When something arrives next.
     pub(crate) fn next(&self) -> Option<Time> {
-        let flights = self.pipes.iter().filter_map(|pipe| pipe.flights.front());
+        let links = self.open.iter();
+        let pipes = links.flat_map(|link| &self.pipes[2 * link..2 * link + 2]);
+        let flights = pipes.clone().filter_map(|pipe| pipe.flights.front());
         let flights = flights.map(|(at, _)| *at);
         let pretended = self.pretended.iter().map(|(at, _)| *at);
-        flights.chain(pretended).min()
+        let stalled = pipes.filter(|pipe| pipe.writer_waits);
+        let stalled = stalled.map(|pipe| pipe.stalled);
+        let stalled = stalled.filter(|&until| until > self.now);
+        flights.chain(pretended).chain(stalled).min()
     }
 }

@@ -111,12 +111,11 @@ impl Transport for Port<'_> {
         let mut buffer = vec![0; into.iter().map(|slice| slice.len()).sum()];
         assert!(!buffer.is_empty(), "a read without room looks like the end");
         let (bytes, drained) = self.net.read(self.ends[&peer], &mut buffer)?;
-        for (to, from) in into
-            .iter_mut()
-            .flat_map(|slice| slice.iter_mut())
-            .zip(&buffer[..bytes])
-        {
-            *to = *from;
+        let mut rest = &buffer[..bytes];
+        for slice in into {
+            let (part, behind) = rest.split_at(rest.len().min(slice.len()));
+            slice[..part.len()].copy_from_slice(part);
+            rest = behind;
         }
         Ok(Read { bytes, drained })
     }

@@ -378,16 +378,14 @@ fn done_waits_for_the_output() {
 fn a_client_tells_how_its_server_left() {
     for (vanishes, gravity) in [(true, Gravity::Truncated), (false, Gravity::Late)] {
         let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Sink);
-        let (_, pair) = world.client(Sender::staying(vec![]));
+        let (client, pair) = world.client(Sender::staying(vec![]));
         world.settle();
         if vanishes {
             world.net.reset(pair.link);
         } else {
-            let gone = world.hosts.swap_remove(server);
-            drop(gone);
+            world.vanish(server);
         }
         world.run_millis(91_000);
-        let client = world.hosts.len() - 1;
         assert_eq!(world.end(client), Some(End::Failed(gravity)));
     }
 }

@@ -135,8 +135,8 @@ fn a_flood_from_the_same_address_shuts_no_client_out() {
 }
 
 /// Goal: a hello that came before is refused without an answer, before any work on the curve;
-/// so is one with anything behind it. Method: the same hello twice; a hello and a byte; the
-/// server makes no keys for them.
+/// so is one with anything behind it. Method: the same hello twice; a hello and a byte, or many;
+/// the server makes no keys for them.
 #[test]
 fn a_recorded_hello_is_refused() {
     let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Echo);
@@ -146,13 +146,14 @@ fn a_recorded_hello_is_refused() {
     let keyed = world.hosts[server].endpoint.keyed();
     let again = world.accept();
     world.write(again.end, &hello);
-    let mut eager = Raw::connect(&mut world);
-    let eager_hello = [eager.hello(&world), vec![0]].concat();
-    world.write(eager.end, &eager_hello);
-    for (link, end, fault) in [
-        (again.peer, again.end, PeerFault::Replayed),
-        (eager.peer, eager.end, PeerFault::Early),
-    ] {
+    let mut refused = vec![(again.peer, again.end, PeerFault::Replayed)];
+    for more in [1, 2000] {
+        let mut eager = Raw::connect(&mut world);
+        let hello = [eager.hello(&world), vec![0; more]].concat();
+        world.write(eager.end, &hello);
+        refused.push((eager.peer, eager.end, PeerFault::Early));
+    }
+    for (link, end, fault) in refused {
         assert_eq!(world.outcome(link), Some(Err(fault.into())));
         assert_eq!(world.read(end), b"");
     }

@@ -1,6 +1,7 @@
 //! Endpoints, the network between them, and the clock that moves them all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use rand::seq::SliceRandom;
@@ -16,21 +17,46 @@ use crate::port::{Plain, Port};
 /// Turns without a step of the clock, past which something spins.
 const SPINNING: usize = 200_000;
 
+/// The endpoint of a host that has not [retired](World::retire).
+pub(crate) struct Seat(Option<Endpoint<Watched>>);
+
+impl Deref for Seat {
+    type Target = Endpoint<Watched>;
+
+    fn deref(&self) -> &Self::Target {
+        self.0.as_ref().expect("it has not retired")
+    }
+}
+
+impl DerefMut for Seat {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        self.0.as_mut().expect("it has not retired")
+    }
+}
+
 /// One endpoint and what is its own.
 pub(crate) struct Host {
-    pub(crate) endpoint: Endpoint<Watched>,
+    pub(crate) endpoint: Seat,
+    /// What its mode was told, if it has retired.
+    told: Log,
     pub(crate) locals: Vec<Plain>,
     pub(crate) events: Vec<EndpointEvent>,
     pub(crate) ends: BTreeMap<PeerId, Side>,
     /// Most bytes it has held between ticks.
     pub(crate) most_held: usize,
+    /// Most connections it has had between ticks.
+    pub(crate) most_connections: usize,
+    pub(crate) ticks: usize,
     woken: bool,
 }
 
 impl Host {
     /// What its mode was told.
     pub(crate) fn log(&self) -> &Log {
-        &self.endpoint.mode().log
+        match &self.endpoint.0 {
+            Some(endpoint) => &endpoint.mode().log,
+            None => &self.told,
+        }
     }
 
     /// How `peer` ended, if it did.
@@ -84,12 +110,38 @@ pub(crate) struct Pair {
     pub(crate) at_client: PeerId,
 }
 
+/// How the first host takes in those that [call](World::call) it. A connection that it may not
+/// accept waits in a backlog, as in a system's: its client is connected, and may have written.
+pub(crate) struct Door {
+    /// How many connections it has descriptors for.
+    pub(crate) descriptors: usize,
+    /// Accepting fails until then.
+    pub(crate) shut_until: Time,
+    backlog: VecDeque<usize>,
+    /// What it calls the connection of each link that it has accepted, and since when.
+    pub(crate) admitted: BTreeMap<usize, (PeerId, Time)>,
+}
+
+impl Door {
+    fn new() -> Self {
+        Self {
+            descriptors: usize::MAX,
+            shut_until: Time::ZERO,
+            backlog: VecDeque::new(),
+            admitted: BTreeMap::new(),
+        }
+    }
+}
+
 /// Everything. The first host is the one that others connect to, or that a test plays with.
 pub(crate) struct World {
     pub(crate) net: Net,
     pub(crate) hosts: Vec<Host>,
     /// Where connections come from that hosts accept.
     pub(crate) origin: Origin,
+    pub(crate) door: Door,
+    /// The hosts that may have something to do.
+    live: Vec<usize>,
 }
 
 impl World {
@@ -98,6 +150,8 @@ impl World {
             net: Net::new(seed, faults),
             hosts: Vec::new(),
             origin: Origin::new(1),
+            door: Door::new(),
+            live: Vec::new(),
         }
     }
 
@@ -133,14 +187,26 @@ impl World {
     /// Adds an endpoint; its number is how it is called from then on.
     pub(crate) fn host(&mut self, setup: Setup, mode: impl Mode + 'static) -> usize {
         self.hosts.push(Host {
-            endpoint: Endpoint::new(setup, Watched::new(mode)),
+            endpoint: Seat(Some(Endpoint::new(setup, Watched::new(mode)))),
+            told: Log::default(),
             locals: Vec::new(),
             events: Vec::new(),
             ends: BTreeMap::new(),
             most_held: 0,
+            most_connections: 0,
+            ticks: 0,
             woken: true,
         });
+        self.live.push(self.hosts.len() - 1);
         self.hosts.len() - 1
+    }
+
+    /// Lets `host` tick, also if it has ended.
+    fn rouse(&mut self, host: usize) {
+        self.hosts[host].woken = true;
+        if !self.live.contains(&host) {
+            self.live.push(host);
+        }
     }
 
     /// Gives a host its next local, which is written too.
@@ -167,6 +233,50 @@ impl World {
         }
     }
 
+    /// Connects to the first host, which accepts when it can. Returns the link.
+    pub(crate) fn knock(&mut self) -> usize {
+        let link = self.net.link();
+        self.door.backlog.push_back(link);
+        link
+    }
+
+    /// As [`knock`](Self::knock), for `client`. Returns what that calls the connection, too.
+    pub(crate) fn call(&mut self, client: usize) -> (usize, PeerId) {
+        let link = self.knock();
+        (link, self.attach(client, Side::client(link)))
+    }
+
+    /// Accepts what waits, as far as the door lets it in. A host that accepts nothing any more
+    /// has closed its listener, so that the system resets what waits.
+    fn admit(&mut self) {
+        while let Some(&link) = self.door.backlog.front() {
+            let host = &self.hosts[0];
+            if !host.endpoint.is_accepting() {
+                self.refuse(link);
+            } else if self.door.shut_until > self.net.now
+                || host.ends.len() >= self.door.descriptors
+            {
+                return;
+            } else {
+                let peer = self.attach(0, Side::server(link));
+                self.door.admitted.insert(link, (peer, self.net.now));
+            }
+            self.door.backlog.pop_front();
+        }
+    }
+
+    /// Loses the newest connection that waits: both sides were told that it is there.
+    pub(crate) fn lose(&mut self) {
+        if let Some(link) = self.door.backlog.pop_back() {
+            self.refuse(link);
+        }
+    }
+
+    fn refuse(&mut self, link: usize) {
+        self.net.reset(link);
+        self.net.close(Side::server(link));
+    }
+
     /// Lets the first host accept a connection, and settles.
     pub(crate) fn accept(&mut self) -> Link {
         let link = self.net.link();
@@ -186,14 +296,14 @@ impl World {
     }
 
     /// Gives a host its end of a link.
-    fn attach(&mut self, host: usize, end: Side) -> PeerId {
-        let host = &mut self.hosts[host];
+    fn attach(&mut self, index: usize, end: Side) -> PeerId {
+        let host = &mut self.hosts[index];
         let peer = match end.client {
             true => host.endpoint.dialled(self.net.now),
             false => host.endpoint.accepted(self.net.now, self.origin),
         };
         host.ends.insert(peer, end);
-        host.woken = true;
+        self.rouse(index);
         peer
     }
 
@@ -231,8 +341,8 @@ impl World {
 
     /// Says that the locals of `host` may be read and written again.
     pub(crate) fn poke(&mut self, host: usize) {
+        self.rouse(host);
         let host = &mut self.hosts[host];
-        host.woken = true;
         host.endpoint.local_readable(LocalId::FIRST);
         host.endpoint.local_writable(LocalId::FIRST);
     }
@@ -259,12 +369,32 @@ impl World {
     pub(crate) fn stop(&mut self, host: usize) {
         let now = self.now();
         self.hosts[host].endpoint.stop(now);
-        self.hosts[host].woken = true;
+        self.rouse(host);
+    }
+
+    /// Takes the machine of `host` off the network: no other side is told.
+    pub(crate) fn vanish(&mut self, host: usize) {
+        self.hosts[host].endpoint.0 = None;
+        self.live.retain(|&index| index != host);
+    }
+
+    /// Frees the endpoint of `host`, if it has ended. What it was told stays.
+    pub(crate) fn retire(&mut self, host: usize) {
+        let host = &mut self.hosts[host];
+        if let Some(endpoint) = &mut host.endpoint.0
+            && endpoint.end().is_some()
+            && host.ends.is_empty()
+        {
+            host.told = std::mem::take(&mut endpoint.mode_mut().log);
+            host.assert_empty("it has ended");
+            host.endpoint.0 = None;
+        }
     }
 
     fn wake(&mut self, wake: Wake) {
         let (Wake::Readable(end) | Wake::Writable(end)) = wake;
-        for host in &mut self.hosts {
+        for &index in &self.live {
+            let host = &mut self.hosts[index];
             let found = host.ends.iter().find(|(_, at)| **at == end);
             let Some((&peer, _)) = found else {
                 continue;
@@ -293,13 +423,18 @@ impl World {
     /// Does all that can be done without a step of the clock.
     pub(crate) fn settle(&mut self) {
         for _ in 0..SPINNING {
+            self.admit();
             self.deliver();
             let now = self.net.now;
             let due = |host: &Host| host.endpoint.next_timeout().is_some_and(|at| at <= now);
-            let ready = (0..self.hosts.len())
-                .filter(|&index| self.hosts[index].woken || due(&self.hosts[index]));
-            let mut ready: Vec<usize> = ready.collect();
+            let is_ready = |index: &usize| {
+                let host = &self.hosts[*index];
+                host.woken || due(host)
+            };
+            let mut ready: Vec<usize> = self.live.iter().copied().filter(is_ready).collect();
             if ready.is_empty() {
+                let is_live = |host: &Host| !host.ends.is_empty() || host.endpoint.end().is_none();
+                self.live.retain(|&index| is_live(&self.hosts[index]));
                 return;
             }
             ready.shuffle(&mut self.net.rng);
@@ -313,6 +448,7 @@ impl World {
     fn tick(&mut self, index: usize) {
         let host = &mut self.hosts[index];
         host.woken = false;
+        host.ticks += 1;
         let now = self.net.now;
         let mut port = Port {
             net: &mut self.net,
@@ -326,6 +462,7 @@ impl World {
         }
         host.woken |= host.log().eager && host.endpoint.queued() == 0;
         host.most_held = host.most_held.max(host.endpoint.held());
+        host.most_connections = host.most_connections.max(host.endpoint.connections());
         let is_blocked = |plain: &Plain| plain.room == 0;
         if host.endpoint.connections() == 0 && !host.locals.iter().any(is_blocked) {
             host.assert_empty("no peer is there");
@@ -334,9 +471,11 @@ impl World {
 
     /// When something happens next by itself.
     fn next(&self) -> Option<Time> {
-        let hosts = self.hosts.iter();
+        let hosts = self.live.iter().map(|&index| &self.hosts[index]);
         let timeouts = hosts.filter_map(|host| host.endpoint.next_timeout());
-        timeouts.chain(self.net.next()).min()
+        let opens = (!self.door.backlog.is_empty()).then_some(self.door.shut_until);
+        let opens = opens.filter(|&until| until > self.net.now);
+        timeouts.chain(self.net.next()).chain(opens).min()
     }
 
     /// Runs for `millis`.
@@ -375,14 +514,17 @@ impl Drop for World {
             return;
         }
         self.net.reset_all();
-        for index in 0..self.hosts.len() {
+        let stays = |&index: &usize| self.hosts[index].endpoint.0.is_some();
+        let staying: Vec<usize> = (0..self.hosts.len()).filter(stays).collect();
+        for &index in &staying {
             for plain in &mut self.hosts[index].locals {
                 plain.room = usize::MAX;
             }
             self.poke(index);
         }
         self.run_millis(1000);
-        for (index, host) in self.hosts.iter().enumerate() {
+        for index in staying {
+            let host = &self.hosts[index];
             host.assert_empty(&format!("host {index}, at the end of the run"));
         }
     }
