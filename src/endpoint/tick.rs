@@ -107,7 +107,7 @@ impl Context {
     fn handle_timeout(&mut self, id: PeerId, io: &mut impl Transport) {
         let peer = &mut self.roster[id];
         let unread = peer.flow.is_ready() || peer.intake.has_backlog();
-        if peer.protocol.handle_timeout(self.now, unread) {
+        if peer.protocol.handle_timeout(&self.limits, self.now, unread) {
             self.listen(id);
         }
         if self.flow.may_be_too_slow(&self.roster[id]) {
@@ -124,7 +124,7 @@ impl Context {
 
     fn plan(&mut self, id: PeerId) {
         let peer = &self.roster[id];
-        let due = peer.protocol.poll_timeout();
+        let due = peer.protocol.poll_timeout(&self.limits);
         let slow = self.flow.too_slow_due(peer, self.now);
         let idle = self.idle_due(peer);
         if let Some(at) = due.into_iter().chain(slow).chain(idle).min() {

@@ -6,6 +6,7 @@
 
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use mio::event::Event;
 use mio::net::TcpStream;
@@ -32,6 +33,8 @@ struct Slot {
 #[derive(Debug)]
 pub(super) struct Sockets {
     registry: Registry,
+    /// When TCP itself takes the other machine for dead.
+    dead_after: Duration,
     slots: Vec<Option<Slot>>,
     /// The peers that were closed in this turn: a report may still ask for an address.
     closed: Vec<(PeerId, SocketAddr)>,
@@ -40,9 +43,10 @@ pub(super) struct Sockets {
 }
 
 impl Sockets {
-    pub(super) fn new(registry: Registry) -> Self {
+    pub(super) fn new(registry: Registry, dead_after: Duration) -> Self {
         Self {
             registry,
+            dead_after,
             slots: Vec::new(),
             closed: Vec::new(),
             input: None,
@@ -63,7 +67,7 @@ impl Sockets {
             self.slots.resize_with(place + 1, || None);
         }
         let token = Token(peer.as_u64() as usize);
-        let stream = Stream::new(socket, &self.registry, token)?;
+        let stream = Stream::new(socket, &self.registry, token, self.dead_after)?;
         self.slots[place] = Some(Slot {
             peer,
             stream,
