@@ -15,6 +15,7 @@ mod batches;
 mod chosen;
 mod classic;
 mod descriptors;
+mod faults;
 mod idle;
 mod kernel;
 mod keys;

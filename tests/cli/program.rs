@@ -265,6 +265,13 @@ impl Program {
         }
     }
 
+    /// Waits until stdout has at least `len` bytes.
+    #[track_caller]
+    pub(crate) fn prints_some(&self, len: usize) {
+        let found = self.stdout.until(|bytes| bytes.len() >= len);
+        assert!(found.len() >= len, "{}", self.printed());
+    }
+
     /// Waits until a line on stderr contains `text`, and returns that line.
     #[track_caller]
     pub(crate) fn line(&self, text: &str) -> String {

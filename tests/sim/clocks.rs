@@ -205,6 +205,26 @@ fn one_way_traffic_keeps_the_connection() {
     }
 }
 
+/// Goal: a session by itself has these times, too. Method: one that hears nothing after the
+/// handshake.
+#[test]
+fn a_session_has_times_of_its_own() {
+    let (mut world, _) = served();
+    let mut raw = Raw::connect(&mut world);
+    let [ping, dead] = [1, 2].map(Duration::from_secs);
+    raw.session = raw.session.with_silence(ping, dead);
+    raw.prove(&mut world);
+    let (start, mut out) = (world.now(), Vec::new());
+    assert_eq!(raw.session.poll_timeout(), Some(start + ping));
+    raw.session.handle_timeout(start + ping, &mut out);
+    assert_eq!(out.len(), MIN_RECORD, "a PING");
+    assert_eq!(raw.session.poll_timeout(), Some(start + dead));
+    raw.session.handle_timeout(start + dead, &mut out);
+    let events: Vec<_> = std::iter::from_fn(|| raw.session.poll_event()).collect();
+    let silence = late(Deadline::Silence(dead)).unwrap();
+    assert_eq!(events.last(), Some(&Event::Over(silence)));
+}
+
 /// Goal: a record has 30 s from its first byte, however it drips. Method: one
 /// byte a second.
 #[test]
