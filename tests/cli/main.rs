@@ -23,6 +23,7 @@ mod keys;
 mod lines;
 mod messages;
 mod modes;
+mod network;
 mod old;
 mod one_shot;
 mod program;
