@@ -205,8 +205,8 @@ pub enum Deadline {
     Record,
     /// A classic frame, from its first byte to its last.
     Frame,
-    /// Nothing came at all.
-    Silence,
+    /// Nothing came at all for this time.
+    Silence(Duration),
 }
 
 impl Deadline {
@@ -216,7 +216,7 @@ impl Deadline {
             Self::Handshake => limits::HANDSHAKE_DEADLINE,
             Self::Record => limits::RECORD_DEADLINE,
             Self::Frame => limits::CLASSIC_FRAME_DEADLINE,
-            Self::Silence => limits::SILENCE_DEADLINE,
+            Self::Silence(dead_after) => dead_after,
         }
     }
 }
@@ -227,9 +227,9 @@ impl fmt::Display for Deadline {
             Self::Handshake => "no handshake",
             Self::Record => "a record was not whole",
             Self::Frame => "a classic frame was not whole",
-            Self::Silence => "not a byte",
+            Self::Silence(_) => "not a byte",
         };
-        write!(f, "{what} within {} s", self.span().as_secs())
+        write!(f, "{what} within {} s", self.span().as_secs_f64())
     }
 }
 

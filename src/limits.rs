@@ -73,10 +73,19 @@ pub const RECORD_DEADLINE: Duration = Duration::from_secs(30);
 pub const CLASSIC_FRAME_DEADLINE: Duration = Duration::from_secs(5);
 /// Silence after which a connection takes a classic slot (`PROTOCOL.md` §2).
 pub const CLASSIC_SILENCE: Duration = Duration::from_secs(1);
-/// A proved side that has sent nothing for this time sends PING (`PROTOCOL.md` §1.5).
+/// The default of [`Limits::ping_after`] (`PROTOCOL.md` §1.5).
 pub const PING_AFTER: Duration = Duration::from_secs(30);
-/// Silence that ends a connection (`PROTOCOL.md` §1.5).
-pub const SILENCE_DEADLINE: Duration = Duration::from_secs(90);
+/// The default of [`Limits::dead_after`] (`PROTOCOL.md` §1.5).
+pub const DEAD_AFTER: Duration = Duration::from_secs(90);
+/// Least of [`Limits::ping_after`] that a user may set: TCP needs about a second to repeat
+/// what was lost twice, and more PINGs would find nothing sooner.
+pub const LEAST_PING: Duration = Duration::from_secs(1);
+/// How many times [`Limits::ping_after`] is [`Limits::dead_after`] at least: the other side
+/// gets a PING, and as much time to answer it.
+pub const PINGS_UNTIL_DEAD: u32 = 2;
+/// Largest [`Limits::dead_after`] that a user may set: Linux takes no more than 32,767 s
+/// from [`keepalive`].
+pub const MOST_DEAD: Duration = Duration::from_secs(12 * 3600);
 /// How long a side that has sent everything still reads, for the other's end of stream
 /// (`PROTOCOL.md` §1.3).
 pub const CLOSING_DEADLINE: Duration = Duration::from_secs(5);
@@ -85,13 +94,7 @@ pub const CLOSING_DEADLINE: Duration = Duration::from_secs(5);
 pub const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 /// How long an address waits for the one before it: RFC 8305 §5.
 pub const CONNECT_STAGGER: Duration = Duration::from_millis(250);
-/// Silence after which TCP itself probes the other machine. With [`KEEPALIVE_INTERVAL`]
-/// and [`KEEPALIVE_PROBES`] it finds a dead one within [`SILENCE_DEADLINE`] in classic,
-/// which has no PING.
-pub const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
-/// Time between two such probes.
-pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-/// Unanswered probes that end the connection.
+/// Unanswered probes with which TCP itself ends the connection.
 pub const KEEPALIVE_PROBES: u32 = 3;
 /// How long a stopped program lets its peers finish: with [`STOP_GRACE`] less than the 10 s
 /// after which container managers kill a program.
@@ -130,6 +133,18 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// For how long accepting must not fail before users are told that it works again: while
 /// connections make room for each other, it fails and works by turns.
 pub const ACCEPT_CALM: Duration = Duration::from_secs(5);
+
+/// The silence after which TCP itself probes the other machine, and the time between two
+/// probes, in whole seconds. With [`KEEPALIVE_PROBES`] they find a dead machine after
+/// `dead_after` in classic, which has no PING, and no sooner in native.
+pub fn keepalive(dead_after: Duration) -> (Duration, Duration) {
+    let probing = dead_after / 3;
+    let whole = |span: Duration| Duration::from_secs(span.as_secs_f64().ceil() as u64);
+    (
+        whole(dead_after - probing),
+        whole(probing / KEEPALIVE_PROBES),
+    )
+}
 
 /// The scratch that one tick reads into. 32 full records fill every lane, and still fit
 /// the second-level cache.
@@ -296,6 +311,11 @@ pub struct Limits {
     pub max_handshakes: usize,
     /// Most proved peers.
     pub max_peers: usize,
+    /// A proved side that has sent nothing for this time sends PING (`PROTOCOL.md` §1.5).
+    pub ping_after: Duration,
+    /// The silence that ends a connection while we read (`PROTOCOL.md` §1.5): at least
+    /// [`PINGS_UNTIL_DEAD`] times `ping_after`.
+    pub dead_after: Duration,
     /// How long a program that ends with its peers waits for one that makes no progress;
     /// PING and PONG are no progress. `None`: for ever.
     pub max_idle: Option<Duration>,
@@ -354,6 +374,8 @@ impl Default for Limits {
             max_packed: MAX_PACKED,
             max_handshakes: USUAL_HANDSHAKES,
             max_peers: MAX_PEERS,
+            ping_after: PING_AFTER,
+            dead_after: DEAD_AFTER,
             max_idle: Some(USUAL_IDLE),
         }
     }
@@ -381,9 +403,10 @@ const _: () = {
             && OUTPUT_SCRATCH / MIN_RECORD < 1 << EPOCH_BITS,
         "a batch crosses at most one epoch"
     );
-    assert!(PING_AFTER.as_secs() * 2 < SILENCE_DEADLINE.as_secs());
+    assert!(PING_AFTER.as_secs() * PINGS_UNTIL_DEAD as u64 <= DEAD_AFTER.as_secs());
+    assert!(PING_AFTER.as_secs() >= LEAST_PING.as_secs());
     assert!(
-        KEEPALIVE_AFTER.as_secs() + KEEPALIVE_PROBES as u64 * KEEPALIVE_INTERVAL.as_secs()
-            <= SILENCE_DEADLINE.as_secs()
+        MOST_DEAD.as_secs() * 2 / 3 <= 32_767,
+        "the longest time that Linux takes"
     );
 };

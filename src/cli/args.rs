@@ -106,6 +106,13 @@ pub(crate) struct Args {
     /// behind it; 0: for ever [default: 1h]
     #[arg(long, value_name = "TIME", help_heading = LIMITS)]
     pub(crate) max_idle: Option<String>,
+    /// The peer gets a PING when nothing was sent to it for this long [default: 30s]
+    #[arg(long, value_name = "TIME", help_heading = LIMITS)]
+    pub(crate) ping_after: Option<String>,
+    /// A peer that has sent nothing for this long is dead, at least twice --ping-after
+    /// [default: 90s]
+    #[arg(long, value_name = "TIME", help_heading = LIMITS)]
+    pub(crate) dead_after: Option<String>,
     /// Peers that a server has at once; more are turned away [default: 1048576]
     #[arg(long, value_name = "N", help_heading = LIMITS)]
     pub(crate) max_peers: Option<String>,

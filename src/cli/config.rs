@@ -201,6 +201,7 @@ fn limits(typed: &Args, role: &Role) -> Result<Limits, Error> {
             _ => return usage("--max-idle: a time up to 365d is wanted, such as 90s, 15m or 2h"),
         };
     }
+    silence(typed, &mut limits)?;
     if let Some(text) = &typed.max_peers {
         if let Role::Client { .. } = role {
             return usage("--max-peers is for a server, not for --client");
@@ -214,6 +215,35 @@ fn limits(typed: &Args, role: &Role) -> Result<Limits, Error> {
         };
     }
     Ok(limits)
+}
+
+/// When a silent side sends PING, and when it counts as dead: long enough behind the PING
+/// for an answer to it.
+fn silence(typed: &Args, limits: &mut Limits) -> Result<(), Error> {
+    let most_ping = limits::MOST_DEAD / limits::PINGS_UNTIL_DEAD;
+    if let Some(text) = &typed.ping_after {
+        limits.ping_after = match time(text) {
+            Some(ping) if (limits::LEAST_PING..=most_ping).contains(&ping) => ping,
+            _ => return usage("--ping-after: a time from 1s to 6h is wanted, such as 10s or 2m"),
+        };
+    }
+    if let Some(text) = &typed.dead_after {
+        limits.dead_after = match time(text) {
+            Some(dead) if dead <= limits::MOST_DEAD => dead,
+            _ => return usage("--dead-after: a time from 2s to 12h is wanted, such as 30s or 5m"),
+        };
+    }
+    let least = limits.ping_after * limits::PINGS_UNTIL_DEAD;
+    if limits.dead_after < least {
+        return usage(format!(
+            "--dead-after: {} s is not twice --ping-after, which is {} s: make it at least {} s, \
+             or --ping-after less",
+            limits.dead_after.as_secs_f64(),
+            limits.ping_after.as_secs_f64(),
+            least.as_secs_f64()
+        ));
+    }
+    Ok(())
 }
 
 /// A bound on memory, in which the largest message must fit.

@@ -55,7 +55,7 @@ mod tests {
             ),
             (Failure::Closed("we are leaving"), 4),
             (gave(Reason::TOO_SLOW), 5),
-            (Failure::Deadline(Deadline::Silence), 5),
+            (Failure::Deadline(Deadline::Handshake), 5),
         ];
         assert!(failures.is_sorted_by_key(|(failure, _)| failure.gravity()));
         for (failure, wanted) in failures {

@@ -4,9 +4,7 @@
 //! [`super::Connection::handle_timeout`] for that.
 
 use crate::error::Deadline;
-use crate::limits::{
-    CLOSING_DEADLINE, HANDSHAKE_DEADLINE, PING_AFTER, RECORD_DEADLINE, SILENCE_DEADLINE,
-};
+use crate::limits::{CLOSING_DEADLINE, HANDSHAKE_DEADLINE, Limits, RECORD_DEADLINE};
 use crate::time::Time;
 
 /// What a clock asks for.
@@ -59,7 +57,8 @@ impl Hearing {
     }
 }
 
-/// The clocks of a native connection.
+/// The clocks of a native connection. The times that a user may set stay in [`Limits`],
+/// which all connections share.
 #[derive(Debug)]
 pub(super) struct Clocks {
     phase: Phase,
@@ -94,36 +93,40 @@ impl Clocks {
     }
 
     /// When to call [`due`](Self::due) again.
-    pub(super) fn next(&self) -> Time {
+    pub(super) fn next(&self, limits: &Limits) -> Time {
         match self.phase {
             Phase::Handshake { deadline } | Phase::Closing { deadline } => deadline,
             Phase::Open => {
-                let ping = self.spoke + PING_AFTER;
-                self.deadline().map_or(ping, |(at, _)| at.min(ping))
+                let ping = self.spoke + limits.ping_after;
+                self.deadline(limits).map_or(ping, |(at, _)| at.min(ping))
             }
         }
     }
 
     /// What is due. No deadline of the peer expires while its bytes wait `unread`.
-    pub(super) fn due(&self, now: Time, unread: bool) -> Option<Due> {
+    pub(super) fn due(&self, limits: &Limits, now: Time, unread: bool) -> Option<Due> {
         match self.phase {
             Phase::Handshake { deadline } => {
                 (now >= deadline && !unread).then_some(Due::Failed(Deadline::Handshake))
             }
             Phase::Closing { deadline } => (now >= deadline).then_some(Due::Close),
-            Phase::Open => match self.deadline() {
+            Phase::Open => match self.deadline(limits) {
                 Some((at, which)) if now >= at && !unread => Some(Due::Failed(which)),
-                _ => (now >= self.spoke + PING_AFTER).then_some(Due::Ping),
+                _ => (now >= self.spoke + limits.ping_after).then_some(Due::Ping),
             },
         }
     }
 
     /// The nearest deadline of the peer, while the driver reads.
-    fn deadline(&self) -> Option<(Time, Deadline)> {
+    fn deadline(&self, limits: &Limits) -> Option<(Time, Deadline)> {
         if !self.hearing.reading {
             return None;
         }
-        let silence = (self.hearing.heard + SILENCE_DEADLINE, Deadline::Silence);
+        let dead_after = limits.dead_after;
+        let silence = (
+            self.hearing.heard + dead_after,
+            Deadline::Silence(dead_after),
+        );
         match self.hearing.partial.map(|at| at + RECORD_DEADLINE) {
             Some(record) if record < silence.0 => Some((record, Deadline::Record)),
             _ => Some(silence),

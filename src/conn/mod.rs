@@ -21,7 +21,7 @@ use std::sync::Arc;
 use crate::crypto::dh::Private;
 use crate::crypto::keys::{Handle, Identity, KeyStores};
 use crate::error::{Abort, Failure, PeerFault, ReadError};
-use crate::limits::CLIENT_HELLO;
+use crate::limits::{CLIENT_HELLO, Limits};
 use crate::time::Time;
 
 use clocks::{Clocks, Due};
@@ -308,13 +308,13 @@ impl Connection {
     // ---- time ------------------------------------------------------------
 
     /// When to call [`handle_timeout`](Self::handle_timeout).
-    pub fn poll_timeout(&self) -> Option<Time> {
-        (!self.is_over()).then(|| self.clocks.next())
+    pub fn poll_timeout(&self, limits: &Limits) -> Option<Time> {
+        (!self.is_over()).then(|| self.clocks.next(limits))
     }
 
     /// Does what is due. No deadline of the peer expires while its bytes wait `unread`.
-    pub fn handle_timeout(&mut self, now: Time, unread: bool) {
-        match self.clocks.due(now, unread) {
+    pub fn handle_timeout(&mut self, limits: &Limits, now: Time, unread: bool) {
+        match self.clocks.due(limits, now, unread) {
             None => {}
             Some(Due::Ping) => {
                 self.sending.ping = true;

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::iter::Peekable;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::conn::{Connection, Next, Outcome, Outgoing, Received, StreamEnd};
 use crate::crypto::batch::{OpenBatch, SealBatch};
@@ -15,9 +16,7 @@ use crate::crypto::dh::Private;
 use crate::crypto::kernel::Kernel;
 use crate::crypto::keys::{Identity, KeyStores};
 use crate::error::{Abort, Reason};
-use crate::limits::{
-    INPUT_SCRATCH, MAX_PACKED, MAX_RECORD, OUTPUT_SCRATCH, PACK_LENGTH, USUAL_MESSAGE,
-};
+use crate::limits::{INPUT_SCRATCH, Limits, MAX_PACKED, MAX_RECORD, OUTPUT_SCRATCH, PACK_LENGTH};
 use crate::span::{Area, Span};
 use crate::time::Time;
 use crate::wire::pack;
@@ -58,7 +57,7 @@ pub struct Session {
     seals: SealBatch,
     input: Vec<u8>,
     message: Vec<u8>,
-    max_message: usize,
+    limits: Limits,
     events: VecDeque<SessionEvent>,
     was_open: bool,
     told_over: bool,
@@ -68,27 +67,34 @@ impl Session {
     /// The side that connects. `random` is fresh for every connection, and secret.
     pub fn client(identity: Arc<Identity>, kernel: Kernel, random: [u8; 32], now: Time) -> Self {
         let connection = Connection::client(identity, Private::new(random, kernel), now);
-        Self::new(connection, kernel, USUAL_MESSAGE)
+        Self::new(connection, kernel)
     }
 
     /// The side that accepts. `random` is fresh for every connection, and secret.
     pub fn server(identity: Arc<Identity>, kernel: Kernel, random: [u8; 32], now: Time) -> Self {
         let connection = Connection::server(identity, Private::new(random, kernel), now);
-        Self::new(connection, kernel, USUAL_MESSAGE)
+        Self::new(connection, kernel)
     }
 
     /// Sets the largest message to accept, in bytes. The default is 16 MiB.
     #[must_use]
-    pub fn with_max_message(self, max_message: usize) -> Self {
-        Self {
-            max_message,
-            ..self
-        }
+    pub fn with_max_message(mut self, max_message: usize) -> Self {
+        self.limits.max_message = max_message;
+        self
     }
 
-    /// Drives `connection`, which is new; messages are taken up to `max_message`
-    /// bytes.
-    fn new(connection: Connection, kernel: Kernel, max_message: usize) -> Self {
+    /// Sets the silence of our side after which it sends PING, and that of the other side
+    /// which ends the session: at least twice as long, so that a PING can be answered. The
+    /// defaults are 30 s and 90 s.
+    #[must_use]
+    pub fn with_silence(mut self, ping_after: Duration, dead_after: Duration) -> Self {
+        self.limits.ping_after = ping_after;
+        self.limits.dead_after = dead_after;
+        self
+    }
+
+    /// Drives `connection`, which is new, with the usual limits.
+    fn new(connection: Connection, kernel: Kernel) -> Self {
         Self {
             connection,
             keys: KeyStores::new(kernel),
@@ -96,7 +102,7 @@ impl Session {
             seals: SealBatch::default(),
             input: Vec::new(),
             message: Vec::new(),
-            max_message,
+            limits: Limits::default(),
             events: VecDeque::new(),
             was_open: false,
             told_over: false,
@@ -116,8 +122,9 @@ impl Session {
         let connection = Connection::open_already(&mut keys, first, now);
         Self {
             keys,
-            ..Self::new(connection, kernel, max_message)
+            ..Self::new(connection, kernel)
         }
+        .with_max_message(max_message)
     }
 
     /// Starts: a client puts its hello into `output`.
@@ -187,7 +194,7 @@ impl Session {
 
     /// Takes the chunk in `range` of the input. Returns whether its message is not too large.
     fn chunk(&mut self, now: Time, range: Range<usize>, last: bool) -> bool {
-        if self.message.len() + range.len() > self.max_message {
+        if self.message.len() + range.len() > self.limits.max_message {
             let abort = Abort::new(Reason::TOO_LARGE, "");
             self.connection.abort(now, abort);
             return false;
@@ -326,12 +333,12 @@ impl Session {
 
     /// When to call [`handle_timeout`](Self::handle_timeout).
     pub fn poll_timeout(&self) -> Option<Time> {
-        self.connection.poll_timeout()
+        self.connection.poll_timeout(&self.limits)
     }
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Time, output: &mut Vec<u8>) {
-        self.connection.handle_timeout(now, false);
+        self.connection.handle_timeout(&self.limits, now, false);
         self.seal_owed(now, output);
     }
 

@@ -231,6 +231,11 @@ impl<M: Mode> Endpoint<M> {
         }
     }
 
+    /// The bounds that it keeps.
+    pub fn limits(&self) -> &Limits {
+        &self.parts.limits
+    }
+
     /// When to call [`tick`](Self::tick) even if nothing happens; a time that has
     /// passed means at once.
     pub fn next_timeout(&self) -> Option<Time> {

@@ -14,6 +14,7 @@ use super::undecided::Undecided;
 use crate::classic::ClassicConnection;
 use crate::conn::{Connection, Outcome, StreamEnd};
 use crate::error::Failure;
+use crate::limits::Limits;
 use crate::time::Time;
 
 /// What a peer speaks.
@@ -122,20 +123,20 @@ impl Protocol {
         matches!(self, Self::Native(conn) if conn.is_closing())
     }
 
-    pub(super) fn poll_timeout(&self) -> Option<Time> {
+    pub(super) fn poll_timeout(&self, limits: &Limits) -> Option<Time> {
         match self {
             Self::Undecided(conn) => conn.poll_timeout(),
-            Self::Native(conn) => conn.poll_timeout(),
+            Self::Native(conn) => conn.poll_timeout(limits),
             Self::Classic(conn) => conn.poll_timeout(),
         }
     }
 
     /// Does what is due. No deadline of the peer expires while its bytes wait `unread`.
     /// Returns whether an undecided connection was silent long enough to become a listener.
-    pub(super) fn handle_timeout(&mut self, now: Time, unread: bool) -> bool {
+    pub(super) fn handle_timeout(&mut self, limits: &Limits, now: Time, unread: bool) -> bool {
         match self {
             Self::Undecided(conn) => return conn.handle_timeout(now, unread),
-            Self::Native(conn) => conn.handle_timeout(now, unread),
+            Self::Native(conn) => conn.handle_timeout(limits, now, unread),
             Self::Classic(conn) => conn.handle_timeout(now, unread),
         }
         false

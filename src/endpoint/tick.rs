@@ -122,7 +122,7 @@ impl Context {
     fn handle_timeout(&mut self, id: PeerId, io: &mut impl Transport) {
         let peer = &mut self.roster[id];
         let unread = peer.has_unread();
-        if peer.protocol.handle_timeout(self.now, unread) {
+        if peer.protocol.handle_timeout(&self.limits, self.now, unread) {
             self.listen(id);
         }
         if self.may_be_too_slow(&self.roster[id]) {
@@ -139,7 +139,7 @@ impl Context {
 
     fn plan(&mut self, id: PeerId) {
         let peer = &self.roster[id];
-        let due = peer.protocol.poll_timeout();
+        let due = peer.protocol.poll_timeout(&self.limits);
         let slow = self.too_slow_due(peer);
         let idle = self.idle_due(peer);
         if let Some(at) = due.into_iter().chain(slow).chain(idle).min() {

@@ -102,7 +102,7 @@ impl<M: Mode> EventLoop<M> {
     pub fn new(endpoint: Endpoint<M>, clock: Clock) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
-        let sockets = Sockets::new(poll.registry().try_clone()?);
+        let sockets = Sockets::new(poll.registry().try_clone()?, endpoint.limits().dead_after);
         Ok(Self {
             poll,
             events: Events::with_capacity(EVENTS),

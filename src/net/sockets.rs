@@ -6,6 +6,7 @@
 
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use mio::event::Event;
 use mio::net::TcpStream;
@@ -35,15 +36,18 @@ struct Slot {
 #[derive(Debug)]
 pub(super) struct Sockets {
     registry: Registry,
+    /// When TCP itself takes the other machine for dead.
+    dead_after: Duration,
     slots: Vec<Option<Slot>>,
     pub(super) input: Option<Local>,
     pub(super) output: Option<Local>,
 }
 
 impl Sockets {
-    pub(super) fn new(registry: Registry) -> Self {
+    pub(super) fn new(registry: Registry, dead_after: Duration) -> Self {
         Self {
             registry,
+            dead_after,
             slots: Vec::new(),
             input: None,
             output: None,
@@ -63,7 +67,7 @@ impl Sockets {
             self.slots.resize_with(place + 1, || None);
         }
         let token = Token(peer.as_u64() as usize);
-        let stream = Stream::new(socket, &self.registry, token)?;
+        let stream = Stream::new(socket, &self.registry, token, self.dead_after)?;
         self.slots[place] = Some(Slot {
             peer,
             stream: Some(stream),

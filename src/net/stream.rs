@@ -16,7 +16,7 @@ use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 
 use super::descriptor::{Direction, uninterrupted, wait_until_ready};
 use crate::endpoint::transport::Read;
-use crate::limits::{KEEPALIVE_AFTER, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES, UNSENT};
+use crate::limits::{KEEPALIVE_PROBES, UNSENT, keepalive};
 
 /// Both directions: an idle direction costs nothing, and a change of interest
 /// costs a system call.
@@ -64,12 +64,18 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Takes over `socket`, switches Nagle's algorithm off and keepalive on, and
-    /// registers it under `token`.
-    pub fn new(mut socket: TcpStream, registry: &Registry, token: Token) -> io::Result<Self> {
+    /// Takes over `socket`, switches Nagle's algorithm off and keepalive on, which finds a
+    /// dead machine after `dead_after`, and registers it under `token`.
+    pub fn new(
+        mut socket: TcpStream,
+        registry: &Registry,
+        token: Token,
+        dead_after: Duration,
+    ) -> io::Result<Self> {
+        let (first, between) = keepalive(dead_after);
         let keepalive = TcpKeepalive::new()
-            .with_time(KEEPALIVE_AFTER)
-            .with_interval(KEEPALIVE_INTERVAL)
+            .with_time(first)
+            .with_interval(between)
             .with_retries(KEEPALIVE_PROBES);
         socket.set_nodelay(true)?;
         SockRef::from(&socket).set_tcp_keepalive(&keepalive)?;
@@ -172,7 +178,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::limits::CLASSIC_FRAME;
+    use crate::limits::{CLASSIC_FRAME, DEAD_AFTER};
     use crate::net::testing::{Bench, PATIENCE, SUBJECT};
 
     /// A registered stream, and the blocking socket at its other end, which
@@ -185,7 +191,7 @@ mod tests {
         let (other, _) = listener.accept().unwrap();
         other.set_read_timeout(Some(PATIENCE)).unwrap();
         let socket = TcpStream::from_std(socket);
-        let stream = Stream::new(socket, bench.registry(), SUBJECT).unwrap();
+        let stream = Stream::new(socket, bench.registry(), SUBJECT, DEAD_AFTER).unwrap();
         (stream, other)
     }
 
@@ -206,8 +212,11 @@ mod tests {
         assert!(stream.socket.nodelay().unwrap());
         let socket = SockRef::from(&stream.socket);
         assert!(socket.keepalive().unwrap());
-        assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE_AFTER);
+        let (first, between) = keepalive(DEAD_AFTER);
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), first);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), between);
         assert_eq!(socket.tcp_keepalive_retries().unwrap(), KEEPALIVE_PROBES);
+        assert_eq!(first + KEEPALIVE_PROBES * between, DEAD_AFTER);
     }
 
     /// Goal: slices fill in order, and `drained` tells a short read from a full

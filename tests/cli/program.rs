@@ -265,6 +265,19 @@ impl Program {
         }
     }
 
+    /// Waits until stdout is exactly `expected`, or is no more; returns whether it is.
+    pub(crate) fn prints_or_ends(&self, expected: &str) -> bool {
+        let enough = |bytes: &[u8]| bytes.len() >= expected.len();
+        self.stdout.until(enough) == expected.as_bytes()
+    }
+
+    /// Waits until stdout has at least `len` bytes.
+    #[track_caller]
+    pub(crate) fn prints_some(&self, len: usize) {
+        let found = self.stdout.until(|bytes| bytes.len() >= len);
+        assert!(found.len() >= len, "{}", self.printed());
+    }
+
     /// Waits until a line on stderr contains `text`, and returns that line.
     #[track_caller]
     pub(crate) fn line(&self, text: &str) -> String {

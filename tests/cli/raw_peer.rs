@@ -6,12 +6,14 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use hkdf::Hkdf;
 use sealwire::crypto::dh::Private;
 use sealwire::crypto::keys::{SessionSecrets, hello_tag};
 use sealwire::limits::{CLIENT_HELLO, RECORD_HEADER, SERVER_HELLO};
 use sealwire::wire::hello::{CLIENT_TAG, ClientHello, SERVER_TAG, encode_server, parse_server};
 use sealwire::wire::record::{Kind, blocks_for, parse_blocks, parse_plaintext, record_len};
 use sealwire::{Identity, Secret, SecretPair};
+use sha2::{Digest, Sha256};
 
 use crate::batches::{Place, opener, sealer};
 use crate::program::{AUTHKEY, CONFKEY, PATIENCE, from_hex};
@@ -95,11 +97,30 @@ fn alone(sequence: u64, kind: u8, payload: usize, len: usize) -> [Vec<Place>; 1]
     [vec![record]]
 }
 
+/// The secrets of a handshake with the holder of `public` (`PROTOCOL.md` §1.2).
+fn handshake(public: [u8; 32], transcript: &[u8]) -> [[u8; 32]; 3] {
+    let keys = [from_hex(CONFKEY), from_hex(AUTHKEY)].concat();
+    let (prk, _) = Hkdf::<Sha256>::extract(Some(b"sealwire/1"), &keys);
+    let shared = private().agree(public).unwrap();
+    let (master, hkdf) = Hkdf::<Sha256>::extract(Some(&prk), &shared[..]);
+    let label = [
+        &b"sealwire/1 server finished"[..],
+        &Sha256::digest(transcript),
+    ]
+    .concat();
+    let mut finished = [0; 32];
+    hkdf.expand(&label, &mut finished).unwrap();
+    [*shared, master.into(), finished]
+}
+
 /// One side of a connection whose handshake is done.
 pub(crate) struct RawPeer {
     socket: TcpStream,
     seals: [u8; 32],
     opens: [u8; 32],
+    /// What only the handshake needs: the result of the curve, the master secret, and the key
+    /// of the server's tag.
+    handshake: [[u8; 32]; 3],
     sent: u64,
     received: u64,
 }
@@ -116,14 +137,17 @@ impl RawPeer {
         let transcript = [&hello[..], &reply[..SERVER_TAG]];
         let secrets = SessionSecrets::agree(&identity(), &private(), public, transcript).unwrap();
         assert!(secrets.finished_holds(&reply[SERVER_TAG..]));
-        Self::new(socket, *secrets.client_to_server, *secrets.server_to_client)
+        let handshake = handshake(public, &transcript.concat());
+        let [seals, opens] = [*secrets.client_to_server, *secrets.server_to_client];
+        Self::new(socket, seals, opens, handshake)
     }
 
-    fn new(socket: TcpStream, seals: [u8; 32], opens: [u8; 32]) -> Self {
+    fn new(socket: TcpStream, seals: [u8; 32], opens: [u8; 32], handshake: [[u8; 32]; 3]) -> Self {
         Self {
             socket,
             seals,
             opens,
+            handshake,
             sent: 0,
             received: 0,
         }
@@ -142,6 +166,11 @@ impl RawPeer {
         [self.seals, self.opens]
     }
 
+    /// What both sides should have erased after the handshake.
+    pub(crate) fn handshake(&self) -> [[u8; 32]; 3] {
+        self.handshake
+    }
+
     /// The server of a client that connects to `listener` and has proved itself.
     pub(crate) fn server(listener: &TcpListener) -> Self {
         let mut socket = accept(listener);
@@ -152,9 +181,15 @@ impl RawPeer {
         let transcript = [&hello[..], &reply];
         let secrets = SessionSecrets::agree(&identity(), &private(), theirs.ephemeral, transcript);
         let secrets = secrets.unwrap();
+        let handshake = handshake(theirs.ephemeral, &transcript.concat());
         reply.extend(secrets.finished_tag());
         socket.write_all(&reply).unwrap();
-        let mut peer = Self::new(socket, *secrets.server_to_client, *secrets.client_to_server);
+        let mut peer = Self::new(
+            socket,
+            *secrets.server_to_client,
+            *secrets.client_to_server,
+            handshake,
+        );
         peer.next().expect("a client proves itself");
         peer
     }

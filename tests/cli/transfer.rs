@@ -10,7 +10,7 @@ use rand::{Rng, SeedableRng};
 use crate::program::Launch;
 
 /// 100 MB of random bytes, so that any mistake of a cipher or of framing changes them.
-static LARGE: LazyLock<Vec<u8>> = LazyLock::new(|| {
+pub(crate) static LARGE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut bytes = vec![0; 100_000_000];
     StdRng::seed_from_u64(1).fill_bytes(&mut bytes);
     bytes

@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
-use sealwire::limits::{CLOSING_DEADLINE, INPUT_SCRATCH, MIN_RECORD, PING_AFTER, SILENCE_DEADLINE};
+use sealwire::limits::{CLOSING_DEADLINE, DEAD_AFTER, INPUT_SCRATCH, MIN_RECORD, PING_AFTER};
 use sealwire::wire::record::Kind;
-use sealwire::{Deadline, Echo, Leaves, SessionEvent as Event, Sink};
+use sealwire::{Chat, Deadline, Echo, Leaves, Mode, SessionEvent as Event, Setup, Sink};
 
 use crate::hand::{Hand, Raw};
-use crate::people::{Sender, late, limited, native};
-use crate::world::{Link, World};
+use crate::people::{Sender, late, limited, much, native};
+use crate::port::{LINES, Plain};
+use crate::world::{Link, Pair, World};
 
 const MESSAGE: [u8; 10_000] = [7; 10_000];
 
@@ -87,8 +88,141 @@ fn pings_keep_an_idle_pair_alive() {
 fn silence_ends_a_connection() {
     let (mut world, _) = served();
     let raw = Raw::join(&mut world);
-    world.assert_late(raw.peer, 90_000, Deadline::Silence);
+    world.assert_late(raw.peer, 90_000, Deadline::Silence(DEAD_AFTER));
     assert!(world.net.incoming(raw.end).written > 72, "it was asked");
+}
+
+/// Times after which a PING is sent and after which a peer is dead, in seconds: the least
+/// that a user may set, the defaults, and times around them.
+const TIMES: [(u64, u64); 4] = [(1, 2), (3, 15), (30, 90), (100, 300)];
+
+/// A setup with these times.
+fn silent_for(seed: u64, leaves: Leaves, (ping, dead): (u64, u64)) -> Setup {
+    let mut setup = native(seed, leaves);
+    setup.limits.ping_after = Duration::from_secs(ping);
+    setup.limits.dead_after = Duration::from_secs(dead);
+    setup
+}
+
+/// A server and its client with these times, and their connection.
+fn pair(
+    times: (u64, u64),
+    server: impl Mode + 'static,
+    client: impl Mode + 'static,
+) -> (World, Pair) {
+    let mut setup = silent_for(1, Leaves::WhenStopped, times);
+    // A full output soon keeps the server from reading.
+    setup.limits.max_queue = 1 << 16;
+    let (mut world, _) = World::with(setup, server);
+    let client = world.host(silent_for(2, Leaves::WithPeers, times), client);
+    let pair = world.connect(client);
+    (world, pair)
+}
+
+/// Asserts that neither side has ended the connection.
+#[track_caller]
+fn assert_alive(world: &World, pair: Pair, times: (u64, u64)) {
+    let outcomes = [
+        world.outcome(pair.at_server),
+        world.hosts[1].outcome(pair.at_client),
+    ];
+    assert_eq!(outcomes, [None, None], "{times:?}");
+}
+
+/// Goal: a peer that is cut off is noticed after the time that the user set, and not before;
+/// the outcome names that time. Method: a client that answers nothing.
+#[test]
+fn a_dead_peer_is_noticed_when_the_user_says() {
+    for (ping, dead) in TIMES {
+        let setup = silent_for(1, Leaves::WhenStopped, (ping, dead));
+        let (mut world, _) = World::with(setup, Echo);
+        let raw = Raw::join(&mut world);
+        let before = world.net.incoming(raw.end).written;
+        let silence = Deadline::Silence(Duration::from_secs(dead));
+        world.assert_late(raw.peer, dead * 1000, silence);
+        let pings = (world.net.incoming(raw.end).written - before) / MIN_RECORD as u64;
+        let wanted = (dead - 1) / ping;
+        assert_eq!(pings, wanted, "PINGs every {ping} s of {dead} s");
+        assert_eq!(silence.to_string(), format!("not a byte within {dead} s"));
+    }
+}
+
+/// Goal: two that say nothing stay connected, whatever the times are. Method: ten times the
+/// silence that would end them.
+#[test]
+fn an_idle_pair_lives_with_any_times() {
+    for times in TIMES {
+        let (mut world, pair) = pair(times, Echo, Sender::staying(vec![]));
+        let (ping, dead) = times;
+        world.run_millis(10 * dead * 1000);
+        assert_alive(&world, pair, times);
+        let sealed = world.hosts[0].endpoint.stats().sealed;
+        let most = 2 * 10 * dead / ping + 2;
+        assert!(sealed <= most, "{sealed} records in {} s", 10 * dead);
+    }
+}
+
+/// Goal: a program whose output is full for long keeps its connection, as `| less` does, and
+/// then gets everything: its own clocks stand still, and its PINGs keep the other side's from
+/// running out, though it reads none of the answers. Method: a chat whose output takes
+/// nothing for ten times the silence, with a client that sends more than sockets and queues
+/// hold. Then the output takes everything.
+#[test]
+fn a_full_output_keeps_the_connection() {
+    for times in TIMES {
+        let sent = much();
+        let (mut world, pair) = pair(times, Chat::new(true), Sender::staying(sent.clone()));
+        world.local(0, None, Plain::open(b"").room(0));
+        world.run_millis(10 * times.1 * 1000);
+        assert_alive(&world, pair, times);
+        assert!(world.hosts[0].log().messages.len() < sent.len() / 2);
+        world.unblock(0);
+        world.run_millis(1000);
+        assert!(world.hosts[0].locals[0].output == sent.concat());
+        assert_alive(&world, pair, times);
+    }
+}
+
+/// Goal: a side that only writes does not take its peer for dead, nor does a side that only
+/// reads. Method: a chat says a line more often than it would send a PING; its client says
+/// nothing, and so must send PINGs itself.
+#[test]
+fn one_way_traffic_keeps_the_connection() {
+    for times in TIMES {
+        let (mut world, pair) = pair(times, Chat::new(true), Sender::staying(vec![]));
+        world.local(0, Some(LINES), Plain::open(b""));
+        let lines = 10 * times.1 * 2 / times.0;
+        for _ in 0..lines {
+            world.give(0, b"on and on\n");
+            world.run_millis(times.0 * 500);
+        }
+        assert_alive(&world, pair, times);
+        let [server, client] = [0, 1].map(|host| &world.hosts[host]);
+        assert_eq!(client.log().messages.len() as u64, lines, "{times:?}");
+        let sealed = [server, client].map(|host| host.endpoint.stats().sealed);
+        // Its lines, and a PONG for each PING; not a PING of its own.
+        assert!(sealed[0] <= lines + sealed[1], "{sealed:?}, {times:?}");
+    }
+}
+
+/// Goal: a session by itself has these times, too. Method: one that hears nothing after the
+/// handshake.
+#[test]
+fn a_session_has_times_of_its_own() {
+    let (mut world, _) = served();
+    let mut raw = Raw::connect(&mut world);
+    let [ping, dead] = [1, 2].map(Duration::from_secs);
+    raw.session = raw.session.with_silence(ping, dead);
+    raw.prove(&mut world);
+    let (start, mut out) = (world.now(), Vec::new());
+    assert_eq!(raw.session.poll_timeout(), Some(start + ping));
+    raw.session.handle_timeout(start + ping, &mut out);
+    assert_eq!(out.len(), MIN_RECORD, "a PING");
+    assert_eq!(raw.session.poll_timeout(), Some(start + dead));
+    raw.session.handle_timeout(start + dead, &mut out);
+    let events: Vec<_> = std::iter::from_fn(|| raw.session.poll_event()).collect();
+    let silence = late(Deadline::Silence(dead)).unwrap();
+    assert_eq!(events.last(), Some(&Event::Over(silence)));
 }
 
 /// Goal: a record has 30 s from its first byte, however it drips. Method: one
@@ -169,11 +303,11 @@ fn an_endless_stream_is_pinged() {
     world.net.socket = 2 * INPUT_SCRATCH;
     let mut raw = Raw::join(&mut world);
     let before = world.net.incoming(raw.end).written;
-    let seconds = SILENCE_DEADLINE.as_secs() + 5;
+    let seconds = DEAD_AFTER.as_secs() + 5;
     flood(&mut world, server, &mut raw, seconds, true);
     assert_eq!(world.outcome(raw.peer), None);
     let pings = (world.net.incoming(raw.end).written - before) / MIN_RECORD as u64;
-    assert_eq!(pings, SILENCE_DEADLINE.as_secs() / PING_AFTER.as_secs());
+    assert_eq!(pings, DEAD_AFTER.as_secs() / PING_AFTER.as_secs());
 }
 
 /// Goal: a peer that goes on after our ABORT is closed in time. Method: its messages are

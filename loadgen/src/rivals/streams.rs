@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use mio::net::TcpStream;
 use mio::{Events, Poll, Token};
-use sealwire::limits::{ACCEPT_BUDGET, ACCEPT_PAUSE, EVENTS, share};
+use sealwire::limits::{ACCEPT_BUDGET, ACCEPT_PAUSE, DEAD_AFTER, EVENTS, share};
 use sealwire::net::accept::Acceptor;
 use sealwire::net::alarm::Alarm;
 use sealwire::net::stream::{self, Stream};
@@ -172,7 +172,7 @@ impl<R: Rival, P: Default> Streams<R, P> {
         let key = self.slots.try_insert_with_key(|key| {
             let token = Token(id(key).as_u64() as usize);
             io::Result::Ok(Slot {
-                socket: Stream::new(stream, registry, token)?,
+                socket: Stream::new(stream, registry, token, DEAD_AFTER)?,
                 rival,
                 stage,
                 finish: Finish::No,

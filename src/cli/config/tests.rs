@@ -87,6 +87,14 @@ fn refused_values() {
             "--max-idle: a time up to 365d",
             &format!("x 1w -1 366d {huge}"),
         ),
+        (
+            "--ping-after: a time from 1s to 6h",
+            &format!("0 999ms x -1 21601 7h {huge}"),
+        ),
+        (
+            "--dead-after: a time from 2s to 12h",
+            &format!("x -1 43201 13h {huge}"),
+        ),
     ] {
         let option = start.split(':').next().unwrap();
         for value in values.split(' ').chain([""]) {
@@ -186,6 +194,43 @@ fn idle_times() {
         assert_eq!(idle(&format!("-c h --max-idle {typed}")), wanted, "{typed}");
     }
     assert_eq!(idle("-s --max-idle 0"), None);
+}
+
+/// Goal: the times of silence are as the user says, where a PING can be answered before the
+/// peer counts as dead; a refusal names the option that is too small and what would do.
+/// Method: the defaults, both ends of the range, and one of them without the other.
+#[test]
+fn silence() {
+    let both = |line: &str| {
+        let limits = limits(line);
+        (limits.ping_after, limits.dead_after)
+    };
+    let seconds = Duration::from_secs;
+    for (line, ping, dead) in [
+        ("-s", 30, 90),
+        ("-s --dead-after 1m", 30, 60),
+        ("-c h --ping-after 45", 45, 90),
+        ("-c h --ping-after 1s --dead-after 2s", 1, 2),
+        ("-s --ping-after 6h --dead-after 12h", 6 * 3600, 12 * 3600),
+    ] {
+        assert_eq!(both(line), (seconds(ping), seconds(dead)), "{line}");
+    }
+    for (line, told) in [
+        (
+            "-s --dead-after 59s",
+            "59 s is not twice --ping-after, which is 30 s: make it at least 60 s",
+        ),
+        (
+            "-c h --ping-after 46s",
+            "90 s is not twice --ping-after, which is 46 s: make it at least 92 s",
+        ),
+        (
+            "-s --ping-after 1500ms --dead-after 0",
+            "0 s is not twice --ping-after, which is 1.5 s: make it at least 3 s",
+        ),
+    ] {
+        refused(line, &format!("--dead-after: {told}, or --ping-after less"));
+    }
 }
 
 /// Goal: classic warns that it is weak; a server speaks both formats, or classic alone if
