@@ -54,9 +54,9 @@ Ctrl-C ends loadgen. While it measures, the first Ctrl-C prints a report of what
 measured so far.
 
 Exit codes: 0 fine, 1 could not run or could not write the report, 2 usage, 3 an --slo
-was missed, 5 the figures are not valid (with --strict), 6 something was lost or wrong, or
-a peer failed, or a peer of a cohort was not ended as it should be, 141 stdout was closed before it had the report, 128 + n ended by signal n,
-with no report";
+was missed, 5 the figures are not valid (with --strict), 6 something was lost or wrong, a
+peer failed, or a peer of a cohort was not ended as it should be, 141 stdout was closed
+before it had the report, 128 + n ended by signal n, with no report";
 
 pub(crate) enum Command {
     Run(Box<Config>),

@@ -13,7 +13,7 @@ use sealwire_cli::error::Error;
 use crate::args::Config;
 use crate::child::OwnServer;
 use crate::cohort::{Cohort, Goal, Wanted};
-use crate::interrupt::{Interrupt, interrupted};
+use crate::interrupt::Interrupt;
 use crate::judge::company::{Company, Part, PartRun};
 use crate::limits::COHORT_PAUSE;
 use crate::load::RunSetup;
@@ -61,8 +61,8 @@ fn run_round(
     let mut runs = Vec::new();
     for &part in parts {
         if interrupt.is_asked() {
-            // Without the cohort there is nothing to compare.
-            return Err(interrupted());
+            let text = "it was interrupted before the cohort came: there is nothing to compare";
+            return Err(Error::Local(text.into()));
         }
         let control = match part {
             Part::Control => Some(Control::start(interrupt)?),

@@ -6,6 +6,7 @@
 use std::io::{ErrorKind, IoSliceMut};
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mio::event::Event;
 use sealwire::limits::{CLIENT_HELLO, SERVER_HELLO};
@@ -83,6 +84,8 @@ pub(super) struct Actor {
     at: usize,
     /// When a slow one reads or writes next.
     due: Time,
+    /// The time at which it will next be called.
+    pub(super) wakes: Option<Time>,
     /// It has sent the PING that proves it.
     asked: bool,
     /// The poll has reported the end of the connection: it reads all that is left.
@@ -106,6 +109,7 @@ impl Actor {
             out: Vec::new(),
             at: 0,
             due: Time::ZERO,
+            wakes: None,
             asked: false,
             hung: false,
             broken: false,
@@ -165,12 +169,10 @@ impl Actor {
         if self.original && self.heard >= SERVER_HELLO as u64 {
             return Then::Ended(End::Left);
         }
-        let said = self.speak(now, scene);
-        match (heard, said) {
-            (_, Then::Ended(_)) => said,
-            (Then::GoOn, _) | (_, Then::GoOn) => Then::GoOn,
+        match (heard, self.speak(now, scene)) {
+            (_, Then::Ended(end)) => Then::Ended(end),
             (Then::Wait(one), Then::Wait(other)) => Then::Wait(one.into_iter().chain(other).min()),
-            (Then::Ended(_), _) => heard,
+            _ => Then::GoOn,
         }
     }
 
@@ -303,7 +305,7 @@ impl Actor {
     }
 
     /// The time between two bytes, if it writes byte by byte now.
-    fn pace(&self) -> Option<std::time::Duration> {
+    fn pace(&self) -> Option<Duration> {
         match self.kind {
             BadKind::Drip if self.asked => Some(DRIP_EVERY),
             BadKind::SlowWriter if self.is_answered() => Some(SLOW_BYTE_EVERY),

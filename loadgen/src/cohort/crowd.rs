@@ -216,7 +216,12 @@ impl Crowd {
         };
         match actor.act(now, &mut self.scene) {
             Then::Wait(None) => {}
-            Then::Wait(Some(due)) => self.timers.push(Reverse((due, key))),
+            Then::Wait(Some(due)) => {
+                // Else each event of its socket would add a timer.
+                if actor.wakes.replace(due) != Some(due) {
+                    self.timers.push(Reverse((due, key)));
+                }
+            }
             Then::GoOn => self.busy.push(key),
             Then::Ended(end) => self.leave(key, end),
         }
@@ -240,5 +245,58 @@ impl Crowd {
             actor.stream.reset_on_close();
         }
         actor.stream.close(self.poll.registry());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn seats(group: &str) -> Seats {
+        Seats::new(Account::new(group.parse().unwrap()), Time::ZERO)
+    }
+
+    /// How many come until `now`, if each leaves at once where they `leave`.
+    fn come(seats: &mut Seats, now: Time, leave: bool) -> u64 {
+        let before = seats.account.made;
+        while seats.due().is_some_and(|due| due <= now) {
+            seats.takes_place(now);
+            seats.taken -= usize::from(leave);
+        }
+        seats.account.made - before
+    }
+
+    /// Goal: a group keeps its pace and its number, makes up for a short pause, and not for a
+    /// long one. Method: 100 a second, 3 at once, at several times.
+    #[test]
+    fn pace() {
+        let at = |tenths: u32| Time::ZERO + SECOND * tenths / 10;
+        let mut fast = seats("silent:3@100/s");
+        assert_eq!(come(&mut fast, at(0), true), 1);
+        assert_eq!(come(&mut fast, at(1), true), 10);
+        assert_eq!(come(&mut fast, at(6), true), 50);
+        let late = come(&mut fast, at(1000), true);
+        assert!(late <= 2, "{late}");
+        assert_eq!(come(&mut fast, at(1010), true), 100);
+        let mut full = seats("silent:3@100/s");
+        assert_eq!(come(&mut full, at(1), false), 3);
+        assert_eq!(full.due(), None);
+    }
+
+    /// Goal: kinds that may stay come once; a hello is repeated only after it was answered.
+    /// Method: peers that leave at once.
+    #[test]
+    fn who_comes() {
+        let late = Time::ZERO + SECOND / 10;
+        assert_eq!(come(&mut seats("slow-reader:3"), late, true), 3);
+        assert!(come(&mut seats("silent:3"), late, true) > 3);
+        let mut replays = seats("replay-hello:3@100/s");
+        assert_eq!(replays.rehearsal, Rehearsal::Due);
+        replays.rehearsal = Rehearsal::Running;
+        assert_eq!(replays.due(), None);
+        replays.rehearsal = Rehearsal::Over;
+        assert_eq!(come(&mut replays, late, false), 3);
     }
 }

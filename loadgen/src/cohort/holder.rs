@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use sealwire::conn::{Connection, Next, Outgoing, StreamEnd};
+use sealwire::conn::{Connection, Next, Outgoing};
 use sealwire::crypto::batch::{OpenBatch, SealBatch};
 use sealwire::crypto::dh::Private;
 use sealwire::crypto::keys::KeyStores;
@@ -114,7 +114,6 @@ impl Holder {
 
 impl Drop for Holder {
     fn drop(&mut self) {
-        self.connection.end_of_stream(StreamEnd::Closed);
         self.connection.erase(&mut self.keys);
     }
 }

@@ -186,8 +186,12 @@ impl Company {
         Spread::of(values).map(|spread| spread.median)
     }
 
-    /// The cohort's `figure` divided by that of the `other` part, round by round.
+    /// The cohort's `figure` divided by that of the `other` part, round by round. Faults have no
+    /// ratio: there should be none.
     pub(crate) fn ratio(&self, other: Part, figure: Figure) -> Option<Spread> {
+        if matches!(figure, Figure::NotAnswered | Figure::FailedPeers) {
+            return None;
+        }
         let ours = self.values(Part::Cohort, figure).into_iter();
         let both = ours.zip(self.values(other, figure));
         let ratios = both.filter_map(|(ours, theirs)| Some(ours? / theirs?));

@@ -178,7 +178,7 @@ impl<'a> Report<'a> {
 
 /// A name, and its cells.
 fn line(name: &str, cells: impl Iterator<Item = String>) -> String {
-    let cells: String = cells.map(|cell| format!(" {cell:>16}")).collect();
+    let cells: String = cells.map(|cell| format!(" {cell:>17}")).collect();
     format!("{name:<16}{}\n", cells.trim_end())
 }
 
@@ -253,7 +253,9 @@ fn verdict(one: &Judged<'_>) -> String {
     let errors = errors.map(|(what, count)| format!("error: {count} {}", escaped(what)));
     let slos = report.slos.iter();
     let slos = slos.map(|judged| format!("slo {}", table::slo(judged)));
-    let all = reasons.chain(errors).chain(slos);
+    let notes = report.verdict.notes.iter();
+    let notes = notes.map(|what| format!("note: {what}"));
+    let all = reasons.chain(notes).chain(errors).chain(slos);
     let all: String = all.map(|text| format!("  {text}\n")).collect();
     format!("round {round}, {part}: {grade}\n{all}")
 }
@@ -336,7 +338,7 @@ mod tests {
         assert_eq!(json["runs"][0]["report"]["slos"], json!([]));
         let table = report.table();
         for part in [
-            "cohort/clean   cohort/control\n",
+            "cohort/clean    cohort/control\n",
             " 0 ",
             "0.50 (0.5-0.5)\n",
             "bad-hello:3\n    14 made = 14 closed\n    as it should be\n",

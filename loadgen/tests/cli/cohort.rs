@@ -4,8 +4,13 @@
 //! What the server should do to each kind is tested beside the table of expectations
 //! (`src/cohort/expect.rs`); here it is enough that each kind does what it is for.
 
-use serde_json::Value;
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::thread;
 
+use serde_json::{Value, json};
+
+use crate::faults::{Fault, serve};
 use crate::program::{Run, loadgen};
 
 /// The accounts of all groups, whose parts must add up.
@@ -138,6 +143,48 @@ fn control() {
     assert_eq!(json["company"][0]["made"], made);
     let ratio = &json["figures"]["response_p50_us"]["cohort_by_control"];
     assert_eq!(ratio["rounds"], 2, "{ratio}");
+}
+
+/// A way to the server at `to` that never closes a connection on the other side. Returns its
+/// address.
+fn never_closes(to: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        let mut kept = Vec::new();
+        for came in listener.incoming() {
+            let (came, server) = (came.unwrap(), TcpStream::connect(to).unwrap());
+            let [mut from, mut into] = [&came, &server].map(|one| one.try_clone().unwrap());
+            thread::spawn(move || {
+                // Either end may be gone.
+                let _ = io::copy(&mut from, &mut into);
+                let _ = into.shutdown(Shutdown::Write);
+            });
+            kept.push(came.try_clone().unwrap());
+            let (mut from, mut into) = (server, came);
+            thread::spawn(move || io::copy(&mut from, &mut into));
+        }
+    });
+    address
+}
+
+/// Goal: a server that does not end bad peers is found at fault, though the good peers lose
+/// nothing. Method: something in front of a real server never closes; bad hellos, longer than
+/// they may stay.
+#[test]
+fn found_at_fault() {
+    let server = serve(Fault::None);
+    let to = server.strip_prefix("--to ").unwrap().parse().unwrap();
+    let to = never_closes(to);
+    let run = loadgen(&format!(
+        "--to {to} -c 2 -r 50 -d 4s -w 0 --timeout 60s --json - --cohort bad-hello:2"
+    ));
+    assert_eq!(run.code, 6, "{run:?}");
+    good_peers_are_whole(&run);
+    let group = &groups(&run)[0];
+    assert_eq!(group["ends"], json!({ "open": 2 }));
+    assert_eq!(group["misfits"], json!({ "not ended at once": 2 }));
+    assert_eq!(run.json()["as_it_should_be"], false);
 }
 
 /// Goal: the table and the line say how the groups ended. Method: a short run of each.
