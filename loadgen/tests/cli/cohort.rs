@@ -145,9 +145,9 @@ fn control() {
     assert_eq!(ratio["rounds"], 2, "{ratio}");
 }
 
-/// A way to the server at `to` that never closes a connection on the other side. Returns its
-/// address.
-fn never_closes(to: SocketAddr) -> SocketAddr {
+/// A way to the server at `to` that keeps a connection for which the server had no answer. Returns
+/// its address.
+fn keeps_the_bad(to: SocketAddr) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
@@ -162,20 +162,24 @@ fn never_closes(to: SocketAddr) -> SocketAddr {
             });
             kept.push(came.try_clone().unwrap());
             let (mut from, mut into) = (server, came);
-            thread::spawn(move || io::copy(&mut from, &mut into));
+            thread::spawn(move || {
+                if io::copy(&mut from, &mut into).is_ok_and(|answered| answered > 0) {
+                    let _ = into.shutdown(Shutdown::Write);
+                }
+            });
         }
     });
     address
 }
 
 /// Goal: a server that does not end bad peers is found at fault, though the good peers lose
-/// nothing. Method: something in front of a real server never closes; bad hellos, longer than
-/// they may stay.
+/// nothing. Method: something in front of a real server keeps connections that it has closed; bad
+/// hellos, longer than they may stay.
 #[test]
 fn found_at_fault() {
     let server = serve(Fault::None);
     let to = server.strip_prefix("--to ").unwrap().parse().unwrap();
-    let to = never_closes(to);
+    let to = keeps_the_bad(to);
     let run = loadgen(&format!(
         "--to {to} -c 2 -r 50 -d 4s -w 0 --timeout 60s --json - --cohort bad-hello:2"
     ));
