@@ -19,10 +19,12 @@ use sealwire_cli::args::{ENVIRONMENT, KeyArgs, usage_error};
 use sealwire_cli::error::Error;
 use sealwire_cli::typed_keys;
 
+use crate::cohort::Wanted;
+use crate::cohort::kind::BadKind;
 use crate::judge::slo::Slo;
 use crate::limits::{
-    IDLE_EVERY, MAX_IN_FLIGHT, MAX_PUBLISHERS, MAX_ROUNDS, MAX_THREADS, OTHER_DESCRIPTORS, PLACES,
-    PLACES_IN_FLIGHT,
+    IDLE_EVERY, MAX_COHORT, MAX_IN_FLIGHT, MAX_PUBLISHERS, MAX_ROUNDS, MAX_THREADS,
+    OTHER_DESCRIPTORS, PLACES, PLACES_IN_FLIGHT,
 };
 use crate::plan::{Kind, LOAD, Plan, Rate, SERVER, Service, Target, Transport};
 use crate::report::Outputs;
@@ -32,6 +34,8 @@ use crate::values::{count, host_and_port, name};
 pub(crate) const SERVE: &str = "serve";
 /// The workload that runs another one over every transport.
 const COMPARE: &str = "compare";
+/// Rounds of that, unless others are asked for.
+const ROUNDS: usize = 7;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -42,15 +46,17 @@ Examples:
   loadgen churn -c 32
   loadgen idle -c 5000
   loadgen compare -c 1000               the same over plain TCP, and what it costs
+  loadgen -r 5k --cohort silent:1000 --cohort bad-hello:100@2000/s
+                                        the same without and with misbehaving peers
   loadgen --to 127.0.0.1:9999 --keys keys -c 1000 -d 30 --json figures.json
 
 Ctrl-C ends loadgen. While it measures, the first Ctrl-C prints a report of what was
 measured so far.
 
 Exit codes: 0 fine, 1 could not run or could not write the report, 2 usage, 3 an --slo
-was missed, 5 the figures are not valid (with --strict), 6 something was lost or wrong, or
-a peer failed, 141 stdout was closed before it had the report, 128 + n ended by signal n,
-with no report";
+was missed, 5 the figures are not valid (with --strict), 6 something was lost or wrong, a
+peer failed, or a peer of a cohort was not ended as it should be, 141 stdout was closed
+before it had the report, 128 + n ended by signal n, with no report";
 
 pub(crate) enum Command {
     Run(Box<Config>),
@@ -75,6 +81,8 @@ pub(crate) struct Config {
     /// The server; without one we start our own.
     pub(crate) to: Option<Target>,
     pub(crate) slos: Vec<Slo>,
+    /// Misbehaving peers, if there are to be some.
+    pub(crate) cohort: Option<Wanted>,
     /// Debuggers and core dumps may see our memory, with its keys.
     pub(crate) allow_core_dumps: bool,
     pub(crate) outputs: Outputs,
@@ -101,9 +109,12 @@ struct Args {
     keys: KeyArgs,
     #[command(flatten)]
     plan: Plan,
-    /// Times that each transport is run, for compare
-    #[arg(long, default_value = "7", help_heading = LOAD, value_parser = count)]
-    rounds: usize,
+    /// Times that each transport is run, for compare; or that the load is run without
+    /// and with a cohort [default: 7, or 1 with a cohort]
+    #[arg(long, help_heading = LOAD, value_parser = count)]
+    rounds: Option<usize>,
+    #[command(flatten)]
+    cohort: Wanted,
     /// What response times must be, such as 'p99<5ms'
     #[arg(
         long,
@@ -144,19 +155,24 @@ pub(crate) fn parse(
         Kind::Sink => typed.plan.warmup = Duration::ZERO,
         _ => {}
     }
-    check_plan(&typed.plan, compares, raise_descriptor_limit())?;
+    let descriptors = raise_descriptor_limit();
+    check_plan(&typed.plan, compares, descriptors)?;
+    check_cohort(&typed.cohort, &typed.plan, compares, descriptors)?;
     let allow_core_dumps = typed.keys.allow_core_dumps;
     let (to, warnings) = target(typed.to, typed.server_pid, typed.keys, typed.plan.over, env)?;
+    typed.cohort.rounds = typed.rounds.unwrap_or(1);
+    let cohort = (!typed.cohort.groups.is_empty()).then_some(typed.cohort);
     let config = Box::new(Config {
         plan: typed.plan,
         to,
         slos: typed.slo,
+        cohort,
         allow_core_dumps,
         outputs: typed.outputs,
         warnings,
     });
     Ok(match compares {
-        true => Command::Compare(config, typed.rounds),
+        true => Command::Compare(config, typed.rounds.unwrap_or(ROUNDS)),
         false => Command::Run(config),
     })
 }
@@ -260,8 +276,21 @@ fn check_options(typed: &Args, matches: &ArgMatches, compares: bool) -> Result<(
     let own_keys = "keys go with --to HOST:PORT; a server that is started gets new ones";
     let own_pid = "--server-pid goes with --to HOST:PORT";
     let no_use = "keys go with --over sealed: no other transport uses them";
+    let cohort = given("groups");
+    let in_turns = compares || cohort;
     for (misfit, text) in [
-        (given("rounds") && !compares, "--rounds goes with compare"),
+        (
+            given("rounds") && !in_turns,
+            "--rounds goes with compare and --cohort",
+        ),
+        (
+            given("control") && !cohort,
+            "--cohort-control goes with --cohort",
+        ),
+        (
+            given("bad_sources") && !cohort,
+            "--cohort-source-ip goes with --cohort",
+        ),
         (
             given("publishers") && !is_fanout,
             "--publishers goes with fanout",
@@ -277,17 +306,60 @@ fn check_options(typed: &Args, matches: &ArgMatches, compares: bool) -> Result<(
             return usage(text);
         }
     }
-    if !compares {
-        return Ok(());
-    }
-    let runs_alone = ["to", "over", "slo", "hdr", "timeseries", "quiet"];
-    if let Some(id) = runs_alone.into_iter().find(|id| given(id)) {
-        return usage(format!("--{id} does not go with compare"));
+    let (alone, with): (&[&str], _) = match (compares, cohort) {
+        (true, _) => (
+            &["to", "over", "slo", "hdr", "timeseries", "quiet"],
+            "compare",
+        ),
+        (false, true) => (&["hdr", "timeseries"], "--cohort"),
+        (false, false) => (&[], ""),
+    };
+    if let Some(id) = alone.iter().find(|id| given(id)) {
+        return usage(format!("--{id} does not go with {with}"));
     }
     match typed.rounds {
-        ..=MAX_ROUNDS => Ok(()),
-        _ => usage(format!("--rounds: at most {MAX_ROUNDS}")),
+        Some(rounds) if rounds > MAX_ROUNDS => usage(format!("--rounds: at most {MAX_ROUNDS}")),
+        _ => Ok(()),
     }
+}
+
+/// Refuses a cohort that does not fit the load, or has no control where one is wanted.
+fn check_cohort(
+    cohort: &Wanted,
+    plan: &Plan,
+    compares: bool,
+    descriptors: u64,
+) -> Result<(), Error> {
+    let groups = &cohort.groups;
+    if groups.is_empty() {
+        return Ok(());
+    }
+    let has = |kind| groups.iter().any(|group| group.kind == kind);
+    let controlled = groups
+        .iter()
+        .all(|group| group.kind.has_control() && group.rate.is_some());
+    let most = (descriptors.saturating_sub(OTHER_DESCRIPTORS) as usize)
+        .saturating_sub(plan.all_peers())
+        .min(MAX_COHORT);
+    let text = if compares {
+        "--cohort does not go with compare".into()
+    } else if plan.over != Transport::Sealed {
+        "--cohort goes with --over sealed: only that has hellos and records".into()
+    } else if has(BadKind::SlowReader) && plan.kind == Kind::Sink {
+        "--cohort: a sink sends nothing that a slow-reader could read slowly".into()
+    } else if cohort.control && !controlled {
+        "--cohort-control goes with bad-hello and replay-hello, each with a rate, as in \
+         bad-hello:100@1000/s"
+            .into()
+    } else if cohort.peers() > most {
+        format!(
+            "--cohort: at most {most} peers beside the others, as this process may open \
+             {descriptors} descriptors; ulimit -Hn is that limit"
+        )
+    } else {
+        return Ok(());
+    };
+    usage(text)
 }
 
 /// Refuses what cannot run, or would exhaust the machine.

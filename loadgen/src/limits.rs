@@ -3,7 +3,10 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use sealwire::limits::{CLOSING_DEADLINE, CONNECT_DEADLINE, HANDSHAKE_DEADLINE, MOST_SHARE};
+use sealwire::limits::{
+    CLOSING_DEADLINE, CONNECT_DEADLINE, HANDSHAKE_DEADLINE, MAX_PAYLOAD, MIN_RECORD, MOST_SHARE,
+    RECORD_DEADLINE,
+};
 
 // ---- what may be asked for -------------------------------------------------
 
@@ -78,6 +81,43 @@ pub(crate) const LISTEN: Duration = Duration::from_micros(10);
 /// How often the live line is drawn, and how often a wait checks whether the user ended the run.
 pub(crate) const REDRAW: Duration = Duration::from_millis(100);
 
+// ---- bad company -----------------------------------------------------------
+
+/// Misbehaving peers at once: most that the descriptors of a usual process allow beside others.
+pub(crate) const MAX_COHORT: usize = 1 << 14;
+/// Connections that a group begins in a second, also where no rate was typed: about what one
+/// thread can begin, and a storm for any server.
+pub(crate) const MAX_COHORT_RATE: f64 = 20_000.0;
+/// How much of what it missed a group makes up for, so that a pause of its thread changes no
+/// number of connections, but a longer one makes no burst.
+pub(crate) const COHORT_CATCH_UP: Duration = Duration::from_secs(1);
+/// Events of one poll; more of them wait for the next.
+pub(crate) const COHORT_EVENTS: usize = 1024;
+/// Bytes of one read, and of the chunks of a message: a full record.
+pub(crate) const COHORT_CHUNK: usize = MAX_PAYLOAD;
+/// Reads or writes in one turn of a peer, so that one that never waits starves no other.
+pub(crate) const COHORT_TURNS: usize = 8;
+/// PINGs that are sealed at a time: they fill the lanes.
+pub(crate) const COHORT_PINGS: usize = 64;
+/// Time between two bytes of a record that must prove a peer: 34 of them take longer than the
+/// handshake may.
+pub(crate) const DRIP_EVERY: Duration = Duration::from_millis(200);
+/// Time between two bytes of a slow writer: each of its records is whole long before its
+/// deadline.
+pub(crate) const SLOW_BYTE_EVERY: Duration = Duration::from_millis(100);
+/// What a slow reader reads at a time, and how often.
+pub(crate) const TRICKLE: usize = 8 << 10;
+pub(crate) const TRICKLE_EVERY: Duration = Duration::from_millis(500);
+/// What the system keeps for a slow reader: a few of its reads.
+pub(crate) const TRICKLE_BUFFER: usize = 8 * TRICKLE;
+/// How much later than it should a peer may be ended: the load may use all processors.
+pub(crate) const COHORT_SLACK: Duration = Duration::from_secs(2);
+/// Bytes of a message that no server takes by default: twice its limit, because many bytes may be
+/// on their way.
+pub(crate) const HUGE: u64 = 32 << 20;
+/// The pause after a run with a cohort, so that the next finds the server as it was.
+pub(crate) const COHORT_PAUSE: Duration = Duration::from_secs(1);
+
 // ---- measuring -------------------------------------------------------------
 
 /// Decimal digits that the histograms keep.
@@ -148,3 +188,9 @@ pub(crate) const HALVES_INTERVALS: usize = 4;
 pub(crate) const HALVES_SAMPLES: u64 = 100;
 /// Part of the messages or peers that may fail before the load is another one.
 pub(crate) const FAILED: f64 = 0.01;
+
+const _: () = {
+    let bytes = MIN_RECORD as u128;
+    assert!(DRIP_EVERY.as_millis() * bytes > HANDSHAKE_DEADLINE.as_millis());
+    assert!(SLOW_BYTE_EVERY.as_millis() * bytes * 2 < RECORD_DEADLINE.as_millis());
+};

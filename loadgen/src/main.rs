@@ -7,13 +7,14 @@
 //! |---|---|---|
 //! | [`measure`] | what was measured? | |
 //! | [`load`] | what is sent, and when? | `measure` |
+//! | [`cohort`] | which misbehaving peers load the server, too? | `load`, `measure` |
 //! | [`rivals`] | what is the library compared with? | `load` |
-//! | [`judge`] | can the figures be trusted? | `measure` |
-//! | [`report`] | how is it told? | `measure`, `judge` |
+//! | [`judge`] | can the figures be trusted? | `measure`, `cohort` |
+//! | [`report`] | how is it told? | `measure`, `judge`, `cohort` |
 //!
 //! The files beside them use all folders. [`args`] makes a [`plan`] of what was typed; [`run`]
 //! starts a server ([`child`], which runs [`server`]) and the threads that load it; [`compare`]
-//! runs every transport in turns; [`interrupt`] is what Ctrl-C does. It is no example of how to
+//! runs every transport in turns; [`company`] runs without and with a cohort; [`interrupt`] is what Ctrl-C does. It is no example of how to
 //! use the library: it also uses modules that the library hides from its users. Read next:
 //! [`run`].
 
@@ -21,6 +22,8 @@
 
 mod args;
 mod child;
+mod cohort;
+mod company;
 mod compare;
 mod interrupt;
 mod judge;
@@ -105,8 +108,16 @@ fn run_once(config: &Config, log: &mut Log) -> Result<u8, Error> {
         log.say(warning);
     }
     let outputs = &config.outputs;
-    let progress = Progress::new(String::new(), outputs.quiet);
     let interrupt = Interrupt::catch()?;
+    if let Some(wanted) = &config.cohort {
+        let company = company::run(config, wanted, &interrupt)?;
+        interrupt.end();
+        let environment = Environment::here();
+        let report = report::company::Report::new(&company, &config.slos, &environment);
+        report.emit(outputs)?;
+        return Ok(report.exit_code(outputs.strict));
+    }
+    let progress = Progress::new(String::new(), outputs.quiet);
     let results = run::run(&config.plan, config.to.as_ref(), &interrupt, progress)?;
     interrupt.end();
     let environment = Environment::here();

@@ -210,6 +210,9 @@ pub(crate) enum ServerMode {
     Sink,
     /// Passes each on to all other peers.
     Relay,
+    /// Reads as many bytes as a message has, and closes: the control of a cohort. Only a plain
+    /// server does that.
+    Close,
 }
 
 /// What the server of a run does: over what, and with messages of how many bytes.

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use sealwire::net::address::host_and_port;
-use sealwire::{Clock, Time};
+use sealwire::{Clock, Kernel, Time};
 use sealwire_cli::error::Error;
 use sealwire_cli::kernel;
 
@@ -35,7 +35,7 @@ use crate::measure::intervals::Intervals;
 use crate::measure::meter::Window;
 use crate::measure::quantile;
 use crate::measure::results::{Attendance, Results, ServerUse, Tally, Usage};
-use crate::measure::sample::Process;
+use crate::measure::sample::{self, Process};
 use crate::plan::{Kind, Plan, Service, Target, Transport};
 use crate::report::progress::Progress;
 use crate::rivals::{Client, Plain};
@@ -51,40 +51,79 @@ pub(crate) fn run(
     interrupt: &Interrupt,
     progress: Progress,
 ) -> Result<Results, Error> {
-    // Checked before a server is started, which could only report the same.
-    let kernel = kernel::chosen()?;
-    let own = match server {
-        Some(_) => None,
-        None => Some(OwnServer::start(Service::of(plan), interrupt)?),
-    };
-    let (mut own, started) = own.unzip();
-    let server = server.or(started.as_ref()).expect("one of both is there");
-    // Before the first peer, and before `reach` connects.
-    let watched = Watched::new(server, own.is_some())?;
-    let address = sources::reach(server, plan)?;
-    let setup = RunSetup {
-        plan,
-        server,
-        address,
-        kernel,
-        pattern: Pattern::new(plan.size),
-        clock: Clock::start(),
-    };
-    let mut run = Run::start(&setup, watched, interrupt, progress)?;
-    run.join(address)?;
-    let window = run.begin();
-    let done = run.watch(window, interrupt)?;
-    let mut results = run.results(address, window, done);
-    results.kernel = (plan.over == Transport::Sealed).then_some(kernel);
-    results.own_server = own.is_some();
-    results.crypto = crypto_cost::measure(&results);
-    if results.peers.failed > 0
-        && let Some(status) = own.as_mut().and_then(|own| own.ended(SERVER_LEAVES))
-    {
-        let text = format!("the server that was started ended early: {status}");
-        *results.peers.errors.entry(text).or_default() += 1;
+    Host::of(plan, server, interrupt)?
+        .run(interrupt, progress, |_, _| Ok(()))
+        .map(|(results, ())| results)
+}
+
+/// The server of a run, or of several: one that was given, or one of our own.
+pub(crate) struct Host<'a> {
+    plan: &'a Plan,
+    kernel: Kernel,
+    given: Option<&'a Target>,
+    own: Option<(OwnServer, Target)>,
+}
+
+impl<'a> Host<'a> {
+    pub(crate) fn of(
+        plan: &'a Plan,
+        given: Option<&'a Target>,
+        interrupt: &Interrupt,
+    ) -> Result<Self, Error> {
+        // Checked before a server is started, which could only report the same.
+        let kernel = kernel::chosen()?;
+        let own = match given {
+            Some(_) => None,
+            None => Some(OwnServer::start(Service::of(plan), interrupt)?),
+        };
+        Ok(Self {
+            plan,
+            kernel,
+            given,
+            own,
+        })
     }
-    Ok(results)
+
+    /// Runs the plan. When the load begins, calls `beside`, whose value it keeps until the load
+    /// is over and then returns.
+    pub(crate) fn run<T>(
+        &mut self,
+        interrupt: &Interrupt,
+        progress: Progress,
+        beside: impl FnOnce(&RunSetup<'_>, Window) -> Result<T, Error>,
+    ) -> Result<(Results, T), Error> {
+        let plan = self.plan;
+        let started = self.own.as_ref().map(|(_, started)| started);
+        let server = self.given.or(started).expect("one of both is there");
+        // Before the first peer, and before `reach` connects.
+        let watched = Watched::new(server, started.is_some())?;
+        let address = sources::reach(server, plan)?;
+        let setup = RunSetup {
+            plan,
+            server,
+            address,
+            kernel: self.kernel,
+            pattern: Pattern::new(plan.size),
+            clock: Clock::start(),
+        };
+        let mut run = Run::start(&setup, watched, interrupt, progress)?;
+        run.join(address)?;
+        let window = run.begin();
+        let beside = beside(&setup, window)?;
+        let done = run.watch(window, interrupt)?;
+        let mut results = run.results(address, window, done);
+        results.kernel = (plan.over == Transport::Sealed).then_some(self.kernel);
+        results.own_server = self.own.is_some();
+        results.crypto = crypto_cost::measure(&results);
+        if results.peers.failed > 0
+            && let Some((own, _)) = &mut self.own
+            && let Some(status) = own.ended(SERVER_LEAVES)
+        {
+            let text = format!("the server that was started ended early: {status}");
+            *results.peers.errors.entry(text).or_default() += 1;
+        }
+        Ok((results, beside))
+    }
 }
 
 /// The wire that the plan wants, without connections, for `peers`.
@@ -135,6 +174,8 @@ struct Run<'a> {
     watched: Option<Watched>,
     /// What the server had used when measuring began, at the end of each interval, and at the end.
     samples: Vec<Option<Usage>>,
+    /// Most memory of TCP that the system had at these times.
+    tcp_memory: Option<u64>,
     reports: Receiver<Result<ThreadReport, Error>>,
     begin: Vec<Sender<Window>>,
     gauges: Vec<Arc<Gauge>>,
@@ -163,6 +204,7 @@ impl<'a> Run<'a> {
             ending: Arc::new(Ending::new(plan.threads, interrupt.asked())),
             watched,
             samples: Vec::new(),
+            tcp_memory: None,
             reports,
             begin: Vec::new(),
             gauges: Vec::new(),
@@ -299,6 +341,7 @@ impl<'a> Run<'a> {
     fn sample(&mut self) {
         let usage = self.watched.as_ref().and_then(|one| one.process.usage());
         self.samples.push(usage);
+        self.tcp_memory = self.tcp_memory.max(sample::tcp_memory());
     }
 
     /// The next report of a thread, within a time.
@@ -338,6 +381,7 @@ impl<'a> Run<'a> {
             intervals: self.intervals.finish(&self.samples),
             threads: Vec::new(),
             server,
+            tcp_memory: self.tcp_memory,
             crypto: None,
             peers: Attendance::default(),
             handshakes_took: self.handshakes_took,

@@ -37,6 +37,9 @@ pub(crate) fn serve(identity: Arc<Identity>, service: Service) -> Result<u8, Err
         (Transport::Sealed, ServerMode::Echo) => sealed(identity, Echo),
         (Transport::Sealed, ServerMode::Sink) => sealed(identity, Sink),
         (Transport::Sealed, ServerMode::Relay) => sealed(identity, Relay),
+        (Transport::Sealed, ServerMode::Close) => Err(Error::Usage(
+            "serve sealed close: only a plain server closes".into(),
+        )),
         (Transport::Plain, _) => rival::<Plain>((), service),
         #[cfg(feature = "tls")]
         (Transport::Tls, _) => rival::<TlsServer>(certificate()?.server()?, service),

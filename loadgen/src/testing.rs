@@ -85,6 +85,7 @@ pub(crate) fn results() -> Results {
             before: usage(0, (10 << 20) + 64 * 1500),
             after: usage(SECONDS, (10 << 20) + 64 * 1500),
         }),
+        tcp_memory: Some(1 << 20),
         crypto: Some(CryptoCost {
             seal: cost(300),
             open: cost(200),

@@ -76,6 +76,22 @@ fn options_stand_anywhere() {
     assert!(matches!(compares, Command::Compare(_, 3)));
 }
 
+/// Goal: a cohort is taken as it was typed, once unless rounds are given. Method: groups in one
+/// option and in several.
+#[test]
+fn cohorts() {
+    let cohort = |line| config(line).cohort.unwrap();
+    let typed = cohort("--cohort silent:5,drip:2 --cohort bad-hello:3@10/s churn");
+    let shown: Vec<_> = typed.groups.iter().map(ToString::to_string).collect();
+    assert_eq!(shown, ["silent:5", "drip:2", "bad-hello:3@10/s"]);
+    assert_eq!((typed.rounds, typed.control), (1, false));
+    let controlled = cohort("--cohort replay-hello:3@10/s --cohort-control --rounds 4");
+    assert_eq!((controlled.rounds, controlled.control), (4, true));
+    assert!(config("").cohort.is_none());
+    let from = cohort("--cohort silent:1 --cohort-source-ip 127.0.0.2 --source-ip 127.0.0.3");
+    assert_eq!(from.sources, ["127.0.0.2:0".parse().unwrap()]);
+}
+
 /// Goal: a server is taken in each of its forms, and only a sealed one needs keys. Method:
 /// lines with and without keys in the environment.
 #[test]
@@ -116,7 +132,21 @@ fn sources_have_zones() {
 
 /// Lines, and how their refusals begin.
 const REFUSED: &str = "\
---rounds 3 => --rounds goes with compare
+--rounds 3 => --rounds goes with compare and --cohort
+--cohort loud:1 => --cohort: KIND:N is wanted; the kinds are silent,
+--cohort silent:0 => --cohort: KIND:N is wanted, with N
+--cohort silent:16384 -c 4000 => --cohort: at most
+--cohort silent:9000,drip:9000 => --cohort: at most
+--cohort silent:1 --rounds 1001 => --rounds: at most
+--cohort silent:1 --over plain => --cohort goes with --over sealed
+--cohort silent:1 --hdr f => --hdr does not go with --cohort
+--cohort silent:1 --timeseries f => --timeseries does not go with --cohort
+compare --cohort silent:1 => --cohort does not go with compare
+sink --cohort slow-reader:1 => --cohort: a sink sends nothing
+--cohort-control => --cohort-control goes with --cohort
+--cohort-source-ip 127.0.0.2 => --cohort-source-ip goes with --cohort
+--cohort bad-hello:1 --cohort-control => --cohort-control goes with bad-hello
+--cohort silent:1@5/s --cohort-control => --cohort-control goes with bad-hello
 compare --rounds 1001 => --rounds: at most 1000
 --publishers 2 => --publishers goes with fanout
 compare --publishers 2 => --publishers goes with fanout

@@ -298,6 +298,9 @@ pub(crate) struct Results {
     pub(crate) threads: Vec<ThreadUse>,
     #[serde(skip)]
     pub(crate) server: Option<ServerUse>,
+    /// Most memory that this machine's system had for TCP, both ends and all programs together.
+    #[serde(rename = "most_kernel_tcp_bytes")]
+    pub(crate) tcp_memory: Option<u64>,
     #[serde(skip)]
     pub(crate) crypto: Option<CryptoCost>,
     #[serde(flatten)]

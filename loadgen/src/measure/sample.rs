@@ -1,5 +1,6 @@
 //! What a process and a thread have used, as Linux accounts for it in `/proc`.
 
+use std::fs;
 use std::time::Duration;
 
 use procfs::FromRead as _;
@@ -69,10 +70,22 @@ pub(crate) fn thread_use() -> ThreadUse {
     }
 }
 
+/// Memory that the system has for TCP: buffers of all sockets of this machine. `None` where it
+/// does not tell.
+pub(crate) fn tcp_memory() -> Option<u64> {
+    let text = fs::read_to_string("/proc/net/sockstat").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("TCP:"))?;
+    let mut words = line.split_whitespace().skip_while(|word| *word != "mem");
+    let pages: u64 = words.nth(1)?.parse().ok()?;
+    Some(pages * procfs::page_size())
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs::File;
     use std::hint::black_box;
+    use std::io::Write as _;
+    use std::net::{TcpListener, TcpStream};
     use std::thread;
     use std::time::Instant;
 
@@ -96,6 +109,26 @@ mod tests {
         let used = thread_use().since(before).ran;
         let other = thread::spawn(thread_time).join().unwrap();
         assert!(other < used, "{other:?} {used:?}");
+    }
+
+    /// Goal: the memory of TCP has what waits in sockets. Method: write until a socket whose other
+    /// end does not read takes no more. Other programs may free theirs meanwhile, so only the
+    /// absolute size is looked at.
+    #[test]
+    fn memory_of_tcp() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let _other = listener.accept().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let mut unread = 0;
+        while let Ok(count) = socket.write(&[0; 1 << 16]) {
+            unread += count as u64;
+        }
+        assert!(unread > 0);
+        match tcp_memory() {
+            Some(bytes) => assert!(bytes > unread / 2, "{bytes} {unread}"),
+            None => eprintln!("skipped: this system does not tell the memory of TCP"),
+        }
     }
 
     /// Goal: a process's use is that of all its threads, those that have ended too, and of

@@ -84,7 +84,7 @@ fn ratio(spread: Option<Spread>) -> String {
 }
 
 /// With four significant digits, or all digits before the point.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     match value {
         ..10.0 => format!("{value:.3}"),
         ..100.0 => format!("{value:.2}"),

@@ -86,7 +86,7 @@ mod tests {
             "failed_peers": 0, "errors": {}, "counts": {}, "stages_ns": {},
             "server_cpu_us_per_message": 10.0, "server_user_us_per_message": 4.0,
             "server_system_us_per_message": 6.0, "server_bytes_per_peer": 1500.0,
-            "server_voluntary_switches_per_second": 500.0,
+            "most_kernel_tcp_bytes": 1048576, "server_voluntary_switches_per_second": 500.0,
             "server_involuntary_switches_per_second": 20.0,
             "crypto_share_of_server_cpu": 0.05, "seal_ns": 300.0, "seal_batch": 2,
             "open_ns": 200.0, "open_batch": 2, "at_least": false, "interrupted": false,

@@ -195,7 +195,7 @@ fn server(report: &Report<'_>, table: &mut Table) {
     );
 }
 
-fn slo(judged: &Judged) -> String {
+pub(super) fn slo(judged: &Judged) -> String {
     let text = &judged.slo.text;
     let measured = micros(judged.measured_ns);
     match judged.outcome {

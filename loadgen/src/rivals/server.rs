@@ -1,4 +1,5 @@
-//! The server of a rival: echo, sink and relay over streams of bytes.
+//! The server of a rival: echo, sink and relay over streams of bytes; and one that closes each
+//! connection after a message, which is the control of a cohort.
 //!
 //! An echo is written from where it was read, and a relay copies a turn's messages once for all
 //! receivers. What a socket does not accept is copied to the peer's queue. Above the library's
@@ -70,12 +71,13 @@ impl<R: Rival> Server<R> {
             let congested = self.congested;
             let may_read = |peer: &Peer| match mode {
                 ServerMode::Echo => !peer.congested,
-                ServerMode::Sink => true,
+                ServerMode::Sink | ServerMode::Close => true,
                 ServerMode::Relay => congested == usize::from(peer.congested),
             };
             match self.streams.next_event(&mut self.bytes, may_read) {
                 Some(Event::Said(id, len)) if mode == relay => self.gather(id, len),
                 Some(Event::Said(id, len)) if mode == ServerMode::Echo => self.echo(id, len),
+                Some(Event::Said(id, len)) if mode == ServerMode::Close => self.close(id, len),
                 // Our own end is the confirmation that a peer waits for.
                 Some(Event::Ended(id)) => self.streams.finish(id),
                 Some(_) => {}
@@ -102,6 +104,17 @@ impl<R: Rival> Server<R> {
         let bytes = mem::take(&mut self.bytes);
         self.send(id, &bytes[..len]);
         self.bytes = bytes;
+    }
+
+    /// Closes `id` once a whole message has come.
+    fn close(&mut self, id: PeerId, len: usize) {
+        let Some(slot) = self.streams.get_mut(id) else {
+            return;
+        };
+        slot.peer.rest.extend_from_slice(&self.bytes[..len]);
+        if slot.peer.rest.len() >= self.size {
+            self.streams.close(id, Ok(()));
+        }
     }
 
     /// Sends `bytes` to `id`, and keeps what is not taken.

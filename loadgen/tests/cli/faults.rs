@@ -20,7 +20,7 @@ use crate::program::{KEYS, Run, call, command, loadgen};
 
 /// What a server does with the twentieth message, instead of echoing it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
+pub(crate) enum Fault {
     None,
     Flip,
     Shorten,
@@ -71,7 +71,7 @@ impl Mode for Faulty {
 
 /// Starts a server with `fault` and [`KEYS`], which serves until the test ends. Returns the
 /// option that names it.
-fn serve(fault: Fault) -> String {
+pub(crate) fn serve(fault: Fault) -> String {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let [confkey, authkey] = KEYS.map(|key| Some(Secret::new(key.into())));

@@ -4,12 +4,13 @@ use std::fs;
 use std::path::Path;
 
 /// Each folder, and those that it may use.
-const FOLDERS: [(&str, &[&str]); 5] = [
+const FOLDERS: [(&str, &[&str]); 6] = [
     ("measure", &[]),
     ("load", &["measure"]),
+    ("cohort", &["measure", "load"]),
     ("rivals", &["load"]),
-    ("judge", &["measure"]),
-    ("report", &["measure", "judge"]),
+    ("judge", &["measure", "cohort"]),
+    ("report", &["measure", "judge", "cohort"]),
 ];
 /// What serves all folders; `testing` is for tests alone.
 const SHARED: [&str; 4] = ["plan", "limits", "values", "testing"];

@@ -6,6 +6,7 @@
 
 #[path = "../../../tests/common/chosen.rs"]
 mod chosen;
+mod cohort;
 mod endings;
 mod faults;
 mod folders;
