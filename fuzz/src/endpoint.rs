@@ -101,6 +101,8 @@ struct Peer {
     /// Opens the frames that come where the endpoint speaks classic.
     ear: Option<ClassicConnection>,
     joined: bool,
+    /// The endpoint has confirmed all that it said.
+    confirmed: bool,
     outcome: Option<Outcome>,
 }
 
@@ -268,6 +270,7 @@ impl World {
             unread: Vec::new(),
             ear: self.classic.then(ear),
             joined: false,
+            confirmed: false,
             outcome: None,
         });
     }
@@ -466,11 +469,21 @@ impl World {
 
     /// Lets every peer take what the endpoint has written.
     fn hear(&mut self) {
+        let mut confirmed = Vec::new();
         for (peer, link) in self.peers.iter_mut().zip(&mut self.links) {
             if !link.outgoing.is_empty() {
                 let bytes = std::mem::take(&mut link.outgoing);
                 peer.hear(&bytes);
             }
+            let done = matches!(&peer.speaks, Speaks::Native(hand) if hand.heard.done);
+            if done && !std::mem::replace(&mut peer.confirmed, true) {
+                let log = &self.endpoint.mode().messages;
+                let last = log.iter().rposition(|(id, _)| *id == peer.id);
+                confirmed.extend(last);
+            }
+        }
+        for last in confirmed {
+            self.check_written(last);
         }
     }
 
@@ -536,6 +549,16 @@ impl World {
         }
     }
 
+    /// The message of this number was confirmed, so it and those before it are written.
+    fn check_written(&self, last: usize) {
+        if self.what == What::Chat && !self.terminal {
+            let before = &self.endpoint.mode().messages[..=last];
+            let len: usize = before.iter().map(|(_, message)| message.len()).sum();
+            let written = self.local.output.len();
+            assert!(written >= len, "confirmed, and not written");
+        }
+    }
+
     /// Checks what a peer has heard against what it should.
     fn check_answers(&self, id: PeerId, hand: &Hand, logged: &[&[u8]], answered: bool) {
         let mode = self.endpoint.mode();
@@ -568,7 +591,7 @@ impl Peer {
                 assert!(self.unread.len() <= 80, "a client waits behind its hello");
             }
             Speaks::Greeted(greeted)
-                if self.ear.is_none() || bytes.starts_with(b"SWP1") || !self.unread.is_empty() =>
+                if self.ear.is_none() || !self.unread.is_empty() || is_hello(bytes) =>
             {
                 self.unread.extend_from_slice(bytes);
                 assert!(self.unread.len() <= 72, "a server waits behind its hello");
@@ -639,4 +662,9 @@ impl Peer {
             assert!(frames.is_over || frames.junk || !self.joined, "accused");
         }
     }
+}
+
+/// Whether `bytes` begin a hello, and not a frame.
+fn is_hello(bytes: &[u8]) -> bool {
+    bytes.iter().zip(b"SWP1").all(|(a, b)| a == b)
 }
