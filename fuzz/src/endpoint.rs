@@ -658,8 +658,12 @@ impl Peer {
         let all = logged.len() == frames.lines.len();
         assert!(!goes_on || all || frames.junk, "a line was not handed on");
         assert!(!goes_on || !frames.is_over || frames.junk, "it goes on");
-        if let Some(Err(Failure::Peer(_))) = self.outcome {
-            assert!(frames.is_over || frames.junk || !self.joined, "accused");
+        match self.outcome {
+            Some(Err(Failure::Peer(PeerFault::Unproved))) => assert!(!self.joined),
+            Some(Err(Failure::Peer(fault))) => {
+                assert!(frames.is_over || frames.junk, "accused of {fault}");
+            }
+            _ => {}
         }
     }
 }

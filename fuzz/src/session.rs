@@ -61,7 +61,8 @@ pub(crate) fn play(session: &mut Session, hand: &mut Hand, start: Time, script: 
     let (mut heard, mut given, mut now) = (Heard::default(), Vec::new(), start);
     // Something else than records may have ended it.
     let mut disturbed = false;
-    while !script.has_ended() && heard.over.is_none() {
+    let mut steps = 0..300;
+    while !script.has_ended() && heard.over.is_none() && steps.next().is_some() {
         let mut output = Vec::new();
         match script.byte() {
             choice @ 0..150 => {
@@ -81,8 +82,8 @@ pub(crate) fn play(session: &mut Session, hand: &mut Hand, start: Time, script: 
                 }
             }
             180..200 => {
-                let message = script.lump();
-                let several = vec![&message[..]; script.byte().into()];
+                let (message, count) = repeated(script);
+                let several = vec![&message[..]; count];
                 if session.send_all(now, &several, &mut output) {
                     given.extend(several.into_iter().map(<[u8]>::to_vec));
                 }
@@ -112,6 +113,13 @@ pub(crate) fn play(session: &mut Session, hand: &mut Hand, start: Time, script: 
         hand.hear(&output);
         check(&heard, hand, &given, disturbed);
     }
+}
+
+/// A message, and how often it is sent at once: not too many bytes in all.
+fn repeated(script: &mut Script<'_>) -> (Vec<u8>, usize) {
+    let message = script.lump();
+    let count = usize::from(script.byte()).min((1 << 16) / (message.len() + 1));
+    (message, count)
 }
 
 fn check(heard: &Heard, hand: &Hand, given: &[Vec<u8>], disturbed: bool) {
@@ -185,7 +193,7 @@ pub(crate) fn two(input: &[u8]) {
     sides[0].note(&output);
     let (mut now, mut disturbed) = (Time::ZERO, false);
     let mut total = 0;
-    while !script.has_ended() && total < 1 << 20 {
+    while !script.has_ended() && total < 1 << 18 {
         let choice = script.byte();
         let at = usize::from(choice & 1);
         let mut output = Vec::new();
@@ -198,9 +206,8 @@ pub(crate) fn two(input: &[u8]) {
                 }
             }
             30..40 => {
-                let message = script.lump();
-                let count = script.byte();
-                let several = vec![&message[..]; count.into()];
+                let (message, count) = repeated(&mut script);
+                let several = vec![&message[..]; count];
                 total += message.len() * several.len();
                 if sides[at].session.send_all(now, &several, &mut output) {
                     let several = several.into_iter().map(<[u8]>::to_vec);
