@@ -16,8 +16,8 @@ use sealwire::text::is_visible;
 use sealwire::wire::hello;
 use sealwire::{
     Chat, ClassicKeys, Context, Cut, Echo, Endpoint, EndpointEvent, Failure, HandedOn, Identity,
-    InputKind, Leaves, LocalId, Message, Mode, Outcome, OutputKind, PeerFault, PeerId, Receivers,
-    Relay, Setup, Sink, Time,
+    InputKind, Leaves, LocalId, Message, Mode, Origin, Outcome, OutputKind, PeerFault, PeerId,
+    Receivers, Relay, Setup, Sink, Time,
 };
 
 use crate::chosen::kernel;
@@ -243,7 +243,7 @@ impl World {
 
     fn accept(&mut self) {
         if self.peers.len() < PEERS && self.endpoint.is_accepting() {
-            let id = self.endpoint.accepted(self.now);
+            let id = self.endpoint.accepted(self.now, Origin::new(1));
             self.add(id, Speaks::Nothing);
         }
     }

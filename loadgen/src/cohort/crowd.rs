@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use mio::{Events, Poll, Token};
+use sealwire::limits::DEAD_AFTER;
 use sealwire::net::stream::{self, Stream};
 use sealwire::{Clock, Time};
 use slotmap::{DefaultKey, Key as _, KeyData, SlotMap};
@@ -197,7 +198,7 @@ impl Crowd {
         let registry = self.poll.registry();
         let added = self.actors.try_insert_with_key(|key| {
             let token = Token(key.data().as_ffi() as usize);
-            let stream = Stream::new(socket, registry, token)?;
+            let stream = Stream::new(socket, registry, token, DEAD_AFTER)?;
             io::Result::Ok((place, Actor::new(kind, original, stream)))
         });
         added.map_err(|_| ())?;
