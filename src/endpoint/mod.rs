@@ -254,6 +254,11 @@ impl<M: Mode> Endpoint<M> {
         &mut self.mode
     }
 
+    /// The bounds that it keeps.
+    pub fn limits(&self) -> &Limits {
+        &self.parts.limits
+    }
+
     /// Counts since the start.
     pub fn stats(&self) -> Stats {
         self.parts.stats

@@ -22,6 +22,7 @@ use signal_hook_mio::v1_0::Signals;
 use super::accept::Acceptor;
 use super::address::{host_and_port, literal, without_brackets};
 use super::alarm::Alarm;
+use super::buffers::Buffers;
 use super::clock::Clock;
 use super::descriptor::{Direction, is_null};
 use super::dial::{Dial, Progress};
@@ -29,8 +30,9 @@ use super::error::Error;
 use super::listener::Listener;
 use super::local::Local;
 use super::lookup::Lookup;
+use super::machine;
 use super::signals;
-use super::sockets::{FIRST_RESERVED, Sockets};
+use super::sockets::{FIRST_RESERVED, Origin, Sockets};
 use super::stream;
 use super::ticks::Ticks;
 use crate::endpoint::mode::Mode;
@@ -99,7 +101,8 @@ impl<M: Mode> EventLoop<M> {
     pub fn new(endpoint: Endpoint<M>, clock: Clock) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
-        let sockets = Sockets::new(poll.registry().try_clone()?);
+        let buffers = Buffers::new(endpoint.limits().socket_buffers, machine::tcp());
+        let sockets = Sockets::new(poll.registry().try_clone()?, buffers);
         Ok(Self {
             poll,
             events: Events::with_capacity(EVENTS),
@@ -123,6 +126,7 @@ impl<M: Mode> EventLoop<M> {
 
     /// Accepts the connections that come to `listener`.
     pub fn accept_from(&mut self, listener: Listener) -> io::Result<()> {
+        listener.set_backlog(self.endpoint.limits().backlog)?;
         self.acceptor = Some(Acceptor::new(listener, self.poll.registry(), LISTENER)?);
         Ok(())
     }
@@ -155,7 +159,7 @@ impl<M: Mode> EventLoop<M> {
         let socket = stream::connect(address, from)?;
         let peer = self.endpoint.dialled(self.clock.now());
         // If this fails, the first read fails, too, and reports it.
-        let _ = self.add(peer, socket, address);
+        let _ = self.add(peer, socket, address, Origin::Dialled);
         self.connecting.insert(peer);
         Ok(peer)
     }
@@ -342,7 +346,7 @@ impl<M: Mode> EventLoop<M> {
         let accepted = acceptor.accept(now, |socket, address| {
             let peer = self.endpoint.accepted(now);
             // If this fails, the first read fails, too, and reports it.
-            let _ = self.add(peer, socket, address);
+            let _ = self.add(peer, socket, address, Origin::Accepted);
             Ok(())
         });
         if let Err(error) = accepted {
@@ -361,7 +365,7 @@ impl<M: Mode> EventLoop<M> {
             Progress::Failed(error) => return Err(error),
             Progress::Connected(socket, address) => {
                 let peer = self.endpoint.dialled(now);
-                self.add(peer, socket, address)
+                self.add(peer, socket, address, Origin::Dialled)
                     .map_err(|source| Error::Register { address, source })?;
                 self.reports.push(Report::Connected(peer, now));
             }
@@ -371,11 +375,17 @@ impl<M: Mode> EventLoop<M> {
     }
 
     /// Registers the connection of `peer`, and names the peer where a terminal shows it.
-    fn add(&mut self, peer: PeerId, socket: TcpStream, address: SocketAddr) -> io::Result<()> {
+    fn add(
+        &mut self,
+        peer: PeerId,
+        socket: TcpStream,
+        address: SocketAddr,
+        origin: Origin,
+    ) -> io::Result<()> {
         if self.names_peers {
             self.endpoint.set_name(peer, &host_and_port(address));
         }
-        self.sockets.add(peer, socket, address)
+        self.sockets.add(peer, socket, address, origin)
     }
 
     fn take_endpoint_events(&mut self) {

@@ -11,6 +11,7 @@ use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Registry, Token};
 
+use super::buffers::{Allowance, Buffers};
 use super::local::Local;
 use super::stream::Stream;
 use crate::endpoint::transport::{LocalId, PeerId, Read, Transport};
@@ -23,6 +24,16 @@ struct Slot {
     peer: PeerId,
     stream: Stream,
     address: SocketAddr,
+    allowance: Allowance,
+}
+
+/// How a connection came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The peer made it, and may make any number of them: it gets its part of the budget.
+    Accepted,
+    /// We made it.
+    Dialled,
 }
 
 /// Everything that can be read and written.
@@ -33,6 +44,7 @@ struct Slot {
 pub(super) struct Sockets {
     registry: Registry,
     slots: Vec<Option<Slot>>,
+    buffers: Buffers,
     /// The peers that were closed in this turn: a report may still ask for an address.
     closed: Vec<(PeerId, SocketAddr)>,
     pub(super) input: Option<Local>,
@@ -40,10 +52,11 @@ pub(super) struct Sockets {
 }
 
 impl Sockets {
-    pub(super) fn new(registry: Registry) -> Self {
+    pub(super) fn new(registry: Registry, buffers: Buffers) -> Self {
         Self {
             registry,
             slots: Vec::new(),
+            buffers,
             closed: Vec::new(),
             input: None,
             output: None,
@@ -57,25 +70,34 @@ impl Sockets {
         peer: PeerId,
         socket: TcpStream,
         address: SocketAddr,
+        origin: Origin,
     ) -> io::Result<()> {
         let place = peer.slot as usize;
         if self.slots.len() <= place {
             self.slots.resize_with(place + 1, || None);
         }
         let token = Token(peer.as_u64() as usize);
-        let stream = Stream::new(socket, &self.registry, token)?;
+        let mut stream = Stream::new(socket, &self.registry, token)?;
+        let allowance = match origin {
+            Origin::Accepted => self.buffers.take(),
+            Origin::Dialled => Allowance::ELSEWHERE,
+        };
+        if let Some(sizes) = allowance.sizes {
+            stream.set_buffers(sizes);
+        }
         self.slots[place] = Some(Slot {
             peer,
             stream,
             address,
+            allowance,
         });
         Ok(())
     }
 
     /// Takes note of an event of a peer's socket.
     pub(super) fn note(&mut self, peer: PeerId, event: &Event) {
-        if let Ok(stream) = find(&mut self.slots, peer) {
-            stream.note(event);
+        if let Ok(slot) = find(&mut self.slots, peer) {
+            slot.stream.note(event);
         }
     }
 
@@ -96,37 +118,42 @@ impl Sockets {
     }
 }
 
-fn find(slots: &mut [Option<Slot>], peer: PeerId) -> io::Result<&mut Stream> {
+fn find(slots: &mut [Option<Slot>], peer: PeerId) -> io::Result<&mut Slot> {
     slots
         .get_mut(peer.slot as usize)
         .and_then(Option::as_mut)
         .filter(|slot| slot.peer == peer)
-        .map(|slot| &mut slot.stream)
         .ok_or_else(|| ErrorKind::NotConnected.into())
 }
 
 impl Transport for Sockets {
     fn read(&mut self, peer: PeerId, into: &mut [IoSliceMut<'_>]) -> io::Result<Read> {
-        find(&mut self.slots, peer)?.read(into)
+        let slot = find(&mut self.slots, peer)?;
+        // Others may have left. A peer that only receives is read, too: it answers PING.
+        if let Some(sizes) = self.buffers.raise(&mut slot.allowance) {
+            slot.stream.set_buffers(sizes);
+        }
+        slot.stream.read(into)
     }
 
     fn write(&mut self, peer: PeerId, bytes: &[u8]) -> io::Result<usize> {
-        find(&mut self.slots, peer)?.write(bytes)
+        find(&mut self.slots, peer)?.stream.write(bytes)
     }
 
     fn write_alone(&mut self, peer: PeerId, bytes: &[u8]) -> io::Result<usize> {
-        find(&mut self.slots, peer)?.write_frame(&self.registry, bytes)
+        let slot = find(&mut self.slots, peer)?;
+        slot.stream.write_frame(&self.registry, bytes)
     }
 
     fn shut_down(&mut self, peer: PeerId) {
-        if let Ok(stream) = find(&mut self.slots, peer) {
-            stream.shut_down();
+        if let Ok(slot) = find(&mut self.slots, peer) {
+            slot.stream.shut_down();
         }
     }
 
     fn reset(&mut self, peer: PeerId) {
-        if let Ok(stream) = find(&mut self.slots, peer) {
-            stream.reset_on_close();
+        if let Ok(slot) = find(&mut self.slots, peer) {
+            slot.stream.reset_on_close();
         }
         self.close(peer);
     }
@@ -135,6 +162,7 @@ impl Transport for Sockets {
         let place = self.slots.get_mut(peer.slot as usize);
         if let Some(slot) = place.and_then(|place| place.take_if(|slot| slot.peer == peer)) {
             self.closed.push((peer, slot.address));
+            self.buffers.give_back(&slot.allowance);
             slot.stream.close(&self.registry);
         }
     }
