@@ -128,9 +128,11 @@ const PARTIAL: usize = MAX_RECORD;
 /// the kernel adds as much to every segment as a short record is long.
 const RECEIVES: usize = SOCKET_OBJECTS + SOCKET_RECEIVE + SOCKET_EXCESS;
 const SENDS: usize = SOCKET_SEND + MAX_RECORD + 2048;
+/// What the kernel keeps at most for a socket with the least buffers.
+pub const SOCKET: usize = RECEIVES + SENDS;
 /// A proved peer: in a relay also a sealed record that it has not accepted, because a relay
 /// keeps a message once and seals it for each receiver.
-const PEER: usize = PEER_STATE + PARTIAL + MAX_RECORD + RECEIVES + SENDS;
+const PEER: usize = PEER_STATE + PARTIAL + MAX_RECORD + SOCKET;
 /// A connection in the handshake. It is sent no more than a hello.
 const HANDSHAKE: usize = PEER_STATE + PARTIAL + RECEIVES;
 

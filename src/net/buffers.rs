@@ -119,6 +119,8 @@ impl Buffers {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     const BUDGET: usize = 512 << 20;
@@ -161,7 +163,7 @@ mod tests {
     /// Goal: a socket that came late gets more when the others have left, and the sum is kept.
     /// Method: the last of five thousand; then raise it until nothing changes.
     #[test]
-    fn who_stays_gets_more() {
+    fn a_socket_that_stays_gets_more() {
         let mut buffers = buffers();
         let mut all: Vec<_> = (0..5000).map(|_| buffers.take()).collect();
         let mut last = all.pop().unwrap();

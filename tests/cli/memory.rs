@@ -10,10 +10,11 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use sealwire::limits::ceiling::SOCKET;
 use sealwire::limits::{MAX_PAYLOAD, SOCKET_OBJECTS};
 use sealwire::wire::record::Kind;
 
-use crate::program::{Launch, Program};
+use crate::program::{Launch, PATIENCE, Program};
 use crate::raw_peer::RawPeer;
 use crate::records::still_serves;
 
@@ -21,12 +22,13 @@ use crate::records::still_serves;
 const SMALL: &str = "--max-memory 256m --max-message 64k --max-queue 1m";
 const PEERS: usize = 400;
 /// What each of them sends, in full records: far more than its share of the ceiling.
-const RECORDS: usize = 40;
+const RECORDS: usize = 60;
 /// Bytes that every other peer sends at a time: small segments take the most of a receive buffer
 /// for each byte.
 const SEGMENT: usize = 300;
-/// How long they go on, and what they hold is measured: longer than a slow receiver may stay.
-const ATTACK: Duration = Duration::from_secs(4);
+/// They stop when the server takes nothing more of them for this time: longer than a slow
+/// receiver may stay.
+const QUIET: Duration = Duration::from_secs(2);
 
 /// The table that `--show-limits` prints: the number in each line, by name.
 fn table(args: &str) -> HashMap<String, usize> {
@@ -124,8 +126,9 @@ fn socket_bytes(fields: &str) -> usize {
 /// was taken meanwhile.
 fn press(server: &Program, port: u16, peers: &mut [(RawPeer, Vec<u8>)]) -> Taken {
     let start = Instant::now();
+    let mut last = start;
     let mut most = Taken::default();
-    while start.elapsed() < ATTACK {
+    while last.elapsed() < QUIET && start.elapsed() < PATIENCE {
         for (number, (peer, bytes)) in peers.iter_mut().enumerate() {
             let at_a_time = if number % 2 == 0 {
                 SEGMENT
@@ -134,6 +137,9 @@ fn press(server: &Program, port: u16, peers: &mut [(RawPeer, Vec<u8>)]) -> Taken
             };
             let sent = peer.press(bytes, at_a_time.max(1));
             bytes.drain(..sent);
+            if sent > 0 {
+                last = Instant::now();
+            }
         }
         let taken = Taken::by(server, port).unwrap();
         if taken.process + taken.sockets > most.process + most.sockets {
@@ -145,7 +151,8 @@ fn press(server: &Program, port: u16, peers: &mut [(RawPeer, Vec<u8>)]) -> Taken
 }
 
 /// Attacks `server` with peers that each send the bytes that `bytes` makes, and never read.
-/// Asserts that all of it stays below the ceiling, and was an attack: more than `least` bytes.
+/// Asserts that all of it stays below the ceiling, and what the kernel keeps below its parts;
+/// and that it was an attack: more than `least` bytes.
 fn attack(server: &Program, least: usize, bytes: fn(usize, &mut RawPeer) -> Vec<u8>) {
     let port = server.port();
     let peers = (0..PEERS).map(|number| {
@@ -163,6 +170,8 @@ fn attack(server: &Program, least: usize, bytes: fn(usize, &mut RawPeer) -> Vec<
     let sum = most.process + most.sockets;
     let table = table(&format!("-s {SMALL}"));
     assert!(sum <= table["max-memory"], "{most:?}, {table:?}");
+    let kernel = table["buffers"] + PEERS * SOCKET;
+    assert!(most.sockets <= kernel, "{most:?}, {kernel} for sockets");
     assert!(sum - idle.process - idle.sockets > least, "{most:?}");
 }
 
