@@ -1,8 +1,12 @@
 //! Every bound, each with its reason. The compiler checks the relations between them.
 //!
 //! Sizes are in bytes. A bound that the wire fixes names `PROTOCOL.md`; the others are
-//! ours to choose. A user may set those of [`Limits`].
+//! ours to choose. A user may set those of [`Limits`]. [`ceiling`] derives them from one
+//! ceiling of memory.
 
+pub mod ceiling;
+
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Bytes of an AES block (FIPS 197).
@@ -232,6 +236,13 @@ pub const SCREEN_PIECE: usize = 4096;
 /// Slices that one write to a local gathers; Linux takes up to 1024.
 pub const GATHER: usize = 64;
 
+/// Least and most connections that may be in the handshake at once, by default and if a user
+/// sets it: fewer would make clients wait for each other, and more take longer to prove
+/// themselves than [`HANDSHAKE_DEADLINE`].
+pub const HANDSHAKES: RangeInclusive<usize> = 16..=16_384;
+/// The part of the descriptors that the handshake may take by default. The rest are for
+/// peers.
+pub const HANDSHAKES_PART: usize = 4;
 /// The part of [`Limits::max_handshakes`] for connections whose hello holds: one that has
 /// come that far is not shut out by others that send nothing.
 pub const RESERVED_HANDSHAKES: usize = 4;
@@ -239,8 +250,8 @@ pub const RESERVED_HANDSHAKES: usize = 4;
 /// (Zen 4), for which open peers wait.
 pub const ANSWERS: usize = 16;
 /// Hellos, and first frames of classic, that are remembered, because a recording of them
-/// must not cost as much as the first: 4 MiB in all. A flood of new ones takes a holder of
-/// the keys.
+/// must not cost as much as the first: 4 MiB for each of the two. A flood of new ones takes a
+/// holder of the keys.
 pub const REMEMBERED: usize = 65_536;
 
 /// How long a connection has at each step of its handshake before it may have to make room:
@@ -254,8 +265,8 @@ pub fn handshake_grace(slots: usize) -> Duration {
 /// Most connections accepted from one listener in one turn of the loop, so that a flood of
 /// them does not starve the peers.
 pub const ACCEPT_BUDGET: usize = 64;
-/// Connections that the system may keep until we accept them: as many as its own limit
-/// allows, because clients that it refuses only come back.
+/// Connections that the system keeps until we accept them, before
+/// [`Limits::backlog`] is set: as many as its own limit allows.
 pub const LISTEN_BACKLOG: i32 = i32::MAX;
 /// Most events of one poll: more than the descriptors that a process usually may have,
 /// because deadlines may be checked only when all bytes that came are known. Unused
@@ -277,9 +288,38 @@ pub const CLASSIC_IDLE: Duration = Duration::from_secs(60);
 /// that are read behind it, fit 32 bits.
 pub const MAX_MESSAGE: usize = 1 << 30;
 
-/// Most proved peers that a user may allow, and the default: as many as the descriptors
-/// that Linux lets a process have by default.
+/// Most proved peers that a user may allow: as many as the descriptors that Linux lets a
+/// process have by default.
 pub const MAX_PEERS: usize = 1 << 20;
+/// Bytes of the receive buffer of an accepted socket that has no more than its floor, as the
+/// kernel counts them: two full records.
+pub const SOCKET_RECEIVE: usize = 32 << 10;
+/// Bytes of its send buffer, likewise.
+pub const SOCKET_SEND: usize = 32 << 10;
+/// What a socket may hold above a buffer that was set: the kernel takes one segment more, and
+/// a segment has up to 64 KiB. A listener advertises that much before we can set a buffer.
+pub const SOCKET_EXCESS: usize = 64 << 10;
+/// Largest buffer that we set, for each direction: enough for 10 Gbit/s at 0.8 ms.
+pub const SOCKET_MOST: usize = 1 << 20;
+/// A socket may take this part of the budget that is left. So a few peers get as much as the
+/// kernel would give, and many leave something for the next.
+pub const SOCKET_SHARE: usize = 8;
+/// Less than this beyond the floor is not worth a call, because [`SOCKET_EXCESS`] is part of
+/// it.
+pub const SOCKET_STEP: usize = 2 * SOCKET_EXCESS;
+/// The kernel's objects of a connection beside its buffers: 8.1 KB of slab for both ends, with
+/// epoll, on Linux 6.18.
+pub const SOCKET_OBJECTS: usize = 4 << 10;
+/// What we keep of a peer beside its buffers: 1.7 KB were measured (`docs/PERFORMANCE.md`).
+pub const PEER_STATE: usize = 2 << 10;
+/// Most that the process takes without peers: 3.4 MB were measured, what is
+/// [remembered](REMEMBERED) comes to it, and tables grow.
+pub const PROGRAM: usize = 16 << 20;
+/// Bytes of an item in a queue, as the store keeps it.
+pub const ITEM_BYTES: usize = 40;
+/// Descriptors that the program itself needs at most: the poll, signals, locals, names.
+pub const OWN_DESCRIPTORS: usize = 32;
+
 /// Largest bound on memory that a user may set: no machine has more, and sums of a few
 /// of them fit 64 bits.
 pub const MAX_MEMORY: usize = 1 << 40;
@@ -316,6 +356,11 @@ pub struct Limits {
     /// The silence that ends a connection while we read (`PROTOCOL.md` §1.5): at least
     /// [`PINGS_UNTIL_DEAD`] times `ping_after`.
     pub dead_after: Duration,
+    /// Most connections that the system keeps until we accept them.
+    pub backlog: usize,
+    /// What the buffers of all accepted sockets may take in the kernel, beyond
+    /// [`SOCKET_RECEIVE`] and [`SOCKET_SEND`] for each.
+    pub socket_buffers: usize,
     /// How long a program that ends with its peers waits for one that makes no progress;
     /// PING and PONG are no progress. `None`: for ever.
     pub max_idle: Option<Duration>,
@@ -376,6 +421,8 @@ impl Default for Limits {
             max_peers: MAX_PEERS,
             ping_after: PING_AFTER,
             dead_after: DEAD_AFTER,
+            backlog: 4096,
+            socket_buffers: 512 << 20,
             max_idle: Some(USUAL_IDLE),
         }
     }

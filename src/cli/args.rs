@@ -90,11 +90,18 @@ pub(crate) struct Args {
     /// Do not read stdin; a server then keeps serving
     #[arg(long)]
     pub(crate) no_input: bool,
+    /// Memory that peers can make the program and its sockets use; the other limits follow
+    /// from it [default: half of the machine's, at most 4g]
+    #[arg(long, value_name = "SIZE", help_heading = LIMITS)]
+    pub(crate) max_memory: Option<String>,
+    /// Print what follows from these options for memory, and leave; needs no keys
+    #[arg(long, help_heading = LIMITS)]
+    pub(crate) show_limits: bool,
     /// Largest message taken from a peer; at most 1g [default: 16m]
     #[arg(long, value_name = "SIZE", help_heading = LIMITS)]
     pub(crate) max_message: Option<String>,
     /// Memory for unfinished messages of all peers; past it the peer with the
-    /// largest is given up [default: 256m]
+    /// largest is given up [default: a part of --max-memory]
     #[arg(long, value_name = "SIZE", help_heading = LIMITS)]
     pub(crate) max_assembling: Option<String>,
     /// Memory for what waits for one receiver; past it the peers that fill it are not
@@ -113,9 +120,14 @@ pub(crate) struct Args {
     /// [default: 90s]
     #[arg(long, value_name = "TIME", help_heading = LIMITS)]
     pub(crate) dead_after: Option<String>,
-    /// Peers that a server has at once; more are turned away [default: 1048576]
+    /// Peers that a server has at once; more are turned away [default: as many as
+    /// --max-memory and the descriptors allow]
     #[arg(long, value_name = "N", help_heading = LIMITS)]
     pub(crate) max_peers: Option<String>,
+    /// Connections to a server that have proved nothing yet; more make room for each other
+    /// [default: a quarter of the descriptors, within --max-memory]
+    #[arg(long, value_name = "N", help_heading = LIMITS)]
+    pub(crate) max_handshakes: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -6,11 +6,13 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
+use sealwire::net::machine;
 
 use crate::args::{Args, Sub, usage_error};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::error::Error;
 use crate::kernel;
+use crate::show_limits;
 use crate::typed_keys;
 
 /// What the user asks for.
@@ -29,6 +31,8 @@ pub enum Command {
     Help(clap::Error),
     /// The version, a line for stdout.
     Version(String),
+    /// The limits that would hold, lines for stdout.
+    Limits(String),
 }
 
 /// Turns the program's arguments (the first is its name) and environment into
@@ -52,7 +56,15 @@ pub fn parse(
     };
     match typed.command.take() {
         Some(Sub::Keygen { file, name }) => Ok(Command::Keygen { file, name }),
-        None => Ok(Command::Run(Box::new(Config::check(typed, env)?))),
+        None if typed.show_limits => {
+            let machine = machine::look();
+            let ceiling = config::ceiling(&typed, &machine)?;
+            Ok(Command::Limits(show_limits::table(&ceiling, &machine)))
+        }
+        None => {
+            let config = Config::check(typed, env, &machine::look())?;
+            Ok(Command::Run(Box::new(config)))
+        }
     }
 }
 
@@ -105,7 +117,8 @@ mod tests {
             let help = help.to_string();
             let options = "-s, --server|-c, --client <HOST>|--listen|--port|--confkey|--authkey|\
                            --keys|--name|--allow-core-dumps|--echo|--sink|--relay|--classic|\
-                           --no-input|--max-message|keygen|SEALWIRE_KERNEL|Examples:";
+                           --no-input|--max-message|--max-memory|--max-handshakes|\
+                           --show-limits|keygen|SEALWIRE_KERNEL|Examples:";
             for option in options.split('|') {
                 assert!(help.contains(option), "{option} in {help}");
             }

@@ -6,17 +6,19 @@
 
 use std::ffi::OsString;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use sealwire::Limits;
 use sealwire::limits;
+use sealwire::limits::ceiling::{Asked, Ceiling, Machine};
 use sealwire::net::address::{parse, without_brackets};
 
 use crate::args::Args;
 use crate::error::Error;
 use crate::keys::Keys;
 use crate::limits::LONGEST_IDLE;
-use crate::units::{size, time};
+use crate::units::{size, size_text, time};
 use crate::usage;
 
 /// The port of both sides without `--port`.
@@ -41,7 +43,7 @@ pub struct Config {
     pub no_input: bool,
     /// Other processes may read this one's memory, and the system may write it to a file.
     pub allow_core_dumps: bool,
-    /// The defaults, or what the user set.
+    /// What follows from the ceiling of memory, or what the user set.
     pub limits: Limits,
 }
 
@@ -80,10 +82,11 @@ impl Config {
     pub(crate) fn check(
         typed: Args,
         env: &dyn Fn(&str) -> Option<OsString>,
+        machine: &Machine,
     ) -> Result<Self, Error> {
         let role = role(&typed)?;
         let port = port(typed.port.as_deref(), &role)?;
-        let limits = limits(&typed, &role)?;
+        let limits = ceiling(&typed, machine)?.limits;
         let allow_core_dumps = typed.keys.allow_core_dumps;
         let mut keys = typed.keys.load(typed.classic, env)?;
         if typed.classic {
@@ -174,47 +177,96 @@ fn port(typed: Option<&str>, role: &Role) -> Result<u16, Error> {
     }
 }
 
-/// The defaults, changed by the options.
-fn limits(typed: &Args, role: &Role) -> Result<Limits, Error> {
-    let mut limits = match &typed.max_message {
-        None => Limits::default(),
-        Some(text) => match size(text) {
-            Some(bytes @ 1..=limits::MAX_MESSAGE) => Limits::for_messages(bytes),
-            _ => {
-                return usage(
-                    "--max-message: a size from 1 to 1g is wanted, such as 500k, 16m or 1g",
-                );
-            }
-        },
+/// The bounds that follow from what was typed and what this machine has.
+pub(crate) fn ceiling(typed: &Args, machine: &Machine) -> Result<Ceiling, Error> {
+    let client = matches!(role(typed)?, Role::Client { .. });
+    let max_message = optional(&typed.max_message, |text| match size(text) {
+        Some(bytes @ 1..=limits::MAX_MESSAGE) => Ok(bytes),
+        _ => usage("--max-message: a size from 1 to 1g is wanted, such as 500k, 16m or 1g"),
+    })?;
+    let usual = Limits::default().max_message;
+    let message = max_message.unwrap_or(usual);
+    let asked = Asked {
+        client,
+        classic: typed.classic,
+        max_message,
+        max_memory: optional(&typed.max_memory, |text| match size(text) {
+            Some(bytes @ 1..=limits::MAX_MEMORY) => Ok(bytes),
+            _ => usage("--max-memory: a size up to 1024g is wanted, such as 500m or 2g"),
+        })?,
+        max_assembling: optional(&typed.max_assembling, |text| {
+            memory("--max-assembling", text, message)
+        })?,
+        max_queue: optional(&typed.max_queue, |text| {
+            memory("--max-queue", text, message)
+        })?,
+        max_peers: optional(&typed.max_peers, |text| {
+            count("--max-peers", text, 1..=limits::MAX_PEERS, client)
+        })?,
+        max_handshakes: optional(&typed.max_handshakes, |text| {
+            count("--max-handshakes", text, limits::HANDSHAKES, client)
+        })?,
     };
-    if let Some(text) = &typed.max_assembling {
-        limits.max_assembling = memory("--max-assembling", text, &limits)?;
-    }
-    if let Some(text) = &typed.max_queue {
-        let bytes = memory("--max-queue", text, &limits)?;
-        limits = limits.with_queue(bytes);
+    let mut ceiling = Ceiling::of(&asked, machine);
+    if !ceiling.fits() {
+        let enough = ceiling.enough(&asked, machine);
+        return usage(too_small(&ceiling, enough));
     }
     if let Some(text) = &typed.max_idle {
-        limits.max_idle = match time(text) {
+        ceiling.limits.max_idle = match time(text) {
             Some(Duration::ZERO) => None,
             Some(idle) if idle <= LONGEST_IDLE => Some(idle),
             _ => return usage("--max-idle: a time up to 365d is wanted, such as 90s, 15m or 2h"),
         };
     }
-    silence(typed, &mut limits)?;
-    if let Some(text) = &typed.max_peers {
-        if let Role::Client { .. } = role {
-            return usage("--max-peers is for a server, not for --client");
+    silence(typed, &mut ceiling.limits)?;
+    Ok(ceiling)
+}
+
+fn optional<T>(
+    typed: &Option<String>,
+    check: impl FnOnce(&str) -> Result<T, Error>,
+) -> Result<Option<T>, Error> {
+    typed.as_deref().map(check).transpose()
+}
+
+/// Why a ceiling that was asked for is refused: what takes how much, and `enough`.
+fn too_small(ceiling: &Ceiling, enough: usize) -> String {
+    let parts = ceiling.parts.iter().map(|part| {
+        let bytes = size_text(part.bytes());
+        match part.count {
+            1 => format!("{} {bytes}", part.name),
+            count => format!("{count} {} {bytes}", part.name),
         }
-        limits.max_peers = match text.parse() {
-            Ok(count @ 1..=limits::MAX_PEERS) => count,
-            _ => {
-                let most = limits::MAX_PEERS;
-                return usage(format!("--max-peers: a number from 1 to {most} is wanted"));
-            }
-        };
+    });
+    format!(
+        "--max-memory: {} is not enough for {}: make it {}, or lower what the other limits \
+         ask for (--show-limits explains the parts)",
+        size_text(ceiling.max_memory),
+        parts.collect::<Vec<_>>().join(", "),
+        size_text(enough)
+    )
+}
+
+/// How many of something a server may have.
+fn count(
+    option: &str,
+    text: &str,
+    range: RangeInclusive<usize>,
+    client: bool,
+) -> Result<usize, Error> {
+    if client {
+        return usage(format!("{option} is for a server, not for --client"));
     }
-    Ok(limits)
+    match text.parse() {
+        Ok(count) if range.contains(&count) => Ok(count),
+        _ => {
+            let (least, most) = (range.start(), range.end());
+            usage(format!(
+                "{option}: a number from {least} to {most} is wanted"
+            ))
+        }
+    }
 }
 
 /// When a silent side sends PING, and when it counts as dead: long enough behind the PING
@@ -247,13 +299,13 @@ fn silence(typed: &Args, limits: &mut Limits) -> Result<(), Error> {
 }
 
 /// A bound on memory, in which the largest message must fit.
-fn memory(option: &str, text: &str, limits: &Limits) -> Result<usize, Error> {
-    let least = Limits::whole(limits.max_message);
+fn memory(option: &str, text: &str, max_message: usize) -> Result<usize, Error> {
+    let least = Limits::whole(max_message);
     match size(text) {
         Some(bytes) if (least..=limits::MAX_MEMORY).contains(&bytes) => Ok(bytes),
         Some(bytes) if bytes < least => usage(format!(
-            "{option}: a message of {} bytes takes {least}: make it that, or --max-message less",
-            limits.max_message
+            "{option}: a message of {max_message} bytes takes {least}: make it that, or \
+             --max-message less"
         )),
         _ => usage(format!(
             "{option}: a size up to 1024g is wanted, such as 500k, 17m or 1g"

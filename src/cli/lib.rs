@@ -30,6 +30,7 @@ mod private_file;
 pub mod report;
 pub mod run;
 mod shell;
+mod show_limits;
 pub mod typed_keys;
 pub mod units;
 

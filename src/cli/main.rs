@@ -38,6 +38,7 @@ fn start(log: &mut Log) -> Result<u8, Error> {
     match command? {
         Command::Help(text) => print(|| text.print()),
         Command::Version(text) => print(|| writeln!(stdout(), "{text}")),
+        Command::Limits(table) => print(|| write!(stdout(), "{table}")),
         Command::Keygen { file, name } => {
             for line in keygen::run(&file, &name)? {
                 log.say(&line);

@@ -231,11 +231,6 @@ impl<M: Mode> Endpoint<M> {
         }
     }
 
-    /// The bounds that it keeps.
-    pub fn limits(&self) -> &Limits {
-        &self.parts.limits
-    }
-
     /// When to call [`tick`](Self::tick) even if nothing happens; a time that has
     /// passed means at once.
     pub fn next_timeout(&self) -> Option<Time> {
@@ -271,6 +266,11 @@ impl<M: Mode> Endpoint<M> {
     /// The mode, to change it between ticks.
     pub fn mode_mut(&mut self) -> &mut M {
         &mut self.mode
+    }
+
+    /// The bounds that it keeps.
+    pub fn limits(&self) -> &Limits {
+        &self.parts.limits
     }
 
     /// Counts since the start.

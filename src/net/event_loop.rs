@@ -22,6 +22,7 @@ use signal_hook_mio::v1_0::Signals;
 use super::accept::Acceptor;
 use super::address::{host_and_port, literal, origin, without_brackets};
 use super::alarm::Alarm;
+use super::buffers::Buffers;
 use super::clock::Clock;
 use super::descriptor::{Direction, is_null};
 use super::dial::{Dial, Progress};
@@ -29,8 +30,9 @@ use super::error::Error;
 use super::listener::Listener;
 use super::local::Local;
 use super::lookup::Lookup;
+use super::machine;
 use super::signals;
-use super::sockets::{FIRST_RESERVED, Sockets};
+use super::sockets::{FIRST_RESERVED, Made, Sockets};
 use super::stream;
 use super::ticks::Ticks;
 use crate::endpoint::mode::Mode;
@@ -102,7 +104,12 @@ impl<M: Mode> EventLoop<M> {
     pub fn new(endpoint: Endpoint<M>, clock: Clock) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
-        let sockets = Sockets::new(poll.registry().try_clone()?, endpoint.limits().dead_after);
+        let buffers = Buffers::new(endpoint.limits().socket_buffers, machine::tcp());
+        let sockets = Sockets::new(
+            poll.registry().try_clone()?,
+            buffers,
+            endpoint.limits().dead_after,
+        );
         Ok(Self {
             poll,
             events: Events::with_capacity(EVENTS),
@@ -126,6 +133,7 @@ impl<M: Mode> EventLoop<M> {
 
     /// Accepts the connections that come to `listener`.
     pub fn accept_from(&mut self, listener: Listener) -> io::Result<()> {
+        listener.set_backlog(self.endpoint.limits().backlog)?;
         self.acceptor = Some(Acceptor::new(listener, self.poll.registry(), LISTENER)?);
         Ok(())
     }
@@ -158,7 +166,7 @@ impl<M: Mode> EventLoop<M> {
         let socket = stream::connect(address, from)?;
         let peer = self.endpoint.dialled(self.clock.now());
         // If this fails, the first read fails, too, and reports it.
-        let _ = self.add(peer, socket, address);
+        let _ = self.add(peer, socket, address, Made::ByUs);
         self.connecting.insert(peer);
         Ok(peer)
     }
@@ -355,7 +363,7 @@ impl<M: Mode> EventLoop<M> {
                 Ok(Some((socket, address))) => {
                     let peer = self.endpoint.accepted(now, origin(address));
                     // If this fails, the first read fails, too, and reports it.
-                    let _ = self.add(peer, socket, address);
+                    let _ = self.add(peer, socket, address, Made::ByPeer);
                 }
                 Err(error) => {
                     if acceptor.note_failure(now) {
@@ -382,7 +390,7 @@ impl<M: Mode> EventLoop<M> {
             Progress::Failed(error) => return Err(error),
             Progress::Connected(socket, address) => {
                 let peer = self.endpoint.dialled(now);
-                self.add(peer, socket, address)
+                self.add(peer, socket, address, Made::ByUs)
                     .map_err(|source| Error::Register { address, source })?;
                 self.reports.push(Report::Connected(peer, now));
             }
@@ -392,11 +400,17 @@ impl<M: Mode> EventLoop<M> {
     }
 
     /// Registers the connection of `peer`, and names the peer where a terminal shows it.
-    fn add(&mut self, peer: PeerId, socket: TcpStream, address: SocketAddr) -> io::Result<()> {
+    fn add(
+        &mut self,
+        peer: PeerId,
+        socket: TcpStream,
+        address: SocketAddr,
+        made: Made,
+    ) -> io::Result<()> {
         if self.names_peers {
             self.endpoint.set_name(peer, &host_and_port(address));
         }
-        self.sockets.add(peer, socket, address)
+        self.sockets.add(peer, socket, address, made)
     }
 
     fn take_endpoint_events(&mut self) {

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::error::Error;
 use crate::limits::LISTEN_BACKLOG;
@@ -83,6 +83,13 @@ impl Listener {
     /// The address that it listens on, with the port that the system chose.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Lets the system keep at most `count` connections until they are accepted, or as many as
+    /// its own limit allows.
+    pub(super) fn set_backlog(&self, count: usize) -> io::Result<()> {
+        let count = count.try_into().unwrap_or(LISTEN_BACKLOG);
+        SockRef::from(&self.socket).listen(count)
     }
 
     /// Registers for connections.
@@ -177,7 +184,7 @@ mod tests {
         let mut listener = Listener::on_first(&["127.0.0.1:0".parse().unwrap()]).unwrap();
         listener.register(bench.registry(), SUBJECT).unwrap();
         let broken = StdStream::connect(listener.local_addr()).unwrap();
-        socket2::SockRef::from(&broken)
+        SockRef::from(&broken)
             .set_linger(Some(std::time::Duration::ZERO))
             .unwrap();
         drop(broken);

@@ -8,6 +8,7 @@
 //!   to a connection (`dial`, `lookup`), how people write addresses ([`address`])
 //! - inherited descriptors (`local`, over [`descriptor`] and `helper`), how many of them
 //!   there may be ([`rlimit`])
+//! - what the machine has ([`machine`]), and how much of it sockets may take (`buffers`)
 //! - [`signals`]
 //!
 //! None of those knows peers, keys or messages. None blocks its caller; only a listener's
@@ -21,6 +22,7 @@
 pub mod accept;
 pub mod address;
 pub mod alarm;
+mod buffers;
 pub mod clock;
 pub mod descriptor;
 mod dial;
@@ -30,6 +32,7 @@ mod helper;
 pub mod listener;
 mod local;
 mod lookup;
+pub mod machine;
 pub mod rlimit;
 pub mod signals;
 mod sockets;

@@ -12,6 +12,7 @@ use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Registry, Token};
 
+use super::buffers::{Allowance, Buffers};
 use super::local::Local;
 use super::stream::Stream;
 use crate::endpoint::transport::{LocalId, PeerId, Read, Transport};
@@ -25,8 +26,24 @@ struct Slot {
     peer: PeerId,
     /// `None` once it is closed. The rest stays until the slot is used again, because a report
     /// may still ask for the address.
-    stream: Option<Stream>,
+    open: Option<Open>,
     address: SocketAddr,
+}
+
+/// A socket, and what its buffers may take.
+#[derive(Debug)]
+struct Open {
+    stream: Stream,
+    allowance: Allowance,
+}
+
+/// How a connection came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Made {
+    /// The peer made it, and may make any number of them: it gets its part of the budget.
+    ByPeer,
+    /// We made it.
+    ByUs,
 }
 
 /// Everything that can be read and written.
@@ -39,16 +56,18 @@ pub(super) struct Sockets {
     /// When TCP itself takes the other machine for dead.
     dead_after: Duration,
     slots: Vec<Option<Slot>>,
+    buffers: Buffers,
     pub(super) input: Option<Local>,
     pub(super) output: Option<Local>,
 }
 
 impl Sockets {
-    pub(super) fn new(registry: Registry, dead_after: Duration) -> Self {
+    pub(super) fn new(registry: Registry, buffers: Buffers, dead_after: Duration) -> Self {
         Self {
             registry,
             dead_after,
             slots: Vec::new(),
+            buffers,
             input: None,
             output: None,
         }
@@ -61,16 +80,24 @@ impl Sockets {
         peer: PeerId,
         socket: TcpStream,
         address: SocketAddr,
+        made: Made,
     ) -> io::Result<()> {
         let place = peer.slot as usize;
         if self.slots.len() <= place {
             self.slots.resize_with(place + 1, || None);
         }
         let token = Token(peer.as_u64() as usize);
-        let stream = Stream::new(socket, &self.registry, token, self.dead_after)?;
+        let mut stream = Stream::new(socket, &self.registry, token, self.dead_after)?;
+        let allowance = match made {
+            Made::ByPeer => self.buffers.take(),
+            Made::ByUs => Allowance::ELSEWHERE,
+        };
+        if let Some(sizes) = allowance.sizes {
+            stream.set_buffers(sizes);
+        }
         self.slots[place] = Some(Slot {
             peer,
-            stream: Some(stream),
+            open: Some(Open { stream, allowance }),
             address,
         });
         Ok(())
@@ -78,8 +105,8 @@ impl Sockets {
 
     /// Takes note of an event of a peer's socket.
     pub(super) fn note(&mut self, peer: PeerId, event: &Event) {
-        if let Ok(stream) = find(&mut self.slots, peer) {
-            stream.note(event);
+        if let Ok(open) = find(&mut self.slots, peer) {
+            open.stream.note(event);
         }
     }
 
@@ -90,37 +117,43 @@ impl Sockets {
     }
 }
 
-fn find(slots: &mut [Option<Slot>], peer: PeerId) -> io::Result<&mut Stream> {
+fn find(slots: &mut [Option<Slot>], peer: PeerId) -> io::Result<&mut Open> {
     slots
         .get_mut(peer.slot as usize)
         .and_then(Option::as_mut)
         .filter(|slot| slot.peer == peer)
-        .and_then(|slot| slot.stream.as_mut())
+        .and_then(|slot| slot.open.as_mut())
         .ok_or_else(|| ErrorKind::NotConnected.into())
 }
 
 impl Transport for Sockets {
     fn read(&mut self, peer: PeerId, into: &mut [IoSliceMut<'_>]) -> io::Result<Read> {
-        find(&mut self.slots, peer)?.read(into)
+        let open = find(&mut self.slots, peer)?;
+        // Others may have left. A peer that only receives is read, too: it answers PING.
+        if let Some(sizes) = self.buffers.raise(&mut open.allowance) {
+            open.stream.set_buffers(sizes);
+        }
+        open.stream.read(into)
     }
 
     fn write(&mut self, peer: PeerId, bytes: &[u8]) -> io::Result<usize> {
-        find(&mut self.slots, peer)?.write(bytes)
+        find(&mut self.slots, peer)?.stream.write(bytes)
     }
 
     fn write_alone(&mut self, peer: PeerId, bytes: &[u8]) -> io::Result<usize> {
-        find(&mut self.slots, peer)?.write_frame(&self.registry, bytes)
+        let open = find(&mut self.slots, peer)?;
+        open.stream.write_frame(&self.registry, bytes)
     }
 
     fn shut_down(&mut self, peer: PeerId) {
-        if let Ok(stream) = find(&mut self.slots, peer) {
-            stream.shut_down();
+        if let Ok(open) = find(&mut self.slots, peer) {
+            open.stream.shut_down();
         }
     }
 
     fn reset(&mut self, peer: PeerId) {
-        if let Ok(stream) = find(&mut self.slots, peer) {
-            stream.reset_on_close();
+        if let Ok(open) = find(&mut self.slots, peer) {
+            open.stream.reset_on_close();
         }
         self.close(peer);
     }
@@ -130,8 +163,9 @@ impl Transport for Sockets {
         let slot = slot
             .and_then(Option::as_mut)
             .filter(|slot| slot.peer == peer);
-        if let Some(stream) = slot.and_then(|slot| slot.stream.take()) {
-            stream.close(&self.registry);
+        if let Some(open) = slot.and_then(|slot| slot.open.take()) {
+            self.buffers.give_back(&open.allowance);
+            open.stream.close(&self.registry);
         }
     }
 

@@ -12,11 +12,13 @@ use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
+use rustix::net::{SendFlags, send};
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 
+use super::buffers::Sizes;
 use super::descriptor::{Direction, uninterrupted, wait_until_ready};
 use crate::endpoint::transport::Read;
-use crate::limits::{KEEPALIVE_PROBES, UNSENT, keepalive};
+use crate::limits::{KEEPALIVE_PROBES, MAX_RECORD, UNSENT, keepalive};
 
 /// Both directions: an idle direction costs nothing, and a change of interest
 /// costs a system call.
@@ -61,6 +63,8 @@ pub struct Stream {
     end_told: bool,
     /// The socket counts as writable only while nothing is unsent.
     frames: bool,
+    /// Its buffers are the least that there are: what a write may add to them must be small.
+    least: bool,
 }
 
 impl Stream {
@@ -85,7 +89,19 @@ impl Stream {
             token,
             end_told: false,
             frames: false,
+            least: false,
         })
+    }
+
+    /// Sets what the kernel may keep for this socket. From then on it chooses no sizes itself.
+    ///
+    /// Fails silently: a socket that is gone keeps nothing.
+    pub(super) fn set_buffers(&mut self, sizes: Sizes) {
+        let socket = SockRef::from(&self.socket);
+        // The kernel doubles them, because it counts its own overhead, too.
+        let _ = socket.set_recv_buffer_size(sizes.receive / 2);
+        let _ = socket.set_send_buffer_size(sizes.send / 2);
+        self.least = sizes == Sizes::FLOOR;
     }
 
     /// Takes note of an `event` of this socket; call it before acting on the event.
@@ -117,7 +133,29 @@ impl Stream {
 
     /// Writes a first part of `bytes`. Returns how many bytes the system accepted.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        uninterrupted(|| self.socket.write(bytes))
+        match self.least {
+            true => self.write_records(bytes),
+            false => uninterrupted(|| self.socket.write(bytes)),
+        }
+    }
+
+    /// Writes in pieces of a record, and ends a segment with each: the kernel compares what
+    /// it keeps with the send buffer only when a segment begins, and a segment may have 64 KiB.
+    fn write_records(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let flags = SendFlags::EOR | SendFlags::NOSIGNAL;
+        let mut accepted = 0;
+        for piece in bytes.chunks(MAX_RECORD) {
+            match uninterrupted(|| Ok(send(&self.socket, piece, flags)?)) {
+                Ok(count) => accepted += count,
+                // After some bytes, the poll or the next call reports it.
+                Err(error) if accepted == 0 => return Err(error),
+                Err(_) => break,
+            }
+            if accepted % MAX_RECORD != 0 {
+                break;
+            }
+        }
+        Ok(accepted)
     }
 
     /// Writes a first part of `parts`. Returns how many bytes the system accepted.
@@ -178,7 +216,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::limits::{CLASSIC_FRAME, DEAD_AFTER};
+    use crate::limits::{CLASSIC_FRAME, DEAD_AFTER, SOCKET_RECEIVE, SOCKET_SEND};
     use crate::net::testing::{Bench, PATIENCE, SUBJECT};
 
     /// A registered stream, and the blocking socket at its other end, which
@@ -253,6 +291,37 @@ mod tests {
         assert_eq!((last.bytes, last.drained), (3, false));
         let end = read(&mut stream, &mut first, &mut second).unwrap();
         assert_eq!((end.bytes, end.drained), (0, true));
+    }
+
+    /// Goal: a socket with the least buffers has what the ceiling counts for it: the sizes, and
+    /// no more unsent than its send buffer and a record; and an event says when there is room.
+    /// Method: the other side reads nothing while a mebibyte is written, and then all of it.
+    #[test]
+    fn the_least_buffers_are_kept() {
+        let mut bench = Bench::new();
+        let (mut stream, mut other) = pair(&bench);
+        stream.set_buffers(Sizes::FLOOR);
+        let socket = SockRef::from(&stream.socket);
+        assert_eq!(socket.recv_buffer_size().unwrap(), SOCKET_RECEIVE);
+        assert_eq!(socket.send_buffer_size().unwrap(), SOCKET_SEND);
+        let mut left = &vec![7; 1 << 20][..];
+        let mut read = 0;
+        while !left.is_empty() {
+            match stream.write(left) {
+                Ok(count) => left = &left[count..],
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                    let accepted = (1 << 20) - left.len();
+                    let unsent = accepted - read - arrived(&other);
+                    assert!(unsent <= SOCKET_SEND + MAX_RECORD, "{unsent}");
+                    bench.events(Duration::ZERO);
+                    other.read_exact(&mut vec![0; accepted - read]).unwrap();
+                    read = accepted;
+                    bench.until(SUBJECT, Event::is_writable);
+                }
+            }
+        }
+        assert!(read > 0, "it never was full");
     }
 
     /// Goal: a frame leaves whole, waits while another is unsent, and an event says

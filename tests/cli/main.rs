@@ -21,6 +21,7 @@ mod kernel;
 mod keys;
 #[path = "../common/lines.rs"]
 mod lines;
+mod memory;
 mod messages;
 mod modes;
 mod network;

@@ -215,6 +215,23 @@ impl RawPeer {
         let _ = self.socket.write_all(bytes);
     }
 
+    /// Sends as many of `bytes` as the other side takes at once, in pieces of `piece` bytes,
+    /// and returns how many.
+    pub(crate) fn press(&mut self, bytes: &[u8], piece: usize) -> usize {
+        self.socket.set_nonblocking(true).unwrap();
+        let mut sent = 0;
+        for piece in bytes.chunks(piece) {
+            // An error says that there is no room, or that it is closed.
+            let count = self.socket.write(piece).unwrap_or(0);
+            sent += count;
+            if count < piece.len() {
+                break;
+            }
+        }
+        self.socket.set_nonblocking(false).unwrap();
+        sent
+    }
+
     /// Sends the next record.
     pub(crate) fn say(&mut self, kind: u8, payload: &[u8]) {
         let record = self.any_record(kind, payload, blocks_for(payload.len()));

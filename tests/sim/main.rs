@@ -23,6 +23,7 @@ mod port;
 mod world;
 
 mod bounds;
+mod ceiling;
 mod classic;
 mod clocks;
 mod completion;

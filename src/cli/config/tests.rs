@@ -1,10 +1,24 @@
 #![allow(clippy::unwrap_used)]
 
 use clap::Parser;
+use sealwire::limits::ceiling::Tcp;
 
 use super::*;
 
 const HEX: &str = "deadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeef";
+
+/// The machine of these tests.
+const MACHINE: Machine = Machine {
+    memory: 64 << 30,
+    descriptors: 20_000,
+    tcp: Tcp {
+        receive_first: 128 << 10,
+        receive_tuned: 6 << 20,
+        send_tuned: 4 << 20,
+        receive_set: 416 << 10,
+        send_set: 416 << 10,
+    },
+};
 
 /// Checks a command line, with `key` and another of its length in the environment.
 fn with_key(key: &str, line: &str) -> Result<Config, Error> {
@@ -13,7 +27,7 @@ fn with_key(key: &str, line: &str) -> Result<Config, Error> {
         "SEALWIRE_CONFKEY" => Some(key.into()),
         _ => Some(key.chars().rev().collect::<String>().into()),
     };
-    Config::check(Args::try_parse_from(words).unwrap(), &env)
+    Config::check(Args::try_parse_from(words).unwrap(), &env, &MACHINE)
 }
 
 fn checked(line: &str) -> Config {
@@ -60,6 +74,7 @@ fn refused_lines() {
         ("-c h --sink", "--sink is for a server"),
         ("-c h --relay", "--relay is for a server"),
         ("-c h --max-peers 5", "--max-peers is for a server"),
+        ("-c h --max-handshakes 50", "--max-handshakes is for a"),
         ("--client=", &format!("--client: {no_name}")),
         ("-c []", &format!("--client: {no_name}")),
         ("-s --listen=", &format!("--listen: {no_name}")),
@@ -83,6 +98,8 @@ fn refused_values() {
             &format!("0 0k 1025m 2g {huge} k -1 1t 1é"),
         ),
         ("--max-peers: a number", "0 1048577 x 1k"),
+        ("--max-handshakes: a number from 16", "0 15 16385 x 1k"),
+        ("--max-memory: a size up to 1024g", "0 1025g x 1t"),
         (
             "--max-idle: a time up to 365d",
             &format!("x 1w -1 366d {huge}"),
@@ -162,10 +179,6 @@ fn bounds() {
         refused(&format!("-s {option} 1m"), &told);
     }
     assert_eq!(limits(&format!("-s --max-queue {whole}")).max_queue, whole);
-    // The defaults are those of the help.
-    let usual = "-s --max-message 16m --max-queue 17m --max-assembling 256m --max-peers 1048576";
-    let [usual, default] = [usual, "-s"].map(|line| format!("{:?}", limits(line)));
-    assert_eq!(usual, default);
     let large = limits("-c h --max-queue 1g --max-assembling 2g");
     assert_eq!((large.max_queue, large.max_queued), (1 << 30, 2 << 30));
     assert_eq!(large.max_assembling, 2 << 30);
@@ -173,6 +186,53 @@ fn bounds() {
     assert_eq!(small.max_queue, 100 << 10);
     for count in [1, 5000, 1 << 20] {
         assert_eq!(limits(&format!("-s --max-peers {count}")).max_peers, count);
+    }
+}
+
+/// Goal: the other bounds follow from the ceiling; 4 GiB have the usual ones. Method: the
+/// machine's default, twice and half of it, and a client.
+#[test]
+fn bounds_follow_from_memory() {
+    let usual = limits("-s");
+    assert_eq!(usual.max_queue, 17 << 20);
+    assert_eq!(usual.max_queued, 256 << 20);
+    assert_eq!(usual.max_assembling, 256 << 20);
+    assert_eq!(
+        format!("{usual:?}"),
+        format!("{:?}", limits("-s --max-memory 4g"))
+    );
+    let [half, twice] = ["2g", "8g"].map(|size| limits(&format!("-s --max-memory {size}")));
+    assert_eq!(half.max_assembling, 128 << 20);
+    assert_eq!(twice.max_queued, 512 << 20);
+    assert!(half.max_peers < usual.max_peers && usual.max_peers < twice.max_peers);
+    assert!(half.socket_buffers < twice.socket_buffers);
+    assert_eq!(limits("-s --max-handshakes 16").max_handshakes, 16);
+    limits("-c h --max-memory 256m");
+}
+
+/// Goal: a ceiling that cannot hold what is asked for is refused, and the refusal says what
+/// takes how much and which ceiling is enough; that one is taken. Without a ceiling, it grows.
+/// Method: a large message, and many peers.
+#[test]
+fn a_ceiling_that_is_too_small() {
+    for (asked, enough, told) in [
+        ("--max-message 1g", "8g", "unfinished 1g"),
+        ("--max-peers 20000", "6g", "20000 peers 3.5g"),
+    ] {
+        let line = format!("-s --max-memory 4g {asked}");
+        let error = with_key(HEX, &line).unwrap_err();
+        let text = error.to_string();
+        assert_eq!(error.exit_code(), 2);
+        assert!(
+            text.starts_with("--max-memory: 4g is not enough for program 8m, "),
+            "{text}"
+        );
+        assert!(text.contains(told) && !text.contains('\n'), "{text}");
+        let least = text.split("make it ").nth(1).unwrap();
+        let least = least.split(',').next().unwrap();
+        assert!(least.len() <= 5, "{text}");
+        limits(&line.replace("4g", enough));
+        limits(&line.replace("--max-memory 4g", ""));
     }
 }
 
