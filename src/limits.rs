@@ -193,9 +193,11 @@ pub const FAN_OUT: usize = 1 << 15;
 /// Most peers read in one tick. A read that brings nothing takes no room, and costs a system
 /// call.
 pub const PEERS_READ: usize = 1024;
-/// Most peers written to in one tick.
+/// Most peers written to in one tick: on loopback a write takes 9 us, so these take 9 ms. Also
+/// the deadlines that one tick handles, because each may write.
 pub const PEERS_WRITTEN: usize = 1024;
-/// Most peers closed in one tick.
+/// Most peers closed in one tick. With as many, and the reads, no tick took 14 ms when 15,000
+/// peers left at once.
 pub const PEERS_CLOSED: usize = 512;
 /// How many items of queues that were dropped one tick frees: more than it may queue. So many
 /// take 4 ms. A thousand receivers that leave may have had two million.
