@@ -238,6 +238,7 @@ impl<M: Mode> Endpoint<M> {
         let busy = parts.flow.is_busy()
             || parts.admission.is_busy()
             || parts.outbound.is_busy()
+            || parts.store.is_busy()
             || parts.roster.touched() > 0
             || parts.locals.may_be_written()
             || parts.locals.ids().any(|local| parts.may_read_local(local));

@@ -17,7 +17,8 @@ use super::transport::{PeerId, Transport};
 use crate::conn::Outgoing;
 use crate::crypto::batch::SealBatch;
 use crate::limits::{
-    LEAST_SHARE, MAX_PAYLOAD, MAX_RECORD, OUTPUT_SCRATCH, OUTPUT_TICK, PEERS_WRITTEN, share,
+    LEAST_SHARE, MAX_PAYLOAD, MAX_RECORD, OUTPUT_MOST, OUTPUT_SCRATCH, OUTPUT_TICK, PEERS_WRITTEN,
+    share,
 };
 use crate::span::Span;
 use crate::wire::pack;
@@ -117,8 +118,10 @@ pub(super) struct Outbound {
     seals: SealBatch,
     output: Box<[u8]>,
     round: Round,
-    /// How much the rounds of this tick may still seal.
+    /// How much the rounds of this tick may still seal, if not many peers wait.
     budget: usize,
+    /// How much they have sealed.
+    sealed: usize,
 }
 
 impl Default for Outbound {
@@ -130,6 +133,7 @@ impl Default for Outbound {
             output: vec![0; OUTPUT_SCRATCH].into_boxed_slice(),
             round: Round::default(),
             budget: 0,
+            sealed: 0,
         }
     }
 }
@@ -160,8 +164,12 @@ impl Context {
     /// come first in the next.
     pub(super) fn flush(&mut self, io: &mut impl Transport) {
         self.outbound.budget = OUTPUT_TICK;
+        self.outbound.sealed = 0;
         let peers = self.outbound.listed.len().min(PEERS_WRITTEN);
         for waiting in (1..=peers).rev() {
+            if self.outbound.sealed >= OUTPUT_MOST {
+                break;
+            }
             let Some(id) = self.outbound.listed.pop_front() else {
                 break;
             };
@@ -221,6 +229,7 @@ impl Context {
             seals,
             output,
             budget,
+            sealed,
             ..
         } = &mut self.outbound;
         let start = round.at;
@@ -248,6 +257,7 @@ impl Context {
             peer.idle.reset(self.now);
         }
         *budget = budget.saturating_sub(cost);
+        *sealed += cost;
         if round.at > start {
             round.parts.push((id, start..round.at));
         }

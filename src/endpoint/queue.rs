@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use slab::Slab;
 
-use crate::limits::{KEPT_ITEMS, PACK_LENGTH, QUEUED_ITEM};
+use crate::limits::{FREED_ITEMS, KEPT_ITEMS, PACK_LENGTH, QUEUED_ITEM};
 use crate::span::Span;
 use crate::wire::buffer::Memory;
 use crate::wire::record::Kind;
@@ -38,6 +38,8 @@ pub(super) struct Store {
     fresh: Vec<u32>,
     /// Where parts of the scratch have been copied to.
     copies: HashMap<Span, Span>,
+    /// Items of queues that were cleared.
+    cleared: Queue,
 }
 
 /// A queue of one receiver.
@@ -132,10 +134,20 @@ impl Queue {
         }
     }
 
+    /// Drops all items. They are [freed](Store::free_cleared) later, because there may be many.
     pub(super) fn clear(&mut self, store: &mut Store) {
-        while let Some(item) = self.pop(store) {
-            store.memory.release(item.span);
+        let Some(head) = self.head else {
+            return;
+        };
+        let cleared = &mut store.cleared;
+        match cleared.tail {
+            Some(tail) => store.nodes[tail as usize].next = Some(head),
+            None => cleared.head = Some(head),
         }
+        cleared.tail = self.tail;
+        cleared.items += self.items;
+        cleared.bytes += self.bytes;
+        *self = Self::default();
     }
 }
 
@@ -146,7 +158,25 @@ impl Store {
             nodes: Slab::new(),
             fresh: Vec::new(),
             copies: HashMap::new(),
+            cleared: Queue::default(),
         }
+    }
+
+    /// Whether items of cleared queues are left to free.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.cleared.is_empty()
+    }
+
+    /// Frees items of cleared queues, as many as one tick may.
+    pub(super) fn free_cleared(&mut self) {
+        let mut cleared = std::mem::take(&mut self.cleared);
+        for _ in 0..FREED_ITEMS {
+            let Some(item) = cleared.pop(self) else {
+                break;
+            };
+            self.memory.release(item.span);
+        }
+        self.cleared = cleared;
     }
 
     pub(super) fn cost(&self) -> usize {
@@ -218,6 +248,40 @@ mod tests {
             queue.clear(&mut store);
             assert_eq!(queue.cost(), 0);
         }
+        store.free_cleared();
         assert_eq!((store.memory.held(), store.queued()), (0, 0));
+    }
+
+    /// Goal: however much queues hold when they are dropped, one tick frees a bounded part of
+    /// it, and in the end all of it. Method: three queues of more items than that, which share
+    /// one buffer.
+    #[test]
+    fn cleared_queues_are_freed_in_parts() {
+        let mut store = Store::new(0);
+        let span = store.memory.store(&[7; 100]);
+        let mut queues = [(); 3].map(|()| Queue::default());
+        for queue in &mut queues {
+            for _ in 0..FREED_ITEMS {
+                queue.push(
+                    &mut store,
+                    Item {
+                        span,
+                        kind: Kind::End,
+                    },
+                );
+            }
+        }
+        store.memory.release(span);
+        for queue in &mut queues {
+            queue.clear(&mut store);
+            assert!(queue.is_empty() && queue.cost() == 0);
+        }
+        for left in (0..3).rev() {
+            assert!(store.is_busy());
+            store.free_cleared();
+            assert_eq!(store.queued(), left * FREED_ITEMS);
+        }
+        assert!(!store.is_busy());
+        assert_eq!(store.memory.held(), 0);
     }
 }

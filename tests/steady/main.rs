@@ -9,6 +9,7 @@ mod chosen;
 mod crowd;
 mod fair;
 mod many;
+mod turns;
 
 use sealwire::limits::MAX_PAYLOAD;
 use sealwire::{Echo, Mode, Relay, Sink};
