@@ -96,6 +96,8 @@ enum Speaks {
 struct Peer {
     id: PeerId,
     speaks: Speaks,
+    /// It has sent something: what it sends now is not the start of its stream.
+    has_spoken: bool,
     /// What came and is not understood yet.
     unread: Vec<u8>,
     /// Opens the frames that come where the endpoint speaks classic.
@@ -212,7 +214,8 @@ impl World {
             return self.adopt();
         };
         let link = &mut self.links[index];
-        if link.closed {
+        // Nothing follows the end of a stream.
+        if link.closed || (link.ended && choice >= 100) {
             return;
         }
         match choice {
@@ -267,6 +270,7 @@ impl World {
         self.peers.push(Peer {
             id,
             speaks,
+            has_spoken: false,
             unread: Vec::new(),
             ear: self.classic.then(ear),
             joined: false,
@@ -277,13 +281,10 @@ impl World {
 
     /// A peer says hello, or answers the endpoint's.
     fn greet(&mut self, index: usize, script: &mut Script<'_>) {
-        if self.links[index].ended {
-            return;
-        }
         let peer = &mut self.peers[index];
         let private = Private::new([index as u8 + 1; 32], kernel());
         let (bytes, speaks) = match peer.speaks {
-            Speaks::Nothing if self.links[index].incoming.is_empty() => {
+            Speaks::Nothing if !peer.has_spoken => {
                 let hello = client_hello(&private);
                 (hello.to_vec(), Speaks::Greeted(Box::new((private, hello))))
             }
@@ -329,7 +330,7 @@ impl World {
         let peer = &mut self.peers[index];
         if matches!(peer.speaks, Speaks::Nothing) && classic {
             let mut frames = Frames::new(longest);
-            frames.junk = !self.links[index].incoming.is_empty();
+            frames.junk = peer.has_spoken;
             peer.speaks = Speaks::Classic(Box::new(frames));
         }
         let bytes = match &mut peer.speaks {
@@ -342,13 +343,8 @@ impl World {
 
     fn send(&mut self, index: usize, bytes: &[u8]) {
         self.sent += bytes.len();
-        let link = &mut self.links[index];
-        if !link.ended {
-            link.incoming.extend(bytes);
-        } else if let Speaks::Native(hand) = &mut self.peers[index].speaks {
-            // It is behind its own end.
-            hand.junk();
-        }
+        self.peers[index].has_spoken |= !bytes.is_empty();
+        self.links[index].incoming.extend(bytes);
     }
 
     /// Lets time pass: the endpoint runs meanwhile, or stands still.

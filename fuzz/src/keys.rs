@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
-use std::path::Path;
 
 use sealwire::{Identity, Secret, SecretPair};
 use sealwire_cli::args::KeyArgs;
@@ -11,7 +10,7 @@ use tempfile::TempPath;
 
 use crate::script::Script;
 
-/// What a program takes either for its two keys.
+/// Either of what a program takes for its two keys.
 pub(crate) fn run(input: &[u8]) {
     let mut script = Script::new(input);
     match script.below(2) {
@@ -149,5 +148,5 @@ fn texts(script: &mut Script<'_>) {
     let expected = key_id([&conf.1, &auth.1]).filter(|_| !marked);
     let loaded = load(KeyArgs::default(), &env);
     assert_eq!(loaded.as_ref().ok(), expected.as_ref());
-    let _: Vec<&Path> = files.iter().map(|path| &**path).collect();
+    drop(files);
 }
