@@ -240,11 +240,11 @@ fn too_small(ceiling: &Ceiling, enough: usize) -> String {
         }
     });
     format!(
-        "--max-memory: {} is not enough for {}: make it {}, or lower what the other limits \
+        "--max-memory: {} is not enough for {}: make it {}m, or lower what the other limits \
          ask for (--show-limits explains the parts)",
         size_text(ceiling.max_memory),
         parts.collect::<Vec<_>>().join(", "),
-        size_text(enough)
+        enough >> 20
     )
 }
 

@@ -215,9 +215,9 @@ fn bounds_follow_from_memory() {
 /// Method: a large message, and many peers.
 #[test]
 fn a_ceiling_that_is_too_small() {
-    for (asked, enough, told) in [
-        ("--max-message 1g", "8g", "unfinished 1g"),
-        ("--max-peers 20000", "6g", "20000 peers 3.5g"),
+    for (asked, told) in [
+        ("--max-message 1g", "unfinished 1.0g"),
+        ("--max-peers 20000", "20000 peers 3.5g"),
     ] {
         let line = format!("-s --max-memory 4g {asked}");
         let error = with_key(HEX, &line).unwrap_err();
@@ -228,9 +228,8 @@ fn a_ceiling_that_is_too_small() {
             "{text}"
         );
         assert!(text.contains(told) && !text.contains('\n'), "{text}");
-        let least = text.split("make it ").nth(1).unwrap();
-        let least = least.split(',').next().unwrap();
-        assert!(least.len() <= 5, "{text}");
+        let enough = text.split("make it ").nth(1).unwrap();
+        let enough = enough.split(',').next().unwrap();
         limits(&line.replace("4g", enough));
         limits(&line.replace("--max-memory 4g", ""));
     }
