@@ -22,15 +22,21 @@ pub(crate) struct Frames {
     pub(crate) is_over: bool,
     /// Something else than frames was sent: nothing behind it counts.
     pub(crate) junk: bool,
+    iv: [u8; BLOCK],
     line: String,
     owed: u64,
     longest: u64,
 }
 
 impl Frames {
-    /// For a receiver that takes lines of up to `longest` characters.
-    pub(crate) fn new(longest: usize) -> Self {
+    /// Those of a `sender` with IVs of its own, for a receiver that takes lines of up to
+    /// `longest` characters.
+    pub(crate) fn new(sender: usize, longest: usize) -> Self {
+        // No native hello begins like this.
+        let mut iv = [3; BLOCK];
+        iv[8..].copy_from_slice(&sender.to_be_bytes());
         Self {
+            iv,
             lines: Vec::new(),
             is_over: false,
             junk: false,
@@ -80,7 +86,7 @@ impl Frames {
         if !self.is_over && !self.junk && self.take(first, second).is_none() {
             self.is_over = true;
         }
-        seal(first, second)
+        seal(&self.iv, first, second)
     }
 
     /// `None` for what no peer sends.
@@ -129,7 +135,7 @@ fn unpadded(blocks: &[u8]) -> Option<&[u8]> {
 }
 
 /// A frame of these plaintexts, whole blocks each.
-fn seal(first: &[u8], second: &[u8]) -> Vec<u8> {
+fn seal(iv: &[u8; BLOCK], first: &[u8], second: &[u8]) -> Vec<u8> {
     let secrets = secrets();
     let (confkey, authkey) = (secrets.confkey.expose(), secrets.authkey.expose());
     let cipher = Sha256::digest(confkey);
@@ -147,9 +153,7 @@ fn seal(first: &[u8], second: &[u8]) -> Vec<u8> {
         let mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&mac).expect("any key");
         mac.chain_update(bytes).finalize().into_bytes()
     };
-    // No native hello begins like this.
-    let iv = [3; BLOCK];
-    let head = [&iv[..], &encrypt(&iv, first)].concat();
+    let head = [&iv[..], &encrypt(iv, first)].concat();
     let text = encrypt(&head[BLOCK..], second);
     [&head[..], &tag(&head), &text, &tag(&text)].concat()
 }
@@ -158,7 +162,7 @@ fn seal(first: &[u8], second: &[u8]) -> Vec<u8> {
 pub(crate) fn run(input: &[u8]) {
     let mut script = Script::new(input);
     let longest = script.pick(&[1 << 20, 20]);
-    let mut frames = Frames::new(longest);
+    let mut frames = Frames::new(0, longest);
     let mut bytes = Vec::new();
     let mut pieces = Vec::new();
     while !script.has_ended() {

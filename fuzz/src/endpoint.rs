@@ -329,7 +329,7 @@ impl World {
         let (classic, longest) = (self.classic, self.longest);
         let peer = &mut self.peers[index];
         if matches!(peer.speaks, Speaks::Nothing) && classic {
-            let mut frames = Frames::new(longest);
+            let mut frames = Frames::new(index, longest);
             frames.junk = peer.has_spoken;
             peer.speaks = Speaks::Classic(Box::new(frames));
         }
