@@ -252,7 +252,7 @@ pub const GATHER: usize = 64;
 pub const HANDSHAKES: RangeInclusive<usize> = 16..=16_384;
 /// The part of the descriptors that the handshake may take by default. The rest are for
 /// peers.
-pub const HANDSHAKES_PART: usize = 4;
+pub const HANDSHAKES_PART: usize = 5;
 /// The part of [`Limits::max_handshakes`] for connections whose hello holds: one that has
 /// come that far is not shut out by others that send nothing.
 pub const RESERVED_HANDSHAKES: usize = 4;

@@ -91,7 +91,7 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) no_input: bool,
     /// Memory that peers can make the program and its sockets use; the other limits follow
-    /// from it [default: half of the machine's, at most 4g]
+    /// from it [default: half of the machine's, at most 8g]
     #[arg(long, value_name = "SIZE", help_heading = LIMITS)]
     pub(crate) max_memory: Option<String>,
     /// Print what follows from these options for memory, and leave; needs no keys
@@ -125,7 +125,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", help_heading = LIMITS)]
     pub(crate) max_peers: Option<String>,
     /// Connections to a server that have proved nothing yet; more make room for each other
-    /// [default: a quarter of the descriptors, within --max-memory]
+    /// [default: a fifth of the descriptors, within --max-memory]
     #[arg(long, value_name = "N", help_heading = LIMITS)]
     pub(crate) max_handshakes: Option<String>,
 }

@@ -14,9 +14,9 @@ use super::{
 /// The ceiling by default is half of the machine's memory, and at least this: below it, a
 /// message of 16 MiB does not fit beside the rest.
 const LEAST_MEMORY: usize = 256 << 20;
-/// It is at most this by default, which has room for 256 MiB of unfinished messages and for more
-/// than ten thousand peers.
-const MOST_MEMORY: usize = 4 << 30;
+/// It is at most this by default, which has room for 512 MiB of unfinished messages and for as many
+/// peers as 20,000 descriptors allow.
+const MOST_MEMORY: usize = 8 << 30;
 /// A ceiling that must grow grows in steps of this size: a number that people remember.
 const STEP: usize = 64 << 20;
 /// Least connections that wait to be accepted: a burst of clients must not have to repeat
@@ -31,7 +31,7 @@ const MESSAGES: usize = 16;
 /// Connections in the handshake.
 const UNPROVED: usize = 16;
 /// Connections that wait to be accepted.
-const WAITING: usize = 32;
+const WAITING: usize = 16;
 /// Socket buffers beyond the floor of each.
 const BUFFERS: usize = 8;
 /// Peers have at least this part, unless there are fewer.
@@ -329,7 +329,7 @@ mod tests {
     /// machines of all sizes.
     #[test]
     fn the_default_follows_the_machine() {
-        for (memory, wanted) in [(0, 256), (1 << 30, 512), (6 << 30, 3072), (64 << 30, 4096)] {
+        for (memory, wanted) in [(0, 256), (1 << 30, 512), (6 << 30, 3072), (64 << 30, 8192)] {
             let machine = Machine { memory, ..MACHINE };
             for client in [false, true] {
                 let asked = Asked {

@@ -195,17 +195,17 @@ fn bounds() {
 fn bounds_follow_from_memory() {
     let usual = limits("-s");
     assert_eq!(usual.max_queue, 17 << 20);
-    assert_eq!(usual.max_queued, 256 << 20);
-    assert_eq!(usual.max_assembling, 256 << 20);
+    assert_eq!(usual.max_queued, 512 << 20);
+    assert_eq!(usual.max_assembling, 512 << 20);
     assert_eq!(
         format!("{usual:?}"),
-        format!("{:?}", limits("-s --max-memory 4g"))
+        format!("{:?}", limits("-s --max-memory 8g"))
     );
-    let [half, twice] = ["2g", "8g"].map(|size| limits(&format!("-s --max-memory {size}")));
-    assert_eq!(half.max_assembling, 128 << 20);
-    assert_eq!(twice.max_queued, 512 << 20);
-    assert!(half.max_peers < usual.max_peers && usual.max_peers < twice.max_peers);
-    assert!(half.socket_buffers < twice.socket_buffers);
+    let [less, more] = ["2g", "16g"].map(|size| limits(&format!("-s --max-memory {size}")));
+    assert_eq!(less.max_assembling, 128 << 20);
+    assert_eq!(more.max_queued, 1 << 30);
+    assert!(less.max_peers < usual.max_peers && usual.max_peers <= more.max_peers);
+    assert!(less.socket_buffers < more.socket_buffers);
     assert_eq!(limits("-s --max-handshakes 16").max_handshakes, 16);
     limits("-c h --max-memory 256m");
 }
@@ -224,7 +224,7 @@ fn a_ceiling_that_is_too_small() {
         let text = error.to_string();
         assert_eq!(error.exit_code(), 2);
         assert!(
-            text.starts_with("--max-memory: 4g is not enough for program 8m, "),
+            text.starts_with("--max-memory: 4g is not enough for program 16m, "),
             "{text}"
         );
         assert!(text.contains(told) && !text.contains('\n'), "{text}");
