@@ -5,6 +5,7 @@
 //! its server must end it; the run checks that, and that good clients lose nothing. Read next:
 //! [`crate::seeds`], which plays them.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -25,6 +26,8 @@ pub(crate) const STAYS: u64 = 40_000;
 pub(crate) const STAYS_SHORT: u64 = 7000;
 /// The time between two bytes of a hello that drips: all 80 take longer than a handshake may.
 const DRIP: Duration = Duration::from_millis(70);
+/// How long a handshake may take, with what the network and the test's steps add.
+const HANDSHAKE: Duration = Duration::from_secs(6);
 /// A flood of PINGs has this many, and as many at a time as this.
 const FLOOD: usize = 1000;
 const FLOOD_PIECE: usize = 20;
@@ -99,6 +102,8 @@ pub(crate) struct Actor {
     writes: Time,
     /// Since when it has done all that its vice asks for.
     sinned: Option<Time>,
+    /// Since when it knows that the server has ended it.
+    ended: Option<Time>,
     rng: StdRng,
 }
 
@@ -125,6 +130,7 @@ impl Actor {
             pending: Vec::new(),
             writes: Time::ZERO,
             sinned: None,
+            ended: None,
             rng: StdRng::seed_from_u64(rng.random()),
         }
     }
@@ -195,8 +201,13 @@ impl Actor {
             _ => 1 << 16,
         };
         let mut bytes = vec![0; most];
-        let Ok((count, _)) = world.net.read(end, &mut bytes) else {
-            return;
+        let count = match world.net.read(end, &mut bytes) {
+            Ok((count, _)) if count > 0 => count,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+            _ => {
+                self.ended.get_or_insert(world.now());
+                return;
+            }
         };
         if greets {
             self.answer.extend_from_slice(&bytes[..count]);
@@ -313,8 +324,9 @@ impl Actor {
         let listener = both && matches!(self.vice, Vice::Silent | Vice::Drip | Vice::Replay);
         assert!(outcome.is_err() || listener, "{self:?} is complete");
         let left = Time::from_nanos(self.leaves * 1_000_000);
-        let in_time = left.since(since) > Duration::from_millis(5500);
-        if calm && in_time && !listener {
+        if calm && left.since(since) > HANDSHAKE && !listener {
+            let ended = self.ended.is_some_and(|at| at.since(since) < HANDSHAKE);
+            assert!(joined || ended, "{self:?} was not ended in time");
             assert!(self.expects(&outcome), "{self:?}: {outcome:?}");
             let faults = [Vice::BadTag, Vice::Oversize, Vice::HugeMessage];
             let ended = faults.contains(&self.vice) && self.sinned.is_some();

@@ -635,12 +635,12 @@ impl Run {
                     "{client:?}"
                 );
             }
-            What::Relay => self.check_relayed(&heard),
+            What::Relay => self.check_relayed(client, &heard),
         }
     }
 
-    /// What came from each sender is a part of its plan.
-    fn check_relayed(&self, heard: &[&[u8]]) {
+    /// What came from each sender is a part of its plan, and no sender hears itself.
+    fn check_relayed(&self, client: &Client, heard: &[&[u8]]) {
         let mut by_sender: BTreeMap<&str, Vec<&[u8]>> = BTreeMap::new();
         for message in heard {
             let name = message.split(|&byte| byte == b' ').next().unwrap();
@@ -654,6 +654,7 @@ impl Run {
                 None => &self.clients[number(name)].plan,
             };
             assert!(is_run(&heard, plan), "of {name}");
+            assert!(!std::ptr::eq(plan, &client.plan), "{client:?} hears itself");
         }
     }
 }
