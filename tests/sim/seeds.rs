@@ -470,7 +470,7 @@ impl Run {
             }
         }
         self.act(at);
-        if at % 1000 == 0 {
+        if at.is_multiple_of(1000) {
             let calls = self.clients.iter().filter_map(|client| client.call);
             calls.for_each(|call| self.world.retire(call.host));
         }
@@ -748,7 +748,7 @@ fn long_runs_hold() {
     for seed in seeds {
         let ticks = play(seed, &LONG, "SEALWIRE_LONG_SEED");
         assert!(ticks > LONG.ticks / 2, "{ticks} ticks are no long run");
-        println!("long run {seed}: {ticks} ticks of the server");
+        eprintln!("long run {seed}: {ticks} ticks of the server");
     }
 }
 
