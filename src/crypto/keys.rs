@@ -231,7 +231,9 @@ const NEXT_EPOCH: &[u8] = b"sealwire/1 next epoch";
 fn record_keys<K: RecordKeys>(kernel: Kernel, secret: &[u8; 32]) -> K {
     let mut material = Zeroizing::new(Material::default());
     let flat = material.as_flattened_mut();
-    expand(secret, b"sealwire/1 record keys", &[], flat);
+    // A kernel's keys may leave bytes of their place unused: what deriving the material leaves
+    // on the stack must not stay there for as long as the keys do.
+    wiped::<STACK, _>(|| expand(secret, b"sealwire/1 record keys", &[], flat));
     K::expand(kernel, &material)
 }
 
