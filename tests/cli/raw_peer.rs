@@ -4,6 +4,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hkdf::Hkdf;
@@ -27,17 +28,25 @@ pub(crate) fn identity() -> Arc<Identity> {
     Identity::new(&pair).unwrap()
 }
 
-/// A private key, which all tests share.
+/// A private key that no other connection has: a server refuses a hello that it has seen.
 fn private() -> Private {
-    Private::new([7; 32], crate::chosen::kernel())
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    // The curve ignores the lowest three bits.
+    let mut bytes = [7; 32];
+    bytes[8..16].copy_from_slice(&NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+    Private::new(bytes, crate::chosen::kernel())
 }
 
 /// A right client hello, without its tag.
 pub(crate) fn hello() -> [u8; CLIENT_TAG] {
+    hello_of(&private())
+}
+
+fn hello_of(private: &Private) -> [u8; CLIENT_TAG] {
     let hello = ClientHello {
         service: 0,
         key_id: identity().key_id(),
-        ephemeral: private().public(),
+        ephemeral: private.public(),
     };
     hello.encode()
 }
@@ -98,10 +107,10 @@ fn alone(sequence: u64, kind: u8, payload: usize, len: usize) -> [Vec<Place>; 1]
 }
 
 /// The secrets of a handshake with the holder of `public` (`PROTOCOL.md` §1.2).
-fn handshake(public: [u8; 32], transcript: &[u8]) -> [[u8; 32]; 3] {
+fn handshake(private: &Private, public: [u8; 32], transcript: &[u8]) -> [[u8; 32]; 3] {
     let keys = [from_hex(CONFKEY), from_hex(AUTHKEY)].concat();
     let (prk, _) = Hkdf::<Sha256>::extract(Some(b"sealwire/1"), &keys);
-    let shared = private().agree(public).unwrap();
+    let shared = private.agree(public).unwrap();
     let (master, hkdf) = Hkdf::<Sha256>::extract(Some(&prk), &shared[..]);
     let label = [
         &b"sealwire/1 server finished"[..],
@@ -129,15 +138,16 @@ impl RawPeer {
     /// A client that has sent its hello and nothing else.
     pub(crate) fn unproved(port: u16) -> Self {
         let mut socket = connect(port);
-        let hello = signed(&hello());
+        let private = private();
+        let hello = signed(&hello_of(&private));
         socket.write_all(&hello).unwrap();
         let mut reply = [0; SERVER_HELLO];
         socket.read_exact(&mut reply).expect("the hello is right");
         let public = parse_server(&reply).unwrap();
         let transcript = [&hello[..], &reply[..SERVER_TAG]];
-        let secrets = SessionSecrets::agree(&identity(), &private(), public, transcript).unwrap();
+        let secrets = SessionSecrets::agree(&identity(), &private, public, transcript).unwrap();
         assert!(secrets.finished_holds(&reply[SERVER_TAG..]));
-        let handshake = handshake(public, &transcript.concat());
+        let handshake = handshake(&private, public, &transcript.concat());
         let [seals, opens] = [*secrets.client_to_server, *secrets.server_to_client];
         Self::new(socket, seals, opens, handshake)
     }
@@ -177,11 +187,12 @@ impl RawPeer {
         let mut hello = [0; CLIENT_HELLO];
         socket.read_exact(&mut hello).unwrap();
         let theirs = ClientHello::parse(&hello).unwrap();
-        let mut reply = encode_server(&private().public()).to_vec();
+        let private = private();
+        let mut reply = encode_server(&private.public()).to_vec();
         let transcript = [&hello[..], &reply];
-        let secrets = SessionSecrets::agree(&identity(), &private(), theirs.ephemeral, transcript);
+        let secrets = SessionSecrets::agree(&identity(), &private, theirs.ephemeral, transcript);
         let secrets = secrets.unwrap();
-        let handshake = handshake(theirs.ephemeral, &transcript.concat());
+        let handshake = handshake(&private, theirs.ephemeral, &transcript.concat());
         reply.extend(secrets.finished_tag());
         socket.write_all(&reply).unwrap();
         let mut peer = Self::new(
