@@ -377,33 +377,10 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The defaults, for messages of up to `max_message` bytes: raises the bounds that
-    /// could not hold a whole one, in its buffers.
-    pub fn for_messages(max_message: usize) -> Self {
-        let usual = Self::default();
-        let whole = Self::whole(max_message);
-        Self {
-            max_message,
-            max_assembling: usual.max_assembling.max(whole),
-            max_queue: usual.max_queue.max(whole),
-            max_queued: usual.max_queued.max(2 * whole),
-            ..usual
-        }
-    }
-
     /// The memory that a whole message of `max_message` bytes takes: the least value of
     /// [`max_assembling`](Self::max_assembling) and [`max_queue`](Self::max_queue).
     pub const fn whole(max_message: usize) -> usize {
         max_message.div_ceil(MAX_PAYLOAD) * (MAX_RECORD + QUEUED_ITEM)
-    }
-
-    /// These, with `max_queue` for one receiver, and at least twice that for all of them.
-    pub fn with_queue(self, max_queue: usize) -> Self {
-        Self {
-            max_queue,
-            max_queued: self.max_queued.max(2 * max_queue),
-            ..self
-        }
     }
 }
 
@@ -415,8 +392,8 @@ const USUAL_IDLE: Duration = Duration::from_secs(3600);
 /// The default of what may be queued for one receiver: such a message.
 const USUAL_QUEUE: usize = 17 << 20;
 
-/// The default of connections that have proved nothing: a quarter of the descriptors that many
-/// systems allow. Each may hold one record's buffer: 16 MiB in all.
+/// Connections that have proved nothing, where a program that embeds the library sets no limit.
+/// Each may hold one record's buffer: 16 MiB in all.
 const USUAL_HANDSHAKES: usize = 1024;
 
 impl Default for Limits {

@@ -100,8 +100,8 @@ pub(crate) struct Args {
     /// Largest message taken from a peer; at most 1g [default: 16m]
     #[arg(long, value_name = "SIZE", help_heading = LIMITS)]
     pub(crate) max_message: Option<String>,
-    /// Memory for unfinished messages of all peers; past it the peer with the
-    /// largest is given up [default: a part of --max-memory]
+    /// Memory for unfinished messages of all peers; past it the peer whose message has made
+    /// no progress for the longest time is given up [default: 1/16 of --max-memory]
     #[arg(long, value_name = "SIZE", help_heading = LIMITS)]
     pub(crate) max_assembling: Option<String>,
     /// Memory for what waits for one receiver; past it the peers that fill it are not

@@ -118,6 +118,7 @@ mod tests {
             let options = "-s, --server|-c, --client <HOST>|--listen|--port|--confkey|--authkey|\
                            --keys|--name|--allow-core-dumps|--echo|--sink|--relay|--classic|\
                            --no-input|--max-message|--max-memory|--max-handshakes|\
+                           --ping-after|--dead-after|\
                            --show-limits|keygen|SEALWIRE_KERNEL|Examples:";
             for option in options.split('|') {
                 assert!(help.contains(option), "{option} in {help}");

@@ -118,8 +118,6 @@ pub(super) struct Outbound {
     seals: SealBatch,
     output: Box<[u8]>,
     round: Round,
-    /// How much the rounds of this tick may still seal, if not many peers wait.
-    budget: usize,
     /// How much they have sealed.
     sealed: usize,
 }
@@ -132,7 +130,6 @@ impl Default for Outbound {
             seals: SealBatch::default(),
             output: vec![0; OUTPUT_SCRATCH].into_boxed_slice(),
             round: Round::default(),
-            budget: 0,
             sealed: 0,
         }
     }
@@ -163,7 +160,6 @@ impl Context {
     /// Seals and writes for listed peers, once each. Those beyond what one tick may write to
     /// come first in the next.
     pub(super) fn flush(&mut self, io: &mut impl Transport) {
-        self.outbound.budget = OUTPUT_TICK;
         self.outbound.sealed = 0;
         let peers = self.outbound.listed.len().min(PEERS_WRITTEN);
         for waiting in (1..=peers).rev() {
@@ -197,7 +193,7 @@ impl Context {
         self.finish_round(io);
     }
 
-    /// Adds what `id` has to send to the round. `waiting` peers share the budget.
+    /// Adds what `id` has to send to the round. `waiting` peers share what is left to the tick.
     fn send_native(&mut self, id: PeerId, waiting: usize, io: &mut impl Transport) {
         if !self.send_rest(id, io) || !self.roster[id].has_output() {
             return;
@@ -205,7 +201,8 @@ impl Context {
         if OUTPUT_SCRATCH - self.outbound.round.at < LEAST_SHARE {
             self.finish_round(io);
         }
-        let share = share(self.outbound.budget, waiting).max(LEAST_SHARE);
+        let left = OUTPUT_TICK.saturating_sub(self.outbound.sealed);
+        let share = share(left, waiting).max(LEAST_SHARE);
         let mut room = share.min(OUTPUT_SCRATCH - self.outbound.round.at);
         if self.flow.is_short(self.queued_memory()) {
             // Plaintext that many peers share waits once, but is sealed for each of them. So
@@ -228,7 +225,6 @@ impl Context {
             packing,
             seals,
             output,
-            budget,
             sealed,
             ..
         } = &mut self.outbound;
@@ -256,7 +252,6 @@ impl Context {
         if outlet.queue.cost() < queued {
             peer.idle.reset(self.now);
         }
-        *budget = budget.saturating_sub(cost);
         *sealed += cost;
         if round.at > start {
             round.parts.push((id, start..round.at));

@@ -77,16 +77,15 @@ impl<M: Mode> Endpoint<M> {
     /// peer's backlog, if that may be. A peer that has proved nothing yet has its first record
     /// settled in any case.
     fn settle_records(&mut self, id: PeerId, records: Range<usize>, stop_at: u64) {
+        let stop_at = match self.parts.inbound.may_keep() {
+            true => stop_at,
+            false => u64::MAX,
+        };
         for index in records.clone() {
             let parts = &mut self.parts;
-            let enough = parts.inbound.handed_on >= stop_at && parts.inbound.may_keep();
-            if enough && parts.roster[id].protocol.is_open() {
+            if parts.inbound.handed_on >= stop_at && parts.roster[id].protocol.is_open() {
                 return parts.keep(id, None, index..records.end);
             }
-            let stop_at = match parts.inbound.may_keep() {
-                true => stop_at,
-                false => u64::MAX,
-            };
             let text = parts.inbound.record(index);
             if let Some(pack) = self.settle_record(id, text, stop_at) {
                 return self.parts.keep(id, Some(pack), index + 1..records.end);

@@ -385,8 +385,8 @@ fn no_refusal_shows_a_key() {
         .iter()
         .map(|args| Launch::server(args).no_keys())
         .collect();
-        let options = "port max-message max-assembling max-queue max-idle max-peers ping-after \
-                       dead-after";
+        let options = "port max-memory max-message max-assembling max-queue max-idle max-peers \
+                       max-handshakes ping-after dead-after";
         for option in options.split_whitespace() {
             launches.push(Launch::server(&format!("--{option} {confkey}")));
         }

@@ -74,7 +74,7 @@ impl Party {
                 }
             }
             for (raw, pace) in &self.slow {
-                if self.at >= pace.first && (self.at - pace.first) % pace.every == 0 {
+                if self.at >= pace.first && (self.at - pace.first).is_multiple_of(pace.every) {
                     // It may have been closed.
                     let _ = world.net.read(raw.end, &mut vec![0; pace.bytes]);
                 }

@@ -55,7 +55,7 @@ impl<R: Rival> Server<R> {
             streams,
             mode,
             size,
-            high_water: Limits::for_messages(size).max_queue,
+            high_water: Limits::default().max_queue.max(Limits::whole(size)),
             congested: 0,
             bytes: vec![0; INPUT_SCRATCH].into_boxed_slice(),
             relayed: Vec::new(),
