@@ -129,6 +129,9 @@ pub const HELD_UP_LEAST: Duration = Duration::from_millis(50);
 /// While unfinished messages take more than half of [`Limits::max_assembling`], one that has
 /// not grown by a full payload for this time is aborted: 16 KiB in ten seconds are a trickle.
 pub const STALLED: Duration = Duration::from_secs(10);
+/// When to look again at a peer whose deadline has passed while its bytes wait unread: so that
+/// many such peers do not take the place of others whose deadline has passed.
+pub const UNREAD_LOOK: Duration = Duration::from_millis(25);
 /// How often stalled messages are looked for, if some of them may not be aborted yet.
 pub const STALLED_LOOK: Duration = Duration::from_secs(1);
 /// How long a listener rests when descriptors have run out and no connection makes room, so
@@ -284,6 +287,9 @@ pub const LISTEN_BACKLOG: i32 = i32::MAX;
 pub const EVENTS: usize = 1 << 16;
 /// Upper bound of the tick histogram.
 pub const LONGEST_TICK: Duration = Duration::from_secs(60);
+/// Most bytes that may wait for a peer that has proved nothing, and only listens: 64 of them
+/// must not make memory short.
+pub const LISTENER_QUEUE: usize = 1 << 20;
 /// Most silent or unproved connections in a classic slot at once (`PROTOCOL.md` §2).
 pub const MAX_CLASSIC_UNPROVED: usize = 64;
 

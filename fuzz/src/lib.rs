@@ -5,8 +5,8 @@
 //! functions. No target opens a socket or reads a clock.
 //!
 //! Parsers are compared with a second reading of the specification, written without a look at
-//! the first. Behind a tag that no fuzzer can guess, a [`hand`] seals what the fuzzer says, and
-//! [`told`] says what the receiver must make of it.
+//! the first. Behind a tag that no fuzzer can guess, a `hand` seals what the fuzzer says, and
+//! `told` says what the receiver must make of it.
 //!
 //! Read next: [`TARGETS`], then `endpoint`, which has most in it.
 

@@ -242,6 +242,9 @@ impl ClassicConnection {
 
     /// The stream has ended. Returns whether that was a proper end, which stands for FIN.
     pub fn end_of_stream(&mut self, end: StreamEnd) -> bool {
+        if self.is_over() {
+            return false;
+        }
         let whole = self.hearing.partial.is_none() && self.owed == 0;
         let closed = end == StreamEnd::Closed;
         match end {

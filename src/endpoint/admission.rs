@@ -49,7 +49,7 @@ pub(super) struct Admission {
     grace: Duration,
     kernel: Kernel,
     rng: StdRng,
-    /// Hellos that held, and first frames of classic peers.
+    /// Hellos that held, and frames of classic peers.
     hellos: Recent,
     frames: Recent,
     /// Proved classic peers that we accepted. Some may be gone.
@@ -283,13 +283,16 @@ impl Context {
 
     /// Answers some of the hellos that wait.
     pub(super) fn answer_hellos(&mut self) {
-        for _ in 0..ANSWERS {
+        let mut answers = 0;
+        while answers < ANSWERS {
             let Some(id) = self.admission.greeted.pop_front() else {
                 return;
             };
             if let Some(peer) = self.roster.get_mut(id)
                 && let Protocol::Native(conn) = &mut peer.protocol
+                && conn.greeting().is_some()
             {
+                answers += 1;
                 conn.answer(&mut self.keys);
                 self.roster.note_reached(id, Reached::Answer, self.now);
                 self.stir(id);
@@ -297,15 +300,14 @@ impl Context {
         }
     }
 
-    /// Whether the first frame of a classic peer, which has this `iv`, may prove it. Ends the
-    /// peer if the frame came before, in another connection: whoever sits on the path has
-    /// recordings.
-    pub(super) fn note_first_frame(&mut self, id: PeerId, iv: [u8; BLOCK]) -> bool {
-        let new = self.admission.frames.note(iv);
-        if !new {
+    /// Notes a classic frame that holds, which has this `iv`. Ends a peer that it would prove if
+    /// it came before: whoever sits on the path has recordings. Returns whether it counts.
+    pub(super) fn note_frame(&mut self, id: PeerId, iv: [u8; BLOCK]) -> bool {
+        let counts = self.admission.frames.note(iv) || self.roster[id].is_proved();
+        if !counts {
             self.roster[id].protocol.fail(PeerFault::Replayed.into());
         }
-        new
+        counts
     }
 
     /// Whether one more classic peer finds room; makes some, if a peer has said nothing for

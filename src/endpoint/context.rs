@@ -69,9 +69,10 @@ impl Context {
     pub fn broadcast(&mut self, except: Option<PeerId>, message: Message<'_>) -> usize {
         let mut text = None;
         let mut count = 0;
-        for slot in 0..self.roster.slots() {
-            let id = self.roster.id_at(slot);
-            if let Some(id) = id.filter(|&id| Some(id) != except) {
+        // Queueing removes no peer. Connections that have proved nothing cost no look.
+        for index in 0..self.roster.members().len() {
+            let id = self.roster.members()[index];
+            if Some(id) != except {
                 let sent = self.queue_message(id, message, &mut text);
                 count += usize::from(sent);
             }

@@ -8,6 +8,7 @@
 //!
 //! It acts on no peer. Read next: [`super::admission`].
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ pub(super) enum Reached {
     Answer,
 }
 
-const EACH: [Reached; 4] = [
+const ALL: [Reached; 4] = [
     Reached::Nothing,
     Reached::Bytes,
     Reached::Hello,
@@ -55,15 +56,19 @@ pub(super) enum Candidate {
 
 /// The connections of one kind that have proved nothing.
 ///
-/// Invariant: `sizes` has every origin of `places` with how many there are; `greeted` counts
-/// those whose hello holds.
+/// Invariant: `sizes` has the [`Size`] of every origin of `places`; `len` counts all connections,
+/// `greeted` those whose hello holds.
 #[derive(Debug, Default)]
 pub(super) struct Crowd {
     places: HashMap<Origin, BTreeSet<(Place, PeerId)>>,
-    sizes: BTreeSet<(usize, Origin)>,
+    sizes: BTreeSet<Size>,
     len: usize,
     greeted: usize,
 }
+
+/// How many connections an origin has, and since when the oldest of them is where it is. The
+/// greatest goes first: of origins with as many, the one with the oldest.
+type Size = (usize, Reverse<Time>, Origin);
 
 impl Crowd {
     pub(super) fn len(&self) -> usize {
@@ -76,51 +81,93 @@ impl Crowd {
     }
 
     pub(super) fn insert(&mut self, origin: Origin, place: Place, id: PeerId) {
-        let places = self.places.entry(origin).or_default();
-        self.sizes.remove(&(places.len(), origin));
-        let new = places.insert((place, id));
-        debug_assert!(new, "a connection has one place");
-        self.sizes.insert((places.len(), origin));
+        self.change(origin, |places| {
+            let new = places.insert((place, id));
+            debug_assert!(new, "a connection has one place");
+        });
         self.len += 1;
         self.greeted += usize::from(place.reached >= Reached::Hello);
     }
 
     pub(super) fn remove(&mut self, origin: Origin, place: Place, id: PeerId) {
-        let Some(places) = self.places.get_mut(&origin) else {
-            return debug_assert!(false, "an origin without connections");
-        };
-        self.sizes.remove(&(places.len(), origin));
-        let there = places.remove(&(place, id));
-        debug_assert!(there, "a connection is where it was put");
-        match places.len() {
-            0 => drop(self.places.remove(&origin)),
-            left => drop(self.sizes.insert((left, origin))),
-        }
+        self.change(origin, |places| {
+            let there = places.remove(&(place, id));
+            debug_assert!(there, "a connection is where it was put");
+        });
         self.len -= 1;
         self.greeted -= usize::from(place.reached >= Reached::Hello);
     }
 
-    /// Which connection makes room, of those that came no further than `furthest`: each has
-    /// the time `grace` wherever it has come to.
-    pub(super) fn candidate(&self, furthest: Reached, now: Time, grace: Duration) -> Candidate {
-        let origins = self.sizes.iter().rev();
-        let places = origins.filter_map(|(_, origin)| self.places.get(origin));
-        for places in places {
-            let oldest = EACH.iter().filter_map(|&reached| oldest(places, reached));
-            let mut ripe = None;
-            for (place, id) in oldest.filter(|(place, _)| place.reached <= furthest) {
-                let at = place.since + grace;
-                if at <= now {
-                    return Candidate::Now(id);
-                }
-                ripe = ripe.into_iter().chain([at]).min();
-            }
-            if let Some(at) = ripe {
-                return Candidate::At(at);
-            }
+    /// Changes the connections of an origin, and what is noted on them.
+    fn change(&mut self, origin: Origin, change: impl FnOnce(&mut BTreeSet<(Place, PeerId)>)) {
+        let places = self.places.entry(origin).or_default();
+        if let Some(size) = size(origin, places) {
+            self.sizes.remove(&size);
         }
-        Candidate::Nobody
+        change(places);
+        match size(origin, places) {
+            Some(size) => drop(self.sizes.insert(size)),
+            None => drop(self.places.remove(&origin)),
+        }
     }
+
+    /// Which connection makes room, of those that came no further than `furthest`: each has
+    /// the time `grace` wherever it has come to. Where those of the most crowded origin have
+    /// not had it, one of an origin with at least half as many goes.
+    pub(super) fn candidate(&self, furthest: Reached, now: Time, grace: Duration) -> Candidate {
+        let mut waits: Option<(usize, Time)> = None;
+        let mut next = self.sizes.last();
+        while let Some(&size) = next {
+            let (len, Reverse(oldest), origin) = size;
+            if waits.is_some_and(|(most, _)| 2 * len < most) {
+                break;
+            }
+            let candidate = match self.places.get(&origin) {
+                Some(places) => candidate_of(places, furthest, now, grace),
+                None => Candidate::Nobody,
+            };
+            if let Candidate::Now(_) = candidate {
+                return candidate;
+            }
+            if let Candidate::At(at) = candidate {
+                let (most, soonest) = waits.unwrap_or((len, at));
+                waits = Some((most, soonest.min(at)));
+            }
+            // Those with as many are younger: none of them has had its time.
+            let end = match oldest + grace > now {
+                true => (len, Reverse(Time::NEVER), Origin::new(0)),
+                false => size,
+            };
+            next = self.sizes.range(..end).next_back();
+        }
+        waits.map_or(Candidate::Nobody, |(_, soonest)| Candidate::At(soonest))
+    }
+}
+
+/// The size of an origin that has connections.
+fn size(origin: Origin, places: &BTreeSet<(Place, PeerId)>) -> Option<Size> {
+    let oldest = ALL.iter().filter_map(|&reached| oldest(places, reached));
+    let since = oldest.map(|(place, _)| place.since).min()?;
+    Some((places.len(), Reverse(since), origin))
+}
+
+/// Which of one origin's connections makes room.
+fn candidate_of(
+    places: &BTreeSet<(Place, PeerId)>,
+    furthest: Reached,
+    now: Time,
+    grace: Duration,
+) -> Candidate {
+    let oldest = ALL.iter().filter_map(|&reached| oldest(places, reached));
+    let mut ripens: Option<Time> = None;
+    for (place, id) in oldest.filter(|(place, _)| place.reached <= furthest) {
+        let at = place.since + grace;
+        if at <= now {
+            return Candidate::Now(id);
+        }
+        ripens = ripens.into_iter().chain([at]).min();
+    }
+    ripens.map_or(Candidate::Nobody, Candidate::At)
 }
 
 /// The oldest of those that `reached` just this.
@@ -186,5 +233,39 @@ mod tests {
         crowd.remove(many, comers[0].1, ids[0]);
         assert_eq!((crowd.len(), crowd.greeted()), (0, 0));
         assert_eq!(any(&crowd, 200), Candidate::Nobody);
+    }
+
+    /// Goal: an origin that keeps its connections young makes no others wait: one of an origin
+    /// with at least half as many goes, the oldest; fewer than half are left alone. Method:
+    /// three young ones of one origin beside two of each of many, and one of another.
+    #[test]
+    fn a_young_crowd_makes_nobody_wait() {
+        let mut crowd = Crowd::default();
+        let mut ids = (1..).map(PeerId::from_u64);
+        let mut comes = |crowd: &mut Crowd, origin, millis| {
+            let id = ids.next().expect("a range without end");
+            crowd.insert(Origin::new(origin), place(Reached::Nothing, millis), id);
+            id
+        };
+        comes(&mut crowd, 0, 0);
+        for _ in 0..3 {
+            comes(&mut crowd, 999, 1000);
+        }
+        let any = |crowd: &Crowd| crowd.candidate(Reached::Answer, at(1000), GRACE);
+        assert_eq!(any(&crowd), Candidate::At(at(1100)), "fewer than half");
+        for n in 1..100 {
+            comes(&mut crowd, n, 950);
+            comes(&mut crowd, n, 960);
+        }
+        assert_eq!(any(&crowd), Candidate::At(at(1050)));
+        comes(&mut crowd, 50, 970);
+        let old = comes(&mut crowd, 200, 500);
+        assert_eq!(
+            any(&crowd),
+            Candidate::At(at(1050)),
+            "one of three is fewer than half"
+        );
+        comes(&mut crowd, 200, 980);
+        assert_eq!(any(&crowd), Candidate::Now(old));
     }
 }

@@ -24,7 +24,8 @@ use super::transport::{LocalId, PeerId};
 use super::unfinished::Unfinished;
 use crate::error::{Abort, Reason};
 use crate::limits::{
-    CHAT_BELOW, FAN_OUT, INPUT_HIGH_WATER, INPUT_SCRATCH, Limits, MIN_RECORD, STREAM_FROM,
+    CHAT_BELOW, FAN_OUT, INPUT_HIGH_WATER, INPUT_SCRATCH, LISTENER_QUEUE, Limits, MIN_RECORD,
+    STREAM_FROM,
 };
 use crate::time::Time;
 
@@ -360,7 +361,8 @@ impl Context {
         let may_hold_up = peer.is_proved() && !beside_native;
         let high_water = match flow.receivers {
             Receivers::Local(_) if may_hold_up => INPUT_HIGH_WATER.min(flow.max_queue),
-            _ => flow.high_water(),
+            _ if peer.is_proved() => flow.high_water(),
+            _ => flow.high_water().min(LISTENER_QUEUE),
         };
         let short = flow.memory > Memory::Enough;
         flow.recheck |= short && peer.flow.is_paused() && peer.outlet.is_empty();

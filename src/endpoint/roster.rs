@@ -38,6 +38,8 @@ pub(super) struct Membership {
     origin: Option<Origin>,
     /// Its place in the crowd of its standing, if it has one.
     place: Option<Place>,
+    /// Its index among the members, if it is one.
+    member: Option<usize>,
     /// It is on the list of those to look at when the tick ends.
     touched: bool,
     /// Its earliest entry in the timers.
@@ -62,6 +64,8 @@ pub(super) struct Roster {
     counts: [usize; 3],
     /// Accepted connections that have proved nothing, by standing.
     crowds: [Crowd; 2],
+    /// Peers that messages may be queued for: all but the unproved, in any order.
+    members: Vec<PeerId>,
     /// The names of peers for people, where the driver has set them.
     names: HashMap<PeerId, Arc<str>>,
     touched: VecDeque<PeerId>,
@@ -90,6 +94,7 @@ impl Roster {
             standing: Standing::Unproved,
             origin: None,
             place: None,
+            member: None,
             touched: false,
             planned: Time::NEVER,
         };
@@ -103,6 +108,7 @@ impl Roster {
 
     pub(super) fn remove(&mut self, id: PeerId) -> Peer {
         self.quit(id);
+        self.set_member(id, false);
         let standing = self[id].membership.standing;
         self.counts[standing as usize] -= 1;
         self.names.remove(&id);
@@ -175,6 +181,30 @@ impl Roster {
         self.counts[to as usize] += 1;
         if to != Standing::Proved {
             self.enter(id, Reached::Bytes, now);
+        }
+        self.set_member(id, to != Standing::Unproved);
+    }
+
+    /// Peers that messages may be queued for: proved or listening.
+    pub(super) fn members(&self) -> &[PeerId] {
+        &self.members
+    }
+
+    fn set_member(&mut self, id: PeerId, is_member: bool) {
+        let member = self[id].membership.member;
+        match member {
+            None if is_member => {
+                self[id].membership.member = Some(self.members.len());
+                self.members.push(id);
+            }
+            Some(index) if !is_member => {
+                self[id].membership.member = None;
+                self.members.swap_remove(index);
+                if let Some(&moved) = self.members.get(index) {
+                    self[moved].membership.member = Some(index);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -312,6 +342,7 @@ mod tests {
             if n % 5 == 0 {
                 roster.set_standing(id, Standing::Proved, now);
                 assert_eq!(lens(&roster), [0, 0]);
+                assert!(roster.members().contains(&id));
             }
             roster.quit(id);
             assert_eq!(lens(&roster), [0, 0]);
@@ -319,5 +350,6 @@ mod tests {
             roster.remove(dialled);
         }
         assert_eq!((roster.len(), roster.counts), (0, [0; 3]));
+        assert_eq!(roster.members(), []);
     }
 }

@@ -169,8 +169,7 @@ impl<M: Mode> Endpoint<M> {
             };
             let text = Span::new(Memory::SCRATCH, rest.clone()).slice(opened.text);
             rest.start += opened.used;
-            let first = iv.filter(|_| !parts.roster[id].is_proved());
-            if first.is_some_and(|iv| !parts.note_first_frame(id, iv)) {
+            if iv.is_some_and(|iv| !parts.note_frame(id, iv)) {
                 return;
             }
             if self.note_proof(id) {

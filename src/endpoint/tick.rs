@@ -8,7 +8,7 @@ use super::mode::Mode;
 use super::peer::Protocol;
 use super::transport::{PeerId, Transport};
 use super::{Context, Endpoint, EndpointEvent};
-use crate::limits::{PEERS_CLOSED, PEERS_WRITTEN};
+use crate::limits::{PEERS_CLOSED, PEERS_WRITTEN, UNREAD_LOOK};
 use crate::time::Time;
 
 impl<M: Mode> Endpoint<M> {
@@ -143,7 +143,11 @@ impl Context {
         let due = peer.protocol.poll_timeout(&self.limits);
         let slow = self.too_slow_due(peer);
         let idle = self.idle_due(peer);
-        if let Some(at) = due.into_iter().chain(slow).chain(idle).min() {
+        if let Some(mut at) = due.into_iter().chain(slow).chain(idle).min() {
+            if peer.has_unread() {
+                // Its deadlines do not count until its turn has come.
+                at = at.max(self.now + UNREAD_LOOK);
+            }
             self.roster.plan(id, at);
         }
     }

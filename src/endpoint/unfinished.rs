@@ -138,11 +138,11 @@ impl Context {
             return;
         }
         let mut spared = Vec::new();
+        self.inbound.unfinished.looked = self.now;
         for _ in 0..PEERS_WRITTEN {
             let first = self.inbound.unfinished.first(&mut self.roster, self.now);
             let stalled = first.filter(|(growth, _)| self.now >= growth.at + STALLED);
             let Some((_, id)) = stalled.filter(|_| self.must_grow()) else {
-                self.inbound.unfinished.looked = self.now;
                 break;
             };
             let entry = self.inbound.unfinished.order.pop();

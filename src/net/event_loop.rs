@@ -37,7 +37,7 @@ use super::stream;
 use super::ticks::Ticks;
 use crate::endpoint::mode::Mode;
 use crate::endpoint::transport::{LocalId, PeerId};
-use crate::endpoint::{self, Cut, Endpoint, InputKind, OutputKind};
+use crate::endpoint::{Cut, Endpoint, EndpointEvent, InputKind, OutputKind};
 use crate::limits::{ACCEPT_BUDGET, EVENTS};
 use crate::time::Time;
 
@@ -54,7 +54,7 @@ const ALARM: Token = Token(FIRST_RESERVED + 6);
 #[non_exhaustive]
 pub enum Report {
     /// An event of the endpoint.
-    Endpoint(endpoint::EndpointEvent),
+    Endpoint(EndpointEvent),
     /// A connection that [`dial`](EventLoop::dial) or [`connect`](EventLoop::connect) began
     /// is established, since this time; the handshake comes next.
     Connected(PeerId, Time),
@@ -247,15 +247,18 @@ impl<M: Mode> EventLoop<M> {
         self.note_events();
         let now = self.clock.now();
         self.take_looked_up()?;
-        self.accept(now);
         if !self.endpoint.is_accepting() {
-            // The connections that waited were accepted above, so that the endpoint can
-            // tell each of them why it ends.
+            // The connections that wait are accepted, so that the endpoint can tell each of them
+            // why it ends.
+            self.accept(now);
             self.acceptor = None;
             self.dial = None;
         }
         self.take_dialled(now)?;
         self.endpoint.tick(now, &mut self.sockets);
+        // Behind the tick: no connection makes room while its bytes have come and are still
+        // unread.
+        self.accept(now);
         self.take_endpoint_events();
         if busy {
             self.ticks.note(self.clock.now().since(woke));
@@ -265,9 +268,10 @@ impl<M: Mode> EventLoop<M> {
 
     /// How long to wait at most.
     fn timeout(&mut self) -> Option<Duration> {
-        let accept = self.acceptor.as_ref().and_then(Acceptor::next_due);
-        let dial = self.dial.as_ref().map(Dial::next_timeout);
         let now = self.clock.now();
+        let accept = self.acceptor.as_ref().and_then(Acceptor::next_due);
+        let accept = accept.map(|at| at.max(self.endpoint.accepts_at(now)));
+        let dial = self.dial.as_ref().map(Dial::next_timeout);
         let alarm = self.alarm.as_mut().and_then(|alarm| alarm.at(now));
         let due = [self.endpoint.next_timeout(), accept, dial, alarm];
         due.into_iter().flatten().min().map(|at| at.since(now))
@@ -353,9 +357,7 @@ impl<M: Mode> EventLoop<M> {
             self.reports.push(Report::CanAccept);
         }
         for _ in 0..ACCEPT_BUDGET {
-            let at = self.endpoint.accepts_at(now);
-            if at > now {
-                acceptor.rest_until(at);
+            if self.endpoint.accepts_at(now) > now {
                 break;
             }
             match acceptor.accept(now) {
@@ -415,8 +417,12 @@ impl<M: Mode> EventLoop<M> {
 
     fn take_endpoint_events(&mut self) {
         while let Some(event) = self.endpoint.poll_event() {
-            if let endpoint::EndpointEvent::Refused(peer, _) = &event {
-                self.connecting.remove(peer);
+            match &event {
+                EndpointEvent::Joined(peer) => self.sockets.joined(*peer),
+                EndpointEvent::Refused(peer, _) => {
+                    self.connecting.remove(peer);
+                }
+                _ => {}
             }
             self.reports.push(Report::Endpoint(event));
         }

@@ -34,13 +34,15 @@ struct Slot {
 #[derive(Debug)]
 struct Open {
     stream: Stream,
+    made: Made,
     allowance: Allowance,
 }
 
 /// How a connection came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Made {
-    /// The peer made it, and may make any number of them: it gets its part of the budget.
+    /// The peer made it, and may make any number of them: once it is proved, it gets its part of
+    /// the budget.
     ByPeer,
     /// We made it.
     ByUs,
@@ -87,20 +89,31 @@ impl Sockets {
             self.slots.resize_with(place + 1, || None);
         }
         let token = Token(peer.as_u64() as usize);
-        let mut stream = Stream::new(socket, &self.registry, token, self.dead_after)?;
-        let allowance = match made {
-            Made::ByPeer => self.buffers.take(),
-            Made::ByUs => Allowance::ELSEWHERE,
+        let stream = Stream::new(socket, &self.registry, token, self.dead_after)?;
+        let open = Open {
+            stream,
+            made,
+            allowance: Allowance::ELSEWHERE,
         };
-        if let Some(sizes) = allowance.sizes {
-            stream.set_buffers(sizes);
-        }
         self.slots[place] = Some(Slot {
             peer,
-            open: Some(Open { stream, allowance }),
+            open: Some(open),
             address,
         });
         Ok(())
+    }
+
+    /// A peer has proved itself: from now on its buffers have a part of the budget. Strangers
+    /// get none, so that they leave it to peers.
+    pub(super) fn joined(&mut self, peer: PeerId) {
+        if let Ok(open) = find(&mut self.slots, peer)
+            && open.made == Made::ByPeer
+        {
+            open.allowance = self.buffers.take();
+            if let Some(sizes) = open.allowance.sizes {
+                open.stream.set_buffers(sizes);
+            }
+        }
     }
 
     /// Takes note of an event of a peer's socket.

@@ -3,13 +3,16 @@
 
 use std::io::ErrorKind;
 
+use sealwire::classic::ClassicConnection;
+use sealwire::conn::StreamEnd;
 use sealwire::limits::{CLASSIC_FRAME, MAX_CLASSIC, MAX_CLASSIC_UNPROVED};
 use sealwire::{
-    Chat, Deadline, Echo, End, Failure, Gravity, Leaves, PeerFault, Reason, Relay, Sink,
+    Abort, Chat, ClassicKeys, Deadline, Echo, End, Failure, Gravity, Leaves, PeerFault, Reason,
+    Relay, Sink, Time,
 };
 
 use crate::hand::{Raw, frames, lines};
-use crate::people::{Sender, both, classic_client, is_truncated};
+use crate::people::{Sender, both, classic_client, is_truncated, secrets};
 use crate::port::{LINES, Plain, TERMINAL};
 use crate::world::{Link, World};
 
@@ -180,7 +183,7 @@ fn a_listener_holds_no_peer_up() {
         let (new, _) = world.client(Sender::staying(vec![]));
         world.run_millis(1001);
         let line = b"a line of twenty-six bytes\n";
-        let typed = if reads { 10_000 } else { 20_000 };
+        let typed = if reads { 6_000 } else { 20_000 };
         world.give(server, &line.repeat(typed));
         world.run_millis(10);
         assert_eq!(world.hosts[new].log().messages.len(), typed);
@@ -414,4 +417,17 @@ fn classic_peers_have_a_bound() {
     assert_eq!(world.gave(late.peer), Some(Reason::GOING_AWAY));
     // Native peers have their own bound.
     Raw::join(&mut world);
+}
+
+/// Goal: a connection that is over stays over, with the outcome that it had, when the end of
+/// its stream comes behind that. Method: we gave up on it, then it closes.
+#[test]
+fn what_is_over_stays_over() {
+    let mut conn = ClassicConnection::new(ClassicKeys::new(&secrets(7)), 1 << 20, Time::ZERO);
+    let gave = Failure::Gave(Abort::new(Reason::TOO_SLOW, ""));
+    conn.fail(gave.clone());
+    assert!(!conn.end_of_stream(StreamEnd::Closed));
+    assert!(conn.is_over());
+    assert_eq!(conn.outcome(), Some(&Err(gave)));
+    assert!(!conn.may_send() && conn.poll_timeout().is_none());
 }
