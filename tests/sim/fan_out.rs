@@ -78,6 +78,33 @@ fn fan_out_is_bounded_by_items() {
     }
 }
 
+/// Goal: the bound holds for messages in records of their own, too, if one read brings more of
+/// them than a tick may hand on. Method: one peer sends as many as its socket holds at once.
+#[test]
+fn fan_out_of_short_records_is_bounded() {
+    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Relay);
+    let _receivers: Vec<Raw> = (0..RECEIVERS).map(|_| Raw::join(&mut world)).collect();
+    let mut hand = Hand::shake(&mut world);
+    hand.send(&mut world, Kind::Ping, b"");
+    let all = 1500;
+    let records: Vec<u8> = (0..all).flat_map(|_| hand.record(Kind::End, b"")).collect();
+    let sent = world.net.write(hand.end, &records).ok();
+    assert_eq!(sent, Some(records.len()));
+    let (mut last, mut ticks) = (0, 0);
+    while last < all {
+        world.tick_after(server, 0);
+        let messages = world.hosts[server].endpoint.stats().messages as usize;
+        let many = messages - last;
+        assert!(
+            many * (RECEIVERS + 1) <= FAN_OUT,
+            "{many} messages in a tick"
+        );
+        last = messages;
+        ticks += 1;
+        assert!(ticks < 100, "{last} messages");
+    }
+}
+
 /// Goal: what comes behind a pack that is handed on in parts takes effect behind all of it.
 /// Method: a FIN behind packs for sixty receivers; the sender is confirmed, and each receiver
 /// has every message, in order.
