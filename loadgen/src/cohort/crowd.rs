@@ -1,4 +1,4 @@
-//! All connections of a cohort: who comes when, whose turn it is, and the accounts.
+//! All connections of a cohort: when each is made, whose turn it is, and the accounts.
 //!
 //! It waits in a poll, and never spins. What one connection does is up to [`super::actor`].
 
