@@ -227,6 +227,9 @@ pub const PEERS_CLOSED: usize = 512;
 /// How many items of queues that were dropped one tick frees: more than it may queue. So many
 /// take 4 ms. A thousand receivers that leave may have had two million.
 pub const FREED_ITEMS: usize = 4 * FAN_OUT;
+/// How many bytes of buffers that were dropped one tick frees, because plaintext is erased: so
+/// many take 2 ms. Peers that leave at once may have had [`Limits::max_assembling`].
+pub const FREED_BYTES: usize = 16 << 20;
 /// Queue items that the store keeps room for when it is empty, so that a usual load
 /// allocates none.
 pub const KEPT_ITEMS: usize = 1 << 16;

@@ -227,7 +227,7 @@ impl<M: Mode> Endpoint<M> {
             parts.admission.classic_peers.push(id);
         }
         parts.roster[id].idle.reset(parts.now);
-        parts.flow.joined(&parts.roster[id]);
+        parts.flow.joined(&mut parts.roster[id]);
         parts.stats.joined += 1;
         parts.events.push_back(EndpointEvent::Joined(id));
         self.mode.joined(parts, id);

@@ -5,11 +5,13 @@
 
 use super::mode::{HandedOn, Message};
 use super::peer::Protocol;
+use super::queue::Chain;
 use super::roster::Standing;
 use super::transport::{LocalId, PeerId};
 use super::{Context, EndpointEvent, Notice};
 use crate::classic;
 use crate::error::{Abort, Failure};
+use crate::limits::MAX_PAYLOAD;
 use crate::span::Span;
 use crate::time::Time;
 use crate::wire::record::Kind;
@@ -50,9 +52,9 @@ impl Context {
     /// gone, is not proved, or was told that no more follows.
     #[must_use = "a message that was refused is lost"]
     pub fn send(&mut self, peer: PeerId, message: Message<'_>) -> bool {
-        let mut text = None;
-        let sent = self.queue_message(peer, message, &mut text);
-        self.release(text);
+        let mut shared = Shared::default();
+        let sent = self.queue_message(peer, message, &mut shared);
+        self.release(shared);
         sent
     }
 
@@ -61,23 +63,23 @@ impl Context {
     pub fn send_bytes(&mut self, peer: PeerId, bytes: &[u8]) -> bool {
         let span = self.store.memory.store(bytes);
         let sent = self.send(peer, Message::new(&[span]));
-        self.release(Some(span));
+        self.store.memory.release(span);
         sent
     }
 
     /// Queues `message` for every peer but `except`. Returns how many peers will get it.
     pub fn broadcast(&mut self, except: Option<PeerId>, message: Message<'_>) -> usize {
-        let mut text = None;
+        let mut shared = Shared::default();
         let mut count = 0;
         // Queueing removes no peer. Connections that have proved nothing cost no look.
         for index in 0..self.roster.members().len() {
             let id = self.roster.members()[index];
             if Some(id) != except {
-                let sent = self.queue_message(id, message, &mut text);
+                let sent = self.queue_message(id, message, &mut shared);
                 count += usize::from(sent);
             }
         }
-        self.release(text);
+        self.release(shared);
         count
     }
 
@@ -186,9 +188,9 @@ impl Context {
         }
     }
 
-    /// Queues `message` for `id`, if it takes messages. `text` is the message for
-    /// classic peers, once one of them has needed it.
-    fn queue_message(&mut self, id: PeerId, message: Message<'_>, text: &mut Option<Span>) -> bool {
+    /// Queues `message` for `id`, if it takes messages. What its receivers share is made for
+    /// the first of them that needs it.
+    fn queue_message(&mut self, id: PeerId, message: Message<'_>, shared: &mut Shared) -> bool {
         let peer = self.roster.get_mut(id);
         let Some(peer) = peer.filter(|peer| peer.takes_messages()) else {
             return false;
@@ -197,13 +199,21 @@ impl Context {
             peer.idle.reset(self.now);
             peer.taking.restart(self.now);
         }
-        if let Protocol::Native(_) = peer.protocol {
-            peer.outlet.push_message(&mut self.store, message.spans());
-        } else {
-            let span = text.unwrap_or_else(|| self.text_of(message));
-            *text = Some(span);
-            let peer = &mut self.roster[id];
-            peer.outlet.push(&mut self.store, span, Kind::End);
+        let store = &mut self.store;
+        match (&peer.protocol, message.spans()) {
+            (Protocol::Native(_), &[span]) if span.len() <= MAX_PAYLOAD => {
+                peer.outlet.push(store, span, Kind::End);
+            }
+            (Protocol::Native(_), spans) => {
+                let chain = *shared.chain.get_or_insert_with(|| store.chain(spans));
+                peer.outlet.push_chain(store, chain);
+            }
+            _ => {
+                let span = shared.text.unwrap_or_else(|| self.text_of(message));
+                shared.text = Some(span);
+                let peer = &mut self.roster[id];
+                peer.outlet.push(&mut self.store, span, Kind::End);
+            }
         }
         self.measure(id);
         self.list_for_output(id);
@@ -224,9 +234,21 @@ impl Context {
         self.store.memory.store(&text)
     }
 
-    fn release(&mut self, span: Option<Span>) {
-        if let Some(span) = span {
+    fn release(&mut self, shared: Shared) {
+        if let Some(span) = shared.text {
             self.store.memory.release(span);
         }
+        if let Some(chain) = shared.chain {
+            self.store.release_chain(chain);
+        }
     }
+}
+
+/// What receivers of one message share, once one of them has needed it.
+#[derive(Debug, Default)]
+struct Shared {
+    /// The chunks, if there are several.
+    chain: Option<Chain>,
+    /// The message as classic peers get it.
+    text: Option<Span>,
 }

@@ -46,7 +46,9 @@ enum Reading {
 /// How much a peer sends at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Pace {
+    /// It has proved nothing: no other yields to it, or leaves room for it.
     #[default]
+    Unproved,
     Chats,
     /// One read brings at least [`STREAM_FROM`].
     Streams,
@@ -81,9 +83,10 @@ impl PeerFlow {
         self.reading = Reading::Ended;
     }
 
-    /// Notes how much one read brought.
+    /// Notes how much one read of a proved peer brought.
     pub(super) fn note_read(&mut self, bytes: usize) {
         let from = match self.pace {
+            Pace::Unproved => return,
             Pace::Chats => STREAM_FROM,
             Pace::Streams | Pace::Yielded => CHAT_BELOW,
         };
@@ -106,7 +109,7 @@ enum Memory {
 
 /// Which peer waits for which.
 ///
-/// Invariant: `chats_ready` counts the ready peers whose pace is [`Pace::Chats`],
+/// Invariant: `chats_ready` and `unproved_ready` count the ready peers of that pace,
 /// `congested` all peers that are, `natives` the proved peers that are native.
 #[derive(Debug)]
 pub(super) struct Flow {
@@ -115,6 +118,7 @@ pub(super) struct Flow {
     max_queued: usize,
     ready: VecDeque<PeerId>,
     chats_ready: usize,
+    unproved_ready: usize,
     paused: Vec<PeerId>,
     congested: usize,
     natives: usize,
@@ -134,6 +138,7 @@ impl Flow {
             max_queued: limits.max_queued,
             ready: VecDeque::new(),
             chats_ready: 0,
+            unproved_ready: 0,
             paused: Vec::new(),
             congested: 0,
             natives: 0,
@@ -153,9 +158,19 @@ impl Flow {
     pub(super) fn ready(&mut self, id: PeerId, peer: &mut Peer) {
         if peer.flow.reading == Reading::Idle {
             peer.flow.reading = Reading::Ready;
-            self.chats_ready += usize::from(peer.flow.pace == Pace::Chats);
+            self.count_ready(peer.flow.pace, 1);
             self.ready.push_back(id);
         }
+    }
+
+    /// Counts a peer of this `pace` that is ready (1), or is no more (-1).
+    fn count_ready(&mut self, pace: Pace, change: isize) {
+        let count = match pace {
+            Pace::Unproved => &mut self.unproved_ready,
+            Pace::Chats => &mut self.chats_ready,
+            Pace::Streams | Pace::Yielded => return,
+        };
+        *count = count.wrapping_add_signed(change);
     }
 
     /// As [`ready`](Self::ready), ahead of all others: its turn came to nothing. It need not
@@ -170,9 +185,19 @@ impl Flow {
         }
     }
 
-    /// How many peers are ready, and whether some of them do not stream.
-    pub(super) fn waiting(&self) -> (usize, bool) {
-        (self.ready.len(), self.chats_ready > 0)
+    /// How many peers are ready.
+    pub(super) fn count_waiting(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// How many of them are proved.
+    pub(super) fn proved_waiting(&self) -> usize {
+        self.ready.len() - self.unproved_ready
+    }
+
+    /// Whether some of those do not stream.
+    pub(super) fn has_chats(&self) -> bool {
+        self.chats_ready > 0
     }
 
     /// The next ready peer, if it may be read: `None` where it is gone, is held up, or
@@ -186,7 +211,7 @@ impl Flow {
     ) -> Option<PeerId> {
         let id = self.ready.pop_front()?;
         let peer = roster.get_mut(id)?;
-        self.chats_ready -= usize::from(peer.flow.pace == Pace::Chats);
+        self.count_ready(peer.flow.pace, -1);
         peer.flow.reading = Reading::Idle;
         match peer.flow.pace {
             Pace::Streams if chats => {
@@ -195,7 +220,7 @@ impl Flow {
                 return None;
             }
             Pace::Yielded => peer.flow.pace = Pace::Streams,
-            Pace::Chats | Pace::Streams => {}
+            Pace::Unproved | Pace::Chats | Pace::Streams => {}
         }
         if self.may_read(peer, locals) {
             return Some(id);
@@ -282,7 +307,12 @@ impl Flow {
     }
 
     /// A peer is proved.
-    pub(super) fn joined(&mut self, peer: &Peer) {
+    pub(super) fn joined(&mut self, peer: &mut Peer) {
+        if peer.flow.is_ready() {
+            self.count_ready(peer.flow.pace, -1);
+            self.count_ready(Pace::Chats, 1);
+        }
+        peer.flow.pace = Pace::Chats;
         if matches!(peer.protocol, Protocol::Native(_)) {
             self.remeasure |= self.natives == 0;
             self.natives += 1;
@@ -296,8 +326,9 @@ impl Flow {
             self.remeasure |= self.natives == 0;
         }
         debug_assert!(!peer.flow.congested, "its queue was measured");
-        let listed = peer.flow.is_ready() && peer.flow.pace == Pace::Chats;
-        self.chats_ready -= usize::from(listed);
+        if peer.flow.is_ready() {
+            self.count_ready(peer.flow.pace, -1);
+        }
         self.recheck = true;
     }
 

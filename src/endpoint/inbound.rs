@@ -374,7 +374,7 @@ impl Inbound {
         {
             backlog.pack = None;
             self.kept -= backlog.held;
-            memory.release(buffer);
+            memory.drop_later(buffer);
         }
     }
 
@@ -413,7 +413,7 @@ impl Inbound {
         self.unfinished.gone(intake.assembly.len());
         self.assembling -= intake.assembly.held();
         for span in intake.assembly.take() {
-            memory.release(span);
+            memory.drop_later(span);
         }
     }
 
@@ -445,9 +445,11 @@ impl Context {
             false => INPUT_SCRATCH,
         };
         let most = self.flow.most_chunks(self.roster.proved());
-        let (ready, chats) = self.flow.waiting();
+        let (waiting, chats) = (self.flow.count_waiting(), self.flow.has_chats());
         let (mut kept, mut to_hand_on) = (0, 0);
-        for waiting in (1..=ready.min(PEERS_READ)).rev() {
+        for _ in 0..waiting.min(PEERS_READ) {
+            // Strangers leave the peers their shares, with the one that is next.
+            let sharing = self.flow.proved_waiting().clamp(1, PEERS_READ);
             let left = room.saturating_sub(self.inbound.used + kept);
             let chunks = most.saturating_sub(self.inbound.opens.len() + to_hand_on);
             if left < MAX_RECORD || chunks == 0 {
@@ -457,7 +459,7 @@ impl Context {
             let Some(id) = flow.next_ready(roster, &self.locals, chats, self.now) else {
                 continue;
             };
-            let (share, turn) = self.turn(id, left, chunks, waiting);
+            let (share, turn) = self.turn(id, left, chunks, sharing);
             let peer = &mut self.roster[id];
             if peer.intake.has_backlog() {
                 let texts = peer.intake.backlog_texts();
@@ -478,20 +480,20 @@ impl Context {
         }
     }
 
-    /// How many bytes a turn of `id`, one of `waiting` peers, may read of the `left` room, and
+    /// How many bytes a turn of `id`, one of `sharing` peers, may read of the `left` room, and
     /// how many `chunks` of those that are left it may hand on.
-    fn turn(&self, id: PeerId, left: usize, chunks: usize, waiting: usize) -> (usize, usize) {
+    fn turn(&self, id: PeerId, left: usize, chunks: usize, sharing: usize) -> (usize, usize) {
         let peer = &self.roster[id];
         // An unproved peer may cost no more than the opening of one record.
         let share = match peer.is_proved() {
-            true => share(left, waiting),
+            true => share(left, sharing),
             false => MAX_RECORD,
         };
         let turn = share / MIN_RECORD;
         if !self.flow.fans_out() {
             return (share, turn);
         }
-        let turn = turn.min(chunks.div_ceil(waiting));
+        let turn = turn.min(chunks.div_ceil(sharing));
         match peer.protocol {
             Protocol::Native(_) => (share, turn),
             // Its frames are opened when they are handed on, so they do not wait in a backlog.

@@ -12,17 +12,16 @@ use std::ops::Range;
 use super::Context;
 use super::packing::{Packing, Payloads};
 use super::peer::{Peer, Protocol};
-use super::queue::{Item, Queue, Store};
+use super::queue::{Chain, Item, Queue, Store};
 use super::transport::{PeerId, Transport};
 use crate::conn::Outgoing;
 use crate::crypto::batch::SealBatch;
 use crate::limits::{
-    LEAST_SHARE, MAX_PAYLOAD, MAX_RECORD, OUTPUT_MOST, OUTPUT_SCRATCH, OUTPUT_TICK, PEERS_WRITTEN,
-    share,
+    LEAST_SHARE, MAX_RECORD, OUTPUT_MOST, OUTPUT_SCRATCH, OUTPUT_TICK, PEERS_WRITTEN, share,
 };
 use crate::span::Span;
 use crate::wire::pack;
-use crate::wire::record::{self, Kind};
+use crate::wire::record::Kind;
 
 /// Whether a peer is sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -74,17 +73,9 @@ impl Outlet {
         self.queue.push(store, Item { span, kind });
     }
 
-    /// Queues the chunks of a message. All spans before the last are full, as they were
-    /// cut.
-    pub(super) fn push_message(&mut self, store: &mut Store, spans: &[Span]) {
-        let (last, before) = spans.split_last().expect("at least one");
-        for &span in before {
-            assert_eq!(span.len(), MAX_PAYLOAD, "a chunk that is not full");
-            self.push(store, span, Kind::Part);
-        }
-        for (range, kind) in record::cut(last.len()) {
-            self.push(store, last.slice(range), kind);
-        }
+    /// Queues a message of several chunks.
+    pub(super) fn push_chain(&mut self, store: &mut Store, chain: Chain) {
+        self.queue.push_chain(store, chain);
     }
 
     pub(super) fn clear(&mut self, store: &mut Store) {

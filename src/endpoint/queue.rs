@@ -3,6 +3,8 @@
 //! All queues of an endpoint share one [`Store`] of nodes, so that a thousand short
 //! queues cost no more than one long one. A node counts as a holder of its buffer.
 //! What still lies in the scratch is [kept](Store::keep_scratch) when the tick ends.
+//! A message of many chunks is one [`Chain`] and one node in each queue, so that queueing it
+//! for a thousand receivers costs no more than a short one.
 //! Queues have no bound of their own: [`super::flow`] measures them. Read next:
 //! [`crate::wire::buffer`], which has the bytes.
 
@@ -10,10 +12,12 @@ use std::collections::HashMap;
 
 use slab::Slab;
 
-use crate::limits::{FREED_ITEMS, KEPT_ITEMS, PACK_LENGTH, QUEUED_ITEM};
+use crate::limits::{
+    FREED_BYTES, FREED_ITEMS, ITEM_BYTES, KEPT_ITEMS, MAX_PAYLOAD, PACK_LENGTH, QUEUED_ITEM,
+};
 use crate::span::Span;
 use crate::wire::buffer::Memory;
-use crate::wire::record::Kind;
+use crate::wire::record::{self, Kind};
 
 /// One chunk that waits.
 #[derive(Debug, Clone, Copy)]
@@ -23,28 +27,74 @@ pub(super) struct Item {
     pub(super) kind: Kind,
 }
 
+/// The chunks of one message, for any number of queues. It has a holder, which its owner
+/// [releases](Store::release_chain).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Chain {
+    first: Item,
+    /// The link of its second chunk.
+    rest: Option<u32>,
+    items: usize,
+    bytes: usize,
+}
+
+/// The chunks of a message. All spans before the last are full, as they were cut.
+fn chunks(spans: &[Span]) -> impl DoubleEndedIterator<Item = Item> {
+    let last = spans.len() - 1;
+    spans.iter().enumerate().flat_map(move |(index, span)| {
+        assert!(
+            index == last || span.len() == MAX_PAYLOAD,
+            "a chunk that is not full"
+        );
+        record::cut(span.len()).map(move |(range, kind)| Item {
+            span: span.slice(range),
+            kind: if index == last { kind } else { Kind::Part },
+        })
+    })
+}
+
+/// A chunk of a message behind its first. It holds its buffer and the link behind it, so a
+/// chunk is freed when all queues have taken it.
 #[derive(Debug)]
-struct Node {
+struct Link {
     item: Item,
     next: Option<u32>,
+    /// The nodes, the link, or the owner of the chain before it.
+    holders: u32,
 }
+
+#[derive(Debug)]
+struct Node {
+    /// The chunk that comes first.
+    item: Item,
+    /// The link of the chunk that comes after it, of the same message.
+    rest: Option<u32>,
+    next: Option<u32>,
+}
+
+const _: () = assert!(
+    size_of::<Node>() + size_of::<u32>() <= ITEM_BYTES,
+    "a node, and its entry in `fresh`"
+);
 
 /// The memory that spans name, and the nodes of all queues.
 #[derive(Debug)]
 pub(super) struct Store {
     pub(super) memory: Memory,
     nodes: Slab<Node>,
+    links: Slab<Link>,
     /// Nodes of this tick that refer to the scratch.
     fresh: Vec<u32>,
     /// Where parts of the scratch have been copied to.
     copies: HashMap<Span, Span>,
-    /// Items of queues that were cleared.
+    /// Nodes of queues that were cleared.
     cleared: Queue,
 }
 
 /// A queue of one receiver.
 ///
-/// Invariant: `items` counts its items, and `bytes` those of their spans; `head` and `tail` are both there or both absent.
+/// Invariant: `items` counts its chunks, and `bytes` those of their spans; `head` and `tail`
+/// are both there or both absent.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     head: Option<u32>,
@@ -70,7 +120,22 @@ impl Queue {
 
     /// Appends `item` and adds a holder to its buffer.
     pub(super) fn push(&mut self, store: &mut Store, item: Item) {
-        let index = store.nodes.insert(Node { item, next: None }) as u32;
+        self.append(store, item, None);
+        self.items += 1;
+        self.bytes += item.span.len();
+    }
+
+    /// Appends a message of several chunks, and adds a holder to it.
+    pub(super) fn push_chain(&mut self, store: &mut Store, chain: Chain) {
+        store.hold_link(chain.rest);
+        self.append(store, chain.first, chain.rest);
+        self.items += chain.items;
+        self.bytes += chain.bytes;
+    }
+
+    fn append(&mut self, store: &mut Store, item: Item, rest: Option<u32>) {
+        let next = None;
+        let index = store.nodes.insert(Node { item, rest, next }) as u32;
         if !store.memory.hold(item.span) {
             store.fresh.push(index);
         }
@@ -78,8 +143,6 @@ impl Queue {
             Some(tail) => store.nodes[tail as usize].next = Some(index),
             None => self.head = Some(index),
         }
-        self.items += 1;
-        self.bytes += item.span.len();
     }
 
     pub(super) fn front(&self, store: &Store) -> Option<Item> {
@@ -108,14 +171,24 @@ impl Queue {
 
     /// Takes the first item out. The caller releases its holder.
     pub(super) fn pop(&mut self, store: &mut Store) -> Option<Item> {
+        let head = self.head?;
+        let item = store.nodes[head as usize].item;
+        if !store.advance(head) {
+            self.remove_first(store);
+        }
+        self.items -= 1;
+        self.bytes -= item.span.len();
+        Some(item)
+    }
+
+    /// Removes the first node. Its item keeps its holder.
+    fn remove_first(&mut self, store: &mut Store) -> Option<Node> {
         let node = store.nodes.remove(self.head? as usize);
         self.head = node.next;
         if self.head.is_none() {
             self.tail = None;
         }
-        self.items -= 1;
-        self.bytes -= node.item.span.len();
-        Some(node.item)
+        Some(node)
     }
 
     /// Takes `count` bytes off the front, and releases what is used up.
@@ -145,8 +218,6 @@ impl Queue {
             None => cleared.head = Some(head),
         }
         cleared.tail = self.tail;
-        cleared.items += self.items;
-        cleared.bytes += self.bytes;
         *self = Self::default();
     }
 }
@@ -156,35 +227,133 @@ impl Store {
         Self {
             memory: Memory::new(scratch),
             nodes: Slab::new(),
+            links: Slab::new(),
             fresh: Vec::new(),
             copies: HashMap::new(),
             cleared: Queue::default(),
         }
     }
 
-    /// Whether items of cleared queues are left to free.
-    pub(super) fn is_busy(&self) -> bool {
-        !self.cleared.is_empty()
+    // ---- messages of several chunks ---------------------------------------
+
+    /// Makes the message that `spans` make up a chain. What lies in the scratch is copied.
+    pub(super) fn chain(&mut self, spans: &[Span]) -> Chain {
+        let kept: Vec<Span> = spans.iter().map(|&span| self.memory.keep(span)).collect();
+        let mut chunks = chunks(&kept);
+        let first = chunks.next().expect("a message has a chunk");
+        let mut chain = Chain {
+            first,
+            rest: None,
+            items: 1,
+            bytes: first.span.len(),
+        };
+        for item in chunks.rev() {
+            self.memory.hold(item.span);
+            let link = Link {
+                item,
+                next: chain.rest,
+                holders: 1,
+            };
+            chain.rest = Some(self.links.insert(link) as u32);
+            chain.items += 1;
+            chain.bytes += item.span.len();
+        }
+        self.memory.hold(first.span);
+        for span in kept {
+            self.memory.release(span);
+        }
+        chain
     }
 
-    /// Frees items of cleared queues, as many as one tick may.
-    pub(super) fn free_cleared(&mut self) {
+    /// The owner of a chain needs it no more. Queues that have it hold it.
+    pub(super) fn release_chain(&mut self, chain: Chain) {
+        self.memory.release(chain.first.span);
+        self.release_link(chain.rest);
+    }
+
+    fn hold_link(&mut self, link: Option<u32>) {
+        if let Some(link) = link {
+            self.links[link as usize].holders += 1;
+        }
+    }
+
+    /// Takes a holder of a link away. The last one frees it, and what only it held.
+    fn release_link(&mut self, mut link: Option<u32>) {
+        while let Some(index) = link {
+            let holders = &mut self.links[index as usize].holders;
+            *holders -= 1;
+            if *holders > 0 {
+                return;
+            }
+            let freed = self.links.remove(index as usize);
+            self.memory.release(freed.item.span);
+            link = freed.next;
+        }
+    }
+
+    /// Puts the next chunk of its message first in a node. Returns whether there is one. The
+    /// holder of the chunk before it is the caller's now.
+    fn advance(&mut self, index: u32) -> bool {
+        let node = &mut self.nodes[index as usize];
+        let rest = node.rest;
+        let Some(link) = rest else {
+            return false;
+        };
+        let &Link { item, next, .. } = &self.links[link as usize];
+        (node.item, node.rest) = (item, next);
+        self.memory.hold(item.span);
+        self.hold_link(next);
+        // The next link has a holder of its own now, so this frees one link at most.
+        self.release_link(rest);
+        true
+    }
+
+    // ---- what was dropped ---------------------------------------------------
+
+    /// Whether something that was dropped is left to free.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.cleared.is_empty() || self.memory.has_dropped()
+    }
+
+    /// Frees items of cleared queues and dropped bytes, as many as one tick may.
+    pub(super) fn free_dropped(&mut self) {
+        let enough = self.memory.held().saturating_sub(FREED_BYTES);
         let mut cleared = std::mem::take(&mut self.cleared);
         for _ in 0..FREED_ITEMS {
-            let Some(item) = cleared.pop(self) else {
+            if cleared.is_empty() || self.memory.held() < enough {
                 break;
-            };
-            self.memory.release(item.span);
+            }
+            self.free_one(&mut cleared);
         }
         self.cleared = cleared;
+        self.memory.free_dropped(enough);
     }
 
+    /// Frees the first node of a cleared queue: at once if other queues hold what follows, and
+    /// else chunk by chunk, because there may be many.
+    fn free_one(&mut self, cleared: &mut Queue) {
+        let Some(head) = cleared.head else {
+            return;
+        };
+        let &Node { item, rest, .. } = &self.nodes[head as usize];
+        let last = rest.is_some_and(|link| self.links[link as usize].holders == 1);
+        if !last || !self.advance(head) {
+            cleared.remove_first(self);
+            self.release_link(rest);
+        }
+        self.memory.release(item.span);
+    }
+
+    // ---- as a whole --------------------------------------------------------
+
+    /// Memory that all queues take.
     pub(super) fn cost(&self) -> usize {
-        self.memory.held() + self.nodes.len() * QUEUED_ITEM
+        self.memory.held() + self.queued() * QUEUED_ITEM
     }
 
+    /// Chunks that wait, where a chunk of a long message counts once for all queues.
     pub(super) fn queued(&self) -> usize {
-        self.nodes.len()
+        self.nodes.len() + self.links.len()
     }
 
     /// Copies what queues refer to in the scratch before a tick uses it again: once,
@@ -216,6 +385,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::limits::MAX_RECORD;
 
     /// Goal: the scratch that many queues refer to is copied once for each part of it,
     /// and the copy goes with its last holder. Method: two parts in three queues; one has
@@ -248,8 +418,74 @@ mod tests {
             queue.clear(&mut store);
             assert_eq!(queue.cost(), 0);
         }
-        store.free_cleared();
+        store.free_dropped();
         assert_eq!((store.memory.held(), store.queued()), (0, 0));
+    }
+
+    /// Goal: a message of many chunks costs one node in each queue, and each chunk lives until
+    /// the last queue has sent or dropped it. Method: three queues share five chunks; one sends
+    /// all, one two and then drops the rest, one drops all and frees it in parts.
+    #[test]
+    fn a_long_message_is_queued_once() {
+        let mut store = Store::new(0);
+        let spans = [0, 1, 2, 3, 4].map(|byte| store.memory.store(&[byte; MAX_PAYLOAD]));
+        let mut queues = [(); 3].map(|()| Queue::default());
+        let chain = store.chain(&spans);
+        for queue in &mut queues {
+            queue.push_chain(&mut store, chain);
+        }
+        store.release_chain(chain);
+        for span in spans {
+            store.memory.release(span);
+        }
+        assert_eq!((store.nodes.len(), store.links.len()), (3, 4));
+        let [all, some, none] = &mut queues;
+        for byte in 0..5 {
+            assert_eq!(all.cost(), (5 - byte) * (MAX_PAYLOAD + QUEUED_ITEM));
+            let item = all.pop(&mut store).unwrap();
+            assert_eq!(store.memory.bytes(item.span), [byte as u8; MAX_PAYLOAD]);
+            let last = if byte == 4 { Kind::End } else { Kind::Part };
+            assert_eq!(item.kind, last);
+            store.memory.release(item.span);
+        }
+        assert!(all.is_empty() && all.cost() == 0);
+        none.clear(&mut store);
+        some.consume(&mut store, 2 * MAX_PAYLOAD);
+        store.free_dropped();
+        let held = store.memory.held();
+        assert_eq!(held, 3 * MAX_RECORD, "two chunks are of no use any more");
+        let next = some.front(&store).unwrap().span;
+        assert_eq!(store.memory.bytes(next), [2; MAX_PAYLOAD]);
+        some.clear(&mut store);
+        store.free_dropped();
+        assert_eq!((store.memory.held(), store.queued()), (0, 0));
+    }
+
+    /// Goal: dropped bytes are erased in parts, too. Method: one cleared queue whose only
+    /// message is larger than what one tick frees, and as much that was dropped.
+    #[test]
+    fn dropped_bytes_are_freed_in_parts() {
+        let mut store = Store::new(0);
+        let count = FREED_BYTES / MAX_PAYLOAD + 1;
+        let spans: Vec<Span> = (0..count).map(|_| store.memory.take(MAX_PAYLOAD)).collect();
+        let chain = store.chain(&spans);
+        let mut queue = Queue::default();
+        queue.push_chain(&mut store, chain);
+        store.release_chain(chain);
+        for span in spans {
+            store.memory.release(span);
+            let dropped = store.memory.take(MAX_PAYLOAD);
+            store.memory.drop_later(dropped);
+        }
+        queue.clear(&mut store);
+        let mut ticks = 0;
+        while store.is_busy() {
+            let before = store.memory.held();
+            store.free_dropped();
+            assert!(before - store.memory.held() <= FREED_BYTES + MAX_RECORD);
+            ticks += 1;
+        }
+        assert_eq!((ticks, store.memory.held(), store.queued()), (3, 0, 0));
     }
 
     /// Goal: however much queues hold when they are dropped, one tick frees a bounded part of
@@ -278,7 +514,7 @@ mod tests {
         }
         for left in (0..3).rev() {
             assert!(store.is_busy());
-            store.free_cleared();
+            store.free_dropped();
             assert_eq!(store.queued(), left * FREED_ITEMS);
         }
         assert!(!store.is_busy());

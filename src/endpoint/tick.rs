@@ -39,7 +39,7 @@ impl<M: Mode> Endpoint<M> {
         self.parts.store.keep_scratch();
         self.parts.inbound.end_tick(&mut self.parts.store.memory);
         self.visit_touched(io);
-        self.parts.store.free_cleared();
+        self.parts.store.free_dropped();
         self.parts.note_memory();
     }
 

@@ -6,7 +6,7 @@
 //! prints the parts. Read next: [`Limits`], which it makes.
 
 use super::{
-    BACKLOG_PART, FAN_OUT, HANDSHAKES, HANDSHAKES_PART, ITEM_BYTES, KEPT_BUFFERS, Limits,
+    BACKLOG_PART, CHAT_BELOW, FAN_OUT, HANDSHAKES, HANDSHAKES_PART, ITEM_BYTES, KEPT_BUFFERS, Limits,
     MAX_CLASSIC_UNPROVED, MAX_PEERS, MAX_RECORD, OWN_DESCRIPTORS, PEER_STATE, PROGRAM,
     SOCKET_EXCESS, SOCKET_OBJECTS, SOCKET_RECEIVE, SOCKET_SEND, USUAL_QUEUE,
 };
@@ -130,9 +130,11 @@ const RECEIVES: usize = SOCKET_OBJECTS + SOCKET_RECEIVE + SOCKET_EXCESS;
 const SENDS: usize = SOCKET_SEND + MAX_RECORD + 2048;
 /// What the kernel keeps at most for a socket with the least buffers.
 pub const SOCKET: usize = RECEIVES + SENDS;
-/// A proved peer: in a relay also a sealed record that it has not accepted, because a relay
-/// keeps a message once and seals it for each receiver.
-const PEER: usize = PEER_STATE + PARTIAL + MAX_RECORD + SOCKET;
+/// A proved peer. In a relay also a sealed record that it has not accepted, because a relay
+/// keeps a message once and seals it for each receiver; and what is read of it while backlogs
+/// are full: the rest of a record, and a little more.
+const PEER: usize = PEER_STATE + PARTIAL + MAX_RECORD + BACKLOG + SOCKET;
+const BACKLOG: usize = MAX_RECORD + CHAT_BELOW;
 /// A connection in the handshake. It is sent no more than a hello.
 const HANDSHAKE: usize = PEER_STATE + PARTIAL + RECEIVES;
 

@@ -4,6 +4,7 @@
 //! nothing. Read next: [`crate::limits::ceiling`].
 
 use std::fs::read_to_string;
+use std::path::Path;
 
 use rustix::process::{Resource, getrlimit};
 
@@ -43,24 +44,60 @@ fn memory() -> usize {
     let text = read_to_string("/proc/meminfo").unwrap_or_default();
     let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
     let total = total.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<usize>().ok());
-    let group = read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let group = group.lines().find_map(|line| line.strip_prefix("0::"));
-    let group = group.unwrap_or("/");
-    let files = [
-        format!("/sys/fs/cgroup{group}/memory.max"),
-        "/sys/fs/cgroup/memory.max".into(),
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes".into(),
-    ];
-    let limits = files
-        .iter()
-        .filter_map(|file| read_to_string(file).ok()?.trim().parse().ok());
+    let groups = read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let least = least_of_groups(Path::new("/sys/fs/cgroup"), &groups);
     let total = total.map_or(usize::MAX, |kilobytes| kilobytes << 10);
-    limits.fold(total, usize::min)
+    least.map_or(total, |least| total.min(least))
+}
+
+/// The least limit of the control groups that a process is in, and of those above them.
+/// `groups` is its `/proc/PID/cgroup`; `mounted` is where their files are.
+fn least_of_groups(mounted: &Path, groups: &str) -> Option<usize> {
+    let limits = groups.lines().flat_map(|line| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (controllers, group) = (fields.next(), fields.next().unwrap_or("/"));
+        // Version 2 has one tree, and version 1 one for each set of controllers.
+        let (tree, file) = match controllers {
+            Some("") => (mounted.into(), "memory.max"),
+            _ => (mounted.join("memory"), "memory.limit_in_bytes"),
+        };
+        let group = tree.join(group.trim_start_matches('/'));
+        let above = group.ancestors().take_while(|path| path.starts_with(&tree));
+        let files: Vec<_> = above.map(|path| path.join(file)).collect();
+        files
+    });
+    // "max" is no number, and no limit.
+    limits
+        .filter_map(|file| read_to_string(file).ok()?.trim().parse().ok())
+        .min()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Goal: a limit of any group above the process's own counts, in both versions of control
+    /// groups. Method: trees of files.
+    #[test]
+    fn groups_above_count() {
+        let mounted = tempfile::tempdir().unwrap();
+        let write = |file: &str, text: &str| {
+            let file = mounted.path().join(file);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        };
+        let least = |groups| least_of_groups(mounted.path(), groups);
+        assert_eq!(least("0::/a/b\n"), None);
+        write("memory.max", "900\n");
+        write("a/memory.max", "500\n");
+        write("a/b/memory.max", "max\n");
+        write("c/memory.max", "1\n");
+        assert_eq!(least("0::/a/b\n"), Some(500));
+        assert_eq!(least("0::/\n"), Some(900));
+        write("memory/d/memory.limit_in_bytes", "300\n");
+        let old = "4:cpu,cpuacct:/\n3:memory:/d/e\n0::/\n";
+        assert_eq!(least(old), Some(300));
+    }
 
     /// Goal: the answers can be true. Method: each is more than nothing, and what the kernel
     /// chooses is no less than what it begins with.

@@ -34,6 +34,8 @@ pub struct Memory {
     pub scratch: Box<[u8]>,
     buffers: Slab<Buffer>,
     free: [Vec<Box<[u8]>>; KEPT_BUFFERS.len()],
+    /// What was dropped, and is released later.
+    dropped: Vec<Span>,
     held: usize,
     copied: u64,
 }
@@ -48,6 +50,7 @@ impl Memory {
             scratch: vec![0; len].into_boxed_slice(),
             buffers: Slab::new(),
             free: Default::default(),
+            dropped: Vec::new(),
             held: 0,
             copied: 0,
         }
@@ -164,6 +167,25 @@ impl Memory {
             if bytes.len() == size && free.len() < most {
                 return free.push(bytes);
             }
+        }
+    }
+
+    /// As [`release`](Self::release), later: there may be much to erase.
+    pub fn drop_later(&mut self, span: Span) {
+        self.dropped.push(span);
+    }
+
+    /// Whether something that was dropped is left to release.
+    pub fn has_dropped(&self) -> bool {
+        !self.dropped.is_empty()
+    }
+
+    /// Releases what was dropped, until buffers hold less than `enough` bytes.
+    pub fn free_dropped(&mut self, enough: usize) {
+        while self.held >= enough
+            && let Some(span) = self.dropped.pop()
+        {
+            self.release(span);
         }
     }
 

@@ -55,7 +55,7 @@ impl Kind {
 /// The chunks of a message of `len` bytes, in order, each with its kind. An empty message
 /// is one empty chunk. All but the last are full, so a message that
 /// [`Assembly`](super::buffer::Assembly) joins is cut again at the same places.
-pub fn cut(len: usize) -> impl Iterator<Item = (Range<usize>, Kind)> {
+pub fn cut(len: usize) -> impl DoubleEndedIterator<Item = (Range<usize>, Kind)> {
     let count = len.div_ceil(MAX_PAYLOAD).max(1);
     (0..count).map(move |i| {
         let start = i * MAX_PAYLOAD;

@@ -1,6 +1,6 @@
 //! What one tick of a relay hands on to many.
 
-use sealwire::limits::{FAN_OUT, MAX_PACKED};
+use sealwire::limits::{FAN_OUT, MAX_PACKED, MAX_PAYLOAD};
 use sealwire::wire::record::Kind;
 use sealwire::{Leaves, Relay};
 
@@ -128,5 +128,41 @@ fn a_pack_in_parts_keeps_its_order() {
         raw.read(&mut world);
         assert!(raw.messages() == plan);
     }
+    world.close(hand.end);
+}
+
+/// Goal: a message of many chunks costs each of its receivers one item, and arrives whole, also
+/// where one of them takes nothing for a while. Method: 2 MiB for sixty receivers.
+#[test]
+fn a_long_message_is_queued_once() {
+    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Relay);
+    let mut receivers: Vec<Raw> = (0..RECEIVERS).map(|_| Raw::join(&mut world)).collect();
+    let mut hand = Hand::shake(&mut world);
+    let message: Vec<u8> = (0..2 << 20).map(|n: u32| (n / 7) as u8).collect();
+    let (mut most, mut left) = (0, message.chunks(MAX_PAYLOAD).peekable());
+    while let Some(chunk) = left.next() {
+        let kind = if left.peek().is_some() {
+            Kind::Part
+        } else {
+            Kind::End
+        };
+        let record = hand.record(kind, chunk);
+        assert_eq!(world.net.write(hand.end, &record).ok(), Some(record.len()));
+        world.tick_after(server, 0);
+        most = most.max(world.hosts[server].endpoint.queued());
+    }
+    let chunks = message.len() / MAX_PAYLOAD;
+    assert!(
+        (RECEIVERS..=RECEIVERS + chunks).contains(&most),
+        "{most} items"
+    );
+    for raw in &mut receivers {
+        while raw.messages().is_empty() {
+            raw.read(&mut world);
+            world.tick_after(server, 0);
+        }
+        assert!(raw.messages() == [message.as_slice()]);
+    }
+    assert_eq!(world.hosts[server].endpoint.queued(), 0);
     world.close(hand.end);
 }

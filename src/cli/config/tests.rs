@@ -217,7 +217,7 @@ fn bounds_follow_from_memory() {
 fn a_ceiling_that_is_too_small() {
     for (asked, told) in [
         ("--max-message 1g", "unfinished 1.0g"),
-        ("--max-peers 20000", "20000 peers 3.5g"),
+        ("--max-peers 20000", "20000 peers 3.8g"),
     ] {
         let line = format!("-s --max-memory 4g {asked}");
         let error = with_key(HEX, &line).unwrap_err();
