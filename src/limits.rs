@@ -105,19 +105,25 @@ pub const KEEPALIVE_PROBES: u32 = 3;
 pub const STOP_DEADLINE: Duration = Duration::from_secs(5);
 /// How long the ABORTs may then take to leave, after [`STOP_DEADLINE`].
 pub const STOP_GRACE: Duration = Duration::from_secs(1);
-/// A receiver above its high-water mark that accepts less than [`SLOWEST`] in this time while
+/// A receiver above its high-water mark that accepts less than [`SLOW_SHARE`] in this time while
 /// others wait is aborted as too slow. So is any receiver with queued data when memory is short.
-pub const TOO_SLOW: Duration = Duration::from_secs(1);
-/// The share that a receiver must take in each [`TOO_SLOW`] while others wait, in bytes: half a
+pub const SLOW_WINDOW: Duration = Duration::from_secs(1);
+/// The share that a receiver must take in each [`SLOW_WINDOW`] while others wait, in bytes: half a
 /// megabit a second, which any line has today. Less is a trickle, which could hold up all
 /// others for ever.
-pub const SLOWEST: usize = 64 * 1024;
+pub const SLOW_SHARE: usize = 64 * 1024;
 /// If a tick comes this much after its time, the process was stopped or starved, and no receiver
 /// is too slow for what it could not take meanwhile: much more than a tick takes.
 pub const LATE: Duration = Duration::from_millis(250);
-/// How often the receivers of a relay are looked at while some are congested. A look at 15,000
-/// peers takes less than a millisecond.
+/// How often the receivers of a relay are looked at while some are congested: sixteen looks in
+/// [`HELD_UP`].
 pub const HELD_UP_SAMPLE: Duration = Duration::from_millis(25);
+/// The most time that one look charges: after a pause of ours, only a part of it was the
+/// receivers'.
+pub const HELD_UP_LOOK_MOST: Duration = Duration::from_millis(50);
+/// A receiver is charged for holding up others from this part of the high-water mark on, because
+/// the queues of several grow at the same time, and one of them is the first at the mark.
+pub const BEHIND_PART: usize = 2;
 /// In this time receivers may hold up others of a relay for [`HELD_UP`].
 pub const HELD_UP_WINDOW: Duration = Duration::from_secs(2);
 /// How long receivers may hold up others that would take more, all together, in each
@@ -261,7 +267,7 @@ pub const HANDSHAKES: RangeInclusive<usize> = 16..=16_384;
 pub const HANDSHAKES_PART: usize = 5;
 /// The part of [`Limits::max_handshakes`] for connections whose hello holds: one that has
 /// come that far is not shut out by others that send nothing.
-pub const RESERVED_HANDSHAKES: usize = 4;
+pub const RESERVED_PART: usize = 4;
 /// Hellos that one tick answers, with two multiplications on the curve each: 1.3 ms in all
 /// (Zen 4), for which open peers wait.
 pub const ANSWERS: usize = 16;
@@ -270,19 +276,25 @@ pub const ANSWERS: usize = 16;
 /// holder of the keys.
 pub const REMEMBERED: usize = 65_536;
 
-/// How long a connection has at each step of its handshake before it may have to make room:
-/// more than a round trip around the world, where there are `slots` enough. With fewer it is
-/// so short that three quarters of them take all the connections that the system keeps for us,
-/// 4096 by default, within 1.5 s.
+/// Most of [`handshake_grace`]: more than a round trip around the world.
+const MOST_GRACE: Duration = Duration::from_millis(500);
+/// In this time new connections get through the system's queue of [`MOST_ACCEPT_QUEUE`], while
+/// a flood fills it: clients repeat their SYN after 1 s, and 3 s, and many give up then.
+const QUEUE_PASSED: Duration = Duration::from_millis(1500);
+
+/// How long a connection has at each step of its handshake before it may have to make room for
+/// another. A flood that holds all `slots` that need no hello frees them after this time, so with
+/// few slots it is short enough for the whole queue to pass in [`QUEUE_PASSED`].
 pub fn handshake_grace(slots: usize) -> Duration {
-    let drained = Duration::from_micros(275) * u32::try_from(slots).unwrap_or(u32::MAX);
-    drained.min(Duration::from_millis(500))
+    let open = slots - slots / RESERVED_PART;
+    let passed = QUEUE_PASSED.mul_f64(open as f64 / MOST_ACCEPT_QUEUE as f64);
+    passed.min(MOST_GRACE)
 }
 /// Most connections accepted from one listener in one turn of the loop, so that a flood of
 /// them does not starve the peers.
 pub const ACCEPT_BUDGET: usize = 64;
 /// Connections that the system keeps until we accept them, before
-/// [`Limits::backlog`] is set: as many as its own limit allows.
+/// [`Limits::accept_queue`] is set: as many as its own limit allows.
 pub const LISTEN_BACKLOG: i32 = i32::MAX;
 /// Most events of one poll: more than the descriptors that a process usually may have,
 /// because deadlines may be checked only when all bytes that came are known. Unused
@@ -322,7 +334,7 @@ pub const SOCKET_EXCESS: usize = 64 << 10;
 pub const SOCKET_MOST: usize = 1 << 20;
 /// A socket may take this part of the budget that is left. So a few peers get as much as the
 /// kernel would give, and many leave something for the next.
-pub const SOCKET_SHARE: usize = 8;
+pub const SOCKET_PART: usize = 8;
 /// Less than this beyond the floor is not worth a call, because [`SOCKET_EXCESS`] is part of
 /// it.
 pub const SOCKET_STEP: usize = 2 * SOCKET_EXCESS;
@@ -376,7 +388,7 @@ pub struct Limits {
     /// [`PINGS_UNTIL_DEAD`] times `ping_after`.
     pub dead_after: Duration,
     /// Most connections that the system keeps until we accept them.
-    pub backlog: usize,
+    pub accept_queue: usize,
     /// What the buffers of all accepted sockets may take in the kernel, beyond
     /// [`SOCKET_RECEIVE`] and [`SOCKET_SEND`] for each.
     pub socket_buffers: usize,
@@ -404,21 +416,28 @@ const USUAL_QUEUE: usize = 17 << 20;
 /// Connections that have proved nothing, where a program that embeds the library sets no limit.
 /// Each may hold one record's buffer: 16 MiB in all.
 const USUAL_HANDSHAKES: usize = 1024;
+/// What unfinished messages, and queues, may take there: sixteen of the largest messages.
+const USUAL_MESSAGES: usize = 16 * USUAL_MESSAGE;
+/// What the buffers of sockets may take there: 50 peers with all that the kernel would give.
+const USUAL_BUFFERS: usize = 512 << 20;
+/// Most connections that wait to be accepted, unless memory allows fewer: as many as Linux
+/// allows by default.
+pub(crate) const MOST_ACCEPT_QUEUE: usize = 4096;
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             max_message: USUAL_MESSAGE,
-            max_assembling: 256 << 20,
+            max_assembling: USUAL_MESSAGES,
             max_queue: USUAL_QUEUE,
-            max_queued: 256 << 20,
+            max_queued: USUAL_MESSAGES,
             max_packed: MAX_PACKED,
             max_handshakes: USUAL_HANDSHAKES,
             max_peers: MAX_PEERS,
             ping_after: PING_AFTER,
             dead_after: DEAD_AFTER,
-            backlog: 4096,
-            socket_buffers: 512 << 20,
+            accept_queue: MOST_ACCEPT_QUEUE,
+            socket_buffers: USUAL_BUFFERS,
             max_idle: Some(USUAL_IDLE),
         }
     }

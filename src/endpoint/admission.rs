@@ -33,8 +33,7 @@ use crate::crypto::kernel::Kernel;
 use crate::crypto::keys::Identity;
 use crate::error::{Abort, PeerFault, Reason};
 use crate::limits::{
-    ANSWERS, BLOCK, CLASSIC_IDLE, MAX_CLASSIC, MAX_CLASSIC_UNPROVED, RESERVED_HANDSHAKES,
-    handshake_grace,
+    ANSWERS, BLOCK, CLASSIC_IDLE, MAX_CLASSIC, MAX_CLASSIC_UNPROVED, RESERVED_PART, handshake_grace,
 };
 use crate::time::Time;
 use crate::wire::hello::{self, CLIENT_TAG, FIXED};
@@ -55,7 +54,7 @@ pub(super) struct Admission {
     /// Proved classic peers that we accepted. Some may be gone.
     classic_peers: Vec<PeerId>,
     /// Connections whose hello waits for its answer, in order. Some may be gone.
-    greeted: VecDeque<PeerId>,
+    to_answer: VecDeque<PeerId>,
 }
 
 impl Admission {
@@ -71,13 +70,13 @@ impl Admission {
             hellos: Recent::default(),
             frames: Recent::default(),
             classic_peers: Vec::new(),
-            greeted: VecDeque::new(),
+            to_answer: VecDeque::new(),
         }
     }
 
     /// Whether hellos wait for their answer.
     pub(super) fn is_busy(&self) -> bool {
-        !self.greeted.is_empty()
+        !self.to_answer.is_empty()
     }
 
     /// A native connection of this `side`, whose handshake began at `since`.
@@ -231,7 +230,7 @@ impl<M: Mode> Endpoint<M> {
         parts.stats.joined += 1;
         parts.events.push_back(EndpointEvent::Joined(id));
         self.mode.joined(parts, id);
-        self.parts.greet(id);
+        self.parts.finish_if_input_ended(id);
     }
 }
 
@@ -242,12 +241,12 @@ impl Context {
     fn candidate(&self, now: Time, grace: Duration) -> Candidate {
         let crowd = self.roster.crowd(Standing::Unproved);
         let most = self.limits.max_handshakes;
-        let reserved = most / RESERVED_HANDSHAKES;
-        let others = crowd.len() - crowd.greeted();
+        let reserved = most / RESERVED_PART;
+        let others = crowd.len() - crowd.with_hello();
         if crowd.len() < most && others < most - reserved {
             return Candidate::Nobody;
         }
-        let furthest = match crowd.greeted() > reserved {
+        let furthest = match crowd.with_hello() > reserved {
             true => Reached::Answer,
             false => Reached::Bytes,
         };
@@ -256,7 +255,7 @@ impl Context {
 
     /// Closes a connection that has proved nothing. From now on it does not count.
     fn evict(&mut self, id: PeerId) {
-        self.roster.quit(id);
+        self.roster.leave_crowd(id);
         self.fail(id, "to make room for newer connections");
     }
 
@@ -275,7 +274,7 @@ impl Context {
             } else if !self.admission.hellos.note(mark[0]) {
                 conn.fail(PeerFault::Replayed.into());
             } else {
-                self.admission.greeted.push_back(id);
+                self.admission.to_answer.push_back(id);
             }
         }
         self.roster.note_reached(id, reached, self.now);
@@ -285,7 +284,7 @@ impl Context {
     pub(super) fn answer_hellos(&mut self) {
         let mut answers = 0;
         while answers < ANSWERS {
-            let Some(id) = self.admission.greeted.pop_front() else {
+            let Some(id) = self.admission.to_answer.pop_front() else {
                 return;
             };
             if let Some(peer) = self.roster.get_mut(id)

@@ -57,13 +57,13 @@ pub(super) enum Candidate {
 /// The connections of one kind that have proved nothing.
 ///
 /// Invariant: `sizes` has the [`Size`] of every origin of `places`; `len` counts all connections,
-/// `greeted` those whose hello holds.
+/// `with_hello` those whose hello holds.
 #[derive(Debug, Default)]
 pub(super) struct Crowd {
     places: HashMap<Origin, BTreeSet<(Place, PeerId)>>,
     sizes: BTreeSet<Size>,
     len: usize,
-    greeted: usize,
+    with_hello: usize,
 }
 
 /// How many connections an origin has, and since when the oldest of them is where it is. The
@@ -76,8 +76,8 @@ impl Crowd {
     }
 
     /// How many have sent a hello that holds.
-    pub(super) fn greeted(&self) -> usize {
-        self.greeted
+    pub(super) fn with_hello(&self) -> usize {
+        self.with_hello
     }
 
     pub(super) fn insert(&mut self, origin: Origin, place: Place, id: PeerId) {
@@ -86,7 +86,7 @@ impl Crowd {
             debug_assert!(new, "a connection has one place");
         });
         self.len += 1;
-        self.greeted += usize::from(place.reached >= Reached::Hello);
+        self.with_hello += usize::from(place.reached >= Reached::Hello);
     }
 
     pub(super) fn remove(&mut self, origin: Origin, place: Place, id: PeerId) {
@@ -95,7 +95,7 @@ impl Crowd {
             debug_assert!(there, "a connection is where it was put");
         });
         self.len -= 1;
-        self.greeted -= usize::from(place.reached >= Reached::Hello);
+        self.with_hello -= usize::from(place.reached >= Reached::Hello);
     }
 
     /// Changes the connections of an origin, and what is noted on them.
@@ -213,7 +213,7 @@ mod tests {
         for (&(origin, place), &id) in comers.iter().zip(&ids) {
             crowd.insert(origin, place, id);
         }
-        assert_eq!((crowd.len(), crowd.greeted()), (5, 1));
+        assert_eq!((crowd.len(), crowd.with_hello()), (5, 1));
         let any = |crowd: &Crowd, millis| crowd.candidate(Reached::Answer, at(millis), GRACE);
         assert_eq!(any(&crowd, 100), Candidate::At(at(110)));
         // One that came further is ripe before those that came less far.
@@ -231,7 +231,7 @@ mod tests {
         let bytes = crowd.candidate(Reached::Bytes, at(200), GRACE);
         assert_eq!(bytes, Candidate::Nobody);
         crowd.remove(many, comers[0].1, ids[0]);
-        assert_eq!((crowd.len(), crowd.greeted()), (0, 0));
+        assert_eq!((crowd.len(), crowd.with_hello()), (0, 0));
         assert_eq!(any(&crowd, 200), Candidate::Nobody);
     }
 

@@ -9,7 +9,7 @@ use super::idle::IdleClock;
 use super::inbound::Intake;
 use super::outbound::Outlet;
 use super::roster::{Membership, Standing};
-use super::slow::Taking;
+use super::slow::PeerSlowness;
 use super::undecided::Undecided;
 use crate::classic::ClassicConnection;
 use crate::conn::{Connection, Outcome, StreamEnd};
@@ -34,7 +34,7 @@ pub(super) struct Peer {
     pub(super) intake: Intake,
     pub(super) outlet: Outlet,
     pub(super) flow: PeerFlow,
-    pub(super) taking: Taking,
+    pub(super) taking: PeerSlowness,
     pub(super) idle: IdleClock,
 }
 
@@ -175,7 +175,7 @@ impl Peer {
             intake: Intake::default(),
             outlet: Outlet::default(),
             flow: PeerFlow::default(),
-            taking: Taking::default(),
+            taking: PeerSlowness::default(),
             idle: IdleClock::default(),
         }
     }

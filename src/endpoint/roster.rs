@@ -81,7 +81,7 @@ impl Roster {
     pub(super) fn admit(&mut self, protocol: Protocol, origin: Origin, now: Time) -> PeerId {
         let id = self.insert(protocol);
         self[id].membership.origin = Some(origin);
-        self.enter(id, Reached::Nothing, now);
+        self.enter_crowd(id, Reached::Nothing, now);
         id
     }
 
@@ -107,7 +107,7 @@ impl Roster {
     }
 
     pub(super) fn remove(&mut self, id: PeerId) -> Peer {
-        self.quit(id);
+        self.leave_crowd(id);
         self.set_member(id, false);
         let standing = self[id].membership.standing;
         self.counts[standing as usize] -= 1;
@@ -175,12 +175,12 @@ impl Roster {
 
     /// Changes how far a peer is trusted, at `now`. What it has sent before counts no more.
     pub(super) fn set_standing(&mut self, id: PeerId, to: Standing, now: Time) {
-        self.quit(id);
+        self.leave_crowd(id);
         let from = std::mem::replace(&mut self[id].membership.standing, to);
         self.counts[from as usize] -= 1;
         self.counts[to as usize] += 1;
         if to != Standing::Proved {
-            self.enter(id, Reached::Bytes, now);
+            self.enter_crowd(id, Reached::Bytes, now);
         }
         self.set_member(id, to != Standing::Unproved);
     }
@@ -214,7 +214,7 @@ impl Roster {
     }
 
     /// Puts an accepted connection into the crowd of its standing.
-    fn enter(&mut self, id: PeerId, reached: Reached, since: Time) {
+    fn enter_crowd(&mut self, id: PeerId, reached: Reached, since: Time) {
         let membership = &mut self.slab[id.slot as usize].membership;
         if let Some(origin) = membership.origin {
             let place = Place { reached, since };
@@ -224,7 +224,7 @@ impl Roster {
     }
 
     /// Takes a connection out of its crowd: it proves itself, or its slot is given up.
-    pub(super) fn quit(&mut self, id: PeerId) {
+    pub(super) fn leave_crowd(&mut self, id: PeerId) {
         let membership = &mut self.slab[id.slot as usize].membership;
         if let (Some(origin), Some(place)) = (membership.origin, membership.place.take()) {
             self.crowds[membership.standing as usize].remove(origin, place, id);
@@ -235,8 +235,8 @@ impl Roster {
     pub(super) fn note_reached(&mut self, id: PeerId, reached: Reached, now: Time) {
         let place = self[id].membership.place;
         if place.is_some_and(|place| place.reached < reached) {
-            self.quit(id);
-            self.enter(id, reached, now);
+            self.leave_crowd(id);
+            self.enter_crowd(id, reached, now);
         }
     }
 
@@ -329,7 +329,7 @@ mod tests {
             assert_eq!(lens(&roster), [1, 0]);
             roster.note_reached(id, Reached::Hello, now);
             roster.note_reached(id, Reached::Bytes, now);
-            assert_eq!(roster.crowd(Standing::Unproved).greeted(), 1);
+            assert_eq!(roster.crowd(Standing::Unproved).with_hello(), 1);
             if n % 2 == 0 {
                 roster.set_standing(id, Standing::Listening, now);
                 assert_eq!(lens(&roster), [0, 1]);
@@ -337,14 +337,14 @@ mod tests {
             if n % 3 == 0 {
                 roster.set_standing(id, Standing::Unproved, now);
                 assert_eq!(lens(&roster), [1, 0]);
-                assert_eq!(roster.crowd(Standing::Unproved).greeted(), 0);
+                assert_eq!(roster.crowd(Standing::Unproved).with_hello(), 0);
             }
             if n % 5 == 0 {
                 roster.set_standing(id, Standing::Proved, now);
                 assert_eq!(lens(&roster), [0, 0]);
                 assert!(roster.members().contains(&id));
             }
-            roster.quit(id);
+            roster.leave_crowd(id);
             assert_eq!(lens(&roster), [0, 0]);
             roster.remove(id);
             roster.remove(dialled);

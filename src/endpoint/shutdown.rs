@@ -193,7 +193,7 @@ impl Context {
     // ---- peers -----------------------------------------------------------
 
     /// A new peer is told at once that our input has ended.
-    pub(super) fn greet(&mut self, id: PeerId) {
+    pub(super) fn finish_if_input_ended(&mut self, id: PeerId) {
         self.shutdown.served = true;
         if self.locals.input_has_ended() && !self.must_end_before_us(id) {
             self.finish(id);

@@ -13,18 +13,19 @@ use super::peer::{Peer, Protocol};
 use super::transport::PeerId;
 use crate::error::{Abort, Failure, Reason};
 use crate::limits::{
-    HELD_UP, HELD_UP_LEAST, HELD_UP_SAMPLE, HELD_UP_WINDOW, LATE, SLOWEST, TOO_SLOW,
+    BEHIND_PART, HELD_UP, HELD_UP_LEAST, HELD_UP_LOOK_MOST, HELD_UP_SAMPLE, HELD_UP_WINDOW, LATE,
+    SLOW_SHARE, SLOW_WINDOW,
 };
 use crate::time::Time;
 
 /// How much time is on an account since a window began.
 #[derive(Debug, Default, Clone, Copy)]
-struct Account {
+struct HeldUp {
     since: Time,
     time: Duration,
 }
 
-impl Account {
+impl HeldUp {
     /// Adds `time` in the window that began at `since`.
     fn charge(&mut self, since: Time, time: Duration) {
         if self.since != since {
@@ -37,7 +38,7 @@ impl Account {
 
 /// What is noted on each receiver.
 #[derive(Debug, Default)]
-pub(super) struct Taking {
+pub(super) struct PeerSlowness {
     /// When it last had taken its share, when something began to wait for it, or when others
     /// began to wait.
     since: Time,
@@ -46,10 +47,10 @@ pub(super) struct Taking {
     /// When it last ceased to be congested.
     relieved: Option<Time>,
     /// How long it has held up others in the current window.
-    account: Account,
+    account: HeldUp,
 }
 
-impl Taking {
+impl PeerSlowness {
     /// Its time begins now.
     pub(super) fn restart(&mut self, now: Time) {
         self.since = now;
@@ -66,7 +67,7 @@ impl Taking {
 
     /// It is congested. It has no new time for that if it was so a moment ago.
     pub(super) fn congested(&mut self, now: Time) {
-        if self.relieved.is_none_or(|at| now >= at + TOO_SLOW) {
+        if self.relieved.is_none_or(|at| now >= at + SLOW_WINDOW) {
             self.restart(now);
         }
     }
@@ -76,7 +77,7 @@ impl Taking {
     }
 
     fn due(&self, awake: Time) -> Time {
-        self.since.max(awake) + TOO_SLOW
+        self.since.max(awake) + SLOW_WINDOW
     }
 }
 
@@ -91,7 +92,7 @@ pub(super) struct Slowness {
     /// Some receiver was congested since then.
     seen: bool,
     /// How long others were held up in the current window.
-    account: Account,
+    account: HeldUp,
 }
 
 impl Slowness {
@@ -126,9 +127,9 @@ struct Look {
     congested: usize,
     paused: usize,
     /// Receivers that nothing waits for, and that send or could send.
-    idle: usize,
+    free: usize,
     /// Receivers that nothing waits for, and that are held up.
-    idle_paused: usize,
+    free_paused: usize,
 }
 
 impl Look {
@@ -137,15 +138,14 @@ impl Look {
         if !native || !peer.is_proved() || !peer.protocol.is_open() {
             return;
         }
-        let (paused, idle) = (peer.flow.is_paused(), !peer.outlet.has_waiting());
+        let (paused, free) = (peer.flow.is_paused(), !peer.outlet.has_waiting());
         self.congested += usize::from(peer.flow.is_congested());
         self.paused += usize::from(paused);
-        if idle && peer.takes_messages() {
-            *if paused {
-                &mut self.idle_paused
-            } else {
-                &mut self.idle
-            } += 1;
+        if free && peer.takes_messages() {
+            match paused {
+                true => self.free_paused += 1,
+                false => self.free += 1,
+            }
         }
     }
 
@@ -153,8 +153,8 @@ impl Look {
     /// held up themselves, each would get what the others send; they count if they outnumber
     /// the congested ones.
     fn holds_up(&self) -> bool {
-        let senders = self.paused > 1 && self.idle_paused > self.congested;
-        self.congested > 0 && self.paused > 0 && (self.idle > 0 || senders)
+        let senders = self.paused > 1 && self.free_paused > self.congested;
+        self.congested > 0 && self.paused > 0 && (self.free > 0 || senders)
     }
 }
 
@@ -174,7 +174,7 @@ impl Context {
         // take much.
         let share = match peer.protocol.is_classic() {
             true => 1,
-            false => SLOWEST,
+            false => SLOW_SHARE,
         };
         peer.taking.accepted(self.now, count, share);
     }
@@ -194,7 +194,7 @@ impl Context {
             if due > self.now {
                 due
             } else {
-                self.now + TOO_SLOW
+                self.now + SLOW_WINDOW
             }
         };
         self.may_be_too_slow(peer).then(next)
@@ -258,7 +258,7 @@ impl Context {
         self.roster.iter().for_each(|peer| look.note(peer));
         let slowness = &mut self.slowness;
         // After a pause of ours, only a part of the time is theirs.
-        let time = self.now.since(slowness.last).min(2 * HELD_UP_SAMPLE);
+        let time = self.now.since(slowness.last).min(HELD_UP_LOOK_MOST);
         slowness.last = self.now;
         let goes_on = std::mem::take(&mut slowness.seen) || look.congested > 0;
         slowness.next = goes_on.then(|| self.now + HELD_UP_SAMPLE);
@@ -277,7 +277,7 @@ impl Context {
             };
             let peer = &mut self.roster[id];
             let native = matches!(peer.protocol, Protocol::Native(_)) && peer.is_proved();
-            let behind = peer.outlet.cost() >= self.flow.high_water() / 2;
+            let behind = peer.outlet.cost() >= self.flow.high_water() / BEHIND_PART;
             if !native || !behind || !peer.outlet.is_blocked() {
                 continue;
             }

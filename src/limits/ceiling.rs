@@ -6,9 +6,9 @@
 //! prints the parts. Read next: [`Limits`], which it makes.
 
 use super::{
-    BACKLOG_PART, CHAT_BELOW, FAN_OUT, HANDSHAKES, HANDSHAKES_PART, ITEM_BYTES, KEPT_BUFFERS, Limits,
-    MAX_CLASSIC_UNPROVED, MAX_PEERS, MAX_RECORD, OWN_DESCRIPTORS, PEER_STATE, PROGRAM,
-    SOCKET_EXCESS, SOCKET_OBJECTS, SOCKET_RECEIVE, SOCKET_SEND, USUAL_QUEUE,
+    BACKLOG_PART, CHAT_BELOW, FAN_OUT, HANDSHAKES, HANDSHAKES_PART, ITEM_BYTES, KEPT_BUFFERS,
+    Limits, MAX_CLASSIC_UNPROVED, MAX_PEERS, MAX_RECORD, MOST_ACCEPT_QUEUE, OWN_DESCRIPTORS,
+    PEER_STATE, PROGRAM, SOCKET_EXCESS, SOCKET_OBJECTS, SOCKET_RECEIVE, SOCKET_SEND, USUAL_QUEUE,
 };
 
 /// The ceiling by default is half of the machine's memory, and at least this: below it, a
@@ -21,21 +21,20 @@ const MOST_MEMORY: usize = 8 << 30;
 const STEP: usize = 64 << 20;
 /// Least connections that wait to be accepted: a burst of clients must not have to repeat
 /// their SYN, which takes them a second.
-const LEAST_BACKLOG: usize = 64;
-/// Most of them: what Linux allows by default.
-const MOST_BACKLOG: usize = 4096;
+const LEAST_ACCEPT_QUEUE: usize = 64;
 
-// What parts of the ceiling follow from it. The rest is for peers.
-/// Unfinished messages, and what may be queued before memory is short.
-const MESSAGES: usize = 16;
+// Which parts of the ceiling are for what. They were chosen so that 320 MiB hold messages of
+// 16 MiB and 500 peers, and 8 GiB as many peers as 20,000 descriptors. The rest is for peers.
+/// Unfinished messages have this part, and so has what may be queued before memory is short.
+const MESSAGES_PART: usize = 16;
 /// Connections in the handshake.
-const UNPROVED: usize = 16;
+const HANDSHAKES_MEMORY_PART: usize = 16;
 /// Connections that wait to be accepted.
-const WAITING: usize = 16;
+const ACCEPT_QUEUE_PART: usize = 16;
 /// Socket buffers beyond the floor of each.
-const BUFFERS: usize = 8;
+const BUFFERS_PART: usize = 8;
 /// Peers have at least this part, unless there are fewer.
-const PEERS: usize = 8;
+const PEERS_PART: usize = 8;
 
 /// What TCP takes for a connection on this machine, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,17 +123,17 @@ pub struct Ceiling {
 
 /// What a connection may keep in the process: a record that has not arrived whole.
 const PARTIAL: usize = MAX_RECORD;
-/// What a socket with the least buffers takes in the kernel. It sends a record at a time, and
-/// the kernel adds as much to every segment as a short record is long.
+/// What a socket with the least buffers takes in the kernel for what it receives.
 const RECEIVES: usize = SOCKET_OBJECTS + SOCKET_RECEIVE + SOCKET_EXCESS;
+/// What it takes for what it sends: the kernel takes one more write than the buffer has room
+/// for, of a record, and notes some 2 KiB on the segments of it.
 const SENDS: usize = SOCKET_SEND + MAX_RECORD + 2048;
 /// What the kernel keeps at most for a socket with the least buffers.
 pub const SOCKET: usize = RECEIVES + SENDS;
 /// A proved peer. In a relay also a sealed record that it has not accepted, because a relay
 /// keeps a message once and seals it for each receiver; and what is read of it while backlogs
 /// are full: the rest of a record, and a little more.
-const PEER: usize = PEER_STATE + PARTIAL + MAX_RECORD + BACKLOG + SOCKET;
-const BACKLOG: usize = MAX_RECORD + CHAT_BELOW;
+const PEER: usize = PEER_STATE + PARTIAL + 2 * MAX_RECORD + CHAT_BELOW + SOCKET;
 /// A connection in the handshake. It is sent no more than a hello.
 const HANDSHAKE: usize = PEER_STATE + PARTIAL + RECEIVES;
 
@@ -178,7 +177,7 @@ impl Ceiling {
         let mut limits = Limits::default();
         limits.max_message = asked.max_message.unwrap_or(limits.max_message);
         let whole = Limits::whole(limits.max_message);
-        let share = (max_memory / MESSAGES).max(whole);
+        let share = (max_memory / MESSAGES_PART).max(whole);
         limits.max_assembling = asked.max_assembling.unwrap_or(share);
         limits.max_queue = asked.max_queue.unwrap_or(USUAL_QUEUE.min(share).max(whole));
         limits.max_queued = share.max(2 * limits.max_queue);
@@ -203,13 +202,14 @@ impl Ceiling {
     fn many_peers(&mut self, asked: &Asked, machine: &Machine) {
         let max_memory = self.max_memory;
         let waiting = SOCKET_OBJECTS + machine.tcp.receive_first + SOCKET_EXCESS;
-        let backlog = (max_memory / WAITING / waiting).clamp(LEAST_BACKLOG, MOST_BACKLOG);
+        let accept_queue =
+            (max_memory / ACCEPT_QUEUE_PART / waiting).clamp(LEAST_ACCEPT_QUEUE, MOST_ACCEPT_QUEUE);
         let what = "connections that the system holds until they are accepted";
-        self.add("backlog", what, backlog, waiting);
+        self.add("accept-queue", what, accept_queue, waiting);
 
         let handshakes = asked.max_handshakes.unwrap_or_else(|| {
             let most = machine.descriptors / HANDSHAKES_PART;
-            let most = most.min(max_memory / UNPROVED / HANDSHAKE);
+            let most = most.min(max_memory / HANDSHAKES_MEMORY_PART / HANDSHAKE);
             most.clamp(*HANDSHAKES.start(), *HANDSHAKES.end())
         });
         let what = "connections that have proved nothing, with sockets; --max-handshakes";
@@ -218,7 +218,7 @@ impl Ceiling {
             let what = "silent or unproved connections of --classic, with sockets";
             self.add("listeners", what, MAX_CLASSIC_UNPROVED, PEER);
         }
-        let buffers = max_memory / BUFFERS;
+        let buffers = max_memory / BUFFERS_PART;
         let what = "socket buffers beyond the least, for peers that stream";
         self.add("buffers", what, 1, buffers);
 
@@ -227,11 +227,11 @@ impl Ceiling {
                 .descriptors
                 .saturating_sub(OWN_DESCRIPTORS + handshakes);
             let rest = max_memory.saturating_sub(self.sum());
-            let room = rest.max(max_memory / PEERS) / PEER;
+            let room = rest.max(max_memory / PEERS_PART) / PEER;
             room.min(descriptors).clamp(1, MAX_PEERS)
         });
         self.add("peers", "peers, with sockets; --max-peers", peers, PEER);
-        self.limits.backlog = backlog;
+        self.limits.accept_queue = accept_queue;
         self.limits.max_handshakes = handshakes;
         self.limits.socket_buffers = buffers;
         self.limits.max_peers = peers;

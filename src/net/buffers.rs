@@ -9,7 +9,7 @@
 
 use crate::limits::ceiling::Tcp;
 use crate::limits::{
-    SOCKET_EXCESS, SOCKET_MOST, SOCKET_RECEIVE, SOCKET_SEND, SOCKET_SHARE, SOCKET_STEP,
+    SOCKET_EXCESS, SOCKET_MOST, SOCKET_PART, SOCKET_RECEIVE, SOCKET_SEND, SOCKET_STEP,
 };
 
 /// How large the two buffers of a socket are, as the kernel counts them.
@@ -100,7 +100,7 @@ impl Buffers {
     }
 
     fn share(&self) -> usize {
-        self.left / SOCKET_SHARE
+        self.left / SOCKET_PART
     }
 
     /// Buffers that take at most `share` beyond the floor, half of it for each direction.
@@ -182,7 +182,7 @@ mod tests {
     /// Goal: without a budget every socket has the floor. Method: budgets below a step.
     #[test]
     fn no_budget_is_the_floor() {
-        for budget in [0, 1000, SOCKET_SHARE * SOCKET_STEP - 1] {
+        for budget in [0, 1000, SOCKET_PART * SOCKET_STEP - 1] {
             let mut buffers = Buffers {
                 left: budget,
                 ..buffers()

@@ -133,7 +133,7 @@ impl<M: Mode> EventLoop<M> {
 
     /// Accepts the connections that come to `listener`.
     pub fn accept_from(&mut self, listener: Listener) -> io::Result<()> {
-        listener.set_backlog(self.endpoint.limits().backlog)?;
+        listener.set_backlog(self.endpoint.limits().accept_queue)?;
         self.acceptor = Some(Acceptor::new(listener, self.poll.registry(), LISTENER)?);
         Ok(())
     }

@@ -3,7 +3,7 @@
 
 use sealwire::limits::{
     CLASSIC_FRAME, FAN_OUT, INPUT_HIGH_WATER, INPUT_SCRATCH, LEAST_SHARE, LOCAL_BUDGET,
-    MAX_PAYLOAD, MAX_RECORD, OUTPUT_SCRATCH, SLOWEST,
+    MAX_PAYLOAD, MAX_RECORD, OUTPUT_SCRATCH, SLOW_SHARE,
 };
 use sealwire::{Chat, Echo, End, InputKind, Leaves, Mode, Reason, Relay, Setup};
 
@@ -96,13 +96,13 @@ fn a_peer_that_takes_its_share_is_not_too_slow() {
     assert!(world.hosts[server].endpoint.held() > 1_000_000);
     for _ in 0..12 {
         world.run_millis(250);
-        world.net.read(raw.end, &mut [0; SLOWEST / 3]).unwrap();
+        world.net.read(raw.end, &mut [0; SLOW_SHARE / 3]).unwrap();
         assert_eq!(world.outcome(raw.peer), None);
     }
     for _ in 0..32 {
         world.run_millis(250);
         // It may have been closed.
-        let _ = world.net.read(raw.end, &mut [0; SLOWEST / 8]);
+        let _ = world.net.read(raw.end, &mut [0; SLOW_SHARE / 8]);
     }
     assert_eq!(world.gave(raw.peer), Some(Reason::TOO_SLOW));
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sealwire::limits::{ANSWERS, RESERVED_HANDSHAKES, handshake_grace};
+use sealwire::limits::{ANSWERS, RESERVED_PART, handshake_grace};
 use sealwire::{Echo, Failure, Leaves, Limits, Origin, PeerFault, Setup};
 
 use crate::hand::Raw;
@@ -11,7 +11,7 @@ use crate::world::World;
 
 const SLOTS: usize = 100;
 /// Slots for connections whose hello does not hold.
-const OPEN: usize = SLOTS - SLOTS / RESERVED_HANDSHAKES;
+const OPEN: usize = SLOTS - SLOTS / RESERVED_PART;
 
 fn with_slots() -> Setup {
     limited(|limits: &mut Limits| limits.max_handshakes = SLOTS)

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use sealwire::Reason;
-use sealwire::limits::{HANDSHAKE_DEADLINE, SERVER_HELLO, TOO_SLOW};
+use sealwire::limits::{HANDSHAKE_DEADLINE, SERVER_HELLO, SLOW_WINDOW};
 
 use super::account::{End, Seen};
 use super::kind::BadKind;
@@ -94,7 +94,7 @@ fn slow(seen: &Seen) -> Option<&'static str> {
     match seen.end {
         End::Open => None,
         End::Aborted(reason) if reason != Reason::TOO_SLOW => Some("aborted for another reason"),
-        _ if seen.lived.is_some_and(|lived| lived < TOO_SLOW) => Some("ended in less than 1 s"),
+        _ if seen.lived.is_some_and(|lived| lived < SLOW_WINDOW) => Some("ended in less than 1 s"),
         _ => None,
     }
 }
