@@ -36,4 +36,5 @@ mod seeds;
 mod slow;
 mod stopping;
 mod strangers;
+mod ticks;
 mod unfinished;
