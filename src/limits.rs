@@ -171,7 +171,7 @@ pub const OUTPUT_TICK: usize = 8 * MOST_SHARE;
 /// Bytes that one tick seals however many peers wait; the rest of them come first in the next
 /// tick. A packed message counts as the shortest record. Sealing and writing so many takes less
 /// than 10 ms. A thousand peers with long queues would take 64 MiB.
-pub const OUTPUT_MOST: usize = 4 * OUTPUT_TICK;
+pub const OUTPUT_MOST: usize = 2 * OUTPUT_TICK;
 /// Least room in either scratch for one peer, unless less is left, however many peers
 /// wait: four full records need few calls, and the other peers do not wait long. Also the
 /// classic frames that one peer is sent in a tick.
@@ -220,13 +220,13 @@ pub const QUEUED_ITEM: usize = 128;
 /// How many items one tick of a relay may queue: the chunks that it hands on times their
 /// receivers. Lines of a local likewise. Queueing, packing and sealing so many for 1,000 peers,
 /// and the writes, took 8 to 16 ms (an EPYC of family 25).
-pub const FAN_OUT: usize = 1 << 15;
+pub const FAN_OUT: usize = 1 << 14;
 /// Most peers read in one tick. A read that brings nothing takes no room, and costs a system
 /// call.
-pub const PEERS_READ: usize = 1024;
+pub const PEERS_READ: usize = 512;
 /// Most peers written to in one tick: on loopback a write takes 9 us, so these take 9 ms. Also
 /// the deadlines that one tick handles, because each may write.
-pub const PEERS_WRITTEN: usize = 1024;
+pub const PEERS_WRITTEN: usize = 512;
 /// Most peers closed in one tick. With as many, and the reads, no tick took 14 ms when 15,000
 /// peers left at once.
 pub const PEERS_CLOSED: usize = 512;

@@ -109,8 +109,8 @@ pub(super) struct Outbound {
     seals: SealBatch,
     output: Box<[u8]>,
     round: Round,
-    /// How much they have sealed.
-    sealed: usize,
+    /// Bytes that this tick has sealed, or written although they were sealed before.
+    sent: usize,
 }
 
 impl Default for Outbound {
@@ -121,7 +121,7 @@ impl Default for Outbound {
             seals: SealBatch::default(),
             output: vec![0; OUTPUT_SCRATCH].into_boxed_slice(),
             round: Round::default(),
-            sealed: 0,
+            sent: 0,
         }
     }
 }
@@ -151,10 +151,10 @@ impl Context {
     /// Seals and writes for listed peers, once each. Those beyond what one tick may write to
     /// come first in the next.
     pub(super) fn flush(&mut self, io: &mut impl Transport) {
-        self.outbound.sealed = 0;
+        self.outbound.sent = 0;
         let peers = self.outbound.listed.len().min(PEERS_WRITTEN);
         for waiting in (1..=peers).rev() {
-            if self.outbound.sealed >= OUTPUT_MOST {
+            if self.outbound.sent >= OUTPUT_MOST {
                 break;
             }
             let Some(id) = self.outbound.listed.pop_front() else {
@@ -192,7 +192,7 @@ impl Context {
         if OUTPUT_SCRATCH - self.outbound.round.at < LEAST_SHARE {
             self.finish_round(io);
         }
-        let left = OUTPUT_TICK.saturating_sub(self.outbound.sealed);
+        let left = OUTPUT_TICK.saturating_sub(self.outbound.sent);
         let share = share(left, waiting).max(LEAST_SHARE);
         let mut room = share.min(OUTPUT_SCRATCH - self.outbound.round.at);
         if self.flow.is_short(self.queued_memory()) {
@@ -216,7 +216,7 @@ impl Context {
             packing,
             seals,
             output,
-            sealed,
+            sent,
             ..
         } = &mut self.outbound;
         let start = round.at;
@@ -243,7 +243,7 @@ impl Context {
         if outlet.queue.cost() < queued {
             peer.idle.reset(self.now);
         }
-        *sealed += cost;
+        *sent += cost;
         if round.at > start {
             round.parts.push((id, start..round.at));
         }
@@ -295,6 +295,7 @@ impl Context {
         };
         let result = io.write(id, self.store.memory.bytes(unsent));
         let count = self.wrote(id, result, unsent.len());
+        self.outbound.sent += count.unwrap_or(0);
         let peer = &mut self.roster[id];
         if count > Some(0) {
             peer.idle.reset(self.now);
