@@ -16,9 +16,7 @@ use super::queue::{Chain, Item, Queue, Store};
 use super::transport::{PeerId, Transport};
 use crate::conn::Outgoing;
 use crate::crypto::batch::SealBatch;
-use crate::limits::{
-    LEAST_SHARE, MAX_RECORD, OUTPUT_MOST, OUTPUT_SCRATCH, OUTPUT_TICK, PEERS_WRITTEN, share,
-};
+use crate::limits::{LEAST_SHARE, MAX_RECORD, OUTPUT_SCRATCH, OUTPUT_TICK, PEERS_WRITTEN, share};
 use crate::span::Span;
 use crate::wire::pack;
 use crate::wire::record::Kind;
@@ -142,6 +140,11 @@ impl Outbound {
         }
     }
 
+    /// Whether this tick has written as much as its deadlines may, too.
+    pub(super) fn has_written_enough(&self) -> bool {
+        self.sent >= 2 * OUTPUT_TICK
+    }
+
     pub(super) fn is_busy(&self) -> bool {
         !self.listed.is_empty()
     }
@@ -154,7 +157,7 @@ impl Context {
         self.outbound.sent = 0;
         let peers = self.outbound.listed.len().min(PEERS_WRITTEN);
         for waiting in (1..=peers).rev() {
-            if self.outbound.sent >= OUTPUT_MOST {
+            if self.outbound.sent >= OUTPUT_TICK {
                 break;
             }
             let Some(id) = self.outbound.listed.pop_front() else {

@@ -4,7 +4,7 @@
 use sealwire::conn::FirstSecrets;
 use sealwire::limits::{
     FREED_ITEMS, HELD_UP, HELD_UP_LEAST, HELD_UP_SAMPLE, MAX_PACKED, MAX_PAYLOAD, MIN_RECORD,
-    MOST_SHARE, OUTPUT_MOST, PEERS_WRITTEN, PING_AFTER,
+    MOST_SHARE, OUTPUT_TICK, PEERS_WRITTEN, PING_AFTER,
 };
 use sealwire::wire::record::Kind;
 use sealwire::{Echo, Leaves, Reason, Relay};
@@ -59,8 +59,8 @@ fn one_tick_seals_so_much() {
         most = most.max((now - last) as usize);
         last = now;
     }
-    assert!(most <= OUTPUT_MOST + MOST_SHARE, "{most} bytes in a tick");
-    assert!(most >= OUTPUT_MOST, "{most} bytes show no bound");
+    assert!(most <= OUTPUT_TICK + MOST_SHARE, "{most} bytes in a tick");
+    assert!(most >= OUTPUT_TICK, "{most} bytes show no bound");
     for raw in &mut receivers {
         raw.read(&mut world);
         assert!(raw.messages() == [&message[..]]);
