@@ -24,7 +24,8 @@ use crate::chosen::kernel;
 use crate::classic::Frames;
 use crate::hand::{Hand, first, secrets};
 use crate::handshake::{agree, client_hello};
-use crate::net::{Link, Local, Port};
+use crate::local::Plain;
+use crate::net::{Link, Port};
 use crate::script::Script;
 use crate::session::SPANS;
 use crate::told::Over;
@@ -116,7 +117,7 @@ struct World {
     links: Vec<Link>,
     peers: Vec<Peer>,
     places: BTreeMap<PeerId, usize>,
-    local: Local,
+    local: Plain,
     /// Whether the endpoint speaks classic, too, and its largest message.
     classic: bool,
     longest: usize,
@@ -187,10 +188,7 @@ impl World {
             links: Vec::new(),
             peers: Vec::new(),
             places: BTreeMap::new(),
-            local: Local {
-                room: usize::MAX,
-                ..Local::default()
-            },
+            local: Plain::open(b""),
             classic,
             longest,
             sent: 0,
@@ -366,9 +364,9 @@ impl World {
                 local.input.extend(bytes);
             }
             55..58 => local.input_ended = true,
-            58 => local.input_fails = true,
-            59 => local.output_fails = Some(ErrorKind::BrokenPipe),
-            60 => local.output_fails = Some(ErrorKind::StorageFull),
+            58 => local.read_error = Some(ErrorKind::Other),
+            59 => local.write_error = Some(ErrorKind::BrokenPipe),
+            60 => local.write_error = Some(ErrorKind::StorageFull),
             _ => local.room = script.word().into(),
         }
         self.endpoint.local_readable(LocalId::FIRST);
@@ -539,7 +537,7 @@ impl World {
             }
             false => {
                 assert!(said.starts_with(output), "not what was said");
-                let all = self.what != What::Chat || self.local.output_fails.is_some();
+                let all = self.what != What::Chat || self.local.write_error.is_some();
                 assert!(all || said.len() == output.len(), "some was not written");
             }
         }
