@@ -40,7 +40,8 @@ pub(crate) enum BadKind {
     Drip,
     HalfHello,
     BadHello,
-    /// All that a good client has sent so far, once more.
+    /// What a good client has sent so far, or its hello alone, once more. If there is none that
+    /// the server has answered, it is silent.
     Replay,
     SlowReader,
     SlowWriter,
@@ -157,7 +158,8 @@ impl Actor {
         }
     }
 
-    /// Does what it does at this time, in milliseconds. `victim` is a good client's end.
+    /// Does what it does at this time, in milliseconds. `victim` is the end of a good client that
+    /// the server has answered.
     pub(crate) fn act(&mut self, world: &mut World, at: u64, victim: Option<Side>) {
         match self.stage {
             Stage::Away if at >= self.comes => self.come(world, victim),
@@ -194,8 +196,11 @@ impl Actor {
                 hello[place] ^= 1 << self.rng.random_range(0..8);
             }
             BadKind::Replay => {
-                let tape = victim.and_then(|victim| world.net.outgoing(victim).tape.clone());
+                let tape = victim.and_then(|end| world.net.outgoing(end).tape.clone());
                 hello = tape.unwrap_or_default();
+                if self.rng.random() {
+                    hello.truncate(CLIENT_HELLO);
+                }
             }
             _ => {}
         }
@@ -341,18 +346,17 @@ impl Actor {
         let listener = setting.both && self.hello.len() < FIXED;
         assert!(outcome.is_err() || listener, "{self:?} is complete");
         let left = Time::from_nanos(self.leaves * 1_000_000);
-        if setting.calm && left.since(since) > HANDSHAKE && !listener {
-            let ended = self.ended.is_some_and(|at| at.since(since) < HANDSHAKE);
-            let in_time = if proves_itself { joined } else { ended };
-            assert!(in_time, "{self:?} has neither joined nor ended in time");
-            assert!(self.expects(&outcome, setting), "{self:?}: {outcome:?}");
-            // What was whole is handed on.
-            let all = self.offended.is_some() && !is_slow(&outcome);
-            assert!(
-                !all || heard == said,
-                "{self:?}: {outcome:?}, not all was heard"
-            );
+        if !setting.calm || left.since(since) <= HANDSHAKE || listener {
+            return;
         }
+        let ended = self.ended.is_some_and(|at| at.since(since) < HANDSHAKE);
+        let in_time = if proves_itself { joined } else { ended };
+        assert!(in_time, "{self:?} has neither joined nor ended in time");
+        let expected = self.expects(&outcome, setting);
+        assert!(expected, "{self:?}: {outcome:?}");
+        // What was whole is handed on.
+        let all = self.offended.is_some() && !is_slow(&outcome);
+        assert!(!all || heard == said, "{self:?} was not heard: {outcome:?}");
     }
 
     /// Whether this is how it should have ended.
@@ -363,12 +367,12 @@ impl Actor {
         let as_its_kind = match self.kind {
             BadKind::Silent | BadKind::Drip | BadKind::HalfHello => late(Deadline::Handshake),
             BadKind::BadHello => fault(PeerFault::HelloTag),
-            BadKind::Replay => match self.hello.len() {
-                ..CLIENT_HELLO => late(Deadline::Handshake),
-                CLIENT_HELLO => fault(PeerFault::Replayed),
-                // The rest may come with the hello, or behind it.
-                _ => fault(PeerFault::Replayed) || fault(PeerFault::Early),
-            },
+            BadKind::Replay if self.hello.is_empty() => late(Deadline::Handshake),
+            // What follows the hello may come with it.
+            BadKind::Replay => {
+                let early = self.hello.len() > CLIENT_HELLO && fault(PeerFault::Early);
+                fault(PeerFault::Replayed) || early
+            }
             BadKind::SlowWriter => left || late(Deadline::Record),
             // What they do is allowed.
             BadKind::SlowReader | BadKind::PingFlood => left,

@@ -6,6 +6,7 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::time::Duration;
 
+use sealwire::limits::CLIENT_HELLO;
 use sealwire::{PeerId, Setup, Time};
 
 use super::plan::{Blow, How, Order, Trouble, What};
@@ -153,10 +154,13 @@ impl Run {
 
     /// Lets the bad peers act.
     fn act(&mut self, at: u64) {
-        // The first native client that has come is the one whose bytes are replayed.
-        let victim = self.clients.iter().find(|client| !client.classic);
-        let victim = victim.and_then(|client| client.call);
-        let victim = victim.map(|call| Side::client(call.link));
+        // The first native client that sends more than its hello is the one whose bytes are
+        // replayed. An earlier replay might overtake the hello, and the client be refused.
+        let native = self.clients.iter().filter(|client| !client.classic);
+        let mut ends = native.filter_map(|client| Some(Side::client(client.call?.link)));
+        let net = &mut self.world.net;
+        let is_answered = |end: &Side| net.outgoing(*end).written > CLIENT_HELLO as u64;
+        let victim = ends.find(is_answered);
         for actor in &mut self.actors {
             actor.act(&mut self.world, at, victim);
         }
