@@ -317,7 +317,7 @@ impl Actor {
         // A server that has closed takes nothing.
         let count = world.net.write(end, &self.pending[..most]).unwrap_or(0);
         self.pending.drain(..count);
-        if self.kind == BadKind::Drip {
+        if self.kind == BadKind::Drip && self.stage != Stage::Greets {
             self.writes = now + DRIP;
         }
         if self.pending.is_empty() && self.stage == Stage::Done && self.offended.is_none() {
