@@ -125,6 +125,22 @@ struct World {
     sent: usize,
 }
 
+fn setup(script: &mut Script<'_>) -> Setup {
+    let leaves = [Leaves::WhenStopped, Leaves::AfterInput, Leaves::WithPeers];
+    let mut setup = Setup::new(kernel(), script.pick(&leaves), [5; 32]);
+    setup.identity = Identity::new(&secrets());
+    let classic = script.below(4) == 0;
+    setup.classic = classic.then(|| ClassicKeys::new(&secrets()));
+    if script.flag() {
+        // The bounds are near, and two messages of three records fill them.
+        setup.limits.max_message = SMALL;
+        setup.limits.max_assembling = 4 * SMALL;
+        setup.limits.max_queue = 2 * SMALL;
+        setup.limits.max_queued = 4 * SMALL;
+    }
+    setup
+}
+
 /// Plays a script.
 pub(crate) fn run(input: &[u8]) {
     let mut script = Script::new(input);
@@ -149,18 +165,8 @@ impl World {
             3 => (What::Chat, Box::new(Chat::new(true))),
             _ => (What::Chat, Box::new(Chat::new(false))),
         };
-        let leaves = [Leaves::WhenStopped, Leaves::AfterInput, Leaves::WithPeers];
-        let mut setup = Setup::new(kernel(), script.pick(&leaves), [5; 32]);
-        setup.identity = Identity::new(&secrets());
-        let classic = script.below(4) == 0;
-        setup.classic = classic.then(|| ClassicKeys::new(&secrets()));
-        if script.flag() {
-            // The bounds are near, and two messages of three records fill them.
-            setup.limits.max_message = SMALL;
-            setup.limits.max_assembling = 4 * SMALL;
-            setup.limits.max_queue = 2 * SMALL;
-            setup.limits.max_queued = 4 * SMALL;
-        }
+        let setup = setup(script);
+        let classic = setup.classic.is_some();
         let longest = setup.limits.max_message;
         let watched = Watched {
             mode,

@@ -75,19 +75,8 @@ pub(crate) fn play(session: &mut Session, hand: &mut Hand, start: Time, script: 
                     session.receive(now, piece, &mut output);
                 }
             }
-            150..180 => {
-                let message = script.lump();
-                if session.send(now, &message, &mut output) {
-                    given.push(message);
-                }
-            }
-            180..200 => {
-                let (message, count) = repeated(script);
-                let several = vec![&message[..]; count];
-                if session.send_all(now, &several, &mut output) {
-                    given.extend(several.into_iter().map(<[u8]>::to_vec));
-                }
-            }
+            150..180 => given.extend(send(session, now, false, script, &mut output)),
+            180..200 => given.extend(send(session, now, true, script, &mut output)),
             200..215 => session.finish(now, &mut output),
             215..220 => {
                 disturbed = true;
@@ -115,11 +104,25 @@ pub(crate) fn play(session: &mut Session, hand: &mut Hand, start: Time, script: 
     }
 }
 
-/// A message, and how often it is sent at once: not too many bytes in all.
-fn repeated(script: &mut Script<'_>) -> (Vec<u8>, usize) {
+/// Lets `session` send a message, or the same several times at once: not too many bytes in all.
+/// Returns what it has taken.
+fn send(
+    session: &mut Session,
+    now: Time,
+    several: bool,
+    script: &mut Script<'_>,
+    output: &mut Vec<u8>,
+) -> Vec<Vec<u8>> {
     let message = script.lump();
-    let count = usize::from(script.byte()).min((1 << 16) / (message.len() + 1));
-    (message, count)
+    let (count, taken) = match several {
+        false => (1, session.send(now, &message, output)),
+        true => {
+            let count = usize::from(script.byte()).min((1 << 16) / (message.len() + 1));
+            let all = vec![&message[..]; count];
+            (count, session.send_all(now, &all, output))
+        }
+    };
+    vec![message; if taken { count } else { 0 }]
 }
 
 fn check(heard: &Heard, hand: &Hand, given: &[Vec<u8>], disturbed: bool) {
@@ -197,7 +200,7 @@ struct Pair {
     now: Time,
     /// Something happened that a connection need not survive.
     disturbed: bool,
-    /// Bytes of messages that both were given to send.
+    /// Bytes of the messages that both have sent.
     sent: usize,
 }
 
@@ -249,20 +252,11 @@ impl Pair {
         let side = &mut self.sides[at];
         let (session, mut output) = (&mut side.session, Vec::new());
         match choice {
-            0..30 => {
-                let message = script.lump();
-                self.sent += message.len();
-                if session.send(self.now, &message, &mut output) {
-                    side.sent.push(message);
-                }
-            }
-            30..40 => {
-                let (message, count) = repeated(script);
-                let several = vec![&message[..]; count];
-                self.sent += message.len() * count;
-                if session.send_all(self.now, &several, &mut output) {
-                    side.sent.extend(several.into_iter().map(<[u8]>::to_vec));
-                }
+            0..40 => {
+                let several = choice >= 30;
+                let messages = send(session, self.now, several, script, &mut output);
+                self.sent += messages.iter().map(Vec::len).sum::<usize>();
+                side.sent.extend(messages);
             }
             40..45 => {
                 session.finish(self.now, &mut output);
