@@ -47,11 +47,16 @@ impl Run {
         }
     }
 
-    /// Where in the server's events this client joined, if it did and was not hurt.
+    /// Where in the server's events this client joined, if it did and was neither hurt nor given
+    /// up.
     fn joined(&self, client: &Client) -> Option<usize> {
         let link = client.call.filter(|_| !client.is_hurt())?.link;
         let (peer, _) = self.world.door.admitted.get(&link)?;
-        let mut events = self.world.hosts[0].events.iter();
+        let server = &self.world.hosts[0];
+        if is_given_up(client, &server.outcome(*peer)?) {
+            return None;
+        }
+        let mut events = server.events.iter();
         events.position(|event| matches!(event, EndpointEvent::Joined(id) if id == peer))
     }
 
@@ -104,7 +109,7 @@ impl Run {
         };
         let at_server = server.outcome(peer).expect("it has left");
         let in_time = since.since(time(client.after)) < MUST_BE_ADMITTED;
-        let calm = calm && in_time;
+        let calm = calm && in_time && !is_given_up(client, &at_server);
         let heard = server.log().of(peer).concat();
         let sent = client.plan.concat();
         assert!(sent.starts_with(&heard), "{client:?}: not what it said");
@@ -114,9 +119,7 @@ impl Run {
         if (at_server.is_ok() || at_client.is_ok()) && !cut_off {
             assert!(heard == sent, "{client:?}: complete, and not all was heard");
         }
-        // A classic client is reset when too much waits for it, so that no native peer waits.
-        let given_up = client.classic && is_too_slow(&at_server);
-        let undisturbed = calm && !client.is_hurt() && !given_up;
+        let undisturbed = calm && !client.is_hurt();
         self.check_answers(client, host.log(), &at_client, undisturbed);
         self.check_undisturbed(client, [at_client, at_server], calm);
     }
@@ -127,8 +130,6 @@ impl Run {
             None if !calm => {}
             // The end of one side is that of both, whatever the other had to say.
             None if client.classic && self.what == What::Chat => {}
-            // It is reset when too much waits for it, so that no native peer waits for it.
-            None if client.classic && is_too_slow(&outcomes[1]) => {}
             None => assert_eq!(outcomes, [Ok(()), Ok(())], "{client:?}"),
             Some(blow) => {
                 let link = client.call.expect("it has come").link;
@@ -193,6 +194,9 @@ fn is_run(heard: &[&[u8]], plan: &[Vec<u8>]) -> bool {
     heard.is_empty() || plan.windows(heard.len()).any(|part| part == heard)
 }
 
-fn is_too_slow(outcome: &Outcome) -> bool {
-    matches!(outcome, Err(Failure::Gave(abort)) if abort.reason == Reason::TOO_SLOW)
+/// Whether the server gave up on a client that it need not wait for: a classic one, so that no
+/// native one waits for it; or one that was stalled, and took less than its share meanwhile.
+fn is_given_up(client: &Client, at_server: &Outcome) -> bool {
+    let slow = matches!(at_server, Err(Failure::Gave(abort)) if abort.reason == Reason::TOO_SLOW);
+    slow && (client.classic || client.blow.is_some())
 }
