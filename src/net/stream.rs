@@ -243,11 +243,12 @@ mod tests {
         stream.read(&mut [IoSliceMut::new(first), IoSliceMut::new(second)])
     }
 
-    /// Goal: Nagle's algorithm is off and keepalive on. Method: ask the socket.
+    /// Goal: Nagle's algorithm is off and keepalive on. Method: tune a socket, and ask it.
     #[test]
     fn options_are_set() {
         let bench = Bench::new();
         let (stream, _other) = pair(&bench);
+        tune(&stream.socket, DEAD_AFTER).unwrap();
         assert!(stream.socket.nodelay().unwrap());
         let socket = SockRef::from(&stream.socket);
         assert!(socket.keepalive().unwrap());
