@@ -294,7 +294,7 @@ pub fn handshake_grace(slots: usize) -> Duration {
 }
 /// Most connections accepted from one listener in one turn of the loop, so that a flood of
 /// them does not starve the peers.
-pub const ACCEPT_BUDGET: usize = 64;
+pub const ACCEPT_BUDGET: usize = 16;
 /// Connections that the system keeps until we accept them, before
 /// [`Limits::accept_queue`] is set: as many as its own limit allows.
 pub const LISTEN_BACKLOG: i32 = i32::MAX;
