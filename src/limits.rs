@@ -290,7 +290,7 @@ const QUEUE_PASSED: Duration = Duration::from_millis(1500);
 
 /// How long a connection has at each step of its handshake before it may have to make room for
 /// another. A flood that holds all `slots` that need no hello frees them after this time, so with
-/// few slots it is short enough for the whole queue to pass in [`QUEUE_PASSED`].
+/// few slots it is short enough for the whole queue to pass in `QUEUE_PASSED`.
 pub fn handshake_grace(slots: usize) -> Duration {
     let open = slots - slots / RESERVED_PART;
     let passed = QUEUE_PASSED.mul_f64(open as f64 / MOST_ACCEPT_QUEUE as f64);
