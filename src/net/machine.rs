@@ -74,6 +74,8 @@ fn least_of_groups(mounted: &Path, groups: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     /// Goal: a limit of any group above the process's own counts, in both versions of control
