@@ -4,6 +4,7 @@
 //! [`crate::args`].
 
 use clap::CommandFactory as _;
+use clap::builder::Resettable;
 use clap_complete::Shell;
 use clap_mangen::Man;
 
@@ -25,7 +26,7 @@ pub(crate) fn completions(shell: Shell) -> String {
 /// [`Error::Usage`], if there is no such command.
 pub(crate) fn page(command: Option<&str>) -> Result<String, Error> {
     // clap would fill the lines of a text behind the options.
-    let mut program = Args::command().after_help("");
+    let mut program = Args::command().after_help(Resettable::Reset);
     program.build();
     let shown = match command {
         None => Some(&program),
@@ -50,7 +51,7 @@ pub(crate) fn page(command: Option<&str>) -> Result<String, Error> {
 fn section(text: &str) -> String {
     let (heading, lines) = text.split_once(':').unwrap_or(("Notes", text));
     let heading = heading.to_uppercase();
-    let lines = lines.trim_start_matches('\n').trim_start_matches(' ');
-    let lines = lines.replace('\\', "\\e").replace('-', "\\-");
+    let lines = lines.trim().replace('\\', "\\e").replace('-', "\\-");
+    let lines = lines.replace("\n  ", "\n");
     format!(".SH {heading}\n.nf\n{lines}\n.fi\n")
 }

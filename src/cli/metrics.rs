@@ -79,11 +79,12 @@ fn connections<M: Mode>(page: &mut Page, endpoint: &Endpoint<M>) {
     let what = "Peers that have proved their keys.";
     page.single("handshakes_total", COUNTER, what, stats.joined);
     let what = "Connections that ended before they proved anything.";
-    page.single("refused_total", COUNTER, what, stats.refused);
+    let refused = "refused_connections_total";
+    page.single(refused, COUNTER, what, stats.refused);
     let what = "Connections that were closed before they proved anything, to make room.";
-    page.single("evicted_total", COUNTER, what, stats.evicted);
+    page.single("evicted_connections_total", COUNTER, what, stats.evicted);
     let what = "Peers that left when everything was complete.";
-    page.single("completed_total", COUNTER, what, stats.complete);
+    page.single("completed_peers_total", COUNTER, what, stats.complete);
 }
 
 fn failures(page: &mut Page, stats: &Stats) {

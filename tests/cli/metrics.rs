@@ -144,7 +144,7 @@ fn figures_are_what_was_done() {
     client.prints("hello");
     until(&address, "sealwire_peers", 1.0);
     client.finish("");
-    until(&address, "sealwire_completed_total", 1.0);
+    until(&address, "sealwire_completed_peers_total", 1.0);
     let mut stranger = connect(port);
     stranger.write_all(&[b'x'; 80]).unwrap();
     rest(&mut stranger);
@@ -157,12 +157,12 @@ fn figures_are_what_was_done() {
     second.write_all(&recorded).unwrap();
     rest(&mut second);
     drop(first);
-    let figures = until(&address, "sealwire_refused_total", 3.0);
+    let figures = until(&address, "sealwire_refused_connections_total", 3.0);
     for (figure, wanted) in [
         ("peers", 0.0),
         ("unproved_connections", 0.0),
         ("handshakes_total", 1.0),
-        ("evicted_total", 0.0),
+        ("evicted_connections_total", 0.0),
         ("received_messages_total", 1.0),
         ("received_bytes_total", 5.0),
         ("queued_bytes", 0.0),

@@ -1,6 +1,6 @@
 //! What a service manager does with the program: it passes a socket, and hears how it goes.
 
-use std::net::{TcpListener, UdpSocket};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::time::Instant;
@@ -45,24 +45,33 @@ fn a_socket_is_passed() {
 /// for another process is left alone. Method: each.
 #[test]
 fn sockets_that_do_not_fit() {
+    let refused = |socket: OwnedFd, count, before, args, code, text: &str| {
+        // Its stdin is the socket.
+        let ended = passed(socket, count, before, args).start().wait();
+        ended.refused(code, text);
+    };
     let server = "--server --echo";
     let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
-    passed(udp, 1, "", server).refused(1, "LISTEN_FDS: one TCP socket is wanted");
-    let (listening, _) = listener();
-    let two = passed(listening, 2, "", server);
-    two.refused(
-        1,
-        "one TCP socket is wanted from the service manager, but there are 2",
-    );
+    let told = "LISTEN_FDS: one TCP socket is wanted from the service manager, but ";
+    let why = format!("{told}fd 3 is not a valid tcp socket");
+    refused(udp.into(), 1, "", server, 1, &why);
+    let two = listener().0.into();
+    refused(two, 2, "", server, 1, &format!("{told}there are 2"));
+    let closed = listener().0.into();
+    let why = format!("{told}fd 3 is not a socket");
+    refused(closed, 1, "exec 3<&-;", server, 1, &why);
     let (listening, port) = listener();
-    let client = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
-    passed(client, 1, "", server).refused(1, "cannot listen on the socket");
-    let address = passed(listening, 1, "", "--server --echo --port 0");
-    address.refused(
-        2,
-        "--port: the service manager has passed a socket (LISTEN_FDS)",
+    let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    refused(
+        client.into(),
+        1,
+        "",
+        server,
+        1,
+        "cannot listen on the socket",
     );
-    passed(listener().0, 1, "exec 3<&-;", server).refused(1, "fd 3 is not a socket");
+    let why = "--port: the service manager has passed a socket (LISTEN_FDS)";
+    refused(listening.into(), 1, "", "--server --echo --port 0", 2, why);
     let (listening, port) = listener();
     let other = passed(listening, 1, "LISTEN_PID=1;", "--server --echo --port 0").start();
     assert_ne!(other.port(), port);
