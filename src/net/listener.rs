@@ -87,7 +87,8 @@ impl Listener {
     /// `InvalidInput`, if connections do not come to it; those of the system.
     pub fn inherited(socket: StdListener) -> io::Result<Self> {
         if !SockRef::from(&socket).is_listener()? {
-            return Err(ErrorKind::InvalidInput.into());
+            let why = "no connections come to it";
+            return Err(io::Error::new(ErrorKind::InvalidInput, why));
         }
         let address = socket.local_addr()?;
         socket.set_nonblocking(true)?;

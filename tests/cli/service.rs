@@ -45,33 +45,28 @@ fn a_socket_is_passed() {
 /// for another process is left alone. Method: each.
 #[test]
 fn sockets_that_do_not_fit() {
-    let refused = |socket: OwnedFd, count, before, args, code, text: &str| {
-        // Its stdin is the socket.
-        let ended = passed(socket, count, before, args).start().wait();
-        ended.refused(code, text);
-    };
+    // Its stdin is the socket, so `Launch::refused` is not for it.
+    let refused = |launch: Launch, code, text: &str| launch.start().wait().refused(code, text);
     let server = "--server --echo";
-    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
     let told = "LISTEN_FDS: one TCP socket is wanted from the service manager, but ";
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
     let why = format!("{told}fd 3 is not a valid tcp socket");
-    refused(udp.into(), 1, "", server, 1, &why);
-    let two = listener().0.into();
-    refused(two, 2, "", server, 1, &format!("{told}there are 2"));
-    let closed = listener().0.into();
-    let why = format!("{told}fd 3 is not a socket");
-    refused(closed, 1, "exec 3<&-;", server, 1, &why);
+    refused(passed(udp, 1, "", server), 1, &why);
+    let two = passed(listener().0, 2, "", server);
+    refused(two, 1, &format!("{told}there are 2"));
+    let closed = passed(listener().0, 1, "exec 3<&-;", server);
+    refused(closed, 1, &format!("{told}fd 3 is not a socket"));
     let (listening, port) = listener();
-    let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    refused(
-        client.into(),
+    let client = passed(
+        TcpStream::connect(("127.0.0.1", port)).unwrap(),
         1,
         "",
         server,
-        1,
-        "cannot listen on the socket",
     );
+    refused(client, 1, "manager: no connections come to it");
+    let address = passed(listening, 1, "", "--server --echo --port 0");
     let why = "--port: the service manager has passed a socket (LISTEN_FDS)";
-    refused(listening.into(), 1, "", "--server --echo --port 0", 2, why);
+    refused(address, 2, why);
     let (listening, port) = listener();
     let other = passed(listening, 1, "LISTEN_PID=1;", "--server --echo --port 0").start();
     assert_ne!(other.port(), port);
