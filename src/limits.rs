@@ -150,6 +150,15 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// connections make room for each other, it fails and works by turns.
 pub const ACCEPT_CALM: Duration = Duration::from_secs(5);
 
+/// From accepting a request for figures to closing it: half of what a monitoring system waits
+/// for them by default, so that one that hangs costs the next request no more than that.
+pub const SCRAPE_DEADLINE: Duration = Duration::from_secs(5);
+/// Most bytes of such a request, and of what follows it: no monitoring system sends as much.
+pub const SCRAPE_REQUEST: u64 = 8192;
+/// Figures that are younger serve another request, too: however many ask, the loop is asked ten
+/// times a second, which costs it nothing.
+pub const SCRAPE_FRESH: Duration = Duration::from_millis(100);
+
 /// The silence after which TCP itself probes the other machine, and the time between two
 /// probes, in whole seconds. With [`KEEPALIVE_PROBES`] they find a dead machine after
 /// `dead_after` in classic, which has no PING, and no sooner in native.

@@ -25,6 +25,10 @@ pub const FAILURES_LOGGED: u32 = 20;
 /// The period of these three bounds, short enough that the count of the rest comes soon.
 pub const LOG_PERIOD: Duration = Duration::from_secs(1);
 
+/// How long a message to the service manager may wait for room: it reads at once, and a busy
+/// one must not hold up peers.
+pub const NOTIFY_PATIENCE: Duration = Duration::from_millis(100);
+
 /// Largest key file: it holds thousands of keys, and a larger one is some other file.
 pub const MAX_KEY_FILE: usize = 1 << 20;
 /// How long keys may take to come through a pipe with a name: a program that decrypts them

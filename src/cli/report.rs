@@ -15,7 +15,7 @@ use signal_hook::low_level::signal_name;
 
 use crate::config::{ModeKind, Role};
 use crate::limits::{FAILURES_LOGGED, LOG_PERIOD, REFUSALS_LOGGED, VISITS_LOGGED};
-use crate::log::{Level, Log};
+use crate::log::{Field, Level, Log};
 
 /// The program's role, which decides what its user wants to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,14 +72,24 @@ impl Bounded {
         }
     }
 
-    /// Prints a line, or counts it.
-    fn line(&mut self, log: &mut Log, now: Time, level: Level, text: fmt::Arguments<'_>) {
+    /// Prints a line about `fields`, or counts it. One that the log leaves out does not count.
+    fn line(
+        &mut self,
+        log: &mut Log,
+        now: Time,
+        level: Level,
+        text: fmt::Arguments<'_>,
+        fields: &[Field<'_>],
+    ) {
+        if !log.has(level) {
+            return;
+        }
         if self.due().is_none_or(|due| now >= due) {
             self.begin(log, now);
         }
         if self.printed < self.most {
             self.printed += 1;
-            log.line(level, &text);
+            log.line(level, &text, fields);
         } else {
             self.hidden += 1;
         }
@@ -144,10 +154,14 @@ impl Reporter {
         let now = events.now();
         match report {
             Report::Connected(peer, _) => {
-                log.info(&format_args!("connected to {}", Name(events.address(peer))))
+                let name = Name(events.address(peer));
+                let text = format_args!("connected to {name}");
+                log.line(Level::Info, &text, &[("peer", &name)]);
             }
             Report::Listening(address) => {
-                log.info(&format_args!("listening on {}", host_and_port(address)))
+                let address = host_and_port(address);
+                let text = format_args!("listening on {address}");
+                log.line(Level::Info, &text, &[("address", &address)]);
             }
             Report::Stopping(signal) => {
                 let name = signal_name(signal).unwrap_or("a signal");
@@ -168,10 +182,11 @@ impl Reporter {
                 ));
             }
             Report::CanAccept => log.info(&"accepting connections again"),
-            Report::Endpoint(EndpointEvent::Joined(peer)) if self.audience == Audience::Chat => {
+            Report::Endpoint(EndpointEvent::Joined(peer)) => {
                 let name = Name(events.address(peer));
                 let text = format_args!("{name} came");
-                self.visits.line(log, now, Level::Info, text);
+                let level = self.visit_level();
+                self.visits.line(log, now, level, text, &[("peer", &name)]);
             }
             Report::Endpoint(EndpointEvent::Left(peer, outcome)) => {
                 self.left(log, now, &Name(events.address(peer)), &outcome);
@@ -184,18 +199,27 @@ impl Reporter {
         }
     }
 
+    /// How much it matters that a peer comes or leaves.
+    fn visit_level(&self) -> Level {
+        match self.audience {
+            Audience::Chat => Level::Info,
+            Audience::Client | Audience::Service => Level::Debug,
+        }
+    }
+
     fn left(&mut self, log: &mut Log, now: Time, name: &Name, outcome: &Outcome) {
         match outcome {
-            Ok(()) if self.audience == Audience::Chat => {
+            Ok(()) => {
                 let text = format_args!("{name} left");
-                self.visits.line(log, now, Level::Info, text);
+                let level = self.visit_level();
+                self.visits.line(log, now, level, text, &[("peer", name)]);
             }
-            Ok(()) => {}
             // Our own input or output failed, which has a line of its own, or none.
             Err(Failure::Gave(abort)) if abort.reason == Reason::LOCAL_ERROR => {}
             Err(failure) => {
                 let text = format_args!("{name}: {failure}");
-                self.problems.line(log, now, Level::Warn, text);
+                let fields: [Field<'_>; 2] = [("peer", name), ("reason", &failure.cause())];
+                self.problems.line(log, now, Level::Warn, text, &fields);
             }
         }
     }
@@ -204,11 +228,16 @@ impl Reporter {
         let Err(failure) = outcome else {
             return;
         };
+        let fields: [Field<'_>; 2] = [("peer", name), ("reason", &failure.cause())];
         if self.audience == Audience::Client {
-            log.error(&format_args!("{name}: {failure}"));
-        } else if !matches!(failure, Failure::Closed(_)) {
+            log.line(Level::Error, &format_args!("{name}: {failure}"), &fields);
+        } else {
+            let level = match failure {
+                Failure::Closed(_) => Level::Debug,
+                _ => Level::Warn,
+            };
             let text = format_args!("{name} refused: {failure}");
-            self.strangers.line(log, now, Level::Warn, text);
+            self.strangers.line(log, now, level, text, &fields);
         }
     }
 
@@ -216,7 +245,7 @@ impl Reporter {
         match notice {
             Notice::NobodyThere => {
                 let text = format_args!("nobody is there: the line was dropped");
-                self.problems.line(log, now, Level::Warn, text);
+                self.problems.line(log, now, Level::Warn, text, &[]);
             }
             Notice::LeavingAfterPeers => {
                 log.info(&"input ended: leaving after these peers; --no-input keeps serving");
@@ -225,7 +254,7 @@ impl Reporter {
                 let text = format_args!(
                     "{bytes} bytes are not UTF-8 and were left out: classic carries text only"
                 );
-                self.problems.line(log, now, Level::Warn, text);
+                self.problems.line(log, now, Level::Warn, text, &[]);
             }
             Notice::Abandoned(given) => log.error(&format_args!(
                 "not delivered: all peers left after {given} bytes of the input; start the \
@@ -236,7 +265,7 @@ impl Reporter {
             }
             Notice::OutputFailed(error) => {
                 let text = format_args!("writing standard output: {error}");
-                self.problems.line(log, now, Level::Error, text);
+                self.problems.line(log, now, Level::Error, text, &[]);
             }
             other => log.warn(&format_args!("{other:?}")),
         }

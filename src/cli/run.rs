@@ -4,11 +4,13 @@
 //! It does not know what a turn does. Read next: [`sealwire::net::event_loop`].
 
 use std::io::{self, IsTerminal};
+use std::net::TcpListener;
 
 use rustix::stdio::{stdin, stdout};
 use sealwire::net::rlimit::raise_descriptor_limit;
 use sealwire::{
-    Chat, Clock, Echo, End, Endpoint, EventLoop, Kernel, Leaves, Mode, Relay, Report, Setup, Sink,
+    Chat, Clock, Echo, End, Endpoint, EventLoop, Kernel, Leaves, Listener, Mode, Relay, Report,
+    Setup, Sink,
 };
 
 use crate::config::{Config, ModeKind, Role};
@@ -17,18 +19,22 @@ use crate::exit;
 use crate::inherited;
 use crate::kernel;
 use crate::limits::LOG_RETRY;
-use crate::log::Log;
+use crate::log::{Level, Log};
+use crate::metrics;
 use crate::report::{Audience, Reporter};
+use crate::service_manager::ServiceManager;
+use crate::usage;
 
 type AnyMode = Box<dyn Mode>;
 
 /// Runs `config` to its end, with what happens on `log`; returns the process exit code,
-/// which says how connections ended.
+/// which says how connections ended. A server listens on `socket`, if a service manager has
+/// passed one.
 ///
 /// # Errors
 ///
 /// Why it could not run.
-pub fn run(config: Config, log: &mut Log) -> Result<u8, Error> {
+pub fn run(config: Config, socket: Option<TcpListener>, log: &mut Log) -> Result<u8, Error> {
     let kernel = kernel::chosen()?;
     let audience = Audience::of(&config.role);
     if audience != Audience::Service {
@@ -43,28 +49,65 @@ pub fn run(config: Config, log: &mut Log) -> Result<u8, Error> {
     }
     let mut events = build(&config, kernel, audience)
         .map_err(|error| Error::Local(format!("cannot set up the event loop: {error}")))?;
-    match &config.role {
-        Role::Client { host } => events.dial(host, config.port),
-        Role::Server { listen, .. } => events.listen_on(listen.as_deref(), config.port)?,
+    if let Some(address) = config.metrics {
+        let served = events.serve_metrics(address);
+        let address = served.map_err(|error| Error::Local(format!("--metrics: {error}")))?;
+        let text = format_args!("figures are at http://{address}/metrics");
+        log.line(Level::Info, &text, &[("address", &address)]);
+    }
+    match (&config.role, socket) {
+        (Role::Client { host }, _) => events.dial(host, config.port),
+        (Role::Server { .. }, Some(socket)) => {
+            events.take_listener(passed(socket, config.address)?)?;
+        }
+        (Role::Server { listen, .. }, None) => {
+            events.listen_on(listen.as_deref(), config.port)?;
+        }
     }
     drop(config);
-    turn_until_done(&mut events, Reporter::new(audience), log)
+    turn_until_done(&mut events, kernel, Reporter::new(audience), log)
+}
+
+/// The listener of `socket`, unless the option `address` says where to listen, too.
+fn passed(socket: TcpListener, address: Option<&str>) -> Result<Listener, Error> {
+    if let Some(option) = address {
+        return usage(format!(
+            "{option}: the service manager has passed a socket (LISTEN_FDS), which has an \
+             address: leave {option} out"
+        ));
+    }
+    Listener::inherited(socket).map_err(|error| {
+        Error::Local(format!(
+            "LISTEN_FDS: cannot listen on the socket of the service manager: {error}"
+        ))
+    })
 }
 
 fn turn_until_done<M: Mode>(
     events: &mut EventLoop<M>,
+    kernel: Kernel,
     mut reporter: Reporter,
     log: &mut Log,
 ) -> Result<u8, Error> {
+    let mut manager = ServiceManager::from_env();
     let mut stopped_by = None;
     loop {
         for report in events.take_reports() {
-            if let Report::Stopping(signal) = report {
-                stopped_by = Some(signal);
-                if events.is_looking_up() {
-                    // Its exit code cannot say that it served until it was stopped.
-                    return Ok(exit::code(End::Stopped, stopped_by));
+            match report {
+                Report::Listening(_) => manager.ready(),
+                Report::MetricsWanted(wanted) => {
+                    wanted.answer(metrics::text(events, kernel));
+                    continue;
                 }
+                Report::Stopping(signal) => {
+                    manager.stopping();
+                    stopped_by = Some(signal);
+                    if events.is_looking_up() {
+                        // Its exit code cannot say that it served until it was stopped.
+                        return Ok(exit::code(End::Stopped, stopped_by));
+                    }
+                }
+                _ => {}
             }
             reporter.print(log, events, report);
         }
@@ -76,8 +119,11 @@ fn turn_until_done<M: Mode>(
             return Ok(exit::code(end, stopped_by));
         }
         let retry = log.is_waiting().then_some(LOG_RETRY);
-        let hidden = reporter.next_due().map(|due| due.since(now));
-        events.turn(retry.into_iter().chain(hidden).min())?;
+        let due = [reporter.next_due(), manager.alive(now)]
+            .into_iter()
+            .flatten();
+        let due = due.map(|due| due.since(now));
+        events.turn(retry.into_iter().chain(due).min())?;
     }
 }
 

@@ -255,6 +255,7 @@ impl Context {
 
     /// Closes a connection that has proved nothing. From now on it does not count.
     fn evict(&mut self, id: PeerId) {
+        self.stats.evicted += 1;
         self.roster.leave_crowd(id);
         self.fail(id, "to make room for newer connections");
     }

@@ -46,6 +46,7 @@ use crate::classic::ClassicKeys;
 use crate::conn::Outcome;
 use crate::crypto::kernel::Kernel;
 use crate::crypto::keys::{Identity, KeyStores};
+use crate::error::cause::Causes;
 use crate::limits::Limits;
 use crate::time::Time;
 
@@ -144,6 +145,12 @@ pub struct Stats {
     pub failed: u64,
     /// Connections that never proved anything.
     pub refused: u64,
+    /// Why peers that had joined failed.
+    pub failed_by: Causes,
+    /// Why connections that never proved anything ended.
+    pub refused_by: Causes,
+    /// Connections that were closed before they proved anything, to make room for newer ones.
+    pub evicted: u64,
     /// Whole messages received.
     pub messages: u64,
     /// Bytes of whole messages received.
@@ -152,6 +159,8 @@ pub struct Stats {
     pub opened: u64,
     /// Records sealed.
     pub sealed: u64,
+    /// Bytes that sockets of peers took, sealed.
+    pub written: u64,
 }
 
 /// An endpoint as its [mode](mode::Mode) sees it: everything but the mode itself.
@@ -293,6 +302,18 @@ impl<M: Mode> Endpoint<M> {
     /// Bytes held in buffers: messages, queues, partial records.
     pub fn held(&self) -> usize {
         self.parts.store.memory.held()
+    }
+
+    /// Bytes that all queues take, of what waits for peers and locals.
+    #[doc(hidden)]
+    pub fn queued_memory(&self) -> usize {
+        self.parts.queued_memory()
+    }
+
+    /// Bytes of messages that have not arrived whole.
+    #[doc(hidden)]
+    pub fn unfinished(&self) -> usize {
+        self.parts.inbound.assembling()
     }
 
     /// Bytes copied since the start: into buffers, and together into packs.

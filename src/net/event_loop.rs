@@ -6,7 +6,6 @@
 //! tell the user, which is up to the caller. Read next: [`crate::endpoint`].
 
 use std::collections::HashSet;
-use std::fmt;
 use std::io::{self, IsTerminal as _};
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
@@ -31,6 +30,7 @@ use super::listener::Listener;
 use super::local::Local;
 use super::lookup::Lookup;
 use super::machine;
+use super::scrape::{Scraper, Wanted};
 use super::signals;
 use super::sockets::{FIRST_RESERVED, Made, Sockets};
 use super::stream;
@@ -64,6 +64,8 @@ pub enum Report {
     Stopping(i32),
     /// SIGUSR1: the user wants statistics.
     StatisticsWanted,
+    /// A monitoring system waits for figures, as text.
+    MetricsWanted(Wanted),
     /// Connections wait, and this machine has no descriptors or memory for them.
     /// Nothing more is said of it before [`CanAccept`](Self::CanAccept).
     CannotAccept(io::Error),
@@ -89,6 +91,7 @@ pub struct EventLoop<M> {
     lookup: Option<Lookup>,
     signals: Option<Signals>,
     alarm: Option<Alarm>,
+    scraper: Option<Scraper>,
     /// The endpoint gets the address of each peer as its name, for a terminal to show.
     names_peers: bool,
     /// Peers from [`connect`](Self::connect) whose TCP connection is not there yet.
@@ -118,6 +121,7 @@ impl<M: Mode> EventLoop<M> {
             lookup: None,
             signals: None,
             alarm: None,
+            scraper: None,
             names_peers: false,
             connecting: HashSet::new(),
             ticks: Ticks::default(),
@@ -152,6 +156,19 @@ impl<M: Mode> EventLoop<M> {
         }
         self.lookup = Some(Lookup::start(host, port, self.waker.clone()));
         Ok(())
+    }
+
+    /// Serves figures over HTTP on `address`, and returns the address with its port.
+    /// [`Report::MetricsWanted`] asks for them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Listen`], if the address cannot be bound.
+    pub fn serve_metrics(&mut self, address: SocketAddr) -> Result<SocketAddr, Error> {
+        let (scraper, address) = Scraper::start(address, self.waker.clone())
+            .map_err(|source| Error::Listen { address, source })?;
+        self.scraper = Some(scraper);
+        Ok(address)
     }
 
     /// Looks `host` up and connects to it, all within the deadline.
@@ -259,6 +276,8 @@ impl<M: Mode> EventLoop<M> {
         // unread.
         self.accept(now);
         self.take_endpoint_events();
+        let wanted = self.scraper.as_ref().and_then(Scraper::wanted);
+        self.reports.extend(wanted.map(Report::MetricsWanted));
         if busy {
             self.ticks.note(self.clock.now().since(woke));
         }
@@ -339,7 +358,12 @@ impl<M: Mode> EventLoop<M> {
         Ok(())
     }
 
-    fn take_listener(&mut self, listener: Listener) -> Result<(), Error> {
+    /// Listens on `listener`, which is bound. [`Report::Listening`] says so.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Listen`], if the poll or the system does not take it.
+    pub fn take_listener(&mut self, listener: Listener) -> Result<(), Error> {
         let address = listener.local_addr();
         self.accept_from(listener)
             .map_err(|source| Error::Listen { address, source })?;
@@ -456,8 +480,8 @@ impl<M: Mode> EventLoop<M> {
         &mut self.endpoint
     }
 
-    /// How long turns took that had something to do, as a line of statistics.
-    pub fn ticks(&self) -> &impl fmt::Display {
+    /// How long turns took that had something to do; it prints as a line of statistics.
+    pub fn ticks(&self) -> &Ticks {
         &self.ticks
     }
 

@@ -21,8 +21,10 @@ mod kernel;
 mod keys;
 #[path = "../common/lines.rs"]
 mod lines;
+mod manual;
 mod memory;
 mod messages;
+mod metrics;
 mod modes;
 mod network;
 mod old;
@@ -32,6 +34,7 @@ mod python;
 mod raw_peer;
 mod records;
 mod secrets;
+mod service;
 mod signals;
 mod stopping;
 mod strangers;
