@@ -66,6 +66,7 @@ pub use conn::session::{Session, SessionEvent};
 pub use crypto::choice::KernelError;
 pub use crypto::kernel::Kernel;
 pub use crypto::keys::Identity;
+pub use crypto::ring::{Key, KeyRing};
 pub use crypto::secret::{Secret, SecretPair};
 pub use endpoint::mode::{HandedOn, Message, Mode, Receivers};
 pub use endpoint::transport::{LocalId, Origin, PeerId, Read, Transport};
