@@ -36,7 +36,7 @@ pub struct Config {
     pub role: Role,
     /// TCP port; 0 lets the system choose, for a server alone.
     pub port: u16,
-    /// The keys of each format that it speaks; at least of one. Their warnings are all that
+    /// The keys of each format that it speaks; at least one. Their warnings are all that
     /// there is to say on stderr at the start.
     pub keys: Keys,
     /// Do not read stdin.
@@ -88,7 +88,17 @@ impl Config {
         let port = port(typed.port.as_deref(), &role)?;
         let limits = ceiling(&typed, machine)?.limits;
         let allow_core_dumps = typed.keys.allow_core_dumps;
-        let mut keys = typed.keys.load(typed.classic, env)?;
+        let mut keys = match role {
+            Role::Server { .. } => typed.keys.load_ring(typed.classic, env)?,
+            Role::Client { .. } => typed.keys.load(typed.classic, env)?,
+        };
+        let forwards = keys.ring.iter().filter(|key| key.forward.is_some());
+        match forwards.count() {
+            0 => {}
+            count => keys.warnings.push(format!(
+                "--keys: forward= has no effect, as this server is no tunnel; {count} keys have it"
+            )),
+        }
         if typed.classic {
             keys.warnings.push(CLASSIC_IS_WEAK.into());
             match role {

@@ -3,7 +3,8 @@
 //! [`args`] is the command line as typed, [`keys`] finds the two secrets, [`config`] checks
 //! what was typed, and [`command`] does all three; [`keygen`] makes new keys. They refuse,
 //! by name, what cannot run, before a socket is opened. [`mod@run`] runs the rest,
-//! [`report`] prints what happens, through the [`log`], and `exit` has the exit codes.
+//! [`report`] prints what happens, through the [`log`], `reread` reads keys again, and `exit` has
+//! the exit codes.
 //!
 //! A process handles secrets and descriptors before it parses arguments: [`inherited`]
 //! notes which standard descriptors were closed, [`typed_keys`] takes keys out of the
@@ -28,6 +29,7 @@ pub mod limits;
 pub mod log;
 mod private_file;
 pub mod report;
+mod reread;
 pub mod run;
 mod shell;
 mod show_limits;

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 
 use sealwire::net::address::host_and_port;
 use sealwire::{
-    EndpointEvent, EventLoop, Failure, Mode, Notice, Outcome, Reason, Report, Stats, Time,
+    EndpointEvent, EventLoop, Failure, Mode, Notice, Outcome, PeerId, Reason, Report, Stats, Time,
 };
 use signal_hook::low_level::signal_name;
 
@@ -24,7 +24,9 @@ pub enum Audience {
     Client,
     /// Of a chatting server: which peers come and leave.
     Chat,
-    /// Of a server with a mode: what goes wrong, at a bounded rate.
+    /// Of a relay: that, too, of peers whose keys have names, and what goes wrong.
+    Relay,
+    /// Of a server with another mode: what goes wrong, at a bounded rate.
     Service,
 }
 
@@ -33,8 +35,25 @@ impl Audience {
     pub fn of(role: &Role) -> Self {
         match role {
             Role::Client { .. } => Self::Client,
-            Role::Server { mode, .. } if *mode == ModeKind::Chat => Self::Chat,
-            Role::Server { .. } => Self::Service,
+            Role::Server { mode, .. } => match mode {
+                ModeKind::Chat => Self::Chat,
+                ModeKind::Relay => Self::Relay,
+                ModeKind::Echo | ModeKind::Sink => Self::Service,
+            },
+        }
+    }
+
+    /// Whether stdin and stdout belong to the peers.
+    pub fn has_local(self) -> bool {
+        matches!(self, Self::Client | Self::Chat)
+    }
+
+    /// Whether to tell that the peer of this name came or left.
+    fn hears_of(self, name: &Name<'_>) -> bool {
+        match self {
+            Self::Chat => true,
+            Self::Relay => name.key.is_some(),
+            Self::Client | Self::Service => false,
         }
     }
 }
@@ -144,7 +163,7 @@ impl Reporter {
         let now = events.now();
         match report {
             Report::Connected(peer, _) => {
-                log.info(&format_args!("connected to {}", Name(events.address(peer))))
+                log.info(&format_args!("connected to {}", Name::of(events, peer)))
             }
             Report::Listening(address) => {
                 log.info(&format_args!("listening on {}", host_and_port(address)))
@@ -168,25 +187,27 @@ impl Reporter {
                 ));
             }
             Report::CanAccept => log.info(&"accepting connections again"),
-            Report::Endpoint(EndpointEvent::Joined(peer)) if self.audience == Audience::Chat => {
-                let name = Name(events.address(peer));
-                let text = format_args!("{name} came");
-                self.visits.line(log, now, Level::Info, text);
+            Report::Endpoint(EndpointEvent::Joined(peer)) => {
+                let name = Name::of(events, peer);
+                if self.audience.hears_of(&name) {
+                    let text = format_args!("{name} came");
+                    self.visits.line(log, now, Level::Info, text);
+                }
             }
             Report::Endpoint(EndpointEvent::Left(peer, outcome)) => {
-                self.left(log, now, &Name(events.address(peer)), &outcome);
+                self.left(log, now, &Name::of(events, peer), &outcome);
             }
             Report::Endpoint(EndpointEvent::Refused(peer, outcome)) => {
-                self.refused(log, now, &Name(events.address(peer)), &outcome);
+                self.refused(log, now, &Name::of(events, peer), &outcome);
             }
             Report::Endpoint(EndpointEvent::Notice(notice)) => self.notice(log, now, notice),
             _ => {}
         }
     }
 
-    fn left(&mut self, log: &mut Log, now: Time, name: &Name, outcome: &Outcome) {
+    fn left(&mut self, log: &mut Log, now: Time, name: &Name<'_>, outcome: &Outcome) {
         match outcome {
-            Ok(()) if self.audience == Audience::Chat => {
+            Ok(()) if self.audience.hears_of(name) => {
                 let text = format_args!("{name} left");
                 self.visits.line(log, now, Level::Info, text);
             }
@@ -200,7 +221,7 @@ impl Reporter {
         }
     }
 
-    fn refused(&mut self, log: &mut Log, now: Time, name: &Name, outcome: &Outcome) {
+    fn refused(&mut self, log: &mut Log, now: Time, name: &Name<'_>, outcome: &Outcome) {
         let Err(failure) = outcome else {
             return;
         };
@@ -245,11 +266,29 @@ impl Reporter {
 
 /// A peer as the user knows it. Most lines of a flood are not shown, so nothing is made of it
 /// before one is.
-struct Name(Option<SocketAddr>);
+struct Name<'a> {
+    /// The name of the key that it has proved.
+    key: Option<&'a str>,
+    address: Option<SocketAddr>,
+}
 
-impl fmt::Display for Name {
+impl<'a> Name<'a> {
+    /// The name of `peer`, which may have left in the last turn.
+    fn of<M: Mode>(events: &'a EventLoop<M>, peer: PeerId) -> Self {
+        let key = events.endpoint().key_name(peer);
+        Self {
+            key: key.map(|key| &**key),
+            address: events.address(peer),
+        }
+    }
+}
+
+impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
+        if let Some(key) = self.key {
+            write!(f, "{key} at ")?;
+        }
+        match self.address {
             Some(address) => f.write_str(&host_and_port(address)),
             None => f.write_str("a peer"),
         }

@@ -3,7 +3,7 @@
 //!
 //! It does not know what a turn does. Read next: [`sealwire::net::event_loop`].
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, stderr};
 
 use rustix::stdio::{stdin, stdout};
 use sealwire::net::rlimit::raise_descriptor_limit;
@@ -16,9 +16,10 @@ use crate::error::Error;
 use crate::exit;
 use crate::inherited;
 use crate::kernel;
-use crate::limits::LOG_RETRY;
+use crate::limits::{KEYS_LOOK, LOG_RETRY};
 use crate::log::Log;
 use crate::report::{Audience, Reporter};
+use crate::reread::Reread;
 
 type AnyMode = Box<dyn Mode>;
 
@@ -31,7 +32,7 @@ type AnyMode = Box<dyn Mode>;
 pub fn run(config: Config, log: &mut Log) -> Result<u8, Error> {
     let kernel = kernel::chosen()?;
     let audience = Audience::of(&config.role);
-    if audience != Audience::Service {
+    if audience.has_local() {
         inherited::require_stdout()?;
         if !config.no_input {
             inherited::require_stdin()?;
@@ -47,13 +48,19 @@ pub fn run(config: Config, log: &mut Log) -> Result<u8, Error> {
         Role::Client { host } => events.dial(host, config.port),
         Role::Server { listen, .. } => events.listen_on(listen.as_deref(), config.port)?,
     }
+    let file = config.keys.file.clone().filter(|_| !stderr().is_terminal());
     drop(config);
-    turn_until_done(&mut events, Reporter::new(audience), log)
+    let reread = file.map(Reread::new);
+    if reread.is_some() {
+        events.serve_on_hangup();
+    }
+    turn_until_done(&mut events, Reporter::new(audience), reread, log)
 }
 
 fn turn_until_done<M: Mode>(
     events: &mut EventLoop<M>,
     mut reporter: Reporter,
+    mut reread: Option<Reread>,
     log: &mut Log,
 ) -> Result<u8, Error> {
     let mut stopped_by = None;
@@ -66,9 +73,15 @@ fn turn_until_done<M: Mode>(
                     return Ok(exit::code(End::Stopped, stopped_by));
                 }
             }
+            if let (Report::HungUp, Some(reread)) = (&report, &mut reread) {
+                reread.start(log);
+            }
             reporter.print(log, events, report);
         }
         let now = events.now();
+        if let Some(reread) = &mut reread {
+            reread.take(log, now, events.endpoint_mut());
+        }
         let end = events.endpoint().end();
         reporter.tell_hidden(log, now, end.is_some());
         log.flush();
@@ -77,7 +90,9 @@ fn turn_until_done<M: Mode>(
         }
         let retry = log.is_waiting().then_some(LOG_RETRY);
         let hidden = reporter.next_due().map(|due| due.since(now));
-        events.turn(retry.into_iter().chain(hidden).min())?;
+        let is_reading = reread.as_ref().is_some_and(Reread::is_reading);
+        let keys = is_reading.then_some(KEYS_LOOK);
+        events.turn(retry.into_iter().chain(hidden).chain(keys).min())?;
     }
 }
 
@@ -89,10 +104,11 @@ fn build(config: &Config, kernel: Kernel, audience: Audience) -> io::Result<Even
     let leaves = match audience {
         Audience::Client => Leaves::WithPeers,
         Audience::Chat if !open_ended => Leaves::AfterInput,
-        Audience::Chat | Audience::Service => Leaves::WhenStopped,
+        Audience::Chat | Audience::Relay | Audience::Service => Leaves::WhenStopped,
     };
     let mut setup = Setup::new(kernel, leaves, rand::random());
     setup.identity.clone_from(&config.keys.native);
+    setup.ring.clone_from(&config.keys.ring);
     setup.classic.clone_from(&config.keys.classic);
     setup.limits = limits;
     let kind = match config.role {
@@ -106,7 +122,7 @@ fn build(config: &Config, kernel: Kernel, audience: Audience) -> io::Result<Even
         ModeKind::Relay => Box::new(Relay),
     };
     let mut events = EventLoop::new(Endpoint::new(setup, mode), Clock::start())?;
-    if audience != Audience::Service {
+    if audience.has_local() {
         let input = (!config.no_input).then(stdin);
         let lines = config.keys.classic.is_some();
         events.attach_local(input, stdout(), lines)?;

@@ -31,6 +31,7 @@ mod program;
 mod python;
 mod raw_peer;
 mod records;
+mod rings;
 mod secrets;
 mod signals;
 mod stopping;
