@@ -164,14 +164,13 @@ pub fn keepalive(dead_after: Duration) -> (Duration, Duration) {
 pub const INPUT_SCRATCH: usize = 32 * MAX_RECORD;
 /// The scratch that one round of sealing writes into: as much, for the same reason.
 pub const OUTPUT_SCRATCH: usize = 32 * MAX_RECORD;
-/// Bytes that one tick seals: [`MOST_SHARE`] for each of eight peers, and more only where
-/// more peers wait than it has [`LEAST_SHARE`]s for. Records that leave together arrive
-/// together, in one read or a few, and fill the receiver's lanes too.
+/// Bytes that one tick seals, or writes once more, however many peers wait; the rest of them come
+/// first in the next tick. They are [`MOST_SHARE`] for each of eight peers: records that leave
+/// together arrive together, in one read or a few, and fill the receiver's lanes too. A packed
+/// message counts as the shortest record. As much again may go to sockets whose deadlines are
+/// due. On loopback, where a write takes the receiver's work too, a tick with twice as much took
+/// up to 17 ms (Zen 4).
 pub const OUTPUT_TICK: usize = 8 * MOST_SHARE;
-/// Bytes that one tick seals however many peers wait; the rest of them come first in the next
-/// tick. A packed message counts as the shortest record. Sealing and writing so many takes less
-/// than 10 ms. A thousand peers with long queues would take 64 MiB.
-pub const OUTPUT_MOST: usize = 4 * OUTPUT_TICK;
 /// Least room in either scratch for one peer, unless less is left, however many peers
 /// wait: four full records need few calls, and the other peers do not wait long. Also the
 /// classic frames that one peer is sent in a tick.
@@ -220,16 +219,16 @@ pub const QUEUED_ITEM: usize = 128;
 /// How many items one tick of a relay may queue: the chunks that it hands on times their
 /// receivers. Lines of a local likewise. Queueing, packing and sealing so many for 1,000 peers,
 /// and the writes, took 8 to 16 ms (an EPYC of family 25).
-pub const FAN_OUT: usize = 1 << 15;
+pub const FAN_OUT: usize = 1 << 14;
 /// Most peers read in one tick. A read that brings nothing takes no room, and costs a system
 /// call.
-pub const PEERS_READ: usize = 1024;
+pub const PEERS_READ: usize = 256;
 /// Most peers written to in one tick: on loopback a write takes 9 us, so these take 9 ms. Also
 /// the deadlines that one tick handles, because each may write.
-pub const PEERS_WRITTEN: usize = 1024;
+pub const PEERS_WRITTEN: usize = 256;
 /// Most peers closed in one tick. With as many, and the reads, no tick took 14 ms when 15,000
 /// peers left at once.
-pub const PEERS_CLOSED: usize = 512;
+pub const PEERS_CLOSED: usize = 256;
 /// How many items of queues that were dropped one tick frees: more than it may queue. So many
 /// take 4 ms. A thousand receivers that leave may have had two million.
 pub const FREED_ITEMS: usize = 4 * FAN_OUT;

@@ -24,7 +24,8 @@ use crate::chosen::kernel;
 use crate::classic::Frames;
 use crate::hand::{Hand, first, secrets};
 use crate::handshake::{agree, client_hello};
-use crate::net::{Link, Local, Port};
+use crate::local::Plain;
+use crate::net::{Link, Port};
 use crate::script::Script;
 use crate::session::SPANS;
 use crate::told::Over;
@@ -116,12 +117,28 @@ struct World {
     links: Vec<Link>,
     peers: Vec<Peer>,
     places: BTreeMap<PeerId, usize>,
-    local: Local,
+    local: Plain,
     /// Whether the endpoint speaks classic, too, and its largest message.
     classic: bool,
     longest: usize,
     /// Bytes that peers have sent.
     sent: usize,
+}
+
+fn setup(script: &mut Script<'_>) -> Setup {
+    let leaves = [Leaves::WhenStopped, Leaves::AfterInput, Leaves::WithPeers];
+    let mut setup = Setup::new(kernel(), script.pick(&leaves), [5; 32]);
+    setup.identity = Identity::new(&secrets());
+    let classic = script.below(4) == 0;
+    setup.classic = classic.then(|| ClassicKeys::new(&secrets()));
+    if script.flag() {
+        // The bounds are near, and two messages of three records fill them.
+        setup.limits.max_message = SMALL;
+        setup.limits.max_assembling = 4 * SMALL;
+        setup.limits.max_queue = 2 * SMALL;
+        setup.limits.max_queued = 4 * SMALL;
+    }
+    setup
 }
 
 /// Plays a script.
@@ -148,18 +165,8 @@ impl World {
             3 => (What::Chat, Box::new(Chat::new(true))),
             _ => (What::Chat, Box::new(Chat::new(false))),
         };
-        let leaves = [Leaves::WhenStopped, Leaves::AfterInput, Leaves::WithPeers];
-        let mut setup = Setup::new(kernel(), script.pick(&leaves), [5; 32]);
-        setup.identity = Identity::new(&secrets());
-        let classic = script.below(4) == 0;
-        setup.classic = classic.then(|| ClassicKeys::new(&secrets()));
-        if script.flag() {
-            // The bounds are near, and two messages of three records fill them.
-            setup.limits.max_message = SMALL;
-            setup.limits.max_assembling = 4 * SMALL;
-            setup.limits.max_queue = 2 * SMALL;
-            setup.limits.max_queued = 4 * SMALL;
-        }
+        let setup = setup(script);
+        let classic = setup.classic.is_some();
         let longest = setup.limits.max_message;
         let watched = Watched {
             mode,
@@ -187,10 +194,7 @@ impl World {
             links: Vec::new(),
             peers: Vec::new(),
             places: BTreeMap::new(),
-            local: Local {
-                room: usize::MAX,
-                ..Local::default()
-            },
+            local: Plain::open(b""),
             classic,
             longest,
             sent: 0,
@@ -366,9 +370,9 @@ impl World {
                 local.input.extend(bytes);
             }
             55..58 => local.input_ended = true,
-            58 => local.input_fails = true,
-            59 => local.output_fails = Some(ErrorKind::BrokenPipe),
-            60 => local.output_fails = Some(ErrorKind::StorageFull),
+            58 => local.read_error = Some(ErrorKind::Other),
+            59 => local.write_error = Some(ErrorKind::BrokenPipe),
+            60 => local.write_error = Some(ErrorKind::StorageFull),
             _ => local.room = script.word().into(),
         }
         self.endpoint.local_readable(LocalId::FIRST);
@@ -539,7 +543,7 @@ impl World {
             }
             false => {
                 assert!(said.starts_with(output), "not what was said");
-                let all = self.what != What::Chat || self.local.output_fails.is_some();
+                let all = self.what != What::Chat || self.local.write_error.is_some();
                 assert!(all || said.len() == output.len(), "some was not written");
             }
         }

@@ -17,6 +17,8 @@ mod endpoint;
 mod hand;
 mod handshake;
 mod keys;
+#[path = "../../tests/common/local.rs"]
+mod local;
 mod net;
 mod parsers;
 #[path = "../../tests/common/plain.rs"]

@@ -1,5 +1,5 @@
-//! What the endpoint is handed as its sockets and its local: bytes in memory, moved as the
-//! script says.
+//! What the endpoint is handed as its sockets, and as its [local](crate::local): bytes in memory,
+//! moved as the script says.
 //!
 //! Readiness is told once, and only where a call said `WouldBlock`, found nothing more, or
 //! moved less than it could: a wake-up that the endpoint loses shows.
@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 
 use sealwire::{LocalId, PeerId, Read, Transport};
+
+use crate::local::Plain;
 
 /// The socket of one peer, seen from the network.
 #[derive(Debug)]
@@ -106,60 +108,11 @@ impl Link {
     }
 }
 
-/// A pipe, a file or a terminal.
-#[derive(Debug, Default)]
-pub(crate) struct Local {
-    pub(crate) input: VecDeque<u8>,
-    pub(crate) input_ended: bool,
-    pub(crate) input_fails: bool,
-    pub(crate) output: Vec<u8>,
-    pub(crate) room: usize,
-    pub(crate) output_fails: Option<ErrorKind>,
-}
-
-impl Local {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<Read> {
-        assert!(!into.is_empty(), "a read without room looks like the end");
-        if self.input_fails {
-            return Err(ErrorKind::Other.into());
-        }
-        if self.input.is_empty() && !self.input_ended {
-            return Err(ErrorKind::WouldBlock.into());
-        }
-        let bytes = self.input.len().min(into.len());
-        for (to, from) in into.iter_mut().zip(self.input.drain(..bytes)) {
-            *to = from;
-        }
-        let drained = self.input.is_empty() && !self.input_ended;
-        Ok(Read { bytes, drained })
-    }
-
-    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        if let Some(kind) = self.output_fails {
-            return Err(kind.into());
-        }
-        let mut count = 0;
-        for slice in slices {
-            let fits = slice.len().min(self.room - count);
-            self.output.extend_from_slice(&slice[..fits]);
-            count += fits;
-        }
-        self.room -= match self.room {
-            usize::MAX => 0,
-            _ => count,
-        };
-        match count {
-            0 => Err(ErrorKind::WouldBlock.into()),
-            _ => Ok(count),
-        }
-    }
-}
-
 /// Everything that the endpoint can read and write. It may use what it has not closed.
 pub(crate) struct Port<'a> {
     pub(crate) links: &'a mut [Link],
     pub(crate) places: &'a BTreeMap<PeerId, usize>,
-    pub(crate) local: &'a mut Local,
+    pub(crate) local: &'a mut Plain,
 }
 
 impl Port<'_> {

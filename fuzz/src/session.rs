@@ -75,19 +75,8 @@ pub(crate) fn play(session: &mut Session, hand: &mut Hand, start: Time, script: 
                     session.receive(now, piece, &mut output);
                 }
             }
-            150..180 => {
-                let message = script.lump();
-                if session.send(now, &message, &mut output) {
-                    given.push(message);
-                }
-            }
-            180..200 => {
-                let (message, count) = repeated(script);
-                let several = vec![&message[..]; count];
-                if session.send_all(now, &several, &mut output) {
-                    given.extend(several.into_iter().map(<[u8]>::to_vec));
-                }
-            }
+            150..180 => given.extend(send(session, now, false, script, &mut output)),
+            180..200 => given.extend(send(session, now, true, script, &mut output)),
             200..215 => session.finish(now, &mut output),
             215..220 => {
                 disturbed = true;
@@ -115,11 +104,25 @@ pub(crate) fn play(session: &mut Session, hand: &mut Hand, start: Time, script: 
     }
 }
 
-/// A message, and how often it is sent at once: not too many bytes in all.
-fn repeated(script: &mut Script<'_>) -> (Vec<u8>, usize) {
+/// Lets `session` send a message, or the same several times at once: not too many bytes in all.
+/// Returns what it has taken.
+fn send(
+    session: &mut Session,
+    now: Time,
+    several: bool,
+    script: &mut Script<'_>,
+    output: &mut Vec<u8>,
+) -> Vec<Vec<u8>> {
     let message = script.lump();
-    let count = usize::from(script.byte()).min((1 << 16) / (message.len() + 1));
-    (message, count)
+    let (count, taken) = match several {
+        false => (1, session.send(now, &message, output)),
+        true => {
+            let count = usize::from(script.byte()).min((1 << 16) / (message.len() + 1));
+            let all = vec![&message[..]; count];
+            (count, session.send_all(now, &all, output))
+        }
+    };
+    vec![message; if taken { count } else { 0 }]
 }
 
 fn check(heard: &Heard, hand: &Hand, given: &[Vec<u8>], disturbed: bool) {
@@ -184,128 +187,141 @@ impl Side {
 /// Two sessions, and a network between them that cuts, changes and delays.
 pub(crate) fn two(input: &[u8]) {
     let mut script = Script::new(input);
-    let identity = Identity::new(&secrets()).expect("32 bytes each");
-    let client = Session::client(identity.clone(), kernel(), [1; 32], Time::ZERO);
-    let server = Session::server(identity, kernel(), [2; 32], Time::ZERO);
-    let mut sides = [client, server].map(Side::new);
-    let mut output = Vec::new();
-    sides[0].session.start(Time::ZERO, &mut output);
-    sides[0].note(&output);
-    let (mut now, mut disturbed) = (Time::ZERO, false);
-    let mut total = 0;
-    while !script.has_ended() && total < 1 << 18 {
+    let mut pair = Pair::new();
+    while !script.has_ended() && pair.sent < 1 << 18 {
         let choice = script.byte();
-        let at = usize::from(choice & 1);
-        let mut output = Vec::new();
-        match choice >> 1 {
-            0..30 => {
-                let message = script.lump();
-                total += message.len();
-                if sides[at].session.send(now, &message, &mut output) {
-                    sides[at].sent.push(message);
-                }
-            }
-            30..40 => {
-                let (message, count) = repeated(&mut script);
-                let several = vec![&message[..]; count];
-                total += message.len() * several.len();
-                if sides[at].session.send_all(now, &several, &mut output) {
-                    let several = several.into_iter().map(<[u8]>::to_vec);
-                    sides[at].sent.extend(several);
-                }
-            }
-            40..45 => {
-                sides[at].session.finish(now, &mut output);
-                sides[at].finished = true;
-            }
-            45 => {
-                disturbed = true;
-                let abort = Abort::new(Reason(script.byte()), "why");
-                sides[at].session.abort(now, abort, &mut output);
-            }
-            46..48 => {
-                now = now + Duration::from_millis(script.pick(&SPANS));
-                disturbed = true;
-                sides[at].session.handle_timeout(now, &mut output);
-            }
+        pair.act(usize::from(choice & 1), choice >> 1, &mut script);
+    }
+    pair.settle();
+}
+
+struct Pair {
+    sides: [Side; 2],
+    now: Time,
+    /// Something happened that a connection need not survive.
+    disturbed: bool,
+    /// Bytes of the messages that both have sent.
+    sent: usize,
+}
+
+impl Pair {
+    /// The client has said hello.
+    fn new() -> Self {
+        let identity = Identity::new(&secrets()).expect("32 bytes each");
+        let client = Session::client(identity.clone(), kernel(), [1; 32], Time::ZERO);
+        let server = Session::server(identity, kernel(), [2; 32], Time::ZERO);
+        let mut sides = [client, server].map(Side::new);
+        let mut hello = Vec::new();
+        sides[0].session.start(Time::ZERO, &mut hello);
+        sides[0].note(&hello);
+        Self {
+            sides,
+            now: Time::ZERO,
+            disturbed: false,
+            sent: 0,
+        }
+    }
+
+    /// Does one thing with the side `at`.
+    fn act(&mut self, at: usize, choice: u8, script: &mut Script<'_>) {
+        let flying = &mut self.sides[at].flying;
+        match choice {
+            0..48 => self.drive(at, choice, script),
             48 => {
                 let place = usize::from(script.word());
                 let bit = script.below(8);
-                if let Some(byte) = sides[at].flying.get_mut(place) {
+                if let Some(byte) = flying.get_mut(place) {
                     *byte ^= 1 << bit;
-                    disturbed = true;
+                    self.disturbed = true;
                 }
             }
             49 => {
                 // The stream is cut here.
                 let keep = usize::from(script.word());
-                disturbed |= keep < sides[at].flying.len() || !sides[at].shut;
-                sides[at].flying.truncate(keep);
-                sides[at].shut = true;
+                self.disturbed |= keep < flying.len() || !self.sides[at].shut;
+                self.sides[at].flying.truncate(keep);
+                self.sides[at].shut = true;
             }
-            50..60 => {
-                let count = usize::from(script.word());
-                deliver(&mut sides, at, count, now);
-                continue;
+            50..60 => self.deliver(at, script.word().into()),
+            _ => self.deliver(at, usize::MAX),
+        }
+    }
+
+    /// Calls the session at this side, as its user.
+    fn drive(&mut self, at: usize, choice: u8, script: &mut Script<'_>) {
+        let side = &mut self.sides[at];
+        let (session, mut output) = (&mut side.session, Vec::new());
+        match choice {
+            0..40 => {
+                let several = choice >= 30;
+                let messages = send(session, self.now, several, script, &mut output);
+                self.sent += messages.iter().map(Vec::len).sum::<usize>();
+                side.sent.extend(messages);
+            }
+            40..45 => {
+                session.finish(self.now, &mut output);
+                side.finished = true;
+            }
+            45 => {
+                self.disturbed = true;
+                let abort = Abort::new(Reason(script.byte()), "why");
+                session.abort(self.now, abort, &mut output);
             }
             _ => {
-                deliver(&mut sides, at, usize::MAX, now);
-                continue;
+                self.now = self.now + Duration::from_millis(script.pick(&SPANS));
+                self.disturbed = true;
+                session.handle_timeout(self.now, &mut output);
             }
         }
-        if sides[at].shut && disturbed {
+        if side.shut && self.disturbed {
             // Cut off, it may still write; nobody reads that.
             output.clear();
         }
-        sides[at].note(&output);
+        side.note(&output);
     }
-    settle(&mut sides, now, disturbed);
-}
 
-/// Gives the other side as many bytes of what `at` wrote; the end, if nothing is left.
-fn deliver(sides: &mut [Side; 2], at: usize, count: usize, now: Time) {
-    let from = &mut sides[at];
-    let count = count.min(from.flying.len());
-    let bytes: Vec<u8> = from.flying.drain(..count).collect();
-    let ended = from.shut && from.flying.is_empty();
-    let to = &mut sides[1 - at];
-    let mut output = Vec::new();
-    if !bytes.is_empty() {
-        to.session.receive(now, &bytes, &mut output);
-    }
-    if ended {
-        to.session.receive(now, &[], &mut output);
-    }
-    if to.shut {
-        output.clear();
-    }
-    to.note(&output);
-}
-
-/// Delivers all that is left, and checks what both have heard.
-fn settle(sides: &mut [Side; 2], now: Time, disturbed: bool) {
-    for _ in 0..10 {
-        deliver(sides, 0, usize::MAX, now);
-        deliver(sides, 1, usize::MAX, now);
-    }
-    let finished = sides.iter().all(|side| side.finished);
-    for at in [0, 1] {
-        let (from, to) = (&sides[at], &sides[1 - at]);
-        assert!(
-            from.sent.starts_with(&to.heard.messages),
-            "not what was sent"
-        );
-        if !disturbed {
-            assert!(from.sent == to.heard.messages, "something is lost");
-            assert!(to.heard.open && to.heard.fin == from.finished);
-            assert_eq!(to.heard.over, finished.then_some(Ok(())));
+    /// Gives the other side as many bytes of what `at` wrote; the end, if nothing is left.
+    fn deliver(&mut self, at: usize, count: usize) {
+        let from = &mut self.sides[at];
+        let count = count.min(from.flying.len());
+        let bytes: Vec<u8> = from.flying.drain(..count).collect();
+        let ended = from.shut && from.flying.is_empty();
+        let to = &mut self.sides[1 - at];
+        let mut output = Vec::new();
+        if !bytes.is_empty() {
+            to.session.receive(self.now, &bytes, &mut output);
         }
-        if to.heard.over == Some(Ok(())) {
+        if ended {
+            to.session.receive(self.now, &[], &mut output);
+        }
+        if to.shut {
+            output.clear();
+        }
+        to.note(&output);
+    }
+
+    /// Delivers all that is left, and checks what both have heard.
+    fn settle(&mut self) {
+        for _ in 0..10 {
+            self.deliver(0, usize::MAX);
+            self.deliver(1, usize::MAX);
+        }
+        let finished = self.sides.iter().all(|side| side.finished);
+        for at in [0, 1] {
+            let (from, to) = (&self.sides[at], &self.sides[1 - at]);
+            let all = from.sent == to.heard.messages;
             assert!(
-                from.sent == to.heard.messages,
-                "complete, and something is lost"
+                from.sent.starts_with(&to.heard.messages),
+                "not what was sent"
             );
-            assert!(sides[0].finished && sides[1].finished);
+            if !self.disturbed {
+                assert!(all, "something is lost");
+                assert!(to.heard.open && to.heard.fin == from.finished);
+                assert_eq!(to.heard.over, finished.then_some(Ok(())));
+            }
+            if to.heard.over == Some(Ok(())) {
+                assert!(all && finished, "complete, and something is lost");
+            }
         }
     }
 }

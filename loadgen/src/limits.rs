@@ -81,7 +81,7 @@ pub(crate) const LISTEN: Duration = Duration::from_micros(10);
 /// How often the live line is drawn, and how often a wait checks whether the user ended the run.
 pub(crate) const REDRAW: Duration = Duration::from_millis(100);
 
-// ---- bad company -----------------------------------------------------------
+// ---- cohorts ---------------------------------------------------------------
 
 /// Misbehaving peers at once: most that the descriptors of a usual process allow beside others.
 pub(crate) const MAX_COHORT: usize = 1 << 14;

@@ -14,16 +14,15 @@
 //!
 //! The files beside them use all folders. [`args`] makes a [`plan`] of what was typed; [`run`]
 //! starts a server ([`child`], which runs [`server`]) and the threads that load it; [`compare`]
-//! runs every transport in turns; [`company`] runs without and with a cohort; [`interrupt`] is what Ctrl-C does. It is no example of how to
-//! use the library: it also uses modules that the library hides from its users. Read next:
-//! [`run`].
+//! runs every transport in turns; [`with_cohort`] runs without and with a cohort; [`interrupt`] is
+//! what Ctrl-C does. It is no example of how to use the library: it also uses modules that the
+//! library hides from its users. Read next: [`run`].
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod args;
 mod child;
 mod cohort;
-mod company;
 mod compare;
 mod interrupt;
 mod judge;
@@ -38,6 +37,7 @@ mod server;
 #[cfg(test)]
 mod testing;
 mod values;
+mod with_cohort;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -110,10 +110,10 @@ fn run_once(config: &Config, log: &mut Log) -> Result<u8, Error> {
     let outputs = &config.outputs;
     let interrupt = Interrupt::catch()?;
     if let Some(wanted) = &config.cohort {
-        let company = company::run(config, wanted, &interrupt)?;
+        let cohort = with_cohort::run(config, wanted, &interrupt)?;
         interrupt.end();
         let environment = Environment::here();
-        let report = report::company::Report::new(&company, &config.slos, &environment);
+        let report = report::cohort::Report::new(&cohort, &config.slos, &environment);
         report.emit(outputs)?;
         return Ok(report.exit_code(outputs.strict));
     }

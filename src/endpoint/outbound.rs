@@ -16,9 +16,7 @@ use super::queue::{Chain, Item, Queue, Store};
 use super::transport::{PeerId, Transport};
 use crate::conn::Outgoing;
 use crate::crypto::batch::SealBatch;
-use crate::limits::{
-    LEAST_SHARE, MAX_RECORD, OUTPUT_MOST, OUTPUT_SCRATCH, OUTPUT_TICK, PEERS_WRITTEN, share,
-};
+use crate::limits::{LEAST_SHARE, MAX_RECORD, OUTPUT_SCRATCH, OUTPUT_TICK, PEERS_WRITTEN, share};
 use crate::span::Span;
 use crate::wire::pack;
 use crate::wire::record::Kind;
@@ -109,8 +107,8 @@ pub(super) struct Outbound {
     seals: SealBatch,
     output: Box<[u8]>,
     round: Round,
-    /// How much they have sealed.
-    sealed: usize,
+    /// Bytes that this tick has sealed, or written although they were sealed before.
+    sent: usize,
 }
 
 impl Default for Outbound {
@@ -121,7 +119,7 @@ impl Default for Outbound {
             seals: SealBatch::default(),
             output: vec![0; OUTPUT_SCRATCH].into_boxed_slice(),
             round: Round::default(),
-            sealed: 0,
+            sent: 0,
         }
     }
 }
@@ -142,6 +140,11 @@ impl Outbound {
         }
     }
 
+    /// Whether this tick has written as much as its deadlines may, too.
+    pub(super) fn has_written_enough(&self) -> bool {
+        self.sent >= 2 * OUTPUT_TICK
+    }
+
     pub(super) fn is_busy(&self) -> bool {
         !self.listed.is_empty()
     }
@@ -151,10 +154,10 @@ impl Context {
     /// Seals and writes for listed peers, once each. Those beyond what one tick may write to
     /// come first in the next.
     pub(super) fn flush(&mut self, io: &mut impl Transport) {
-        self.outbound.sealed = 0;
+        self.outbound.sent = 0;
         let peers = self.outbound.listed.len().min(PEERS_WRITTEN);
         for waiting in (1..=peers).rev() {
-            if self.outbound.sealed >= OUTPUT_MOST {
+            if self.outbound.sent >= OUTPUT_TICK {
                 break;
             }
             let Some(id) = self.outbound.listed.pop_front() else {
@@ -192,7 +195,7 @@ impl Context {
         if OUTPUT_SCRATCH - self.outbound.round.at < LEAST_SHARE {
             self.finish_round(io);
         }
-        let left = OUTPUT_TICK.saturating_sub(self.outbound.sealed);
+        let left = OUTPUT_TICK.saturating_sub(self.outbound.sent);
         let share = share(left, waiting).max(LEAST_SHARE);
         let mut room = share.min(OUTPUT_SCRATCH - self.outbound.round.at);
         if self.flow.is_short(self.queued_memory()) {
@@ -216,7 +219,7 @@ impl Context {
             packing,
             seals,
             output,
-            sealed,
+            sent,
             ..
         } = &mut self.outbound;
         let start = round.at;
@@ -243,7 +246,7 @@ impl Context {
         if outlet.queue.cost() < queued {
             peer.idle.reset(self.now);
         }
-        *sealed += cost;
+        *sent += cost;
         if round.at > start {
             round.parts.push((id, start..round.at));
         }
@@ -295,6 +298,7 @@ impl Context {
         };
         let result = io.write(id, self.store.memory.bytes(unsent));
         let count = self.wrote(id, result, unsent.len());
+        self.outbound.sent += count.unwrap_or(0);
         let peer = &mut self.roster[id];
         if count > Some(0) {
             peer.idle.reset(self.now);

@@ -110,6 +110,9 @@ impl Context {
     fn expire(&mut self, io: &mut impl Transport) {
         // Each may be written to, so those beyond what a tick may write to come in the next.
         for _ in 0..PEERS_WRITTEN {
+            if self.outbound.has_written_enough() {
+                break;
+            }
             let Some(id) = self.roster.next_planned(self.now) else {
                 break;
             };

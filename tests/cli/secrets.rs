@@ -74,8 +74,8 @@ fn native(keys: [&str; 2]) -> Vec<Needle> {
     .concat()
 }
 
-/// All memory of a process that can be written: what cannot is as it is in a file. If this test may not read it, says so and
-/// returns `None`.
+/// All memory of a process that can be written: what cannot is as it is in a file. If this test
+/// may not read it, says so and returns `None`.
 fn memory(program: &Program) -> Option<Vec<(String, Vec<u8>)>> {
     let folder = format!("/proc/{}", program.id().as_raw_nonzero());
     let file = match File::open(format!("{folder}/mem")) {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use sealwire::limits::{MAX_BLOCKS, MAX_PAYLOAD, RECORD_HEADER, SERVER_HELLO};
+use sealwire::limits::{CLIENT_HELLO, MAX_BLOCKS, MAX_PAYLOAD, RECORD_HEADER, SERVER_HELLO};
 use sealwire::wire::hello::FIXED;
 use sealwire::wire::record::{Kind, cut};
 use sealwire::{Deadline, Failure, Outcome, PeerFault, Reason, Time};
@@ -18,28 +18,30 @@ use sealwire::{Deadline, Failure, Outcome, PeerFault, Reason, Time};
 use crate::hand::{Sealer, greeting};
 use crate::net::Side;
 use crate::people::is_truncated;
-use crate::world::{Host, World};
+use crate::world::World;
 
 /// How long an actor stays: longer than a record may take, so that the server ends it first.
 pub(crate) const STAYS: u64 = 40_000;
 /// The same in a run where many come and go: longer than a handshake may take.
 pub(crate) const STAYS_SHORT: u64 = 7000;
-/// The time between two bytes of a hello that drips: all 80 take longer than a handshake may.
-const DRIP: Duration = Duration::from_millis(70);
+/// The time between two bytes of a record that drips: all 34 take longer than a handshake may.
+const DRIP: Duration = Duration::from_millis(200);
 /// How long a handshake may take, with what the network and the test's steps add.
 const HANDSHAKE: Duration = Duration::from_secs(6);
 /// A flood of PINGs has this many, and as many at a time as this.
 const FLOOD: usize = 1000;
 const FLOOD_PIECE: usize = 20;
 
-/// What an actor does: the kinds of bad company that the load tester has, too.
+/// How an actor misbehaves. The load tester's cohorts have these kinds, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Vice {
+pub(crate) enum BadKind {
     Silent,
+    /// A valid hello, then its first record byte by byte, slower than the deadline.
     Drip,
     HalfHello,
     BadHello,
-    /// All that a good client has sent so far, once more.
+    /// What a good client has sent so far, or its hello alone, once more. If there is none that
+    /// the server has answered, it is silent.
     Replay,
     SlowReader,
     SlowWriter,
@@ -52,24 +54,28 @@ pub(crate) enum Vice {
     ResetMidRecord,
 }
 
-const VICES: [Vice; 12] = [
-    Vice::Silent,
-    Vice::Drip,
-    Vice::HalfHello,
-    Vice::BadHello,
-    Vice::Replay,
-    Vice::SlowReader,
-    Vice::SlowWriter,
-    Vice::PingFlood,
-    Vice::BadTag,
-    Vice::Oversize,
-    Vice::HugeMessage,
-    Vice::ResetMidRecord,
+const KINDS: [BadKind; 12] = [
+    BadKind::Silent,
+    BadKind::Drip,
+    BadKind::HalfHello,
+    BadKind::BadHello,
+    BadKind::Replay,
+    BadKind::SlowReader,
+    BadKind::SlowWriter,
+    BadKind::PingFlood,
+    BadKind::BadTag,
+    BadKind::Oversize,
+    BadKind::HugeMessage,
+    BadKind::ResetMidRecord,
 ];
 
-impl Vice {
-    fn holds_keys(self) -> bool {
-        self as usize >= Self::SlowReader as usize
+impl BadKind {
+    /// Whether it proves that it holds the keys before it misbehaves.
+    fn proves_itself(self) -> bool {
+        !matches!(
+            self,
+            Self::Silent | Self::Drip | Self::HalfHello | Self::BadHello | Self::Replay
+        )
     }
 }
 
@@ -80,13 +86,13 @@ enum Stage {
     /// It waits for the server's hello.
     Greets,
     Acts,
-    /// It has done all that its vice asks for.
+    /// It has done all that its kind does.
     Done,
     Left,
 }
 
 pub(crate) struct Actor {
-    pub(crate) vice: Vice,
+    kind: BadKind,
     /// When it comes and leaves, in milliseconds.
     pub(crate) comes: u64,
     pub(crate) leaves: u64,
@@ -94,14 +100,15 @@ pub(crate) struct Actor {
     pub(crate) said: Vec<Vec<u8>>,
     stage: Stage,
     end: Option<Side>,
+    /// What it greets with.
     hello: Vec<u8>,
     answer: Vec<u8>,
     sealer: Option<Sealer>,
     /// What it has still to write, and when it may.
     pending: Vec<u8>,
     writes: Time,
-    /// Since when it has done all that its vice asks for.
-    sinned: Option<Time>,
+    /// Since when it has done all that its kind does.
+    offended: Option<Time>,
     /// Since when it knows that the server has ended it.
     ended: Option<Time>,
     rng: StdRng,
@@ -109,19 +116,23 @@ pub(crate) struct Actor {
 
 impl std::fmt::Debug for Actor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?} {:?} at {:?}", self.vice, self.stage, self.end)
+        write!(f, "{:?} {:?} at {:?}", self.kind, self.stage, self.end)
     }
 }
 
 impl Actor {
     /// Says `said` if it holds the keys; it comes at `comes` and stays for so long.
     pub(crate) fn new(rng: &mut StdRng, said: Vec<Vec<u8>>, comes: u64, stays: u64) -> Self {
-        let vice = VICES[rng.random_range(0..VICES.len())];
+        let kind = KINDS[rng.random_range(0..KINDS.len())];
         Self {
-            vice,
+            kind,
             comes,
             leaves: comes + stays,
-            said: if vice.holds_keys() { said } else { Vec::new() },
+            said: if kind.proves_itself() {
+                said
+            } else {
+                Vec::new()
+            },
             stage: Stage::Away,
             end: None,
             hello: Vec::new(),
@@ -129,7 +140,7 @@ impl Actor {
             sealer: None,
             pending: Vec::new(),
             writes: Time::ZERO,
-            sinned: None,
+            offended: None,
             ended: None,
             rng: StdRng::seed_from_u64(rng.random()),
         }
@@ -147,7 +158,8 @@ impl Actor {
         }
     }
 
-    /// Does what it does at this time, in milliseconds. `victim` is a good client's end.
+    /// Does what it does at this time, in milliseconds. `victim` is the end of a good client that
+    /// the server has answered.
     pub(crate) fn act(&mut self, world: &mut World, at: u64, victim: Option<Side>) {
         match self.stage {
             Stage::Away if at >= self.comes => self.come(world, victim),
@@ -157,7 +169,7 @@ impl Actor {
         }
         self.read(world);
         if self.stage == Stage::Acts && self.pending.is_empty() {
-            self.sin();
+            self.misbehave();
         }
         self.write(world);
     }
@@ -165,25 +177,34 @@ impl Actor {
     fn come(&mut self, world: &mut World, victim: Option<Side>) {
         let end = Side::client(world.knock());
         self.end = Some(end);
-        self.hello = greeting(end);
-        self.stage = Stage::Acts;
-        self.pending = match self.vice {
-            Vice::Silent => Vec::new(),
-            Vice::HalfHello => self.hello[..self.rng.random_range(FIXED..80)].to_vec(),
-            Vice::BadHello => {
-                let mut hello = self.hello.clone();
-                // Behind what names the keys.
-                hello[self.rng.random_range(16..80)] ^= 1 << self.rng.random_range(0..8);
-                hello
-            }
-            Vice::Replay => victim.map_or(Vec::new(), |victim| {
-                world.net.outgoing(victim).tape.clone().unwrap_or_default()
-            }),
-            _ => self.hello.clone(),
+        self.hello = self.greets_with(world, end, victim);
+        self.pending = self.hello.clone();
+        self.stage = match self.kind.proves_itself() || self.kind == BadKind::Drip {
+            true => Stage::Greets,
+            false => Stage::Acts,
         };
-        if self.vice.holds_keys() {
-            self.stage = Stage::Greets;
+    }
+
+    fn greets_with(&mut self, world: &mut World, end: Side, victim: Option<Side>) -> Vec<u8> {
+        let mut hello = greeting(end);
+        match self.kind {
+            BadKind::Silent => hello.clear(),
+            BadKind::HalfHello => hello.truncate(self.rng.random_range(FIXED..CLIENT_HELLO)),
+            BadKind::BadHello => {
+                // Behind what names the keys.
+                let place = self.rng.random_range(16..CLIENT_HELLO);
+                hello[place] ^= 1 << self.rng.random_range(0..8);
+            }
+            BadKind::Replay => {
+                let tape = victim.and_then(|end| world.net.outgoing(end).tape.clone());
+                hello = tape.unwrap_or_default();
+                if self.rng.random() {
+                    hello.truncate(CLIENT_HELLO);
+                }
+            }
+            _ => {}
         }
+        hello
     }
 
     fn leave(&mut self, world: &mut World) {
@@ -194,10 +215,10 @@ impl Actor {
     fn read(&mut self, world: &mut World) {
         let end = self.end.expect("it came");
         let greets = self.stage == Stage::Greets;
-        let most = match self.vice {
+        let most = match self.kind {
             _ if greets => SERVER_HELLO - self.answer.len(),
-            Vice::SlowReader => self.rng.random_range(1..200),
-            Vice::PingFlood => return,
+            BadKind::SlowReader => self.rng.random_range(1..200),
+            BadKind::PingFlood => return,
             _ => 1 << 16,
         };
         let mut bytes = vec![0; most];
@@ -219,7 +240,7 @@ impl Actor {
         }
     }
 
-    /// Says what it has to say, which is no vice.
+    /// Says what it has to say, as any peer.
     fn speak(&mut self) {
         let sealer = self.sealer.as_mut().expect("it has greeted");
         // A key holder proves itself, also if it has nothing to say.
@@ -232,35 +253,36 @@ impl Actor {
         }
     }
 
-    /// Adds what its vice asks for to what it writes.
-    fn sin(&mut self) {
+    /// Adds what its kind does to what it writes.
+    fn misbehave(&mut self) {
         self.stage = Stage::Done;
-        if self.vice == Vice::PingFlood {
+        if self.kind == BadKind::PingFlood {
             return self.pending = self.flood();
         }
-        let (Some(sealer), rng) = (&mut self.sealer, &mut self.rng) else {
+        let sealer = self.sealer.as_mut().filter(|_| self.kind.proves_itself());
+        let (Some(sealer), rng) = (sealer, &mut self.rng) else {
             return;
         };
         let len = rng.random_range(1..3000);
         let mut record = sealer.record(Kind::Part, &vec![b'!'; len]);
-        match self.vice {
-            Vice::BadTag => {
+        match self.kind {
+            BadKind::BadTag => {
                 let place = rng.random_range(RECORD_HEADER..record.len());
                 record[place] ^= 1 << rng.random_range(0..8);
             }
-            Vice::Oversize => {
+            BadKind::Oversize => {
                 let over = MAX_BLOCKS as u16 + 1;
                 let blocks = [0, over, rng.random_range(over..=u16::MAX)][rng.random_range(0..3)];
                 record[..RECORD_HEADER].copy_from_slice(&blocks.to_be_bytes());
             }
-            Vice::HugeMessage => {
+            BadKind::HugeMessage => {
                 for _ in 0..5 {
                     record.extend(sealer.record(Kind::Part, &[b'!'; MAX_PAYLOAD]));
                 }
             }
-            Vice::ResetMidRecord => record.truncate(rng.random_range(1..record.len())),
-            Vice::SlowReader | Vice::SlowWriter => {}
-            _ => unreachable!("it holds no keys"),
+            BadKind::ResetMidRecord => record.truncate(rng.random_range(1..record.len())),
+            BadKind::SlowReader | BadKind::SlowWriter => {}
+            _ => unreachable!("it does not prove itself"),
         }
         self.pending.extend(record);
     }
@@ -273,10 +295,10 @@ impl Actor {
 
     /// How much it writes at a time, once it has greeted.
     fn pace(&mut self) -> usize {
-        match self.vice {
-            Vice::Drip => 1,
-            Vice::SlowWriter => self.rng.random_range(1..50),
-            Vice::PingFlood => FLOOD_PIECE * 34,
+        match self.kind {
+            BadKind::Drip => 1,
+            BadKind::SlowWriter => self.rng.random_range(1..50),
+            BadKind::PingFlood => FLOOD_PIECE * 34,
             _ => usize::MAX,
         }
     }
@@ -295,64 +317,85 @@ impl Actor {
         // A server that has closed takes nothing.
         let count = world.net.write(end, &self.pending[..most]).unwrap_or(0);
         self.pending.drain(..count);
-        if self.vice == Vice::Drip {
+        if self.kind == BadKind::Drip && self.stage != Stage::Greets {
             self.writes = now + DRIP;
         }
-        if self.pending.is_empty() && self.stage == Stage::Done && self.sinned.is_none() {
-            self.sinned = Some(now);
-            if self.vice == Vice::ResetMidRecord {
+        if self.pending.is_empty() && self.stage == Stage::Done && self.offended.is_none() {
+            self.offended = Some(now);
+            if self.kind == BadKind::ResetMidRecord {
                 world.net.reset(end.link);
             }
         }
     }
 
-    /// Checks how `server` ended it, and what it handed on of its messages. A run that is not
-    /// `calm` may have ended it for other reasons; a server for `both` formats listens to a
-    /// silent connection.
-    pub(crate) fn check(&self, server: &Host, world: &World, calm: bool, both: bool) {
+    /// Checks how the server ended it, and what that handed on of its messages.
+    pub(crate) fn check(&self, world: &World, setting: &Setting) {
         let Some(&(peer, since)) = self.link().and_then(|link| world.door.admitted.get(&link))
         else {
             return;
         };
+        let server = &world.hosts[0];
         let outcome = server.outcome(peer).expect("it has left");
         let heard = server.log().of(peer).concat();
         let said = self.said.concat();
         assert!(said.starts_with(&heard), "{self:?}: not what it said");
+        let proves_itself = self.kind.proves_itself();
         let joined = server.has_joined(peer);
-        assert!(self.vice.holds_keys() || !joined, "{self:?} joined");
-        // A silent connection may be a listener, whose end is proper.
-        let listener = both && matches!(self.vice, Vice::Silent | Vice::Drip | Vice::Replay);
+        assert!(proves_itself || !joined, "{self:?} joined");
+        // A connection that says nothing may be a listener, whose end is proper.
+        let listener = setting.both && self.hello.len() < FIXED;
         assert!(outcome.is_err() || listener, "{self:?} is complete");
         let left = Time::from_nanos(self.leaves * 1_000_000);
-        if calm && left.since(since) > HANDSHAKE && !listener {
-            let ended = self.ended.is_some_and(|at| at.since(since) < HANDSHAKE);
-            assert!(joined || ended, "{self:?} was not ended in time");
-            assert!(self.expects(&outcome), "{self:?}: {outcome:?}");
-            let faults = [Vice::BadTag, Vice::Oversize, Vice::HugeMessage];
-            let ended = faults.contains(&self.vice) && self.sinned.is_some();
-            // What was whole ahead of a fault is handed on.
-            assert!(!ended || is_slow(&outcome) || heard == said, "{self:?}");
+        if !setting.calm || left.since(since) <= HANDSHAKE || listener {
+            return;
         }
+        let ended = self.ended.is_some_and(|at| at.since(since) < HANDSHAKE);
+        let in_time = if proves_itself { joined } else { ended };
+        assert!(in_time, "{self:?} has neither joined nor ended in time");
+        let expected = self.expects(&outcome, setting);
+        assert!(expected, "{self:?}: {outcome:?}");
+        // What was whole is handed on.
+        let all = self.offended.is_some() && !is_slow(&outcome);
+        assert!(!all || heard == said, "{self:?} was not heard: {outcome:?}");
     }
 
     /// Whether this is how it should have ended.
-    fn expects(&self, outcome: &Outcome) -> bool {
+    fn expects(&self, outcome: &Outcome, setting: &Setting) -> bool {
         let fault = |fault| *outcome == Err(Failure::Peer(fault));
         let late = |deadline| *outcome == Err(Failure::Deadline(deadline));
-        match self.vice {
-            Vice::Silent | Vice::Drip | Vice::HalfHello => late(Deadline::Handshake),
-            Vice::BadHello => fault(PeerFault::HelloTag),
-            // It reads in time, but not all the time.
-            _ if self.vice.holds_keys() && is_slow(outcome) => true,
-            _ if self.sinned.is_none() => true,
-            Vice::BadTag => fault(PeerFault::Tag),
-            Vice::Oversize => matches!(outcome, Err(Failure::Peer(PeerFault::Blocks(_)))),
-            Vice::HugeMessage => gave_for(outcome) == Some(Reason::TOO_LARGE),
-            Vice::ResetMidRecord => is_truncated(&Some(outcome.clone())),
-            // It is ended in one way or another, at the latest when it leaves.
-            Vice::Replay | Vice::SlowReader | Vice::SlowWriter | Vice::PingFlood => true,
-        }
+        let left = is_truncated(&Some(outcome.clone()));
+        let as_its_kind = match self.kind {
+            BadKind::Silent | BadKind::Drip | BadKind::HalfHello => late(Deadline::Handshake),
+            BadKind::BadHello => fault(PeerFault::HelloTag),
+            BadKind::Replay if self.hello.is_empty() => late(Deadline::Handshake),
+            // What follows the hello may come with it.
+            BadKind::Replay => {
+                let early = self.hello.len() > CLIENT_HELLO && fault(PeerFault::Early);
+                fault(PeerFault::Replayed) || early
+            }
+            BadKind::SlowWriter => left || late(Deadline::Record),
+            // What they do is allowed.
+            BadKind::SlowReader | BadKind::PingFlood => left,
+            BadKind::BadTag => fault(PeerFault::Tag),
+            BadKind::Oversize => matches!(outcome, Err(Failure::Peer(PeerFault::Blocks(_)))),
+            BadKind::HugeMessage => gave_for(outcome) == Some(Reason::TOO_LARGE),
+            BadKind::ResetMidRecord => left,
+        };
+        // It reads in time, but not all the time. Or it was not read, and has left before it
+        // misbehaved.
+        let spared = (setting.sends && is_slow(outcome)) || (self.offended.is_none() && left);
+        as_its_kind || (self.kind.proves_itself() && spared)
     }
+}
+
+/// What the way in which a run went says about ends.
+pub(crate) struct Setting {
+    /// No connection ends but by what it does itself, or what is done to it.
+    pub(crate) calm: bool,
+    /// The server speaks both formats, and listens to a silent connection.
+    pub(crate) both: bool,
+    /// The server sends messages, so that a peer may be too slow for it.
+    pub(crate) sends: bool,
 }
 
 /// The reason for which the server gave it up.

@@ -23,7 +23,7 @@ use crate::world::{Link, World};
 fn a_classic_peer_gets_lines() {
     let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Relay);
     let old = world.accept();
-    world.write(old.end, &frames("hello\n"));
+    world.write(old.end, &frames(old.end.link, "hello\n"));
     let mut new = Raw::join(&mut world);
     for message in [&b"two\nlines\n"[..], b"none", b"", b"not \xff\xfetext"] {
         new.say(&mut world, message);
@@ -31,7 +31,7 @@ fn a_classic_peer_gets_lines() {
     let expected = ["two\n", "lines\n", "none\n", "\n", "not text\n"];
     assert_eq!(lines(&mut world, old.end), expected);
     assert_eq!(world.hosts[server].notices(), ["NotText(2)"]);
-    world.write(old.end, &frames("and back\n"));
+    world.write(old.end, &frames(old.end.link, "and back\n"));
     new.read(&mut world);
     assert_eq!(new.messages(), [b"and back\n"]);
 }
@@ -92,7 +92,7 @@ fn a_listener_that_has_spoken_stays() {
     let listeners = [(); MAX_CLASSIC_UNPROVED].map(|()| world.accept());
     world.run_millis(1001);
     let newer = world.accept();
-    let frame = frames("here\n");
+    let frame = frames(0, "here\n");
     for (end, bytes) in [(listeners[0].end, &frame[..]), (newer.end, &frame[..10])] {
         assert_eq!(world.net.write(end, bytes).unwrap(), bytes.len());
     }
@@ -120,7 +120,7 @@ fn a_listener_that_was_there_is_not_late() {
         let mut raw = Raw::join(&mut world);
         assert_eq!(lines(&mut world, old.end), ["a part\n"]);
         if speaks {
-            world.write(old.end, &frames("hello\n"));
+            world.write(old.end, &frames(old.end.link, "hello\n"));
         }
         assert_eq!(world.hosts[server].has_joined(old.peer), speaks);
         assert_eq!(world.outcome(old.peer), None);
@@ -211,7 +211,7 @@ fn a_frame_has_five_seconds() {
 /// messages it stands for FIN. Method: cut two frames at every byte.
 #[test]
 fn the_end_of_a_classic_stream() {
-    let bytes = frames("sixteen letters\n");
+    let bytes = frames(0, "sixteen letters\n");
     assert_eq!(bytes.len(), 2 * CLASSIC_FRAME);
     for cut in 1..=bytes.len() {
         let (mut world, _) = World::with(both(1, Leaves::WhenStopped), Echo);
@@ -287,7 +287,7 @@ fn a_one_shot_server_whose_client_closes_first() {
         world.local(server, Some(LINES), plain);
         let old = world.accept();
         world.net.incoming(old.end).capacity = CLASSIC_FRAME;
-        world.write(old.end, &frames("hello\n"));
+        world.write(old.end, &frames(old.end.link, "hello\n"));
         world.hosts[server].locals[0].input_ended = ended;
         world.poke(server);
         world.settle();
@@ -313,7 +313,7 @@ fn what_is_queued_behind_the_end_counts() {
         let old = world.accept();
         world.net.incoming(old.end).capacity = CLASSIC_FRAME;
         for line in ["one\n", "two\n", "three\n"] {
-            world.write(old.end, &frames(line));
+            world.write(old.end, &frames(old.end.link, line));
         }
         world.shut_down(old.end);
         assert_eq!(world.outcome(old.peer), None, "it sends");
@@ -361,7 +361,7 @@ fn a_stop_with_output_unwritten_is_not_complete() {
         let plain = Plain::open(b"").room(room);
         world.local(client, Some(TERMINAL), plain);
         let Link { end, peer } = world.dial();
-        world.write(end, &frames("hello\n"));
+        world.write(end, &frames(end.link, "hello\n"));
         world.shut_down(end);
         assert_eq!(world.outcome(peer), Some(Ok(())));
         world.stop(client);
@@ -376,7 +376,7 @@ fn a_stop_with_output_unwritten_is_not_complete() {
 #[test]
 fn a_recorded_frame_is_refused() {
     let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Echo);
-    let recorded = frames("a line of more than one frame\n");
+    let recorded = frames(0, "a line of more than one frame\n");
     let first = world.accept();
     world.write(first.end, &recorded);
     let again = world.accept();
@@ -385,7 +385,7 @@ fn a_recorded_frame_is_refused() {
     assert_eq!(outcome, Some(Err(PeerFault::Replayed.into())));
     assert!(!world.hosts[server].has_joined(again.peer));
     let third = world.accept();
-    world.write(third.end, &frames("another\n"));
+    world.write(third.end, &frames(third.end.link, "another\n"));
     assert!(world.hosts[server].has_joined(third.peer));
     assert!(world.hosts[server].has_joined(first.peer));
     assert_eq!(world.hosts[server].log().messages.len(), 2);
@@ -399,7 +399,7 @@ fn classic_peers_have_a_bound() {
     let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Sink);
     let join = |world: &mut World| {
         let link = world.accept();
-        world.write(link.end, &frames("here\n"));
+        world.write(link.end, &frames(link.end.link, "here\n"));
         link
     };
     let all: Vec<_> = (0..MAX_CLASSIC).map(|_| join(&mut world)).collect();
@@ -407,7 +407,7 @@ fn classic_peers_have_a_bound() {
     assert_eq!(world.gave(late.peer), Some(Reason::GOING_AWAY));
     world.run_millis(59_000);
     for link in &all[1..] {
-        world.write(link.end, &frames("still here\n"));
+        world.write(link.end, &frames(link.end.link, "still here\n"));
     }
     world.run_millis(2000);
     let newer = join(&mut world);

@@ -3,7 +3,6 @@
 //! [`frames`] and [`lines`].
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use sealwire::classic::ClassicConnection;
 use sealwire::crypto::dh::Private;
@@ -249,11 +248,10 @@ fn classic() -> ClassicConnection {
     ClassicConnection::new(ClassicKeys::new(&secrets(7)), 1 << 20, Time::ZERO)
 }
 
-/// The classic frames of `line`, with an IV that no others have.
-pub(crate) fn frames(line: &str) -> Vec<u8> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
+/// The classic frames of `line`. A server takes those of another `number` for no recording.
+pub(crate) fn frames(number: usize, line: &str) -> Vec<u8> {
     let mut iv = [3; 16];
-    iv[..8].copy_from_slice(&NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+    iv[..8].copy_from_slice(&number.to_be_bytes());
     crate::lines::seal(&mut classic(), line, iv)
 }
 

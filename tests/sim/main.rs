@@ -15,6 +15,8 @@ mod chosen;
 mod hand;
 #[path = "../common/lines.rs"]
 mod lines;
+#[path = "../common/local.rs"]
+mod local;
 mod net;
 mod people;
 #[path = "../common/plain.rs"]
@@ -37,4 +39,5 @@ mod seeds;
 mod slow;
 mod stopping;
 mod strangers;
+mod ticks;
 mod unfinished;

@@ -1,26 +1,13 @@
 //! What an endpoint is handed as its sockets: its ends of links, and its plain
 //! streams.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
+use std::collections::BTreeMap;
+use std::io::{self, IoSlice, IoSliceMut};
 
 use sealwire::{Cut, InputKind, LocalId, PeerId, Read, Transport};
 
+pub(crate) use crate::local::Plain;
 use crate::net::{Net, Side};
-
-/// A local: bytes to read, and bytes that were written.
-#[derive(Debug, Default)]
-pub(crate) struct Plain {
-    pub(crate) input: VecDeque<u8>,
-    pub(crate) input_ended: bool,
-    pub(crate) read_error: Option<ErrorKind>,
-    /// Most bytes of one read.
-    pub(crate) piece: usize,
-    pub(crate) output: Vec<u8>,
-    /// How many more bytes of output are taken before it blocks.
-    pub(crate) room: usize,
-    pub(crate) write_error: Option<ErrorKind>,
-}
 
 /// A pipe or a file.
 pub(crate) const PIPE: InputKind = InputKind {
@@ -42,60 +29,14 @@ impl Plain {
     /// Gives `bytes`, then ends; takes everything.
     pub(crate) fn pipe(bytes: &[u8]) -> Self {
         Self {
-            input: bytes.iter().copied().collect(),
             input_ended: true,
-            piece: usize::MAX,
-            room: usize::MAX,
-            ..Self::default()
-        }
-    }
-
-    /// Gives `bytes`, and then nothing for now.
-    pub(crate) fn open(bytes: &[u8]) -> Self {
-        Self {
-            input_ended: false,
-            ..Self::pipe(bytes)
+            ..Self::open(bytes)
         }
     }
 
     /// Accepts no more than `room` bytes of output.
     pub(crate) fn room(self, room: usize) -> Self {
         Self { room, ..self }
-    }
-
-    fn read(&mut self, into: &mut [u8]) -> io::Result<Read> {
-        assert!(!into.is_empty(), "a read without room looks like the end");
-        if let Some(kind) = self.read_error {
-            return Err(kind.into());
-        }
-        if self.input.is_empty() && !self.input_ended {
-            return Err(ErrorKind::WouldBlock.into());
-        }
-        let bytes = self.input.len().min(into.len()).min(self.piece);
-        for (to, from) in into.iter_mut().zip(self.input.drain(..bytes)) {
-            *to = from;
-        }
-        Ok(Read {
-            bytes,
-            drained: self.input.is_empty() && !self.input_ended,
-        })
-    }
-
-    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        if let Some(kind) = self.write_error {
-            return Err(kind.into());
-        }
-        let mut count = 0;
-        for slice in slices {
-            let fits = slice.len().min(self.room);
-            self.output.extend_from_slice(&slice[..fits]);
-            self.room -= fits;
-            count += fits;
-        }
-        match count {
-            0 => Err(ErrorKind::WouldBlock.into()),
-            _ => Ok(count),
-        }
     }
 }
 

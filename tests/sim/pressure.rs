@@ -206,7 +206,7 @@ fn classic_receivers_share_their_text() {
     let (mut world, server) = World::with(both(1, Leaves::WhenStopped), Relay);
     let old: Vec<Link> = (0..10).map(|_| world.accept()).collect();
     for old in &old {
-        world.write(old.end, &frames("x\n"));
+        world.write(old.end, &frames(old.end.link, "x\n"));
         world.net.incoming(old.end).capacity = 20 * CLASSIC_FRAME;
     }
     let mut raw = Raw::join(&mut world);

@@ -256,7 +256,7 @@ fn a_classic_peer_holds_up_no_native_one() {
     setup.limits.max_queue = 1 << 16;
     let (mut world, _) = World::with(setup, Relay);
     let old = world.accept();
-    world.write(old.end, &frames("x\n"));
+    world.write(old.end, &frames(old.end.link, "x\n"));
     world.net.incoming(old.end).capacity = 10 * CLASSIC_FRAME;
     let (other, _) = world.client(Sender::staying(vec![]));
     world.settle();
@@ -271,7 +271,7 @@ fn a_classic_peer_holds_up_no_native_one() {
     let (mut world, server) = World::with(setup, Chat::new(true));
     world.local(server, Some(PIPE), Plain::open(b""));
     let old = world.accept();
-    world.write(old.end, &frames("x\n"));
+    world.write(old.end, &frames(old.end.link, "x\n"));
     world.net.incoming(old.end).capacity = 10 * CLASSIC_FRAME;
     let (other, _) = world.client(Sender::staying(vec![]));
     world.settle();
@@ -295,11 +295,11 @@ fn classic_peers_wait_until_a_native_one_comes() {
     let (mut world, server) = World::with(setup, Relay);
     let olds: Vec<_> = (0..3).map(|_| world.accept()).collect();
     for old in &olds {
-        world.write(old.end, &frames("x\n"));
+        world.write(old.end, &frames(old.end.link, "x\n"));
     }
     world.net.incoming(olds[0].end).capacity = 10 * CLASSIC_FRAME;
     world.net.incoming(olds[1].end).capacity = 1 << 20;
-    let line = frames("y\n");
+    let line = frames(0, "y\n");
     for _ in 0..40 {
         let _ = world.net.write(olds[2].end, &line.repeat(10));
         world.settle();

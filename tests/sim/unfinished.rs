@@ -27,9 +27,9 @@ fn told(world: &World, peer: PeerId) -> Option<(Reason, String)> {
     }
 }
 
-/// Goal: unfinished messages of all peers share a budget; past it one goes, of
-/// those that began at the same time the largest, and the others finish. Method: ten peers that each send the first part
-/// of a message.
+/// Goal: unfinished messages of all peers share a budget; past it one goes, of those that began at
+/// the same time the largest, and the others finish. Method: ten peers that each send the first
+/// part of a message.
 #[test]
 fn unfinished_messages_share_a_budget() {
     let setup = limited(|limits| limits.max_assembling = 10 * MAX_PAYLOAD);

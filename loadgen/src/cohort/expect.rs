@@ -19,7 +19,7 @@ pub(super) fn misfit(kind: BadKind, mode: ServerMode, seen: &Seen) -> Option<&'s
         End::Connecting => return None,
         End::Refused | End::Failed => return Some("could not be connected, or the network failed"),
         // Before it is proved, a connection may be closed at any time to make room.
-        End::Closed | End::Reset if needs_proof(kind) && !seen.proved => return None,
+        End::Closed | End::Reset if kind.proves_itself() && !seen.proved => return None,
         _ => {}
     }
     match kind {
@@ -38,17 +38,6 @@ pub(super) fn misfit(kind: BadKind, mode: ServerMode, seen: &Seen) -> Option<&'s
             _ => Some("ended before it did anything wrong"),
         },
     }
-}
-
-fn needs_proof(kind: BadKind) -> bool {
-    !matches!(
-        kind,
-        BadKind::Silent
-            | BadKind::Drip
-            | BadKind::HalfHello
-            | BadKind::BadHello
-            | BadKind::ReplayHello
-    )
 }
 
 fn later_than(took: Option<Duration>, most: Duration) -> bool {

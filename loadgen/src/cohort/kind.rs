@@ -42,6 +42,14 @@ pub(crate) enum BadKind {
 }
 
 impl BadKind {
+    /// Whether it proves that it holds the keys before it misbehaves.
+    pub(crate) fn proves_itself(self) -> bool {
+        !matches!(
+            self,
+            Self::Silent | Self::Drip | Self::HalfHello | Self::BadHello | Self::ReplayHello
+        )
+    }
+
     /// Whether another peer comes in the place of one that has ended. Kinds that may stay are
     /// tried once: if the server ends one, that is the result.
     pub(crate) fn comes_again(self) -> bool {

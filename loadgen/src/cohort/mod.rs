@@ -3,7 +3,7 @@
 //! [`Wanted`] is what was asked for: groups of peers, each of one [`kind`]. They run on one thread
 //! ([`crowd`]), each as an [`actor`], from the beginning of the load to its end. The results are
 //! an [`account`] for each group, judged by what should have happened ([`expect`]). When which
-//! runs take place is up to [`crate::company`].
+//! runs take place is up to [`crate::with_cohort`].
 
 pub(crate) mod account;
 mod actor;
@@ -33,7 +33,7 @@ use crate::values::source;
 
 /// The cohort that was asked for.
 #[derive(Debug, Clone, Default, PartialEq, clap::Args, Serialize)]
-#[command(next_help_heading = "Bad company")]
+#[command(next_help_heading = "Cohort of misbehaving peers")]
 pub(crate) struct Wanted {
     /// Add N peers at once that misbehave as KIND says, and compare with a run without
     /// them; @RATE/s bounds how many come in a second. Kinds: silent, drip, half-hello,
@@ -47,7 +47,13 @@ pub(crate) struct Wanted {
     #[arg(long = "cohort-control")]
     pub(crate) control: bool,
     /// Address that they come from [default: those of the good peers]
-    #[arg(id = "bad_sources", long = "cohort-source-ip", value_name = "IP", value_delimiter = ',', value_parser = source)]
+    #[arg(
+        id = "bad_sources",
+        long = "cohort-source-ip",
+        value_name = "IP",
+        value_delimiter = ',',
+        value_parser = source
+    )]
     #[serde(skip)]
     pub(crate) sources: Vec<SocketAddr>,
     /// How many times to run without and with them.

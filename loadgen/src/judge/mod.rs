@@ -2,10 +2,10 @@
 //!
 //! [`judge`] applies every rule: [`load`] checks the load against the plan, [`generator`] the load
 //! tester, [`consistency`] the figures themselves. All bounds are in [`crate::limits`]. [`slo`]
-//! has the user's bounds, [`comparison`] combines the runs of a comparison, and [`company`] those without
-//! and with a cohort.
+//! has the user's bounds, [`comparison`] combines the runs of a comparison, and [`cohort`] those
+//! without and with a cohort.
 
-pub(crate) mod company;
+pub(crate) mod cohort;
 pub(crate) mod comparison;
 mod consistency;
 mod generator;

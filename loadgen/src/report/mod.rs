@@ -1,10 +1,11 @@
 //! The report of a run: a table for people ([`table`]), JSON for programs ([`json`]),
 //! percentiles ([`hdr`]) and intervals ([`timeseries`]) for plotters; that of a comparison
-//! ([`comparison`]), and of a load in bad company ([`company`]); the exit code; and the live line meanwhile ([`progress`]).
+//! ([`comparison`]), and of a load without and with a cohort ([`cohort`]); the exit code; and the
+//! live line meanwhile ([`progress`]).
 //!
 //! All of them name what ran, and where ([`headline`]).
 
-pub(crate) mod company;
+pub(crate) mod cohort;
 pub(crate) mod comparison;
 mod hdr;
 mod headline;

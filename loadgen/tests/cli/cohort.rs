@@ -33,7 +33,8 @@ fn ended(group: &Value, end: &str) -> u64 {
     ends.map(|(_, count)| count.as_u64().unwrap()).sum()
 }
 
-/// That no good peer of any run failed, and every message of them is accounted for.
+/// That no good peer of any run failed, and every message of them came once, in order, and is
+/// accounted for.
 #[track_caller]
 fn good_peers_are_whole(run: &Run) {
     for one in run.json()["runs"].as_array().unwrap() {
@@ -42,9 +43,37 @@ fn good_peers_are_whole(run: &Run) {
         for none in ["lost_messages", "wrong_messages", "failed_peers"] {
             assert_eq!(report[none], 0, "{part}, {none}: {run:?}");
         }
+        assert_eq!(report["account"]["errors"], 0, "{part}: {run:?}");
+        let counts = report["counts"].as_object().unwrap();
+        for none in ["duplicates", "reordered"] {
+            // Not every load counts them.
+            assert!(
+                counts.get(none).is_none_or(|count| *count == 0),
+                "{part}, {none}: {run:?}"
+            );
+        }
         let answered = report["account"]["completed"].as_u64();
         assert!(answered > Some(0), "{part}: {run:?}");
     }
+}
+
+/// What is said of bad peers that were ended too late. On a busy machine some are.
+const LATE: [&str; 2] = ["not ended within 5 s", "not ended at once"];
+
+/// That all is as it should be, but for bad peers that were ended late, and that the exit code
+/// says which of both it was. Returns the groups.
+#[track_caller]
+fn whole_or_late(run: &Run) -> Vec<Value> {
+    good_peers_are_whole(run);
+    let groups = groups(run);
+    let misfits = |group: &Value| group["misfits"].as_object().unwrap().clone();
+    let misfits: Vec<_> = groups.iter().flat_map(misfits).collect();
+    for (why, _) in &misfits {
+        assert!(LATE.contains(&why.as_str()), "{why}: {run:?}");
+    }
+    let due = if misfits.is_empty() { 0 } else { 6 };
+    assert_eq!(run.code, due, "{run:?}");
+    groups
 }
 
 /// Goal: peers of every kind come, end as the server or they themselves end them, and are all
@@ -57,9 +86,7 @@ fn every_kind() {
     let run = loadgen(&format!(
         "-c 2 -r 50 -d 9s -w 100ms --timeout 60s --json - --cohort {kinds}"
     ));
-    assert!([0, 6].contains(&run.code), "{run:?}");
-    good_peers_are_whole(&run);
-    let groups = groups(&run);
+    let groups = whole_or_late(&run);
     assert_eq!(groups.len(), 12);
     for group in &groups {
         let count = |end: &str| ended(group, end);
@@ -106,9 +133,7 @@ fn every_load() {
         let run = loadgen(&format!(
             "{load} {warmup} -d 1s --timeout 60s --json - {cohort}"
         ));
-        assert!([0, 6].contains(&run.code), "{load}: {run:?}");
-        good_peers_are_whole(&run);
-        assert_eq!(groups(&run).len(), 4, "{load}");
+        assert_eq!(whole_or_late(&run).len(), 4, "{load}");
     }
 }
 
@@ -120,8 +145,7 @@ fn control() {
         "-c 2 -r 50 -d 1s -w 0 --timeout 60s --rounds 2 --json - \
          --cohort bad-hello:20@100/s --cohort-control --cohort-source-ip 127.0.0.2",
     );
-    assert!([0, 6].contains(&run.code), "{run:?}");
-    good_peers_are_whole(&run);
+    whole_or_late(&run);
     let json = run.json();
     let parts = json["runs"].as_array().unwrap().iter();
     let parts: Vec<_> = parts.map(|run| run["part"].as_str().unwrap()).collect();

@@ -2,7 +2,7 @@
 //!
 //! As in a comparison, a ratio is taken within a round, and the figure is the median over the
 //! rounds. Whether the cohort itself was ended as it should be is in its accounts. Read next:
-//! [`crate::company`], which makes the runs, and [`crate::report::company`].
+//! [`crate::with_cohort`], which makes the runs, and [`crate::report::cohort`].
 
 use super::comparison::Spread;
 use crate::cohort::account::Account;
@@ -131,14 +131,14 @@ impl Figure {
 }
 
 /// Whole rounds, at least one. The parts of each are in the order of time.
-pub(crate) struct Company {
+pub(crate) struct CohortRounds {
     pub(crate) wanted: Wanted,
     pub(crate) rounds: Vec<Vec<PartRun>>,
     /// What came of the groups that loaded the server, all rounds together.
     pub(crate) accounts: Vec<Account>,
 }
 
-impl Company {
+impl CohortRounds {
     pub(crate) fn new(wanted: Wanted, rounds: Vec<Vec<PartRun>>) -> Self {
         let groups = wanted.groups.iter();
         let mut accounts: Vec<_> = groups.map(|&group| Account::new(group)).collect();

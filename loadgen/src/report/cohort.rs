@@ -1,8 +1,8 @@
-//! The report of a load in bad company: the good peers' figures without and with the cohort side
-//! by side, and for each group of the cohort how its connections ended.
+//! The report of a load without and with a cohort: the good peers' figures side by side,
+//! and for each group of the cohort how its connections ended.
 //!
 //! The JSON also has the whole report of each run. It computes nothing: read
-//! [`crate::judge::company`] for that.
+//! [`crate::judge::cohort`] for that.
 
 use sealwire::text::escaped;
 use sealwire_cli::error::Error;
@@ -12,7 +12,7 @@ use super::comparison::number;
 use super::{Outputs, SLO_MISSED, code, headline, json as of_runs, table, write_figures};
 use crate::cohort::account::Account;
 use crate::judge::Grade;
-use crate::judge::company::{Company, Figure, Part, PartRun};
+use crate::judge::cohort::{CohortRounds, Figure, Part, PartRun};
 use crate::judge::comparison::Spread;
 use crate::judge::slo::Slo;
 use crate::measure::environment::{Environment, shares_machine};
@@ -27,15 +27,19 @@ struct Judged<'a> {
 
 /// The report; its runs are in the order of time.
 pub(crate) struct Report<'a> {
-    company: &'a Company,
+    cohort: &'a CohortRounds,
     runs: Vec<Judged<'a>>,
     environment: &'a Environment,
 }
 
 impl<'a> Report<'a> {
     /// Judges the runs. The user's bounds are for those with the cohort.
-    pub(crate) fn new(company: &'a Company, slos: &[Slo], environment: &'a Environment) -> Self {
-        let rounds = company.rounds.iter().enumerate();
+    pub(crate) fn new(
+        cohort: &'a CohortRounds,
+        slos: &[Slo],
+        environment: &'a Environment,
+    ) -> Self {
+        let rounds = cohort.rounds.iter().enumerate();
         let runs = rounds.flat_map(|(index, runs)| runs.iter().map(move |run| (index + 1, run)));
         let judged = runs.map(|(round, run)| {
             let slos = match run.part {
@@ -46,7 +50,7 @@ impl<'a> Report<'a> {
             Judged { round, run, report }
         });
         Self {
-            company,
+            cohort,
             runs: judged.collect(),
             environment,
         }
@@ -64,7 +68,7 @@ impl<'a> Report<'a> {
     pub(crate) fn exit_code(&self, strict: bool) -> u8 {
         let mut codes = self.runs.iter().map(|one| one.report.exit_code(false));
         let met = codes.all(|code| code != SLO_MISSED);
-        code(self.company.found_faults(), met, strict, self.grade())
+        code(self.cohort.found_faults(), met, strict, self.grade())
     }
 
     fn grade(&self) -> Grade {
@@ -73,22 +77,22 @@ impl<'a> Report<'a> {
     }
 
     fn table(&self) -> String {
-        let company = self.company;
+        let cohort = self.cohort;
         let mut text = headline::lines(&self.runs[0].report).join("\n");
         text += &format!("\n{}\n\n", self.about());
-        let parts = company.parts().into_iter().map(|part| part.name().into());
-        let others = company.others().into_iter();
+        let parts = cohort.parts().into_iter().map(|part| part.name().into());
+        let others = cohort.others().into_iter();
         let ratios = others.map(|part| format!("cohort/{}", part.name()));
         text += &line("", parts.chain(ratios));
         for figure in Figure::ALL {
-            let parts = company.parts().into_iter();
-            let medians = parts.map(|part| median(figure, company.median(part, figure)));
-            let others = company.others().into_iter();
-            let ratios = others.map(|part| ratio(company.ratio(part, figure)));
+            let parts = cohort.parts().into_iter();
+            let medians = parts.map(|part| median(figure, cohort.median(part, figure)));
+            let others = cohort.others().into_iter();
+            let ratios = others.map(|part| ratio(cohort.ratio(part, figure)));
             text += &line(figure.names().0, medians.chain(ratios));
         }
         text.push('\n');
-        for account in &company.accounts {
+        for account in &cohort.accounts {
             text += &group(account);
         }
         text.push('\n');
@@ -100,20 +104,20 @@ impl<'a> Report<'a> {
 
     /// The most important figures on one line.
     fn line(&self) -> String {
-        let company = self.company;
+        let cohort = self.cohort;
         let p99 = Figure::P99;
-        let [clean, cohort] =
-            [Part::Clean, Part::Cohort].map(|part| median(p99, company.median(part, p99)));
-        let ratio = ratio(company.ratio(Part::Clean, p99));
-        let ended = match company.is_as_it_should_be() {
+        let [without, with] =
+            [Part::Clean, Part::Cohort].map(|part| median(p99, cohort.median(part, p99)));
+        let ratio = ratio(cohort.ratio(Part::Clean, p99));
+        let ended = match cohort.is_as_it_should_be() {
             true => "as they should be",
             false => "NOT as they should be",
         };
-        let groups = company.wanted.groups.iter();
+        let groups = cohort.wanted.groups.iter();
         let groups = groups.map(ToString::to_string).collect::<Vec<_>>();
         let what = headline::lines(&self.runs[0].report).join("; ");
         format!(
-            "p99 {cohort} us with the cohort, {clean} us without ({ratio}), bad peers ended \
+            "p99 {with} us with the cohort, {without} us without ({ratio}), bad peers ended \
              {ended}, {}; {}; {}; {what}\n",
             name(self.grade()),
             groups.join(", "),
@@ -123,8 +127,8 @@ impl<'a> Report<'a> {
 
     /// How large the cohort is, and where it ran.
     fn about(&self) -> String {
-        let (peers, rounds) = (self.company.wanted.peers(), self.company.rounds.len());
-        let busy = self.company.runs().filter_map(PartRun::cohort_busy);
+        let (peers, rounds) = (self.cohort.wanted.peers(), self.cohort.rounds.len());
+        let busy = self.cohort.runs().filter_map(PartRun::cohort_busy);
         let busy = busy.fold(0.0, f64::max) * 100.0;
         format!(
             "cohort of {peers} peers on a thread of the load tester, on this machine: {busy:.0} % \
@@ -133,17 +137,17 @@ impl<'a> Report<'a> {
     }
 
     fn json(&self) -> Value {
-        let company = self.company;
+        let cohort = self.cohort;
         let figures = Figure::ALL.map(|figure| {
-            let parts = company.parts().into_iter();
+            let parts = cohort.parts().into_iter();
             let medians = parts.map(|part| {
-                let median = company.median(part, figure);
+                let median = cohort.median(part, figure);
                 (part.name().to_owned(), json!(median))
             });
-            let others = company.others().into_iter();
+            let others = cohort.others().into_iter();
             let ratios = others.map(|part| {
                 let name = format!("cohort_by_{}", part.name());
-                (name, json!(company.ratio(part, figure)))
+                (name, json!(cohort.ratio(part, figure)))
             });
             let all: Map<String, Value> = medians.chain(ratios).collect();
             (figure.names().1.to_owned(), Value::from(all))
@@ -163,14 +167,14 @@ impl<'a> Report<'a> {
             "format": of_runs::FORMAT,
             "environment": self.environment,
             "plan": first.plan,
-            "cohort": company.wanted,
-            "rounds": company.rounds.len(),
-            "interrupted": company.runs().any(|run| run.results.interrupted),
+            "cohort": cohort.wanted,
+            "rounds": cohort.rounds.len(),
+            "interrupted": cohort.runs().any(|run| run.results.interrupted),
             "shares_machine": shares_machine(first.address),
             "verdict": self.grade(),
-            "as_it_should_be": company.is_as_it_should_be(),
+            "as_it_should_be": cohort.is_as_it_should_be(),
             "figures": figures.into_iter().collect::<Map<_, _>>(),
-            "company": groups(&company.accounts),
+            "company": groups(&cohort.accounts),
             "runs": runs.collect::<Vec<_>>(),
         })
     }
@@ -269,7 +273,7 @@ mod tests {
 
     /// Two rounds of the made-up run. With the cohort it answers half as fast; its accounts are
     /// those of seven connections after `change`.
-    fn company(change: impl Fn(&mut Account)) -> Company {
+    fn cohort(change: impl Fn(&mut Account)) -> CohortRounds {
         let group = "bad-hello:3".parse().unwrap();
         let run = |part| PartRun {
             part,
@@ -296,7 +300,7 @@ mod tests {
             rounds: 2,
             ..Wanted::default()
         };
-        Company::new(wanted, vec![round(), round()])
+        CohortRounds::new(wanted, vec![round(), round()])
     }
 
     /// Goal: figures stand side by side with their ratios, the groups of all rounds are added,
@@ -304,10 +308,10 @@ mod tests {
     /// as text and as JSON.
     #[test]
     fn side_by_side() {
-        let company = company(|account| account.closed(7));
+        let cohort = cohort(|account| account.closed(7));
         let environment = testing::environment();
         let slos = ["p99<500us".parse().unwrap()];
-        let report = Report::new(&company, &slos, &environment);
+        let report = Report::new(&cohort, &slos, &environment);
         let json = report.json();
         let rate = &json["figures"]["answers_per_second"];
         assert_eq!(
@@ -356,12 +360,12 @@ mod tests {
     /// each round; and an account that does not hold.
     #[test]
     fn misfits() {
-        let company = company(|account| {
+        let cohort = cohort(|account| {
             account.closed(6);
             account.misfits.insert("not ended at once", 1);
         });
         let environment = testing::environment();
-        let report = Report::new(&company, &[], &environment);
+        let report = Report::new(&cohort, &[], &environment);
         let table = report.table();
         for part in [
             "14 made is not 12 closed",

@@ -2,7 +2,7 @@
 //!
 //! A round has one server, and two or three runs: clean; as a control, with the cohort going to a
 //! plain server; with the cohort. It computes no ratio. Read next: [`crate::cohort`], and
-//! [`crate::judge::company`], which does.
+//! [`crate::judge::cohort`], which does.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::thread;
@@ -14,7 +14,7 @@ use crate::args::Config;
 use crate::child::OwnServer;
 use crate::cohort::{Cohort, Goal, Wanted};
 use crate::interrupt::Interrupt;
-use crate::judge::company::{Company, Part, PartRun};
+use crate::judge::cohort::{CohortRounds, Part, PartRun};
 use crate::limits::COHORT_PAUSE;
 use crate::load::RunSetup;
 use crate::measure::meter::Window;
@@ -28,7 +28,7 @@ pub(crate) fn run(
     config: &Config,
     wanted: &Wanted,
     interrupt: &Interrupt,
-) -> Result<Company, Error> {
+) -> Result<CohortRounds, Error> {
     let mut rounds = Vec::new();
     for round in 1..=wanted.rounds {
         let title = match wanted.rounds {
@@ -44,7 +44,7 @@ pub(crate) fn run(
             break;
         }
     }
-    Ok(Company::new(wanted.clone(), rounds))
+    Ok(CohortRounds::new(wanted.clone(), rounds))
 }
 
 fn run_round(
