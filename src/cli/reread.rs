@@ -6,14 +6,14 @@
 
 use std::thread::{self, JoinHandle};
 
-use sealwire::{Endpoint, KeyRing, Time};
+use sealwire::{Endpoint, KeyRing, Mode, Time};
 
 use crate::error::Error;
 use crate::keys::KeyFile;
 use crate::log::Log;
 
-/// What a read gave, and the warnings.
-type Done = (Result<KeyRing, Error>, Vec<String>);
+/// The new keys with what to tell of them, and the warnings.
+type Done = (Result<(KeyRing, String), Error>, Vec<String>);
 
 /// The key file, and the thread that reads it, if one does.
 #[derive(Debug)]
@@ -33,16 +33,22 @@ impl Reread {
         }
     }
 
-    /// Begins to read the file; does so once more if a thread reads it now.
-    pub(crate) fn start(&mut self, log: &mut Log) {
+    /// Begins to read the file, which may change the keys from `old`; does so once more if a
+    /// thread reads it now.
+    pub(crate) fn start(&mut self, log: &mut Log, old: &KeyRing) {
         self.again = self.reading.is_some();
         if self.again {
             return;
         }
-        let file = self.file.clone();
+        let (file, old) = (self.file.clone(), old.clone());
         let read = move || {
             let mut warnings = Vec::new();
-            (file.read(&mut warnings), warnings)
+            let new = file.read(&mut warnings);
+            let new = new.map(|new| {
+                let text = told(&old, &new);
+                (new, text)
+            });
+            (new, warnings)
         };
         match thread::Builder::new().name("keys".into()).spawn(read) {
             Ok(thread) => self.reading = Some(thread),
@@ -56,12 +62,7 @@ impl Reread {
     }
 
     /// Gives `endpoint` the new keys, once they are read; or keeps the old ones, and says why.
-    pub(crate) fn take<M: sealwire::Mode>(
-        &mut self,
-        log: &mut Log,
-        now: Time,
-        endpoint: &mut Endpoint<M>,
-    ) {
+    pub(crate) fn take<M: Mode>(&mut self, log: &mut Log, now: Time, endpoint: &mut Endpoint<M>) {
         let Some(thread) = self.reading.take_if(|thread| thread.is_finished()) else {
             return;
         };
@@ -70,14 +71,14 @@ impl Reread {
             log.warn(&warning);
         }
         match result {
-            Ok(ring) => {
-                log.info(&told(endpoint.keys(), &ring));
+            Ok((ring, text)) => {
+                log.info(&text);
                 endpoint.set_ring(now, ring);
             }
             Err(error) => refused(log, &error.to_string()),
         }
         if self.again {
-            self.start(log);
+            self.start(log, endpoint.keys());
         }
     }
 }

@@ -74,7 +74,7 @@ fn turn_until_done<M: Mode>(
                 }
             }
             if let (Report::HungUp, Some(reread)) = (&report, &mut reread) {
-                reread.start(log);
+                reread.start(log, events.endpoint().keys());
             }
             reporter.print(log, events, report);
         }
