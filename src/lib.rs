@@ -10,7 +10,8 @@
 //!
 //! An [`Endpoint`] serves many peers with a [`Mode`] of your own, or one of ours
 //! ([`Echo`], [`Relay`], [`Sink`], [`Chat`]). [`EventLoop`] drives it over sockets
-//! (feature `net`); a [`Transport`] of your own drives it over anything else.
+//! (feature `net`); a [`Transport`] of your own drives it over anything else. Peers may share
+//! one key, or prove keys of their own, in a [`KeyRing`] that can be replaced while it serves.
 //!
 //! # Features
 //!

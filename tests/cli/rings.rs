@@ -152,8 +152,8 @@ fn many_signals_and_a_pipe() {
     piped.stop();
 }
 
-/// Goal: where SIGHUP means that nobody is there any more, it stops the program: at a terminal
-/// (of which this test has none), without `--keys`, and for a client. Method: the last two.
+/// Goal: SIGHUP stops a server without `--keys`, and a client. Method: one of each. At a terminal
+/// it stops a server with `--keys` too ([`crate::terminal`]).
 #[test]
 fn a_hangup_without_a_key_file() {
     let file = KeyFile::of(&[line("alice", 1)]);

@@ -220,6 +220,22 @@ fn lines_begin_with_the_name_of_the_key() {
     server.stop();
 }
 
+/// Goal: SIGHUP ends a server whose stderr is a terminal, with a key file too: its user has gone.
+/// Method: send it one.
+#[test]
+fn a_hangup_at_a_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("alice {CONFKEY} {AUTHKEY}\n");
+    let path = keys::file(folder.path(), "keys", 0o600, text);
+    let (mut screen, slave) = terminal();
+    let server = Launch::server("--echo").key_file(&path).stderr(slave);
+    let server = server.start();
+    screen.sees(|seen| seen.contains("listening on"));
+    server.signal(Signal::HUP);
+    screen.sees(|seen| seen.contains("SIGHUP: leaving"));
+    server.ends_with(0);
+}
+
 /// Goal: a client's terminal is as safe from its server, and a pipe gets the bytes as they
 /// are. Method: the same text to a client on a terminal and to one on a pipe.
 #[test]
