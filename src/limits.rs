@@ -217,21 +217,24 @@ pub const MAX_LINE: usize = 1 << 20;
 /// allocator's part. It counts because short and empty messages queue, too.
 pub const QUEUED_ITEM: usize = 128;
 /// How many items one tick of a relay may queue: the chunks that it hands on times their
-/// receivers. Lines of a local likewise. Queueing, packing and sealing so many for 1,000 peers,
-/// and the writes, took 8 to 16 ms (an EPYC of family 25).
+/// receivers. Lines of a local likewise.
+///
+/// This and the next bounds were set together: a tick shall end within 20 ms whatever peers do.
+/// With a server that no other program interrupts, no tick took longer than 9 ms, but for one of
+/// 17, when two peers sent empty messages to 1,000 receivers as fast as they could, and 8 ms when
+/// 15,000 peers left at once (Zen 4; `docs/SECURITY.md` has the commands).
 pub const FAN_OUT: usize = 1 << 14;
 /// Most peers read in one tick. A read that brings nothing takes no room, and costs a system
 /// call.
 pub const PEERS_READ: usize = 256;
-/// Most peers written to in one tick: on loopback a write takes 9 us, so these take 9 ms. Also
-/// the deadlines that one tick handles, because each may write.
+/// Most peers written to in one tick: on loopback a write takes 9 us, because it does the
+/// receiver's work, too. Also the deadlines that one tick handles, because each may write.
 pub const PEERS_WRITTEN: usize = 256;
-/// Most peers closed in one tick. With as many, and the reads, no tick took 14 ms when 15,000
-/// peers left at once.
+/// Most peers closed in one tick.
 pub const PEERS_CLOSED: usize = 256;
 /// How many items of queues that were dropped one tick frees: more than it may queue. So many
-/// take 4 ms. A thousand receivers that leave may have had two million.
-pub const FREED_ITEMS: usize = 4 * FAN_OUT;
+/// take 4 ms (the same machine). A thousand receivers that leave may have had two million.
+pub const FREED_ITEMS: usize = 8 * FAN_OUT;
 /// How many bytes of buffers that were dropped one tick frees, because plaintext is erased: so
 /// many take 2 ms. Peers that leave at once may have had [`Limits::max_assembling`].
 pub const FREED_BYTES: usize = 16 << 20;

@@ -238,8 +238,16 @@ impl Store {
 
     /// Makes the message that `spans` make up a chain. What lies in the scratch is copied.
     pub(super) fn chain(&mut self, spans: &[Span]) -> Chain {
-        let kept: Vec<Span> = spans.iter().map(|&span| self.memory.keep(span)).collect();
-        let mut chunks = chunks(&kept);
+        // Only a message of one span may lie in the scratch: a long line.
+        let kept = match spans {
+            &[span] => Some(self.memory.keep(span)),
+            _ => None,
+        };
+        let mut chunks = chunks(if kept.is_some() {
+            kept.as_slice()
+        } else {
+            spans
+        });
         let first = chunks.next().expect("a message has a chunk");
         let mut chain = Chain {
             first,
@@ -248,7 +256,8 @@ impl Store {
             bytes: first.span.len(),
         };
         for item in chunks.rev() {
-            self.memory.hold(item.span);
+            let in_buffer = self.memory.hold(item.span);
+            assert!(in_buffer, "what is assembled is in buffers");
             let link = Link {
                 item,
                 next: chain.rest,
@@ -259,7 +268,7 @@ impl Store {
             chain.bytes += item.span.len();
         }
         self.memory.hold(first.span);
-        for span in kept {
+        if let Some(span) = kept {
             self.memory.release(span);
         }
         chain

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use mio::net::TcpStream;
 use mio::{Registry, Token};
@@ -27,8 +28,15 @@ pub struct Acceptor {
 }
 
 impl Acceptor {
-    /// Accepts the connections that come to `listener`, whose events have `token`.
-    pub fn new(mut listener: Listener, registry: &Registry, token: Token) -> io::Result<Self> {
+    /// Accepts the connections that come to `listener`, whose events have `token`. TCP itself
+    /// takes the other machine of one for dead after `dead_after`.
+    pub fn new(
+        mut listener: Listener,
+        dead_after: Duration,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<Self> {
+        listener.tune(dead_after)?;
         listener.register(registry, token)?;
         Ok(Self {
             listener,

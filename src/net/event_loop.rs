@@ -109,11 +109,7 @@ impl<M: Mode> EventLoop<M> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let buffers = Buffers::new(endpoint.limits().socket_buffers, machine::tcp());
-        let sockets = Sockets::new(
-            poll.registry().try_clone()?,
-            buffers,
-            endpoint.limits().dead_after,
-        );
+        let sockets = Sockets::new(poll.registry().try_clone()?, buffers);
         Ok(Self {
             poll,
             events: Events::with_capacity(EVENTS),
@@ -138,8 +134,11 @@ impl<M: Mode> EventLoop<M> {
 
     /// Accepts the connections that come to `listener`.
     pub fn accept_from(&mut self, listener: Listener) -> io::Result<()> {
-        listener.set_backlog(self.endpoint.limits().accept_queue)?;
-        self.acceptor = Some(Acceptor::new(listener, self.poll.registry(), LISTENER)?);
+        let limits = self.endpoint.limits();
+        listener.set_backlog(limits.accept_queue)?;
+        let registry = self.poll.registry();
+        let acceptor = Acceptor::new(listener, limits.dead_after, registry, LISTENER)?;
+        self.acceptor = Some(acceptor);
         Ok(())
     }
 
@@ -168,7 +167,7 @@ impl<M: Mode> EventLoop<M> {
 
     /// Begins to connect to an address, from `from` if that is given.
     pub fn connect(&mut self, address: SocketAddr, from: Option<SocketAddr>) -> io::Result<PeerId> {
-        let socket = stream::connect(address, from)?;
+        let socket = stream::connect(address, from, self.endpoint.limits().dead_after)?;
         let peer = self.endpoint.dialled(self.clock.now());
         // If this fails, the first read fails, too, and reports it.
         let _ = self.add(peer, socket, address, Made::ByUs);
@@ -404,7 +403,8 @@ impl<M: Mode> EventLoop<M> {
             Progress::Failed(error) => return Err(error),
             Progress::Connected(socket, address) => {
                 let peer = self.endpoint.dialled(now);
-                self.add(peer, socket, address, Made::ByUs)
+                stream::tune(&socket, self.endpoint.limits().dead_after)
+                    .and_then(|()| self.add(peer, socket, address, Made::ByUs))
                     .map_err(|source| Error::Register { address, source })?;
                 self.reports.push(Report::Connected(peer, now));
             }

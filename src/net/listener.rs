@@ -5,6 +5,7 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
@@ -12,6 +13,7 @@ use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::error::Error;
+use super::stream::tune;
 use crate::limits::LISTEN_BACKLOG;
 
 /// A bound socket that accepts connections.
@@ -92,6 +94,11 @@ impl Listener {
         SockRef::from(&self.socket).listen(count)
     }
 
+    /// Sets what its connections inherit.
+    pub(super) fn tune(&self, dead_after: Duration) -> io::Result<()> {
+        tune(&self.socket, dead_after)
+    }
+
     /// Registers for connections.
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         registry.register(&mut self.socket, token, Interest::READABLE)
@@ -160,6 +167,7 @@ mod tests {
     use std::net::TcpStream as StdStream;
 
     use super::*;
+    use crate::limits::{KEEPALIVE_PROBES, keepalive};
     use crate::net::testing::{Bench, SUBJECT};
 
     /// Goal: the listener binds the first address that it can. Method: an address of
@@ -174,6 +182,27 @@ mod tests {
                 Err(error) => assert!(address.contains("::1"), "{address}: {error}"),
             }
         }
+    }
+
+    /// Goal: a connection needs no calls of its own for what TCP is to do: it sends at once,
+    /// and finds a dead machine. Method: accept one, and ask the system.
+    #[test]
+    fn connections_inherit() {
+        let mut bench = Bench::new();
+        let mut listener = Listener::on_first(&["127.0.0.1:0".parse().unwrap()]).unwrap();
+        let dead_after = Duration::from_secs(90);
+        listener.tune(dead_after).unwrap();
+        listener.register(bench.registry(), SUBJECT).unwrap();
+        let _client = StdStream::connect(listener.local_addr()).unwrap();
+        bench.until(SUBJECT, |event| event.is_readable());
+        let (accepted, _) = listener.accept().unwrap().unwrap();
+        let socket = SockRef::from(&accepted);
+        assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
+        let (first, between) = keepalive(dead_after);
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), first);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), between);
+        let probes = socket.tcp_keepalive_retries().unwrap();
+        assert_eq!(probes, KEEPALIVE_PROBES);
     }
 
     /// Goal: a connection that was reset while it waited does not stop the
