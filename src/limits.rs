@@ -65,6 +65,9 @@ pub const SERVER_HELLO: usize = 72;
 pub const CLASSIC_TEXT: usize = 15;
 /// Bytes of a classic frame as we send it.
 pub const CLASSIC_FRAME: usize = 112;
+/// What a classic frame counts of what one tick writes: it takes a poll and a write of its own,
+/// 10 us in all, in which 2 KiB and more are sealed.
+pub const FRAME_COST: usize = 2048;
 /// Bytes of the longest classic frame the old program sends: 15 characters of
 /// 4 bytes each pad to 64.
 pub const MAX_CLASSIC_FRAME: usize = 160;
@@ -119,8 +122,8 @@ pub const LATE: Duration = Duration::from_millis(250);
 /// [`HELD_UP`].
 pub const HELD_UP_SAMPLE: Duration = Duration::from_millis(25);
 /// The most time that one look charges: after a pause of ours, only a part of it was the
-/// receivers'.
-pub const HELD_UP_LOOK_MOST: Duration = Duration::from_millis(50);
+/// receivers'. Less than [`HELD_UP_LEAST`], so that one look costs no peer its connection.
+pub const HELD_UP_LOOK_MOST: Duration = Duration::from_millis(45);
 /// A receiver is charged for holding up others from this part of the high-water mark on, because
 /// the queues of several grow at the same time, and one of them is the first at the mark.
 pub const BEHIND_PART: usize = 2;
@@ -222,13 +225,13 @@ pub const QUEUED_ITEM: usize = 128;
 /// This and the next bounds were set together: a tick shall end within 20 ms whatever peers do.
 /// With a server that no other program interrupts, no tick took longer than 9 ms, but for one of
 /// 17, when two peers sent empty messages to 1,000 receivers as fast as they could, and 8 ms when
-/// 15,000 peers left at once (Zen 4; `docs/SECURITY.md` has the commands).
+/// 15,000 peers left at once (Zen 4; `docs/SECURITY.md` says how that was measured).
 pub const FAN_OUT: usize = 1 << 14;
 /// Most peers read in one tick. A read that brings nothing takes no room, and costs a system
 /// call.
 pub const PEERS_READ: usize = 256;
 /// Most peers written to in one tick: on loopback a write takes 9 us, because it does the
-/// receiver's work, too. Also the deadlines that one tick handles, because each may write.
+/// receiver's work, too. Also the deadlines that one tick handles besides, because each may write.
 pub const PEERS_WRITTEN: usize = 256;
 /// Most peers closed in one tick.
 pub const PEERS_CLOSED: usize = 256;
@@ -250,7 +253,8 @@ pub const SHORT: usize = 2048;
 /// 8 MiB.
 pub const KEPT_BUFFERS: [(usize, usize, usize); 3] = [
     (SHORT, MAX_RECORD, 256),
-    (MAX_RECORD, LEAST_SHARE, 128),
+    // A record and a little more is what a full relay keeps of each peer: of the exact size.
+    (2 * MAX_RECORD, LEAST_SHARE, 128),
     // Less than half of it is rare, and gets a buffer of the exact size.
     (MOST_SHARE / 2, MOST_SHARE, 32),
 ];
@@ -286,7 +290,7 @@ const QUEUE_PASSED: Duration = Duration::from_millis(1500);
 
 /// How long a connection has at each step of its handshake before it may have to make room for
 /// another. A flood that holds all `slots` that need no hello frees them after this time, so with
-/// few slots it is short enough for the whole queue to pass in [`QUEUE_PASSED`].
+/// few slots it is short enough for the whole queue to pass in `QUEUE_PASSED`.
 pub fn handshake_grace(slots: usize) -> Duration {
     let open = slots - slots / RESERVED_PART;
     let passed = QUEUE_PASSED.mul_f64(open as f64 / MOST_ACCEPT_QUEUE as f64);
@@ -294,7 +298,7 @@ pub fn handshake_grace(slots: usize) -> Duration {
 }
 /// Most connections accepted from one listener in one turn of the loop, so that a flood of
 /// them does not starve the peers.
-pub const ACCEPT_BUDGET: usize = 64;
+pub const ACCEPT_BUDGET: usize = 16;
 /// Connections that the system keeps until we accept them, before
 /// [`Limits::accept_queue`] is set: as many as its own limit allows.
 pub const LISTEN_BACKLOG: i32 = i32::MAX;
@@ -462,6 +466,8 @@ const _: () = {
         "a share below one record never makes progress"
     );
     assert!(CHAT_BELOW < STREAM_FROM);
+    assert!(MAX_RECORD + CHAT_BELOW <= KEPT_BUFFERS[1].0);
+    assert!(HELD_UP_LOOK_MOST.as_millis() < HELD_UP_LEAST.as_millis());
     assert!(STREAM_MESSAGE <= MAX_PAYLOAD);
     assert!(Limits::whole(USUAL_MESSAGE) <= USUAL_QUEUE);
     assert!(

@@ -87,7 +87,7 @@ pub(super) struct Store {
     fresh: Vec<u32>,
     /// Where parts of the scratch have been copied to.
     copies: HashMap<Span, Span>,
-    /// Nodes of queues that were cleared.
+    /// Nodes of queues that were cleared. It counts neither items nor bytes.
     cleared: Queue,
 }
 
@@ -207,7 +207,7 @@ impl Queue {
         }
     }
 
-    /// Drops all items. They are [freed](Store::free_cleared) later, because there may be many.
+    /// Drops all items. They are [freed](Store::free_dropped) later, because there may be many.
     pub(super) fn clear(&mut self, store: &mut Store) {
         let Some(head) = self.head else {
             return;
@@ -345,8 +345,8 @@ impl Store {
             return;
         };
         let &Node { item, rest, .. } = &self.nodes[head as usize];
-        let last = rest.is_some_and(|link| self.links[link as usize].holders == 1);
-        if !last || !self.advance(head) {
+        let alone = rest.is_some_and(|link| self.links[link as usize].holders == 1);
+        if !alone || !self.advance(head) {
             cleared.remove_first(self);
             self.release_link(rest);
         }
@@ -385,6 +385,9 @@ impl Store {
         self.copies.clear();
         if self.nodes.is_empty() && self.nodes.capacity() > KEPT_ITEMS {
             self.nodes = Slab::new();
+        }
+        if self.links.is_empty() && self.links.capacity() > KEPT_ITEMS {
+            self.links = Slab::new();
         }
     }
 }

@@ -165,7 +165,9 @@ impl<M: Mode> Endpoint<M> {
             return None;
         }
         let complete = parts.waits_for_no_peer() && parts.locals.have_all();
-        let done = complete || matches!(shutdown.stop, Some(Stop::AtOnce));
+        // What was dropped is erased first.
+        let done = complete && !parts.store.is_busy();
+        let done = done || matches!(shutdown.stop, Some(Stop::AtOnce));
         done.then(|| shutdown.end(complete))
     }
 }

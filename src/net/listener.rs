@@ -14,7 +14,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::error::Error;
 use super::stream::tune;
-use crate::limits::LISTEN_BACKLOG;
+use crate::limits::{DEAD_AFTER, LISTEN_BACKLOG};
 
 /// A bound socket that accepts connections.
 #[derive(Debug)]
@@ -74,6 +74,8 @@ impl Listener {
         // A restarted server need not wait for the closed connections of the last one.
         socket.set_reuse_address(true)?;
         socket.bind(&address.into())?;
+        // For connections that come before the loop sets what the user wants.
+        tune(&socket, DEAD_AFTER)?;
         socket.listen(LISTEN_BACKLOG)?;
         let taken = socket.local_addr()?.as_socket();
         Ok(Self {
@@ -185,24 +187,28 @@ mod tests {
     }
 
     /// Goal: a connection needs no calls of its own for what TCP is to do: it sends at once,
-    /// and finds a dead machine. Method: accept one, and ask the system.
+    /// and finds a dead machine. Method: accept one that came before the listener was tuned, and
+    /// one that came after it, and ask the system.
     #[test]
     fn connections_inherit() {
         let mut bench = Bench::new();
         let mut listener = Listener::on_first(&["127.0.0.1:0".parse().unwrap()]).unwrap();
-        let dead_after = Duration::from_secs(90);
-        listener.tune(dead_after).unwrap();
         listener.register(bench.registry(), SUBJECT).unwrap();
-        let _client = StdStream::connect(listener.local_addr()).unwrap();
-        bench.until(SUBJECT, |event| event.is_readable());
-        let (accepted, _) = listener.accept().unwrap().unwrap();
-        let socket = SockRef::from(&accepted);
-        assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
-        let (first, between) = keepalive(dead_after);
-        assert_eq!(socket.tcp_keepalive_time().unwrap(), first);
-        assert_eq!(socket.tcp_keepalive_interval().unwrap(), between);
-        let probes = socket.tcp_keepalive_retries().unwrap();
-        assert_eq!(probes, KEEPALIVE_PROBES);
+        for dead_after in [DEAD_AFTER, 2 * DEAD_AFTER] {
+            if dead_after != DEAD_AFTER {
+                listener.tune(dead_after).unwrap();
+            }
+            let _client = StdStream::connect(listener.local_addr()).unwrap();
+            bench.until(SUBJECT, |event| event.is_readable());
+            let (accepted, _) = listener.accept().unwrap().unwrap();
+            let socket = SockRef::from(&accepted);
+            assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
+            let (first, between) = keepalive(dead_after);
+            assert_eq!(socket.tcp_keepalive_time().unwrap(), first);
+            assert_eq!(socket.tcp_keepalive_interval().unwrap(), between);
+            let probes = socket.tcp_keepalive_retries().unwrap();
+            assert_eq!(probes, KEEPALIVE_PROBES);
+        }
     }
 
     /// Goal: a connection that was reset while it waited does not stop the
