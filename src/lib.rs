@@ -9,7 +9,8 @@
 //! - **Many connections:** an [`Endpoint`] serves many peers with a [`Mode`] of your own, or
 //!   one of ours ([`Echo`], [`Relay`], [`Sink`], [`Chat`]). [`EventLoop`] drives it
 //!   [over sockets](examples::own_mode) (feature `net`); a [`Transport`] of your own drives it
-//!   over anything else.
+//!   over anything else. Peers may share one key, or prove keys of their own, in a [`KeyRing`]
+//!   that can be replaced while it serves.
 //! - **No connection:** a [`batch`] seals and opens [records alone](examples::batches).
 //!
 //! [`examples`] has a whole program for each.
@@ -68,6 +69,7 @@ pub use conn::session::{Session, SessionEvent};
 pub use crypto::choice::KernelError;
 pub use crypto::kernel::Kernel;
 pub use crypto::keys::Identity;
+pub use crypto::ring::{Key, KeyRing};
 pub use crypto::secret::{Secret, SecretPair};
 pub use endpoint::mode::{HandedOn, Message, Mode, Receivers};
 pub use endpoint::transport::{LocalId, Origin, PeerId, Read, Transport};

@@ -363,6 +363,8 @@ pub const PEER_STATE: usize = 2 << 10;
 pub const PROGRAM: usize = 16 << 20;
 /// Bytes of an item in a queue, as the store keeps it.
 pub const ITEM_BYTES: usize = 40;
+/// Longest path of a Unix socket, without the zero behind it (unix(7)).
+pub const LONGEST_SOCKET_PATH: usize = 107;
 /// Descriptors that the program itself needs at most: the poll, signals, locals, names.
 pub const OWN_DESCRIPTORS: usize = 32;
 

@@ -205,7 +205,8 @@ pub struct KeyArgs {
     /// Take both from a key file, as keygen makes it, or from a pipe
     #[arg(long, value_name = "FILE", help_heading = KEYS)]
     pub keys: Option<PathBuf>,
-    /// Which line of the key file, if there are several
+    /// Which line of the key file, if there are several; without it a server takes all of
+    /// them, one for each peer or group
     #[arg(long, help_heading = KEYS)]
     pub name: Option<String>,
     /// Allow debuggers and core dumps, which both expose the keys

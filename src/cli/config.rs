@@ -39,7 +39,7 @@ pub struct Config {
     pub port: u16,
     /// The option that names the address or the port, if one does.
     pub address: Option<&'static str>,
-    /// The keys of each format that it speaks; at least of one. Their warnings are all that
+    /// The keys of each format that it speaks; at least one. Their warnings are all that
     /// there is to say on stderr at the start.
     pub keys: Keys,
     /// Do not read stdin.
@@ -102,7 +102,17 @@ impl Config {
         let named = typed.listen.as_ref().map(|_| "--listen");
         let address = named.or(typed.port.as_ref().map(|_| "--port"));
         let allow_core_dumps = typed.keys.allow_core_dumps;
-        let mut keys = typed.keys.load(typed.classic, env)?;
+        let mut keys = match role {
+            Role::Server { .. } => typed.keys.load_ring(typed.classic, env)?,
+            Role::Client { .. } => typed.keys.load(typed.classic, env)?,
+        };
+        let forwards = keys.ring.iter().filter(|key| key.forward.is_some());
+        match forwards.count() {
+            0 => {}
+            count => keys.warnings.push(format!(
+                "--keys: forward= has no effect, as this server is no tunnel; {count} keys have it"
+            )),
+        }
         if typed.classic {
             keys.warnings.push(CLASSIC_IS_WEAK.into());
             match role {

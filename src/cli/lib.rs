@@ -4,8 +4,8 @@
 //! what was typed, and [`command`] does all three; [`keygen`] makes new keys. They refuse,
 //! by name, what cannot run, before a socket is opened. [`mod@run`] runs the rest,
 //! [`report`] prints what happens, through the [`log`], `metrics` has figures for a monitoring
-//! system, a [`service_manager`] hears how it goes, and `exit` has the exit codes. `manual` makes
-//! man pages and what shells complete.
+//! system, a [`service_manager`] hears how it goes, `reread` reads keys again, and `exit` has the
+//! exit codes. `manual` makes man pages and what shells complete.
 //!
 //! A process handles secrets and descriptors before it parses arguments: [`inherited`]
 //! notes which standard descriptors were closed, [`typed_keys`] takes keys out of the
@@ -33,6 +33,7 @@ mod manual;
 mod metrics;
 mod private_file;
 pub mod report;
+mod reread;
 pub mod run;
 pub mod service_manager;
 mod shell;

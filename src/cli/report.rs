@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 
 use sealwire::net::address::host_and_port;
 use sealwire::{
-    EndpointEvent, EventLoop, Failure, Mode, Notice, Outcome, Reason, Report, Stats, Time,
+    EndpointEvent, EventLoop, Failure, Mode, Notice, Outcome, PeerId, Reason, Report, Stats, Time,
 };
 use signal_hook::low_level::signal_name;
 
@@ -24,7 +24,9 @@ pub enum Audience {
     Client,
     /// Of a chatting server: which peers come and leave.
     Chat,
-    /// Of a server with a mode: what goes wrong, at a bounded rate.
+    /// Of a relay: that, too, of peers whose keys have names, and what goes wrong.
+    Relay,
+    /// Of a server with another mode: what goes wrong, at a bounded rate.
     Service,
 }
 
@@ -33,8 +35,25 @@ impl Audience {
     pub fn of(role: &Role) -> Self {
         match role {
             Role::Client { .. } => Self::Client,
-            Role::Server { mode, .. } if *mode == ModeKind::Chat => Self::Chat,
-            Role::Server { .. } => Self::Service,
+            Role::Server { mode, .. } => match mode {
+                ModeKind::Chat => Self::Chat,
+                ModeKind::Relay => Self::Relay,
+                ModeKind::Echo | ModeKind::Sink => Self::Service,
+            },
+        }
+    }
+
+    /// Whether stdin and stdout belong to the peers.
+    pub fn has_local(self) -> bool {
+        matches!(self, Self::Client | Self::Chat)
+    }
+
+    /// How much it matters that the peer of this name came or left.
+    fn visit_level(self, name: &Name<'_>) -> Level {
+        match self {
+            Self::Chat => Level::Info,
+            Self::Relay if name.key.is_some() => Level::Info,
+            Self::Relay | Self::Client | Self::Service => Level::Debug,
         }
     }
 }
@@ -154,7 +173,7 @@ impl Reporter {
         let now = events.now();
         match report {
             Report::Connected(peer, _) => {
-                let name = Name(events.address(peer));
+                let name = Name::of(events, peer);
                 let text = format_args!("connected to {name}");
                 log.line(Level::Info, &text, &[("peer", &name)]);
             }
@@ -183,35 +202,27 @@ impl Reporter {
             }
             Report::CanAccept => log.info(&"accepting connections again"),
             Report::Endpoint(EndpointEvent::Joined(peer)) => {
-                let name = Name(events.address(peer));
+                let name = Name::of(events, peer);
                 let text = format_args!("{name} came");
-                let level = self.visit_level();
+                let level = self.audience.visit_level(&name);
                 self.visits.line(log, now, level, text, &[("peer", &name)]);
             }
             Report::Endpoint(EndpointEvent::Left(peer, outcome)) => {
-                self.left(log, now, &Name(events.address(peer)), &outcome);
+                self.left(log, now, &Name::of(events, peer), &outcome);
             }
             Report::Endpoint(EndpointEvent::Refused(peer, outcome)) => {
-                self.refused(log, now, &Name(events.address(peer)), &outcome);
+                self.refused(log, now, &Name::of(events, peer), &outcome);
             }
             Report::Endpoint(EndpointEvent::Notice(notice)) => self.notice(log, now, notice),
             _ => {}
         }
     }
 
-    /// How much it matters that a peer comes or leaves.
-    fn visit_level(&self) -> Level {
-        match self.audience {
-            Audience::Chat => Level::Info,
-            Audience::Client | Audience::Service => Level::Debug,
-        }
-    }
-
-    fn left(&mut self, log: &mut Log, now: Time, name: &Name, outcome: &Outcome) {
+    fn left(&mut self, log: &mut Log, now: Time, name: &Name<'_>, outcome: &Outcome) {
         match outcome {
             Ok(()) => {
                 let text = format_args!("{name} left");
-                let level = self.visit_level();
+                let level = self.audience.visit_level(name);
                 self.visits.line(log, now, level, text, &[("peer", name)]);
             }
             // Our own input or output failed, which has a line of its own, or none.
@@ -224,7 +235,7 @@ impl Reporter {
         }
     }
 
-    fn refused(&mut self, log: &mut Log, now: Time, name: &Name, outcome: &Outcome) {
+    fn refused(&mut self, log: &mut Log, now: Time, name: &Name<'_>, outcome: &Outcome) {
         let Err(failure) = outcome else {
             return;
         };
@@ -274,11 +285,29 @@ impl Reporter {
 
 /// A peer as the user knows it. Most lines of a flood are not shown, so nothing is made of it
 /// before one is.
-struct Name(Option<SocketAddr>);
+struct Name<'a> {
+    /// The name of the key that it has proved.
+    key: Option<&'a str>,
+    address: Option<SocketAddr>,
+}
 
-impl fmt::Display for Name {
+impl<'a> Name<'a> {
+    /// The name of `peer`, which may have left in the last turn.
+    fn of<M: Mode>(events: &'a EventLoop<M>, peer: PeerId) -> Self {
+        let key = events.endpoint().key_name(peer);
+        Self {
+            key: key.map(|key| &**key),
+            address: events.address(peer),
+        }
+    }
+}
+
+impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
+        if let Some(key) = self.key {
+            write!(f, "{key} at ")?;
+        }
+        match self.address {
             Some(address) => f.write_str(&host_and_port(address)),
             None => f.write_str("a peer"),
         }

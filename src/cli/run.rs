@@ -3,7 +3,7 @@
 //!
 //! It does not know what a turn does. Read next: [`sealwire::net::event_loop`].
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, stderr};
 use std::net::TcpListener;
 
 use rustix::stdio::{stdin, stdout};
@@ -18,10 +18,11 @@ use crate::error::Error;
 use crate::exit;
 use crate::inherited;
 use crate::kernel;
-use crate::limits::LOG_RETRY;
+use crate::limits::{KEYS_LOOK, LOG_RETRY};
 use crate::log::{Level, Log};
 use crate::metrics;
 use crate::report::{Audience, Reporter};
+use crate::reread::Reread;
 use crate::service_manager::ServiceManager;
 use crate::usage;
 
@@ -37,7 +38,7 @@ type AnyMode = Box<dyn Mode>;
 pub fn run(config: Config, socket: Option<TcpListener>, log: &mut Log) -> Result<u8, Error> {
     let kernel = kernel::chosen()?;
     let audience = Audience::of(&config.role);
-    if audience != Audience::Service {
+    if audience.has_local() {
         inherited::require_stdout()?;
         if !config.no_input {
             inherited::require_stdin()?;
@@ -64,8 +65,13 @@ pub fn run(config: Config, socket: Option<TcpListener>, log: &mut Log) -> Result
             events.listen_on(listen.as_deref(), config.port)?;
         }
     }
+    let file = config.keys.file.clone().filter(|_| !stderr().is_terminal());
     drop(config);
-    turn_until_done(&mut events, kernel, Reporter::new(audience), log)
+    let reread = file.map(Reread::new);
+    if reread.is_some() {
+        events.serve_on_hangup();
+    }
+    turn_until_done(&mut events, kernel, Reporter::new(audience), reread, log)
 }
 
 /// The listener of `socket`, unless the option `address` says where to listen, too.
@@ -87,6 +93,7 @@ fn turn_until_done<M: Mode>(
     events: &mut EventLoop<M>,
     kernel: Kernel,
     mut reporter: Reporter,
+    mut reread: Option<Reread>,
     log: &mut Log,
 ) -> Result<u8, Error> {
     let mut manager = ServiceManager::from_env();
@@ -109,9 +116,21 @@ fn turn_until_done<M: Mode>(
                 }
                 _ => {}
             }
+            if let (Report::HungUp, Some(reread)) = (&report, &mut reread) {
+                manager.reloading();
+                reread.start(log, events.endpoint().keys());
+                if !reread.is_reading() {
+                    manager.ready();
+                }
+            }
             reporter.print(log, events, report);
         }
         let now = events.now();
+        if let Some(reread) = &mut reread
+            && reread.take(log, now, events.endpoint_mut())
+        {
+            manager.ready();
+        }
         let end = events.endpoint().end();
         reporter.tell_hidden(log, now, end.is_some());
         log.flush();
@@ -119,11 +138,11 @@ fn turn_until_done<M: Mode>(
             return Ok(exit::code(end, stopped_by));
         }
         let retry = log.is_waiting().then_some(LOG_RETRY);
-        let due = [reporter.next_due(), manager.alive(now)]
-            .into_iter()
-            .flatten();
-        let due = due.map(|due| due.since(now));
-        events.turn(retry.into_iter().chain(due).min())?;
+        let is_reading = reread.as_ref().is_some_and(Reread::is_reading);
+        let due = [reporter.next_due(), manager.alive(now)];
+        let due = due.into_iter().flatten().map(|due| due.since(now));
+        let keys = is_reading.then_some(KEYS_LOOK);
+        events.turn(retry.into_iter().chain(keys).chain(due).min())?;
     }
 }
 
@@ -135,10 +154,11 @@ fn build(config: &Config, kernel: Kernel, audience: Audience) -> io::Result<Even
     let leaves = match audience {
         Audience::Client => Leaves::WithPeers,
         Audience::Chat if !open_ended => Leaves::AfterInput,
-        Audience::Chat | Audience::Service => Leaves::WhenStopped,
+        Audience::Chat | Audience::Relay | Audience::Service => Leaves::WhenStopped,
     };
     let mut setup = Setup::new(kernel, leaves, rand::random());
     setup.identity.clone_from(&config.keys.native);
+    setup.ring.clone_from(&config.keys.ring);
     setup.classic.clone_from(&config.keys.classic);
     setup.limits = limits;
     let kind = match config.role {
@@ -152,7 +172,7 @@ fn build(config: &Config, kernel: Kernel, audience: Audience) -> io::Result<Even
         ModeKind::Relay => Box::new(Relay),
     };
     let mut events = EventLoop::new(Endpoint::new(setup, mode), Clock::start())?;
-    if audience != Audience::Service {
+    if audience.has_local() {
         let input = (!config.no_input).then(stdin);
         let lines = config.keys.classic.is_some();
         events.attach_local(input, stdout(), lines)?;

@@ -15,6 +15,7 @@ use crate::crypto::batch::{OpenBatch, SealBatch};
 use crate::crypto::dh::Private;
 use crate::crypto::kernel::Kernel;
 use crate::crypto::keys::{Identity, KeyStores};
+use crate::crypto::ring::{Key, KeyRing};
 use crate::error::{Abort, Reason};
 use crate::limits::{INPUT_SCRATCH, Limits, MAX_PACKED, MAX_RECORD, OUTPUT_SCRATCH, PACK_LENGTH};
 use crate::span::{Area, Span};
@@ -73,10 +74,17 @@ impl Session {
         Self::new(connection, kernel)
     }
 
-    /// The side that accepts. `random` is fresh for every connection, and secret.
-    pub fn server(identity: Arc<Identity>, kernel: Kernel, random: [u8; 32], now: Time) -> Self {
-        let connection = Connection::server(identity, Private::new(random, kernel), now);
+    /// The side that accepts. The other side proves one of `keys`: a [`KeyRing`], or an
+    /// `Arc<Identity>` alone. `random` is fresh for every connection, and secret.
+    pub fn server(keys: impl Into<KeyRing>, kernel: Kernel, random: [u8; 32], now: Time) -> Self {
+        let connection = Connection::server(keys.into(), Private::new(random, kernel), now);
         Self::new(connection, kernel)
+    }
+
+    /// The key that the client has proved; `None` before [`Open`](SessionEvent::Open), and on
+    /// the client's side.
+    pub fn key(&self) -> Option<&Arc<Key>> {
+        self.connection.key().filter(|_| self.was_open)
     }
 
     /// Sets the largest message to accept, in bytes. The default is 16 MiB.

@@ -15,7 +15,7 @@ use std::time::Duration;
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Poll, Token, Waker};
-use signal_hook::consts::SIGUSR1;
+use signal_hook::consts::{SIGHUP, SIGUSR1};
 use signal_hook_mio::v1_0::Signals;
 
 use super::accept::Acceptor;
@@ -62,6 +62,8 @@ pub enum Report {
     Listening(SocketAddr),
     /// This signal asks us to leave.
     Stopping(i32),
+    /// SIGHUP, where it does [not stop](EventLoop::serve_on_hangup) the endpoint.
+    HungUp,
     /// SIGUSR1: the user wants statistics.
     StatisticsWanted,
     /// A monitoring system waits for figures, as text.
@@ -90,6 +92,8 @@ pub struct EventLoop<M> {
     /// Finds the address to listen on.
     lookup: Option<Lookup>,
     signals: Option<Signals>,
+    /// SIGHUP is only reported.
+    serves_on_hangup: bool,
     alarm: Option<Alarm>,
     scraper: Option<Scraper>,
     /// The endpoint gets the address of each peer as its name, for a terminal to show.
@@ -120,6 +124,7 @@ impl<M: Mode> EventLoop<M> {
             dial: None,
             lookup: None,
             signals: None,
+            serves_on_hangup: false,
             alarm: None,
             scraper: None,
             names_peers: false,
@@ -241,6 +246,11 @@ impl<M: Mode> EventLoop<M> {
         Ok(())
     }
 
+    /// From now on SIGHUP does not stop the endpoint: [`Report::HungUp`] tells of it.
+    pub fn serve_on_hangup(&mut self) {
+        self.serves_on_hangup = true;
+    }
+
     // ---- a turn ------------------------------------------------------------
 
     /// Waits until something happens, at most `at_most`, and does all that
@@ -337,11 +347,13 @@ impl<M: Mode> EventLoop<M> {
 
     fn take_signals(&mut self) {
         for number in self.signals.iter_mut().flat_map(Signals::pending) {
-            if number == SIGUSR1 {
-                self.reports.push(Report::StatisticsWanted);
-            } else {
-                self.endpoint.stop(self.clock.now());
-                self.reports.push(Report::Stopping(number));
+            match number {
+                SIGUSR1 => self.reports.push(Report::StatisticsWanted),
+                SIGHUP if self.serves_on_hangup => self.reports.push(Report::HungUp),
+                _ => {
+                    self.endpoint.stop(self.clock.now());
+                    self.reports.push(Report::Stopping(number));
+                }
             }
         }
     }
