@@ -178,7 +178,7 @@ fn strangers_take_no_share() {
     world.tick_after(server, 0);
     let strangers: Vec<_> = (0..200).map(|_| world.accept()).collect();
     for stranger in &strangers {
-        assert_eq!(world.net.write(stranger.end, &[b'S']).ok(), Some(1));
+        assert_eq!(world.net.write(stranger.end, b"S").ok(), Some(1));
     }
     let records: Vec<u8> = (0..100).flat_map(|_| hand.record(Kind::End, b"")).collect();
     let sent = world.net.write(hand.end, &records).ok();
