@@ -78,6 +78,7 @@ pub use modes::chat::Chat;
 pub use modes::echo::Echo;
 pub use modes::relay::Relay;
 pub use modes::sink::Sink;
+pub use modes::tunnel::Tunnel;
 #[cfg(feature = "net")]
 pub use net::{
     clock::Clock,
@@ -86,6 +87,7 @@ pub use net::{
     listener::Listener,
 };
 pub use time::Time;
+pub use wire::hello::Service;
 
 /// The examples of the README, as tests.
 #[cfg(doctest)]

@@ -226,6 +226,19 @@ pub const PEERS_READ: usize = 256;
 /// Most peers written to in one tick: on loopback a write takes 9 us, so these take 9 ms. Also
 /// the deadlines that one tick handles, because each may write.
 pub const PEERS_WRITTEN: usize = 256;
+/// Most locals of pairs read in one tick, and most written to, as of peers.
+pub const LOCALS_READ: usize = PEERS_READ;
+/// See [`LOCALS_READ`].
+pub const LOCALS_WRITTEN: usize = PEERS_WRITTEN;
+/// Most locals of pairs closed in one tick, as of peers.
+pub const LOCALS_CLOSED: usize = PEERS_CLOSED;
+/// How long what came before a failure of one side of a pair has to leave to the other side:
+/// the program behind it gets a reset by then, and a machine that takes nothing for so long will
+/// hardly take the rest.
+pub const LINGER: Duration = Duration::from_secs(5);
+/// Most locals that may [linger](LINGER) at once: each has a descriptor, though its peer is gone.
+/// Past it the first of them is reset. The rest is for peers that leave all at once.
+pub const MOST_LINGERING: usize = 256;
 /// Most peers closed in one tick. With as many, and the reads, no tick took 14 ms when 15,000
 /// peers left at once.
 pub const PEERS_CLOSED: usize = 256;

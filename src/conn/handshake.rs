@@ -18,6 +18,8 @@ use crate::wire::hello::{self, CLIENT_TAG, ClientHello, SERVER_TAG, Service};
 pub(super) struct Waiting {
     identity: Arc<Identity>,
     private: Private,
+    /// What a client may ask for.
+    service: Service,
     /// Our own hello, if we spoke first.
     sent: Option<Box<[u8; CLIENT_HELLO]>>,
     /// The client's hello, once it has come and holds.
@@ -33,19 +35,24 @@ pub(super) enum Heard {
 }
 
 impl Waiting {
-    pub(super) fn server(identity: Arc<Identity>, private: Private) -> Self {
+    pub(super) fn server(identity: Arc<Identity>, private: Private, service: Service) -> Self {
         Self {
             identity,
             private,
+            service,
             sent: None,
             greeting: None,
         }
     }
 
     /// A client's handshake, which waits for the answer, and the hello to send.
-    pub(super) fn client(identity: Arc<Identity>, private: Private) -> (Self, [u8; CLIENT_HELLO]) {
+    pub(super) fn client(
+        identity: Arc<Identity>,
+        private: Private,
+        service: Service,
+    ) -> (Self, [u8; CLIENT_HELLO]) {
         let covered = ClientHello {
-            service: Service::Messages as u8,
+            service: service as u8,
             key_id: identity.key_id(),
             ephemeral: private.public(),
         }
@@ -56,6 +63,7 @@ impl Waiting {
         let waiting = Self {
             identity,
             private,
+            service,
             sent: Some(Box::new(hello)),
             greeting: None,
         };
@@ -103,7 +111,7 @@ impl Waiting {
     /// Forged hellos cost one HMAC, and no work on the curve.
     fn check_client(&self, bytes: &[u8; CLIENT_HELLO]) -> Result<(), PeerFault> {
         let theirs = ClientHello::parse(bytes)?;
-        if theirs.service != Service::Messages as u8 {
+        if theirs.service != self.service as u8 {
             return Err(PeerFault::Service(theirs.service));
         }
         if theirs.key_id != self.identity.key_id() {

@@ -19,6 +19,7 @@ use crate::error::{Abort, Reason};
 use crate::limits::{INPUT_SCRATCH, Limits, MAX_PACKED, MAX_RECORD, OUTPUT_SCRATCH, PACK_LENGTH};
 use crate::span::{Area, Span};
 use crate::time::Time;
+use crate::wire::hello::Service;
 use crate::wire::pack;
 use crate::wire::record::{self, Kind};
 
@@ -66,13 +67,15 @@ pub struct Session {
 impl Session {
     /// The side that connects. `random` is fresh for every connection, and secret.
     pub fn client(identity: Arc<Identity>, kernel: Kernel, random: [u8; 32], now: Time) -> Self {
-        let connection = Connection::client(identity, Private::new(random, kernel), now);
+        let private = Private::new(random, kernel);
+        let connection = Connection::client(identity, private, Service::Messages, now);
         Self::new(connection, kernel)
     }
 
     /// The side that accepts. `random` is fresh for every connection, and secret.
     pub fn server(identity: Arc<Identity>, kernel: Kernel, random: [u8; 32], now: Time) -> Self {
-        let connection = Connection::server(identity, Private::new(random, kernel), now);
+        let private = Private::new(random, kernel);
+        let connection = Connection::server(identity, private, Service::Messages, now);
         Self::new(connection, kernel)
     }
 

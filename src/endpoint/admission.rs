@@ -36,13 +36,15 @@ use crate::limits::{
     ANSWERS, BLOCK, CLASSIC_IDLE, MAX_CLASSIC, MAX_CLASSIC_UNPROVED, RESERVED_PART, handshake_grace,
 };
 use crate::time::Time;
-use crate::wire::hello::{self, CLIENT_TAG, FIXED};
+use crate::wire::hello::{self, CLIENT_TAG, FIXED, Service};
 
 /// What new connections are made of: the keys of both formats, and randomness. And what is
 /// known of those that prove themselves.
 pub(super) struct Admission {
     identity: Option<Arc<Identity>>,
     classic: Option<Arc<ClassicKeys>>,
+    /// What clients ask for.
+    service: Service,
     max_message: usize,
     /// How long a connection has at each step of its handshake.
     grace: Duration,
@@ -58,11 +60,12 @@ pub(super) struct Admission {
 }
 
 impl Admission {
-    pub(super) fn new(setup: Setup) -> Self {
+    pub(super) fn new(setup: Setup, service: Service) -> Self {
         assert!(setup.identity.is_some() || setup.classic.is_some());
         Self {
             identity: setup.identity,
             classic: setup.classic,
+            service,
             max_message: setup.limits.max_message,
             grace: handshake_grace(setup.limits.max_handshakes),
             kernel: setup.kernel,
@@ -82,11 +85,11 @@ impl Admission {
     /// A native connection of this `side`, whose handshake began at `since`.
     fn native(
         &mut self,
-        side: fn(Arc<Identity>, Private, Time) -> Connection,
+        side: fn(Arc<Identity>, Private, Service, Time) -> Connection,
         since: Time,
     ) -> Connection {
         let identity = self.identity.clone().expect("one of the two formats");
-        side(identity, self.ephemeral(), since)
+        side(identity, self.ephemeral(), self.service, since)
     }
 
     fn classic(&self, now: Time) -> Option<ClassicConnection> {
@@ -229,6 +232,7 @@ impl<M: Mode> Endpoint<M> {
         parts.flow.joined(&mut parts.roster[id]);
         parts.stats.joined += 1;
         parts.events.push_back(EndpointEvent::Joined(id));
+        parts.open_pair(id);
         self.mode.joined(parts, id);
         self.parts.finish_if_input_ended(id);
     }

@@ -10,10 +10,11 @@ use super::inbound::Intake;
 use super::outbound::Outlet;
 use super::roster::{Membership, Standing};
 use super::slow::PeerSlowness;
+use super::transport::LocalId;
 use super::undecided::Undecided;
 use crate::classic::ClassicConnection;
 use crate::conn::{Connection, Outcome, StreamEnd};
-use crate::error::Failure;
+use crate::error::{Abort, Failure};
 use crate::limits::Limits;
 use crate::time::Time;
 
@@ -36,6 +37,10 @@ pub(super) struct Peer {
     pub(super) flow: PeerFlow,
     pub(super) taking: PeerSlowness,
     pub(super) idle: IdleClock,
+    /// The local that belongs to it, as in a tunnel. It may be gone.
+    pub(super) local: Option<LocalId>,
+    /// Its local has failed: it is aborted behind what is queued for it.
+    pub(super) doomed: Option<Box<Abort>>,
 }
 
 impl Protocol {
@@ -177,6 +182,8 @@ impl Peer {
             flow: PeerFlow::default(),
             taking: PeerSlowness::default(),
             idle: IdleClock::default(),
+            local: None,
+            doomed: None,
         }
     }
 

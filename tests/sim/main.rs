@@ -39,4 +39,5 @@ mod slow;
 mod stopping;
 mod strangers;
 mod ticks;
+mod tunnel;
 mod unfinished;

@@ -50,6 +50,7 @@ pub(crate) struct Pipe {
     pub(crate) tape: Option<Vec<u8>>,
     reader_waits: bool,
     writer_waits: bool,
+    flusher_waits: bool,
 }
 
 impl Pipe {
@@ -317,6 +318,33 @@ impl Net {
         }
     }
 
+    /// The error that `end` has not seen yet.
+    pub(crate) fn error(&mut self, end: Side) -> io::Result<()> {
+        match self.outgoing(end).broken {
+            Some(kind) => Err(kind.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// `WouldBlock` while what `end` wrote is on its way.
+    pub(crate) fn flush(&mut self, end: Side) -> io::Result<()> {
+        let pipe = self.outgoing(end);
+        if pipe.flights.is_empty() || pipe.broken.is_some() || pipe.deserted {
+            return Ok(());
+        }
+        pipe.flusher_waits = true;
+        Err(ErrorKind::WouldBlock.into())
+    }
+
+    /// `end` resets its link: what has not arrived is lost, and the other side meets an error
+    /// behind what has.
+    pub(crate) fn break_off(&mut self, end: Side) {
+        let pipe = self.outgoing(end);
+        pipe.flights.clear();
+        pipe.flying = 0;
+        self.reset(end.link);
+    }
+
     /// The network breaks all links.
     pub(crate) fn reset_all(&mut self) {
         for link in self.open.clone() {
@@ -347,6 +375,11 @@ impl Net {
             }
             if pipe.writer_waits && pipe.is_writable(now) {
                 pipe.writer_waits = false;
+                wakes.push(Wake::Writable(end(!to_client)));
+            }
+            let flushed = pipe.flights.is_empty() || pipe.broken.is_some() || pipe.deserted;
+            if pipe.flusher_waits && flushed {
+                pipe.flusher_waits = false;
                 wakes.push(Wake::Writable(end(!to_client)));
             }
         }
