@@ -96,6 +96,18 @@ pub const CLOSING_DEADLINE: Duration = Duration::from_secs(5);
 /// From the lookup to a connection, over all addresses of a name: in that time TCP repeats
 /// a lost SYN three times.
 pub const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a tunnel uses the addresses of a name before it looks the name up again. Meanwhile
+/// a name costs no connection a lookup.
+pub const LOOKUP_AGAIN: Duration = Duration::from_secs(60);
+/// The same for a name that could not be resolved: a resolver that does not answer takes about as
+/// long itself.
+pub const LOOKUP_RETRY: Duration = Duration::from_secs(5);
+/// How long the near end of a tunnel does not try again after its server could not be reached,
+/// first and at most; each time it is twice as long. A program behind it that repeats at once
+/// must not cost a connection attempt each time, and 5 s are short for a person.
+pub const CONNECT_BACKOFF: Duration = Duration::from_millis(100);
+/// See [`CONNECT_BACKOFF`].
+pub const MOST_CONNECT_BACKOFF: Duration = Duration::from_secs(5);
 /// How long an address waits for the one before it: RFC 8305 §5.
 pub const CONNECT_STAGGER: Duration = Duration::from_millis(250);
 /// Unanswered probes with which TCP itself ends the connection.
@@ -355,6 +367,8 @@ pub const SOCKET_STEP: usize = 2 * SOCKET_EXCESS;
 pub const SOCKET_OBJECTS: usize = 4 << 10;
 /// What we keep of a peer beside its buffers: 1.7 KB were measured (`docs/PERFORMANCE.md`).
 pub const PEER_STATE: usize = 2 << 10;
+/// What we keep of a plain connection beside its buffers: its slots and lists.
+pub const LOCAL_STATE: usize = 1 << 10;
 /// Most that the process takes without peers: 3.4 MB were measured, what is
 /// [remembered](REMEMBERED) comes to it, and tables grow.
 pub const PROGRAM: usize = 16 << 20;

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 
 use sealwire::net::address::host_and_port;
 use sealwire::{
-    EndpointEvent, EventLoop, Failure, Mode, Notice, Outcome, Reason, Report, Stats, Time,
+    EndpointEvent, EventLoop, Failure, Mode, Notice, Outcome, PeerId, Reason, Report, Stats, Time,
 };
 use signal_hook::low_level::signal_name;
 
@@ -26,6 +26,8 @@ pub enum Audience {
     Chat,
     /// Of a server with a mode: what goes wrong, at a bounded rate.
     Service,
+    /// Of the near end of a tunnel: what goes wrong with which plain connection, likewise.
+    Tunnel,
 }
 
 impl Audience {
@@ -33,9 +35,15 @@ impl Audience {
     pub fn of(role: &Role) -> Self {
         match role {
             Role::Client { .. } => Self::Client,
+            Role::Tunnel { .. } => Self::Tunnel,
             Role::Server { mode, .. } if *mode == ModeKind::Chat => Self::Chat,
             Role::Server { .. } => Self::Service,
         }
+    }
+
+    /// Whether the program reads stdin and writes stdout.
+    pub(crate) fn uses_stdio(self) -> bool {
+        matches!(self, Self::Client | Self::Chat)
     }
 }
 
@@ -149,6 +157,12 @@ impl Reporter {
             Report::Listening(address) => {
                 log.info(&format_args!("listening on {}", host_and_port(address)))
             }
+            Report::PlainListening(place) => log.info(&format_args!("listening on {place}")),
+            Report::Unreachable(source, error) => {
+                let name = Name(source);
+                let text = format_args!("{name} was reset: {error}");
+                self.problems.line(log, now, Level::Warn, text);
+            }
             Report::Stopping(signal) => {
                 let name = signal_name(signal).unwrap_or("a signal");
                 log.info(&format_args!(
@@ -174,10 +188,10 @@ impl Reporter {
                 self.visits.line(log, now, Level::Info, text);
             }
             Report::Endpoint(EndpointEvent::Left(peer, outcome)) => {
-                self.left(log, now, &Name(events.address(peer)), &outcome);
+                self.left(log, now, &name(events, peer), &outcome);
             }
             Report::Endpoint(EndpointEvent::Refused(peer, outcome)) => {
-                self.refused(log, now, &Name(events.address(peer)), &outcome);
+                self.refused(log, now, &name(events, peer), &outcome);
             }
             Report::Endpoint(EndpointEvent::Notice(notice)) => self.notice(log, now, notice),
             _ => {}
@@ -206,6 +220,9 @@ impl Reporter {
         };
         if self.audience == Audience::Client {
             log.error(&format_args!("{name}: {failure}"));
+        } else if self.audience == Audience::Tunnel {
+            let text = format_args!("{name} was reset: {failure}");
+            self.problems.line(log, now, Level::Warn, text);
         } else if !matches!(failure, Failure::Closed(_)) {
             let text = format_args!("{name} refused: {failure}");
             self.strangers.line(log, now, Level::Warn, text);
@@ -241,6 +258,11 @@ impl Reporter {
             other => log.warn(&format_args!("{other:?}")),
         }
     }
+}
+
+/// What the user knows `peer` by: the plain connection that it is for, or its own address.
+fn name<M: Mode>(events: &EventLoop<M>, peer: PeerId) -> Name {
+    Name(events.source(peer).or_else(|| events.address(peer)))
 }
 
 /// A peer as the user knows it. Most lines of a flood are not shown, so nothing is made of it

@@ -9,6 +9,7 @@ use rustix::stdio::{stdin, stdout};
 use sealwire::net::rlimit::raise_descriptor_limit;
 use sealwire::{
     Chat, Clock, Echo, End, Endpoint, EventLoop, Kernel, Leaves, Mode, Relay, Report, Setup, Sink,
+    Tunnel,
 };
 
 use crate::config::{Config, ModeKind, Role};
@@ -31,7 +32,7 @@ type AnyMode = Box<dyn Mode>;
 pub fn run(config: Config, log: &mut Log) -> Result<u8, Error> {
     let kernel = kernel::chosen()?;
     let audience = Audience::of(&config.role);
-    if audience != Audience::Service {
+    if audience.uses_stdio() {
         inherited::require_stdout()?;
         if !config.no_input {
             inherited::require_stdin()?;
@@ -45,7 +46,15 @@ pub fn run(config: Config, log: &mut Log) -> Result<u8, Error> {
         .map_err(|error| Error::Local(format!("cannot set up the event loop: {error}")))?;
     match &config.role {
         Role::Client { host } => events.dial(host, config.port),
-        Role::Server { listen, .. } => events.listen_on(listen.as_deref(), config.port)?,
+        Role::Tunnel { host, from } => events
+            .tunnel_from(from, host, config.port)
+            .map_err(|error| Error::Local(format!("--tunnel: {error}")))?,
+        Role::Server { listen, mode } => {
+            if let ModeKind::Forward(target) = mode {
+                events.forward_to(target.clone());
+            }
+            events.listen_on(listen.as_deref(), config.port)?;
+        }
     }
     drop(config);
     turn_until_done(&mut events, Reporter::new(audience), log)
@@ -89,24 +98,25 @@ fn build(config: &Config, kernel: Kernel, audience: Audience) -> io::Result<Even
     let leaves = match audience {
         Audience::Client => Leaves::WithPeers,
         Audience::Chat if !open_ended => Leaves::AfterInput,
-        Audience::Chat | Audience::Service => Leaves::WhenStopped,
+        Audience::Chat | Audience::Service | Audience::Tunnel => Leaves::WhenStopped,
     };
     let mut setup = Setup::new(kernel, leaves, rand::random());
     setup.identity.clone_from(&config.keys.native);
     setup.classic.clone_from(&config.keys.classic);
     setup.limits = limits;
-    let kind = match config.role {
-        Role::Server { mode, .. } => mode,
-        Role::Client { .. } => ModeKind::Chat,
-    };
-    let mode: AnyMode = match kind {
-        ModeKind::Chat => Box::new(Chat::new(open_ended)),
-        ModeKind::Echo => Box::new(Echo),
-        ModeKind::Sink => Box::new(Sink),
-        ModeKind::Relay => Box::new(Relay),
+    let mode: AnyMode = match &config.role {
+        Role::Client { .. } => Box::new(Chat::new(open_ended)),
+        Role::Tunnel { .. } => Box::new(Tunnel),
+        Role::Server { mode, .. } => match mode {
+            ModeKind::Chat => Box::new(Chat::new(open_ended)),
+            ModeKind::Echo => Box::new(Echo),
+            ModeKind::Sink => Box::new(Sink),
+            ModeKind::Relay => Box::new(Relay),
+            ModeKind::Forward(_) => Box::new(Tunnel),
+        },
     };
     let mut events = EventLoop::new(Endpoint::new(setup, mode), Clock::start())?;
-    if audience != Audience::Service {
+    if audience.uses_stdio() {
         let input = (!config.no_input).then(stdin);
         let lines = config.keys.classic.is_some();
         events.attach_local(input, stdout(), lines)?;

@@ -14,10 +14,38 @@ use super::listener::Listener;
 use crate::limits::{ACCEPT_CALM, ACCEPT_PAUSE};
 use crate::time::Time;
 
+/// What connections come to.
+pub trait Accepts {
+    /// A connection.
+    type Accepted;
+
+    /// Registers for connections.
+    fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()>;
+
+    /// Accepts the next connection; `None` if there is none now.
+    ///
+    /// # Errors
+    ///
+    /// Those of this machine, such as having no more descriptors.
+    fn accept(&mut self) -> io::Result<Option<Self::Accepted>>;
+}
+
+impl Accepts for Listener {
+    type Accepted = (TcpStream, SocketAddr);
+
+    fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        Listener::register(self, registry, token)
+    }
+
+    fn accept(&mut self) -> io::Result<Option<Self::Accepted>> {
+        Listener::accept(self)
+    }
+}
+
 /// Accepts connections.
 #[derive(Debug)]
-pub struct Acceptor {
-    listener: Listener,
+pub struct Acceptor<L = Listener> {
+    listener: L,
     /// More connections may wait.
     ready: bool,
     /// The end of a rest.
@@ -26,9 +54,9 @@ pub struct Acceptor {
     failed: Option<Time>,
 }
 
-impl Acceptor {
+impl<L: Accepts> Acceptor<L> {
     /// Accepts the connections that come to `listener`, whose events have `token`.
-    pub fn new(mut listener: Listener, registry: &Registry, token: Token) -> io::Result<Self> {
+    pub fn new(mut listener: L, registry: &Registry, token: Token) -> io::Result<Self> {
         listener.register(registry, token)?;
         Ok(Self {
             listener,
@@ -51,14 +79,13 @@ impl Acceptor {
         accept.into_iter().chain(calm).min()
     }
 
-    /// Accepts the next connection that waits, with its peer's address; `None` if there is
-    /// none, or at rest.
+    /// Accepts the next connection that waits; `None` if there is none, or at rest.
     ///
     /// # Errors
     ///
     /// Those of this machine, such as having no more descriptors. A rest of [`ACCEPT_PAUSE`]
     /// follows.
-    pub fn accept(&mut self, now: Time) -> io::Result<Option<(TcpStream, SocketAddr)>> {
+    pub fn accept(&mut self, now: Time) -> io::Result<Option<L::Accepted>> {
         if !self.ready || now < self.rests_until {
             return Ok(None);
         }

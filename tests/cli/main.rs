@@ -37,3 +37,4 @@ mod stopping;
 mod strangers;
 mod terminal;
 mod transfer;
+mod tunnel;
