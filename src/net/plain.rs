@@ -7,6 +7,7 @@
 
 use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr};
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, net};
@@ -222,7 +223,9 @@ impl PlainListener {
 fn bind_path(path: &Path) -> io::Result<UnixListener> {
     match UnixListener::bind(path) {
         Err(error) if error.kind() == ErrorKind::AddrInUse => {
-            let left_behind = std::os::unix::net::UnixStream::connect(path)
+            // A datagram never reaches a listener, so a program that has the path notices nothing.
+            let left_behind = UnixDatagram::unbound()?
+                .connect(path)
                 .is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused);
             if !left_behind {
                 return Err(error);
