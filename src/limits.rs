@@ -65,6 +65,9 @@ pub const SERVER_HELLO: usize = 72;
 pub const CLASSIC_TEXT: usize = 15;
 /// Bytes of a classic frame as we send it.
 pub const CLASSIC_FRAME: usize = 112;
+/// What a classic frame counts of what one tick writes: it takes a poll and a write of its own,
+/// 10 us in all, in which 2 KiB and more are sealed.
+pub const FRAME_COST: usize = 2048;
 /// Bytes of the longest classic frame the old program sends: 15 characters of
 /// 4 bytes each pad to 64.
 pub const MAX_CLASSIC_FRAME: usize = 160;
@@ -131,8 +134,8 @@ pub const LATE: Duration = Duration::from_millis(250);
 /// [`HELD_UP`].
 pub const HELD_UP_SAMPLE: Duration = Duration::from_millis(25);
 /// The most time that one look charges: after a pause of ours, only a part of it was the
-/// receivers'.
-pub const HELD_UP_LOOK_MOST: Duration = Duration::from_millis(50);
+/// receivers'. Less than [`HELD_UP_LEAST`], so that one look costs no peer its connection.
+pub const HELD_UP_LOOK_MOST: Duration = Duration::from_millis(45);
 /// A receiver is charged for holding up others from this part of the high-water mark on, because
 /// the queues of several grow at the same time, and one of them is the first at the mark.
 pub const BEHIND_PART: usize = 2;
@@ -229,14 +232,18 @@ pub const MAX_LINE: usize = 1 << 20;
 /// allocator's part. It counts because short and empty messages queue, too.
 pub const QUEUED_ITEM: usize = 128;
 /// How many items one tick of a relay may queue: the chunks that it hands on times their
-/// receivers. Lines of a local likewise. Queueing, packing and sealing so many for 1,000 peers,
-/// and the writes, took 8 to 16 ms (an EPYC of family 25).
+/// receivers. Lines of a local likewise.
+///
+/// This and the next bounds were set together: a tick shall end within 20 ms whatever peers do.
+/// With a server that no other program interrupts, no tick took longer than 9 ms, but for one of
+/// 17, when two peers sent empty messages to 1,000 receivers as fast as they could, and 8 ms when
+/// 15,000 peers left at once (Zen 4; `docs/SECURITY.md` says how that was measured).
 pub const FAN_OUT: usize = 1 << 14;
 /// Most peers read in one tick. A read that brings nothing takes no room, and costs a system
 /// call.
 pub const PEERS_READ: usize = 256;
-/// Most peers written to in one tick: on loopback a write takes 9 us, so these take 9 ms. Also
-/// the deadlines that one tick handles, because each may write.
+/// Most peers written to in one tick: on loopback a write takes 9 us, because it does the
+/// receiver's work, too. Also the deadlines that one tick handles besides, because each may write.
 pub const PEERS_WRITTEN: usize = 256;
 /// Most locals of pairs read in one tick, and most written to, as of peers.
 pub const LOCALS_READ: usize = PEERS_READ;
@@ -251,12 +258,11 @@ pub const LINGER: Duration = Duration::from_secs(5);
 /// Most locals that may [linger](LINGER) at once: each has a descriptor, though its peer is gone.
 /// Past it the first of them is reset. The rest is for peers that leave all at once.
 pub const MOST_LINGERING: usize = 256;
-/// Most peers closed in one tick. With as many, and the reads, no tick took 14 ms when 15,000
-/// peers left at once.
+/// Most peers closed in one tick.
 pub const PEERS_CLOSED: usize = 256;
 /// How many items of queues that were dropped one tick frees: more than it may queue. So many
-/// take 4 ms. A thousand receivers that leave may have had two million.
-pub const FREED_ITEMS: usize = 4 * FAN_OUT;
+/// take 4 ms (the same machine). A thousand receivers that leave may have had two million.
+pub const FREED_ITEMS: usize = 8 * FAN_OUT;
 /// How many bytes of buffers that were dropped one tick frees, because plaintext is erased: so
 /// many take 2 ms. Peers that leave at once may have had [`Limits::max_assembling`].
 pub const FREED_BYTES: usize = 16 << 20;
@@ -272,7 +278,8 @@ pub const SHORT: usize = 2048;
 /// 8 MiB.
 pub const KEPT_BUFFERS: [(usize, usize, usize); 3] = [
     (SHORT, MAX_RECORD, 256),
-    (MAX_RECORD, LEAST_SHARE, 128),
+    // A record and a little more is what a full relay keeps of each peer: of the exact size.
+    (2 * MAX_RECORD, LEAST_SHARE, 128),
     // Less than half of it is rare, and gets a buffer of the exact size.
     (MOST_SHARE / 2, MOST_SHARE, 32),
 ];
@@ -316,7 +323,7 @@ pub fn handshake_grace(slots: usize) -> Duration {
 }
 /// Most connections accepted from one listener in one turn of the loop, so that a flood of
 /// them does not starve the peers.
-pub const ACCEPT_BUDGET: usize = 64;
+pub const ACCEPT_BUDGET: usize = 16;
 /// Connections that the system keeps until we accept them, before
 /// [`Limits::accept_queue`] is set: as many as its own limit allows.
 pub const LISTEN_BACKLOG: i32 = i32::MAX;
@@ -484,6 +491,8 @@ const _: () = {
         "a share below one record never makes progress"
     );
     assert!(CHAT_BELOW < STREAM_FROM);
+    assert!(MAX_RECORD + CHAT_BELOW <= KEPT_BUFFERS[1].0);
+    assert!(HELD_UP_LOOK_MOST.as_millis() < HELD_UP_LEAST.as_millis());
     assert!(STREAM_MESSAGE <= MAX_PAYLOAD);
     assert!(Limits::whole(USUAL_MESSAGE) <= USUAL_QUEUE);
     assert!(

@@ -23,6 +23,7 @@ use crate::limits::{
     BLOCK, CLASSIC_FRAME, CLASSIC_FRAME_DEADLINE, CLASSIC_TEXT, CLOSING_DEADLINE, MAX_CLASSIC_FRAME,
 };
 use crate::time::Time;
+use crate::wire::buffer::erase;
 use frame::{LENGTH, LENGTH_TAG, TAG, TEXT, TEXT_LENS};
 
 pub use keys::ClassicKeys;
@@ -442,8 +443,10 @@ impl ClassicConnection {
 pub fn as_text(message: Vec<u8>) -> (Vec<u8>, usize) {
     let before = message.len();
     let mut text = String::from_utf8(message).unwrap_or_else(|error| {
-        let chunks = error.as_bytes().utf8_chunks();
-        chunks.map(|chunk| chunk.valid()).collect()
+        let mut bytes = error.into_bytes();
+        let text = bytes.utf8_chunks().map(|chunk| chunk.valid()).collect();
+        erase(&mut bytes);
+        text
     });
     let left_out = before - text.len();
     if !text.ends_with('\n') {

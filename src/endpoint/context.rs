@@ -14,6 +14,7 @@ use crate::error::{Abort, Failure};
 use crate::limits::MAX_PAYLOAD;
 use crate::span::Span;
 use crate::time::Time;
+use crate::wire::buffer::erase;
 use crate::wire::record::Kind;
 
 impl Context {
@@ -231,11 +232,13 @@ impl Context {
         for part in self.pieces(message) {
             bytes.extend_from_slice(part);
         }
-        let (text, left_out) = classic::as_text(bytes);
+        let (mut text, left_out) = classic::as_text(bytes);
         if left_out > 0 {
             self.left_out(left_out);
         }
-        self.store.memory.store(&text)
+        let span = self.store.memory.store(&text);
+        erase(&mut text);
+        span
     }
 
     fn release(&mut self, shared: Shared) {

@@ -109,8 +109,8 @@ enum Memory {
 
 /// Which peer waits for which.
 ///
-/// Invariant: `chats_ready` and `unproved_ready` count the ready peers of that pace,
-/// `congested` all peers that are, `natives` the proved peers that are native.
+/// Invariant: `proved_ready` counts the ready peers that are proved, `chats_ready` those of them
+/// that do not stream, `congested` all peers that are, `natives` the proved peers that are native.
 #[derive(Debug)]
 pub(super) struct Flow {
     receivers: Receivers,
@@ -118,7 +118,7 @@ pub(super) struct Flow {
     max_queued: usize,
     ready: VecDeque<PeerId>,
     chats_ready: usize,
-    unproved_ready: usize,
+    proved_ready: usize,
     paused: Vec<PeerId>,
     congested: usize,
     natives: usize,
@@ -138,7 +138,7 @@ impl Flow {
             max_queued: limits.max_queued,
             ready: VecDeque::new(),
             chats_ready: 0,
-            unproved_ready: 0,
+            proved_ready: 0,
             paused: Vec::new(),
             congested: 0,
             natives: 0,
@@ -165,12 +165,13 @@ impl Flow {
 
     /// Counts a peer of this `pace` that is ready (1), or is no more (-1).
     fn count_ready(&mut self, pace: Pace, change: isize) {
-        let count = match pace {
-            Pace::Unproved => &mut self.unproved_ready,
-            Pace::Chats => &mut self.chats_ready,
-            Pace::Streams | Pace::Yielded => return,
+        let count = |count: &mut usize, counts: bool| {
+            if counts {
+                *count = count.checked_add_signed(change).expect("it was counted");
+            }
         };
-        *count = count.wrapping_add_signed(change);
+        count(&mut self.proved_ready, pace != Pace::Unproved);
+        count(&mut self.chats_ready, pace == Pace::Chats);
     }
 
     /// As [`ready`](Self::ready), ahead of all others: its turn came to nothing. It need not
@@ -192,7 +193,7 @@ impl Flow {
 
     /// How many of them are proved.
     pub(super) fn proved_waiting(&self) -> usize {
-        self.ready.len() - self.unproved_ready
+        self.proved_ready
     }
 
     /// Whether some of those do not stream.
@@ -381,9 +382,10 @@ impl Flow {
 }
 
 impl Context {
-    /// Memory of all queues. Unfinished input has its own bound.
+    /// Memory of all queues. Unfinished input has its own bound, and what was dropped is freed
+    /// soon.
     pub(super) fn queued_memory(&self) -> usize {
-        self.store.cost() - self.inbound.held()
+        self.store.cost() - self.inbound.held() - self.store.memory.dropped_bytes()
     }
 
     /// Notes whether what is queued for `id` is above the high-water mark. The mark is

@@ -16,7 +16,9 @@ use super::queue::{Chain, Item, Queue, Store};
 use super::transport::{PeerId, Transport};
 use crate::conn::Outgoing;
 use crate::crypto::batch::SealBatch;
-use crate::limits::{LEAST_SHARE, MAX_RECORD, OUTPUT_SCRATCH, OUTPUT_TICK, PEERS_WRITTEN, share};
+use crate::limits::{
+    FRAME_COST, LEAST_SHARE, MAX_RECORD, OUTPUT_SCRATCH, OUTPUT_TICK, PEERS_WRITTEN, share,
+};
 use crate::span::Span;
 use crate::wire::pack;
 use crate::wire::record::Kind;
@@ -383,6 +385,7 @@ impl Context {
                 None | Some(0) => return,
                 Some(count) => {
                     sent += count;
+                    self.outbound.sent += FRAME_COST;
                     let peer = &mut self.roster[id];
                     peer.idle.reset(self.now);
                     if let Protocol::Classic(conn) = &mut peer.protocol {

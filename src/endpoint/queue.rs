@@ -87,7 +87,7 @@ pub(super) struct Store {
     fresh: Vec<u32>,
     /// Where parts of the scratch have been copied to.
     copies: HashMap<Span, Span>,
-    /// Nodes of queues that were cleared.
+    /// Nodes of queues that were cleared. It counts neither items nor bytes.
     cleared: Queue,
 }
 
@@ -207,7 +207,7 @@ impl Queue {
         }
     }
 
-    /// Drops all items. They are [freed](Store::free_cleared) later, because there may be many.
+    /// Drops all items. They are [freed](Store::free_dropped) later, because there may be many.
     pub(super) fn clear(&mut self, store: &mut Store) {
         let Some(head) = self.head else {
             return;
@@ -238,8 +238,16 @@ impl Store {
 
     /// Makes the message that `spans` make up a chain. What lies in the scratch is copied.
     pub(super) fn chain(&mut self, spans: &[Span]) -> Chain {
-        let kept: Vec<Span> = spans.iter().map(|&span| self.memory.keep(span)).collect();
-        let mut chunks = chunks(&kept);
+        // Only a message of one span may lie in the scratch: a long line.
+        let kept = match spans {
+            &[span] => Some(self.memory.keep(span)),
+            _ => None,
+        };
+        let mut chunks = chunks(if kept.is_some() {
+            kept.as_slice()
+        } else {
+            spans
+        });
         let first = chunks.next().expect("a message has a chunk");
         let mut chain = Chain {
             first,
@@ -248,7 +256,8 @@ impl Store {
             bytes: first.span.len(),
         };
         for item in chunks.rev() {
-            self.memory.hold(item.span);
+            let in_buffer = self.memory.hold(item.span);
+            assert!(in_buffer, "what is assembled is in buffers");
             let link = Link {
                 item,
                 next: chain.rest,
@@ -259,7 +268,7 @@ impl Store {
             chain.bytes += item.span.len();
         }
         self.memory.hold(first.span);
-        for span in kept {
+        if let Some(span) = kept {
             self.memory.release(span);
         }
         chain
@@ -336,8 +345,8 @@ impl Store {
             return;
         };
         let &Node { item, rest, .. } = &self.nodes[head as usize];
-        let last = rest.is_some_and(|link| self.links[link as usize].holders == 1);
-        if !last || !self.advance(head) {
+        let alone = rest.is_some_and(|link| self.links[link as usize].holders == 1);
+        if !alone || !self.advance(head) {
             cleared.remove_first(self);
             self.release_link(rest);
         }
@@ -376,6 +385,9 @@ impl Store {
         self.copies.clear();
         if self.nodes.is_empty() && self.nodes.capacity() > KEPT_ITEMS {
             self.nodes = Slab::new();
+        }
+        if self.links.is_empty() && self.links.capacity() > KEPT_ITEMS {
+            self.links = Slab::new();
         }
     }
 }

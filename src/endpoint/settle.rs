@@ -220,7 +220,7 @@ impl<M: Mode> Endpoint<M> {
         let message = Message::new(&spans);
         self.mode.message(parts, id, message);
         for span in spans {
-            self.parts.store.memory.release(span);
+            self.parts.store.memory.drop_later(span);
         }
     }
 

@@ -169,7 +169,9 @@ impl<M: Mode> Endpoint<M> {
         }
         let locals = parts.locals.have_all() && parts.locals.pairs() == 0;
         let complete = parts.waits_for_no_peer() && locals;
-        let done = complete || matches!(shutdown.stop, Some(Stop::AtOnce));
+        // What was dropped is erased first.
+        let done = complete && !parts.store.is_busy();
+        let done = done || matches!(shutdown.stop, Some(Stop::AtOnce));
         done.then(|| shutdown.end(complete))
     }
 }

@@ -159,9 +159,10 @@ impl Look {
 }
 
 impl Context {
-    /// A tick begins. If it comes late, the times of receivers begin anew.
-    pub(super) fn note_late(&mut self) {
-        let late = |due: Time| self.now >= due + LATE;
+    /// A tick begins; the one `before` left nothing to do at once, or did what it may. If this
+    /// one comes late, the times of receivers begin anew.
+    pub(super) fn note_late(&mut self, before: Time) {
+        let late = |due: Time| self.now >= due.max(before) + LATE;
         if self.roster.next_due().is_some_and(late) {
             self.slowness.awake = self.now;
         }

@@ -15,11 +15,11 @@ impl<M: Mode> Endpoint<M> {
     /// Does everything that can be done at `now` without waiting.
     pub fn tick(&mut self, now: Time, io: &mut impl Transport) {
         let parts = &mut self.parts;
-        parts.now = now;
+        let before = std::mem::replace(&mut parts.now, now);
         // A terminal gets the peers' messages of the tick before, so that the user first
         // reads that a peer came.
         parts.write_locals(OutputKind::Terminal, io);
-        parts.note_late();
+        parts.note_late(before);
         let unfinished = &mut parts.inbound.unfinished;
         parts
             .flow

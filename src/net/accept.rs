@@ -6,6 +6,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use mio::net::TcpStream;
 use mio::{Registry, Token};
@@ -18,6 +19,10 @@ use crate::time::Time;
 pub trait Accepts {
     /// A connection.
     type Accepted;
+
+    /// Sets what its connections inherit. TCP itself takes the other machine of one for dead
+    /// after `dead_after`.
+    fn tune(&self, dead_after: Duration) -> io::Result<()>;
 
     /// Registers for connections.
     fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()>;
@@ -32,6 +37,10 @@ pub trait Accepts {
 
 impl Accepts for Listener {
     type Accepted = (TcpStream, SocketAddr);
+
+    fn tune(&self, dead_after: Duration) -> io::Result<()> {
+        Listener::tune(self, dead_after)
+    }
 
     fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         Listener::register(self, registry, token)
@@ -55,8 +64,15 @@ pub struct Acceptor<L = Listener> {
 }
 
 impl<L: Accepts> Acceptor<L> {
-    /// Accepts the connections that come to `listener`, whose events have `token`.
-    pub fn new(mut listener: L, registry: &Registry, token: Token) -> io::Result<Self> {
+    /// Accepts the connections that come to `listener`, whose events have `token`. TCP itself
+    /// takes the other machine of one for dead after `dead_after`.
+    pub fn new(
+        mut listener: L,
+        dead_after: Duration,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<Self> {
+        listener.tune(dead_after)?;
         listener.register(registry, token)?;
         Ok(Self {
             listener,

@@ -146,11 +146,7 @@ impl<M: Mode> EventLoop<M> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let buffers = Buffers::new(endpoint.limits().socket_buffers, machine::tcp());
-        let sockets = Sockets::new(
-            poll.registry().try_clone()?,
-            buffers,
-            endpoint.limits().dead_after,
-        );
+        let sockets = Sockets::new(poll.registry().try_clone()?, buffers);
         Ok(Self {
             poll,
             events: Events::with_capacity(EVENTS),
@@ -175,8 +171,11 @@ impl<M: Mode> EventLoop<M> {
 
     /// Accepts the connections that come to `listener`.
     pub fn accept_from(&mut self, listener: Listener) -> io::Result<()> {
-        listener.set_backlog(self.endpoint.limits().accept_queue)?;
-        self.acceptor = Some(Acceptor::new(listener, self.poll.registry(), LISTENER)?);
+        let limits = self.endpoint.limits();
+        listener.set_backlog(limits.accept_queue)?;
+        let registry = self.poll.registry();
+        let acceptor = Acceptor::new(listener, limits.dead_after, registry, LISTENER)?;
+        self.acceptor = Some(acceptor);
         Ok(())
     }
 
@@ -207,7 +206,9 @@ impl<M: Mode> EventLoop<M> {
         let listener = PlainListener::bind(place)?;
         listener.set_backlog(self.endpoint.limits().accept_queue);
         let place = listener.place();
-        let acceptor = Acceptor::new(listener, self.poll.registry(), PLAIN_LISTENER);
+        let dead_after = self.endpoint.limits().dead_after;
+        let registry = self.poll.registry();
+        let acceptor = Acceptor::new(listener, dead_after, registry, PLAIN_LISTENER);
         let server = Place::Tcp {
             host: without_brackets(host).to_owned(),
             port,
@@ -232,7 +233,7 @@ impl<M: Mode> EventLoop<M> {
 
     /// Begins to connect to an address, from `from` if that is given.
     pub fn connect(&mut self, address: SocketAddr, from: Option<SocketAddr>) -> io::Result<PeerId> {
-        let socket = stream::connect(address, from)?;
+        let socket = stream::connect(address, from, self.endpoint.limits().dead_after)?;
         let peer = self.endpoint.dialled(self.clock.now());
         // If this fails, the first read fails, too, and reports it.
         let _ = self.add(peer, socket, address, Made::ByUs);
@@ -497,7 +498,8 @@ impl<M: Mode> EventLoop<M> {
             Progress::Failed(error) => return Err(error),
             Progress::Connected(socket, address) => {
                 let peer = self.endpoint.dialled(now);
-                self.add(peer, socket, address, Made::ByUs)
+                stream::tune(&socket, self.endpoint.limits().dead_after)
+                    .and_then(|()| self.add(peer, socket, address, Made::ByUs))
                     .map_err(|source| Error::Register { address, source })?;
                 self.reports.push(Report::Connected(peer, now));
             }
@@ -527,11 +529,8 @@ impl<M: Mode> EventLoop<M> {
             match acceptor.accept(now) {
                 Ok(None) => return,
                 Ok(Some(socket)) => {
-                    // Where that fails, it is gone already.
-                    let socket = socket.for_program();
-                    if let Ok(socket) = socket
-                        && !tunnel.backoff.holds(now)
-                    {
+                    // Dropping it resets it.
+                    if !tunnel.backoff.holds(now) {
                         let local = self.endpoint.accepted_local();
                         let server = tunnel.target.clone();
                         tunnel.dials.start(local, server, Some(socket), now);
@@ -563,9 +562,9 @@ impl<M: Mode> EventLoop<M> {
 
     /// A target is connected, or not.
     fn take_target(&mut self, dialled: Dialled, now: Time) {
-        let local = dialled.local;
+        let (local, dead_after) = (dialled.local, self.endpoint.limits().dead_after);
         let made = dialled.made.and_then(|socket| {
-            let socket = socket.for_program().map_err(Error::Plain)?;
+            let socket = socket.for_program(dead_after).map_err(Error::Plain)?;
             if self.endpoint.local_opened(local) {
                 self.sockets
                     .add_plain(local, socket)
@@ -591,6 +590,7 @@ impl<M: Mode> EventLoop<M> {
                     return;
                 };
                 // If one of them fails, the first read fails, too, and reports it.
+                let _ = stream::tune(&socket, self.endpoint.limits().dead_after);
                 let _ = self.sockets.add(peer, socket, address, Made::ForLocal);
                 self.sockets.set_source(peer, source);
                 let _ = self.sockets.add_plain(local, plain);

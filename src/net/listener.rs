@@ -5,6 +5,7 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
@@ -12,7 +13,8 @@ use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::error::Error;
-use crate::limits::LISTEN_BACKLOG;
+use super::stream::tune;
+use crate::limits::{DEAD_AFTER, LISTEN_BACKLOG};
 
 /// A bound socket that accepts connections.
 #[derive(Debug)]
@@ -72,6 +74,8 @@ impl Listener {
         // A restarted server need not wait for the closed connections of the last one.
         socket.set_reuse_address(true)?;
         socket.bind(&address.into())?;
+        // For connections that come before the loop sets what the user wants.
+        tune(&socket, DEAD_AFTER)?;
         socket.listen(LISTEN_BACKLOG)?;
         let taken = socket.local_addr()?.as_socket();
         Ok(Self {
@@ -90,6 +94,17 @@ impl Listener {
     pub(super) fn set_backlog(&self, count: usize) -> io::Result<()> {
         let count = count.try_into().unwrap_or(LISTEN_BACKLOG);
         SockRef::from(&self.socket).listen(count)
+    }
+
+    /// Sets what its connections inherit.
+    pub(super) fn tune(&self, dead_after: Duration) -> io::Result<()> {
+        tune(&self.socket, dead_after)
+    }
+
+    /// As [`tune`](Self::tune), and dropping a connection resets it.
+    pub(super) fn tune_for_programs(&self, dead_after: Duration) -> io::Result<()> {
+        SockRef::from(&self.socket).set_linger(Some(Duration::ZERO))?;
+        self.tune(dead_after)
     }
 
     /// Registers for connections.
@@ -160,6 +175,7 @@ mod tests {
     use std::net::TcpStream as StdStream;
 
     use super::*;
+    use crate::limits::{KEEPALIVE_PROBES, keepalive};
     use crate::net::testing::{Bench, SUBJECT};
 
     /// Goal: the listener binds the first address that it can. Method: an address of
@@ -173,6 +189,31 @@ mod tests {
                 Ok(listener) => assert!(listener.local_addr().ip().is_loopback()),
                 Err(error) => assert!(address.contains("::1"), "{address}: {error}"),
             }
+        }
+    }
+
+    /// Goal: a connection needs no calls of its own for what TCP is to do: it sends at once,
+    /// and finds a dead machine. Method: accept one that came before the listener was tuned, and
+    /// one that came after it, and ask the system.
+    #[test]
+    fn connections_inherit() {
+        let mut bench = Bench::new();
+        let mut listener = Listener::on_first(&["127.0.0.1:0".parse().unwrap()]).unwrap();
+        listener.register(bench.registry(), SUBJECT).unwrap();
+        for dead_after in [DEAD_AFTER, 2 * DEAD_AFTER] {
+            if dead_after != DEAD_AFTER {
+                listener.tune(dead_after).unwrap();
+            }
+            let _client = StdStream::connect(listener.local_addr()).unwrap();
+            bench.until(SUBJECT, |event| event.is_readable());
+            let (accepted, _) = listener.accept().unwrap().unwrap();
+            let socket = SockRef::from(&accepted);
+            assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
+            let (first, between) = keepalive(dead_after);
+            assert_eq!(socket.tcp_keepalive_time().unwrap(), first);
+            assert_eq!(socket.tcp_keepalive_interval().unwrap(), between);
+            let probes = socket.tcp_keepalive_retries().unwrap();
+            assert_eq!(probes, KEEPALIVE_PROBES);
         }
     }
 

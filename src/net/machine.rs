@@ -57,14 +57,20 @@ fn least_of_groups(mounted: &Path, groups: &str) -> Option<usize> {
         let mut fields = line.splitn(3, ':').skip(1);
         let (controllers, group) = (fields.next(), fields.next().unwrap_or("/"));
         // Version 2 has one tree, and version 1 one for each set of controllers.
-        let (tree, file) = match controllers {
-            Some("") => (mounted.into(), "memory.max"),
-            _ => (mounted.join("memory"), "memory.limit_in_bytes"),
+        let is_memory = |controllers: &str| controllers.split(',').any(|name| name == "memory");
+        let place = match controllers {
+            Some("") => Some((mounted.into(), "memory.max")),
+            Some(names) if is_memory(names) => {
+                Some((mounted.join("memory"), "memory.limit_in_bytes"))
+            }
+            _ => None,
         };
-        let group = tree.join(group.trim_start_matches('/'));
-        let above = group.ancestors().take_while(|path| path.starts_with(&tree));
-        let files: Vec<_> = above.map(|path| path.join(file)).collect();
-        files
+        let files = place.map(|(tree, file)| {
+            let group = tree.join(group.trim_start_matches('/'));
+            let above = group.ancestors().take_while(|path| path.starts_with(&tree));
+            above.map(|path| path.join(file)).collect()
+        });
+        files.unwrap_or_else(Vec::new)
     });
     // "max" is no number, and no limit.
     limits
@@ -74,6 +80,8 @@ fn least_of_groups(mounted: &Path, groups: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     /// Goal: a limit of any group above the process's own counts, in both versions of control
@@ -95,7 +103,8 @@ mod tests {
         assert_eq!(least("0::/a/b\n"), Some(500));
         assert_eq!(least("0::/\n"), Some(900));
         write("memory/d/memory.limit_in_bytes", "300\n");
-        let old = "4:cpu,cpuacct:/\n3:memory:/d/e\n0::/\n";
+        write("memory/x/memory.limit_in_bytes", "1\n");
+        let old = "4:cpu,cpuacct:/x\n3:memory:/d/e\n0::/\n";
         assert_eq!(least(old), Some(300));
     }
 

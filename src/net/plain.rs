@@ -23,6 +23,7 @@ use super::descriptor::{Direction, uninterrupted, wait_until_ready};
 use super::error::Error;
 use super::listener::Listener;
 use super::place::Place;
+use super::stream::tune;
 use crate::endpoint::transport::Read;
 
 const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
@@ -35,14 +36,14 @@ pub(super) enum PlainSocket {
 }
 
 impl PlainSocket {
-    /// Makes it one of a program: from now on dropping it resets it.
-    pub(super) fn for_program(self) -> io::Result<Self> {
+    /// Makes it one of a program: from now on dropping it resets it, and TCP finds out after
+    /// `dead_after` that the program's machine is dead.
+    pub(super) fn for_program(self, dead_after: Duration) -> io::Result<Self> {
         if let Self::Tcp(socket, address) = &self {
-            socket.set_nodelay(true)?;
-            let options = SockRef::from(socket);
-            options.set_linger(Some(Duration::ZERO))?;
-            if !address.ip().is_loopback() {
-                options.set_keepalive(true)?;
+            SockRef::from(socket).set_linger(Some(Duration::ZERO))?;
+            match address.ip().is_loopback() {
+                true => socket.set_nodelay(true)?,
+                false => tune(socket, dead_after)?,
             }
         }
         Ok(self)
@@ -248,6 +249,14 @@ impl Drop for PlainListener {
 
 impl Accepts for PlainListener {
     type Accepted = PlainSocket;
+
+    /// Connections inherit that dropping them resets them, too.
+    fn tune(&self, dead_after: Duration) -> io::Result<()> {
+        match self {
+            Self::Tcp(listener) => listener.tune_for_programs(dead_after),
+            Self::Unix(..) => Ok(()),
+        }
+    }
 
     fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         match self {

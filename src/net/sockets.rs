@@ -6,7 +6,6 @@
 
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use mio::event::Event;
 use mio::net::TcpStream;
@@ -93,8 +92,6 @@ struct PlainSlot {
 #[derive(Debug)]
 pub(super) struct Sockets {
     registry: Registry,
-    /// When TCP itself takes the other machine for dead.
-    dead_after: Duration,
     slots: Vec<Option<Slot>>,
     buffers: Buffers,
     pub(super) input: Option<Local>,
@@ -104,10 +101,9 @@ pub(super) struct Sockets {
 }
 
 impl Sockets {
-    pub(super) fn new(registry: Registry, buffers: Buffers, dead_after: Duration) -> Self {
+    pub(super) fn new(registry: Registry, buffers: Buffers) -> Self {
         Self {
             registry,
-            dead_after,
             slots: Vec::new(),
             buffers,
             input: None,
@@ -130,7 +126,7 @@ impl Sockets {
             self.slots.resize_with(place + 1, || None);
         }
         let token = Token(peer.as_u64() as usize);
-        let stream = Stream::new(socket, &self.registry, token, self.dead_after)?;
+        let stream = Stream::new(socket, &self.registry, token)?;
         let open = Open {
             stream,
             made,
@@ -277,7 +273,6 @@ impl Transport for Sockets {
             .filter(|slot| slot.peer == peer);
         if let Some(open) = slot.and_then(|slot| slot.open.take()) {
             self.buffers.give_back(&open.allowance);
-            open.stream.close(&self.registry);
         }
     }
 

@@ -6,6 +6,7 @@
 
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use mio::event::Event;
@@ -29,13 +30,32 @@ const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
 ///
 /// The system keeps few unsent bytes ([`UNSENT`]). More of them would leave while the other
 /// side reads, and would cost that side's CPU time.
-pub fn connect(address: SocketAddr, from: Option<SocketAddr>) -> io::Result<TcpStream> {
+pub fn connect(
+    address: SocketAddr,
+    from: Option<SocketAddr>,
+    dead_after: Duration,
+) -> io::Result<TcpStream> {
     let socket = match from {
         None => TcpStream::connect(address)?,
         Some(from) => connect_from(from, address)?,
     };
     SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT)?;
+    tune(&socket, dead_after)?;
     Ok(socket)
+}
+
+/// Switches Nagle's algorithm off and keepalive on, which finds a dead machine after
+/// `dead_after`. Connections inherit both from the socket that listens, so that a stranger's
+/// costs no calls for them.
+pub(super) fn tune(socket: &impl AsFd, dead_after: Duration) -> io::Result<()> {
+    let (first, between) = keepalive(dead_after);
+    let keepalive = TcpKeepalive::new()
+        .with_time(first)
+        .with_interval(between)
+        .with_retries(KEEPALIVE_PROBES);
+    let socket = SockRef::from(socket);
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&keepalive)
 }
 
 fn connect_from(from: SocketAddr, address: SocketAddr) -> io::Result<TcpStream> {
@@ -68,21 +88,8 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Takes over `socket`, switches Nagle's algorithm off and keepalive on, which finds a
-    /// dead machine after `dead_after`, and registers it under `token`.
-    pub fn new(
-        mut socket: TcpStream,
-        registry: &Registry,
-        token: Token,
-        dead_after: Duration,
-    ) -> io::Result<Self> {
-        let (first, between) = keepalive(dead_after);
-        let keepalive = TcpKeepalive::new()
-            .with_time(first)
-            .with_interval(between)
-            .with_retries(KEEPALIVE_PROBES);
-        socket.set_nodelay(true)?;
-        SockRef::from(&socket).set_tcp_keepalive(&keepalive)?;
+    /// Takes over `socket` and registers it under `token`. Dropping it closes the connection.
+    pub fn new(mut socket: TcpStream, registry: &Registry, token: Token) -> io::Result<Self> {
         registry.register(&mut socket, token, BOTH)?;
         Ok(Self {
             socket,
@@ -194,12 +201,6 @@ impl Stream {
     pub fn reset_on_close(&mut self) {
         let _ = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
     }
-
-    /// Closes the connection.
-    pub fn close(mut self, registry: &Registry) {
-        // Closing also removes it from the poll, so a failure costs nothing.
-        let _ = registry.deregister(&mut self.socket);
-    }
 }
 
 #[cfg(test)]
@@ -224,7 +225,7 @@ mod tests {
         let (other, _) = listener.accept().unwrap();
         other.set_read_timeout(Some(PATIENCE)).unwrap();
         let socket = TcpStream::from_std(socket);
-        let stream = Stream::new(socket, bench.registry(), SUBJECT, DEAD_AFTER).unwrap();
+        let stream = Stream::new(socket, bench.registry(), SUBJECT).unwrap();
         (stream, other)
     }
 
@@ -237,11 +238,12 @@ mod tests {
         stream.read(&mut [IoSliceMut::new(first), IoSliceMut::new(second)])
     }
 
-    /// Goal: Nagle's algorithm is off and keepalive on. Method: ask the socket.
+    /// Goal: Nagle's algorithm is off and keepalive on. Method: tune a socket, and ask it.
     #[test]
     fn options_are_set() {
         let bench = Bench::new();
         let (stream, _other) = pair(&bench);
+        tune(&stream.socket, DEAD_AFTER).unwrap();
         assert!(stream.socket.nodelay().unwrap());
         let socket = SockRef::from(&stream.socket);
         assert!(socket.keepalive().unwrap());

@@ -34,8 +34,9 @@ pub struct Memory {
     pub scratch: Box<[u8]>,
     buffers: Slab<Buffer>,
     free: [Vec<Box<[u8]>>; KEPT_BUFFERS.len()],
-    /// What was dropped, and is released later.
+    /// What was dropped, and is released later; and the bytes of its buffers.
     dropped: Vec<Span>,
+    dropped_bytes: usize,
     held: usize,
     copied: u64,
 }
@@ -51,6 +52,7 @@ impl Memory {
             buffers: Slab::new(),
             free: Default::default(),
             dropped: Vec::new(),
+            dropped_bytes: 0,
             held: 0,
             copied: 0,
         }
@@ -172,7 +174,13 @@ impl Memory {
 
     /// As [`release`](Self::release), later: there may be much to erase.
     pub fn drop_later(&mut self, span: Span) {
+        self.dropped_bytes += self.area(span.area).len();
         self.dropped.push(span);
+    }
+
+    /// Bytes of the buffers that were dropped, and are not released yet.
+    pub fn dropped_bytes(&self) -> usize {
+        self.dropped_bytes
     }
 
     /// Whether something that was dropped is left to release.
@@ -185,6 +193,7 @@ impl Memory {
         while self.held >= enough
             && let Some(span) = self.dropped.pop()
         {
+            self.dropped_bytes -= self.area(span.area).len();
             self.release(span);
         }
     }
@@ -224,6 +233,16 @@ impl Memory {
     }
 }
 
+impl Drop for Memory {
+    /// Erases the plaintext that is left, such as that of peers that were there at the end.
+    fn drop(&mut self) {
+        erase(&mut self.scratch);
+        for (_, buffer) in &mut self.buffers {
+            erase(&mut buffer.bytes[..buffer.secret as usize]);
+        }
+    }
+}
+
 /// The place of the buffer that `area` is, unless it is the scratch.
 fn place(area: Area) -> Option<usize> {
     area.0.checked_sub(1).map(|place| place as usize)
@@ -231,7 +250,7 @@ fn place(area: Area) -> Option<usize> {
 
 /// Overwrites plaintext. `zeroize` writes byte by byte, which takes longer than
 /// decryption.
-fn erase(bytes: &mut [u8]) {
+pub(crate) fn erase(bytes: &mut [u8]) {
     bytes.fill(0);
     // Keeps the compiler from removing the fill where the buffer is freed next.
     black_box(&*bytes);

@@ -11,7 +11,7 @@ mod fair;
 mod many;
 mod turns;
 
-use sealwire::limits::MAX_PAYLOAD;
+use sealwire::limits::{MAX_PAYLOAD, PEERS_WRITTEN};
 use sealwire::{Echo, Mode, Relay, Sink};
 
 use crowd::{Crowd, Stream};
@@ -161,26 +161,23 @@ fn the_idle_hold_nothing() {
     assert_eq!(endpoint.stats().messages, 80);
 }
 
-/// Goal: one message to many is one plaintext. Method: a peer says one to 999 others;
-/// nothing of it is copied, and nothing allocated, once all has grown.
+/// Goal: one message to many is one plaintext. Method: a peer says one to 199 others, and to
+/// 999, which is more than one tick may write to; it is copied and kept for the next tick only
+/// there, and then once. Nothing else is allocated, once all has grown.
 #[test]
 fn a_relay_shares_the_text() {
-    let mut crowd = crowd(Relay, 1000, 64, 40);
-    for _ in 0..10 {
-        crowd.say(0);
-        crowd.tick();
-    }
-    let before = crowd.wire.written;
-    let allocated = allocations(|| {
-        for _ in 0..30 {
+    for (peers, copies) in [(200, 0), (1000, 30)] {
+        let mut crowd = crowd(Relay, peers, 64, 40);
+        let say = |crowd: &mut Crowd<Relay>| {
             crowd.say(0);
-            crowd.tick();
-        }
-    });
-    assert_eq!(allocated, (0, 0));
-    assert_eq!(crowd.endpoint.copied(), 0);
-    assert_eq!(
-        crowd.wire.written - before,
-        30 * 999 * crowd.wire.stream.record
-    );
+            (0..peers.div_ceil(PEERS_WRITTEN)).for_each(|_| crowd.tick());
+        };
+        (0..10).for_each(|_| say(&mut crowd));
+        let (written, copied) = (crowd.wire.written, crowd.endpoint.copied());
+        let (allocated, _) = allocations(|| (0..30).for_each(|_| say(&mut crowd)));
+        assert_eq!(allocated, copies);
+        assert_eq!(crowd.endpoint.copied() - copied, 64 * copies as u64);
+        let record = crowd.wire.stream.record;
+        assert_eq!(crowd.wire.written - written, 30 * (peers - 1) * record);
+    }
 }

@@ -185,7 +185,8 @@ impl Crowd {
     /// Begins a connection of the group at `place`, if this machine can.
     fn connect(&mut self, place: usize, now: Time) -> Result<(), ()> {
         let address = self.address;
-        let socket = self.sources.connect(|from| stream::connect(address, from));
+        let connect = |from| stream::connect(address, from, DEAD_AFTER);
+        let socket = self.sources.connect(connect);
         let socket = socket.map_err(|_| ())?;
         let seats = &mut self.seats[place];
         let kind = seats.account.group.kind;
@@ -198,7 +199,7 @@ impl Crowd {
         let registry = self.poll.registry();
         let added = self.actors.try_insert_with_key(|key| {
             let token = Token(key.data().as_ffi() as usize);
-            let stream = Stream::new(socket, registry, token, DEAD_AFTER)?;
+            let stream = Stream::new(socket, registry, token)?;
             io::Result::Ok((place, Actor::new(kind, original, stream)))
         });
         added.map_err(|_| ())?;
@@ -245,7 +246,6 @@ impl Crowd {
         if !matches!(end, End::Closed) {
             actor.stream.reset_on_close();
         }
-        actor.stream.close(self.poll.registry());
     }
 }
 

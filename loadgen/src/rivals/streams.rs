@@ -154,7 +154,12 @@ impl<R: Rival, P: Default> Streams<R, P> {
     }
 
     pub(super) fn listen(&mut self, listener: Listener) -> io::Result<()> {
-        self.acceptor = Some(Acceptor::new(listener, self.poll.registry(), LISTENER)?);
+        self.acceptor = Some(Acceptor::new(
+            listener,
+            DEAD_AFTER,
+            self.poll.registry(),
+            LISTENER,
+        )?);
         Ok(())
     }
 
@@ -163,7 +168,7 @@ impl<R: Rival, P: Default> Streams<R, P> {
         address: SocketAddr,
         from: Option<SocketAddr>,
     ) -> io::Result<PeerId> {
-        let stream = stream::connect(address, from)?;
+        let stream = stream::connect(address, from, DEAD_AFTER)?;
         self.add(self.now(), stream, Stage::Connecting)
     }
 
@@ -172,7 +177,7 @@ impl<R: Rival, P: Default> Streams<R, P> {
         let key = self.slots.try_insert_with_key(|key| {
             let token = Token(id(key).as_u64() as usize);
             io::Result::Ok(Slot {
-                socket: Stream::new(stream, registry, token, DEAD_AFTER)?,
+                socket: Stream::new(stream, registry, token)?,
                 rival,
                 stage,
                 finish: Finish::No,
@@ -488,7 +493,6 @@ impl<R: Rival, P: Default> Streams<R, P> {
         self.give_up_on_late();
         while let Some(id) = self.closing.pop() {
             if let Some(slot) = self.slots.remove(key(id)) {
-                slot.socket.close(self.poll.registry());
                 return Some((id, slot.peer, slot.closing.unwrap_or(Ok(()))));
             }
         }
