@@ -176,7 +176,7 @@ fn a_relay_shares_the_text() {
         let (written, copied) = (crowd.wire.written, crowd.endpoint.copied());
         let (allocated, _) = allocations(|| (0..30).for_each(|_| say(&mut crowd)));
         assert_eq!(allocated, copies);
-        assert_eq!(crowd.endpoint.copied() - copied, 64 * copies as u64);
+        assert_eq!(crowd.endpoint.copied() - copied, 64 * copies);
         let record = crowd.wire.stream.record;
         assert_eq!(crowd.wire.written - written, 30 * (peers - 1) * record);
     }
