@@ -9,7 +9,7 @@
 //! # Many connections
 //!
 //! An [`Endpoint`] serves many peers with a [`Mode`] of your own, or one of ours
-//! ([`Echo`], [`Relay`], [`Sink`], [`Chat`]). [`EventLoop`] drives it over sockets
+//! ([`Echo`], [`Relay`], [`Sink`], [`Chat`], [`Tunnel`]). [`EventLoop`] drives it over sockets
 //! (feature `net`); a [`Transport`] of your own drives it over anything else.
 //!
 //! # Features
@@ -25,7 +25,7 @@
 //!
 //! ```text
 //! net            real I/O: the mio loop, sockets, inherited descriptors, names, signals
-//! modes          chat, echo, sink, relay: what is done with messages
+//! modes          chat, echo, sink, relay, tunnel: what is done with messages
 //! endpoint       many peers and locals, no I/O: a tick over parts that own their state
 //! classic        one peer of the old program's format, no I/O
 //! conn           one peer, no I/O: handshake, sequences, epochs, completion

@@ -362,6 +362,30 @@ mod tests {
         }
     }
 
+    /// Goal: an end of a tunnel has memory and descriptors for two sockets of each connection, and
+    /// a near end none for strangers. Method: both ends; little memory, and little else.
+    #[test]
+    fn a_tunnel_counts_both_sockets() {
+        for client in [false, true] {
+            for megabytes in [512, 16_384] {
+                let asked = Asked {
+                    client,
+                    tunnel: true,
+                    ..server(megabytes << 20)
+                };
+                let ceiling = Ceiling::of(&asked, &MACHINE);
+                assert!(ceiling.fits(), "{ceiling:?}");
+                let limits = &ceiling.limits;
+                let strangers = if client { 0 } else { limits.max_handshakes };
+                let own = strangers + OWN_DESCRIPTORS + MOST_LINGERING;
+                let descriptors = 2 * limits.max_peers + own;
+                assert!(descriptors <= MACHINE.descriptors, "{ceiling:?}");
+                let full = ceiling.max_memory - ceiling.sum() < 2 * PEER;
+                assert!(full || descriptors + 2 > MACHINE.descriptors, "{ceiling:?}");
+            }
+        }
+    }
+
     /// Goal: what the user asks for wins. It raises a ceiling that the user did not ask for,
     /// and does not fit one that is too small; that one says what is enough. Method: many peers
     /// and large messages.

@@ -180,6 +180,13 @@ impl Dials {
         }
     }
 
+    /// Gives up on the connection for `local`, if there is one.
+    pub(super) fn cancel(&mut self, local: LocalId) {
+        if let Some(pending) = self.pending.remove(&local) {
+            self.due.remove(&(pending.due, local));
+        }
+    }
+
     /// Gives up on all of them.
     pub(super) fn clear(&mut self) {
         self.pending.clear();

@@ -551,6 +551,9 @@ impl<M: Mode> EventLoop<M> {
         let Some(tunnel) = &mut self.tunnel else {
             return;
         };
+        for local in self.sockets.take_unopened() {
+            tunnel.dials.cancel(local);
+        }
         let near = tunnel.is_near();
         for dialled in tunnel.dials.turn(self.poll.registry(), now) {
             match near {

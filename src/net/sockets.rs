@@ -98,6 +98,8 @@ pub(super) struct Sockets {
     pub(super) output: Option<Local>,
     /// Those of locals that belong to a peer, each at its local's place.
     plain: Vec<Option<PlainSlot>>,
+    /// Locals that are over and had no connection yet.
+    unopened: Vec<LocalId>,
 }
 
 impl Sockets {
@@ -109,6 +111,7 @@ impl Sockets {
             input: None,
             output: None,
             plain: Vec::new(),
+            unopened: Vec::new(),
         }
     }
 
@@ -181,6 +184,11 @@ impl Sockets {
         if let Ok(slot) = find_plain(&mut self.plain, local) {
             slot.plain.note(event);
         }
+    }
+
+    /// Locals that are over and had no connection yet: nobody wants one for them any more.
+    pub(super) fn take_unopened(&mut self) -> Vec<LocalId> {
+        std::mem::take(&mut self.unopened)
     }
 
     fn take_plain(&mut self, local: LocalId) -> Option<Plain> {
@@ -311,6 +319,8 @@ impl Transport for Sockets {
 
     fn reset_local(&mut self, local: LocalId) {
         // Dropping it resets it.
-        drop(self.take_plain(local));
+        if self.take_plain(local).is_none() {
+            self.unopened.push(local);
+        }
     }
 }

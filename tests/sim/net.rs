@@ -121,6 +121,8 @@ pub(crate) struct Net {
     open: Vec<usize>,
     /// False `WouldBlock`s, and when they end.
     pretended: Vec<(Time, Wake)>,
+    /// How many reads and writes there were.
+    pub(crate) calls: usize,
     trace: DefaultHasher,
 }
 
@@ -134,6 +136,7 @@ impl Net {
             pipes: Vec::new(),
             open: Vec::new(),
             pretended: Vec::new(),
+            calls: 0,
             trace: DefaultHasher::new(),
         }
     }
@@ -201,6 +204,7 @@ impl Net {
 
     /// Reads for `end`: how many bytes, and whether none are left.
     pub(crate) fn read(&mut self, end: Side, into: &mut [u8]) -> io::Result<(usize, bool)> {
+        self.calls += 1;
         let pipe = self.incoming(end);
         if pipe.bytes.is_empty() && pipe.is_readable() {
             return match pipe.broken {
@@ -227,6 +231,7 @@ impl Net {
 
     /// Writes for `end`; less than all means that no more fits for now.
     pub(crate) fn write(&mut self, end: Side, bytes: &[u8]) -> io::Result<usize> {
+        self.calls += 1;
         let now = self.now;
         let pipe = self.outgoing(end);
         if let Some(kind) = pipe.write_error.or(pipe.broken) {

@@ -87,8 +87,10 @@ pub(super) struct PairLists {
     readable: VecDeque<LocalId>,
     writable: VecDeque<LocalId>,
     over: VecDeque<LocalId>,
-    /// Locals whose peer has failed, and when they have had their time.
+    /// Locals whose peer has failed, and when they have had their time; and how many of them
+    /// are still there.
     leaving: VecDeque<(Time, LocalId)>,
+    lingering: usize,
     /// Peers whose local has failed, and when they have had their time.
     doomed: VecDeque<(Time, PeerId)>,
     /// When to look for slow locals, while memory is short.
@@ -175,7 +177,8 @@ impl Locals {
         if let Some(pair) = self.pair_mut(id)
             && !matches!(pair.stage, Stage::Broken | Stage::Complete)
         {
-            pair.stage = stage;
+            let before = std::mem::replace(&mut pair.stage, stage);
+            self.pairs.lingering -= usize::from(before == Stage::Leaving);
             self.pairs.over.push_back(id);
         }
     }
@@ -327,10 +330,11 @@ impl Context {
             Stage::Leaving | Stage::Broken | Stage::Complete => return,
         }
         self.locals.list_to_write(local);
-        let leaving = &mut self.locals.pairs.leaving;
-        leaving.push_back((self.now + LINGER, local));
-        if leaving.len() > MOST_LINGERING
-            && let Some((_, first)) = leaving.pop_front()
+        let lists = &mut self.locals.pairs;
+        lists.lingering += 1;
+        lists.leaving.push_back((self.now + LINGER, local));
+        while self.locals.pairs.lingering > MOST_LINGERING
+            && let Some((_, first)) = self.locals.pairs.leaving.pop_front()
         {
             self.end_leaving(first);
         }
@@ -345,9 +349,10 @@ impl Context {
 
     /// Whether stopping now would cut off what `peer` or its local has still to say.
     pub(in crate::endpoint) fn cuts_pair(&self, peer: PeerId) -> bool {
-        let local = self.roster[peer].local.and_then(|id| self.locals.get(id));
+        let peer = &self.roster[peer];
+        let local = peer.local.and_then(|id| self.locals.get(id));
         let ended = |local: &Local| local.input.as_ref().is_none_or(Input::has_ended);
-        local.is_some_and(|local| !ended(local))
+        peer.doomed.is_some() || local.is_some_and(|local| !ended(local))
     }
 
     /// Resets locals whose peer is not there yet: we are leaving.
