@@ -66,10 +66,10 @@ pub(crate) fn table(ceiling: &Ceiling, machine: &Machine) -> String {
         (
             "descriptors",
             number(machine.descriptors),
-            "each connection takes one; ulimit -Hn",
+            "each connection takes one, in a tunnel two; ulimit -Hn",
         ),
     ];
-    let is_server = ceiling.parts.iter().any(|part| part.name == "handshakes");
+    let is_server = ceiling.parts.iter().any(|part| part.name == "accept-queue");
     for (name, (value, number), what) in bounds
         .into_iter()
         .chain(of_a_server.into_iter().filter(|_| is_server))

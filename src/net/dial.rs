@@ -61,7 +61,7 @@ impl Dial {
     }
 
     /// A dial of `addresses`, which are those of `host`.
-    fn over(host: &str, port: u16, addresses: Vec<SocketAddr>, now: Time) -> Self {
+    pub(super) fn over(host: &str, port: u16, addresses: Vec<SocketAddr>, now: Time) -> Self {
         Self {
             host: host.to_owned(),
             port,
