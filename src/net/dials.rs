@@ -163,12 +163,7 @@ impl Dials {
                 },
             };
             pending.dial = Some(Dial::over(host, *port, addresses, pending.since));
-            // It begins to connect, and may find at once that it has: on loopback it has.
-            let made = self.step(local, pending, registry, now);
-            return match made {
-                None => self.step(local, pending, registry, now),
-                made => made,
-            };
+            return self.step(local, pending, registry, now);
         };
         match dial.turn(registry, token_of_local(local), now) {
             Progress::Pending => {
