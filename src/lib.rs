@@ -89,6 +89,7 @@ pub use net::{
     error::Error as NetError,
     event_loop::{EventLoop, Report},
     listener::Listener,
+    place::Place,
 };
 pub use time::Time;
 pub use wire::hello::Service;

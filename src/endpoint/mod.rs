@@ -197,7 +197,9 @@ pub struct Context {
 /// [writable](Self::writable), call [`tick`](Self::tick), take
 /// [events](Self::poll_event) until there are none, and wait no longer than
 /// [`next_timeout`](Self::next_timeout) (`None`: until something happens), until there is
-/// an [`end`](Self::end). [`stop`](Self::stop) asks for one.
+/// an [`end`](Self::end). [`stop`](Self::stop) asks for one. With a mode that gives peers locals,
+/// such as a tunnel, connect what [`Dial`](EndpointEvent::Dial) asks for, or
+/// [accept](Self::accepted_local) plain connections.
 pub struct Endpoint<M> {
     mode: M,
     parts: Context,

@@ -163,12 +163,7 @@ impl Dials {
                 },
             };
             pending.dial = Some(Dial::over(host, *port, addresses, pending.since));
-            // It begins to connect, and may find at once that it has: on loopback it has.
-            let made = self.step(local, pending, registry, now);
-            return match made {
-                None => self.step(local, pending, registry, now),
-                made => made,
-            };
+            return self.step(local, pending, registry, now);
         };
         match dial.turn(registry, token_of_local(local), now) {
             Progress::Pending => {
@@ -223,7 +218,69 @@ impl Backoff {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::net::TcpListener;
+    use std::time::Instant;
+
     use super::*;
+    use crate::net::sockets::Owner;
+    use crate::net::testing::{Bench, PATIENCE};
+
+    fn local(slot: u32) -> LocalId {
+        let generation = 7;
+        LocalId { generation, slot }
+    }
+
+    fn tcp(host: &str, port: u16) -> Arc<Place> {
+        let host = host.to_owned();
+        Arc::new(Place::Tcp { host, port })
+    }
+
+    /// Goal: many connections are made at a time, each result belongs to its local, and one that
+    /// nobody wants any more has none. Method: an address and a name that answer, and a port and
+    /// a name that do not; one of each is given up.
+    #[test]
+    fn each_has_its_result() {
+        let mut bench = Bench::new();
+        let mut dials = Dials::new(bench.waker.clone());
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let open = listener.local_addr().unwrap().port();
+        let closed = TcpListener::bind("127.0.0.1:0").unwrap();
+        let shut = closed.local_addr().unwrap().port();
+        drop(closed);
+        let targets = [
+            tcp("127.0.0.1", open),
+            tcp("127.0.0.1", shut),
+            tcp("localhost", open),
+            tcp("no.such.name.invalid", open),
+            Arc::new(Place::Unix("/no/such/socket".into())),
+        ];
+        for (slot, target) in targets.iter().enumerate() {
+            for slot in [slot as u32, slot as u32 + 100] {
+                dials.start(local(slot), target.clone(), None, Time::ZERO);
+            }
+        }
+        (100..105).for_each(|slot| dials.cancel(local(slot)));
+        assert_eq!(dials.next_timeout(), Some(Time::ZERO));
+        let start = Instant::now();
+        let mut made = [None; 5];
+        while made.iter().any(Option::is_none) {
+            assert!(start.elapsed() < PATIENCE);
+            for over in dials.turn(bench.registry(), Time::ZERO) {
+                let before = made[over.local.index()].replace(over.made.is_ok());
+                assert_eq!(before, None, "once");
+            }
+            for event in bench.events(Duration::from_millis(10)) {
+                if let Owner::Local(local) = Owner::of(event.token()) {
+                    assert!(dials.note(local));
+                }
+            }
+        }
+        let wanted = [true, false, true, false, false].map(Some);
+        assert_eq!(made, wanted);
+        assert_eq!(dials.next_timeout(), None);
+    }
 
     /// Goal: the waits double from 100 ms to 5 s, several failures at a time count once, and a
     /// success begins anew.
