@@ -7,7 +7,7 @@
 //!   reads no clock, so it fits [any kind of I/O](examples::own_transport), also
 //!   [async](examples::over_tokio).
 //! - **Many connections:** an [`Endpoint`] serves many peers with a [`Mode`] of your own, or
-//!   one of ours ([`Echo`], [`Relay`], [`Sink`], [`Chat`]). [`EventLoop`] drives it
+//!   one of ours ([`Echo`], [`Relay`], [`Sink`], [`Chat`], [`Tunnel`]). [`EventLoop`] drives it
 //!   [over sockets](examples::own_mode) (feature `net`); a [`Transport`] of your own drives it
 //!   over anything else. Peers may share one key, or prove keys of their own, in a [`KeyRing`]
 //!   that can be replaced while it serves.
@@ -28,7 +28,7 @@
 //!
 //! ```text
 //! net            real I/O: the mio loop, sockets, inherited descriptors, names, signals
-//! modes          chat, echo, sink, relay: what is done with messages
+//! modes          chat, echo, sink, relay, tunnel: what is done with messages
 //! endpoint       many peers and locals, no I/O: a tick over parts that own their state
 //! classic        one peer of the old program's format, no I/O
 //! conn           one peer, no I/O: handshake, sequences, epochs, completion
@@ -82,14 +82,17 @@ pub use modes::chat::Chat;
 pub use modes::echo::Echo;
 pub use modes::relay::Relay;
 pub use modes::sink::Sink;
+pub use modes::tunnel::Tunnel;
 #[cfg(feature = "net")]
 pub use net::{
     clock::Clock,
     error::Error as NetError,
     event_loop::{EventLoop, Report},
     listener::Listener,
+    place::Place,
 };
 pub use time::Time;
+pub use wire::hello::Service;
 
 /// Records alone: sealed and opened in batches, under any keys, without a connection.
 ///

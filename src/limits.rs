@@ -99,6 +99,18 @@ pub const CLOSING_DEADLINE: Duration = Duration::from_secs(5);
 /// From the lookup to a connection, over all addresses of a name: in that time TCP repeats
 /// a lost SYN three times.
 pub const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a tunnel uses the addresses of a name before it looks the name up again. Meanwhile
+/// a name costs no connection a lookup.
+pub const LOOKUP_AGAIN: Duration = Duration::from_secs(60);
+/// The same for a name that could not be resolved: a resolver that does not answer takes about as
+/// long itself.
+pub const LOOKUP_RETRY: Duration = Duration::from_secs(5);
+/// How long the near end of a tunnel does not try again after its server could not be reached,
+/// first and at most; each time it is twice as long. A program behind it that repeats at once
+/// must not cost a connection attempt each time, and 5 s are short for a person.
+pub const CONNECT_BACKOFF: Duration = Duration::from_millis(100);
+/// See [`CONNECT_BACKOFF`].
+pub const MOST_CONNECT_BACKOFF: Duration = Duration::from_secs(5);
 /// How long an address waits for the one before it: RFC 8305 §5.
 pub const CONNECT_STAGGER: Duration = Duration::from_millis(250);
 /// Unanswered probes with which TCP itself ends the connection.
@@ -242,6 +254,19 @@ pub const PEERS_READ: usize = 256;
 /// Most peers written to in one tick: on loopback a write takes 9 us, because it does the
 /// receiver's work, too. Also the deadlines that one tick handles besides, because each may write.
 pub const PEERS_WRITTEN: usize = 256;
+/// Most locals of pairs read in one tick, and most written to, as of peers.
+pub const LOCALS_READ: usize = PEERS_READ;
+/// See [`LOCALS_READ`].
+pub const LOCALS_WRITTEN: usize = PEERS_WRITTEN;
+/// Most locals of pairs closed in one tick, as of peers.
+pub const LOCALS_CLOSED: usize = PEERS_CLOSED;
+/// How long what came before a failure of one side of a pair has to leave to the other side:
+/// the program behind it gets a reset by then, and a machine that takes nothing for so long will
+/// hardly take the rest.
+pub const LINGER: Duration = Duration::from_secs(5);
+/// Most locals that may [linger](LINGER) at once: each has a descriptor, though its peer is gone.
+/// Past it the first of them is reset. The rest is for peers that leave all at once.
+pub const MOST_LINGERING: usize = 256;
 /// Most peers closed in one tick.
 pub const PEERS_CLOSED: usize = 256;
 /// How many items of queues that were dropped one tick frees: more than it may queue. So many
@@ -358,6 +383,8 @@ pub const SOCKET_STEP: usize = 2 * SOCKET_EXCESS;
 pub const SOCKET_OBJECTS: usize = 4 << 10;
 /// What we keep of a peer beside its buffers: 1.7 KB were measured (`docs/PERFORMANCE.md`).
 pub const PEER_STATE: usize = 2 << 10;
+/// What we keep of a plain connection beside its buffers: its slots and lists.
+pub const LOCAL_STATE: usize = 1 << 10;
 /// Most that the process takes without peers: 3.4 MB were measured, what is
 /// [remembered](REMEMBERED) comes to it, and tables grow.
 pub const PROGRAM: usize = 16 << 20;

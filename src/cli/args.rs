@@ -25,7 +25,9 @@ Examples:
   sealwire --client example.org --keys keys
   sealwire -s --keys keys --relay             peers talk to each other
   sealwire -s --keys keys </dev/null | tar x  receive once
-  tar c dir | sealwire -c example.org --keys keys";
+  tar c dir | sealwire -c example.org --keys keys
+  sealwire -s --keys keys --forward localhost:5432      protect a service: its far end
+  sealwire -c example.org --keys keys --tunnel 5432     and its near end";
 
 /// The help on exit codes.
 pub(crate) const EXIT_CODES: &str = "\
@@ -44,6 +46,7 @@ const ROLE: &str = "Role (one of)";
 const ADDRESS: &str = "Address";
 const KEYS: &str = "Keys (or in SEALWIRE_CONFKEY and SEALWIRE_AUTHKEY)";
 const MODE: &str = "Mode of a server (default: chat)";
+const TUNNEL: &str = "Tunnel of a client";
 const SERVICE: &str = "Running it for good";
 const LIMITS: &str = "Limits (a SIZE is in bytes, or has k, m or g behind it)";
 
@@ -53,7 +56,7 @@ const LIMITS: &str = "Limits (a SIZE is in bytes, or has k, m or g behind it)";
     name = "sealwire",
     version,
     override_usage = "sealwire --server [--listen ADDR] [--port PORT] KEYS [MODE] [OPTIONS]\n       \
-        sealwire --client HOST [--port PORT] KEYS [OPTIONS]\n       \
+        sealwire --client HOST [--port PORT] KEYS [--tunnel [ADDR:]PORT] [OPTIONS]\n       \
         sealwire keygen FILE [--name NAME]\n       \
         sealwire man [COMMAND]\n       \
         sealwire completions SHELL",
@@ -91,6 +94,14 @@ pub(crate) struct Args {
     /// Pass each message on to every other peer
     #[arg(long, help_heading = MODE)]
     pub(crate) relay: bool,
+
+    /// Be the far end of a tunnel: connect each peer to this program, or to unix:PATH
+    #[arg(long, value_name = "HOST:PORT", help_heading = MODE)]
+    pub(crate) forward: Option<String>,
+    /// Be the near end of a tunnel: each connection to this port, or to unix:PATH, goes through
+    /// the server to the program that it forwards to [default of ADDR: 127.0.0.1]
+    #[arg(long, value_name = "[ADDR:]PORT", help_heading = TUNNEL)]
+    pub(crate) tunnel: Option<String>,
 
     /// Speak the format of p2p_encryption.py: a server both, a client only it
     #[arg(long)]

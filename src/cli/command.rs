@@ -119,7 +119,7 @@ mod tests {
             assert_eq!(help.exit_code(), 0);
             let help = help.to_string();
             let options = "-s, --server|-c, --client <HOST>|--listen|--port|--confkey|--authkey|\
-                           --keys|--name|--allow-core-dumps|--echo|--sink|--relay|--classic|\
+                           --keys|--name|--allow-core-dumps|--echo|--sink|--relay|--forward|--tunnel|--classic|\
                            --no-input|--max-message|--max-memory|--max-handshakes|\
                            --ping-after|--dead-after|\
                            --metrics|--log|--log-level|\
@@ -163,7 +163,10 @@ mod tests {
         let confkey = "--confky: no such option; --confkey is one (see";
         for (line, start) in [
             ("--confky k", confkey),
-            ("-s --forward h:1", "--forward: no such option (see"),
+            (
+                "-s --forwrd h:1",
+                "--forwrd: no such option; --forward is one",
+            ),
             ("-s -x", "-x: no such option"),
             ("-s --port", "--port <PORT>: the value is missing"),
             ("-c", "--client <HOST>: the value is missing"),

@@ -13,6 +13,7 @@ use sealwire::Limits;
 use sealwire::limits;
 use sealwire::limits::ceiling::{Asked, Ceiling, Machine};
 use sealwire::net::address::{parse, without_brackets};
+use sealwire::net::place::Place;
 
 use crate::args::Args;
 use crate::error::Error;
@@ -24,6 +25,9 @@ use crate::usage;
 
 /// The port of both sides without `--port`.
 const DEFAULT_PORT: u16 = 9999;
+/// Where the near end of a tunnel listens, unless an address is given: programs on this machine
+/// alone may use it.
+const TUNNEL_ADDRESS: &str = "127.0.0.1";
 
 const CLASSIC_IS_WEAK: &str = "--classic: whoever sits on the path can replay, reorder and \
      splice what classic peers send; leave it out once none is left";
@@ -69,10 +73,17 @@ pub enum Role {
         /// An address or a name, without brackets.
         host: String,
     },
+    /// The near end of a tunnel: connects to a server for each plain connection that comes.
+    Tunnel {
+        /// An address or a name, without brackets.
+        host: String,
+        /// Where plain connections come.
+        from: Place,
+    },
 }
 
 /// What a server does with messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ModeKind {
     /// Prints them; what is typed goes to every peer.
     Chat,
@@ -82,6 +93,8 @@ pub enum ModeKind {
     Sink,
     /// Passes them to every other peer.
     Relay,
+    /// The far end of a tunnel: each peer gets a plain connection to this place.
+    Forward(Place),
 }
 
 impl Config {
@@ -104,11 +117,19 @@ impl Config {
         let allow_core_dumps = typed.keys.allow_core_dumps;
         let mut keys = match role {
             Role::Server { .. } => typed.keys.load_ring(typed.classic, env)?,
-            Role::Client { .. } => typed.keys.load(typed.classic, env)?,
+            Role::Client { .. } | Role::Tunnel { .. } => typed.keys.load(typed.classic, env)?,
         };
         let forwards = keys.ring.iter().filter(|key| key.forward.is_some());
+        let is_far_end = matches!(
+            &role,
+            Role::Server {
+                mode: ModeKind::Forward(_),
+                ..
+            }
+        );
         match forwards.count() {
             0 => {}
+            _ if is_far_end => {}
             count => keys.warnings.push(format!(
                 "--keys: forward= has no effect, as this server is no tunnel; {count} keys have it"
             )),
@@ -121,7 +142,7 @@ impl Config {
                 }
                 Role::Server { .. } => {}
                 // A client never tries the other format by itself (`PROTOCOL.md` §1.2).
-                Role::Client { .. } => keys.native = None,
+                Role::Client { .. } | Role::Tunnel { .. } => keys.native = None,
             }
         }
         Ok(Self {
@@ -140,6 +161,7 @@ impl Config {
 
 fn role(typed: &Args) -> Result<Role, Error> {
     let mode = mode(typed)?;
+    refuse_for_tunnels(typed)?;
     match (typed.server, &typed.client) {
         (true, Some(_)) => usage("--server and --client: give one of them (see --help)"),
         (false, None) => usage("give --server or --client HOST (see --help)"),
@@ -155,25 +177,70 @@ fn role(typed: &Args) -> Result<Role, Error> {
                 return usage(format!("{option} is for a server, not for --client"));
             }
             let host = host("--client", name)?;
-            Ok(Role::Client { host })
+            let from = typed.tunnel.as_deref().map(tunnel).transpose()?;
+            Ok(match from {
+                Some(from) => Role::Tunnel { host, from },
+                None => Role::Client { host },
+            })
         }
     }
 }
 
 /// The option that chose a mode, and the mode.
 fn mode(typed: &Args) -> Result<Option<(&'static str, ModeKind)>, Error> {
+    let forward = typed.forward.as_deref().map(forward).transpose()?;
     let asked = [
-        (typed.echo, "--echo", ModeKind::Echo),
-        (typed.sink, "--sink", ModeKind::Sink),
-        (typed.relay, "--relay", ModeKind::Relay),
+        ("--echo", typed.echo.then_some(ModeKind::Echo)),
+        ("--sink", typed.sink.then_some(ModeKind::Sink)),
+        ("--relay", typed.relay.then_some(ModeKind::Relay)),
+        ("--forward", forward.map(ModeKind::Forward)),
     ];
-    let mut asked = asked.into_iter().filter(|&(asked, ..)| asked);
+    let asked = asked.into_iter();
+    let mut asked = asked.filter_map(|(option, mode)| Some((option, mode?)));
     match (asked.next(), asked.next()) {
-        (Some((_, one, _)), Some((_, other, _))) => {
+        (Some((one, _)), Some((other, _))) => {
             usage(format!("{one} and {other}: a server has one mode"))
         }
-        (first, _) => Ok(first.map(|(_, option, mode)| (option, mode))),
+        (first, _) => Ok(first),
     }
+}
+
+/// Where the far end connects to.
+fn forward(typed: &str) -> Result<Place, Error> {
+    Place::target(typed).map_or_else(
+        || usage("--forward: HOST:PORT or unix:PATH is wanted, such as localhost:5432"),
+        Ok,
+    )
+}
+
+/// Where the near end listens.
+fn tunnel(typed: &str) -> Result<Place, Error> {
+    match Place::parse(typed, Some(TUNNEL_ADDRESS)) {
+        Some(place) => Ok(place),
+        None => usage("--tunnel: [ADDR:]PORT or unix:PATH is wanted, such as 5432"),
+    }
+}
+
+/// Refuses what has no meaning for an end of a tunnel.
+fn refuse_for_tunnels(typed: &Args) -> Result<(), Error> {
+    if typed.tunnel.is_some() && typed.server {
+        return usage("--tunnel is for a client, the near end; a server has --forward");
+    }
+    let ends = [
+        ("--tunnel", typed.tunnel.is_some()),
+        ("--forward", typed.forward.is_some()),
+    ];
+    for (option, _) in ends.into_iter().filter(|&(_, given)| given) {
+        if typed.classic {
+            return usage(format!("{option} and --classic: classic has no tunnels"));
+        }
+        if typed.no_input {
+            return usage(format!(
+                "{option} and --no-input: a tunnel reads no input; leave --no-input out"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// A name or an address, out of its brackets if it has some.
@@ -193,7 +260,7 @@ fn host(option: &str, typed: &str) -> Result<String, Error> {
 fn port(typed: Option<&str>, role: &Role) -> Result<u16, Error> {
     let lowest = match role {
         Role::Server { .. } => 0,
-        Role::Client { .. } => 1,
+        Role::Client { .. } | Role::Tunnel { .. } => 1,
     };
     let Some(text) = typed else {
         return Ok(DEFAULT_PORT);
@@ -220,7 +287,10 @@ fn metrics(text: &str, role: &Role) -> Result<SocketAddr, Error> {
 
 /// The bounds that follow from what was typed and what this machine has.
 pub(crate) fn ceiling(typed: &Args, machine: &Machine) -> Result<Ceiling, Error> {
-    let client = matches!(role(typed)?, Role::Client { .. });
+    let role = role(typed)?;
+    let near = matches!(role, Role::Tunnel { .. });
+    let client = near || matches!(role, Role::Client { .. });
+    let far = matches!(&role, Role::Server { mode, .. } if matches!(mode, ModeKind::Forward(_)));
     let max_message = optional(&typed.max_message, |text| match size(text) {
         Some(bytes @ 1..=limits::MAX_MESSAGE) => Ok(bytes),
         _ => usage("--max-message: a size from 1 to 1g is wanted, such as 500k, 16m or 1g"),
@@ -229,6 +299,7 @@ pub(crate) fn ceiling(typed: &Args, machine: &Machine) -> Result<Ceiling, Error>
     let message = max_message.unwrap_or(usual);
     let asked = Asked {
         client,
+        tunnel: near || far,
         classic: typed.classic,
         max_message,
         max_memory: optional(&typed.max_memory, |text| match size(text) {
@@ -242,7 +313,8 @@ pub(crate) fn ceiling(typed: &Args, machine: &Machine) -> Result<Ceiling, Error>
             memory("--max-queue", text, message)
         })?,
         max_peers: optional(&typed.max_peers, |text| {
-            count("--max-peers", text, 1..=limits::MAX_PEERS, client)
+            let one = client && !near;
+            count("--max-peers", text, 1..=limits::MAX_PEERS, one)
         })?,
         max_handshakes: optional(&typed.max_handshakes, |text| {
             count("--max-handshakes", text, limits::HANDSHAKES, client)

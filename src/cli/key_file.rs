@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::str;
 
-use sealwire::net::address::Target;
+use sealwire::net::place::Place;
 use sealwire::text::{escaped, is_visible};
 use sealwire::{Identity, Key, KeyRing, Secret, SecretPair};
 
@@ -124,8 +124,8 @@ fn forward<'a>(mut words: impl Iterator<Item = &'a [u8]>) -> Result<Option<&'a s
         ));
     }
     let target = str::from_utf8(target).ok();
-    let target = target.filter(|text| Target::parse(text).is_some());
-    let wanted = || format!("{FORWARD}: {} is wanted", Target::WANTED);
+    let target = target.filter(|text| Place::target(text).is_some());
+    let wanted = || format!("{FORWARD}: HOST:PORT or unix:PATH is wanted");
     target.ok_or_else(wanted).map(Some)
 }
 

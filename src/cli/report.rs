@@ -28,6 +28,8 @@ pub enum Audience {
     Relay,
     /// Of a server with another mode: what goes wrong, at a bounded rate.
     Service,
+    /// Of the near end of a tunnel: what goes wrong with which plain connection, likewise.
+    Tunnel,
 }
 
 impl Audience {
@@ -35,17 +37,13 @@ impl Audience {
     pub fn of(role: &Role) -> Self {
         match role {
             Role::Client { .. } => Self::Client,
+            Role::Tunnel { .. } => Self::Tunnel,
             Role::Server { mode, .. } => match mode {
                 ModeKind::Chat => Self::Chat,
                 ModeKind::Relay => Self::Relay,
-                ModeKind::Echo | ModeKind::Sink => Self::Service,
+                ModeKind::Echo | ModeKind::Sink | ModeKind::Forward(_) => Self::Service,
             },
         }
-    }
-
-    /// Whether stdin and stdout belong to the peers.
-    pub fn has_local(self) -> bool {
-        matches!(self, Self::Client | Self::Chat)
     }
 
     /// How much it matters that the peer of this name came or left.
@@ -53,8 +51,13 @@ impl Audience {
         match self {
             Self::Chat => Level::Info,
             Self::Relay if name.key.is_some() => Level::Info,
-            Self::Relay | Self::Client | Self::Service => Level::Debug,
+            Self::Relay | Self::Client | Self::Service | Self::Tunnel => Level::Debug,
         }
+    }
+
+    /// Whether the program reads stdin and writes stdout.
+    pub(crate) fn uses_stdio(self) -> bool {
+        matches!(self, Self::Client | Self::Chat)
     }
 }
 
@@ -182,6 +185,19 @@ impl Reporter {
                 let text = format_args!("listening on {address}");
                 log.line(Level::Info, &text, &[("address", &address)]);
             }
+            Report::PlainListening(place) => {
+                let text = format_args!("listening on {place}");
+                log.line(Level::Info, &text, &[("address", &place)]);
+            }
+            Report::Unreachable(source, error) => {
+                let name = Name {
+                    key: None,
+                    address: source,
+                };
+                let text = format_args!("{name} was reset: {error}");
+                self.problems
+                    .line(log, now, Level::Warn, text, &[("peer", &name)]);
+            }
             Report::Stopping(signal) => {
                 let name = signal_name(signal).unwrap_or("a signal");
                 log.info(&format_args!(
@@ -242,6 +258,9 @@ impl Reporter {
         let fields: [Field<'_>; 2] = [("peer", name), ("reason", &failure.cause())];
         if self.audience == Audience::Client {
             log.line(Level::Error, &format_args!("{name}: {failure}"), &fields);
+        } else if self.audience == Audience::Tunnel {
+            let text = format_args!("{name} was reset: {failure}");
+            self.problems.line(log, now, Level::Warn, text, &fields);
         } else {
             let level = match failure {
                 Failure::Closed(_) => Level::Debug,
@@ -292,12 +311,13 @@ struct Name<'a> {
 }
 
 impl<'a> Name<'a> {
-    /// The name of `peer`, which may have left in the last turn.
+    /// The name of `peer`, which may have left in the last turn. Where it is for a plain
+    /// connection, the user knows it by the address of that.
     fn of<M: Mode>(events: &'a EventLoop<M>, peer: PeerId) -> Self {
         let key = events.endpoint().key_name(peer);
         Self {
             key: key.map(|key| &**key),
-            address: events.address(peer),
+            address: events.source(peer).or_else(|| events.address(peer)),
         }
     }
 }

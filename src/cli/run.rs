@@ -10,7 +10,7 @@ use rustix::stdio::{stdin, stdout};
 use sealwire::net::rlimit::raise_descriptor_limit;
 use sealwire::{
     Chat, Clock, Echo, End, Endpoint, EventLoop, Kernel, Leaves, Listener, Mode, Relay, Report,
-    Setup, Sink,
+    Setup, Sink, Tunnel,
 };
 
 use crate::config::{Config, ModeKind, Role};
@@ -38,7 +38,7 @@ type AnyMode = Box<dyn Mode>;
 pub fn run(config: Config, socket: Option<TcpListener>, log: &mut Log) -> Result<u8, Error> {
     let kernel = kernel::chosen()?;
     let audience = Audience::of(&config.role);
-    if audience.has_local() {
+    if audience.uses_stdio() {
         inherited::require_stdout()?;
         if !config.no_input {
             inherited::require_stdin()?;
@@ -56,8 +56,16 @@ pub fn run(config: Config, socket: Option<TcpListener>, log: &mut Log) -> Result
         let text = format_args!("figures are at http://{address}/metrics");
         log.line(Level::Info, &text, &[("address", &address)]);
     }
+    if let Role::Server { mode, .. } = &config.role
+        && let ModeKind::Forward(target) = mode
+    {
+        events.forward_to(target.clone());
+    }
     match (&config.role, socket) {
         (Role::Client { host }, _) => events.dial(host, config.port),
+        (Role::Tunnel { host, from }, _) => events
+            .tunnel_from(from, host, config.port)
+            .map_err(|error| Error::Local(format!("--tunnel: {error}")))?,
         (Role::Server { .. }, Some(socket)) => {
             events.take_listener(passed(socket, config.address)?)?;
         }
@@ -101,7 +109,7 @@ fn turn_until_done<M: Mode>(
     loop {
         for report in events.take_reports() {
             match report {
-                Report::Listening(_) => manager.ready(),
+                Report::Listening(_) | Report::PlainListening(_) => manager.ready(),
                 Report::MetricsWanted(wanted) => {
                     wanted.answer(metrics::text(events, kernel));
                     continue;
@@ -154,25 +162,28 @@ fn build(config: &Config, kernel: Kernel, audience: Audience) -> io::Result<Even
     let leaves = match audience {
         Audience::Client => Leaves::WithPeers,
         Audience::Chat if !open_ended => Leaves::AfterInput,
-        Audience::Chat | Audience::Relay | Audience::Service => Leaves::WhenStopped,
+        Audience::Chat | Audience::Relay | Audience::Service | Audience::Tunnel => {
+            Leaves::WhenStopped
+        }
     };
     let mut setup = Setup::new(kernel, leaves, rand::random());
     setup.identity.clone_from(&config.keys.native);
     setup.ring.clone_from(&config.keys.ring);
     setup.classic.clone_from(&config.keys.classic);
     setup.limits = limits;
-    let kind = match config.role {
-        Role::Server { mode, .. } => mode,
-        Role::Client { .. } => ModeKind::Chat,
-    };
-    let mode: AnyMode = match kind {
-        ModeKind::Chat => Box::new(Chat::new(open_ended)),
-        ModeKind::Echo => Box::new(Echo),
-        ModeKind::Sink => Box::new(Sink),
-        ModeKind::Relay => Box::new(Relay),
+    let mode: AnyMode = match &config.role {
+        Role::Client { .. } => Box::new(Chat::new(open_ended)),
+        Role::Tunnel { .. } => Box::new(Tunnel),
+        Role::Server { mode, .. } => match mode {
+            ModeKind::Chat => Box::new(Chat::new(open_ended)),
+            ModeKind::Echo => Box::new(Echo),
+            ModeKind::Sink => Box::new(Sink),
+            ModeKind::Relay => Box::new(Relay),
+            ModeKind::Forward(_) => Box::new(Tunnel),
+        },
     };
     let mut events = EventLoop::new(Endpoint::new(setup, mode), Clock::start())?;
-    if audience.has_local() {
+    if audience.uses_stdio() {
         let input = (!config.no_input).then(stdin);
         let lines = config.keys.classic.is_some();
         events.attach_local(input, stdout(), lines)?;

@@ -66,14 +66,17 @@ pub(crate) fn table(ceiling: &Ceiling, machine: &Machine) -> String {
         (
             "descriptors",
             number(machine.descriptors),
-            "each connection takes one; ulimit -Hn",
+            "each connection takes one, in a tunnel two; ulimit -Hn",
         ),
     ];
-    let is_server = ceiling.parts.iter().any(|part| part.name == "handshakes");
-    for (name, (value, number), what) in bounds
-        .into_iter()
-        .chain(of_a_server.into_iter().filter(|_| is_server))
-    {
+    // A client has no peers but one, and the near end of a tunnel has no strangers.
+    let has = |name: &str| ceiling.parts.iter().any(|part| part.name == name);
+    let holds = |name: &str| match name {
+        "max-handshakes" => has("handshakes"),
+        _ => has("accept-queue"),
+    };
+    let of_a_server = of_a_server.into_iter().filter(|(name, ..)| holds(name));
+    for (name, (value, number), what) in bounds.into_iter().chain(of_a_server) {
         line(name, &value, number, what);
     }
     table

@@ -18,6 +18,8 @@ use crate::wire::hello::{self, CLIENT_TAG, ClientHello, SERVER_TAG, Service};
 #[derive(Debug)]
 pub(super) struct Waiting {
     private: Private,
+    /// What a client may ask for.
+    service: Service,
     side: Side,
 }
 
@@ -43,18 +45,23 @@ pub(super) enum Heard {
 }
 
 impl Waiting {
-    pub(super) fn server(keys: KeyRing, private: Private) -> Self {
+    pub(super) fn server(keys: KeyRing, private: Private, service: Service) -> Self {
         let greeting = None;
         Self {
             private,
+            service,
             side: Side::Server { keys, greeting },
         }
     }
 
     /// A client's handshake, which waits for the answer, and the hello to send.
-    pub(super) fn client(identity: Arc<Identity>, private: Private) -> (Self, [u8; CLIENT_HELLO]) {
+    pub(super) fn client(
+        identity: Arc<Identity>,
+        private: Private,
+        service: Service,
+    ) -> (Self, [u8; CLIENT_HELLO]) {
         let covered = ClientHello {
-            service: Service::Messages as u8,
+            service: service as u8,
             key_id: identity.key_id(),
             ephemeral: private.public(),
         }
@@ -63,8 +70,12 @@ impl Waiting {
         hello[..CLIENT_TAG].copy_from_slice(&covered);
         hello[CLIENT_TAG..].copy_from_slice(&hello_tag(&identity, &covered));
         let sent = Box::new(hello);
-        let side = Side::Client { identity, sent };
-        (Self { private, side }, hello)
+        let waiting = Self {
+            private,
+            service,
+            side: Side::Client { identity, sent },
+        };
+        (waiting, hello)
     }
 
     pub(super) fn is_client(&self) -> bool {
@@ -97,12 +108,13 @@ impl Waiting {
     /// no longer become a hello are refused before they are whole.
     pub(super) fn receive(&mut self, bytes: &[u8]) -> Result<Option<Heard>, PeerFault> {
         hello::check_fixed(bytes)?;
+        let service = self.service;
         match &mut self.side {
             Side::Server { keys, greeting } => {
                 let Some(hello) = bytes.first_chunk() else {
                     return Ok(None);
                 };
-                let key = check_client(keys, hello)?;
+                let key = check_client(keys, service, hello)?;
                 *greeting = Some(Box::new(*hello));
                 Ok(Some(Heard::Greeting(key)))
             }
@@ -134,9 +146,13 @@ impl Waiting {
 }
 
 /// Returns the key that made this hello. Forged hellos cost one HMAC, and no work on the curve.
-fn check_client(keys: &KeyRing, bytes: &[u8; CLIENT_HELLO]) -> Result<Arc<Key>, PeerFault> {
+fn check_client(
+    keys: &KeyRing,
+    service: Service,
+    bytes: &[u8; CLIENT_HELLO],
+) -> Result<Arc<Key>, PeerFault> {
     let theirs = ClientHello::parse(bytes)?;
-    if theirs.service != Service::Messages as u8 {
+    if theirs.service != service as u8 {
         return Err(PeerFault::Service(theirs.service));
     }
     let key = keys.find(theirs.key_id).ok_or(PeerFault::UnknownKey)?;

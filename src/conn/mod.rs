@@ -24,6 +24,7 @@ use crate::crypto::ring::{Key, KeyRing};
 use crate::error::{Abort, Failure, PeerFault, ReadError};
 use crate::limits::{CLIENT_HELLO, Limits};
 use crate::time::Time;
+use crate::wire::hello::Service;
 
 use clocks::{Clocks, Due};
 use handshake::Waiting;
@@ -119,16 +120,16 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// The side that was connected to; the other proves one of `keys`. `private` is fresh for
-    /// every connection.
-    pub fn server(keys: KeyRing, private: Private, now: Time) -> Self {
-        let waiting = Box::new(Waiting::server(keys, private));
+    /// The side that was connected to, and offers `service`; the other proves one of `keys`.
+    /// `private` is fresh for every connection.
+    pub fn server(keys: KeyRing, private: Private, service: Service, now: Time) -> Self {
+        let waiting = Box::new(Waiting::server(keys, private, service));
         Self::in_state(State::Handshake(waiting), None, now)
     }
 
-    /// The side that connects. `private` is fresh for every connection.
-    pub fn client(identity: Arc<Identity>, private: Private, now: Time) -> Self {
-        let (waiting, hello) = Waiting::client(identity, private);
+    /// The side that connects, and asks for `service`. `private` is fresh for every connection.
+    pub fn client(identity: Arc<Identity>, private: Private, service: Service, now: Time) -> Self {
+        let (waiting, hello) = Waiting::client(identity, private, service);
         let state = State::Handshake(Box::new(waiting));
         Self::in_state(state, Some(Box::new(hello)), now)
     }

@@ -20,6 +20,7 @@ use crate::error::{Abort, Reason};
 use crate::limits::{INPUT_SCRATCH, Limits, MAX_PACKED, MAX_RECORD, OUTPUT_SCRATCH, PACK_LENGTH};
 use crate::span::{Area, Span};
 use crate::time::Time;
+use crate::wire::hello::Service;
 use crate::wire::pack;
 use crate::wire::record::{self, Kind};
 
@@ -70,14 +71,16 @@ pub struct Session {
 impl Session {
     /// The side that connects. `random` is fresh for every connection, and secret.
     pub fn client(identity: Arc<Identity>, kernel: Kernel, random: [u8; 32], now: Time) -> Self {
-        let connection = Connection::client(identity, Private::new(random, kernel), now);
+        let private = Private::new(random, kernel);
+        let connection = Connection::client(identity, private, Service::Messages, now);
         Self::new(connection, kernel)
     }
 
     /// The side that accepts. The other side proves one of `keys`: a [`KeyRing`], or an
     /// `Arc<Identity>` alone. `random` is fresh for every connection, and secret.
     pub fn server(keys: impl Into<KeyRing>, kernel: Kernel, random: [u8; 32], now: Time) -> Self {
-        let connection = Connection::server(keys.into(), Private::new(random, kernel), now);
+        let private = Private::new(random, kernel);
+        let connection = Connection::server(keys.into(), private, Service::Messages, now);
         Self::new(connection, kernel)
     }
 

@@ -37,7 +37,7 @@ use crate::limits::{
     ANSWERS, BLOCK, CLASSIC_IDLE, MAX_CLASSIC, MAX_CLASSIC_UNPROVED, RESERVED_PART, handshake_grace,
 };
 use crate::time::Time;
-use crate::wire::hello::{self, CLIENT_TAG, FIXED};
+use crate::wire::hello::{self, CLIENT_TAG, FIXED, Service};
 
 /// What new connections are made of: the keys of both formats, and randomness. And what is
 /// known of those that prove themselves.
@@ -47,6 +47,8 @@ pub(super) struct Admission {
     /// What peers that connect may prove.
     ring: KeyRing,
     classic: Option<Arc<ClassicKeys>>,
+    /// What clients ask for.
+    service: Service,
     max_message: usize,
     /// How long a connection has at each step of its handshake.
     grace: Duration,
@@ -62,13 +64,14 @@ pub(super) struct Admission {
 }
 
 impl Admission {
-    pub(super) fn new(setup: Setup) -> Self {
+    pub(super) fn new(setup: Setup, service: Service) -> Self {
         let ring = with(setup.ring, setup.identity.as_ref());
         assert!(!ring.is_empty() || setup.classic.is_some());
         Self {
             identity: setup.identity,
             ring,
             classic: setup.classic,
+            service,
             max_message: setup.limits.max_message,
             grace: handshake_grace(setup.limits.max_handshakes),
             kernel: setup.kernel,
@@ -92,7 +95,7 @@ impl Admission {
 
     /// A native connection of a peer that connected, whose handshake began at `since`.
     fn native(&mut self, since: Time) -> Connection {
-        Connection::server(self.ring.clone(), self.ephemeral(), since)
+        Connection::server(self.ring.clone(), self.ephemeral(), self.service, since)
     }
 
     fn classic(&self, now: Time) -> Option<ClassicConnection> {
@@ -186,7 +189,7 @@ impl<M: Mode> Endpoint<M> {
             id
         } else {
             let identity = admission.identity.clone().expect("a key of our own");
-            let conn = Connection::client(identity, admission.ephemeral(), now);
+            let conn = Connection::client(identity, admission.ephemeral(), admission.service, now);
             self.parts.roster.insert(Protocol::Native(conn))
         };
         self.parts.ready(id);
@@ -250,6 +253,7 @@ impl<M: Mode> Endpoint<M> {
         parts.flow.joined(&mut parts.roster[id]);
         parts.stats.joined += 1;
         parts.events.push_back(EndpointEvent::Joined(id));
+        parts.open_pair(id);
         self.mode.joined(parts, id);
         self.parts.finish_if_input_ended(id);
     }

@@ -143,6 +143,9 @@ impl Context {
             // From now on it is read to its end, even if its receivers are congested.
             self.flow.recheck_paused();
         }
+        if let Some(local) = slot.local {
+            self.break_off(local);
+        }
         self.stir(peer);
     }
 
@@ -193,6 +196,7 @@ impl Context {
     pub(super) fn handed_on(&mut self, id: PeerId) {
         if let Some(peer) = self.roster.get_mut(id)
             && let Protocol::Native(conn) = &mut peer.protocol
+            && conn.is_open()
         {
             conn.handed_on();
             self.stir(id);

@@ -240,7 +240,10 @@ impl Flow {
         }
         let full = match self.memory {
             Memory::Enough => false,
-            Memory::Short => !peer.outlet.is_empty(),
+            Memory::Short => {
+                let waits = |local| locals.has_waiting(local);
+                !peer.outlet.is_empty() || peer.local.is_some_and(waits)
+            }
             Memory::Full => true,
         };
         match self.receivers {
@@ -249,6 +252,7 @@ impl Flow {
             Receivers::Sender => !peer.flow.congested,
             Receivers::Others => self.congested == usize::from(peer.flow.congested),
             Receivers::Local(local) => !locals.is_congested(local),
+            Receivers::Paired => !peer.local.is_some_and(|local| locals.is_congested(local)),
         }
     }
 
@@ -393,7 +397,9 @@ impl Context {
         let beside_native = flow.natives > 0 && peer.protocol.is_classic();
         let may_hold_up = peer.is_proved() && !beside_native;
         let high_water = match flow.receivers {
-            Receivers::Local(_) if may_hold_up => INPUT_HIGH_WATER.min(flow.max_queue),
+            Receivers::Local(_) | Receivers::Paired if may_hold_up => {
+                INPUT_HIGH_WATER.min(flow.max_queue)
+            }
             _ if peer.is_proved() => flow.high_water(),
             _ => flow.high_water().min(LISTENER_QUEUE),
         };
@@ -412,20 +418,30 @@ impl Context {
         } else {
             flow.congested -= 1;
             flow.recheck = true;
+            if let Some(local) = peer.local {
+                self.locals.list_to_read(local);
+            }
         }
         self.note_congested(id, above);
     }
 
     /// Notes whether what is queued for `local` is above the high-water mark.
     pub(super) fn measure_local(&mut self, local: LocalId) {
-        let high_water = self.flow.high_water();
+        let high_water = self.high_water_of(local);
         self.flow.recheck |= self.locals.measure(local, high_water);
+        if self.flow.memory_is_short() && self.locals.is_paired(local) {
+            self.flow.recheck |= !self.locals.has_waiting(local);
+        }
     }
 
     /// Checks, when a tick ends, whether queues exceed their bound. If that has changed,
     /// every high-water mark has changed, too.
     pub(super) fn note_memory(&mut self) {
+        let was_full = self.flow.memory_is_full();
         let changed = self.flow.note_queued(self.queued_memory());
+        if was_full && !self.flow.memory_is_full() {
+            self.locals.list_all_to_read();
+        }
         if !std::mem::take(&mut self.flow.remeasure) && !changed {
             return;
         }

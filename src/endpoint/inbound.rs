@@ -221,6 +221,11 @@ impl Inbound {
         self.used..(self.used + most).min(INPUT_SCRATCH + LOCAL_BUDGET)
     }
 
+    /// How many bytes of the scratch are left.
+    pub(super) fn left(&self) -> usize {
+        (INPUT_SCRATCH + LOCAL_BUDGET).saturating_sub(self.used)
+    }
+
     pub(super) fn use_to(&mut self, end: usize) {
         self.used = end;
     }

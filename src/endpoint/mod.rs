@@ -46,7 +46,7 @@ use crate::classic::ClassicKeys;
 use crate::conn::Outcome;
 use crate::crypto::kernel::Kernel;
 use crate::crypto::keys::{Identity, KeyStores};
-use crate::crypto::ring::KeyRing;
+use crate::crypto::ring::{Key, KeyRing};
 use crate::error::cause::Causes;
 use crate::limits::Limits;
 use crate::time::Time;
@@ -61,7 +61,7 @@ use queue::Store;
 use roster::Roster;
 use shutdown::Shutdown;
 use slow::Slowness;
-use transport::PeerId;
+use transport::{LocalId, PeerId};
 
 pub use locals::{Cut, InputKind, OutputKind};
 pub use shutdown::{End, Leaves};
@@ -115,6 +115,9 @@ pub enum EndpointEvent {
     Left(PeerId, Outcome),
     /// A connection is gone that never proved anything.
     Refused(PeerId, Outcome),
+    /// This local waits for a connection to the target of this peer. The driver says that it is
+    /// [there](Endpoint::local_opened), or [why not](Endpoint::local_failed).
+    Dial(LocalId, PeerId),
     /// Something to tell the user.
     Notice(Notice),
 }
@@ -194,7 +197,9 @@ pub struct Context {
 /// [writable](Self::writable), call [`tick`](Self::tick), take
 /// [events](Self::poll_event) until there are none, and wait no longer than
 /// [`next_timeout`](Self::next_timeout) (`None`: until something happens), until there is
-/// an [`end`](Self::end). [`stop`](Self::stop) asks for one.
+/// an [`end`](Self::end). [`stop`](Self::stop) asks for one. With a mode that gives peers locals,
+/// such as a tunnel, connect what [`Dial`](EndpointEvent::Dial) asks for, or
+/// [accept](Self::accepted_local) plain connections.
 pub struct Endpoint<M> {
     mode: M,
     parts: Context,
@@ -219,7 +224,7 @@ impl<M: Mode> Endpoint<M> {
             store: Store::new(packing::SCRATCH),
             keys: KeyStores::new(setup.kernel),
             limits: setup.limits.clone(),
-            admission: Admission::new(setup),
+            admission: Admission::new(setup, mode.service()),
             events: VecDeque::new(),
             stats: Stats::default(),
         };
@@ -255,8 +260,9 @@ impl<M: Mode> Endpoint<M> {
             || parts.outbound.is_busy()
             || parts.store.is_busy()
             || parts.roster.touched() > 0
+            || parts.locals.has_busy_pairs()
             || parts.locals.may_be_written()
-            || parts.locals.ids().any(|local| parts.may_read_local(local));
+            || (parts.locals.shared().iter()).any(|&local| parts.may_read_local(local));
         if busy {
             return Some(Time::ZERO);
         }
@@ -265,6 +271,7 @@ impl<M: Mode> Endpoint<M> {
             parts.shutdown.next_due(),
             parts.slowness.next_due(),
             parts.stalled_due(),
+            parts.locals.next_due(),
         ];
         due.into_iter().flatten().min()
     }
@@ -304,6 +311,11 @@ impl<M: Mode> Endpoint<M> {
         there.or_else(|| self.parts.roster.name_of_left(peer))
     }
 
+    /// The key that `peer` has proved.
+    pub fn key(&self, peer: PeerId) -> Option<&Arc<Key>> {
+        self.parts.key(peer)
+    }
+
     /// The bounds that it keeps.
     pub fn limits(&self) -> &Limits {
         &self.parts.limits
@@ -317,6 +329,11 @@ impl<M: Mode> Endpoint<M> {
     /// How many peers are proved.
     pub fn proved(&self) -> usize {
         self.parts.roster.proved()
+    }
+
+    /// How many locals belong to a peer, or wait for one.
+    pub fn pairs(&self) -> usize {
+        self.parts.locals.pairs()
     }
 
     /// How many connections there are, proved or not.

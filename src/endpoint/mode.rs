@@ -9,6 +9,7 @@ use super::Context;
 use super::transport::{LocalId, PeerId};
 use crate::conn::Outcome;
 use crate::span::Span;
+use crate::wire::hello::Service;
 
 /// A whole message. It is valid during the call that gets it.
 /// [`Context::pieces`] has its bytes; sending it keeps them without a copy.
@@ -50,6 +51,8 @@ pub enum Receivers {
     Others,
     /// That of a local, which in turn feeds all peers.
     Local(LocalId),
+    /// That of the local that belongs to the peer, which in turn feeds that peer alone.
+    Paired,
     /// No queue.
     Nobody,
 }
@@ -59,7 +62,9 @@ pub enum Receivers {
 pub enum HandedOn {
     /// At once: it is counted, or queued for every receiver.
     Now,
-    /// When this local has accepted everything queued for it by now.
+    /// When this local has accepted everything queued for it by now. One that belongs to the
+    /// peer must be [finished](Context::finish_local), and confirms it then, unless it has
+    /// failed.
     Written(LocalId),
 }
 
@@ -67,6 +72,11 @@ pub enum HandedOn {
 pub trait Mode {
     /// Which queues hold a peer's messages. Asked once, when the endpoint is made.
     fn receivers(&self) -> Receivers;
+
+    /// What clients ask for, and servers offer (`PROTOCOL.md` §1.2). Asked once, too.
+    fn service(&self) -> Service {
+        Service::Messages
+    }
 
     /// `peer` is proved, or was dialled and is ready.
     fn joined(&mut self, _context: &mut Context, _peer: PeerId) {}
@@ -99,6 +109,10 @@ pub trait Mode {
 impl<M: Mode + ?Sized> Mode for Box<M> {
     fn receivers(&self) -> Receivers {
         (**self).receivers()
+    }
+
+    fn service(&self) -> Service {
+        (**self).service()
     }
 
     fn joined(&mut self, context: &mut Context, peer: PeerId) {

@@ -254,6 +254,7 @@ impl Context {
         }
         self.measure(id);
         self.roster.touch(id);
+        self.abort_if_doomed(id, false);
     }
 
     fn finish_round(&mut self, io: &mut impl Transport) {

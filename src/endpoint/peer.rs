@@ -12,11 +12,12 @@ use super::inbound::Intake;
 use super::outbound::Outlet;
 use super::roster::{Membership, Standing};
 use super::slow::PeerSlowness;
+use super::transport::LocalId;
 use super::undecided::Undecided;
 use crate::classic::ClassicConnection;
 use crate::conn::{Connection, Outcome, StreamEnd};
 use crate::crypto::ring::Key;
-use crate::error::Failure;
+use crate::error::{Abort, Failure};
 use crate::limits::Limits;
 use crate::time::Time;
 
@@ -39,6 +40,10 @@ pub(super) struct Peer {
     pub(super) flow: PeerFlow,
     pub(super) taking: PeerSlowness,
     pub(super) idle: IdleClock,
+    /// The local that belongs to it, as in a tunnel. It may be gone.
+    pub(super) local: Option<LocalId>,
+    /// Its local has failed: it is aborted behind what is queued for it.
+    pub(super) doomed: Option<Box<Abort>>,
 }
 
 impl Protocol {
@@ -188,6 +193,8 @@ impl Peer {
             flow: PeerFlow::default(),
             taking: PeerSlowness::default(),
             idle: IdleClock::default(),
+            local: None,
+            doomed: None,
         }
     }
 

@@ -146,7 +146,10 @@ impl<M: Mode> Endpoint<M> {
             return parts.abort_all(Reason::GOING_AWAY);
         }
         for id in parts.roster.in_standing(Standing::Proved) {
-            parts.finish(id);
+            match parts.cuts_pair(id) {
+                true => parts.abort(id, Abort::new(Reason::GOING_AWAY, "")),
+                false => parts.finish(id),
+            }
         }
     }
 
@@ -164,7 +167,8 @@ impl<M: Mode> Endpoint<M> {
         if !shutdown.leaving && !lost_its_peer {
             return None;
         }
-        let complete = parts.waits_for_no_peer() && parts.locals.have_all();
+        let locals = parts.locals.have_all() && parts.locals.pairs() == 0;
+        let complete = parts.waits_for_no_peer() && locals;
         // What was dropped is erased first.
         let done = complete && !parts.store.is_busy();
         let done = done || matches!(shutdown.stop, Some(Stop::AtOnce));
@@ -255,6 +259,7 @@ impl Context {
         for id in self.roster.in_standing(Standing::Unproved) {
             self.fail(id, "we are leaving");
         }
+        self.end_waiting_locals();
         self.end_listeners();
     }
 

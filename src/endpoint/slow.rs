@@ -223,7 +223,7 @@ impl Context {
             _ if self.flow.memory_is_short() => true,
             Receivers::Others => proved > 2,
             Receivers::Local(_) => proved > 1,
-            Receivers::Sender | Receivers::Nobody => false,
+            Receivers::Sender | Receivers::Paired | Receivers::Nobody => false,
         };
         let peer = &self.roster[id];
         let slow = self.now >= peer.taking.due(self.slowness.awake) && self.may_be_too_slow(peer);

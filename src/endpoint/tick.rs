@@ -31,7 +31,7 @@ impl<M: Mode> Endpoint<M> {
         // Open peers went first.
         self.parts.answer_hellos();
         self.mode.tick(&mut self.parts);
-        self.parts.write_locals(OutputKind::Stream, io);
+        self.parts.write_streams(io);
         self.read_locals(io);
         self.parts.flush(io);
         // Behind the work, so that after a pause of ours no peer is dropped while its
@@ -40,6 +40,7 @@ impl<M: Mode> Endpoint<M> {
         self.parts.store.keep_scratch();
         self.parts.inbound.end_tick(&mut self.parts.store.memory);
         self.visit_touched(io);
+        self.parts.close_locals(io);
         self.parts.store.free_dropped();
         self.parts.note_memory();
     }
@@ -94,6 +95,11 @@ impl<M: Mode> Endpoint<M> {
             conn.erase(&mut parts.keys);
         }
         let outcome = peer.protocol.outcome();
+        if let Some(local) = peer.local
+            && outcome.is_err()
+        {
+            parts.break_off(local);
+        }
         parts.note_end(peer.is_proved(), &outcome);
         if peer.is_proved() {
             self.mode.left(parts, id, &outcome);
@@ -121,6 +127,7 @@ impl Context {
         }
         self.expire_slow();
         self.expire_stalled();
+        self.expire_locals();
         self.expire_shutdown();
     }
 

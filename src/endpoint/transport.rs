@@ -42,17 +42,38 @@ impl Origin {
     }
 }
 
-/// Names one local of an endpoint: a plain stream, such as a pipe or a terminal.
+/// Names one local of an endpoint, for as long as it is there: a plain stream, such as a
+/// pipe, a terminal or a back-end socket. Never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct LocalId(pub(crate) u32);
+pub struct LocalId {
+    pub(crate) generation: u32,
+    pub(crate) slot: u32,
+}
 
 impl LocalId {
     /// The local that was added first.
-    pub const FIRST: Self = Self(0);
+    pub const FIRST: Self = Self {
+        generation: 0,
+        slot: 0,
+    };
 
-    /// The place of this local: 0 for the first that was added.
+    /// The place of this local, which no two locals have at once: 0 for the first that was
+    /// added.
     pub const fn index(self) -> usize {
-        self.0 as usize
+        self.slot as usize
+    }
+
+    /// A number for this local that fits a poll token; never used twice.
+    pub const fn as_u64(self) -> u64 {
+        (self.generation as u64) << 32 | self.slot as u64
+    }
+
+    /// The local that [`as_u64`](Self::as_u64) gave this number for.
+    pub const fn from_u64(number: u64) -> Self {
+        Self {
+            slot: number as u32,
+            generation: (number >> 32) as u32,
+        }
     }
 }
 
@@ -105,8 +126,29 @@ pub trait Transport {
     }
 
     /// Writes a first part of `bytes` to `local`. Returns how many bytes are written; bytes
-    /// that a helper still has do not count.
+    /// that a helper still has do not count. Fewer than all of a local that has a peer mean
+    /// the same as `WouldBlock`.
     fn write_local(&mut self, _local: LocalId, _bytes: &[IoSlice<'_>]) -> io::Result<usize> {
         Err(ErrorKind::NotConnected.into())
     }
+
+    /// Says to the program behind `local` that nothing more will be written, unless the local
+    /// has failed meanwhile: it returns the error that no read or write has reported yet.
+    fn shut_down_local(&mut self, _local: LocalId) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Returns `WouldBlock` while this machine has not sent all that was written to `local`:
+    /// a [reset](Self::reset_local) would drop it. The driver calls
+    /// [`local_writable`](super::Endpoint::local_writable) when another try is worth it.
+    fn flush_local(&mut self, _local: LocalId) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Closes `local`, which has ended properly both ways.
+    fn close_local(&mut self, _local: LocalId) {}
+
+    /// Resets `local`, so that the program behind it sees an error: an end would look as if
+    /// it had everything. It may have no connection yet.
+    fn reset_local(&mut self, _local: LocalId) {}
 }

@@ -7,8 +7,9 @@
 
 use super::{
     BACKLOG_PART, CHAT_BELOW, FAN_OUT, HANDSHAKES, HANDSHAKES_PART, ITEM_BYTES, KEPT_BUFFERS,
-    Limits, MAX_CLASSIC_UNPROVED, MAX_PEERS, MAX_RECORD, MOST_ACCEPT_QUEUE, OWN_DESCRIPTORS,
-    PEER_STATE, PROGRAM, SOCKET_EXCESS, SOCKET_OBJECTS, SOCKET_RECEIVE, SOCKET_SEND, USUAL_QUEUE,
+    LOCAL_STATE, Limits, MAX_CLASSIC_UNPROVED, MAX_PEERS, MAX_RECORD, MOST_ACCEPT_QUEUE,
+    MOST_LINGERING, OWN_DESCRIPTORS, PEER_STATE, PROGRAM, SOCKET_EXCESS, SOCKET_OBJECTS,
+    SOCKET_RECEIVE, SOCKET_SEND, USUAL_QUEUE,
 };
 
 /// The ceiling by default is half of the machine's memory, and at least this: below it, a
@@ -74,6 +75,8 @@ pub struct Machine {
 pub struct Asked {
     /// The one peer is dialled; nobody connects.
     pub client: bool,
+    /// An end of a tunnel: each peer has a plain connection, too. A client has many peers then.
+    pub tunnel: bool,
     /// Peers may speak the classic format.
     pub classic: bool,
     /// The ceiling.
@@ -186,7 +189,7 @@ impl Ceiling {
             parts: messages(&limits),
             limits,
         };
-        match asked.client {
+        match asked.client && !asked.tunnel {
             true => ceiling.one_peer(machine),
             false => ceiling.many_peers(asked, machine),
         }
@@ -207,13 +210,21 @@ impl Ceiling {
         let what = "connections that the system holds until they are accepted";
         self.add("accept-queue", what, accept_queue, waiting);
 
-        let handshakes = asked.max_handshakes.unwrap_or_else(|| {
+        let handshakes = asked.max_handshakes.filter(|_| !asked.client);
+        let handshakes = handshakes.unwrap_or_else(|| {
+            if asked.client {
+                // Nobody connects to it that must prove anything.
+                return 0;
+            }
             let most = machine.descriptors / HANDSHAKES_PART;
             let most = most.min(max_memory / HANDSHAKES_MEMORY_PART / HANDSHAKE);
             most.clamp(*HANDSHAKES.start(), *HANDSHAKES.end())
         });
-        let what = "connections that have proved nothing, with sockets; --max-handshakes";
-        self.add("handshakes", what, handshakes, HANDSHAKE);
+        if !asked.client {
+            let what = "connections that have proved nothing, with sockets; --max-handshakes";
+            self.add("handshakes", what, handshakes, HANDSHAKE);
+            self.limits.max_handshakes = handshakes;
+        }
         if asked.classic {
             let what = "silent or unproved connections of --classic, with sockets";
             self.add("listeners", what, MAX_CLASSIC_UNPROVED, PEER);
@@ -222,17 +233,23 @@ impl Ceiling {
         let what = "socket buffers beyond the least, for peers that stream";
         self.add("buffers", what, 1, buffers);
 
+        let mut own = OWN_DESCRIPTORS + handshakes;
+        let (mut each, mut sockets) = (PEER, 1);
+        if asked.tunnel {
+            let what = "plain connections whose peer has failed, until they are reset";
+            self.add("lingering", what, MOST_LINGERING, LOCAL_STATE + SOCKET);
+            own += MOST_LINGERING;
+            each += LOCAL_STATE + SOCKET;
+            sockets = 2;
+        }
         let peers = asked.max_peers.unwrap_or_else(|| {
-            let descriptors = machine
-                .descriptors
-                .saturating_sub(OWN_DESCRIPTORS + handshakes);
+            let descriptors = machine.descriptors.saturating_sub(own) / sockets;
             let rest = max_memory.saturating_sub(self.sum());
-            let room = rest.max(max_memory / PEERS_PART) / PEER;
+            let room = rest.max(max_memory / PEERS_PART) / each;
             room.min(descriptors).clamp(1, MAX_PEERS)
         });
-        self.add("peers", "peers, with sockets; --max-peers", peers, PEER);
+        self.add("peers", "peers, with sockets; --max-peers", peers, each);
         self.limits.accept_queue = accept_queue;
-        self.limits.max_handshakes = handshakes;
         self.limits.socket_buffers = buffers;
         self.limits.max_peers = peers;
     }
@@ -341,6 +358,30 @@ mod tests {
                 let ceiling = Ceiling::of(&asked, &machine);
                 assert_eq!(ceiling.max_memory >> 20, wanted, "{memory}, {client}");
                 assert!(ceiling.fits(), "{memory}: {ceiling:?}");
+            }
+        }
+    }
+
+    /// Goal: an end of a tunnel has memory and descriptors for two sockets of each connection, and
+    /// a near end none for strangers. Method: both ends; little memory, and little else.
+    #[test]
+    fn a_tunnel_counts_both_sockets() {
+        for client in [false, true] {
+            for megabytes in [512, 16_384] {
+                let asked = Asked {
+                    client,
+                    tunnel: true,
+                    ..server(megabytes << 20)
+                };
+                let ceiling = Ceiling::of(&asked, &MACHINE);
+                assert!(ceiling.fits(), "{ceiling:?}");
+                let limits = &ceiling.limits;
+                let strangers = if client { 0 } else { limits.max_handshakes };
+                let own = strangers + OWN_DESCRIPTORS + MOST_LINGERING;
+                let descriptors = 2 * limits.max_peers + own;
+                assert!(descriptors <= MACHINE.descriptors, "{ceiling:?}");
+                let full = ceiling.max_memory - ceiling.sum() < 2 * PEER;
+                assert!(full || descriptors + 2 > MACHINE.descriptors, "{ceiling:?}");
             }
         }
     }

@@ -7,3 +7,4 @@ pub mod chat;
 pub mod echo;
 pub mod relay;
 pub mod sink;
+pub mod tunnel;

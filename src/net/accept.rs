@@ -15,10 +15,46 @@ use super::listener::Listener;
 use crate::limits::{ACCEPT_CALM, ACCEPT_PAUSE};
 use crate::time::Time;
 
+/// What connections come to.
+pub trait Accepts {
+    /// A connection.
+    type Accepted;
+
+    /// Sets what its connections inherit. TCP itself takes the other machine of one for dead
+    /// after `dead_after`.
+    fn tune(&self, dead_after: Duration) -> io::Result<()>;
+
+    /// Registers for connections.
+    fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()>;
+
+    /// Accepts the next connection; `None` if there is none now.
+    ///
+    /// # Errors
+    ///
+    /// Those of this machine, such as having no more descriptors.
+    fn accept(&mut self) -> io::Result<Option<Self::Accepted>>;
+}
+
+impl Accepts for Listener {
+    type Accepted = (TcpStream, SocketAddr);
+
+    fn tune(&self, dead_after: Duration) -> io::Result<()> {
+        Listener::tune(self, dead_after)
+    }
+
+    fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        Listener::register(self, registry, token)
+    }
+
+    fn accept(&mut self) -> io::Result<Option<Self::Accepted>> {
+        Listener::accept(self)
+    }
+}
+
 /// Accepts connections.
 #[derive(Debug)]
-pub struct Acceptor {
-    listener: Listener,
+pub struct Acceptor<L = Listener> {
+    listener: L,
     /// More connections may wait.
     ready: bool,
     /// The end of a rest.
@@ -27,11 +63,11 @@ pub struct Acceptor {
     failed: Option<Time>,
 }
 
-impl Acceptor {
+impl<L: Accepts> Acceptor<L> {
     /// Accepts the connections that come to `listener`, whose events have `token`. TCP itself
     /// takes the other machine of one for dead after `dead_after`.
     pub fn new(
-        mut listener: Listener,
+        mut listener: L,
         dead_after: Duration,
         registry: &Registry,
         token: Token,
@@ -59,14 +95,13 @@ impl Acceptor {
         accept.into_iter().chain(calm).min()
     }
 
-    /// Accepts the next connection that waits, with its peer's address; `None` if there is
-    /// none, or at rest.
+    /// Accepts the next connection that waits; `None` if there is none, or at rest.
     ///
     /// # Errors
     ///
     /// Those of this machine, such as having no more descriptors. A rest of [`ACCEPT_PAUSE`]
     /// follows.
-    pub fn accept(&mut self, now: Time) -> io::Result<Option<(TcpStream, SocketAddr)>> {
+    pub fn accept(&mut self, now: Time) -> io::Result<Option<L::Accepted>> {
         if !self.ready || now < self.rests_until {
             return Ok(None);
         }

@@ -6,10 +6,8 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
-use std::path::PathBuf;
 
 use crate::endpoint::transport::Origin;
-use crate::limits::LONGEST_SOCKET_PATH;
 use crate::text::is_visible;
 use rustix::io::Errno;
 use rustix::net::netdevice::index_to_name;
@@ -25,39 +23,8 @@ pub fn without_brackets(host: &str) -> &str {
     inside.unwrap_or(host)
 }
 
-/// Where plain connections go to, as people write it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
-    /// A name or an address, without brackets, and a port.
-    Tcp(String, u16),
-    /// The path of a Unix socket.
-    Unix(PathBuf),
-}
-
-impl Target {
-    /// What [`parse`](Self::parse) wants.
-    pub const WANTED: &str = "HOST:PORT or unix:PATH";
-
-    /// The target that `text` names: `HOST:PORT`, with an IPv6 address in brackets, or
-    /// `unix:PATH`.
-    pub fn parse(text: &str) -> Option<Self> {
-        if let Some(path) = text.strip_prefix("unix:") {
-            let fits = (1..=LONGEST_SOCKET_PATH).contains(&path.len()) && !path.contains('\0');
-            return fits.then(|| Self::Unix(path.into()));
-        }
-        let (typed, port) = text.rsplit_once(':')?;
-        let port = port.parse().ok().filter(|&port| port != 0)?;
-        let host = without_brackets(typed);
-        let right = match host.len() < typed.len() {
-            true => matches!(parse(host), Some((IpAddr::V6(_), _))),
-            false => host.chars().all(is_of_name),
-        };
-        (right && !host.is_empty()).then(|| Self::Tcp(host.to_owned(), port))
-    }
-}
-
 /// Whether a name or an address without a port may have this character.
-fn is_of_name(c: char) -> bool {
+pub(super) fn is_of_name(c: char) -> bool {
     is_visible(c) && !c.is_whitespace() && !":/[]".contains(c)
 }
 
@@ -200,46 +167,6 @@ mod tests {
             let literal = literal(bare, 9).map(|address| address.ip());
             let zoneless = found.filter(|(_, zone)| zone.is_none());
             assert_eq!(literal, zoneless.map(|(ip, _)| ip), "{text}");
-        }
-    }
-
-    /// Goal: a target is a host with a port or the path of a socket, and nothing else is.
-    /// Method: each form; what is missing, too much, or could be read in two ways.
-    #[test]
-    fn targets() {
-        let tcp = |host: &str, port| Some(Target::Tcp(host.into(), port));
-        for (text, found) in [
-            ("localhost:5432", tcp("localhost", 5432)),
-            ("10.1.2.3:65535", tcp("10.1.2.3", 65535)),
-            ("[::1]:80", tcp("::1", 80)),
-            ("[fe80::1%eth0]:80", tcp("fe80::1%eth0", 80)),
-            ("unix:/run/db", Some(Target::Unix("/run/db".into()))),
-            ("unix:a:b", Some(Target::Unix("a:b".into()))),
-        ] {
-            assert_eq!(Target::parse(text), found, "{text}");
-        }
-        let long = format!("unix:/{}", "x".repeat(LONGEST_SOCKET_PATH));
-        for text in [
-            "",
-            ":",
-            "host",
-            "host:",
-            ":80",
-            "host:0",
-            "host:65536",
-            "host:+x",
-            "::1:80",
-            "[]:80",
-            "[host]:80",
-            "[10.1.2.3]:80",
-            "ho st:80",
-            "ho\u{1b}st:80",
-            "http://host:80",
-            "unix:",
-            "unix:a\0b",
-            &long,
-        ] {
-            assert_eq!(Target::parse(text), None, "{text:?}");
         }
     }
 

@@ -4,8 +4,10 @@
 //! Every socket has a floor, which the ceiling of memory counts with the peer. Beyond the
 //! floor it takes a part of what is left: so the first few sockets are left to the kernel, which
 //! chooses large buffers by itself, the next have buffers of a size that we set, and the rest
-//! have the floor. A socket with little gets more later, when others have closed. It sets no
-//! socket: read [`super::stream`] for that, and [`crate::limits::ceiling`] for the budget.
+//! have the floor. A socket with little gets more later, when others have closed. Read next:
+//! [`super::stream`], and [`crate::limits::ceiling`] for the budget.
+
+use socket2::SockRef;
 
 use crate::limits::ceiling::Tcp;
 use crate::limits::{
@@ -24,6 +26,15 @@ impl Sizes {
         receive: SOCKET_RECEIVE,
         send: SOCKET_SEND,
     };
+
+    /// Sets what the kernel may keep for `socket`. From then on it chooses no sizes itself.
+    ///
+    /// Fails silently: a socket that is gone keeps nothing.
+    pub(super) fn set(self, socket: &SockRef<'_>) {
+        // The kernel doubles them, because it counts its own overhead, too.
+        let _ = socket.set_recv_buffer_size(self.receive / 2);
+        let _ = socket.set_send_buffer_size(self.send / 2);
+    }
 
     /// What a socket with these may take beyond the floor. A write of more than a record may
     /// exceed the send buffer by a segment; with the floor no write is longer.

@@ -61,7 +61,7 @@ impl Dial {
     }
 
     /// A dial of `addresses`, which are those of `host`.
-    fn over(host: &str, port: u16, addresses: Vec<SocketAddr>, now: Time) -> Self {
+    pub(super) fn over(host: &str, port: u16, addresses: Vec<SocketAddr>, now: Time) -> Self {
         Self {
             host: host.to_owned(),
             port,
@@ -101,7 +101,10 @@ impl Dial {
         if now >= self.deadline {
             return Progress::Failed(self.silent());
         }
-        self.try_next(registry, token, now);
+        if let Some((socket, address)) = self.try_next(registry, token, now) {
+            self.attempts.clear();
+            return Progress::Connected(socket, canonical(address));
+        }
         if self.lookup.is_none() && self.attempts.is_empty() && self.untried.is_empty() {
             return Progress::Failed(self.unreachable());
         }
@@ -137,24 +140,33 @@ impl Dial {
     }
 
     /// Tries the next address when it is due, and at once the one behind it where the
-    /// system refuses that address immediately.
-    fn try_next(&mut self, registry: &Registry, token: Token, now: Time) {
+    /// system refuses that address immediately. Returns a connection that is there at once, as on
+    /// loopback.
+    fn try_next(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        now: Time,
+    ) -> Option<(TcpStream, SocketAddr)> {
         while now >= self.next_try {
-            let Some(address) = self.untried.pop_front() else {
-                return;
-            };
+            let address = self.untried.pop_front()?;
             let connecting = TcpStream::connect(address).and_then(|mut socket| {
-                registry.register(&mut socket, token, Interest::WRITABLE)?;
-                Ok(socket)
+                let there = is_connected(&socket)?;
+                if !there {
+                    registry.register(&mut socket, token, Interest::WRITABLE)?;
+                }
+                Ok((socket, there))
             });
             match connecting {
-                Ok(socket) => {
+                Ok((socket, true)) => return Some((socket, address)),
+                Ok((socket, false)) => {
                     self.attempts.push((socket, address));
                     self.next_try = now + CONNECT_STAGGER;
                 }
                 Err(error) => self.failures.push((address, error)),
             }
         }
+        None
     }
 
     /// Every address failed.

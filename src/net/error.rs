@@ -5,6 +5,7 @@
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use super::address::{host, host_and_port, why_not_bound, why_not_connected};
 use crate::limits::CONNECT_DEADLINE;
@@ -49,6 +50,25 @@ pub enum Error {
         /// The addresses; `None` if the name did not resolve in time.
         tried: Option<Vec<SocketAddr>>,
     },
+    /// The Unix socket refused the connection, or there is none.
+    #[error("cannot connect to unix:{}: {source}", path.display())]
+    Path {
+        /// Where it should be.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Listening on a path failed.
+    #[error("cannot listen on unix:{}: {source}", path.display())]
+    BindPath {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A plain connection could not be made ready.
+    #[error("a plain connection failed: {0}")]
+    Plain(#[source] io::Error),
     /// The poll failed.
     #[error("cannot wait for events: {0}")]
     Poll(#[source] io::Error),

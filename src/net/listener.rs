@@ -119,6 +119,12 @@ impl Listener {
         tune(&self.socket, dead_after)
     }
 
+    /// As [`tune`](Self::tune), and dropping a connection resets it.
+    pub(super) fn tune_for_programs(&self, dead_after: Duration) -> io::Result<()> {
+        SockRef::from(&self.socket).set_linger(Some(Duration::ZERO))?;
+        self.tune(dead_after)
+    }
+
     /// Registers for connections.
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         registry.register(&mut self.socket, token, Interest::READABLE)

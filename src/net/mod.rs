@@ -6,6 +6,8 @@
 //! - time: the [`clock`], waking to the microsecond ([`alarm`]), how long `ticks` take
 //! - a connection ([`stream`]), a server's socket ([`listener`], [`accept`]), a client's way
 //!   to a connection (`dial`, `lookup`), how people write addresses ([`address`])
+//! - a tunnel's plain side (`plain`), where that is ([`place`]), the connections that are being
+//!   made for it (`dials`, `names`)
 //! - inherited descriptors (`local`, over [`descriptor`] and `helper`), how many of them
 //!   there may be ([`rlimit`])
 //! - what the machine has ([`machine`]), and how much of it sockets may take (`buffers`)
@@ -26,6 +28,7 @@ mod buffers;
 pub mod clock;
 pub mod descriptor;
 mod dial;
+mod dials;
 pub mod error;
 pub mod event_loop;
 mod helper;
@@ -33,6 +36,9 @@ pub mod listener;
 mod local;
 mod lookup;
 pub mod machine;
+mod names;
+pub mod place;
+mod plain;
 pub mod rlimit;
 pub mod scrape;
 pub mod signals;

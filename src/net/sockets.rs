@@ -1,8 +1,8 @@
-//! The sockets of an endpoint's peers, and its local: [`Transport`] over the operating
+//! The sockets of an endpoint's peers, and its locals: [`Transport`] over the operating
 //! system.
 //!
-//! It only finds the socket of a peer: the endpoint decides what is read and written, and
-//! when. Read next: [`super::stream`] and [`super::local`].
+//! It only finds the socket of a peer or a local: the endpoint decides what is read and written, and
+//! when. Read next: [`super::stream`], [`super::local`] and [`super::plain`].
 
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
@@ -13,6 +13,7 @@ use mio::{Registry, Token};
 
 use super::buffers::{Allowance, Buffers};
 use super::local::Local;
+use super::plain::{Plain, PlainSocket};
 use super::stream::Stream;
 use crate::endpoint::transport::{LocalId, PeerId, Read, Transport};
 
@@ -27,6 +28,8 @@ struct Slot {
     /// may still ask for the address.
     open: Option<Open>,
     address: SocketAddr,
+    /// Where the plain connection comes from that it was made for.
+    source: Option<SocketAddr>,
 }
 
 /// A socket, and what its buffers may take.
@@ -45,6 +48,41 @@ pub(super) enum Made {
     ByPeer,
     /// We made it.
     ByUs,
+    /// We made it for a plain connection, of which there may be any number, too.
+    ForLocal,
+}
+
+/// The bit of a poll token that tells a local from a peer. No slot of either has it.
+const LOCAL: u64 = 1 << 31;
+
+/// The poll token of a local that belongs to a peer.
+pub(super) fn token_of_local(local: LocalId) -> Token {
+    Token((local.as_u64() | LOCAL) as usize)
+}
+
+/// Whose token it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Owner {
+    Peer(PeerId),
+    Local(LocalId),
+}
+
+impl Owner {
+    pub(super) fn of(token: Token) -> Self {
+        let number = token.0 as u64;
+        match number & LOCAL {
+            0 => Self::Peer(PeerId::from_u64(number)),
+            _ => Self::Local(LocalId::from_u64(number & !LOCAL)),
+        }
+    }
+}
+
+/// The plain socket of a local, and what its buffers may take.
+#[derive(Debug)]
+struct PlainSlot {
+    local: LocalId,
+    plain: Plain,
+    allowance: Allowance,
 }
 
 /// Everything that can be read and written.
@@ -58,6 +96,10 @@ pub(super) struct Sockets {
     buffers: Buffers,
     pub(super) input: Option<Local>,
     pub(super) output: Option<Local>,
+    /// Those of locals that belong to a peer, each at its local's place.
+    plain: Vec<Option<PlainSlot>>,
+    /// Locals that are over and had no connection yet.
+    unopened: Vec<LocalId>,
 }
 
 impl Sockets {
@@ -68,6 +110,8 @@ impl Sockets {
             buffers,
             input: None,
             output: None,
+            plain: Vec::new(),
+            unopened: Vec::new(),
         }
     }
 
@@ -95,15 +139,70 @@ impl Sockets {
             peer,
             open: Some(open),
             address,
+            source: None,
         });
         Ok(())
+    }
+
+    /// Notes that the connection of `peer` is for the plain one from `source`.
+    pub(super) fn set_source(&mut self, peer: PeerId, source: Option<SocketAddr>) {
+        let slot = self.slots.get_mut(peer.slot as usize);
+        if let Some(slot) = slot.and_then(Option::as_mut)
+            && slot.peer == peer
+        {
+            slot.source = source;
+        }
+    }
+
+    /// Where the plain connection comes from that `peer` was dialled for.
+    pub(super) fn source(&self, peer: PeerId) -> Option<SocketAddr> {
+        let slot = self.slots.get(peer.slot as usize)?.as_ref()?;
+        slot.source.filter(|_| slot.peer == peer)
+    }
+
+    /// Registers the plain connection of `local`. If that fails, so does reading from it.
+    pub(super) fn add_plain(&mut self, local: LocalId, socket: PlainSocket) -> io::Result<()> {
+        let place = local.index();
+        if self.plain.len() <= place {
+            self.plain.resize_with(place + 1, || None);
+        }
+        let plain = Plain::new(socket, &self.registry, token_of_local(local))?;
+        let allowance = self.buffers.take();
+        if let Some(sizes) = allowance.sizes {
+            plain.set_buffers(sizes);
+        }
+        self.plain[place] = Some(PlainSlot {
+            local,
+            plain,
+            allowance,
+        });
+        Ok(())
+    }
+
+    /// Takes note of an event of a local's socket.
+    pub(super) fn note_plain(&mut self, local: LocalId, event: &Event) {
+        if let Ok(slot) = find_plain(&mut self.plain, local) {
+            slot.plain.note(event);
+        }
+    }
+
+    /// Locals that are over and had no connection yet: nobody wants one for them any more.
+    pub(super) fn take_unopened(&mut self) -> Vec<LocalId> {
+        std::mem::take(&mut self.unopened)
+    }
+
+    fn take_plain(&mut self, local: LocalId) -> Option<Plain> {
+        let slot = self.plain.get_mut(local.index())?;
+        let slot = slot.take_if(|slot| slot.local == local)?;
+        self.buffers.give_back(&slot.allowance);
+        Some(slot.plain)
     }
 
     /// A peer has proved itself: from now on its buffers have a part of the budget. Strangers
     /// get none, so that they leave it to peers.
     pub(super) fn joined(&mut self, peer: PeerId) {
         if let Ok(open) = find(&mut self.slots, peer)
-            && open.made == Made::ByPeer
+            && open.made != Made::ByUs
         {
             open.allowance = self.buffers.take();
             if let Some(sizes) = open.allowance.sizes {
@@ -132,6 +231,14 @@ fn find(slots: &mut [Option<Slot>], peer: PeerId) -> io::Result<&mut Open> {
         .and_then(Option::as_mut)
         .filter(|slot| slot.peer == peer)
         .and_then(|slot| slot.open.as_mut())
+        .ok_or_else(|| ErrorKind::NotConnected.into())
+}
+
+fn find_plain(slots: &mut [Option<PlainSlot>], local: LocalId) -> io::Result<&mut PlainSlot> {
+    slots
+        .get_mut(local.index())
+        .and_then(Option::as_mut)
+        .filter(|slot| slot.local == local)
         .ok_or_else(|| ErrorKind::NotConnected.into())
 }
 
@@ -177,13 +284,43 @@ impl Transport for Sockets {
         }
     }
 
-    fn read_local(&mut self, _: LocalId, into: &mut [u8]) -> io::Result<Read> {
-        let input = self.input.as_mut().ok_or(ErrorKind::NotConnected)?;
-        input.read(into)
+    fn read_local(&mut self, local: LocalId, into: &mut [u8]) -> io::Result<Read> {
+        if let Some(input) = &mut self.input {
+            return input.read(into);
+        }
+        let slot = find_plain(&mut self.plain, local)?;
+        if let Some(sizes) = self.buffers.raise(&mut slot.allowance) {
+            slot.plain.set_buffers(sizes);
+        }
+        slot.plain.read(into)
     }
 
-    fn write_local(&mut self, _: LocalId, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
-        let output = self.output.as_mut().ok_or(ErrorKind::NotConnected)?;
-        output.write(bytes)
+    fn write_local(&mut self, local: LocalId, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
+        if let Some(output) = &mut self.output {
+            return output.write(bytes);
+        }
+        find_plain(&mut self.plain, local)?.plain.write(bytes)
+    }
+
+    fn shut_down_local(&mut self, local: LocalId) -> io::Result<()> {
+        find_plain(&mut self.plain, local)?.plain.shut_down()
+    }
+
+    fn flush_local(&mut self, local: LocalId) -> io::Result<()> {
+        let slot = find_plain(&mut self.plain, local)?;
+        slot.plain.flush(&self.registry)
+    }
+
+    fn close_local(&mut self, local: LocalId) {
+        if let Some(plain) = self.take_plain(local) {
+            plain.close();
+        }
+    }
+
+    fn reset_local(&mut self, local: LocalId) {
+        // Dropping it resets it.
+        if self.take_plain(local).is_none() {
+            self.unopened.push(local);
+        }
     }
 }

@@ -100,14 +100,9 @@ impl Stream {
         })
     }
 
-    /// Sets what the kernel may keep for this socket. From then on it chooses no sizes itself.
-    ///
-    /// Fails silently: a socket that is gone keeps nothing.
+    /// Sets what the kernel may keep for this socket, as [`Sizes::set`].
     pub(super) fn set_buffers(&mut self, sizes: Sizes) {
-        let socket = SockRef::from(&self.socket);
-        // The kernel doubles them, because it counts its own overhead, too.
-        let _ = socket.set_recv_buffer_size(sizes.receive / 2);
-        let _ = socket.set_send_buffer_size(sizes.send / 2);
+        sizes.set(&SockRef::from(&self.socket));
         self.least = sizes == Sizes::FLOOR;
     }
 

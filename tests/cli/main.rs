@@ -41,3 +41,4 @@ mod stopping;
 mod strangers;
 mod terminal;
 mod transfer;
+mod tunnel;

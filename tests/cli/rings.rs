@@ -2,14 +2,17 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::keys;
-use crate::program::{Launch, Program};
+use crate::program::{Launch, PATIENCE, Program};
 
 /// The two keys of this number, in hex.
 fn hex(number: usize) -> [String; 2] {
@@ -49,8 +52,12 @@ fn server(args: &str, path: &Path) -> Program {
 
 /// A client with the keys of this number.
 fn client(port: u16, number: usize) -> Launch {
+    client_with(port, number, "")
+}
+
+fn client_with(port: u16, number: usize, args: &str) -> Launch {
     let [confkey, authkey] = hex(number);
-    Launch::client(port, "").keys(&confkey, &authkey)
+    Launch::client(port, args).keys(&confkey, &authkey)
 }
 
 /// Goal: each peer of a chat and of a relay is told by the name of the key that it has proved,
@@ -210,6 +217,44 @@ fn bad_lines() {
     let client = Launch::client(server.port(), "--name b").key_file(&twice.path);
     client.start().finish("x").printed("x");
     server.stop();
+}
+
+/// Goal: a key with `forward=` goes there and nowhere else, and the others go where the server
+/// says; also when the file is read again. Method: two targets that greet; a key for each way.
+#[test]
+fn a_key_goes_where_its_line_says() {
+    let greeting = |text: &'static str| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let place = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            for socket in listener.incoming() {
+                socket.unwrap().write_all(text.as_bytes()).unwrap();
+            }
+        });
+        place
+    };
+    let (all, own) = (greeting("for all"), greeting("its own"));
+    let bound = format!("{} forward={own}", line("bound", 1));
+    let file = KeyFile::of(&[bound.clone(), line("free", 2)]);
+    let server = server(&format!("--forward {all}"), &file.path);
+    let port = server.port();
+    let hears = |number: usize| {
+        let near = client_with(port, number, "--tunnel 0").start();
+        let mut heard = String::new();
+        let mut socket = TcpStream::connect(("127.0.0.1", near.port())).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.read_to_string(&mut heard).unwrap();
+        near.stop();
+        heard
+    };
+    assert_eq!(hears(1), "its own");
+    assert_eq!(hears(2), "for all");
+    file.write(&[bound, format!("{} forward={own}", line("free", 2))]);
+    server.signal(Signal::HUP);
+    server.line("keys read again: 2 in all, 1 new, 1 withdrawn");
+    assert_eq!(hears(2), "its own");
+    let ended = server.stop();
+    assert!(!ended.stderr.contains("forward="), "{ended}");
 }
 
 /// Goal: a server that is no tunnel says once that it does not heed `forward=`; `--classic`,

@@ -40,4 +40,5 @@ mod slow;
 mod stopping;
 mod strangers;
 mod ticks;
+mod tunnel;
 mod unfinished;

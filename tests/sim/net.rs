@@ -50,6 +50,7 @@ pub(crate) struct Pipe {
     pub(crate) tape: Option<Vec<u8>>,
     reader_waits: bool,
     writer_waits: bool,
+    flusher_waits: bool,
 }
 
 impl Pipe {
@@ -120,6 +121,8 @@ pub(crate) struct Net {
     open: Vec<usize>,
     /// False `WouldBlock`s, and when they end.
     pretended: Vec<(Time, Wake)>,
+    /// How many reads and writes there were.
+    pub(crate) calls: usize,
     trace: DefaultHasher,
 }
 
@@ -133,6 +136,7 @@ impl Net {
             pipes: Vec::new(),
             open: Vec::new(),
             pretended: Vec::new(),
+            calls: 0,
             trace: DefaultHasher::new(),
         }
     }
@@ -200,6 +204,7 @@ impl Net {
 
     /// Reads for `end`: how many bytes, and whether none are left.
     pub(crate) fn read(&mut self, end: Side, into: &mut [u8]) -> io::Result<(usize, bool)> {
+        self.calls += 1;
         let pipe = self.incoming(end);
         if pipe.bytes.is_empty() && pipe.is_readable() {
             return match pipe.broken {
@@ -226,6 +231,7 @@ impl Net {
 
     /// Writes for `end`; less than all means that no more fits for now.
     pub(crate) fn write(&mut self, end: Side, bytes: &[u8]) -> io::Result<usize> {
+        self.calls += 1;
         let now = self.now;
         let pipe = self.outgoing(end);
         if let Some(kind) = pipe.write_error.or(pipe.broken) {
@@ -317,6 +323,33 @@ impl Net {
         }
     }
 
+    /// The error that `end` has not seen yet.
+    pub(crate) fn error(&mut self, end: Side) -> io::Result<()> {
+        match self.outgoing(end).broken {
+            Some(kind) => Err(kind.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// `WouldBlock` while what `end` wrote is on its way.
+    pub(crate) fn flush(&mut self, end: Side) -> io::Result<()> {
+        let pipe = self.outgoing(end);
+        if pipe.flights.is_empty() || pipe.broken.is_some() || pipe.deserted {
+            return Ok(());
+        }
+        pipe.flusher_waits = true;
+        Err(ErrorKind::WouldBlock.into())
+    }
+
+    /// `end` resets its link: what has not arrived is lost, and the other side meets an error
+    /// behind what has.
+    pub(crate) fn break_off(&mut self, end: Side) {
+        let pipe = self.outgoing(end);
+        pipe.flights.clear();
+        pipe.flying = 0;
+        self.reset(end.link);
+    }
+
     /// The network breaks all links.
     pub(crate) fn reset_all(&mut self) {
         for link in self.open.clone() {
@@ -347,6 +380,11 @@ impl Net {
             }
             if pipe.writer_waits && pipe.is_writable(now) {
                 pipe.writer_waits = false;
+                wakes.push(Wake::Writable(end(!to_client)));
+            }
+            let flushed = pipe.flights.is_empty() || pipe.broken.is_some() || pipe.deserted;
+            if pipe.flusher_waits && flushed {
+                pipe.flusher_waits = false;
                 wakes.push(Wake::Writable(end(!to_client)));
             }
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use sealwire::{
     Abort, ClassicKeys, Context, Deadline, Failure, HandedOn, Identity, Leaves, Limits, LocalId,
-    Message, Mode, Outcome, PeerId, Reason, Receivers, Secret, SecretPair, Setup,
+    Message, Mode, Outcome, PeerId, Reason, Receivers, Secret, SecretPair, Service, Setup,
 };
 
 /// What a mode was told, in order.
@@ -54,6 +54,10 @@ impl Watched {
 impl Mode for Watched {
     fn receivers(&self) -> Receivers {
         self.mode.receivers()
+    }
+
+    fn service(&self) -> Service {
+        self.mode.service()
     }
 
     fn joined(&mut self, context: &mut Context, peer: PeerId) {

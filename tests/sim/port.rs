@@ -45,6 +45,8 @@ pub(crate) struct Port<'a> {
     pub(crate) net: &'a mut Net,
     pub(crate) ends: &'a mut BTreeMap<PeerId, Side>,
     pub(crate) locals: &'a mut [Plain],
+    /// Its ends of the links of locals that belong to a peer.
+    pub(crate) wires: &'a mut BTreeMap<LocalId, Side>,
 }
 
 impl Transport for Port<'_> {
@@ -81,10 +83,47 @@ impl Transport for Port<'_> {
     }
 
     fn read_local(&mut self, local: LocalId, into: &mut [u8]) -> io::Result<Read> {
+        if let Some(&end) = self.wires.get(&local) {
+            let (bytes, drained) = self.net.read(end, into)?;
+            return Ok(Read { bytes, drained });
+        }
         self.locals[local.index()].read(into)
     }
 
     fn write_local(&mut self, local: LocalId, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
+        if let Some(&end) = self.wires.get(&local) {
+            return self.net.write(
+                end,
+                &bytes
+                    .iter()
+                    .flat_map(|part| part.iter().copied())
+                    .collect::<Vec<_>>(),
+            );
+        }
         self.locals[local.index()].write(bytes)
+    }
+
+    fn shut_down_local(&mut self, local: LocalId) -> io::Result<()> {
+        let end = self.wires[&local];
+        self.net.error(end)?;
+        self.net.shut_down(end);
+        Ok(())
+    }
+
+    fn flush_local(&mut self, local: LocalId) -> io::Result<()> {
+        self.net.flush(self.wires[&local])
+    }
+
+    fn close_local(&mut self, local: LocalId) {
+        let end = self.wires.remove(&local).expect("closed once");
+        self.net.close(end);
+    }
+
+    fn reset_local(&mut self, local: LocalId) {
+        // It may have no connection yet.
+        if let Some(end) = self.wires.remove(&local) {
+            self.net.break_off(end);
+            self.net.close(end);
+        }
     }
 }

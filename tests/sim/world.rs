@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use rand::seq::SliceRandom;
 use sealwire::{
-    Deadline, End, Endpoint, EndpointEvent, Failure, InputKind, Leaves, LocalId, Mode, Origin,
-    Outcome, OutputKind, PeerId, Reason, Setup, Time,
+    Abort, Deadline, End, Endpoint, EndpointEvent, Failure, InputKind, Leaves, LocalId, Mode,
+    Origin, Outcome, OutputKind, PeerId, Reason, Setup, Time,
 };
 
 use crate::net::{Faults, Net, Side, Wake};
@@ -40,6 +40,8 @@ pub(crate) struct Host {
     /// What its mode was told, if it has retired.
     told: Log,
     pub(crate) locals: Vec<Plain>,
+    /// Its ends of the links of locals that belong to a peer.
+    pub(crate) wires: BTreeMap<LocalId, Side>,
     pub(crate) events: Vec<EndpointEvent>,
     pub(crate) ends: BTreeMap<PeerId, Side>,
     /// Most bytes it has held between ticks.
@@ -190,6 +192,7 @@ impl World {
             endpoint: Seat(Some(Endpoint::new(setup, Watched::new(mode)))),
             told: Log::default(),
             locals: Vec::new(),
+            wires: BTreeMap::new(),
             events: Vec::new(),
             ends: BTreeMap::new(),
             most_held: 0,
@@ -295,6 +298,64 @@ impl World {
         Link { end, peer }
     }
 
+    /// Lets `host` accept a plain connection. Returns what it calls that, and the end of the
+    /// program behind it.
+    pub(crate) fn plain(&mut self, host: usize) -> (LocalId, Side) {
+        let link = self.net.link();
+        let local = self.hosts[host].endpoint.accepted_local();
+        self.hosts[host].wires.insert(local, Side::server(link));
+        (local, Side::client(link))
+    }
+
+    /// Connects `host` to the first host, for `local`.
+    pub(crate) fn connect_for(&mut self, host: usize, local: LocalId) -> Pair {
+        let link = self.net.link();
+        let at_server = self.attach(0, Side::server(link));
+        let now = self.net.now;
+        let at_client = self.hosts[host].endpoint.dialled_for(now, local).unwrap();
+        self.hosts[host].ends.insert(at_client, Side::client(link));
+        self.rouse(host);
+        Pair {
+            link,
+            at_server,
+            at_client,
+        }
+    }
+
+    /// What the first host wants to dial, and for which peer, since the last call.
+    pub(crate) fn dials(&mut self) -> Vec<(LocalId, PeerId)> {
+        let mut dials = Vec::new();
+        self.hosts[0].events.retain(|event| match event {
+            EndpointEvent::Dial(local, peer) => {
+                dials.push((*local, *peer));
+                false
+            }
+            _ => true,
+        });
+        dials
+    }
+
+    /// Connects a local of the first host to its target. Returns the target's end, also if the
+    /// connection is not wanted any more.
+    pub(crate) fn open(&mut self, local: LocalId) -> Side {
+        let link = self.net.link();
+        if self.hosts[0].endpoint.local_opened(local) {
+            self.hosts[0].wires.insert(local, Side::client(link));
+            self.rouse(0);
+        } else {
+            self.net.break_off(Side::client(link));
+            self.net.close(Side::client(link));
+        }
+        Side::server(link)
+    }
+
+    /// Says that a local of `host` gets no connection.
+    pub(crate) fn fail_local(&mut self, host: usize, local: LocalId, abort: Abort) {
+        let now = self.net.now;
+        self.hosts[host].endpoint.local_failed(now, local, abort);
+        self.rouse(host);
+    }
+
     /// Gives a host its end of a link.
     fn attach(&mut self, index: usize, end: Side) -> PeerId {
         let host = &mut self.hosts[index];
@@ -395,6 +456,15 @@ impl World {
         let (Wake::Readable(end) | Wake::Writable(end)) = wake;
         for &index in &self.live {
             let host = &mut self.hosts[index];
+            let wire = host.wires.iter().find(|(_, at)| **at == end);
+            if let Some((&local, _)) = wire {
+                host.woken = true;
+                match wake {
+                    Wake::Readable(_) => host.endpoint.local_readable(local),
+                    Wake::Writable(_) => host.endpoint.local_writable(local),
+                }
+                continue;
+            }
             let found = host.ends.iter().find(|(_, at)| **at == end);
             let Some((&peer, _)) = found else {
                 continue;
@@ -454,6 +524,7 @@ impl World {
             net: &mut self.net,
             ends: &mut host.ends,
             locals: &mut host.locals,
+            wires: &mut host.wires,
         };
         host.endpoint.tick(now, &mut port);
         while let Some(event) = host.endpoint.poll_event() {
@@ -466,7 +537,8 @@ impl World {
         let is_blocked = |plain: &Plain| plain.room == 0;
         // What was dropped takes some ticks to free.
         let busy = host.endpoint.next_timeout() == Some(Time::ZERO);
-        if host.endpoint.connections() == 0 && !busy && !host.locals.iter().any(is_blocked) {
+        let idle = host.endpoint.connections() == 0 && host.endpoint.pairs() == 0;
+        if idle && !busy && !host.locals.iter().any(is_blocked) {
             host.assert_empty("no peer is there");
         }
     }

@@ -12,7 +12,7 @@ use sealwire::crypto::keys::KeyStores;
 use sealwire::limits::{CLIENT_HELLO, INPUT_SCRATCH};
 use sealwire::span::{Area, Span};
 use sealwire::wire::record::{Kind, len_for};
-use sealwire::{Failure, Identity, Kernel, Reason, Time};
+use sealwire::{Failure, Identity, Kernel, Reason, Service, Time};
 
 pub(super) struct Holder {
     connection: Connection,
@@ -27,7 +27,7 @@ impl Holder {
     pub(super) fn new(identity: Arc<Identity>, kernel: Kernel, now: Time) -> Self {
         let private = Private::new(rand::random(), kernel);
         Self {
-            connection: Connection::client(identity, private, now),
+            connection: Connection::client(identity, private, Service::Messages, now),
             keys: KeyStores::new(kernel),
             opens: OpenBatch::default(),
             seals: SealBatch::default(),

@@ -74,6 +74,16 @@ fn refused_lines() {
         ("-c h --echo", "--echo is for a server"),
         ("-c h --sink", "--sink is for a server"),
         ("-c h --relay", "--relay is for a server"),
+        ("-c h --forward h:1", "--forward is for a server"),
+        ("-s --tunnel 1", "--tunnel is for a client, the near end"),
+        ("-s --forward h:1 --tunnel 1", "--tunnel is for a client"),
+        ("-s --echo --forward h:1", "--echo and --forward"),
+        ("-s --forward h:1 --classic", "--forward and --classic"),
+        ("-s --forward h:1 --no-input", "--forward and --no-input"),
+        ("-c h --tunnel 1 --classic", "--tunnel and --classic"),
+        ("-c h --tunnel 1 --no-input", "--tunnel and --no-input"),
+        ("-c h --tunnel 1 --echo", "--echo is for a server"),
+        ("-c h --tunnel 1 --max-handshakes 50", "--max-handshakes is"),
         ("-c h --max-peers 5", "--max-peers is for a server"),
         ("-c h --max-handshakes 50", "--max-handshakes is for a"),
         ("--client=", &format!("--client: {no_name}")),
@@ -99,6 +109,7 @@ fn refused_values() {
             &format!("0 0k 1025m 2g {huge} k -1 1t 1é"),
         ),
         ("--max-peers: a number", "0 1048577 x 1k"),
+        ("--forward: HOST:PORT", "5432 h h:0 h:x ::1:5 unix: h:65536"),
         ("--max-handshakes: a number from 16", "0 15 16385 x 1k"),
         ("--max-memory: a size up to 1024g", "0 1025g x 1t"),
         (
@@ -136,6 +147,7 @@ fn hosts_and_ports() {
             let host = match checked(&format!("{option} {typed}")).role {
                 Role::Server { listen, .. } => listen,
                 Role::Client { host } => Some(host),
+                Role::Tunnel { .. } => unreachable!("no tunnel was asked for"),
             };
             assert_eq!(host.as_deref(), Some(bare));
         }
@@ -351,4 +363,29 @@ fn running_for_good() {
     assert_eq!((log.form, log.least), (Form::Json, Level::Warn));
     assert_eq!(checked("-s").address, None);
     assert_eq!(checked("-s --port 1").address, Some("--port"));
+}
+
+/// Goal: the two ends of a tunnel; the near end listens on the loopback address unless it is told
+/// otherwise, and either end has descriptors for two sockets of each connection.
+#[test]
+fn ends_of_a_tunnel() {
+    let place = |text: &str| Place::parse(text, None).unwrap();
+    for (typed, from) in [
+        ("5432", "127.0.0.1:5432"),
+        ("0", "127.0.0.1:0"),
+        ("[::]:1", "[::]:1"),
+        ("unix:/run/s", "unix:/run/s"),
+    ] {
+        let near = checked(&format!("-c h --tunnel {typed}"));
+        let (host, from) = ("h".to_owned(), place(from));
+        assert_eq!(near.role, Role::Tunnel { host, from });
+        assert!((9000..10_000).contains(&near.limits.max_peers));
+    }
+    refused("-c h --tunnel=x", "--tunnel: [ADDR:]PORT");
+    let far = checked("-s --forward db:5432");
+    let mode = ModeKind::Forward(place("db:5432"));
+    assert_eq!(far.role, Role::Server { listen: None, mode });
+    let chat = checked("-s").limits.max_peers;
+    assert!(far.limits.max_peers < chat / 2, "{chat}");
+    assert_eq!(limits("-c h --tunnel 1 --max-peers 5").max_peers, 5);
 }

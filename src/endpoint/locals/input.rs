@@ -4,7 +4,7 @@
 //! descriptors.
 
 use std::collections::VecDeque;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::ops::Range;
 
 use super::Locals;
@@ -73,8 +73,19 @@ impl Input {
     }
 
     /// Whether there is something to hand on, or a read is worth a try.
-    fn is_ready(&self) -> bool {
+    pub(super) fn is_ready(&self) -> bool {
         self.reading == Reading::Ready || !self.rest.is_empty()
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.reading == Reading::Ended
+    }
+
+    /// A read is worth a try, unless it has ended.
+    pub(super) fn retry(&mut self) {
+        if self.reading == Reading::Drained {
+            self.reading = Reading::Ready;
+        }
     }
 
     /// Takes the next message off the bytes `rest` of the scratch. Returns its span, if it
@@ -138,10 +149,9 @@ impl Locals {
 impl<M: Mode> Endpoint<M> {
     /// Says that reading from `local` is worth a try.
     pub fn local_readable(&mut self, local: LocalId) {
-        if let Some(input) = self.parts.locals.input(local)
-            && input.reading == Reading::Drained
-        {
-            input.reading = Reading::Ready;
+        if let Some(input) = self.parts.locals.input(local) {
+            input.retry();
+            self.parts.locals.list_to_read(local);
         }
     }
 
@@ -155,13 +165,16 @@ impl<M: Mode> Endpoint<M> {
 
     /// Reads every local that may be read, and hands on what it gave.
     pub(in crate::endpoint) fn read_locals(&mut self, io: &mut impl Transport) {
-        for local in self.parts.locals.ids() {
+        for index in 0..self.parts.locals.shared().len() {
+            let local = self.parts.locals.shared()[index];
             if self.parts.may_read_local(local) {
                 self.read_local(local, io);
             }
         }
+        self.read_pairs(io);
     }
 
+    /// Reads a local that belongs to no peer.
     fn read_local(&mut self, local: LocalId, io: &mut impl Transport) {
         let parts = &mut self.parts;
         let most = (FAN_OUT / parts.roster.proved().max(1)).max(1);
@@ -175,46 +188,23 @@ impl<M: Mode> Endpoint<M> {
             Cut::Blocks => LOCAL_BUDGET.min(most.saturating_mul(STREAM_MESSAGE)),
             Cut::Lines => LINES_BUDGET,
         };
-        let mut room = parts.inbound.room(bytes);
-        if room.is_empty() {
-            // The locals before this one took all the room. This one is read in the next
-            // tick.
-            return;
-        }
-        let read = io.read_local(local, &mut parts.store.memory.scratch[room.clone()]);
-        let Some(input) = parts.locals.input(local) else {
-            return;
-        };
-        match read {
-            Ok(Read { bytes: 0, .. }) => {
-                input.reading = Reading::Ended;
-                let line = input.take_line(&mut parts.store.memory);
+        match parts.read_input(local, bytes, io) {
+            Came::Nothing => {}
+            Came::Bytes(read) => self.hand_on_read(local, read, most),
+            Came::End => {
+                let input = parts.locals.input(local);
+                let line = input.and_then(|input| input.take_line(&mut parts.store.memory));
                 self.hand_on(local, line);
                 self.mode.input_end(&mut self.parts, local);
                 self.parts.input_ended();
             }
-            Ok(read) => {
-                if read.drained {
-                    input.reading = Reading::Drained;
-                }
-                input.given += read.bytes as u64;
-                room.end = room.start + read.bytes;
-                parts.inbound.use_to(room.end);
-                self.hand_on_read(local, room, most);
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                input.reading = Reading::Drained;
-            }
-            Err(error) => {
-                input.reading = Reading::Failed;
-                self.parts.input_failed(error);
-            }
+            Came::Failed(error) => parts.input_failed(error),
         }
     }
 
     /// Hands on the messages in `read` of the scratch, at most `most` of them. What is left is
     /// kept.
-    fn hand_on_read(&mut self, local: LocalId, mut read: Range<usize>, most: usize) {
+    pub(super) fn hand_on_read(&mut self, local: LocalId, mut read: Range<usize>, most: usize) {
         for _ in 0..most {
             let Some(input) = self.parts.locals.input(local).filter(|_| !read.is_empty()) else {
                 return;
@@ -254,12 +244,67 @@ impl<M: Mode> Endpoint<M> {
     }
 }
 
+/// What one read of a local brought.
+#[derive(Debug)]
+pub(super) enum Came {
+    Nothing,
+    /// These bytes of the scratch.
+    Bytes(Range<usize>),
+    End,
+    Failed(io::Error),
+}
+
 impl Context {
-    /// Whether to read `local` now. A peer must be there to receive its bytes, unless a
+    /// Reads at most `bytes` of `local` into the scratch, and notes how that went.
+    pub(super) fn read_input(
+        &mut self,
+        local: LocalId,
+        bytes: usize,
+        io: &mut impl Transport,
+    ) -> Came {
+        let mut room = self.inbound.room(bytes);
+        if room.is_empty() {
+            // Others took all the room. This one is read in the next tick.
+            return Came::Nothing;
+        }
+        let read = io.read_local(local, &mut self.store.memory.scratch[room.clone()]);
+        let Some(input) = self.locals.input(local) else {
+            return Came::Nothing;
+        };
+        match read {
+            Ok(Read { bytes: 0, .. }) => {
+                input.reading = Reading::Ended;
+                Came::End
+            }
+            Ok(read) => {
+                if read.drained {
+                    input.reading = Reading::Drained;
+                }
+                input.given += read.bytes as u64;
+                room.end = room.start + read.bytes;
+                self.inbound.use_to(room.end);
+                Came::Bytes(room)
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                input.reading = Reading::Drained;
+                Came::Nothing
+            }
+            Err(error) => {
+                input.reading = Reading::Failed;
+                Came::Failed(error)
+            }
+        }
+    }
+
+    /// Whether to read `local`, which belongs to no peer, now. A peer must be there to receive its bytes, unless a
     /// person types and no peer need come; and no peer that it feeds may be above its
     /// high-water mark.
     pub(in crate::endpoint) fn may_read_local(&self, local: LocalId) -> bool {
-        let Some(input) = &self.locals.0[local.index()].input else {
+        let input = self
+            .locals
+            .get(local)
+            .and_then(|local| local.input.as_ref());
+        let Some(input) = input else {
             return false;
         };
         input.is_ready()

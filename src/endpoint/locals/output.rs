@@ -46,6 +46,10 @@ pub(super) struct Output {
     done: u64,
     /// Peers to tell when `done` has come as far as `queued` was. Some may be gone.
     waiting: VecDeque<(u64, PeerId)>,
+    /// A write that takes less than all says that the socket takes no more for now.
+    socket: bool,
+    /// `done` at the last look while memory is short, if it took nothing more then.
+    seen: Option<u64>,
 }
 
 impl Output {
@@ -54,6 +58,41 @@ impl Output {
             screen: (kind == OutputKind::Terminal).then(Screen::default),
             ..Self::default()
         }
+    }
+
+    /// That of a socket which belongs to a peer, and takes nothing yet.
+    pub(super) fn for_socket() -> Self {
+        Self {
+            socket: true,
+            blocked: true,
+            ..Self::default()
+        }
+    }
+
+    /// Whether a write is not worth a try.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.blocked
+    }
+
+    pub(super) fn block(&mut self) {
+        self.blocked = true;
+    }
+
+    pub(super) fn unblock(&mut self) {
+        self.blocked = false;
+    }
+
+    /// Whether all that was queued is written.
+    pub(super) fn is_written(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Looks whether it takes what waits. Returns whether it was blocked at the last look,
+    /// too, and has taken less than `share` since then.
+    pub(super) fn is_slow(&mut self, share: u64) -> bool {
+        let waits = self.blocked && !self.queue.is_empty();
+        let seen = std::mem::replace(&mut self.seen, waits.then_some(self.done));
+        waits && seen.is_some_and(|seen| self.done < seen + share)
     }
 
     /// Whether something waits and a write is worth a try.
@@ -92,7 +131,7 @@ impl Output {
     }
 
     /// Writes some of what is queued. Returns whether the local accepted any of it.
-    fn write(
+    pub(super) fn write(
         &mut self,
         local: LocalId,
         store: &mut Store,
@@ -106,12 +145,15 @@ impl Output {
         let result = match &mut self.screen {
             None => {
                 let mut slices = [IoSlice::new(&[]); GATHER];
-                let mut used = 0;
+                let (mut used, mut given) = (0, 0);
                 for (slice, bytes) in slices.iter_mut().zip(waiting) {
                     *slice = IoSlice::new(bytes);
                     used += 1;
+                    given += bytes.len();
                 }
-                io.write_local(local, &slices[..used])
+                let taken = io.write_local(local, &slices[..used]);
+                self.blocked = self.socket && matches!(taken, Ok(count) if count < given);
+                taken
             }
             Some(screen) => {
                 let piece = screen.piece(self.done, self.queued, waiting);
@@ -146,18 +188,19 @@ impl Locals {
         name: Option<Arc<str>>,
         message: Message<'_>,
     ) {
+        if message.is_empty() || !self.takes(local) {
+            return;
+        }
         let Some(output) = self.output(local) else {
             return;
         };
-        if message.is_empty() {
-            return;
-        }
         if let Some(screen) = &mut output.screen {
             screen.begin(output.queued, name.unwrap_or_else(|| "a peer".into()));
         }
         for &span in message.spans().iter().filter(|span| !span.is_empty()) {
             output.push(store, span);
         }
+        self.list_to_write(local);
     }
 
     /// Whether something waits for a local and a write is worth a try.
@@ -171,7 +214,7 @@ impl Locals {
     }
 
     pub(in crate::endpoint) fn is_congested(&self, local: LocalId) -> bool {
-        let output = self.0[local.index()].output.as_ref();
+        let output = self.get(local).and_then(|local| local.output.as_ref());
         output.is_some_and(|output| output.congested)
     }
 
@@ -186,13 +229,16 @@ impl Locals {
     }
 
     /// Makes `peer` wait until `local` has accepted all that is queued by now. Returns
-    /// whether anything is queued.
+    /// whether it waits: always for its own local, whose end confirms it.
     pub(in crate::endpoint) fn must_wait(
         &mut self,
         local: LocalId,
         peer: PeerId,
         roster: &Roster,
     ) -> bool {
+        if self.is_paired(local) {
+            return true;
+        }
         let Some(output) = self.output(local) else {
             return false;
         };
@@ -237,7 +283,8 @@ impl<M: Mode> Endpoint<M> {
     /// Says that writing to `local` is worth a try.
     pub fn local_writable(&mut self, local: LocalId) {
         if let Some(output) = self.parts.locals.output(local) {
-            output.blocked = false;
+            output.unblock();
+            self.parts.locals.list_to_write(local);
         }
     }
 }
@@ -245,7 +292,8 @@ impl<M: Mode> Endpoint<M> {
 impl Context {
     /// Writes what is queued for locals of this kind, for as long as they accept it.
     pub(in crate::endpoint) fn write_locals(&mut self, kind: OutputKind, io: &mut impl Transport) {
-        for local in self.locals.ids() {
+        for index in 0..self.locals.shared().len() {
+            let local = self.locals.shared()[index];
             while let Some(output) = self.locals.output(local)
                 && output.screen.is_some() == (kind == OutputKind::Terminal)
             {
@@ -259,6 +307,12 @@ impl Context {
                 }
             }
         }
+    }
+
+    /// Writes what is queued for streams, those of pairs too.
+    pub(in crate::endpoint) fn write_streams(&mut self, io: &mut impl Transport) {
+        self.write_locals(OutputKind::Stream, io);
+        self.write_pairs(io);
     }
 
     /// Tells peers whose last bytes `local` has accepted.
