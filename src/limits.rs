@@ -111,6 +111,9 @@ pub const LOOKUP_RETRY: Duration = Duration::from_secs(5);
 pub const CONNECT_BACKOFF: Duration = Duration::from_millis(100);
 /// See [`CONNECT_BACKOFF`].
 pub const MOST_CONNECT_BACKOFF: Duration = Duration::from_secs(5);
+/// When to connect again to a Unix socket whose queue is full: the system does not tell when it
+/// has room.
+pub const PATH_RETRY: Duration = Duration::from_millis(20);
 /// How long an address waits for the one before it: RFC 8305 §5.
 pub const CONNECT_STAGGER: Duration = Duration::from_millis(250);
 /// Unanswered probes with which TCP itself ends the connection.

@@ -63,6 +63,8 @@ pub(super) struct PeerFlow {
     pace: Pace,
     /// Its queue is above the high-water mark.
     congested: bool,
+    /// Its stream is known to have ended or failed, behind bytes that came before.
+    end_told: bool,
 }
 
 impl PeerFlow {
@@ -76,6 +78,11 @@ impl PeerFlow {
 
     pub(super) fn is_congested(&self) -> bool {
         self.congested
+    }
+
+    /// Its stream is known to have ended or failed.
+    pub(super) fn end_told(&mut self) {
+        self.end_told = true;
     }
 
     /// The end of its stream was read.
@@ -252,7 +259,12 @@ impl Flow {
             Receivers::Sender => !peer.flow.congested,
             Receivers::Others => self.congested == usize::from(peer.flow.congested),
             Receivers::Local(local) => !locals.is_congested(local),
-            Receivers::Paired => !peer.local.is_some_and(|local| locals.is_congested(local)),
+            // Whatever its local takes, its failure must reach it, and no more can come than
+            // its socket holds.
+            Receivers::Paired => {
+                let full = |local| locals.is_congested(local);
+                peer.flow.end_told || !peer.local.is_some_and(full)
+            }
         }
     }
 

@@ -242,6 +242,15 @@ impl<M: Mode> Endpoint<M> {
         self.parts.ready(peer);
     }
 
+    /// Says that the stream of `peer` has ended or failed, which a read will show behind the
+    /// bytes that came before. Call [`readable`](Self::readable), too.
+    pub fn end_told(&mut self, peer: PeerId) {
+        if let Some(slot) = self.parts.roster.get_mut(peer) {
+            slot.flow.end_told();
+            self.parts.flow.recheck_paused();
+        }
+    }
+
     /// Says that writing to `peer` is worth a try.
     pub fn writable(&mut self, peer: PeerId) {
         // Pollers report writable together with readable, so a peer that was not

@@ -44,6 +44,9 @@ pub(super) struct Dial {
     /// When to try the next of them, if no attempt fails before.
     next_try: Time,
     attempts: Vec<(TcpStream, SocketAddr)>,
+    /// A connection that was reset at once counts as made: a sealed one has other means to tell
+    /// an end from a cut, and its user learns more.
+    takes_reset: bool,
     failures: Vec<(SocketAddr, io::Error)>,
 }
 
@@ -54,6 +57,7 @@ impl Dial {
         let bare = without_brackets(host);
         let address = literal(bare, port);
         let mut dial = Self::over(bare, port, Vec::from_iter(address), now);
+        dial.takes_reset = true;
         if address.is_none() {
             dial.lookup = Some(Lookup::start(bare, port, waker));
         }
@@ -70,6 +74,7 @@ impl Dial {
             untried: alternating(addresses),
             next_try: now,
             attempts: Vec::new(),
+            takes_reset: false,
             failures: Vec::new(),
         }
     }
@@ -126,6 +131,8 @@ impl Dial {
                     continue;
                 }
                 Ok(true) => registry.deregister(socket),
+                // Its error is told once, here, and its first read shows an end.
+                Err(error) if self.takes_reset && was_made(&error) => registry.deregister(socket),
                 Err(error) => Err(error),
             };
             let address = *address;
@@ -213,19 +220,20 @@ fn alternating(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
 
 /// Whether a connecting socket is connected.
 fn is_connected(socket: &TcpStream) -> io::Result<bool> {
-    match socket.take_error()? {
-        // A connection that never existed is refused, not reset. So this one was made and has
-        // ended since; its first read reports that.
-        Some(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(true),
-        Some(error) => return Err(error),
-        None => {}
-    }
     match socket.peer_addr() {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::NotConnected => Ok(false),
-        Err(error) if Errno::from_io_error(&error) == Some(Errno::INPROGRESS) => Ok(false),
-        Err(error) => Err(error),
+        // Its error, if it has one by now, is for the first read.
+        Ok(_) => return Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotConnected => {}
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::INPROGRESS) => {}
+        Err(error) => return Err(error),
     }
+    socket.take_error()?.map_or(Ok(false), Err)
+}
+
+/// Whether a connection that failed so was made, and reset since: one that never existed is
+/// refused.
+fn was_made(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::ConnectionReset
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! poll tells nothing of it before. Read next: [`super::dial`], which makes one of them.
 
 use std::collections::{BTreeSet, HashMap};
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use super::place::Place;
 use super::plain::PlainSocket;
 use super::sockets::token_of_local;
 use crate::endpoint::transport::LocalId;
-use crate::limits::{CONNECT_BACKOFF, CONNECT_DEADLINE, MOST_CONNECT_BACKOFF};
+use crate::limits::{CONNECT_BACKOFF, CONNECT_DEADLINE, MOST_CONNECT_BACKOFF, PATH_RETRY};
 use crate::time::Time;
 
 /// A connection that was wanted.
@@ -140,7 +141,17 @@ impl Dials {
             let Place::Unix(path) = &*pending.target else {
                 return None;
             };
-            return Some(PlainSocket::connect(path));
+            let deadline = pending.since + CONNECT_DEADLINE;
+            return match PlainSocket::connect(path) {
+                // Its queue is full, for which TCP would wait.
+                Err(Error::Path { source, .. })
+                    if source.kind() == ErrorKind::WouldBlock && now < deadline =>
+                {
+                    pending.due = now + PATH_RETRY;
+                    None
+                }
+                made => Some(made),
+            };
         };
         let Some(dial) = &mut pending.dial else {
             let addresses = match literal(host, *port) {

@@ -429,6 +429,9 @@ impl<M: Mode> EventLoop<M> {
 
     fn note_peer(&mut self, peer: PeerId, event: &Event) {
         self.sockets.note(peer, event);
+        if event.is_read_closed() || event.is_error() {
+            self.endpoint.end_told(peer);
+        }
         if event.is_readable() || event.is_read_closed() || event.is_error() {
             self.endpoint.readable(peer);
         }
@@ -691,12 +694,13 @@ impl<M: Mode> EventLoop<M> {
         }
     }
 
-    /// Begins to connect `local` to the target of its `peer`, unless the peer has left.
+    /// Begins to connect `local` to the target of its `peer`.
     fn dial_target(&mut self, local: LocalId, peer: PeerId, now: Time) {
-        let (Some(tunnel), Some(key)) = (&mut self.tunnel, self.endpoint.key(peer)) else {
+        let Some(tunnel) = &mut self.tunnel else {
             return;
         };
-        match tunnel.target_of(key) {
+        let key = self.endpoint.key(peer);
+        match key.and_then(|key| tunnel.target_of(key)) {
             Some(target) => tunnel.dials.start(local, target, None, now),
             None => {
                 let abort = Abort::new(Reason::REFUSED, "this key may go to no place");

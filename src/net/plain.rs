@@ -7,6 +7,7 @@
 
 use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -177,7 +178,12 @@ impl Plain {
 #[derive(Debug)]
 pub(super) enum PlainListener {
     Tcp(Listener),
-    Unix(UnixListener, PathBuf),
+    Unix {
+        listener: UnixListener,
+        path: PathBuf,
+        /// The [`identity`] of the path that we made.
+        made: Option<(u64, u64)>,
+    },
 }
 
 impl PlainListener {
@@ -198,7 +204,11 @@ impl PlainListener {
                     path: path.clone(),
                     source,
                 })?;
-                Ok(Self::Unix(listener, path.clone()))
+                Ok(Self::Unix {
+                    listener,
+                    path: path.clone(),
+                    made: identity(path),
+                })
             }
         }
     }
@@ -215,15 +225,25 @@ impl PlainListener {
     pub(super) fn place(&self) -> Place {
         match self {
             Self::Tcp(listener) => Place::of(listener.local_addr()),
-            Self::Unix(_, path) => Place::Unix(path.clone()),
+            Self::Unix { path, .. } => Place::Unix(path.clone()),
         }
     }
 }
 
-/// Binds a path. A socket that a killed program has left there is replaced.
+/// What a path leads to: its file system and its number there.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let metadata = fs::symlink_metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+/// Binds a path. A socket that a killed program has left there is replaced; anything else, such
+/// as a file, is left as it is.
 fn bind_path(path: &Path) -> io::Result<UnixListener> {
     match UnixListener::bind(path) {
         Err(error) if error.kind() == ErrorKind::AddrInUse => {
+            if !fs::symlink_metadata(path)?.file_type().is_socket() {
+                return Err(error);
+            }
             // A datagram never reaches a listener, so a program that has the path notices nothing.
             let left_behind = UnixDatagram::unbound()?
                 .connect(path)
@@ -240,8 +260,11 @@ fn bind_path(path: &Path) -> io::Result<UnixListener> {
 
 impl Drop for PlainListener {
     fn drop(&mut self) {
-        if let Self::Unix(_, path) = self {
-            // If another program has removed it, nothing is left to do.
+        // Another program may have put something else there since.
+        if let Self::Unix { path, made, .. } = self
+            && made.is_some()
+            && *made == identity(path)
+        {
             let _ = fs::remove_file(path);
         }
     }
@@ -254,14 +277,14 @@ impl Accepts for PlainListener {
     fn tune(&self, dead_after: Duration) -> io::Result<()> {
         match self {
             Self::Tcp(listener) => listener.tune_for_programs(dead_after),
-            Self::Unix(..) => Ok(()),
+            Self::Unix { .. } => Ok(()),
         }
     }
 
     fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         match self {
             Self::Tcp(listener) => listener.register(registry, token),
-            Self::Unix(listener, _) => registry.register(listener, token, Interest::READABLE),
+            Self::Unix { listener, .. } => registry.register(listener, token, Interest::READABLE),
         }
     }
 
@@ -271,7 +294,7 @@ impl Accepts for PlainListener {
                 Some((socket, address)) => Ok(Some(PlainSocket::Tcp(socket, address))),
                 None => Ok(None),
             },
-            Self::Unix(listener, _) => match listener.accept() {
+            Self::Unix { listener, .. } => match listener.accept() {
                 Ok((socket, _)) => Ok(Some(PlainSocket::Unix(socket))),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
                 Err(error) => Err(error),

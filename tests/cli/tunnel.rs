@@ -255,6 +255,40 @@ fn a_target_that_hangs() {
     tunnel.stop();
 }
 
+/// Goal: a cut reaches a program that writes while nobody reads, so that both directions are
+/// full; nothing is left of it at the far end. Method: source and target write until they can no
+/// more; then the near end is killed.
+#[test]
+fn a_cut_reaches_a_program_that_is_held_up() {
+    let (listener, place) = target();
+    let tunnel = Tunnel::to(&place);
+    let full = |mut socket: TcpStream| {
+        socket
+            .set_write_timeout(Some(Duration::from_millis(700)))
+            .unwrap();
+        while socket.write(&[7; 65_536]).is_ok() {}
+        socket
+    };
+    let source = tunnel.connect();
+    let target = accept(&listener);
+    let (source, mut target) = thread::scope(|scope| {
+        let source = scope.spawn(|| full(source));
+        let target = full(target);
+        (source.join().unwrap(), target)
+    });
+    tunnel.near.signal(Signal::KILL);
+    target.set_write_timeout(Some(PATIENCE)).unwrap();
+    let error = target.write_all(&vec![7; 64 << 20]).unwrap_err();
+    let kinds = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
+    assert!(kinds.contains(&error.kind()), "{error}");
+    drop(source);
+    tunnel.far.signal(Signal::USR1);
+    tunnel
+        .far
+        .line(" 0 peers now, 1 joined, 0 complete, 1 failed");
+    tunnel.far.stop();
+}
+
 /// Goal: a cut reaches both programs as an error, also the one whose own end was killed. Method:
 /// kill either end in the middle of a stream.
 #[test]
@@ -376,6 +410,9 @@ fn unix_sockets() {
     assert_eq!(heard, b"back");
     near.stop();
     assert!(!std::path::Path::new(&entry).exists());
+    std::fs::write(&entry, "a file").unwrap();
+    Launch::client(far.port(), &args).refused(1, "--tunnel: cannot listen on unix:");
+    assert_eq!(std::fs::read(&entry).unwrap(), b"a file", "it is not ours");
     far.stop();
 }
 

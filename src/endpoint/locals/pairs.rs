@@ -297,9 +297,14 @@ impl Context {
     /// Says to the program behind `local`, which belongs to a peer, that nothing follows what
     /// is queued for it.
     pub fn finish_local(&mut self, local: LocalId) {
-        if let Some(pair) = self.locals.pair_mut(local) {
-            pair.finishes = true;
-            self.locals.list_to_write(local);
+        let Some(pair) = self.locals.pair_mut(local) else {
+            return;
+        };
+        pair.finishes = true;
+        match pair.failed.take() {
+            // What the peer has said before its end is lost.
+            Some(abort) => self.give_up_local(local, *abort),
+            None => self.locals.list_to_write(local),
         }
     }
 }
@@ -574,16 +579,21 @@ impl Context {
             return;
         }
         match pair.stage {
-            Stage::Open if pair.finishes && !pair.shut => match io.shut_down_local(id) {
-                Err(error) => self.pair_output_failed(id, &error),
-                Ok(()) => {
-                    pair.shut = true;
-                    if let Some(peer) = pair.peer {
-                        self.handed_on(peer);
+            Stage::Open if pair.finishes && !pair.shut && pair.failed.is_none() => {
+                match io.shut_down_local(id) {
+                    Err(error) => self.pair_output_failed(id, &error),
+                    Ok(()) => {
+                        pair.shut = true;
+                        if let Some(peer) = pair.peer {
+                            self.handed_on(peer);
+                        }
+                        self.close_if_complete(id);
                     }
-                    self.close_if_complete(id);
                 }
-            },
+            }
+            // What is unsent behind an end that was passed on cannot be asked for. Its peer was
+            // told that it has arrived, so it has all its time.
+            Stage::Leaving if pair.shut => {}
             Stage::Leaving => match io.flush_local(id) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => output.block(),
                 _ => self.locals.end(id, Stage::Broken, &mut self.store),
@@ -603,7 +613,7 @@ impl Context {
         let ended = local.input.as_ref().is_none_or(Input::has_ended);
         match &mut local.pair {
             Some(pair) if pair.stage == Stage::Open && !ended => {
-                pair.failed = Some(Box::new(abort));
+                pair.failed.get_or_insert(Box::new(abort));
                 // The error may have been told once, to the write.
                 self.local_may_be_readable(id);
             }
