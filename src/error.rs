@@ -3,6 +3,8 @@
 //! A [`Failure`] is about one connection and is final for it. Texts say what happened;
 //! the caller, which knows the address, adds to which peer it happened.
 
+pub mod cause;
+
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::ops::Deref;

@@ -1,16 +1,19 @@
 //! Sealwire: programs that share two keys talk over TCP, encrypted and
 //! authenticated, with no certificates and nothing to set up.
 //!
-//! # One connection
+//! # Where to begin
 //!
-//! A [`Session`] takes bytes and gives events. It opens no socket and reads no clock, so
-//! it fits any kind of I/O. `README.md` has an example, which runs as a test.
+//! - **One connection:** a [`Session`] takes bytes and gives events. It opens no socket and
+//!   reads no clock, so it fits [any kind of I/O](examples::own_transport), also
+//!   [async](examples::over_tokio).
+//! - **Many connections:** an [`Endpoint`] serves many peers with a [`Mode`] of your own, or
+//!   one of ours ([`Echo`], [`Relay`], [`Sink`], [`Chat`], [`Tunnel`]). [`EventLoop`] drives it
+//!   [over sockets](examples::own_mode) (feature `net`); a [`Transport`] of your own drives it
+//!   over anything else. Peers may share one key, or prove keys of their own, in a [`KeyRing`]
+//!   that can be replaced while it serves.
+//! - **No connection:** a [`batch`] seals and opens [records alone](examples::batches).
 //!
-//! # Many connections
-//!
-//! An [`Endpoint`] serves many peers with a [`Mode`] of your own, or one of ours
-//! ([`Echo`], [`Relay`], [`Sink`], [`Chat`], [`Tunnel`]). [`EventLoop`] drives it over sockets
-//! (feature `net`); a [`Transport`] of your own drives it over anything else.
+//! [`examples`] has a whole program for each.
 //!
 //! # Features
 //!
@@ -66,6 +69,7 @@ pub use conn::session::{Session, SessionEvent};
 pub use crypto::choice::KernelError;
 pub use crypto::kernel::Kernel;
 pub use crypto::keys::Identity;
+pub use crypto::ring::{Key, KeyRing};
 pub use crypto::secret::{Secret, SecretPair};
 pub use endpoint::mode::{HandedOn, Message, Mode, Receivers};
 pub use endpoint::transport::{LocalId, Origin, PeerId, Read, Transport};
@@ -89,6 +93,55 @@ pub use net::{
 };
 pub use time::Time;
 pub use wire::hello::Service;
+
+/// Records alone: sealed and opened in batches, under any keys, without a connection.
+///
+/// Put [`SealJob`](batch::SealJob)s into a [`SealBatch`](batch::SealBatch), and
+/// [`OpenJob`](batch::OpenJob)s into an [`OpenBatch`](batch::OpenBatch); a
+/// [`KeyStore`](batch::KeyStore) has the keys of one direction. [`examples::batches`] is a
+/// program that does. The caller keeps three promises that a connection would keep for it:
+///
+/// - a secret is random, and serves one direction;
+/// - a sequence is sealed once under its secret: twice would show which payloads are alike;
+/// - a receiver takes each sequence once, in the order that it expects.
+pub mod batch {
+    pub use crate::crypto::batch::{OpenBatch, OpenJob, SealBatch, SealJob};
+    pub use crate::crypto::keys::{Handle, KeyId, KeyStore, OpenKeys, RecordKeys, SealKeys};
+    pub use crate::span::{Area, Areas, AreasMut, Span};
+    pub use crate::wire::record::{blocks_for, body_len};
+}
+
+/// Whole programs, which are in the folder `examples` and run as tests:
+/// `cargo run --example own_mode`.
+#[cfg(any(doc, doctest))]
+pub mod examples {
+    macro_rules! program {
+        ($name:ident, $what:literal, $file:literal) => {
+            #[doc = concat!($what, "\n\n```\n", include_str!($file), "```")]
+            pub mod $name {}
+        };
+    }
+    program!(
+        own_transport,
+        "A connection over a transport of one's own.",
+        "../examples/own_transport.rs"
+    );
+    program!(
+        over_tokio,
+        "A connection in an async program.",
+        "../examples/over_tokio.rs"
+    );
+    program!(
+        own_mode,
+        "A server with a mode of one's own.",
+        "../examples/own_mode.rs"
+    );
+    program!(
+        batches,
+        "Records sealed in batches, without a connection.",
+        "../examples/batches.rs"
+    );
+}
 
 /// The examples of the README, as tests.
 #[cfg(doctest)]

@@ -162,6 +162,15 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// connections make room for each other, it fails and works by turns.
 pub const ACCEPT_CALM: Duration = Duration::from_secs(5);
 
+/// From accepting a request for figures to closing it: half of what a monitoring system waits
+/// for them by default, so that one that hangs costs the next request no more than that.
+pub const SCRAPE_DEADLINE: Duration = Duration::from_secs(5);
+/// Most bytes of such a request, and of what follows it: no monitoring system sends as much.
+pub const SCRAPE_REQUEST: u64 = 8192;
+/// Figures that are younger serve another request, too: however many ask, the loop is asked ten
+/// times a second, which costs it nothing.
+pub const SCRAPE_FRESH: Duration = Duration::from_millis(100);
+
 /// The silence after which TCP itself probes the other machine, and the time between two
 /// probes, in whole seconds. With [`KEEPALIVE_PROBES`] they find a dead machine after
 /// `dead_after` in classic, which has no PING, and no sooner in native.
@@ -315,7 +324,7 @@ const QUEUE_PASSED: Duration = Duration::from_millis(1500);
 
 /// How long a connection has at each step of its handshake before it may have to make room for
 /// another. A flood that holds all `slots` that need no hello frees them after this time, so with
-/// few slots it is short enough for the whole queue to pass in [`QUEUE_PASSED`].
+/// few slots it is short enough for the whole queue to pass in `QUEUE_PASSED`.
 pub fn handshake_grace(slots: usize) -> Duration {
     let open = slots - slots / RESERVED_PART;
     let passed = QUEUE_PASSED.mul_f64(open as f64 / MOST_ACCEPT_QUEUE as f64);
@@ -381,6 +390,8 @@ pub const LOCAL_STATE: usize = 1 << 10;
 pub const PROGRAM: usize = 16 << 20;
 /// Bytes of an item in a queue, as the store keeps it.
 pub const ITEM_BYTES: usize = 40;
+/// Longest path of a Unix socket, without the zero behind it (unix(7)).
+pub const LONGEST_SOCKET_PATH: usize = 107;
 /// Descriptors that the program itself needs at most: the poll, signals, locals, names.
 pub const OWN_DESCRIPTORS: usize = 32;
 

@@ -96,6 +96,20 @@ impl AreasMut for &mut [u8] {
     }
 }
 
+/// One area, whatever its number.
+impl Areas for Vec<u8> {
+    fn area(&self, _: Area) -> &[u8] {
+        self
+    }
+}
+
+/// One area, whatever its number.
+impl AreasMut for Vec<u8> {
+    fn area_mut(&mut self, _: Area) -> &mut [u8] {
+        self
+    }
+}
+
 /// Areas 0 to N - 1.
 impl<const N: usize> Areas for [&[u8]; N] {
     fn area(&self, area: Area) -> &[u8] {

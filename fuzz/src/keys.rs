@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 
 use sealwire::{Identity, Secret, SecretPair};
 use sealwire_cli::args::KeyArgs;
+use sealwire_cli::error::Error;
 use tempfile::TempPath;
 
 use crate::script::Script;
@@ -27,10 +28,7 @@ fn file(content: &[u8]) -> TempPath {
 }
 
 /// The name of the keys, or why there are none.
-fn load(
-    args: KeyArgs,
-    env: &dyn Fn(&str) -> Option<OsString>,
-) -> Result<[u8; 8], sealwire_cli::error::Error> {
+fn load(args: KeyArgs, env: &dyn Fn(&str) -> Option<OsString>) -> Result<[u8; 8], Error> {
     let keys = args.load(false, env)?;
     Ok(keys.native.expect("native keys").key_id())
 }
@@ -60,7 +58,8 @@ fn hex(digits: &[u8]) -> Option<Vec<u8>> {
     Some(bytes.collect())
 }
 
-/// A whole key file: the line that is asked for, or the only one; and no refusal shows a key.
+/// A whole key file: the line that is asked for, or the only one, and for a server all of them;
+/// and no refusal shows a key.
 fn key_file(script: &mut Script<'_>) {
     let name = match script.below(3) {
         0 => None,
@@ -71,34 +70,48 @@ fn key_file(script: &mut Script<'_>) {
     };
     let content = script.rest();
     let path = file(content);
-    let args = KeyArgs {
+    let args = || KeyArgs {
         keys: Some(path.to_path_buf()),
         name: name.clone(),
         ..KeyArgs::default()
     };
     let lines = content.split(|&byte| byte == b'\n').map(words);
     let lines: Vec<_> = lines.filter(|words| !words.is_empty()).collect();
-    match load(args, &|_| None) {
+    let wanted = |line: &&Vec<&[u8]>| name.as_ref().is_none_or(|name| name.as_bytes() == line[0]);
+    match args().load_ring(false, &|_| None) {
+        Ok(keys) => {
+            let wanted: Vec<_> = lines.iter().filter(wanted).collect();
+            assert_eq!(keys.ring.len(), wanted.len());
+            for line in wanted {
+                let id = key_id([line[1], line[2]]).expect("it was taken");
+                let key = keys.ring.find(id).expect("a key of each line");
+                assert_eq!(key.name.as_deref().map(str::as_bytes), Some(line[0]));
+                assert_eq!(key.forward.is_some(), line.len() > 3);
+            }
+        }
+        Err(error) => shows_no_key(&error, &lines),
+    }
+    match load(args(), &|_| None) {
         Ok(id) => {
-            let wanted = name.as_ref().map(|name| name.as_bytes());
-            let mut found = lines
-                .iter()
-                .filter(|w| wanted.is_none_or(|name| name == w[0]));
-            let (Some([_, confkey, authkey]), None) = (found.next().map(|w| &w[..]), found.next())
+            let mut found = lines.iter().filter(wanted);
+            let (Some([_, confkey, authkey, ..]), None) =
+                (found.next().map(|w| &w[..]), found.next())
             else {
                 panic!("not one line: {lines:?}");
             };
             assert_eq!(Some(id), key_id([confkey, authkey]));
         }
-        Err(error) => {
-            let told = error.to_string();
-            let keys = lines.iter().flat_map(|words| words.iter().skip(1));
-            for key in keys.filter(|key| key.len() >= 16) {
-                let key = String::from_utf8_lossy(key).into_owned();
-                let is_name = lines.iter().any(|words| words[0] == key.as_bytes());
-                assert!(is_name || !told.contains(&key), "{told}");
-            }
-        }
+        Err(error) => shows_no_key(&error, &lines),
+    }
+}
+
+fn shows_no_key(error: &Error, lines: &[Vec<&[u8]>]) {
+    let told = error.to_string();
+    let keys = lines.iter().flat_map(|words| words.iter().skip(1));
+    for key in keys.filter(|key| key.len() >= 16) {
+        let key = String::from_utf8_lossy(key).into_owned();
+        let is_name = lines.iter().any(|words| words[0] == key.as_bytes());
+        assert!(is_name || !told.contains(&key), "{told}");
     }
 }
 

@@ -11,11 +11,14 @@ use std::path::PathBuf;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
+use clap_complete::Shell;
 use sealwire::Secret;
 
 use crate::error::Error;
+use crate::log::{Form, Level};
 
-const EXAMPLES: &str = "\
+/// The help's examples.
+pub(crate) const EXAMPLES: &str = "\
 Examples:
   sealwire keygen keys                        make keys; copy the file to the other side
   sealwire --server --keys keys               chat: what is typed goes to every peer
@@ -24,8 +27,10 @@ Examples:
   sealwire -s --keys keys </dev/null | tar x  receive once
   tar c dir | sealwire -c example.org --keys keys
   sealwire -s --keys keys --forward localhost:5432      protect a service: its far end
-  sealwire -c example.org --keys keys --tunnel 5432     and its near end
+  sealwire -c example.org --keys keys --tunnel 5432     and its near end";
 
+/// The help on exit codes.
+pub(crate) const EXIT_CODES: &str = "\
 Exit codes: 0 complete, 1 could not run, 2 usage, 3 the keys differ or the peer
 gave up, 4 cut short, 5 a deadline passed, 128 + n stopped by signal n, 141 the
 reader of stdout closed it before all was written";
@@ -42,6 +47,7 @@ const ADDRESS: &str = "Address";
 const KEYS: &str = "Keys (or in SEALWIRE_CONFKEY and SEALWIRE_AUTHKEY)";
 const MODE: &str = "Mode of a server (default: chat)";
 const TUNNEL: &str = "Tunnel of a client";
+const SERVICE: &str = "Running it for good";
 const LIMITS: &str = "Limits (a SIZE is in bytes, or has k, m or g behind it)";
 
 /// Two programs that share two keys talk over TCP, encrypted and authenticated.
@@ -51,8 +57,10 @@ const LIMITS: &str = "Limits (a SIZE is in bytes, or has k, m or g behind it)";
     version,
     override_usage = "sealwire --server [--listen ADDR] [--port PORT] KEYS [MODE] [OPTIONS]\n       \
         sealwire --client HOST [--port PORT] KEYS [--tunnel [ADDR:]PORT] [OPTIONS]\n       \
-        sealwire keygen FILE [--name NAME]",
-    after_help = format!("{ENVIRONMENT}\n\n{EXAMPLES}"),
+        sealwire keygen FILE [--name NAME]\n       \
+        sealwire man [COMMAND]\n       \
+        sealwire completions SHELL",
+    after_help = format!("{ENVIRONMENT}\n\n{EXAMPLES}\n\n{EXIT_CODES}"),
     disable_help_subcommand = true,
     args_conflicts_with_subcommands = true
 )]
@@ -101,6 +109,17 @@ pub(crate) struct Args {
     /// Do not read stdin; a server then keeps serving
     #[arg(long)]
     pub(crate) no_input: bool,
+    /// Serve figures for Prometheus over HTTP, at /metrics; ADDR is an address of this
+    /// machine [default: 127.0.0.1]
+    #[arg(long, value_name = "[ADDR:]PORT", help_heading = SERVICE)]
+    pub(crate) metrics: Option<String>,
+    /// How stderr has each message: as text, or as an object of JSON in a line [default: text]
+    #[arg(long, value_name = "FORM", hide_possible_values = true, help_heading = SERVICE)]
+    pub(crate) log: Option<Form>,
+    /// The least of messages to show: error, warn, info or debug [default: info]
+    #[arg(long, value_name = "LEVEL", hide_possible_values = true, help_heading = SERVICE)]
+    pub(crate) log_level: Option<Level>,
+
     /// Memory that peers can make the program and its sockets use; the other limits follow
     /// from it [default: half of the machine's, at most 8g]
     #[arg(long, value_name = "SIZE", help_heading = LIMITS)]
@@ -151,6 +170,17 @@ pub(crate) enum Sub {
         #[arg(long, default_value = "main")]
         name: String,
     },
+    /// Print a man page: of the program, or of a COMMAND
+    Man {
+        /// The command
+        command: Option<String>,
+    },
+    /// Print what SHELL reads to complete command lines
+    Completions {
+        /// The shell
+        #[arg(hide_possible_values = true)]
+        shell: Shell,
+    },
 }
 
 /// The options that say where the two secrets come from, for a command line to
@@ -186,7 +216,8 @@ pub struct KeyArgs {
     /// Take both from a key file, as keygen makes it, or from a pipe
     #[arg(long, value_name = "FILE", help_heading = KEYS)]
     pub keys: Option<PathBuf>,
-    /// Which line of the key file, if there are several
+    /// Which line of the key file, if there are several; without it a server takes all of
+    /// them, one for each peer or group
     #[arg(long, help_heading = KEYS)]
     pub name: Option<String>,
     /// Allow debuggers and core dumps, which both expose the keys
@@ -214,13 +245,24 @@ pub fn usage_error(error: &clap::Error) -> Error {
         ErrorKind::UnknownArgument => unknown(arg, context(ContextKind::SuggestedArg)),
         ErrorKind::ArgumentConflict if arg.is_some() => format!("{option}: given twice"),
         ErrorKind::ArgumentConflict | ErrorKind::InvalidSubcommand => unknown(None, None),
-        ErrorKind::InvalidValue => format!("{option}: the value is missing"),
+        ErrorKind::InvalidValue => match context(ContextKind::InvalidValue) {
+            Some("") | None => format!("{option}: the value is missing"),
+            Some(_) => format!("{option}: one of {} is wanted", valid_values(error)),
+        },
         ErrorKind::TooManyValues => format!("{option}: takes no value"),
         ErrorKind::MissingRequiredArgument => format!("{option}: missing"),
         ErrorKind::InvalidUtf8 => "a value that must be text is not UTF-8".into(),
         _ => "the command line cannot be understood".into(),
     };
     Error::Usage(format!("{text} (see --help)"))
+}
+
+/// The values that an option takes.
+fn valid_values(error: &clap::Error) -> String {
+    match error.get(ContextKind::ValidValue) {
+        Some(ContextValue::Strings(values)) => values.join(", "),
+        _ => "other values".into(),
+    }
 }
 
 /// A word that belongs nowhere. The text shows it only if it looks like the name of an

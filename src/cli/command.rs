@@ -12,6 +12,7 @@ use crate::args::{Args, Sub, usage_error};
 use crate::config::{self, Config};
 use crate::error::Error;
 use crate::kernel;
+use crate::manual;
 use crate::show_limits;
 use crate::typed_keys;
 
@@ -31,8 +32,8 @@ pub enum Command {
     Help(clap::Error),
     /// The version, a line for stdout.
     Version(String),
-    /// The limits that would hold, lines for stdout.
-    Limits(String),
+    /// Lines for stdout: the limits that would hold, a man page, a script for a shell.
+    Text(String),
 }
 
 /// Turns the program's arguments (the first is its name) and environment into
@@ -56,10 +57,12 @@ pub fn parse(
     };
     match typed.command.take() {
         Some(Sub::Keygen { file, name }) => Ok(Command::Keygen { file, name }),
+        Some(Sub::Man { command }) => Ok(Command::Text(manual::page(command.as_deref())?)),
+        Some(Sub::Completions { shell }) => Ok(Command::Text(manual::completions(shell))),
         None if typed.show_limits => {
             let machine = machine::look();
             let ceiling = config::ceiling(&typed, &machine)?;
-            Ok(Command::Limits(show_limits::table(&ceiling, &machine)))
+            Ok(Command::Text(show_limits::table(&ceiling, &machine)))
         }
         None => {
             let config = Config::check(typed, env, &machine::look())?;
@@ -119,7 +122,8 @@ mod tests {
                            --keys|--name|--allow-core-dumps|--echo|--sink|--relay|--forward|--tunnel|--classic|\
                            --no-input|--max-message|--max-memory|--max-handshakes|\
                            --ping-after|--dead-after|\
-                           --show-limits|keygen|SEALWIRE_KERNEL|Examples:";
+                           --metrics|--log|--log-level|\
+                           --show-limits|keygen|man|completions|SEALWIRE_KERNEL|Examples:";
             for option in options.split('|') {
                 assert!(help.contains(option), "{option} in {help}");
             }
@@ -169,6 +173,15 @@ mod tests {
             ("-s --echo=yes", "--echo: takes no value"),
             ("-s --echo --echo", "--echo: given twice"),
             ("help", "a word belongs to no option"),
+            ("-s --log", "--log <FORM>: the value is missing"),
+            ("-s --log xml", "--log <FORM>: one of text, json is wanted"),
+            (
+                "-s --log-level all",
+                "--log-level <LEVEL>: one of error, warn, info, debug is wanted",
+            ),
+            ("completions ksh", "<SHELL>: one of bash, "),
+            ("completions", "<SHELL>: missing"),
+            ("man chat", "man: the commands are keygen, man, completions"),
         ] {
             let text = refusal(&line.split(' ').collect::<Vec<_>>());
             assert!(text.starts_with(start), "{line}: {text}");
@@ -195,6 +208,10 @@ mod tests {
             &[&assigned],
             &[&flag],
             &["-s", "--port", MARK],
+            &["-s", "--metrics", MARK],
+            &["-s", "--log", MARK],
+            &["man", MARK],
+            &["completions", MARK],
             &["-s", "--max-message", MARK],
             &["-s", "--confkey", MARK, "--confkey", MARK],
             &["-s", "--confkey", MARK, "--keys", "file"],

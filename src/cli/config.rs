@@ -5,7 +5,7 @@
 //! [`Config`].
 
 use std::ffi::OsString;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use crate::args::Args;
 use crate::error::Error;
 use crate::keys::Keys;
 use crate::limits::LONGEST_IDLE;
+use crate::log::Shape;
 use crate::units::{size, size_text, time};
 use crate::usage;
 
@@ -40,7 +41,9 @@ pub struct Config {
     pub role: Role,
     /// TCP port; 0 lets the system choose, for a server alone.
     pub port: u16,
-    /// The keys of each format that it speaks; at least of one. Their warnings are all that
+    /// The option that names the address or the port, if one does.
+    pub address: Option<&'static str>,
+    /// The keys of each format that it speaks; at least one. Their warnings are all that
     /// there is to say on stderr at the start.
     pub keys: Keys,
     /// Do not read stdin.
@@ -49,6 +52,10 @@ pub struct Config {
     pub allow_core_dumps: bool,
     /// What follows from the ceiling of memory, or what the user set.
     pub limits: Limits,
+    /// Where it serves figures, if it does.
+    pub metrics: Option<SocketAddr>,
+    /// What its log is like.
+    pub log: Shape,
 }
 
 /// The side that waits for connections, or the side that makes one.
@@ -100,8 +107,33 @@ impl Config {
         let role = role(&typed)?;
         let port = port(typed.port.as_deref(), &role)?;
         let limits = ceiling(&typed, machine)?.limits;
+        let metrics = optional(&typed.metrics, |text| metrics(text, &role))?;
+        let log = Shape {
+            form: typed.log.unwrap_or_default(),
+            least: typed.log_level.unwrap_or_default(),
+        };
+        let named = typed.listen.as_ref().map(|_| "--listen");
+        let address = named.or(typed.port.as_ref().map(|_| "--port"));
         let allow_core_dumps = typed.keys.allow_core_dumps;
-        let mut keys = typed.keys.load(typed.classic, env)?;
+        let mut keys = match role {
+            Role::Server { .. } => typed.keys.load_ring(typed.classic, env)?,
+            Role::Client { .. } | Role::Tunnel { .. } => typed.keys.load(typed.classic, env)?,
+        };
+        let forwards = keys.ring.iter().filter(|key| key.forward.is_some());
+        let is_far_end = matches!(
+            &role,
+            Role::Server {
+                mode: ModeKind::Forward(_),
+                ..
+            }
+        );
+        match forwards.count() {
+            0 => {}
+            _ if is_far_end => {}
+            count => keys.warnings.push(format!(
+                "--keys: forward= has no effect, as this server is no tunnel; {count} keys have it"
+            )),
+        }
         if typed.classic {
             keys.warnings.push(CLASSIC_IS_WEAK.into());
             match role {
@@ -120,6 +152,9 @@ impl Config {
             no_input: typed.no_input,
             allow_core_dumps,
             limits,
+            metrics,
+            log,
+            address,
         })
     }
 }
@@ -172,12 +207,10 @@ fn mode(typed: &Args) -> Result<Option<(&'static str, ModeKind)>, Error> {
 
 /// Where the far end connects to.
 fn forward(typed: &str) -> Result<Place, Error> {
-    match Place::parse(typed, None) {
-        Some(Place::Tcp { port: 0, .. }) | None => {
-            usage("--forward: HOST:PORT or unix:PATH is wanted, such as localhost:5432")
-        }
-        Some(place) => Ok(place),
-    }
+    Place::target(typed).map_or_else(
+        || usage("--forward: HOST:PORT or unix:PATH is wanted, such as localhost:5432"),
+        Ok,
+    )
 }
 
 /// Where the near end listens.
@@ -236,6 +269,20 @@ fn port(typed: Option<&str>, role: &Role) -> Result<u16, Error> {
         Ok(port) if port >= lowest => Ok(port),
         _ => usage(format!("--port: a number from {lowest} to 65535 is wanted")),
     }
+}
+
+/// Where a server serves figures: on loopback, unless an address is given.
+fn metrics(text: &str, role: &Role) -> Result<SocketAddr, Error> {
+    if matches!(role, Role::Client { .. }) {
+        return usage("--metrics is for a server, not for --client");
+    }
+    let on_loopback = text.parse().map(|port| (Ipv4Addr::LOCALHOST, port).into());
+    on_loopback.or_else(|_| text.parse()).or_else(|_| {
+        usage(
+            "--metrics: a port is wanted, or an address and a port, such as 9100, \
+             192.0.2.7:9100 or [::1]:9100",
+        )
+    })
 }
 
 /// The bounds that follow from what was typed and what this machine has.

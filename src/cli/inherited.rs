@@ -1,4 +1,4 @@
-//! The standard descriptors as the process was given them.
+//! The descriptors as the process was given them: the standard ones, and a socket to listen on.
 //!
 //! Before `main`, Rust's runtime opens `/dev/null` in place of each closed descriptor
 //! from 0 to 2, so that no socket takes its number. Afterwards a closed one looks like one
@@ -6,13 +6,19 @@
 //! program calls [`note_closed`] earlier, from a constructor (`.init_array`), and asks
 //! here before it uses one.
 //!
+//! A service manager may pass a socket that it listens on ([`passed_socket`]).
+//!
 //! A closed stderr is no error: messages have nowhere to go, and no data is lost. It reads
 //! and writes nothing. Read next: [`mod@crate::run`].
 
+use std::env;
 use std::io::{self, ErrorKind};
+use std::net::TcpListener;
 use std::os::fd::BorrowedFd;
+use std::process;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use listenfd::ListenFd;
 use rustix::stdio;
 use sealwire::net::descriptor::{Direction, is_null};
 
@@ -29,6 +35,36 @@ pub fn note_closed() {
         if rustix::io::fcntl_getfd(fd).is_err() {
             CLOSED.fetch_or(1 << number, Ordering::Relaxed);
         }
+    }
+}
+
+/// The socket that a service manager passes to this process (sd_listen_fds(3)), if it does.
+/// Whether connections come to it is not checked.
+///
+/// Call it first, while the process has one thread and no descriptors of its own: where the
+/// environment is wrong, one of those would be taken for the socket.
+///
+/// # Errors
+///
+/// [`Error::Local`], if it is not one TCP socket.
+pub fn passed_socket() -> Result<Option<TcpListener>, Error> {
+    let number = |name| env::var(name).ok()?.parse::<u32>().ok();
+    if number("LISTEN_PID") != Some(process::id()) {
+        return Ok(None);
+    }
+    let wrong = |why: &dyn std::fmt::Display| {
+        Err(Error::Local(format!(
+            "LISTEN_FDS: one TCP socket is wanted from the service manager, but {why}"
+        )))
+    };
+    match number("LISTEN_FDS") {
+        None | Some(0) => return Ok(None),
+        Some(1) => {}
+        Some(count) => return wrong(&format!("there are {count}")),
+    }
+    match ListenFd::from_env().take_tcp_listener(0) {
+        Ok(socket) => Ok(socket),
+        Err(error) => wrong(&error),
     }
 }
 

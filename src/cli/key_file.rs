@@ -1,6 +1,7 @@
-//! The key file: lines of `name confkey authkey` in hex, `#` comments.
+//! The key file: lines of `name confkey authkey` in hex, with `forward=` behind them or not, and
+//! `#` comments.
 //!
-//! It parses the bytes and picks a line. [`crate::private_file`] opens and judges the
+//! It parses the bytes, and picks a line or makes a ring of all. [`crate::private_file`] opens and judges the
 //! file, and [`crate::keygen`] writes lines. No error shows a part of a line: a user that
 //! mixes up the columns may have a secret in any of them.
 
@@ -8,22 +9,29 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::str;
 
+use sealwire::net::place::Place;
 use sealwire::text::{escaped, is_visible};
-use sealwire::{Secret, SecretPair};
+use sealwire::{Identity, Key, KeyRing, Secret, SecretPair};
 
 use crate::error::Error;
 use crate::key_text::weakness;
+use crate::limits::NAMES_SHOWN;
 use crate::{private_file, shell};
 
 /// Digits of one key.
 pub(crate) const DIGITS: usize = 64;
 
+/// What a line may have behind its keys: where they may go.
+const FORWARD: &str = "forward=";
+
 /// One line, its keys as hex digits. It borrows from the file's bytes, so that there is
 /// one copy to erase.
 pub(crate) struct Entry<'a> {
+    number: usize,
     pub(crate) name: &'a str,
     pub(crate) confkey: &'a [u8],
     pub(crate) authkey: &'a [u8],
+    pub(crate) forward: Option<&'a str>,
 }
 
 /// All entries of `file`, which was at `path`.
@@ -40,7 +48,7 @@ pub(crate) fn parse<'a>(file: &'a [u8], path: &Path) -> Result<Vec<Entry<'a>>, E
     let mut entries = Vec::new();
     let mut lines: HashMap<&str, usize> = HashMap::new();
     for (line, number) in file.split(|&byte| byte == b'\n').zip(1..) {
-        let Some(entry) = parse_line(line).map_err(|why| refused(number, &why))? else {
+        let Some(entry) = parse_line(line, number).map_err(|why| refused(number, &why))? else {
             continue;
         };
         if let Some(first) = lines.insert(entry.name, number) {
@@ -69,7 +77,7 @@ fn other_text(file: &[u8], path: &Path) -> Option<String> {
 }
 
 /// The entry of a line; `None` for a comment or an empty line.
-fn parse_line(line: &[u8]) -> Result<Option<Entry<'_>>, String> {
+fn parse_line(line: &[u8], number: usize) -> Result<Option<Entry<'_>>, String> {
     let text = line.split(|&byte| byte == b'#').next().unwrap_or_default();
     let mut words = text
         .split(u8::is_ascii_whitespace)
@@ -77,7 +85,7 @@ fn parse_line(line: &[u8]) -> Result<Option<Entry<'_>>, String> {
     let Some(name) = words.next() else {
         return Ok(None);
     };
-    let (Some(confkey), Some(authkey), None) = (words.next(), words.next(), words.next()) else {
+    let (Some(confkey), Some(authkey)) = (words.next(), words.next()) else {
         return Err("three words are wanted: name confkey authkey".into());
     };
     let name = str::from_utf8(name)
@@ -92,10 +100,33 @@ fn parse_line(line: &[u8]) -> Result<Option<Entry<'_>>, String> {
         return Err(why);
     }
     Ok(Some(Entry {
+        number,
         name,
         confkey,
         authkey,
+        forward: forward(words)?,
     }))
+}
+
+/// Where the keys of a line may go, by the words behind them.
+fn forward<'a>(mut words: impl Iterator<Item = &'a [u8]>) -> Result<Option<&'a str>, String> {
+    let Some(word) = words.next() else {
+        return Ok(None);
+    };
+    let Some(target) = word.strip_prefix(FORWARD.as_bytes()) else {
+        return Err(
+            "behind the keys only forward= is known; name confkey authkey is wanted".into(),
+        );
+    };
+    if words.next().is_some() {
+        return Err(format!(
+            "one {FORWARD} is wanted behind the keys, and nothing else"
+        ));
+    }
+    let target = str::from_utf8(target).ok();
+    let target = target.filter(|text| Place::target(text).is_some());
+    let wanted = || format!("{FORWARD}: HOST:PORT or unix:PATH is wanted");
+    target.ok_or_else(wanted).map(Some)
 }
 
 /// Whether `name` can be the name of a line. Invisible characters would let two names
@@ -127,7 +158,46 @@ pub(crate) fn key(digits: &[u8]) -> Option<Secret> {
     (is_hex && digits.len() == DIGITS).then_some(key)
 }
 
-/// The entry called `name`, or the only one there is.
+/// The keys of all entries, of the file at `path`, each with its name.
+///
+/// # Errors
+///
+/// [`Error::Local`] with the number of the first line whose keys an earlier one has.
+pub(crate) fn ring(entries: &[Entry<'_>], path: &Path) -> Result<KeyRing, Error> {
+    let mut ring = KeyRing::default();
+    for entry in entries {
+        let [confkey, authkey] = [entry.confkey, entry.authkey].map(key);
+        let pair = confkey.zip(authkey);
+        let pair = pair.map(|(confkey, authkey)| SecretPair { confkey, authkey });
+        let identity = pair.as_ref().and_then(Identity::new);
+        let key = Key {
+            name: Some(entry.name.into()),
+            forward: entry.forward.map(Into::into),
+            ..Key::new(identity.expect("64 digits, as `parse` saw"))
+        };
+        if let Err(there) = ring.add(key) {
+            let first = entries
+                .iter()
+                .find(|e| Some(e.name) == there.name.as_deref());
+            let first = first.map_or(0, |entry| entry.number);
+            let why = format!("line {}: its keys are those of line {first}", entry.number);
+            return Err(private_file::refused(path, &why));
+        }
+    }
+    Ok(ring)
+}
+
+/// Refuses a file without keys.
+pub(crate) fn not_empty(entries: &[Entry<'_>], path: &Path) -> Result<(), Error> {
+    if !entries.is_empty() {
+        return Ok(());
+    }
+    let command = format!("sealwire keygen {}", shell::path(path));
+    let why = format!("no keys in it; {command} adds some");
+    Err(private_file::refused(path, &why))
+}
+
+/// The entry called `name`, or the only one there is; `classic` says that there can be no ring.
 ///
 /// # Errors
 ///
@@ -136,29 +206,39 @@ pub(crate) fn key(digits: &[u8]) -> Option<Secret> {
 pub(crate) fn pick<'a>(
     entries: Vec<Entry<'a>>,
     name: Option<&str>,
+    classic: bool,
     path: &Path,
 ) -> Result<Entry<'a>, Error> {
-    if entries.is_empty() {
-        let command = format!("sealwire keygen {}", shell::path(path));
-        let why = format!("no keys in it; {command} adds some");
-        return Err(private_file::refused(path, &why));
-    }
+    not_empty(&entries, path)?;
     let path = escaped(path);
-    let names: Vec<&str> = entries.iter().map(|entry| entry.name).collect();
-    let names = names.join(", ");
+    let names = names(&entries);
     let several = entries.len() > 1;
     let mut found = entries
         .into_iter()
         .filter(|entry| name.is_none_or(|name| name == entry.name));
     match (found.next(), name) {
         (Some(_), None) if several => Err(Error::Usage(format!(
-            "{path}: pick one of its keys with --name: {names}"
+            "{path}: pick one of its keys with --name{}: {names}",
+            match classic {
+                true => ", as --classic has one pair of keys alone",
+                false => "",
+            }
         ))),
         (Some(entry), _) => Ok(entry),
         (None, name) => Err(Error::Usage(format!(
             "--name {}: not in {path}, which has: {names}",
             escaped(name.unwrap_or_default())
         ))),
+    }
+}
+
+/// The first names, for a message.
+fn names(entries: &[Entry<'_>]) -> String {
+    let shown = entries.iter().take(NAMES_SHOWN).map(|entry| entry.name);
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    match entries.len().saturating_sub(NAMES_SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }
 
@@ -208,9 +288,24 @@ mod tests {
         let others = [
             (MARK.to_owned(), "three words"),
             (format!("{MARK} {MARK}"), "three words"),
-            (format!("one {MARK} {MARK} {MARK}"), "three words"),
+            (
+                format!("one {MARK} {MARK2} {MARK}"),
+                "behind the keys only forward= is known",
+            ),
             (format!("one {MARK}0 {MARK}"), "the confkey"),
             (format!("one {MARK} {}", &MARK[1..]), "the authkey"),
+            (
+                format!("one {MARK} {MARK2} Forward=h:1"),
+                "behind the keys only forward= is known",
+            ),
+            (
+                format!("one {MARK} {MARK2} forward={MARK}"),
+                "forward=: HOST:PORT or unix:PATH is wanted",
+            ),
+            (
+                format!("one {MARK} {MARK2} forward=h:1 forward=h:1"),
+                "one forward= is wanted",
+            ),
             (format!("one {MARK} g{}", &MARK[1..]), "the authkey"),
             (
                 format!("one {MARK} {upper}"),
@@ -262,7 +357,7 @@ mod tests {
         let two = format!("{one}two {MARK} {MARK2}\n");
         let name = |file: &str, name| {
             let entries = parsed(file.as_bytes()).unwrap();
-            pick(entries, name, Path::new("f")).map(|entry| entry.name.to_owned())
+            pick(entries, name, false, Path::new("f")).map(|entry| entry.name.to_owned())
         };
         assert_eq!(name(&one, None).unwrap(), "one");
         assert_eq!(name(&one, Some("one")).unwrap(), "one");
@@ -275,6 +370,24 @@ mod tests {
         assert!(text(name(&two, None), 2).ends_with("with --name: one, two"));
         assert!(text(name(&one, Some("two")), 2).ends_with("not in f, which has: one"));
         assert!(text(name("# none\n", None), 1).contains("keygen f"));
+    }
+
+    /// Goal: a ring has the keys of all lines, each with its name and its target; a second line
+    /// with the same keys, of either case, is refused by both numbers. Method: a file of each.
+    #[test]
+    fn rings() {
+        let made = |file: &str| ring(&parsed(file.as_bytes()).unwrap(), Path::new("f"));
+        let file = format!("# all\none {MARK} {MARK2} forward=h:1 # x\ntwo {MARK2} {MARK}\n");
+        let ring = made(&file).unwrap();
+        let mut keys: Vec<_> = ring
+            .iter()
+            .map(|key| (key.name.as_deref().unwrap(), key.forward.as_deref()))
+            .collect();
+        keys.sort_unstable();
+        assert_eq!(keys, [("one", Some("h:1")), ("two", None)]);
+        let twice = format!("{file}again {} {MARK2}", MARK.to_uppercase());
+        let told = made(&twice).unwrap_err().to_string();
+        assert_eq!(told, "f: line 4: its keys are those of line 2");
     }
 
     proptest! {

@@ -7,13 +7,14 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStringExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sealwire::{ClassicKeys, Identity, Secret, SecretPair};
+use sealwire::{ClassicKeys, Identity, KeyRing, Secret, SecretPair};
 
 use crate::args::KeyArgs;
 use crate::error::Error;
+use crate::key_file::Entry;
 use crate::key_text;
 use crate::private_file::{self, Kind};
 use crate::typed_keys::OPTIONS;
@@ -25,8 +26,12 @@ pub(crate) const VARIABLES: [&str; 2] = ["SEALWIRE_CONFKEY", "SEALWIRE_AUTHKEY"]
 /// The keys of one service, for each format that it may speak.
 #[derive(Debug)]
 pub struct Keys {
-    /// For the native format.
+    /// For the native format, if there is one key alone and it has no name.
     pub native: Option<Arc<Identity>>,
+    /// For the native format: what a key file has for a server.
+    pub ring: KeyRing,
+    /// Where the ring is from, if the server may read it again.
+    pub file: Option<KeyFile>,
     /// For the classic format.
     pub classic: Option<Arc<ClassicKeys>>,
     /// What to tell the user about them, one line each.
@@ -36,7 +41,64 @@ pub struct Keys {
 /// The two secrets as typed, and what messages call each of them.
 type Given = ([&'static str; 2], SecretPair);
 
+/// A key file of a server: it can be read again.
+#[derive(Debug, Clone)]
+pub struct KeyFile {
+    path: PathBuf,
+    /// The only line to take.
+    name: Option<String>,
+}
+
+impl KeyFile {
+    /// The keys of the line that was asked for, or of all lines; adds to `warnings` what the
+    /// user should know of the file.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`KeyArgs::load`].
+    pub fn read(&self, warnings: &mut Vec<String>) -> Result<KeyRing, Error> {
+        let name = self.name.as_deref();
+        with_entries(&self.path, name, warnings, |mut entries| {
+            key_file::not_empty(&entries, &self.path)?;
+            if name.is_some() {
+                entries = vec![key_file::pick(entries, name, false, &self.path)?];
+            }
+            key_file::ring(&entries, &self.path)
+        })
+    }
+}
+
 impl KeyArgs {
+    /// As [`load`](Self::load), for a server: of a key file it takes all lines, or the one that
+    /// `--name` picks, as a [ring](Keys::ring). The classic format has no names for keys, so
+    /// with `classic` it takes one line.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`load`](Self::load).
+    pub fn load_ring(
+        self,
+        classic: bool,
+        env: &dyn Fn(&str) -> Option<OsString>,
+    ) -> Result<Keys, Error> {
+        let is_typed = self.confkey.is_some() || self.authkey.is_some();
+        let Some(path) = self.keys.clone().filter(|_| !classic && !is_typed) else {
+            return self.load(classic, env);
+        };
+        let mut warnings = Vec::new();
+        let file = KeyFile {
+            path,
+            name: self.name,
+        };
+        Ok(Keys {
+            native: None,
+            ring: file.read(&mut warnings)?,
+            file: Some(file),
+            classic: None,
+            warnings,
+        })
+    }
+
     /// Takes the two secrets from where the options say, else from `SEALWIRE_CONFKEY` and
     /// `SEALWIRE_AUTHKEY` in `env`, and derives the keys. With `classic`, any text will do,
     /// and there are classic keys; native ones too if the secrets allow it. Without, there
@@ -53,12 +115,13 @@ impl KeyArgs {
         env: &dyn Fn(&str) -> Option<OsString>,
     ) -> Result<Keys, Error> {
         let mut warnings = Vec::from_iter(self.exposed());
-        let given = self.given(env, &mut warnings)?;
+        let given = self.given(classic, env, &mut warnings)?;
         derive(given, classic, warnings)
     }
 
     fn given(
         self,
+        classic: bool,
         env: &dyn Fn(&str) -> Option<OsString>,
         warnings: &mut Vec<String>,
     ) -> Result<Given, Error> {
@@ -68,7 +131,7 @@ impl KeyArgs {
             if typed {
                 return usage("give --keys, or --confkey and --authkey, but not both");
             }
-            return from_key_file(path, self.name.as_deref(), warnings);
+            return from_key_file(path, self.name.as_deref(), classic, warnings);
         }
         if self.name.is_some() {
             return usage("--name picks a line of a key file: give --keys FILE too");
@@ -116,8 +179,27 @@ impl KeyArgs {
 fn from_key_file(
     path: &Path,
     name: Option<&str>,
+    classic: bool,
     warnings: &mut Vec<String>,
 ) -> Result<Given, Error> {
+    with_entries(path, name, warnings, |entries| {
+        let entry = key_file::pick(entries, name, classic, path)?;
+        let secrets = SecretPair {
+            confkey: Secret::new(entry.confkey.to_vec()),
+            authkey: Secret::new(entry.authkey.to_vec()),
+        };
+        Ok((["--keys"; 2], secrets))
+    })
+}
+
+/// What `take` makes of the entries of the key file at `path`, of which the user may have asked
+/// for the one called `name`.
+fn with_entries<T>(
+    path: &Path,
+    name: Option<&str>,
+    warnings: &mut Vec<String>,
+    take: impl FnOnce(Vec<Entry<'_>>) -> Result<T, Error>,
+) -> Result<T, Error> {
     if let Some(name) = name {
         key_file::check_name(name)?;
     }
@@ -129,12 +211,7 @@ fn from_key_file(
         private_file::refused(path, &format!("cannot open this key file: {why}"))
     })?;
     let bytes = private_file::read(&file, path, Kind::FileOrPipe, warnings)?;
-    let entry = key_file::pick(key_file::parse(&bytes, path)?, name, path)?;
-    let secrets = SecretPair {
-        confkey: Secret::new(entry.confkey.to_vec()),
-        authkey: Secret::new(entry.authkey.to_vec()),
-    };
-    Ok((["--keys"; 2], secrets))
+    take(key_file::parse(&bytes, path)?)
 }
 
 /// The keys that the two secrets make. The native format refuses keys that protect
@@ -146,6 +223,8 @@ fn derive((names, texts): Given, classic: bool, mut warnings: Vec<String>) -> Re
             Some(why) => usage(why),
             None => Ok(Keys {
                 native: Identity::new(&pair),
+                ring: KeyRing::default(),
+                file: None,
                 classic: None,
                 warnings,
             }),
@@ -163,6 +242,8 @@ fn derive((names, texts): Given, classic: bool, mut warnings: Vec<String>) -> Re
     warnings.extend(weak_as_typed.or_else(weak));
     Ok(Keys {
         native: pair.as_ref().and_then(Identity::new),
+        ring: KeyRing::default(),
+        file: None,
         classic: Some(keys),
         warnings,
     })
@@ -182,7 +263,6 @@ mod tests {
 
     use std::fs::{self, Permissions};
     use std::os::unix::fs::PermissionsExt;
-    use std::path::PathBuf;
 
     use sealwire::Time;
     use sealwire::classic::ClassicConnection;
@@ -277,6 +357,35 @@ mod tests {
             assert!(found.classic.is_none());
             assert_eq!(found.native.unwrap().key_id(), key_id(keys));
         }
+    }
+
+    /// Goal: a server takes all lines of a key file, or the one that is picked, with its name,
+    /// and may read them again; keys from elsewhere, and with classic, are one pair without a
+    /// name. Method: look into what each source gives.
+    #[test]
+    fn rings() {
+        let (_folder, path) = file(&format!("a {HEX} {HEX2}\nb {HEX2} {HEX}\n"));
+        for (name, classic, names) in [
+            (None, false, &["a", "b"][..]),
+            (Some("b"), false, &["b"]),
+            (Some("b"), true, &[]),
+        ] {
+            let loaded = from_file(&path, name).load_ring(classic, &no_env).unwrap();
+            let found = loaded.ring.iter().filter_map(|key| key.name.as_deref());
+            let mut found: Vec<_> = found.collect();
+            found.sort_unstable();
+            assert_eq!(found, names);
+            assert_eq!(loaded.file.is_some(), !classic);
+            assert_eq!(loaded.native.is_some(), classic);
+        }
+        let loaded = typed(HEX, HEX2).load_ring(false, &no_env).unwrap();
+        assert!(loaded.ring.is_empty() && loaded.file.is_none() && loaded.native.is_some());
+        let both = KeyArgs {
+            keys: Some(path),
+            ..typed(HEX, HEX2)
+        };
+        let error = both.load_ring(false, &no_env).unwrap_err();
+        assert!(error.to_string().contains("but not both"), "{error}");
     }
 
     /// A frame of a connection with `keys`; equal keys alone make the same one.

@@ -3,7 +3,9 @@
 //! [`args`] is the command line as typed, [`keys`] finds the two secrets, [`config`] checks
 //! what was typed, and [`command`] does all three; [`keygen`] makes new keys. They refuse,
 //! by name, what cannot run, before a socket is opened. [`mod@run`] runs the rest,
-//! [`report`] prints what happens, through the [`log`], and `exit` has the exit codes.
+//! [`report`] prints what happens, through the [`log`], `metrics` has figures for a monitoring
+//! system, a [`service_manager`] hears how it goes, `reread` reads keys again, and `exit` has the
+//! exit codes. `manual` makes man pages and what shells complete.
 //!
 //! A process handles secrets and descriptors before it parses arguments: [`inherited`]
 //! notes which standard descriptors were closed, [`typed_keys`] takes keys out of the
@@ -15,6 +17,7 @@
 pub mod args;
 pub mod command;
 pub mod config;
+mod date;
 pub mod error;
 mod exit;
 pub mod exposure;
@@ -26,9 +29,13 @@ pub mod keygen;
 pub mod keys;
 pub mod limits;
 pub mod log;
+mod manual;
+mod metrics;
 mod private_file;
 pub mod report;
+mod reread;
 pub mod run;
+pub mod service_manager;
 mod shell;
 mod show_limits;
 pub mod typed_keys;

@@ -25,8 +25,18 @@ pub const FAILURES_LOGGED: u32 = 20;
 /// The period of these three bounds, short enough that the count of the rest comes soon.
 pub const LOG_PERIOD: Duration = Duration::from_secs(1);
 
-/// Largest key file: it holds thousands of keys, and a larger one is some other file.
-pub const MAX_KEY_FILE: usize = 1 << 20;
+/// How long a message to the service manager may wait for room: it reads at once, and a busy
+/// one must not hold up peers.
+pub const NOTIFY_PATIENCE: Duration = Duration::from_millis(100);
+
+/// Largest key file: ten thousand keys with long names, and where each may go, take less, and a
+/// larger one is some other file.
+pub const MAX_KEY_FILE: usize = 4 << 20;
+/// How long the loop waits at most before it looks again whether a key file has been read,
+/// which a thread does: an operator does not notice it.
+pub const KEYS_LOOK: Duration = Duration::from_millis(10);
+/// Most names of a key file that a message shows: they fit a screen.
+pub const NAMES_SHOWN: usize = 20;
 /// How long keys may take to come through a pipe with a name: a program that decrypts them
 /// needs a second or two, and its writer may never come.
 pub const NAMED_PIPE_DEADLINE: Duration = Duration::from_secs(10);

@@ -1,6 +1,7 @@
 //! The `sealwire` program: parses, runs, and leaves with an exit code.
 
 use std::io::{self, Write, stdout};
+use std::net::TcpListener;
 use std::process::ExitCode;
 
 use sealwire_cli::command::{self, Command};
@@ -19,8 +20,10 @@ ctor::declarative::ctor! {
 }
 
 fn main() -> ExitCode {
+    // First: other descriptors may get its number.
+    let socket = inherited::passed_socket();
     let mut log = Log::to_stderr("sealwire");
-    let code = start(&mut log).unwrap_or_else(|error| {
+    let code = start(socket, &mut log).unwrap_or_else(|error| {
         log.say_why(&error);
         error.exit_code()
     });
@@ -28,7 +31,7 @@ fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-fn start(log: &mut Log) -> Result<u8, Error> {
+fn start(socket: Result<Option<TcpListener>, Error>, log: &mut Log) -> Result<u8, Error> {
     let mut exposure = Exposure::end();
     let args: Vec<_> = std::env::args_os().collect();
     exposure.wipe_arguments();
@@ -38,7 +41,7 @@ fn start(log: &mut Log) -> Result<u8, Error> {
     match command? {
         Command::Help(text) => print(|| text.print()),
         Command::Version(text) => print(|| writeln!(stdout(), "{text}")),
-        Command::Limits(table) => print(|| write!(stdout(), "{table}")),
+        Command::Text(text) => print(|| stdout().write_all(text.as_bytes())),
         Command::Keygen { file, name } => {
             for line in keygen::run(&file, &name)? {
                 log.say(&line);
@@ -49,7 +52,8 @@ fn start(log: &mut Log) -> Result<u8, Error> {
             if config.allow_core_dumps {
                 exposure.allow_core_dumps();
             }
-            run::run(*config, log)
+            log.set_shape(config.log);
+            run::run(*config, socket?, log)
         }
     }
 }

@@ -15,7 +15,7 @@ use signal_hook::low_level::signal_name;
 
 use crate::config::{ModeKind, Role};
 use crate::limits::{FAILURES_LOGGED, LOG_PERIOD, REFUSALS_LOGGED, VISITS_LOGGED};
-use crate::log::{Level, Log};
+use crate::log::{Field, Level, Log};
 
 /// The program's role, which decides what its user wants to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,9 @@ pub enum Audience {
     Client,
     /// Of a chatting server: which peers come and leave.
     Chat,
-    /// Of a server with a mode: what goes wrong, at a bounded rate.
+    /// Of a relay: that, too, of peers whose keys have names, and what goes wrong.
+    Relay,
+    /// Of a server with another mode: what goes wrong, at a bounded rate.
     Service,
     /// Of the near end of a tunnel: what goes wrong with which plain connection, likewise.
     Tunnel,
@@ -36,8 +38,20 @@ impl Audience {
         match role {
             Role::Client { .. } => Self::Client,
             Role::Tunnel { .. } => Self::Tunnel,
-            Role::Server { mode, .. } if *mode == ModeKind::Chat => Self::Chat,
-            Role::Server { .. } => Self::Service,
+            Role::Server { mode, .. } => match mode {
+                ModeKind::Chat => Self::Chat,
+                ModeKind::Relay => Self::Relay,
+                ModeKind::Echo | ModeKind::Sink | ModeKind::Forward(_) => Self::Service,
+            },
+        }
+    }
+
+    /// How much it matters that the peer of this name came or left.
+    fn visit_level(self, name: &Name<'_>) -> Level {
+        match self {
+            Self::Chat => Level::Info,
+            Self::Relay if name.key.is_some() => Level::Info,
+            Self::Relay | Self::Client | Self::Service | Self::Tunnel => Level::Debug,
         }
     }
 
@@ -80,14 +94,24 @@ impl Bounded {
         }
     }
 
-    /// Prints a line, or counts it.
-    fn line(&mut self, log: &mut Log, now: Time, level: Level, text: fmt::Arguments<'_>) {
+    /// Prints a line about `fields`, or counts it. One that the log leaves out does not count.
+    fn line(
+        &mut self,
+        log: &mut Log,
+        now: Time,
+        level: Level,
+        text: fmt::Arguments<'_>,
+        fields: &[Field<'_>],
+    ) {
+        if !log.has(level) {
+            return;
+        }
         if self.due().is_none_or(|due| now >= due) {
             self.begin(log, now);
         }
         if self.printed < self.most {
             self.printed += 1;
-            log.line(level, &text);
+            log.line(level, &text, fields);
         } else {
             self.hidden += 1;
         }
@@ -152,16 +176,27 @@ impl Reporter {
         let now = events.now();
         match report {
             Report::Connected(peer, _) => {
-                log.info(&format_args!("connected to {}", Name(events.address(peer))))
+                let name = Name::of(events, peer);
+                let text = format_args!("connected to {name}");
+                log.line(Level::Info, &text, &[("peer", &name)]);
             }
             Report::Listening(address) => {
-                log.info(&format_args!("listening on {}", host_and_port(address)))
+                let address = host_and_port(address);
+                let text = format_args!("listening on {address}");
+                log.line(Level::Info, &text, &[("address", &address)]);
             }
-            Report::PlainListening(place) => log.info(&format_args!("listening on {place}")),
+            Report::PlainListening(place) => {
+                let text = format_args!("listening on {place}");
+                log.line(Level::Info, &text, &[("address", &place)]);
+            }
             Report::Unreachable(source, error) => {
-                let name = Name(source);
+                let name = Name {
+                    key: None,
+                    address: source,
+                };
                 let text = format_args!("{name} was reset: {error}");
-                self.problems.line(log, now, Level::Warn, text);
+                self.problems
+                    .line(log, now, Level::Warn, text, &[("peer", &name)]);
             }
             Report::Stopping(signal) => {
                 let name = signal_name(signal).unwrap_or("a signal");
@@ -182,50 +217,57 @@ impl Reporter {
                 ));
             }
             Report::CanAccept => log.info(&"accepting connections again"),
-            Report::Endpoint(EndpointEvent::Joined(peer)) if self.audience == Audience::Chat => {
-                let name = Name(events.address(peer));
+            Report::Endpoint(EndpointEvent::Joined(peer)) => {
+                let name = Name::of(events, peer);
                 let text = format_args!("{name} came");
-                self.visits.line(log, now, Level::Info, text);
+                let level = self.audience.visit_level(&name);
+                self.visits.line(log, now, level, text, &[("peer", &name)]);
             }
             Report::Endpoint(EndpointEvent::Left(peer, outcome)) => {
-                self.left(log, now, &name(events, peer), &outcome);
+                self.left(log, now, &Name::of(events, peer), &outcome);
             }
             Report::Endpoint(EndpointEvent::Refused(peer, outcome)) => {
-                self.refused(log, now, &name(events, peer), &outcome);
+                self.refused(log, now, &Name::of(events, peer), &outcome);
             }
             Report::Endpoint(EndpointEvent::Notice(notice)) => self.notice(log, now, notice),
             _ => {}
         }
     }
 
-    fn left(&mut self, log: &mut Log, now: Time, name: &Name, outcome: &Outcome) {
+    fn left(&mut self, log: &mut Log, now: Time, name: &Name<'_>, outcome: &Outcome) {
         match outcome {
-            Ok(()) if self.audience == Audience::Chat => {
+            Ok(()) => {
                 let text = format_args!("{name} left");
-                self.visits.line(log, now, Level::Info, text);
+                let level = self.audience.visit_level(name);
+                self.visits.line(log, now, level, text, &[("peer", name)]);
             }
-            Ok(()) => {}
             // Our own input or output failed, which has a line of its own, or none.
             Err(Failure::Gave(abort)) if abort.reason == Reason::LOCAL_ERROR => {}
             Err(failure) => {
                 let text = format_args!("{name}: {failure}");
-                self.problems.line(log, now, Level::Warn, text);
+                let fields: [Field<'_>; 2] = [("peer", name), ("reason", &failure.cause())];
+                self.problems.line(log, now, Level::Warn, text, &fields);
             }
         }
     }
 
-    fn refused(&mut self, log: &mut Log, now: Time, name: &Name, outcome: &Outcome) {
+    fn refused(&mut self, log: &mut Log, now: Time, name: &Name<'_>, outcome: &Outcome) {
         let Err(failure) = outcome else {
             return;
         };
+        let fields: [Field<'_>; 2] = [("peer", name), ("reason", &failure.cause())];
         if self.audience == Audience::Client {
-            log.error(&format_args!("{name}: {failure}"));
+            log.line(Level::Error, &format_args!("{name}: {failure}"), &fields);
         } else if self.audience == Audience::Tunnel {
             let text = format_args!("{name} was reset: {failure}");
-            self.problems.line(log, now, Level::Warn, text);
-        } else if !matches!(failure, Failure::Closed(_)) {
+            self.problems.line(log, now, Level::Warn, text, &fields);
+        } else {
+            let level = match failure {
+                Failure::Closed(_) => Level::Debug,
+                _ => Level::Warn,
+            };
             let text = format_args!("{name} refused: {failure}");
-            self.strangers.line(log, now, Level::Warn, text);
+            self.strangers.line(log, now, level, text, &fields);
         }
     }
 
@@ -233,7 +275,7 @@ impl Reporter {
         match notice {
             Notice::NobodyThere => {
                 let text = format_args!("nobody is there: the line was dropped");
-                self.problems.line(log, now, Level::Warn, text);
+                self.problems.line(log, now, Level::Warn, text, &[]);
             }
             Notice::LeavingAfterPeers => {
                 log.info(&"input ended: leaving after these peers; --no-input keeps serving");
@@ -242,7 +284,7 @@ impl Reporter {
                 let text = format_args!(
                     "{bytes} bytes are not UTF-8 and were left out: classic carries text only"
                 );
-                self.problems.line(log, now, Level::Warn, text);
+                self.problems.line(log, now, Level::Warn, text, &[]);
             }
             Notice::Abandoned(given) => log.error(&format_args!(
                 "not delivered: all peers left after {given} bytes of the input; start the \
@@ -253,25 +295,39 @@ impl Reporter {
             }
             Notice::OutputFailed(error) => {
                 let text = format_args!("writing standard output: {error}");
-                self.problems.line(log, now, Level::Error, text);
+                self.problems.line(log, now, Level::Error, text, &[]);
             }
             other => log.warn(&format_args!("{other:?}")),
         }
     }
 }
 
-/// What the user knows `peer` by: the plain connection that it is for, or its own address.
-fn name<M: Mode>(events: &EventLoop<M>, peer: PeerId) -> Name {
-    Name(events.source(peer).or_else(|| events.address(peer)))
-}
-
 /// A peer as the user knows it. Most lines of a flood are not shown, so nothing is made of it
 /// before one is.
-struct Name(Option<SocketAddr>);
+struct Name<'a> {
+    /// The name of the key that it has proved.
+    key: Option<&'a str>,
+    address: Option<SocketAddr>,
+}
 
-impl fmt::Display for Name {
+impl<'a> Name<'a> {
+    /// The name of `peer`, which may have left in the last turn. Where it is for a plain
+    /// connection, the user knows it by the address of that.
+    fn of<M: Mode>(events: &'a EventLoop<M>, peer: PeerId) -> Self {
+        let key = events.endpoint().key_name(peer);
+        Self {
+            key: key.map(|key| &**key),
+            address: events.source(peer).or_else(|| events.address(peer)),
+        }
+    }
+}
+
+impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
+        if let Some(key) = self.key {
+            write!(f, "{key} at ")?;
+        }
+        match self.address {
             Some(address) => f.write_str(&host_and_port(address)),
             None => f.write_str("a peer"),
         }

@@ -3,13 +3,14 @@
 //!
 //! It does not know what a turn does. Read next: [`sealwire::net::event_loop`].
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, stderr};
+use std::net::TcpListener;
 
 use rustix::stdio::{stdin, stdout};
 use sealwire::net::rlimit::raise_descriptor_limit;
 use sealwire::{
-    Chat, Clock, Echo, End, Endpoint, EventLoop, Kernel, Leaves, Mode, Relay, Report, Setup, Sink,
-    Tunnel,
+    Chat, Clock, Echo, End, Endpoint, EventLoop, Kernel, Leaves, Listener, Mode, Relay, Report,
+    Setup, Sink, Tunnel,
 };
 
 use crate::config::{Config, ModeKind, Role};
@@ -17,19 +18,24 @@ use crate::error::Error;
 use crate::exit;
 use crate::inherited;
 use crate::kernel;
-use crate::limits::LOG_RETRY;
-use crate::log::Log;
+use crate::limits::{KEYS_LOOK, LOG_RETRY};
+use crate::log::{Level, Log};
+use crate::metrics;
 use crate::report::{Audience, Reporter};
+use crate::reread::Reread;
+use crate::service_manager::ServiceManager;
+use crate::usage;
 
 type AnyMode = Box<dyn Mode>;
 
 /// Runs `config` to its end, with what happens on `log`; returns the process exit code,
-/// which says how connections ended.
+/// which says how connections ended. A server listens on `socket`, if a service manager has
+/// passed one.
 ///
 /// # Errors
 ///
 /// Why it could not run.
-pub fn run(config: Config, log: &mut Log) -> Result<u8, Error> {
+pub fn run(config: Config, socket: Option<TcpListener>, log: &mut Log) -> Result<u8, Error> {
     let kernel = kernel::chosen()?;
     let audience = Audience::of(&config.role);
     if audience.uses_stdio() {
@@ -44,40 +50,95 @@ pub fn run(config: Config, log: &mut Log) -> Result<u8, Error> {
     }
     let mut events = build(&config, kernel, audience)
         .map_err(|error| Error::Local(format!("cannot set up the event loop: {error}")))?;
-    match &config.role {
-        Role::Client { host } => events.dial(host, config.port),
-        Role::Tunnel { host, from } => events
+    if let Some(address) = config.metrics {
+        let served = events.serve_metrics(address);
+        let address = served.map_err(|error| Error::Local(format!("--metrics: {error}")))?;
+        let text = format_args!("figures are at http://{address}/metrics");
+        log.line(Level::Info, &text, &[("address", &address)]);
+    }
+    if let Role::Server { mode, .. } = &config.role
+        && let ModeKind::Forward(target) = mode
+    {
+        events.forward_to(target.clone());
+    }
+    match (&config.role, socket) {
+        (Role::Client { host }, _) => events.dial(host, config.port),
+        (Role::Tunnel { host, from }, _) => events
             .tunnel_from(from, host, config.port)
             .map_err(|error| Error::Local(format!("--tunnel: {error}")))?,
-        Role::Server { listen, mode } => {
-            if let ModeKind::Forward(target) = mode {
-                events.forward_to(target.clone());
-            }
+        (Role::Server { .. }, Some(socket)) => {
+            events.take_listener(passed(socket, config.address)?)?;
+        }
+        (Role::Server { listen, .. }, None) => {
             events.listen_on(listen.as_deref(), config.port)?;
         }
     }
+    let file = config.keys.file.clone().filter(|_| !stderr().is_terminal());
     drop(config);
-    turn_until_done(&mut events, Reporter::new(audience), log)
+    let reread = file.map(Reread::new);
+    if reread.is_some() {
+        events.serve_on_hangup();
+    }
+    turn_until_done(&mut events, kernel, Reporter::new(audience), reread, log)
+}
+
+/// The listener of `socket`, unless the option `address` says where to listen, too.
+fn passed(socket: TcpListener, address: Option<&str>) -> Result<Listener, Error> {
+    if let Some(option) = address {
+        return usage(format!(
+            "{option}: the service manager has passed a socket (LISTEN_FDS), which has an \
+             address: leave {option} out"
+        ));
+    }
+    Listener::inherited(socket).map_err(|error| {
+        Error::Local(format!(
+            "LISTEN_FDS: cannot listen on the socket of the service manager: {error}"
+        ))
+    })
 }
 
 fn turn_until_done<M: Mode>(
     events: &mut EventLoop<M>,
+    kernel: Kernel,
     mut reporter: Reporter,
+    mut reread: Option<Reread>,
     log: &mut Log,
 ) -> Result<u8, Error> {
+    let mut manager = ServiceManager::from_env();
     let mut stopped_by = None;
     loop {
         for report in events.take_reports() {
-            if let Report::Stopping(signal) = report {
-                stopped_by = Some(signal);
-                if events.is_looking_up() {
-                    // Its exit code cannot say that it served until it was stopped.
-                    return Ok(exit::code(End::Stopped, stopped_by));
+            match report {
+                Report::Listening(_) | Report::PlainListening(_) => manager.ready(),
+                Report::MetricsWanted(wanted) => {
+                    wanted.answer(metrics::text(events, kernel));
+                    continue;
+                }
+                Report::Stopping(signal) => {
+                    manager.stopping();
+                    stopped_by = Some(signal);
+                    if events.is_looking_up() {
+                        // Its exit code cannot say that it served until it was stopped.
+                        return Ok(exit::code(End::Stopped, stopped_by));
+                    }
+                }
+                _ => {}
+            }
+            if let (Report::HungUp, Some(reread)) = (&report, &mut reread) {
+                manager.reloading();
+                reread.start(log, events.endpoint().keys());
+                if !reread.is_reading() {
+                    manager.ready();
                 }
             }
             reporter.print(log, events, report);
         }
         let now = events.now();
+        if let Some(reread) = &mut reread
+            && reread.take(log, now, events.endpoint_mut())
+        {
+            manager.ready();
+        }
         let end = events.endpoint().end();
         reporter.tell_hidden(log, now, end.is_some());
         log.flush();
@@ -85,8 +146,11 @@ fn turn_until_done<M: Mode>(
             return Ok(exit::code(end, stopped_by));
         }
         let retry = log.is_waiting().then_some(LOG_RETRY);
-        let hidden = reporter.next_due().map(|due| due.since(now));
-        events.turn(retry.into_iter().chain(hidden).min())?;
+        let is_reading = reread.as_ref().is_some_and(Reread::is_reading);
+        let due = [reporter.next_due(), manager.alive(now)];
+        let due = due.into_iter().flatten().map(|due| due.since(now));
+        let keys = is_reading.then_some(KEYS_LOOK);
+        events.turn(retry.into_iter().chain(keys).chain(due).min())?;
     }
 }
 
@@ -98,10 +162,13 @@ fn build(config: &Config, kernel: Kernel, audience: Audience) -> io::Result<Even
     let leaves = match audience {
         Audience::Client => Leaves::WithPeers,
         Audience::Chat if !open_ended => Leaves::AfterInput,
-        Audience::Chat | Audience::Service | Audience::Tunnel => Leaves::WhenStopped,
+        Audience::Chat | Audience::Relay | Audience::Service | Audience::Tunnel => {
+            Leaves::WhenStopped
+        }
     };
     let mut setup = Setup::new(kernel, leaves, rand::random());
     setup.identity.clone_from(&config.keys.native);
+    setup.ring.clone_from(&config.keys.ring);
     setup.classic.clone_from(&config.keys.classic);
     setup.limits = limits;
     let mode: AnyMode = match &config.role {

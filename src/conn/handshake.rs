@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::crypto::dh::Private;
 use crate::crypto::keys::{Identity, SessionSecrets, hello_holds, hello_tag};
+use crate::crypto::ring::{Key, KeyRing};
 use crate::error::PeerFault;
 use crate::limits::{CLIENT_HELLO, SERVER_HELLO};
 use crate::wire::hello::{self, CLIENT_TAG, ClientHello, SERVER_TAG, Service};
@@ -16,32 +17,40 @@ use crate::wire::hello::{self, CLIENT_TAG, ClientHello, SERVER_TAG, Service};
 /// What a side needs until the other's hello has come.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    identity: Arc<Identity>,
     private: Private,
     /// What a client may ask for.
     service: Service,
-    /// Our own hello, if we spoke first.
-    sent: Option<Box<[u8; CLIENT_HELLO]>>,
-    /// The client's hello, once it has come and holds.
-    greeting: Option<Box<[u8; CLIENT_HELLO]>>,
+    side: Side,
+}
+
+#[derive(Debug)]
+enum Side {
+    Client {
+        identity: Arc<Identity>,
+        sent: Box<[u8; CLIENT_HELLO]>,
+    },
+    Server {
+        keys: KeyRing,
+        /// The client's hello, once it has come and holds.
+        greeting: Option<Box<[u8; CLIENT_HELLO]>>,
+    },
 }
 
 /// What a hello that holds leads to.
 pub(super) enum Heard {
-    /// A client's hello waits for its [answer](Waiting::answer).
-    Greeting,
+    /// A client's hello, which this key made, waits for its [answer](Waiting::answer).
+    Greeting(Arc<Key>),
     /// A server's hello: the secrets.
     Agreed(Box<SessionSecrets>),
 }
 
 impl Waiting {
-    pub(super) fn server(identity: Arc<Identity>, private: Private, service: Service) -> Self {
+    pub(super) fn server(keys: KeyRing, private: Private, service: Service) -> Self {
+        let greeting = None;
         Self {
-            identity,
             private,
             service,
-            sent: None,
-            greeting: None,
+            side: Side::Server { keys, greeting },
         }
     }
 
@@ -60,29 +69,38 @@ impl Waiting {
         let mut hello = [0; CLIENT_HELLO];
         hello[..CLIENT_TAG].copy_from_slice(&covered);
         hello[CLIENT_TAG..].copy_from_slice(&hello_tag(&identity, &covered));
+        let sent = Box::new(hello);
         let waiting = Self {
-            identity,
             private,
             service,
-            sent: Some(Box::new(hello)),
-            greeting: None,
+            side: Side::Client { identity, sent },
         };
         (waiting, hello)
     }
 
     pub(super) fn is_client(&self) -> bool {
-        self.sent.is_some()
+        matches!(self.side, Side::Client { .. })
     }
 
     pub(super) fn greeting(&self) -> Option<&[u8; CLIENT_HELLO]> {
-        self.greeting.as_deref()
+        match &self.side {
+            Side::Client { .. } => None,
+            Side::Server { greeting, .. } => greeting.as_deref(),
+        }
+    }
+
+    /// Replaces the keys that a client may prove; a client has no use for them.
+    pub(super) fn set_keys(&mut self, new: &KeyRing) {
+        if let Side::Server { keys, .. } = &mut self.side {
+            keys.clone_from(new);
+        }
     }
 
     /// Bytes of the hello that must come.
     pub(super) fn expected(&self) -> usize {
-        match self.sent {
-            None => CLIENT_HELLO,
-            Some(_) => SERVER_HELLO,
+        match self.side {
+            Side::Client { .. } => SERVER_HELLO,
+            Side::Server { .. } => CLIENT_HELLO,
         }
     }
 
@@ -90,75 +108,81 @@ impl Waiting {
     /// no longer become a hello are refused before they are whole.
     pub(super) fn receive(&mut self, bytes: &[u8]) -> Result<Option<Heard>, PeerFault> {
         hello::check_fixed(bytes)?;
-        match &self.sent {
-            None => {
+        let service = self.service;
+        match &mut self.side {
+            Side::Server { keys, greeting } => {
                 let Some(hello) = bytes.first_chunk() else {
                     return Ok(None);
                 };
-                self.check_client(hello)?;
-                self.greeting = Some(Box::new(*hello));
-                Ok(Some(Heard::Greeting))
+                let key = check_client(keys, service, hello)?;
+                *greeting = Some(Box::new(*hello));
+                Ok(Some(Heard::Greeting(key)))
             }
-            Some(sent) => {
-                let secrets = bytes
-                    .first_chunk()
-                    .map(|hello| self.check_server(sent, hello));
-                Ok(secrets.transpose()?.map(Heard::Agreed))
+            Side::Client { identity, sent } => {
+                let Some(hello) = bytes.first_chunk() else {
+                    return Ok(None);
+                };
+                let secrets = check_server(identity, &self.private, sent, hello)?;
+                Ok(Some(Heard::Agreed(secrets)))
             }
         }
     }
 
-    /// Forged hellos cost one HMAC, and no work on the curve.
-    fn check_client(&self, bytes: &[u8; CLIENT_HELLO]) -> Result<(), PeerFault> {
-        let theirs = ClientHello::parse(bytes)?;
-        if theirs.service != self.service as u8 {
-            return Err(PeerFault::Service(theirs.service));
-        }
-        if theirs.key_id != self.identity.key_id() {
-            return Err(PeerFault::UnknownKey);
-        }
-        let (covered, tag) = bytes.split_at(CLIENT_TAG);
-        if !hello_holds(&self.identity, covered, tag) {
-            return Err(PeerFault::HelloTag);
-        }
-        Ok(())
-    }
-
-    /// Answers the client's `greeting`: the secrets, and the server's hello, which goes out
-    /// next.
+    /// Answers the client's `greeting`, which `identity` made: the secrets, and the server's
+    /// hello, which goes out next.
     pub(super) fn answer(
         &self,
+        identity: &Identity,
         greeting: &[u8; CLIENT_HELLO],
     ) -> Result<(Box<SessionSecrets>, [u8; SERVER_HELLO]), PeerFault> {
         let theirs = ClientHello::parse(greeting)?.ephemeral;
         let ours = hello::encode_server(&self.private.public());
-        let secrets = self.agree(theirs, [greeting, &ours])?;
+        let secrets = agree(identity, &self.private, theirs, [greeting, &ours])?;
         let mut reply = [0; SERVER_HELLO];
         reply[..SERVER_TAG].copy_from_slice(&ours);
         reply[SERVER_TAG..].copy_from_slice(&secrets.finished_tag());
         Ok((secrets, reply))
     }
+}
 
-    fn check_server(
-        &self,
-        sent: &[u8; CLIENT_HELLO],
-        bytes: &[u8; SERVER_HELLO],
-    ) -> Result<Box<SessionSecrets>, PeerFault> {
-        let ephemeral = hello::parse_server(bytes)?;
-        let (covered, tag) = bytes.split_at(SERVER_TAG);
-        let secrets = self.agree(ephemeral, [sent, covered])?;
-        if !secrets.finished_holds(tag) {
-            return Err(PeerFault::HelloTag);
-        }
-        Ok(secrets)
+/// Returns the key that made this hello. Forged hellos cost one HMAC, and no work on the curve.
+fn check_client(
+    keys: &KeyRing,
+    service: Service,
+    bytes: &[u8; CLIENT_HELLO],
+) -> Result<Arc<Key>, PeerFault> {
+    let theirs = ClientHello::parse(bytes)?;
+    if theirs.service != service as u8 {
+        return Err(PeerFault::Service(theirs.service));
     }
+    let key = keys.find(theirs.key_id).ok_or(PeerFault::UnknownKey)?;
+    let (covered, tag) = bytes.split_at(CLIENT_TAG);
+    if !hello_holds(&key.identity, covered, tag) {
+        return Err(PeerFault::HelloTag);
+    }
+    Ok(Arc::clone(key))
+}
 
-    fn agree(
-        &self,
-        theirs: [u8; 32],
-        transcript: [&[u8]; 2],
-    ) -> Result<Box<SessionSecrets>, PeerFault> {
-        SessionSecrets::agree(&self.identity, &self.private, theirs, transcript)
-            .ok_or(PeerFault::LowOrder)
+fn check_server(
+    identity: &Identity,
+    private: &Private,
+    sent: &[u8; CLIENT_HELLO],
+    bytes: &[u8; SERVER_HELLO],
+) -> Result<Box<SessionSecrets>, PeerFault> {
+    let ephemeral = hello::parse_server(bytes)?;
+    let (covered, tag) = bytes.split_at(SERVER_TAG);
+    let secrets = agree(identity, private, ephemeral, [sent, covered])?;
+    if !secrets.finished_holds(tag) {
+        return Err(PeerFault::HelloTag);
     }
+    Ok(secrets)
+}
+
+fn agree(
+    identity: &Identity,
+    private: &Private,
+    theirs: [u8; 32],
+    transcript: [&[u8]; 2],
+) -> Result<Box<SessionSecrets>, PeerFault> {
+    SessionSecrets::agree(identity, private, theirs, transcript).ok_or(PeerFault::LowOrder)
 }

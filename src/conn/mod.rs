@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use crate::crypto::dh::Private;
 use crate::crypto::keys::{Handle, Identity, KeyStores};
+use crate::crypto::ring::{Key, KeyRing};
 use crate::error::{Abort, Failure, PeerFault, ReadError};
 use crate::limits::{CLIENT_HELLO, Limits};
 use crate::time::Time;
@@ -100,6 +101,8 @@ pub struct FirstSecrets<'a> {
 #[derive(Debug)]
 pub struct Connection {
     state: State,
+    /// What a client's hello was made with, once one holds.
+    key: Option<Arc<Key>>,
     handles: Option<Handles>,
     /// Boxed, because a connection has no outcome before it ends.
     outcome: Option<Box<Outcome>>,
@@ -117,10 +120,10 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// The side that was connected to, and offers `service`. `private` is fresh for every
-    /// connection.
-    pub fn server(identity: Arc<Identity>, private: Private, service: Service, now: Time) -> Self {
-        let waiting = Box::new(Waiting::server(identity, private, service));
+    /// The side that was connected to, and offers `service`; the other proves one of `keys`.
+    /// `private` is fresh for every connection.
+    pub fn server(keys: KeyRing, private: Private, service: Service, now: Time) -> Self {
+        let waiting = Box::new(Waiting::server(keys, private, service));
         Self::in_state(State::Handshake(waiting), None, now)
     }
 
@@ -149,6 +152,7 @@ impl Connection {
     fn in_state(state: State, hello: Option<Box<[u8]>>, now: Time) -> Self {
         Self {
             state,
+            key: None,
             handles: None,
             outcome: None,
             behind: None,
@@ -166,6 +170,31 @@ impl Connection {
     /// connection has not ended since.
     pub fn is_open(&self) -> bool {
         matches!(self.state, State::Open)
+    }
+
+    /// The key that the client's hello was made with: it is proved once the connection is
+    /// [open](Self::is_open). A client has none.
+    pub fn key(&self) -> Option<&Arc<Key>> {
+        self.key.as_ref()
+    }
+
+    /// Replaces the keys that a client may prove. Returns whether the one that this client
+    /// used is [not among them](KeyRing::same): then the driver [aborts](Self::abort).
+    pub fn set_keys(&mut self, keys: &KeyRing) -> bool {
+        if let State::Handshake(waiting) = &mut self.state {
+            waiting.set_keys(keys);
+        }
+        let Some(key) = &mut self.key else {
+            return false;
+        };
+        match keys.same(key) {
+            Some(same) => {
+                // So that its secrets are in memory once.
+                *key = Arc::clone(same);
+                false
+            }
+            None => true,
+        }
     }
 
     /// The client's hello, if it holds and waits for its [answer](Self::answer).

@@ -88,7 +88,7 @@ impl Connection {
         let used = waiting.expected();
         match waiting.receive(bytes)? {
             None => return Ok(0),
-            Some(Heard::Greeting) => {}
+            Some(Heard::Greeting(key)) => self.key = Some(key),
             Some(Heard::Agreed(secrets)) => {
                 let first = FirstSecrets {
                     to_us: &secrets.server_to_client,
@@ -108,9 +108,11 @@ impl Connection {
         let State::Handshake(waiting) = &self.state else {
             return;
         };
-        match waiting.greeting().map(|hello| waiting.answer(hello)) {
-            None => {}
-            Some(Ok((secrets, reply))) => {
+        let (Some(hello), Some(key)) = (waiting.greeting(), &self.key) else {
+            return;
+        };
+        match waiting.answer(&key.identity, hello) {
+            Ok((secrets, reply)) => {
                 let first = FirstSecrets {
                     to_us: &secrets.client_to_server,
                     from_us: &secrets.server_to_client,
@@ -119,7 +121,7 @@ impl Connection {
                 self.sending.hello = Some(Box::new(reply));
                 self.state = State::Unproved;
             }
-            Some(Err(fault)) => self.end(Err(fault.into())),
+            Err(fault) => self.end(Err(fault.into())),
         }
     }
 

@@ -15,6 +15,7 @@ use crate::crypto::batch::{OpenBatch, SealBatch};
 use crate::crypto::dh::Private;
 use crate::crypto::kernel::Kernel;
 use crate::crypto::keys::{Identity, KeyStores};
+use crate::crypto::ring::{Key, KeyRing};
 use crate::error::{Abort, Reason};
 use crate::limits::{INPUT_SCRATCH, Limits, MAX_PACKED, MAX_RECORD, OUTPUT_SCRATCH, PACK_LENGTH};
 use crate::span::{Area, Span};
@@ -32,7 +33,8 @@ pub enum SessionEvent {
     /// A whole message.
     Message(Vec<u8>),
     /// The other side sends no more messages. The session has confirmed all of them
-    /// (DONE), so take every event.
+    /// (DONE), so take every event. If it does [not](Session::confirming_by_hand), call
+    /// [`confirm`](Session::confirm) once they are handed on.
     Fin,
     /// Shut down writing, read on to the other's end, and close.
     ShutDown,
@@ -49,7 +51,8 @@ pub enum SessionEvent {
 ///
 /// An empty slice stands for the end of the stream and for a read error. After a failed
 /// write, only read. On [`ShutDown`](SessionEvent::ShutDown) shut down writing and go on
-/// reading; on [`Over`](SessionEvent::Over) close.
+/// reading; on [`Over`](SessionEvent::Over) close. Programs that do so are in `examples/`:
+/// `own_transport.rs` with blocking calls, `over_tokio.rs` without.
 #[derive(Debug)]
 pub struct Session {
     connection: Connection,
@@ -60,6 +63,7 @@ pub struct Session {
     message: Vec<u8>,
     limits: Limits,
     events: VecDeque<SessionEvent>,
+    confirms: bool,
     was_open: bool,
     told_over: bool,
 }
@@ -72,11 +76,18 @@ impl Session {
         Self::new(connection, kernel)
     }
 
-    /// The side that accepts. `random` is fresh for every connection, and secret.
-    pub fn server(identity: Arc<Identity>, kernel: Kernel, random: [u8; 32], now: Time) -> Self {
+    /// The side that accepts. The other side proves one of `keys`: a [`KeyRing`], or an
+    /// `Arc<Identity>` alone. `random` is fresh for every connection, and secret.
+    pub fn server(keys: impl Into<KeyRing>, kernel: Kernel, random: [u8; 32], now: Time) -> Self {
         let private = Private::new(random, kernel);
-        let connection = Connection::server(identity, private, Service::Messages, now);
+        let connection = Connection::server(keys.into(), private, Service::Messages, now);
         Self::new(connection, kernel)
+    }
+
+    /// The key that the client has proved; `None` before [`Open`](SessionEvent::Open), and on
+    /// the client's side.
+    pub fn key(&self) -> Option<&Arc<Key>> {
+        self.connection.key().filter(|_| self.was_open)
     }
 
     /// Sets the largest message to accept, in bytes. The default is 16 MiB.
@@ -96,6 +107,14 @@ impl Session {
         self
     }
 
+    /// Leaves it to the caller to [confirm](Self::confirm) what came before the other's FIN,
+    /// for a caller that hands messages on later than it takes them.
+    #[must_use]
+    pub fn confirming_by_hand(mut self) -> Self {
+        self.confirms = false;
+        self
+    }
+
     /// Drives `connection`, which is new, with the usual limits.
     fn new(connection: Connection, kernel: Kernel) -> Self {
         Self {
@@ -107,6 +126,7 @@ impl Session {
             message: Vec::new(),
             limits: Limits::default(),
             events: VecDeque::new(),
+            confirms: true,
             was_open: false,
             told_over: false,
         }
@@ -190,7 +210,9 @@ impl Session {
             }
             Received::Fin => {
                 self.events.push_back(SessionEvent::Fin);
-                self.connection.handed_on();
+                if self.confirms {
+                    self.connection.handed_on();
+                }
             }
         }
     }
@@ -258,6 +280,17 @@ impl Session {
     /// Says that no message follows.
     pub fn finish(&mut self, now: Time, output: &mut Vec<u8>) {
         self.connection.finish();
+        self.seal_owed(now, output);
+    }
+
+    /// Confirms (DONE) that everything before the other's FIN is handed on. Only a session
+    /// that is [confirmed by hand](Self::confirming_by_hand) needs it.
+    ///
+    /// # Panics
+    ///
+    /// Before [`Fin`](SessionEvent::Fin): there is nothing to confirm.
+    pub fn confirm(&mut self, now: Time, output: &mut Vec<u8>) {
+        self.connection.handed_on();
         self.seal_owed(now, output);
     }
 
@@ -332,6 +365,12 @@ impl Session {
             let outcome = outcome.expect("known when it is over");
             self.events.push_back(SessionEvent::Over(outcome));
         }
+    }
+
+    /// Says whether the caller reads. While it does not, because it cannot hand on what came,
+    /// no deadline of the other side runs. At first it does.
+    pub fn set_reading(&mut self, now: Time, reading: bool) {
+        self.connection.set_reading(now, reading);
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout).

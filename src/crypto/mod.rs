@@ -1,7 +1,7 @@
 //! Keys and kernels, no layouts.
 //!
 //! The two [`secret`]s become an `identity`, and that becomes [`keys`] for each direction and
-//! epoch. A [`kernel`], which [`choice`] checks, seals and opens [`batch`]es of records. [`dh`]
+//! epoch. A server may have many, in a [`ring`]. A [`kernel`], which [`choice`] checks, seals and opens [`batch`]es of records. [`dh`]
 //! serves the handshake. What the sealed bytes mean: [`crate::wire`] and [`crate::conn`].
 
 pub mod batch;
@@ -13,5 +13,6 @@ pub mod dh;
 mod identity;
 pub mod kernel;
 pub mod keys;
+pub mod ring;
 pub mod secret;
 pub(crate) mod wipe;

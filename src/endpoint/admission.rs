@@ -31,6 +31,7 @@ use crate::conn::FirstSecrets;
 use crate::crypto::dh::Private;
 use crate::crypto::kernel::Kernel;
 use crate::crypto::keys::Identity;
+use crate::crypto::ring::{Key, KeyRing};
 use crate::error::{Abort, PeerFault, Reason};
 use crate::limits::{
     ANSWERS, BLOCK, CLASSIC_IDLE, MAX_CLASSIC, MAX_CLASSIC_UNPROVED, RESERVED_PART, handshake_grace,
@@ -41,7 +42,10 @@ use crate::wire::hello::{self, CLIENT_TAG, FIXED, Service};
 /// What new connections are made of: the keys of both formats, and randomness. And what is
 /// known of those that prove themselves.
 pub(super) struct Admission {
+    /// What we prove when we connect.
     identity: Option<Arc<Identity>>,
+    /// What peers that connect may prove.
+    ring: KeyRing,
     classic: Option<Arc<ClassicKeys>>,
     /// What clients ask for.
     service: Service,
@@ -61,9 +65,11 @@ pub(super) struct Admission {
 
 impl Admission {
     pub(super) fn new(setup: Setup, service: Service) -> Self {
-        assert!(setup.identity.is_some() || setup.classic.is_some());
+        let ring = with(setup.ring, setup.identity.as_ref());
+        assert!(!ring.is_empty() || setup.classic.is_some());
         Self {
             identity: setup.identity,
+            ring,
             classic: setup.classic,
             service,
             max_message: setup.limits.max_message,
@@ -82,14 +88,14 @@ impl Admission {
         !self.to_answer.is_empty()
     }
 
-    /// A native connection of this `side`, whose handshake began at `since`.
-    fn native(
-        &mut self,
-        side: fn(Arc<Identity>, Private, Service, Time) -> Connection,
-        since: Time,
-    ) -> Connection {
-        let identity = self.identity.clone().expect("one of the two formats");
-        side(identity, self.ephemeral(), self.service, since)
+    /// What peers that connect may prove.
+    pub(super) fn ring(&self) -> &KeyRing {
+        &self.ring
+    }
+
+    /// A native connection of a peer that connected, whose handshake began at `since`.
+    fn native(&mut self, since: Time) -> Connection {
+        Connection::server(self.ring.clone(), self.ephemeral(), self.service, since)
     }
 
     fn classic(&self, now: Time) -> Option<ClassicConnection> {
@@ -113,6 +119,15 @@ impl Admission {
         self.rng.fill_bytes(&mut iv);
         iv
     }
+}
+
+/// `ring` with our own key, which peers may prove too.
+fn with(mut ring: KeyRing, identity: Option<&Arc<Identity>>) -> KeyRing {
+    if let Some(identity) = identity {
+        // If it is there with a name, that stays.
+        let _ = ring.add(Key::new(Arc::clone(identity)));
+    }
+    ring
 }
 
 impl<M: Mode> Endpoint<M> {
@@ -152,7 +167,7 @@ impl<M: Mode> Endpoint<M> {
         }
         let protocol = match self.parts.admission.classic {
             Some(_) => Protocol::Undecided(Undecided::new(now)),
-            None => Protocol::Native(self.parts.admission.native(Connection::server, now)),
+            None => Protocol::Native(self.parts.admission.native(now)),
         };
         let id = self.parts.roster.admit(protocol, origin, now);
         self.parts.ready(id);
@@ -160,6 +175,10 @@ impl<M: Mode> Endpoint<M> {
     }
 
     /// Gives a connection that we made a slot.
+    ///
+    /// # Panics
+    ///
+    /// If the setup had no identity, and no keys for classic.
     pub fn dialled(&mut self, now: Time) -> PeerId {
         self.parts.now = now;
         let admission = &mut self.parts.admission;
@@ -169,7 +188,8 @@ impl<M: Mode> Endpoint<M> {
             self.join(id);
             id
         } else {
-            let conn = admission.native(Connection::client, now);
+            let identity = admission.identity.clone().expect("a key of our own");
+            let conn = Connection::client(identity, admission.ephemeral(), admission.service, now);
             self.parts.roster.insert(Protocol::Native(conn))
         };
         self.parts.ready(id);
@@ -228,6 +248,7 @@ impl<M: Mode> Endpoint<M> {
         if parts.roster[id].protocol.is_classic() {
             parts.admission.classic_peers.push(id);
         }
+        parts.roster.name_by_key(id);
         parts.roster[id].idle.reset(parts.now);
         parts.flow.joined(&mut parts.roster[id]);
         parts.stats.joined += 1;
@@ -257,8 +278,22 @@ impl Context {
         crowd.candidate(furthest, now, grace)
     }
 
+    /// Replaces the keys that peers may prove, and ends those that used one that is withdrawn.
+    pub(super) fn set_ring(&mut self, ring: KeyRing) {
+        self.admission.ring = with(ring, self.admission.identity.as_ref());
+        for slot in 0..self.roster.slots() {
+            if let Some(id) = self.roster.id_at(slot)
+                && let Protocol::Native(conn) = &mut self.roster[id].protocol
+                && conn.set_keys(&self.admission.ring)
+            {
+                self.abort(id, Abort::new(Reason::KEY_WITHDRAWN, ""));
+            }
+        }
+    }
+
     /// Closes a connection that has proved nothing. From now on it does not count.
     fn evict(&mut self, id: PeerId) {
+        self.stats.evicted += 1;
         self.roster.leave_crowd(id);
         self.fail(id, "to make room for newer connections");
     }
@@ -363,11 +398,11 @@ impl Context {
             protocol => return protocol.is_classic(),
         };
         let bytes = &self.store.memory.scratch[range];
-        let native = self.admission.identity.is_some() && hello::may_be_client(bytes);
+        let native = !self.admission.ring.is_empty() && hello::may_be_client(bytes);
         if native && bytes.len() >= FIXED {
             let since = undecided.since(self.now);
             let listened = undecided.listens();
-            let conn = self.admission.native(Connection::server, since);
+            let conn = self.admission.native(since);
             self.roster[id].protocol = Protocol::Native(conn);
             // What was queued is text for a listener, not for a native peer.
             self.drop_queue(id);

@@ -3,6 +3,8 @@
 //! Sending only queues references. Read next: [`super::outbound`], which seals and writes
 //! them; [`super::flow`], which decides which peer waits for which.
 
+use std::sync::Arc;
+
 use super::mode::{HandedOn, Message};
 use super::peer::Protocol;
 use super::queue::Chain;
@@ -10,6 +12,7 @@ use super::roster::Standing;
 use super::transport::{LocalId, PeerId};
 use super::{Context, EndpointEvent, Notice};
 use crate::classic;
+use crate::crypto::ring::Key;
 use crate::error::{Abort, Failure};
 use crate::limits::MAX_PAYLOAD;
 use crate::span::Span;
@@ -34,6 +37,13 @@ impl Context {
     pub fn pieces<'a>(&'a self, message: Message<'a>) -> impl ExactSizeIterator<Item = &'a [u8]> {
         let spans = message.spans().iter();
         spans.map(|&span| self.store.memory.bytes(span))
+    }
+
+    /// The key that `peer` has proved, for a peer that connected to us and speaks the native
+    /// format.
+    pub fn key(&self, peer: PeerId) -> Option<&Arc<Key>> {
+        let peer = self.roster.get(peer).filter(|peer| peer.is_proved())?;
+        peer.protocol.key()
     }
 
     /// Bytes of memory that the queue of `peer` takes. They are more than those of the

@@ -46,6 +46,8 @@ use crate::classic::ClassicKeys;
 use crate::conn::Outcome;
 use crate::crypto::kernel::Kernel;
 use crate::crypto::keys::{Identity, KeyStores};
+use crate::crypto::ring::{Key, KeyRing};
+use crate::error::cause::Causes;
 use crate::limits::Limits;
 use crate::time::Time;
 
@@ -68,8 +70,11 @@ pub use shutdown::{End, Leaves};
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Setup {
-    /// Keys for the native format, if the endpoint speaks it.
+    /// The key for the native format: what we prove when we connect, and what a peer that
+    /// connects may prove.
     pub identity: Option<Arc<Identity>>,
+    /// Further keys that a peer that connects may prove, one for each peer or group of peers.
+    pub ring: KeyRing,
     /// Keys for the classic format, if the endpoint speaks it. With both, a peer that
     /// connects chooses the format, and a dialled peer is spoken to in classic.
     pub classic: Option<Arc<ClassicKeys>>,
@@ -90,6 +95,7 @@ impl Setup {
     pub fn new(kernel: Kernel, leaves: Leaves, seed: [u8; 32]) -> Self {
         Self {
             identity: None,
+            ring: KeyRing::default(),
             classic: None,
             kernel,
             limits: Limits::default(),
@@ -147,6 +153,12 @@ pub struct Stats {
     pub failed: u64,
     /// Connections that never proved anything.
     pub refused: u64,
+    /// Why peers that had joined failed.
+    pub failed_by: Causes,
+    /// Why connections that never proved anything ended.
+    pub refused_by: Causes,
+    /// Connections that were closed before they proved anything, to make room for newer ones.
+    pub evicted: u64,
     /// Whole messages received.
     pub messages: u64,
     /// Bytes of whole messages received.
@@ -155,6 +167,8 @@ pub struct Stats {
     pub opened: u64,
     /// Records sealed.
     pub sealed: u64,
+    /// Bytes that sockets of peers took, sealed.
+    pub written: u64,
 }
 
 /// An endpoint as its [mode](mode::Mode) sees it: everything but the mode itself.
@@ -196,7 +210,7 @@ impl<M: Mode> Endpoint<M> {
     ///
     /// # Panics
     ///
-    /// If `setup` has keys for neither format.
+    /// If `setup` has no keys, for neither format.
     pub fn new(setup: Setup, mode: M) -> Self {
         let parts = Context {
             now: Time::ZERO,
@@ -217,7 +231,8 @@ impl<M: Mode> Endpoint<M> {
         Self { mode, parts }
     }
 
-    /// Says what people call `peer`, for a [terminal](OutputKind::Terminal).
+    /// Says where `peer` is, for a [terminal](OutputKind::Terminal). The name of the key that it
+    /// proves comes before that.
     pub fn set_name(&mut self, peer: PeerId, name: &str) {
         self.parts.roster.set_name(peer, name);
     }
@@ -276,6 +291,31 @@ impl<M: Mode> Endpoint<M> {
         &mut self.mode
     }
 
+    /// The keys that peers may prove, now.
+    pub fn keys(&self) -> &KeyRing {
+        self.parts.admission.ring()
+    }
+
+    /// Replaces the [ring](Setup::ring) of keys that peers may prove. A peer whose key is not
+    /// [the same](KeyRing::same) any more is aborted (key withdrawn); if it has not proved
+    /// itself yet, it is closed.
+    pub fn set_ring(&mut self, now: Time, ring: KeyRing) {
+        self.parts.now = now;
+        self.parts.set_ring(ring);
+    }
+
+    /// The name of the key that `peer` has proved, if it has one; also if the peer left in the
+    /// last tick.
+    pub fn key_name(&self, peer: PeerId) -> Option<&Arc<str>> {
+        let there = self.parts.key(peer).and_then(|key| key.name.as_ref());
+        there.or_else(|| self.parts.roster.name_of_left(peer))
+    }
+
+    /// The key that `peer` has proved.
+    pub fn key(&self, peer: PeerId) -> Option<&Arc<Key>> {
+        self.parts.key(peer)
+    }
+
     /// The bounds that it keeps.
     pub fn limits(&self) -> &Limits {
         &self.parts.limits
@@ -305,6 +345,18 @@ impl<M: Mode> Endpoint<M> {
     /// Bytes held in buffers: messages, queues, partial records.
     pub fn held(&self) -> usize {
         self.parts.store.memory.held()
+    }
+
+    /// Bytes that all queues take, of what waits for peers and locals.
+    #[doc(hidden)]
+    pub fn queued_memory(&self) -> usize {
+        self.parts.queued_memory()
+    }
+
+    /// Bytes of messages that have not arrived whole.
+    #[doc(hidden)]
+    pub fn unfinished(&self) -> usize {
+        self.parts.inbound.assembling()
     }
 
     /// Bytes copied since the start: into buffers, and together into packs.

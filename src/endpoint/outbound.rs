@@ -330,6 +330,7 @@ impl Context {
                     false if *sending == Sending::Blocked => *sending = Sending::Idle,
                     false => {}
                 }
+                self.stats.written += count as u64;
                 self.note_accepted(id, count);
                 Some(count)
             }

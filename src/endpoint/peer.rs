@@ -4,6 +4,8 @@
 //! peers: that is up to the parts. Read next: `roster`, `undecided`, `inbound`,
 //! `outbound`, `flow` and `idle`.
 
+use std::sync::Arc;
+
 use super::flow::PeerFlow;
 use super::idle::IdleClock;
 use super::inbound::Intake;
@@ -14,6 +16,7 @@ use super::transport::LocalId;
 use super::undecided::Undecided;
 use crate::classic::ClassicConnection;
 use crate::conn::{Connection, Outcome, StreamEnd};
+use crate::crypto::ring::Key;
 use crate::error::{Abort, Failure};
 use crate::limits::Limits;
 use crate::time::Time;
@@ -73,6 +76,14 @@ impl Protocol {
     /// Whether its hello waits for our answer.
     pub(super) fn waits_for_answer(&self) -> bool {
         matches!(self, Self::Native(conn) if conn.greeting().is_some())
+    }
+
+    /// The key that it used, if it connected to us.
+    pub(super) fn key(&self) -> Option<&Arc<Key>> {
+        match self {
+            Self::Native(conn) => conn.key(),
+            _ => None,
+        }
     }
 
     pub(super) fn is_classic(&self) -> bool {

@@ -68,6 +68,8 @@ pub(super) struct Roster {
     members: Vec<PeerId>,
     /// The names of peers for people, where the driver has set them.
     names: HashMap<PeerId, Arc<str>>,
+    /// The names of the keys of peers that left in the last tick: a report may still ask.
+    left: Vec<(PeerId, Arc<str>)>,
     touched: VecDeque<PeerId>,
     /// When to look at which peer. The deadlines of a busy connection move with every
     /// byte, almost always later. So an entry stays where it is until it comes up, and
@@ -106,6 +108,11 @@ impl Roster {
         id
     }
 
+    /// Forgets the names of those that left before this tick.
+    pub(super) fn begin_tick(&mut self) {
+        self.left.clear();
+    }
+
     pub(super) fn remove(&mut self, id: PeerId) -> Peer {
         self.leave_crowd(id);
         self.set_member(id, false);
@@ -113,6 +120,10 @@ impl Roster {
         self.counts[standing as usize] -= 1;
         self.names.remove(&id);
         let peer = self.slab.remove(id.slot as usize);
+        let key = peer.protocol.key().filter(|_| peer.is_proved());
+        if let Some(name) = key.and_then(|key| key.name.clone()) {
+            self.left.push((id, name));
+        }
         while self.slots > 0 && !self.slab.contains(self.slots - 1) {
             self.slots -= 1;
         }
@@ -165,6 +176,21 @@ impl Roster {
         if self.get(id).is_some() {
             self.names.insert(id, name.into());
         }
+    }
+
+    /// Puts the name of the key that `id` has proved before its name, if it has both.
+    pub(super) fn name_by_key(&mut self, id: PeerId) {
+        let key = self.get(id).and_then(|peer| peer.protocol.key());
+        if let Some(key) = key.and_then(|key| key.name.clone())
+            && let Some(name) = self.names.get_mut(&id)
+        {
+            *name = format!("{key} at {name}").into();
+        }
+    }
+
+    pub(super) fn name_of_left(&self, id: PeerId) -> Option<&Arc<str>> {
+        let left = self.left.iter().find(|(left, _)| *left == id);
+        left.map(|(_, name)| name)
     }
 
     pub(super) fn name(&self, id: PeerId) -> Option<Arc<str>> {

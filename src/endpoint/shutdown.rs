@@ -216,10 +216,16 @@ impl Context {
 
     /// Counts how a connection ended, and whether it had `joined`.
     pub(super) fn note_end(&mut self, joined: bool, outcome: &Outcome) {
+        let stats = &mut self.stats;
         match outcome {
-            _ if !joined => self.stats.refused += 1,
-            Ok(()) => self.stats.complete += 1,
-            Err(_) => self.stats.failed += 1,
+            _ if !joined => stats.refused += 1,
+            Ok(()) => stats.complete += 1,
+            Err(_) => stats.failed += 1,
+        }
+        match outcome {
+            Err(failure) if joined => stats.failed_by.note(failure),
+            Err(failure) => stats.refused_by.note(failure),
+            Ok(()) => {}
         }
         if joined || self.shutdown.leaves == Leaves::WithPeers {
             self.shutdown.served = true;

@@ -16,6 +16,7 @@ impl<M: Mode> Endpoint<M> {
     pub fn tick(&mut self, now: Time, io: &mut impl Transport) {
         let parts = &mut self.parts;
         let before = std::mem::replace(&mut parts.now, now);
+        parts.roster.begin_tick();
         // A terminal gets the peers' messages of the tick before, so that the user first
         // reads that a peer came.
         parts.write_locals(OutputKind::Terminal, io);

@@ -8,6 +8,7 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
 use crate::endpoint::transport::Origin;
+use crate::text::is_visible;
 use rustix::io::Errno;
 use rustix::net::netdevice::index_to_name;
 use rustix::net::{AddressFamily, SocketType, socket};
@@ -20,6 +21,11 @@ const MORE_PORTS: &str =
 pub fn without_brackets(host: &str) -> &str {
     let inside = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
     inside.unwrap_or(host)
+}
+
+/// Whether a name or an address without a port may have this character.
+pub(super) fn is_of_name(c: char) -> bool {
+    is_visible(c) && !c.is_whitespace() && !":/[]".contains(c)
 }
 
 /// The address that `host` is, and the zone behind its `%`, if there is one; `None` for a

@@ -6,7 +6,6 @@
 //! tell the user, which is up to the caller. Read next: [`crate::endpoint`].
 
 use std::collections::HashSet;
-use std::fmt;
 use std::io::{self, IsTerminal as _};
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
@@ -16,7 +15,7 @@ use std::time::Duration;
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Poll, Token, Waker};
-use signal_hook::consts::SIGUSR1;
+use signal_hook::consts::{SIGHUP, SIGUSR1};
 use signal_hook_mio::v1_0::Signals;
 
 use super::accept::Acceptor;
@@ -34,10 +33,12 @@ use super::lookup::Lookup;
 use super::machine;
 use super::place::Place;
 use super::plain::{PlainListener, PlainSocket};
+use super::scrape::{Scraper, Wanted};
 use super::signals;
 use super::sockets::{FIRST_RESERVED, Made, Owner, Sockets};
 use super::stream;
 use super::ticks::Ticks;
+use crate::crypto::ring::Key;
 use crate::endpoint::mode::Mode;
 use crate::endpoint::transport::{LocalId, PeerId};
 use crate::endpoint::{Cut, Endpoint, EndpointEvent, InputKind, OutputKind};
@@ -72,8 +73,12 @@ pub enum Report {
     Unreachable(Option<SocketAddr>, Error),
     /// This signal asks us to leave.
     Stopping(i32),
+    /// SIGHUP, where it does [not stop](EventLoop::serve_on_hangup) the endpoint.
+    HungUp,
     /// SIGUSR1: the user wants statistics.
     StatisticsWanted,
+    /// A monitoring system waits for figures, as text.
+    MetricsWanted(Wanted),
     /// Connections wait, and this machine has no descriptors or memory for them.
     /// Nothing more is said of it before [`CanAccept`](Self::CanAccept).
     CannotAccept(io::Error),
@@ -101,9 +106,13 @@ impl TunnelEnd {
         }
     }
 
-    /// Where to connect the local of `peer` to.
-    fn target_of(&self, _peer: PeerId) -> Arc<Place> {
-        self.target.clone()
+    /// Where to connect the local of a peer to that has proved `key`: a key with a target of its
+    /// own goes there, and nowhere else. `None` if that is no place.
+    fn target_of(&self, key: &Key) -> Option<Arc<Place>> {
+        match &key.forward {
+            None => Some(self.target.clone()),
+            Some(forward) => Place::target(forward).map(Arc::new),
+        }
     }
 
     fn is_near(&self) -> bool {
@@ -129,7 +138,10 @@ pub struct EventLoop<M> {
     lookup: Option<Lookup>,
     tunnel: Option<TunnelEnd>,
     signals: Option<Signals>,
+    /// SIGHUP is only reported.
+    serves_on_hangup: bool,
     alarm: Option<Alarm>,
+    scraper: Option<Scraper>,
     /// The endpoint gets the address of each peer as its name, for a terminal to show.
     names_peers: bool,
     /// Peers from [`connect`](Self::connect) whose TCP connection is not there yet.
@@ -159,7 +171,9 @@ impl<M: Mode> EventLoop<M> {
             lookup: None,
             tunnel: None,
             signals: None,
+            serves_on_hangup: false,
             alarm: None,
+            scraper: None,
             names_peers: false,
             connecting: HashSet::new(),
             ticks: Ticks::default(),
@@ -194,6 +208,19 @@ impl<M: Mode> EventLoop<M> {
         }
         self.lookup = Some(Lookup::start(host, port, self.waker.clone()));
         Ok(())
+    }
+
+    /// Serves figures over HTTP on `address`, and returns the address with its port.
+    /// [`Report::MetricsWanted`] asks for them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Listen`], if the address cannot be bound.
+    pub fn serve_metrics(&mut self, address: SocketAddr) -> Result<SocketAddr, Error> {
+        let (scraper, address) = Scraper::start(address, self.waker.clone())
+            .map_err(|source| Error::Listen { address, source })?;
+        self.scraper = Some(scraper);
+        Ok(address)
     }
 
     /// Makes this the near end of a tunnel: plain connections that come to `place` each get one
@@ -295,6 +322,11 @@ impl<M: Mode> EventLoop<M> {
         Ok(())
     }
 
+    /// From now on SIGHUP does not stop the endpoint: [`Report::HungUp`] tells of it.
+    pub fn serve_on_hangup(&mut self) {
+        self.serves_on_hangup = true;
+    }
+
     // ---- a turn ------------------------------------------------------------
 
     /// Waits until something happens, at most `at_most`, and does all that
@@ -335,6 +367,8 @@ impl<M: Mode> EventLoop<M> {
         self.take_endpoint_events(now);
         // Those that have just begun may be there at once.
         self.take_dialled_for_locals(now);
+        let wanted = self.scraper.as_ref().and_then(Scraper::wanted);
+        self.reports.extend(wanted.map(Report::MetricsWanted));
         if busy {
             self.ticks.note(self.clock.now().since(woke));
         }
@@ -425,11 +459,13 @@ impl<M: Mode> EventLoop<M> {
 
     fn take_signals(&mut self) {
         for number in self.signals.iter_mut().flat_map(Signals::pending) {
-            if number == SIGUSR1 {
-                self.reports.push(Report::StatisticsWanted);
-            } else {
-                self.endpoint.stop(self.clock.now());
-                self.reports.push(Report::Stopping(number));
+            match number {
+                SIGUSR1 => self.reports.push(Report::StatisticsWanted),
+                SIGHUP if self.serves_on_hangup => self.reports.push(Report::HungUp),
+                _ => {
+                    self.endpoint.stop(self.clock.now());
+                    self.reports.push(Report::Stopping(number));
+                }
             }
         }
     }
@@ -446,7 +482,12 @@ impl<M: Mode> EventLoop<M> {
         Ok(())
     }
 
-    fn take_listener(&mut self, listener: Listener) -> Result<(), Error> {
+    /// Listens on `listener`, which is bound. [`Report::Listening`] says so.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Listen`], if the poll or the system does not take it.
+    pub fn take_listener(&mut self, listener: Listener) -> Result<(), Error> {
         let address = listener.local_addr();
         self.accept_from(listener)
             .map_err(|source| Error::Listen { address, source })?;
@@ -641,15 +682,26 @@ impl<M: Mode> EventLoop<M> {
                     self.connecting.remove(peer);
                 }
                 EndpointEvent::Dial(local, peer) => {
-                    if let Some(tunnel) = &mut self.tunnel {
-                        let target = tunnel.target_of(*peer);
-                        tunnel.dials.start(*local, target, None, now);
-                    }
+                    self.dial_target(*local, *peer, now);
                     continue;
                 }
                 _ => {}
             }
             self.reports.push(Report::Endpoint(event));
+        }
+    }
+
+    /// Begins to connect `local` to the target of its `peer`, unless the peer has left.
+    fn dial_target(&mut self, local: LocalId, peer: PeerId, now: Time) {
+        let (Some(tunnel), Some(key)) = (&mut self.tunnel, self.endpoint.key(peer)) else {
+            return;
+        };
+        match tunnel.target_of(key) {
+            Some(target) => tunnel.dials.start(local, target, None, now),
+            None => {
+                let abort = Abort::new(Reason::REFUSED, "this key may go to no place");
+                self.endpoint.local_failed(now, local, abort);
+            }
         }
     }
 
@@ -687,8 +739,8 @@ impl<M: Mode> EventLoop<M> {
         &mut self.endpoint
     }
 
-    /// How long turns took that had something to do, as a line of statistics.
-    pub fn ticks(&self) -> &impl fmt::Display {
+    /// How long turns took that had something to do; it prints as a line of statistics.
+    pub fn ticks(&self) -> &Ticks {
         &self.ticks
     }
 

@@ -4,7 +4,7 @@
 //! accept, or how many. Read next: [`super::accept`], which does.
 
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener as StdListener};
 use std::time::Duration;
 
 use mio::net::{TcpListener, TcpStream};
@@ -81,6 +81,24 @@ impl Listener {
         Ok(Self {
             socket: TcpListener::from_std(socket.into()),
             address: taken.unwrap_or(address),
+        })
+    }
+
+    /// One that another program has bound, and handed on to this one.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput`, if connections do not come to it; those of the system.
+    pub fn inherited(socket: StdListener) -> io::Result<Self> {
+        if !SockRef::from(&socket).is_listener()? {
+            let why = "no connections come to it";
+            return Err(io::Error::new(ErrorKind::InvalidInput, why));
+        }
+        let address = socket.local_addr()?;
+        socket.set_nonblocking(true)?;
+        Ok(Self {
+            socket: TcpListener::from_std(socket),
+            address,
         })
     }
 

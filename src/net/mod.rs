@@ -11,7 +11,7 @@
 //! - inherited descriptors (`local`, over [`descriptor`] and `helper`), how many of them
 //!   there may be ([`rlimit`])
 //! - what the machine has ([`machine`]), and how much of it sockets may take (`buffers`)
-//! - [`signals`]
+//! - [`signals`], and a thread that gives figures to a monitoring system ([`scrape`])
 //!
 //! None of those knows peers, keys or messages. None blocks its caller; only a listener's
 //! bind may, before the program serves. The load tester uses some of them for the
@@ -40,9 +40,10 @@ mod names;
 pub mod place;
 mod plain;
 pub mod rlimit;
+pub mod scrape;
 pub mod signals;
 mod sockets;
 pub mod stream;
 #[cfg(test)]
 mod testing;
-mod ticks;
+pub mod ticks;

@@ -6,7 +6,8 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use super::address::{host_and_port, literal, parse, without_brackets};
+use super::address::{host_and_port, is_of_name, literal, parse, without_brackets};
+use crate::limits::LONGEST_SOCKET_PATH;
 
 /// What stands before a path.
 const UNIX: &str = "unix:";
@@ -30,23 +31,31 @@ impl Place {
     /// `host`, where there is one. `None` if it is not written like that.
     pub fn parse(text: &str, host: Option<&str>) -> Option<Self> {
         if let Some(path) = text.strip_prefix(UNIX) {
-            return (!path.is_empty()).then(|| Self::Unix(path.into()));
+            let fits = (1..=LONGEST_SOCKET_PATH).contains(&path.len()) && !path.contains('\0');
+            return fits.then(|| Self::Unix(path.into()));
         }
         let (host, port) = match text.rsplit_once(':') {
             Some((host, port)) => (host, port),
             None => (host?, text),
         };
         let bare = without_brackets(host);
-        let is_v6 = || matches!(parse(bare), Some((IpAddr::V6(_), _)));
-        let whole = !bare.contains(':') || bare != host && is_v6();
+        let right = match bare.len() < host.len() {
+            true => matches!(parse(bare), Some((IpAddr::V6(_), _))),
+            false => bare.chars().all(is_of_name),
+        };
         let plain = port.bytes().all(|byte| byte.is_ascii_digit());
-        if bare.is_empty() || bare.contains('/') || !whole || !plain {
+        if bare.is_empty() || !right || !plain {
             return None;
         }
         Some(Self::Tcp {
             host: bare.to_owned(),
             port: port.parse().ok()?,
         })
+    }
+
+    /// The place that a connection may go to: as [`parse`](Self::parse), but no port 0.
+    pub fn target(text: &str) -> Option<Self> {
+        Self::parse(text, None).filter(|place| !matches!(place, Self::Tcp { port: 0, .. }))
     }
 
     /// An address with a port.
@@ -103,5 +112,50 @@ mod tests {
             assert_eq!(place.as_deref(), shown, "{text}");
         }
         assert_eq!(Place::parse("80", None), None, "a host is wanted");
+    }
+
+    /// Goal: a target is a host with a port or the path of a socket, and nothing else is.
+    /// Method: each form; what is missing, too much, or could be read in two ways.
+    #[test]
+    fn targets() {
+        let tcp = |host: &str, port| {
+            Some(Place::Tcp {
+                host: host.into(),
+                port,
+            })
+        };
+        for (text, found) in [
+            ("localhost:5432", tcp("localhost", 5432)),
+            ("10.1.2.3:65535", tcp("10.1.2.3", 65535)),
+            ("[::1]:80", tcp("::1", 80)),
+            ("[fe80::1%eth0]:80", tcp("fe80::1%eth0", 80)),
+            ("unix:/run/db", Some(Place::Unix("/run/db".into()))),
+            ("unix:a:b", Some(Place::Unix("a:b".into()))),
+        ] {
+            assert_eq!(Place::target(text), found, "{text}");
+        }
+        let long = format!("unix:/{}", "x".repeat(LONGEST_SOCKET_PATH));
+        for text in [
+            "",
+            ":",
+            "host",
+            "host:",
+            ":80",
+            "host:0",
+            "host:65536",
+            "host:+x",
+            "::1:80",
+            "[]:80",
+            "[host]:80",
+            "[10.1.2.3]:80",
+            "ho st:80",
+            "ho\u{1b}st:80",
+            "http://host:80",
+            "unix:",
+            "unix:a\0b",
+            &long,
+        ] {
+            assert_eq!(Place::target(text), None, "{text:?}");
+        }
     }
 }

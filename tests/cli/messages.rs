@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use rustix::pipe::fcntl_setpipe_size;
+use serde_json::Value;
 
 use crate::program::{A_WHILE, Launch};
 use crate::raw_peer::{RawPeer, connect, rest};
@@ -90,4 +91,56 @@ fn names_are_harmless() {
         let raw = ['\x1b', '\u{202e}'];
         assert!(!ended.stderr.contains(raw), "{ended}");
     }
+}
+
+/// Goal: each line is an object, with the message that text has and what it is about, also
+/// when the program cannot run; and the level decides which lines there are. Method: a server
+/// with everything on; one peer that comes and leaves, and a stranger; one more server on its
+/// port, which has errors alone.
+#[test]
+fn lines_of_json() {
+    let server = Launch::server("--echo --log json --log-level debug").start();
+    let line = server.line("listening on 127.0.0.1:");
+    let object: Value = serde_json::from_str(&line).unwrap();
+    let address = object["address"].as_str().unwrap();
+    let port = address.rsplit(':').next().unwrap().parse().unwrap();
+    let mut client = Launch::client(port, "").start();
+    client.say("x");
+    client.prints("x");
+    client.finish("");
+    server.line(" left");
+    let mut stranger = connect(port);
+    stranger.write_all(&[b'x'; 80]).unwrap();
+    rest(&mut stranger);
+    server.line(" refused");
+    let args = format!("--port {port} --echo --log json --log-level error");
+    let again = Launch::new(&format!("--server --listen 127.0.0.1 {args}"));
+    let ended = again.refused(1, "is in use");
+    let object: Value = serde_json::from_str(ended.only_line()).unwrap();
+    assert_eq!(object["level"], "error");
+    let ended = server.stop();
+    let lines: Vec<Value> = ended
+        .stderr
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let about = |text: &str| {
+        let said = |line: &&Value| line["message"].as_str().unwrap().contains(text);
+        lines
+            .iter()
+            .find(said)
+            .unwrap_or_else(|| panic!("{text}: {ended}"))
+    };
+    for (text, level) in [(" came", "debug"), (" left", "debug"), (" refused", "warn")] {
+        let line = about(text);
+        assert_eq!(line["level"], level);
+        let peer = line["peer"].as_str().unwrap();
+        assert!(peer.starts_with("127.0.0.1:"), "{line}");
+        assert!(
+            line["message"].as_str().unwrap().starts_with(peer),
+            "{line}"
+        );
+    }
+    assert_eq!(about(" refused")["reason"], "not_sealwire");
+    assert_eq!(about("SIGTERM")["level"], "info");
 }

@@ -136,6 +136,12 @@ impl Launch {
         self
     }
 
+    /// One more variable of the environment.
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
     /// Takes the keys from this file instead of the environment.
     pub(crate) fn key_file(self, path: &Path) -> Self {
         self.no_keys().arg("--keys").arg(path)

@@ -206,6 +206,47 @@ fn keys_lie_in_memory_once() {
     }
 }
 
+/// Goal: of many keys, too, what is derived is there once; when the file is read again, nothing is
+/// left of a key that is withdrawn, and the others are not there twice. Method: a file of two
+/// keys, with a client of each; one is withdrawn; the file is read once more.
+#[test]
+fn keys_of_a_ring_lie_in_memory_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (kept, gone) = (HEX, [HEX[1], HEX[0]]);
+    let line = |name: &str, [confkey, authkey]: [&str; 2]| format!("{name} {confkey} {authkey}\n");
+    let both = line("kept", kept) + &line("gone", gone);
+    let path = keys::file(folder.path(), "keys", 0o600, both);
+    let server = exposed(Launch::server("").key_file(&path));
+    let mut needles = [native(kept), native(gone)].concat();
+    if !holds(&server, "before the clients", &needles) {
+        return;
+    }
+    let client = |[confkey, authkey]: [&str; 2]| {
+        let client = Launch::client(server.port(), "").keys(confkey, authkey);
+        client.start()
+    };
+    let (mut stays, leaves) = (client(kept), client(gone));
+    server.lines(2, " came");
+    holds(&server, "with both clients", &needles);
+
+    fs::write(&path, line("kept", kept)).unwrap();
+    server.signal(Signal::HUP);
+    leaves.ends_with(3);
+    server.line("gave up: key withdrawn");
+    let of_kept = native(kept).len();
+    for needle in &mut needles[of_kept..] {
+        needle.times = 0..=0;
+    }
+    holds(&server, "when one is withdrawn", &needles);
+    server.signal(Signal::HUP);
+    server.lines(2, "keys read again");
+    stays.say("hello\n");
+    server.prints("hello\n");
+    holds(&server, "when they are read once more", &needles);
+    stays.finish("");
+    server.stop();
+}
+
 /// Goal: the keys of the classic format are not there as typed, and what is derived from
 /// them is there once at most. Method: a server that speaks both, and one whose keys are
 /// for classic alone, with a client.
@@ -401,7 +442,8 @@ fn no_refusal_shows_a_key() {
             format!("{confkey} {authkey}\n"),
             format!("main {short} {authkey}\n"),
             format!("a {confkey} {authkey}\na {authkey} {confkey}\n"),
-            format!("a {confkey} {authkey}\nb {authkey} {confkey}\n"),
+            format!("a {confkey} {authkey}\nb {confkey} {authkey}\n"),
+            format!("a {confkey} {authkey} forward={confkey}\n"),
         ]
         .iter()
         .enumerate()

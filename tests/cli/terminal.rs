@@ -10,7 +10,8 @@ use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 
 use sealwire::wire::record::Kind;
 
-use crate::program::{A_WHILE, Launch, PATIENCE, Program};
+use crate::keys;
+use crate::program::{A_WHILE, AUTHKEY, CONFKEY, Launch, PATIENCE, Program};
 use crate::raw_peer::RawPeer;
 
 /// What Ctrl-D sends.
@@ -194,6 +195,45 @@ fn what_peers_say_is_harmless() {
     assert_eq!(lines[1..4], expected, "{seen:?}");
     let goes_on = line("<10.0.0.1:1> goes on");
     assert!(lines.contains(&&*goes_on), "{seen:?}");
+}
+
+/// Goal: on a terminal each line begins with the name of the key that its peer has proved, and
+/// the peer's address, as in the line that says that it came. Method: a server with a key file
+/// whose stdout is a terminal, and a peer that says a line with its first record.
+#[test]
+fn lines_begin_with_the_name_of_the_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("alice {CONFKEY} {AUTHKEY}\n");
+    let path = keys::file(folder.path(), "keys", 0o600, text);
+    let (mut screen, slave) = terminal();
+    let server = Launch::server("--no-input").key_file(&path).stdout(slave);
+    let server = server.start();
+    let mut peer = RawPeer::unproved(server.port());
+    peer.say(Kind::End as u8, b"hello\n");
+    let came = server.line(" came");
+    let name = came
+        .strip_prefix(" INFO ")
+        .and_then(|line| line.strip_suffix(" came\n"));
+    let name = name.filter(|name| name.starts_with("alice at 127.0.0.1:"));
+    let line = format!("<{}> hello\r\n", name.expect(&came));
+    assert_eq!(screen.sees(|seen| seen.contains('\n')), line);
+    server.stop();
+}
+
+/// Goal: SIGHUP ends a server whose stderr is a terminal, with a key file too: its user has gone.
+/// Method: send it one.
+#[test]
+fn a_hangup_at_a_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("alice {CONFKEY} {AUTHKEY}\n");
+    let path = keys::file(folder.path(), "keys", 0o600, text);
+    let (mut screen, slave) = terminal();
+    let server = Launch::server("--echo").key_file(&path).stderr(slave);
+    let server = server.start();
+    screen.sees(|seen| seen.contains("listening on"));
+    server.signal(Signal::HUP);
+    screen.sees(|seen| seen.contains("SIGHUP: leaving"));
+    server.ends_with(0);
 }
 
 /// Goal: a client's terminal is as safe from its server, and a pipe gets the bytes as they

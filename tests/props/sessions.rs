@@ -3,8 +3,10 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use sealwire::limits::{EPOCH_BITS, MAX_PAYLOAD, MIN_RECORD};
-use sealwire::{Identity, Outcome, Secret, SecretPair, Session, SessionEvent as Event, Time};
+use sealwire::limits::{DEAD_AFTER, EPOCH_BITS, MAX_PAYLOAD, MIN_RECORD};
+use sealwire::{
+    Deadline, Failure, Identity, Outcome, Secret, SecretPair, Session, SessionEvent as Event, Time,
+};
 
 use crate::plan::any_bytes;
 
@@ -209,4 +211,46 @@ fn epochs_end_unnoticed() {
         let said = Event::Message(b"still here".to_vec());
         assert_eq!(events, [Event::Open, said, Event::Fin]);
     }
+}
+
+/// Goal: a session that is confirmed by hand tells the other side that everything is handed on
+/// when its caller says so, and not before. Method: both sides finish; the server confirms only
+/// after it has had everything.
+#[test]
+fn confirmed_by_hand() {
+    let [mut client, mut server] = shaken();
+    server.session = server.session.confirming_by_hand();
+    client.receive(&std::mem::take(&mut server.out));
+    server.receive(&std::mem::take(&mut client.out));
+    assert!(server.out.is_empty() && !server.shuts_down);
+    server.session.confirm(NOW, &mut server.out);
+    server.act();
+    assert_eq!(server.out.len(), MIN_RECORD);
+    client.receive(&server.out);
+    for mut side in [client, server] {
+        assert!(side.shuts_down);
+        side.receive(&[]);
+        assert_eq!(side.outcome, Some(Ok(())));
+    }
+}
+
+/// Goal: the other side's silence counts only while the caller reads. Method: twice as long
+/// without reading, which brings a PING, and once with it.
+#[test]
+fn silence_counts_while_it_is_read() {
+    let [mut client, _] = shaken();
+    client.act();
+    client.out.clear();
+    client.session.set_reading(NOW, false);
+    let later = NOW + 2 * DEAD_AFTER;
+    client.session.handle_timeout(later, &mut client.out);
+    client.act();
+    assert_eq!((client.out.len(), &client.outcome), (MIN_RECORD, &None));
+    client.session.set_reading(later, true);
+    client
+        .session
+        .handle_timeout(later + DEAD_AFTER, &mut client.out);
+    client.act();
+    let silence = Failure::Deadline(Deadline::Silence(DEAD_AFTER));
+    assert_eq!(client.outcome, Some(Err(silence)));
 }

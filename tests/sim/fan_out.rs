@@ -166,3 +166,23 @@ fn a_long_message_is_queued_once() {
     assert_eq!(world.hosts[server].endpoint.queued(), 0);
     world.close(hand.end);
 }
+
+/// Goal: strangers do not make a peer's turn smaller. Method: two hundred that have sent a byte
+/// wait in front of a peer with a hundred short messages, which are all handed on in one tick.
+#[test]
+fn strangers_take_no_share() {
+    let (mut world, server) = World::with(native(1, Leaves::WhenStopped), Relay);
+    let _receivers: Vec<Raw> = (0..RECEIVERS).map(|_| Raw::join(&mut world)).collect();
+    let mut hand = Hand::shake(&mut world);
+    hand.send(&mut world, Kind::Ping, b"");
+    world.tick_after(server, 0);
+    let strangers: Vec<_> = (0..200).map(|_| world.accept()).collect();
+    for stranger in &strangers {
+        assert_eq!(world.net.write(stranger.end, b"S").ok(), Some(1));
+    }
+    let records: Vec<u8> = (0..100).flat_map(|_| hand.record(Kind::End, b"")).collect();
+    let sent = world.net.write(hand.end, &records).ok();
+    assert_eq!(sent, Some(records.len()));
+    world.tick_after(server, 0);
+    assert_eq!(world.hosts[server].endpoint.stats().messages, 100);
+}

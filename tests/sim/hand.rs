@@ -21,10 +21,15 @@ use crate::world::{Link, World};
 
 /// The keys of the client at this end: of the service, and the bytes of its private key.
 fn keys(end: Side) -> (Arc<Identity>, [u8; 32]) {
+    (Identity::new(&secrets(7)).unwrap(), private(end))
+}
+
+/// The bytes of the private key of the client at this end.
+fn private(end: Side) -> [u8; 32] {
     // The curve ignores the lowest three bits.
     let mut private = [1; 32];
     private[8..16].copy_from_slice(&end.link.to_be_bytes());
-    (Identity::new(&secrets(7)).unwrap(), private)
+    private
 }
 
 /// A session at the other end of a link to a server.
@@ -39,9 +44,14 @@ pub(crate) struct Raw {
 impl Raw {
     /// Connects, and does nothing yet.
     pub(crate) fn connect(world: &mut World) -> Self {
+        Self::connect_as(world, Identity::new(&secrets(7)).unwrap())
+    }
+
+    /// As [`connect`](Self::connect), with other keys.
+    pub(crate) fn connect_as(world: &mut World, identity: Arc<Identity>) -> Self {
         let Link { end, peer } = world.accept();
-        let (identity, private) = keys(end);
-        let session = Session::client(identity, crate::chosen::kernel(), private, world.now());
+        let (kernel, private) = (crate::chosen::kernel(), private(end));
+        let session = Session::client(identity, kernel, private, world.now());
         Self {
             session: session.with_max_message(1 << 30),
             end,

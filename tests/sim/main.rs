@@ -34,6 +34,7 @@ mod fan_out;
 mod flow;
 mod packs;
 mod pressure;
+mod rings;
 mod seeds;
 mod slow;
 mod stopping;

@@ -28,6 +28,7 @@ fn the_oldest_makes_room() {
         let closed = matches!(world.outcome(peer), Some(Err(Failure::Closed(_))));
         assert_eq!(closed, n < 10, "number {n}");
     }
+    assert_eq!(world.hosts[server].endpoint.stats().evicted, 10);
     Raw::join(&mut world);
     world.run_millis(6000);
     assert_eq!(world.hosts[server].endpoint.connections(), 1);
@@ -158,6 +159,10 @@ fn a_recorded_hello_is_refused() {
         assert_eq!(world.read(end), b"");
     }
     assert_eq!(world.hosts[server].endpoint.keyed(), keyed);
+    let stats = world.hosts[server].endpoint.stats();
+    let counted = stats.refused_by.iter().filter(|&(_, count)| count > 0);
+    let wanted = [("replayed", 1), ("protocol", 2)];
+    assert_eq!(counted.collect::<Vec<_>>(), wanted);
     first.read(&mut world);
     assert!(world.hosts[server].has_joined(first.peer));
 }

@@ -4,6 +4,7 @@ use clap::Parser;
 use sealwire::limits::ceiling::Tcp;
 
 use super::*;
+use crate::log::{Form, Level};
 
 const HEX: &str = "deadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeef";
 
@@ -325,6 +326,43 @@ fn classic() {
         assert_eq!(config.keys.warnings, warnings, "{key}, {line}");
     }
     assert!(with_key("any", "-s").is_err());
+}
+
+/// Goal: figures are served on loopback unless an address is given, by a server alone; the log
+/// has its defaults, and what is typed.
+#[test]
+fn running_for_good() {
+    let metrics = |line: &str| checked(line).metrics.map(|address| address.to_string());
+    assert_eq!(metrics("-s"), None);
+    for (typed, served) in [
+        ("9464", "127.0.0.1:9464"),
+        ("0", "127.0.0.1:0"),
+        ("0.0.0.0:9464", "0.0.0.0:9464"),
+        ("[::1]:9464", "[::1]:9464"),
+    ] {
+        assert_eq!(metrics(&format!("-s --metrics {typed}")).unwrap(), served);
+    }
+    for typed in [
+        "x",
+        "65536",
+        "localhost:1",
+        "::1:9464",
+        "127.0.0.1",
+        ":1",
+        "1:",
+    ] {
+        refused(
+            &format!("-s --metrics {typed}"),
+            "--metrics: a port is wanted",
+        );
+    }
+    refused("-c h --metrics 1", "--metrics is for a server");
+    let log = checked("-s").log;
+    assert_eq!((log.form, log.least), (Form::Text, Level::Info));
+    let log = checked("-s --log json --log-level warn").log;
+    assert_eq!((log.form, log.least), (Form::Json, Level::Warn));
+    assert_eq!(checked("-s").address, None);
+    assert_eq!(checked("-s --port 1").address, Some("--port"));
 }
 
 /// Goal: the two ends of a tunnel; the near end listens on the loopback address unless it is told
