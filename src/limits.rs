@@ -105,6 +105,9 @@ pub const LOOKUP_AGAIN: Duration = Duration::from_secs(60);
 /// The same for a name that could not be resolved: a resolver that does not answer takes about as
 /// long itself.
 pub const LOOKUP_RETRY: Duration = Duration::from_secs(5);
+/// Names whose addresses a tunnel keeps; past it, those that were not asked for lately are
+/// forgotten. A ring of keys may name a target for each.
+pub const MOST_NAMES: usize = 1024;
 /// How long the near end of a tunnel does not try again after its server could not be reached,
 /// first and at most; each time it is twice as long. A program behind it that repeats at once
 /// must not cost a connection attempt each time, and 5 s are short for a person.

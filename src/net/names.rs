@@ -11,7 +11,7 @@ use mio::Waker;
 
 use super::error::Error;
 use super::lookup::Lookup;
-use crate::limits::{LOOKUP_AGAIN, LOOKUP_RETRY};
+use crate::limits::{LOOKUP_AGAIN, LOOKUP_RETRY, MOST_NAMES};
 use crate::time::Time;
 
 /// What is known of a name.
@@ -35,25 +35,38 @@ struct Entry {
     lookup: Option<Lookup>,
 }
 
-/// All names that were asked for. There are as many as targets.
+/// The names that were asked for.
+///
+/// Invariant: `asking` has those with a lookup.
 #[derive(Debug)]
 pub(super) struct Names {
     waker: Arc<Waker>,
     known: HashMap<(String, u16), Entry>,
+    asking: Vec<(String, u16)>,
 }
 
 impl Names {
     /// `waker` wakes the poll when a name is resolved.
     pub(super) fn new(waker: Arc<Waker>) -> Self {
-        let known = HashMap::new();
-        Self { waker, known }
+        Self {
+            waker,
+            known: HashMap::new(),
+            asking: Vec::new(),
+        }
     }
 
     /// What is known of `host`. Begins to look it up where that is due.
     pub(super) fn ask(&mut self, host: &str, port: u16, now: Time) -> Known {
-        let entry = self.known.entry((host.to_owned(), port)).or_default();
+        let name = (host.to_owned(), port);
+        if self.known.len() >= MOST_NAMES && !self.known.contains_key(&name) {
+            // Those that nobody has asked for lately are forgotten.
+            let is_fresh = |entry: &Entry| entry.lookup.is_some() || entry.again > now;
+            self.known.retain(|_, entry| is_fresh(entry));
+        }
+        let entry = self.known.entry(name.clone()).or_default();
         if entry.lookup.is_none() && entry.again <= now {
             entry.lookup = Some(Lookup::start(host, port, self.waker.clone()));
+            self.asking.push(name);
         }
         match &entry.failed {
             _ if !entry.addresses.is_empty() => Known::Addresses(entry.addresses.clone()),
@@ -67,14 +80,17 @@ impl Names {
 
     /// Takes what was looked up. Returns whether anything was.
     pub(super) fn turn(&mut self, now: Time) -> bool {
-        let mut news = false;
-        for entry in self.known.values_mut() {
-            let found = match &entry.lookup {
-                Some(lookup) => lookup.take(),
-                None => continue,
+        let before = self.asking.len();
+        let known = &mut self.known;
+        self.asking.retain(|name| {
+            let Some(entry) = known.get_mut(name) else {
+                return false;
             };
-            match found {
-                Ok(None) => continue,
+            let Some(lookup) = &entry.lookup else {
+                return false;
+            };
+            match lookup.take() {
+                Ok(None) => return true,
                 Ok(Some(addresses)) => {
                     entry.addresses = addresses;
                     entry.failed = None;
@@ -87,9 +103,9 @@ impl Names {
                 }
             }
             entry.lookup = None;
-            news = true;
-        }
-        news
+            false
+        });
+        self.asking.len() < before
     }
 }
 

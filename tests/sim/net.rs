@@ -325,7 +325,8 @@ impl Net {
 
     /// The error that `end` has not seen yet.
     pub(crate) fn error(&mut self, end: Side) -> io::Result<()> {
-        match self.outgoing(end).broken {
+        let pipe = self.outgoing(end);
+        match pipe.write_error.or(pipe.broken) {
             Some(kind) => Err(kind.into()),
             None => Ok(()),
         }

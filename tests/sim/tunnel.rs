@@ -685,3 +685,51 @@ fn idle_connections_cost_nothing() {
     };
     assert_eq!(reads(0), reads(300));
 }
+
+/// Goal: what a program said before its reset arrives, also if it still waited to be sealed then;
+/// past 5 s the reset comes first. Method: a network that takes nothing for 1 s, or for 8 s.
+#[test]
+fn what_came_before_a_reset_arrives() {
+    for (stalled, heard) in [(1, 51_000), (8, 1000)] {
+        let mut one = One::new(bytes(51_000), Vec::new());
+        (one.source.ends, one.target.ends) = (false, false);
+        one.run(2);
+        let near = Side::client(one.pair.link);
+        one.world.net.stall(near, Duration::from_secs(stalled));
+        let all = one.source.to_say.clone();
+        one.source.to_say.truncate(1000);
+        (one.source.said, one.target.heard) = (0, Vec::new());
+        one.run(5);
+        one.source.to_say = all;
+        one.run(5);
+        assert_eq!(one.source.said, 51_000);
+        one.source.reset(&mut one.world);
+        one.run(100);
+        assert!(one.target.heard.is_empty());
+        one.run(10_000);
+        assert!(
+            one.target.heard == bytes(heard),
+            "{}",
+            one.target.heard.len()
+        );
+        assert_eq!(one.target.ended, Some(Err(ErrorKind::ConnectionReset)));
+    }
+}
+
+/// Goal: an end is not confirmed while the socket behind it has an error that no read or write has
+/// told. Method: an error that comes with nothing to write; then the target ends, too.
+#[test]
+fn an_error_is_looked_for_before_done() {
+    let mut one = One::new(bytes(1000), bytes(1000));
+    (one.source.ends, one.target.ends) = (false, false);
+    one.run(10);
+    let at_far = one.world.hosts[0].wires[&one.locals[1]];
+    one.world.net.outgoing(at_far).write_error = Some(ErrorKind::ConnectionReset);
+    one.source.ends = true;
+    one.run(10);
+    one.target.ends = true;
+    one.run(10);
+    assert_eq!(one.source.ended, Some(Err(ErrorKind::ConnectionReset)));
+    let outcomes = [aborted(Reason::RESET, ""), gave(Reason::RESET)];
+    assert_eq!(one.outcomes(), outcomes);
+}
