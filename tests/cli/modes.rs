@@ -1,7 +1,6 @@
 //! What a server does with messages, and what its clients see.
 
 use std::thread::sleep;
-use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -84,16 +83,7 @@ fn relay() {
 
 /// Waits until the statistics show `count` peers.
 pub(crate) fn joined(server: &Program, count: usize) {
-    let text = format!(" {count} peers now");
-    for asked in 1..=600 {
-        server.signal(Signal::USR1);
-        let lines = server.lines(asked, "peers now");
-        if lines.iter().any(|line| line.contains(&text)) {
-            return;
-        }
-        sleep(Duration::from_millis(50));
-    }
-    panic!("there are never {count} peers");
+    server.statistics(&format!(" {count} peers now"));
 }
 
 /// Goal: a server with a mode reads no input, so the end of that does not end the server.

@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
-use std::thread;
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -305,6 +305,20 @@ impl Program {
             panic!("not {count} lines with {text:?}; {}", self.printed());
         }
         found
+    }
+
+    /// Asks for statistics until a line of them contains `text`.
+    #[track_caller]
+    pub(crate) fn statistics(&self, text: &str) {
+        for asked in 1..=600 {
+            self.signal(Signal::USR1);
+            let lines = self.lines(asked, "peers now");
+            if lines.iter().any(|line| line.contains(text)) {
+                return;
+            }
+            sleep(Duration::from_millis(50));
+        }
+        panic!("statistics never show {text:?}; {}", self.printed());
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

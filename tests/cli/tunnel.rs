@@ -118,8 +118,9 @@ fn bytes_go_both_ways() {
     for thread in threads {
         thread.join().unwrap();
     }
-    tunnel.far.signal(Signal::USR1);
-    tunnel.far.line(" 0 peers now, 108 joined, 108 complete");
+    tunnel
+        .far
+        .statistics(" 0 peers now, 108 joined, 108 complete");
     tunnel.stop();
 }
 
@@ -282,10 +283,9 @@ fn a_cut_reaches_a_program_that_is_held_up() {
     let kinds = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
     assert!(kinds.contains(&error.kind()), "{error}");
     drop(source);
-    tunnel.far.signal(Signal::USR1);
     tunnel
         .far
-        .line(" 0 peers now, 1 joined, 0 complete, 1 failed");
+        .statistics(" 0 peers now, 1 joined, 0 complete, 1 failed");
     tunnel.far.stop();
 }
 

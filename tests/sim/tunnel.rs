@@ -460,6 +460,7 @@ fn no_clean_end_after_a_loss() {
         for one in &all {
             one.check(seed);
         }
+        world.run_millis(LINGER.as_millis() as u64 + 500);
         assert_eq!(world.hosts[near].endpoint.pairs(), 0, "seed {seed}");
         assert_eq!(world.hosts[0].endpoint.pairs(), 0, "seed {seed}");
     }
