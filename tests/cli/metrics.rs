@@ -222,8 +222,8 @@ fn kernel_and_ticks() {
     server.stop();
 }
 
-/// Goal: who asks wrongly, slowly or not at all holds up neither peers nor, for long, others
-/// that ask. Method: wrong requests, each of which gets its answer or a close; connections
+/// Goal: a client that asks wrongly, slowly or not at all holds up neither peers nor, for long,
+/// others that ask. Method: wrong requests, each of which gets its answer or a close; connections
 /// that send nothing, or a byte at a time; an echo, and a request behind them.
 #[test]
 fn requests_that_are_wrong_or_hang() {

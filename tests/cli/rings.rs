@@ -1,4 +1,4 @@
-//! A server whose key file has many lines: who is who, and a file that is read again.
+//! A server whose key file has many lines: names of peers, and a file that is read again.
 
 use std::fmt::Write as _;
 use std::fs;

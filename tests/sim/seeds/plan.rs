@@ -1,5 +1,5 @@
-//! What a seed decides: who comes to which server and when, what is said, and what the network
-//! does to it.
+//! What a seed decides: which peers come to which server and when, what is said, and what the
+//! network does to it.
 //!
 //! Read next: [`super::run`], which plays it.
 
