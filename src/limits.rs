@@ -199,7 +199,7 @@ pub const OUTPUT_SCRATCH: usize = 32 * MAX_RECORD;
 /// together arrive together, in one read or a few, and fill the receiver's lanes too. A packed
 /// message counts as the shortest record. As much again may go to sockets whose deadlines are
 /// due. On loopback, where a write takes the receiver's work too, a tick with twice as much took
-/// up to 17 ms (Zen 4).
+/// up to 17 ms (Zen 3).
 pub const OUTPUT_TICK: usize = 8 * MOST_SHARE;
 /// Least room in either scratch for one peer, unless less is left, however many peers
 /// wait: four full records need few calls, and the other peers do not wait long. Also the
@@ -252,7 +252,7 @@ pub const QUEUED_ITEM: usize = 128;
 /// This and the next bounds were set together: a tick shall end within 20 ms whatever peers do.
 /// With a server that no other program interrupts, no tick took longer than 9 ms, but for one of
 /// 17, when two peers sent empty messages to 1,000 receivers as fast as they could, and 8 ms when
-/// 15,000 peers left at once (Zen 4; `docs/SECURITY.md` says how that was measured).
+/// 15,000 peers left at once (Zen 3; `docs/SECURITY.md` says how that was measured).
 pub const FAN_OUT: usize = 1 << 14;
 /// Most peers read in one tick. A read that brings nothing takes no room, and costs a system
 /// call.
@@ -276,7 +276,7 @@ pub const MOST_LINGERING: usize = 256;
 /// Most peers closed in one tick.
 pub const PEERS_CLOSED: usize = 256;
 /// How many items of queues that were dropped one tick frees: more than it may queue. So many
-/// take 4 ms (the same machine). A thousand receivers that leave may have had two million.
+/// take 4 ms (Zen 4). A thousand receivers that leave may have had two million.
 pub const FREED_ITEMS: usize = 8 * FAN_OUT;
 /// How many bytes of buffers that were dropped one tick frees, because plaintext is erased: so
 /// many take 2 ms. Peers that leave at once may have had [`Limits::max_assembling`].
