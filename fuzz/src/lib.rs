@@ -41,7 +41,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     // Whole connections.
     target("endpoint", endpoint::run),
     target("sessions", session::two),
@@ -55,6 +55,7 @@ pub const TARGETS: [Target; 13] = [
     target("frame_length", parsers::frame_length),
     target("text", parsers::text),
     target("address", parsers::address),
+    target("place", parsers::place),
     target("units", parsers::units),
     target("keys", keys::run),
 ];

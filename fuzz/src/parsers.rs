@@ -2,11 +2,13 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::path::Path;
 use std::time::Duration;
 
 use sealwire::classic::{as_text, frame};
 use sealwire::conn::session::join;
 use sealwire::net::address;
+use sealwire::net::place::Place;
 use sealwire::text::{Escaped, is_visible};
 use sealwire::wire::hello::{self, ClientHello};
 use sealwire::wire::pack::PackReader;
@@ -195,6 +197,52 @@ pub(crate) fn address(bytes: &[u8]) {
     assert_eq!(zone.is_some(), shown.is_ipv6() && scope != 0);
     let why = address::why_not_connected(shown, &io::Error::from_raw_os_error(22));
     assert!(why.starts_with(&ip.to_string()));
+}
+
+/// Where a tunnel may go. What is shown of it is read as the same.
+pub(crate) fn place(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let place = Place::target(&text);
+    if let Some(path) = text.strip_prefix("unix:") {
+        let right = (1..=107).contains(&path.len()) && !path.contains('\0');
+        assert_eq!(place, right.then(|| Place::Unix(Path::new(path).into())));
+        return;
+    }
+    let Some(place) = place else {
+        let plain = |c: char| c.is_ascii_alphanumeric() || ".-".contains(c);
+        let found = text.rsplit_once(':').filter(|(host, port)| {
+            let port = port.parse::<u16>().is_ok_and(|port| port > 0) && !port.contains('+');
+            !host.is_empty() && host.chars().all(plain) && port
+        });
+        assert_eq!(found, None);
+        return;
+    };
+    let (host, number) = text.rsplit_once(':').expect("a host and a port");
+    let host = match host.strip_prefix('[') {
+        Some(inside) => {
+            let inside = inside.strip_suffix(']').expect("both brackets");
+            let (ip, _) = inside.split_once('%').unwrap_or((inside, ""));
+            assert!(ip.parse::<Ipv6Addr>().is_ok());
+            inside
+        }
+        None => {
+            assert!(!host.contains([':', '/', '[', ']']));
+            host
+        }
+    };
+    assert!(is_visible_word(host));
+    let port = number.parse().expect("a port");
+    assert!(port > 0 && number.bytes().all(|byte| byte.is_ascii_digit()));
+    let host = host.to_owned();
+    assert_eq!(place, Place::Tcp { host, port });
+    let shown = place.to_string();
+    let again = Place::target(&shown).expect("what is shown is one");
+    assert_eq!(again.to_string(), shown);
+}
+
+fn is_visible_word(text: &str) -> bool {
+    let visible = |c| is_visible(c) && !c.is_whitespace();
+    !text.is_empty() && text.chars().all(visible)
 }
 
 /// Sizes and times.

@@ -40,7 +40,10 @@ impl Place {
         };
         let bare = without_brackets(host);
         let right = match bare.len() < host.len() {
-            true => matches!(parse(bare), Some((IpAddr::V6(_), _))),
+            true => {
+                let plain = |zone: &str| zone.chars().all(is_of_name);
+                matches!(parse(bare), Some((IpAddr::V6(_), zone)) if zone.is_none_or(plain))
+            }
             false => bare.chars().all(is_of_name),
         };
         let plain = port.bytes().all(|byte| byte.is_ascii_digit());
@@ -105,6 +108,7 @@ mod tests {
             ("host:65536", None),
             ("::1:22", None),
             ("[host:1]:22", None),
+            ("[fe80::1%\u{1b}]:22", None),
             ("http://host:80", None),
         ] {
             let place = Place::parse(text, Some("127.0.0.1"));
