@@ -65,8 +65,8 @@ pub struct Shape {
     pub least: Level,
 }
 
-/// What a line is about, for programs that search lines of JSON: a name and a value. The text
-/// says the same.
+/// What a line is about, for programs that search lines of JSON: a name and a value, which is
+/// left out if it is empty. The text says the same.
 pub type Field<'a> = (&'static str, &'a dyn Display);
 
 /// Stderr, and the lines that it has not taken yet.
@@ -241,8 +241,12 @@ fn object(level: Level, text: &dyn Display, fields: &[Field<'_>]) -> String {
     let (_, level) = level.names();
     let mut line = format!(r#"{{"time":"{}","level":"{level}""#, date::now());
     for (name, value) in [("message", text)].iter().chain(fields) {
+        let value = visible(value);
+        if value.is_empty() {
+            continue;
+        }
         // What is visible needs no other escape.
-        let value = visible(value).replace('\\', r"\\").replace('"', "\\\"");
+        let value = value.replace('\\', r"\\").replace('"', "\\\"");
         // Writing to a string cannot fail.
         let _ = write!(line, r#","{name}":"{}""#, value.replace('\t', r"\t"));
     }

@@ -76,6 +76,8 @@ fn connections<M: Mode>(page: &mut Page, endpoint: &Endpoint<M>) {
     let what = "Connections that have proved nothing that there may be at once.";
     let most = limits.max_handshakes;
     page.single("unproved_connections_limit", GAUGE, what, most);
+    let what = "Plain connections of a tunnel, now.";
+    page.single("plain_connections", GAUGE, what, endpoint.pairs());
     let what = "Peers that have proved their keys.";
     page.single("handshakes_total", COUNTER, what, stats.joined);
     let what = "Connections that ended before they proved anything.";

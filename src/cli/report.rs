@@ -50,7 +50,7 @@ impl Audience {
     fn visit_level(self, name: &Name<'_>) -> Level {
         match self {
             Self::Chat => Level::Info,
-            Self::Relay if name.key.is_some() => Level::Info,
+            Self::Relay if !name.key.is_empty() => Level::Info,
             Self::Relay | Self::Client | Self::Service | Self::Tunnel => Level::Debug,
         }
     }
@@ -178,7 +178,7 @@ impl Reporter {
             Report::Connected(peer, _) => {
                 let name = Name::of(events, peer);
                 let text = format_args!("connected to {name}");
-                log.line(Level::Info, &text, &[("peer", &name)]);
+                log.line(Level::Info, &text, &name.fields());
             }
             Report::Listening(address) => {
                 let address = host_and_port(address);
@@ -190,13 +190,10 @@ impl Reporter {
                 log.line(Level::Info, &text, &[("address", &place)]);
             }
             Report::Unreachable(source, error) => {
-                let name = Name {
-                    key: None,
-                    address: source,
-                };
+                let name = Name::at(source);
                 let text = format_args!("{name} was reset: {error}");
                 self.problems
-                    .line(log, now, Level::Warn, text, &[("peer", &name)]);
+                    .line(log, now, Level::Warn, text, &name.fields());
             }
             Report::Stopping(signal) => {
                 let name = signal_name(signal).unwrap_or("a signal");
@@ -221,7 +218,7 @@ impl Reporter {
                 let name = Name::of(events, peer);
                 let text = format_args!("{name} came");
                 let level = self.audience.visit_level(&name);
-                self.visits.line(log, now, level, text, &[("peer", &name)]);
+                self.visits.line(log, now, level, text, &name.fields());
             }
             Report::Endpoint(EndpointEvent::Left(peer, outcome)) => {
                 self.left(log, now, &Name::of(events, peer), &outcome);
@@ -239,13 +236,14 @@ impl Reporter {
             Ok(()) => {
                 let text = format_args!("{name} left");
                 let level = self.audience.visit_level(name);
-                self.visits.line(log, now, level, text, &[("peer", name)]);
+                self.visits.line(log, now, level, text, &name.fields());
             }
             // Our own input or output failed, which has a line of its own, or none.
             Err(Failure::Gave(abort)) if abort.reason == Reason::LOCAL_ERROR => {}
             Err(failure) => {
                 let text = format_args!("{name}: {failure}");
-                let fields: [Field<'_>; 2] = [("peer", name), ("reason", &failure.cause())];
+                let cause = failure.cause();
+                let fields = name.fields_with("reason", &cause);
                 self.problems.line(log, now, Level::Warn, text, &fields);
             }
         }
@@ -255,7 +253,8 @@ impl Reporter {
         let Err(failure) = outcome else {
             return;
         };
-        let fields: [Field<'_>; 2] = [("peer", name), ("reason", &failure.cause())];
+        let cause = failure.cause();
+        let fields = name.fields_with("reason", &cause);
         if self.audience == Audience::Client {
             log.line(Level::Error, &format_args!("{name}: {failure}"), &fields);
         } else if self.audience == Audience::Tunnel {
@@ -305,10 +304,12 @@ impl Reporter {
 /// A peer as the user knows it. Most lines of a flood are not shown, so nothing is made of it
 /// before one is.
 struct Name<'a> {
-    /// The name of the key that it has proved.
-    key: Option<&'a str>,
-    address: Option<SocketAddr>,
+    /// The name of the key that it has proved; empty if there is none.
+    key: &'a str,
+    address: Address,
 }
+
+struct Address(Option<SocketAddr>);
 
 impl<'a> Name<'a> {
     /// The name of `peer`, which may have left in the last turn. Where it is for a plain
@@ -316,18 +317,45 @@ impl<'a> Name<'a> {
     fn of<M: Mode>(events: &'a EventLoop<M>, peer: PeerId) -> Self {
         let key = events.endpoint().key_name(peer);
         Self {
-            key: key.map(|key| &**key),
-            address: events.source(peer).or_else(|| events.address(peer)),
+            key: key.map_or("", |key| key),
+            address: Address(events.source(peer).or_else(|| events.address(peer))),
         }
+    }
+
+    /// The name of what is at `address`, and has proved nothing.
+    fn at(address: Option<SocketAddr>) -> Self {
+        Self {
+            key: "",
+            address: Address(address),
+        }
+    }
+
+    fn fields(&self) -> [Field<'_>; 2] {
+        [("peer", &self.address), ("key", &self.key)]
+    }
+
+    fn fields_with<'b>(
+        &'b self,
+        name: &'static str,
+        value: &'b dyn fmt::Display,
+    ) -> [Field<'b>; 3] {
+        let [peer, key] = self.fields();
+        [peer, key, (name, value)]
     }
 }
 
 impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(key) = self.key {
-            write!(f, "{key} at ")?;
+        if !self.key.is_empty() {
+            write!(f, "{} at ", self.key)?;
         }
-        match self.address {
+        self.address.fmt(f)
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
             Some(address) => f.write_str(&host_and_port(address)),
             None => f.write_str("a peer"),
         }

@@ -191,6 +191,28 @@ fn figures_are_what_was_done() {
     server.stop();
 }
 
+/// Goal: both ends of a tunnel count their plain connections. Method: one that comes and leaves.
+#[test]
+fn plain_connections_of_a_tunnel() {
+    let target = TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = target.local_addr().unwrap();
+    let far = Launch::server(&format!("--forward {place} --metrics 0")).start();
+    let near = Launch::client(far.port(), "--tunnel 0 --metrics 0").start();
+    let source = TcpStream::connect(("127.0.0.1", near.port())).unwrap();
+    let (there, _) = target.accept().unwrap();
+    let ends = [&far, &near].map(address);
+    let all_have = |wanted| {
+        for end in &ends {
+            until(end, "sealwire_plain_connections", wanted);
+        }
+    };
+    all_have(1.0);
+    drop((source, there));
+    all_have(0.0);
+    near.stop();
+    far.stop();
+}
+
 /// Goal: the kernel is the one in use, and the histogram of ticks is one: it rises to its
 /// count. Method: a server that is asked twice; its version.
 #[test]

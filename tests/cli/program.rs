@@ -225,7 +225,9 @@ impl Program {
     /// The port that a server says it listens on.
     pub(crate) fn port(&self) -> u16 {
         let line = self.line("listening on ");
-        let port = line.rsplit(':').next().unwrap().trim();
+        let port = line.rsplit(':').next().unwrap();
+        // Behind it, JSON has the end of a text and of an object.
+        let port = port.trim_end_matches(|c: char| !c.is_ascii_digit());
         port.parse().unwrap_or_else(|_| panic!("no port in {line}"))
     }
 

@@ -90,6 +90,33 @@ fn peers_are_told_by_their_names() {
     assert!(!ended.stderr.contains(" came"), "{ended}");
 }
 
+/// Goal: a line of JSON has the name of the key apart from the address, and no name where none is
+/// proved. Method: a peer that comes, and one that is refused.
+#[test]
+fn a_name_is_a_field_of_its_own() {
+    let file = KeyFile::of(&[line("alice", 1)]);
+    let server = server("--relay --log json", &file.path);
+    let field = |line: &str, name: &str| {
+        let object: serde_json::Value = serde_json::from_str(line).unwrap();
+        object
+            .get(name)
+            .map(|value| value.as_str().unwrap().to_owned())
+    };
+    client(server.port(), 2).refused(3, "keys or service differ");
+    let told = server.line(" refused");
+    let address = field(&told, "peer").unwrap();
+    assert!(address.starts_with("127.0.0.1:"), "{told}");
+    assert_eq!(field(&told, "key"), None);
+    client(server.port(), 1).start().finish("");
+    let told = server.line(" came");
+    let address = field(&told, "peer").unwrap();
+    assert!(address.starts_with("127.0.0.1:"), "{told}");
+    assert_eq!(field(&told, "key").as_deref(), Some("alice"));
+    let message = format!("alice at {address} came");
+    assert_eq!(field(&told, "message"), Some(message));
+    server.stop();
+}
+
 /// Goal: SIGHUP reads the file again: a new key works at once, peers of one that is gone are
 /// aborted, the others stay. A broken file is refused with its line, said once, and everything
 /// stays as it was. Method: both, with clients of keys that come, stay and go; the file is
