@@ -63,8 +63,14 @@ pub(crate) const JOINING: Duration = CONNECT_DEADLINE.saturating_add(HANDSHAKE_D
 /// How long peers may take to be complete: a second more than the library's own deadline, so
 /// that the library says the reason.
 pub(crate) const COMPLETION: Duration = CLOSING_DEADLINE.saturating_add(Duration::from_secs(1));
-/// How long a run that the user ended waits for answers; later ones count as in flight.
-pub(crate) const DRAIN: Duration = Duration::from_secs(1);
+/// How long a run that the user ended waits for answers, and then for its peers to be complete;
+/// later ones count as in flight. With [`LOOK_STOPPED`] the report comes within 200 ms.
+pub(crate) const DRAIN: Duration = Duration::from_millis(50);
+/// How often a thread looks whether the user ended the run.
+pub(crate) const LOOK_STOPPED: Duration = Duration::from_millis(50);
+/// Shortest time of which figures are made: rates of a shorter one would be those of a few
+/// messages.
+pub(crate) const LEAST_MEASURED: Duration = Duration::from_millis(10);
 /// How long a server of ours may take to leave when it is told to.
 pub(crate) const SERVER_LEAVES: Duration = Duration::from_secs(1);
 /// How long a server may take to accept the peers that TCP has connected: it may have a backlog
@@ -78,7 +84,8 @@ pub(crate) const LOOK_TO_BEGIN: Duration = Duration::from_millis(1);
 pub(crate) const HEAD_START: Duration = Duration::from_millis(20);
 /// Shortest wait for reports of threads.
 pub(crate) const LISTEN: Duration = Duration::from_micros(10);
-/// How often the live line is drawn, and how often a wait checks whether the user ended the run.
+/// How often the live line is drawn, and how often other waits check whether the user ended the
+/// run.
 pub(crate) const REDRAW: Duration = Duration::from_millis(100);
 
 // ---- cohorts ---------------------------------------------------------------
@@ -186,6 +193,22 @@ pub(crate) const HALVES: f64 = 0.1;
 /// Intervals, and answers in each half, that a comparison of them needs.
 pub(crate) const HALVES_INTERVALS: usize = 4;
 pub(crate) const HALVES_SAMPLES: u64 = 100;
+/// Shortest freeze: less is what a scheduler takes now and then; and it is at least this part of
+/// the run, so that all of them fit in memory.
+pub(crate) const FREEZE: Duration = Duration::from_millis(10);
+pub(crate) const FREEZE_OF_RUN: u32 = 1000;
+/// How much longer than usual a silence must be: where the times between answers vary as much as
+/// by chance (an exponential distribution), a twentieth of the time lies in longer ones.
+pub(crate) const FREEZE_OF_USUAL: u32 = 5;
+/// What is usual: this part of the time lies in silences that are no longer. So a server may stand
+/// still for most of a run, and what is usual stays the same.
+pub(crate) const USUAL_GAP: f64 = 0.25;
+/// A silence of this part of the run is a freeze, whatever is usual.
+pub(crate) const FREEZE_SURE: f64 = 0.5;
+/// Part of the run that a server may stand still, whole or in pieces.
+pub(crate) const FROZEN: f64 = 0.1;
+/// How many freezes a reason names: the longest.
+pub(crate) const FREEZES_NAMED: usize = 3;
 /// Part of the messages or peers that may fail before the load is another one.
 pub(crate) const FAILED: f64 = 0.01;
 

@@ -20,8 +20,8 @@ use sealwire_cli::kernel;
 use crate::child::OwnServer;
 use crate::interrupt::{Interrupt, interrupted};
 use crate::limits::{
-    ACCEPTED, HEAD_START, INTERVAL, INTERVALS, LISTEN, LOOK_TO_BEGIN, REDRAW, SERVER_LEAVES,
-    SHORT_INTERVAL,
+    ACCEPTED, HEAD_START, INTERVAL, INTERVALS, LEAST_MEASURED, LISTEN, LOOK_TO_BEGIN, REDRAW,
+    SERVER_LEAVES, SHORT_INTERVAL,
 };
 use crate::load::ending::Ending;
 use crate::load::pattern::Pattern;
@@ -31,6 +31,7 @@ use crate::load::worker::{Gauge, Task, ThreadReport, ThreadResults, Worker};
 use crate::load::workload::{self, Share};
 use crate::load::{RunSetup, Wire, sources};
 use crate::measure::crypto_cost;
+use crate::measure::freezes::freezes;
 use crate::measure::intervals::Intervals;
 use crate::measure::meter::Window;
 use crate::measure::quantile;
@@ -318,7 +319,7 @@ impl<'a> Run<'a> {
                 });
             }
             if self.ending.is_stopped() {
-                if self.samples.is_empty() {
+                if self.samples.is_empty() || now < window.measure + LEAST_MEASURED {
                     return Err(interrupted());
                 }
                 let phase = "interrupted, waiting for the last replies";
@@ -379,6 +380,8 @@ impl<'a> Run<'a> {
             loaded: Duration::ZERO,
             tally: Tally::new(),
             intervals: self.intervals.finish(&self.samples),
+            as_open_loop: None,
+            freezes: Vec::new(),
             threads: Vec::new(),
             server,
             tcp_memory: self.tcp_memory,
@@ -389,7 +392,9 @@ impl<'a> Run<'a> {
             interrupted: self.ending.is_stopped(),
             ended_early: self.ending.was_early(window.end),
         };
+        let mut silences = Vec::with_capacity(done.len());
         for one in done {
+            silences.push(one.silences);
             results.tally += &one.tally;
             results.peers.add(one.attendance);
             results.handshake += &one.handshakes;
@@ -397,6 +402,8 @@ impl<'a> Run<'a> {
             results.loaded = results.loaded.max(one.loaded);
             results.threads.push(one.used);
         }
+        results.freezes = freezes(&silences);
+        results.as_open_loop = results.opened();
         results
     }
 }

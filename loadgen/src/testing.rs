@@ -74,6 +74,8 @@ pub(crate) fn results() -> Results {
         loaded: SECOND * SECONDS as u32,
         tally,
         intervals: (1..=SECONDS).map(interval).collect(),
+        as_open_loop: None,
+        freezes: Vec::new(),
         threads: [4, 5]
             .map(|ran| ThreadUse {
                 ran: SECOND * ran,

@@ -1,14 +1,16 @@
 //! Whether the figures agree with each other, and rest on enough samples.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use super::Verdict;
 use super::slo::{Judged, Outcome};
 use crate::limits::{
-    CHANCE, HALVES, HALVES_INTERVALS, HALVES_SAMPLES, LITTLE_INVALID, LITTLE_SAMPLES,
-    LITTLE_SERVICE, LITTLE_SUSPECT,
+    CHANCE, FREEZES_NAMED, FROZEN, HALVES, HALVES_INTERVALS, HALVES_SAMPLES, LITTLE_INVALID,
+    LITTLE_SAMPLES, LITTLE_SERVICE, LITTLE_SUSPECT,
 };
 use crate::measure::figures::seconds;
+use crate::measure::freezes::Freeze;
 use crate::measure::results::{Interval, Results};
 use crate::plan::Kind;
 
@@ -80,6 +82,45 @@ pub(super) fn halves(results: &Results, verdict: &mut Verdict) {
             let text =
                 format!("{what} changed by {change:+.0} % from its first half to its second");
             verdict.suspect(rule, format!("{rule}: {text}"));
+        }
+    }
+}
+
+/// Whether the server went on answering for all of the run.
+pub(super) fn freezes(results: &Results, verdict: &mut Verdict) {
+    let total: Duration = results.freezes.iter().map(|one| one.took).sum();
+    let part = seconds(total) / seconds(results.loaded);
+    if part <= FROZEN {
+        return;
+    }
+    let mut longest: Vec<&Freeze> = results.freezes.iter().collect();
+    longest.sort_by_key(|one| Reverse(one.took));
+    let named = longest.iter().take(FREEZES_NAMED).map(|one| {
+        let (took, from) = (one.took.as_secs_f64(), one.from.as_secs_f64());
+        format!("for {took:.2} s from {from:.2} s on")
+    });
+    let named: Vec<_> = named.collect();
+    let more = match longest.len().saturating_sub(FREEZES_NAMED) {
+        0 => String::new(),
+        more => format!(", and {more} shorter times"),
+    };
+    let rule = "the server stood still";
+    let (part, named) = (part * 100.0, named.join(", "));
+    let text = format!("{rule} {part:.0} % of the time: {named}{more}");
+    verdict.suspect(rule, text);
+}
+
+/// Whether a bound is met only because a closed loop sends nothing while it waits.
+pub(super) fn omission(slos: &[Judged], verdict: &mut Verdict) {
+    for Judged { slo, open_ns, .. } in slos {
+        if let Some(open) = open_ns {
+            let text = format!(
+                "{} is met only because a closed loop sends nothing while it waits: an open loop at \
+                 this rate would have seen {:.1} us",
+                slo.text,
+                open / 1e3
+            );
+            verdict.suspect("a bound is met because the loop is closed", text);
         }
     }
 }

@@ -101,6 +101,8 @@ pub(crate) fn judge(
     if answered {
         consistency::littles_law(results, &mut verdict);
         consistency::halves(results, &mut verdict);
+        consistency::freezes(results, &mut verdict);
+        consistency::omission(slos, &mut verdict);
     }
     consistency::samples(slos, &mut verdict);
     verdict.reasons.sort_by_key(|reason| Reverse(reason.grade));

@@ -41,6 +41,9 @@ pub(crate) struct Judged {
     pub(crate) outcome: Outcome,
     /// `None` if it is not decided.
     pub(crate) measured_ns: Option<f64>,
+    /// What an open loop would have seen, if that misses the bound and the closed loop met it.
+    #[serde(skip)]
+    pub(crate) open_ns: Option<f64>,
     #[serde(skip)]
     pub(crate) samples: u64,
     #[serde(skip)]
@@ -89,31 +92,44 @@ impl Slo {
         })
     }
 
-    pub(crate) fn judge(&self, response: &Histogram<u64>) -> Judged {
-        let (value, needs) = match self.figure {
-            Statistic::Quantile(quantile) => {
-                let value = quantile.of_what_there_is(response);
-                (value as f64, quantile.needs())
-            }
-            Statistic::Max => (response.max() as f64, SAMPLES_ABOVE),
-            Statistic::Mean => (response.mean(), SAMPLES_ABOVE),
+    /// Judges the times of a run. Of a closed loop, `open` has those that an open loop would have
+    /// seen.
+    pub(crate) fn judge(&self, response: &Histogram<u64>, open: Option<&Histogram<u64>>) -> Judged {
+        let needs = match self.figure {
+            Statistic::Quantile(quantile) => quantile.needs(),
+            Statistic::Max | Statistic::Mean => SAMPLES_ABOVE,
         };
-        let bound = self.bound.as_nanos() as f64;
-        let samples = response.len();
+        let (value, samples) = (self.value(response), response.len());
         let outcome = if samples < needs {
             Outcome::Undecided
-        } else if value < bound || self.or_equal && value == bound {
+        } else if self.allows(value) {
             Outcome::Met
         } else {
             Outcome::Missed
         };
+        let open = open.filter(|_| outcome == Outcome::Met);
+        let open = open.map(|times| self.value(times));
         Judged {
             slo: self.clone(),
             outcome,
             measured_ns: (outcome != Outcome::Undecided).then_some(value),
+            open_ns: open.filter(|&value| !self.allows(value)),
             samples,
             needs,
         }
+    }
+
+    fn value(&self, times: &Histogram<u64>) -> f64 {
+        match self.figure {
+            Statistic::Quantile(quantile) => quantile.of_what_there_is(times) as f64,
+            Statistic::Max => times.max() as f64,
+            Statistic::Mean => times.mean(),
+        }
+    }
+
+    fn allows(&self, nanos: f64) -> bool {
+        let bound = self.bound.as_nanos() as f64;
+        nanos < bound || self.or_equal && nanos == bound
     }
 }
 
@@ -187,7 +203,7 @@ mod tests {
             ("mean<501us", "mean<500us", 500.5e3),
         ] {
             for (text, outcome) in [(met, Outcome::Met), (missed, Outcome::Missed)] {
-                let judged = slo(text).judge(&response);
+                let judged = slo(text).judge(&response, None);
                 assert_eq!(judged.outcome, outcome, "{judged:?}");
                 let value = judged.measured_ns.unwrap();
                 assert!((value / about - 1.0).abs() < 0.001, "{text}: {value}");
@@ -202,7 +218,7 @@ mod tests {
             ("p99.9<1s", 10_000),
             ("p99.9999<1s", 10_000_000),
         ] {
-            let judged = slo(text).judge(&response);
+            let judged = slo(text).judge(&response, None);
             assert_eq!((judged.samples, judged.needs), (1000, needs));
             let undecided = judged.outcome == Outcome::Undecided;
             assert_eq!((undecided, judged.is_met()), (needs > 1000, needs <= 1000));
@@ -223,7 +239,7 @@ mod tests {
             (20, "p50<=100ns", true),
         ] {
             let response = crate::testing::times(100, count);
-            assert_eq!(slo(text).judge(&response).is_met(), met, "{text}");
+            assert_eq!(slo(text).judge(&response, None).is_met(), met, "{text}");
         }
     }
 }

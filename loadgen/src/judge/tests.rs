@@ -4,6 +4,7 @@ use sealwire::Kernel;
 
 use super::Grade::{Invalid, Suspect, Valid};
 use super::*;
+use crate::measure::freezes::Freeze;
 use crate::measure::results::Account;
 use crate::plan::{Arrival, Kind, Rate};
 use crate::testing;
@@ -384,5 +385,70 @@ fn halves_are_alike() {
         });
         expect(&verdict, grade, told);
         assert!(verdict.notes.join("").contains(note), "{verdict:?}");
+    }
+}
+
+/// Goal: a server that stood still for more than a tenth of the run, whole or in pieces, makes it
+/// suspect, and the longest times are named. Method: less, one piece, many pieces.
+#[test]
+fn a_server_that_stands_still() {
+    // Of 20 s.
+    for (pieces, millis, told) in [
+        (1, 1900, ""),
+        (
+            1,
+            2100,
+            "the server stood still 11 % of the time: for 2.10 s from 3.00 s on",
+        ),
+        (
+            4,
+            700,
+            "still 14 % of the time: for 0.70 s from 3.00 s on, for 0.70 s from 4.00 s on, \
+            for 0.70 s from 5.00 s on, and 1 shorter times",
+        ),
+    ] {
+        let verdict = judged(|results| {
+            results.freezes = (0..pieces)
+                .map(|k| Freeze {
+                    from: testing::SECOND * (3 + k),
+                    took: std::time::Duration::from_millis(millis),
+                })
+                .collect();
+        });
+        let grade = if told.is_empty() { Valid } else { Suspect };
+        expect(&verdict, grade, told);
+    }
+}
+
+/// Goal: a closed loop that meets a bound only because it waits is suspect; an open loop and one
+/// that meets it anyway are not. Method: one answer of 2 s among 20,000.
+#[test]
+fn a_loop_that_waits() {
+    for (rate, slow, grade) in [
+        (None, true, Suspect),
+        (None, false, Valid),
+        (testing::plan().rate, true, Valid),
+    ] {
+        let results = testing::changed(|results| {
+            results.plan.rate = rate;
+            (results.plan.peers, results.plan.depth) = (1, 1);
+            if slow {
+                results.tally.response.saturating_record(2_000_000_000);
+            }
+            results.as_open_loop = results.opened();
+        });
+        let slo: slo::Slo = "p99<5ms".parse().unwrap();
+        let open = results.as_open_loop.as_ref();
+        assert_eq!(open.is_some(), rate.is_none());
+        let judged = [slo.judge(&results.tally.response, open)];
+        assert!(judged[0].is_met());
+        let figures = Figures::of(&results);
+        let verdict = judge(&results, &figures, &judged, &testing::environment());
+        let told = if grade == Suspect {
+            "p99<5ms is met only because"
+        } else {
+            ""
+        };
+        expect(&verdict, grade, told);
     }
 }

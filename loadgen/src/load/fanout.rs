@@ -278,6 +278,7 @@ impl Workload for Fanout {
         for missed in expected..expected + ahead {
             self.note(now, publisher, missed, false);
         }
+        self.meter.moved(now);
         self.deliveries += 1;
         self.note(now, publisher, expected + ahead, true);
     }

@@ -13,9 +13,7 @@ use crate::measure::meter::{Flight, Meter};
 pub(super) fn leave(pace: &mut Option<Pace>, meter: &mut Meter, now: Time) -> Flight {
     let taken = pace.as_mut().and_then(Pace::take);
     let due = taken.map_or(now, |(due, _)| due);
-    let flight = Flight { due, sent: now };
-    meter.sent(flight, taken.map(|(_, could)| could));
-    flight
+    meter.sent(due, now, taken.map(|(_, could)| could))
 }
 
 pub(super) struct Pace {

@@ -14,6 +14,7 @@ use super::workload::{Share, Workload};
 use super::{Link, Received};
 use crate::limits::STREAMED;
 use crate::measure::meter::Meter;
+use crate::measure::results::Tally;
 use crate::plan::Plan;
 
 pub(crate) struct Sink {
@@ -88,7 +89,7 @@ impl Workload for Sink {
         if window.is_over(now) {
             return;
         }
-        let cost = self.plan.size.max(1);
+        let (cost, sent) = (self.plan.size.max(1), self.meter.sent_so_far);
         for (&id, peer) in &mut self.peers {
             let room = STREAMED.saturating_sub(link.waiting(id));
             for _ in 0..room.div_ceil(cost) {
@@ -100,6 +101,9 @@ impl Workload for Sink {
                 self.meter.sent_so_far += 1;
                 self.meter.tally.account.scheduled += 1;
             }
+        }
+        if self.meter.sent_so_far > sent {
+            self.meter.moved(now);
         }
     }
 
@@ -115,6 +119,15 @@ impl Workload for Sink {
     fn took(&mut self, now: Time) -> Option<Duration> {
         let ended = self.confirmed.unwrap_or(now);
         Some(ended.since(self.meter.window().start))
+    }
+
+    /// The streams that are still there are in flight: the user ended the run.
+    fn tally(&mut self) -> Tally {
+        let sent: u64 = self.peers.values().map(|peer| peer.sent).sum();
+        self.peers.clear();
+        let mut tally = self.meter.tally.clone();
+        tally.account.in_flight += sent;
+        tally
     }
 
     /// What was sent may still be confirmed; a peer that leaves before that counts as an error.

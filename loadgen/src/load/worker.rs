@@ -18,7 +18,10 @@ use super::Wire;
 use super::ending::Ending;
 use super::sources::Sources;
 use super::workload::Share;
-use crate::limits::{COMPLETION, CONNECT_PAUSE, DRAIN, HANDSHAKES_AT_ONCE, LOOK_TO_BEGIN, REDRAW};
+use crate::limits::{
+    COMPLETION, CONNECT_PAUSE, DRAIN, HANDSHAKES_AT_ONCE, LOOK_STOPPED, LOOK_TO_BEGIN,
+};
+use crate::measure::freezes::Silences;
 use crate::measure::intervals::ThreadInterval;
 use crate::measure::meter::Window;
 use crate::measure::results::{Attendance, Interval, Tally, ThreadUse};
@@ -42,6 +45,7 @@ pub(crate) struct ThreadResults {
     pub(crate) attendance: Attendance,
     /// With those after the beginning.
     pub(crate) handshakes: Histogram<u64>,
+    pub(crate) silences: Silences,
     pub(crate) took: Duration,
     /// How much of that time was load, and what this thread had of processors in it.
     pub(crate) loaded: Duration,
@@ -72,8 +76,8 @@ pub(crate) struct Worker<'a> {
     wire: &'a mut dyn Wire,
     begun: usize,
     sources: Sources,
-    /// When to show progress, though nothing happens.
-    redraw: Time,
+    /// When to show progress, and whether the run has ended, though nothing happens.
+    look: Time,
     /// No connection begins before.
     paused: Time,
     loads: bool,
@@ -90,7 +94,7 @@ impl<'a> Worker<'a> {
             task,
             wire,
             begun: 0,
-            redraw: Time::ZERO,
+            look: Time::ZERO,
             paused: Time::ZERO,
             loads: false,
             deserted: false,
@@ -116,6 +120,7 @@ impl<'a> Worker<'a> {
         let now = self.wire.now();
         let ended = self.task.ending.at(now).unwrap_or(now);
         let loaded = ended.min(window.end).since(window.measure);
+        let silences = self.wire.peers().meter().silences(ended);
         self.end()?;
         let now = self.wire.now();
         let peers = self.wire.peers();
@@ -123,6 +128,7 @@ impl<'a> Worker<'a> {
             tally: peers.workload().tally(),
             attendance: peers.attendance().clone(),
             handshakes: peers.handshakes().0.clone(),
+            silences,
             took: peers.workload().took(now).unwrap_or(loaded),
             loaded,
             used,
@@ -234,11 +240,17 @@ impl<'a> Worker<'a> {
         self.wire.peers().finish();
         // The next turn tells the peers, so it must not wait.
         self.turn(Some(Time::ZERO))?;
-        let late = self.wire.now() + COMPLETION.max(drain(self.task.plan.timeout, stopped));
+        let patience = match stopped {
+            true => DRAIN,
+            false => COMPLETION.max(self.task.plan.timeout),
+        };
+        let late = self.wire.now() + patience;
         // Peers that still connect join first, and leave again.
         self.turn_until(late, |worker| worker.wire.peers().remain() == 0)?;
         let now = self.wire.now();
-        self.wire.peers().give_up(now);
+        if !stopped {
+            self.wire.peers().give_up(now);
+        }
         Ok(())
     }
 
@@ -273,13 +285,15 @@ impl<'a> Worker<'a> {
         let due = self.wire.peers().workload().next_due(now);
         let due = due.map(|due| due.max(self.paused));
         // It stays the same for many turns, so that not each of them sets a timer.
-        if now >= self.redraw {
-            self.redraw = now + REDRAW;
+        if now >= self.look {
+            self.look = now + LOOK_STOPPED;
         }
-        let until = [due, at_most, Some(self.redraw)];
+        let until = [due, at_most, Some(self.look)];
         let until = until.into_iter().flatten().min().unwrap_or(now);
         self.wire.turn(until)?;
+        let late = self.wire.now().since(until.max(now));
         let peers = self.wire.peers();
+        peers.meter().stalled(late);
         let (present, failed) = (peers.present() as u64, peers.attendance().failed);
         let done = match self.task.plan.kind {
             // A sink confirms only at the end.

@@ -26,6 +26,13 @@ pub(crate) fn times<S: Serializer>(times: &Histogram<u64>, to: S) -> Result<S::O
     value(times).serialize(to)
 }
 
+pub(crate) fn some_times<S: Serializer>(
+    times: &Option<Histogram<u64>>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    times.as_ref().map(value).serialize(to)
+}
+
 /// Histograms by their names, which get underscores for spaces.
 pub(crate) fn stages<S: Serializer>(
     stages: &BTreeMap<&'static str, Histogram<u64>>,

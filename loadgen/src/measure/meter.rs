@@ -9,6 +9,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use sealwire::Time;
 
+use super::freezes::Silences;
 use super::quantile;
 use super::results::{Account, Tally};
 use crate::plan::Plan;
@@ -52,6 +53,8 @@ pub(crate) struct Flight {
     /// When it was due; in a closed loop, when it was sent.
     pub(crate) due: Time,
     pub(crate) sent: Time,
+    /// It counts: it was due in the measured time. That may end early, after it was sent.
+    counts: bool,
 }
 
 pub(crate) struct Meter {
@@ -66,18 +69,20 @@ pub(crate) struct Meter {
     since: Time,
     /// Response times of what was answered since they were last taken.
     recent: Histogram<u64>,
+    silences: Silences,
 }
 
 impl Meter {
     /// One that measures nothing until the load [begins](Self::begin).
     pub(crate) fn new(timeout: Duration) -> Self {
         let never = Time::from_nanos(u64::MAX);
+        let window = Window {
+            start: never,
+            measure: never,
+            end: never,
+        };
         Self {
-            window: Window {
-                start: never,
-                measure: never,
-                end: never,
-            },
+            window,
             timeout,
             tally: Tally::new(),
             sent_so_far: 0,
@@ -85,11 +90,13 @@ impl Meter {
             in_flight: 0,
             since: Time::ZERO,
             recent: quantile::histogram(),
+            silences: Silences::new(window),
         }
     }
 
     pub(crate) fn begin(&mut self, window: Window) {
         self.window = window;
+        self.silences = Silences::new(window);
     }
 
     pub(crate) fn window(&self) -> &Window {
@@ -105,23 +112,46 @@ impl Meter {
         self.in_flight
     }
 
-    /// A message leaves. In an open loop, it could have left from the time `late` on.
-    pub(crate) fn sent(&mut self, flight: Flight, late: Option<Time>) {
-        self.move_on(flight.sent);
+    /// A stream moves on, or a part of an answer has come: the server is alive.
+    pub(crate) fn moved(&mut self, now: Time) {
+        self.silences.waits(now);
+        self.silences.answered(now);
+    }
+
+    /// The load tester looked so much later than it wanted to.
+    pub(crate) fn stalled(&mut self, late: Duration) {
+        self.silences.stalled(late);
+    }
+
+    /// The silences of the run, which has ended at `now` or before.
+    pub(crate) fn silences(&mut self, now: Time) -> Silences {
+        self.silences.close(now.min(self.window.end));
+        self.silences.clone()
+    }
+
+    /// A message leaves at `sent`. In an open loop, it was `due` before, and could have left from
+    /// the time `late` on.
+    pub(crate) fn sent(&mut self, due: Time, sent: Time, late: Option<Time>) -> Flight {
+        let counts = self.window.measures(due);
+        let flight = Flight { due, sent, counts };
+        self.move_on(sent);
         self.in_flight += 1;
+        self.silences.waits(flight.sent);
         self.sent_so_far += 1;
-        if self.window.measures(flight.due) {
+        if counts {
             self.tally.account.scheduled += 1;
             if let Some(could) = late {
-                record(&mut self.tally.lag, could, flight.sent);
+                record(&mut self.tally.lag, could, sent);
             }
         }
+        flight
     }
 
     /// A message is answered; an answer that took too long counts as a timeout.
     pub(crate) fn answered(&mut self, flight: Flight, now: Time) {
         self.answered_so_far += 1;
         record(&mut self.recent, flight.due, now);
+        self.silences.answered(now);
         self.timed(flight, now, |account| &mut account.completed);
     }
 
@@ -144,8 +174,10 @@ impl Meter {
     fn landed(&mut self, flight: Flight, now: Time) -> Option<&mut Account> {
         self.move_on(now);
         self.in_flight -= 1;
-        let measured = self.window.measures(flight.due);
-        measured.then_some(&mut self.tally.account)
+        if self.in_flight == 0 {
+            self.silences.rests(now);
+        }
+        flight.counts.then_some(&mut self.tally.account)
     }
 
     /// Counts a message and takes its times. It counts as a timeout if it took too long, and

@@ -7,6 +7,7 @@
 pub(crate) mod crypto_cost;
 pub(crate) mod environment;
 pub(crate) mod figures;
+pub(crate) mod freezes;
 pub(crate) mod intervals;
 pub(crate) mod json;
 pub(crate) mod meter;

@@ -12,8 +12,9 @@ use hdrhistogram::Histogram;
 use sealwire::Kernel;
 use serde::Serialize;
 
+use super::freezes::Freeze;
 use super::{json, quantile};
-use crate::plan::{Plan, seconds};
+use crate::plan::{Kind, Plan, seconds};
 
 /// What became of the messages of the measured time: in an open loop those that were due in it,
 /// in a closed loop those that were sent in it.
@@ -293,6 +294,14 @@ pub(crate) struct Results {
     pub(crate) tally: Tally,
     #[serde(rename = "rows")]
     pub(crate) intervals: Vec<Interval>,
+    /// Of a closed loop: response times as an open loop at the same rate would have seen them.
+    #[serde(
+        rename = "response_as_open_loop_ns",
+        serialize_with = "json::some_times"
+    )]
+    pub(crate) as_open_loop: Option<Histogram<u64>>,
+    /// When the server stood still.
+    pub(crate) freezes: Vec<Freeze>,
     /// What each of our threads had of processors while there was load.
     #[serde(skip)]
     pub(crate) threads: Vec<ThreadUse>,
@@ -313,6 +322,32 @@ pub(crate) struct Results {
     pub(crate) interrupted: bool,
     /// It ended before its time, because all peers were gone.
     pub(crate) ended_early: bool,
+}
+
+impl Results {
+    /// Response times as an open loop at the rate of this closed loop would have seen them. While
+    /// a closed loop waits for an answer, it does not send the next message, so that a slow answer
+    /// counts once. HdrHistogram's correction adds the times of the messages that would have been
+    /// sent meanwhile.
+    pub(crate) fn opened(&self) -> Option<Histogram<u64>> {
+        let (plan, times) = (&self.plan, &self.tally.response);
+        let senders = match plan.kind {
+            Kind::Sink => return None,
+            Kind::Fanout => plan.publishers,
+            Kind::Echo | Kind::Idle | Kind::Churn => plan.peers,
+        };
+        if plan.rate.is_some() || times.is_empty() {
+            return None;
+        }
+        let depth = match plan.kind {
+            Kind::Churn => 1,
+            _ => plan.depth,
+        };
+        // How often each of them sends.
+        let slots = (senders * depth) as f64;
+        let every = self.took.as_nanos() as f64 * slots / times.len() as f64;
+        Some(times.clone_correct(every as u64))
+    }
 }
 
 #[cfg(test)]

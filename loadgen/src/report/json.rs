@@ -90,7 +90,7 @@ mod tests {
             "server_involuntary_switches_per_second": 20.0,
             "crypto_share_of_server_cpu": 0.05, "seal_ns": 300.0, "seal_batch": 2,
             "open_ns": 200.0, "open_batch": 2, "at_least": false, "interrupted": false,
-            "ended_early": false, "verdict": "SUSPECT", "notes": [],
+            "ended_early": false, "freezes": [], "response_as_open_loop_ns": null, "verdict": "SUSPECT", "notes": [],
             "rules": ["there are too few samples for a bound"],
             "account": {
                 "scheduled": 20000, "completed": 20000, "errors": 0, "timeouts": 0, "shed": 0,

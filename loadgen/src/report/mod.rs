@@ -75,7 +75,9 @@ impl<'a> Report<'a> {
     /// Judges `results`, and the user's bounds on them.
     pub(crate) fn new(results: &'a Results, slos: &[Slo], environment: &'a Environment) -> Self {
         let figures = Figures::of(results);
-        let slos = slos.iter().map(|slo| slo.judge(&results.tally.response));
+        let slos = slos
+            .iter()
+            .map(|slo| slo.judge(&results.tally.response, results.as_open_loop.as_ref()));
         let slos: Vec<_> = slos.collect();
         let verdict = judge::judge(results, &figures, &slos, environment);
         Self {

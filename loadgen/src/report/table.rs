@@ -106,6 +106,9 @@ fn times(report: &Report<'_>, table: &mut Table) {
     let names = names.map(|name| format!(" {name:>10}")).concat();
     table.line("us", names);
     table.times("response", &tally.response);
+    if let Some(times) = &report.results.as_open_loop {
+        table.times("  as open loop", times);
+    }
     table.times("service", &tally.service);
     if report.results.plan.rate.is_some() {
         table.times("load tester lag", &tally.lag);

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 
 use crate::program::{Run, command, loadgen, plain_echo, start};
 
@@ -72,6 +73,49 @@ fn a_stopped_server() {
     assert!(run.number("/response_ns/p99") > 150e6, "{run:?}");
     assert!(run.number("/service_ns/p99") < 150e6, "{run:?}");
     assert!(run.number("/service_ns/max") > 150e6, "{run:?}");
+}
+
+/// Goal: a freeze is named with its time and length, and the figures are not valid, though a closed
+/// loop has few slow answers; a bound that only the closed loop meets is told. Without a freeze
+/// nothing is said of one. Method: SIGSTOP for 1 s of 3, in a closed and an open loop.
+#[test]
+fn a_frozen_server() {
+    let server = Server::start("sealed echo 64");
+    for pace in ["", "-r 2000"] {
+        let flags = format!("-c 4 -d 3s -w 200ms --strict --json - {pace} {}", server.to);
+        let flags = format!("{flags} --slo p99<400ms");
+        let run = load_while(&flags, || {
+            thread::sleep(Duration::from_millis(1200));
+            server.signal(Signal::STOP);
+            thread::sleep(Duration::from_millis(1000));
+            server.signal(Signal::CONT);
+        });
+        let closed = pace.is_empty();
+        // In an open loop the bound is missed.
+        let run = run.ended(if closed { 5 } else { 3 });
+        let rules = run.json()["rules"].to_string();
+        assert!(rules.contains("the server stood still"), "{pace}: {rules}");
+        assert_eq!(
+            rules.contains("because the loop is closed"),
+            closed,
+            "{rules}"
+        );
+        // A busy machine adds short ones.
+        let freezes = run.json()["freezes"].as_array().unwrap().clone();
+        let of = |freeze: &Value, name: &str| freeze[name].as_f64().unwrap();
+        let longest = freezes
+            .iter()
+            .max_by(|a, b| of(a, "took_s").total_cmp(&of(b, "took_s")));
+        let [from, took] = ["from_s", "took_s"].map(|name| of(longest.unwrap(), name));
+        assert!((0.5..1.9).contains(&from), "{pace}: from {from} s");
+        assert!((0.8..2.0).contains(&took), "{pace}: took {took} s");
+        let open = &run.json()["response_as_open_loop_ns"];
+        assert_eq!(open.is_null(), !closed);
+        if closed {
+            let p99 = open["p99"].as_f64().unwrap();
+            assert!(p99 > 400e6, "{p99}");
+        }
+    }
 }
 
 /// Goal: no message is published before the server has accepted all subscribers, though TCP has
