@@ -51,6 +51,7 @@ use sealwire_cli::log::Log;
 use crate::args::{Command, Config};
 use crate::interrupt::Interrupt;
 use crate::measure::environment::Environment;
+use crate::report::files::Files;
 use crate::report::progress::Progress;
 use crate::report::{Report, comparison};
 
@@ -108,13 +109,14 @@ fn run_once(config: &Config, log: &mut Log) -> Result<u8, Error> {
         log.say(warning);
     }
     let outputs = &config.outputs;
+    let files = Files::open(outputs)?;
     let interrupt = Interrupt::catch()?;
     if let Some(wanted) = &config.cohort {
         let cohort = with_cohort::run(config, wanted, &interrupt)?;
         interrupt.end();
         let environment = Environment::here();
         let report = report::cohort::Report::new(&cohort, &config.slos, &environment);
-        report.emit(outputs)?;
+        report.emit(files, outputs.quiet)?;
         return Ok(report.exit_code(outputs.strict));
     }
     let progress = Progress::new(String::new(), outputs.quiet);
@@ -122,16 +124,16 @@ fn run_once(config: &Config, log: &mut Log) -> Result<u8, Error> {
     interrupt.end();
     let environment = Environment::here();
     let report = Report::new(&results, &config.slos, &environment);
-    report.emit(outputs)?;
+    report.emit(files, outputs.quiet)?;
     Ok(report.exit_code(outputs.strict))
 }
 
 fn run_in_turns(config: &Config, rounds: usize) -> Result<u8, Error> {
     let environment = Environment::here();
+    let files = Files::open(&config.outputs)?;
     let interrupt = Interrupt::catch()?;
     let compared = compare::compare(&config.plan, rounds, &environment, &interrupt)?;
     interrupt.end();
-    let outputs = &config.outputs;
-    comparison::emit(&compared, &environment, outputs)?;
-    Ok(comparison::exit_code(&compared, outputs.strict))
+    comparison::emit(&compared, &environment, files)?;
+    Ok(comparison::exit_code(&compared, config.outputs.strict))
 }

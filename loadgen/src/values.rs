@@ -37,12 +37,20 @@ pub(crate) fn size(text: &str) -> Result<usize, String> {
     })
 }
 
-/// A time, in seconds unless it has a unit.
+/// A time, with or without a point, in seconds unless it has a unit.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let time = units::time(text).filter(|time| *time <= MAX_DURATION);
-    time.ok_or_else(|| {
+    let parse = || {
+        let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let unit = units::time(&format!("1{}", &text[number.len()..]))?;
+        // Neither signs nor exponents.
+        let plain = number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        let number = number.parse::<f64>().ok().filter(|_| plain)?;
+        let time = Duration::try_from_secs_f64(unit.as_secs_f64() * number).ok()?;
+        (time <= MAX_DURATION).then_some(time)
+    };
+    parse().ok_or_else(|| {
         let most = MAX_DURATION.as_secs();
-        format!("a time of at most {most} s is wanted, such as 5s, 500ms or 1m")
+        format!("a time of at most {most} s is wanted, such as 5s, 1.5s, 500ms or 1m")
     })
 }
 
@@ -68,4 +76,28 @@ pub(crate) fn source(text: &str) -> Result<SocketAddr, String> {
     let zoned = (text, 0).to_socket_addrs();
     let zoned = zoned.ok().and_then(|mut all| all.next());
     zoned.ok_or("no interface has the name behind the %".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: times are taken as people type them. Method: each unit, with and without a point.
+    #[test]
+    fn times() {
+        for (text, millis) in [
+            ("5", 5000),
+            ("1.5", 1500),
+            ("1.5s", 1500),
+            ("500ms", 500),
+            ("0.25ms", 0),
+            ("1m", 60_000),
+            ("0.5m", 30_000),
+            ("1h", 3_600_000),
+        ] {
+            let time = duration(text).unwrap();
+            assert_eq!(time.as_millis(), millis, "{text}");
+        }
+        assert_eq!(duration("0.25ms"), Ok(Duration::from_micros(250)));
+    }
 }

@@ -9,7 +9,8 @@ use sealwire_cli::error::Error;
 use serde_json::{Map, Value, json};
 
 use super::comparison::number;
-use super::{Outputs, SLO_MISSED, code, headline, json as of_runs, table, write_figures};
+use super::files::Files;
+use super::{SLO_MISSED, code, headline, json as of_runs, table, write_figures};
 use crate::cohort::account::Account;
 use crate::judge::Grade;
 use crate::judge::cohort::{CohortRounds, Figure, Part, PartRun};
@@ -56,12 +57,12 @@ impl<'a> Report<'a> {
         }
     }
 
-    pub(crate) fn emit(&self, outputs: &Outputs) -> Result<(), Error> {
-        let text = || match outputs.quiet {
+    pub(crate) fn emit(&self, files: Files, quiet: bool) -> Result<(), Error> {
+        let text = || match quiet {
             true => self.line(),
             false => self.table(),
         };
-        write_figures(outputs, || of_runs::text(self.json()), text)
+        write_figures(files, || of_runs::text(self.json()), text)
     }
 
     /// The program's exit code after it.

@@ -7,7 +7,8 @@ use sealwire::text::escaped;
 use sealwire_cli::error::Error;
 use serde_json::{Value, json};
 
-use super::{Outputs, code, headline, json as of_runs, write_figures};
+use super::files::Files;
+use super::{code, headline, json as of_runs, write_figures};
 use crate::judge::comparison::{Comparison, Figure, Spread, TransportRuns};
 use crate::measure::environment::Environment;
 use crate::plan::Kind;
@@ -17,10 +18,10 @@ use crate::values::name;
 pub(crate) fn emit(
     comparison: &Comparison,
     environment: &Environment,
-    outputs: &Outputs,
+    files: Files,
 ) -> Result<(), Error> {
     write_figures(
-        outputs,
+        files,
         || of_runs::text(json(comparison, environment)),
         || table(comparison, environment),
     )

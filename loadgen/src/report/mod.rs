@@ -7,6 +7,7 @@
 
 pub(crate) mod cohort;
 pub(crate) mod comparison;
+pub(crate) mod files;
 mod hdr;
 mod headline;
 pub(crate) mod json;
@@ -14,15 +15,15 @@ pub(crate) mod progress;
 mod table;
 mod timeseries;
 
-use std::fs;
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anstream::AutoStream;
 use sealwire_cli::error::Error;
 use sealwire_cli::inherited::printed;
 use serde::Serialize;
 
+use self::files::Files;
 use crate::judge::slo::{Judged, Slo};
 use crate::judge::{self, Grade, Verdict};
 use crate::measure::environment::Environment;
@@ -90,15 +91,15 @@ impl<'a> Report<'a> {
     }
 
     /// Writes it: to files, and to stdout.
-    pub(crate) fn emit(&self, outputs: &Outputs) -> Result<(), Error> {
+    pub(crate) fn emit(&self, mut files: Files, quiet: bool) -> Result<(), Error> {
         // An output that fails keeps no other from being written.
-        let hdr = write(outputs.hdr.as_ref(), || hdr::text(self));
-        let timeseries = write(outputs.timeseries.as_ref(), || timeseries::text(self));
-        let table = || match outputs.quiet {
+        let hdr = files.hdr.write(|| hdr::text(self));
+        let timeseries = files.timeseries.write(|| timeseries::text(self));
+        let table = || match quiet {
             true => table::line(self),
             false => table::table(self),
         };
-        let figures = write_figures(outputs, || json::text(json::value(self)), table);
+        let figures = write_figures(files, || json::text(json::value(self)), table);
         hdr.and(timeseries).and(figures)
     }
 
@@ -111,11 +112,10 @@ impl<'a> Report<'a> {
 
 /// Writes the figures: JSON to its file and the table to stdout, or JSON alone there.
 fn write_figures(
-    outputs: &Outputs,
+    mut files: Files,
     json: impl FnOnce() -> String,
     table: impl FnOnce() -> String,
 ) -> Result<(), Error> {
-    let file = outputs.json.as_ref();
     let print = |text: String| {
         // Stdout has colours where it is a terminal and the user takes them.
         let mut stdout = AutoStream::auto(io::stdout());
@@ -123,19 +123,12 @@ fn write_figures(
         let written = stdout.write_all(text.as_bytes());
         printed(written.and_then(|()| stdout.flush()))
     };
-    if file.is_some_and(|file| file == Path::new("-")) {
+    if files.json_alone {
         return print(json());
     }
-    let written = write(file, json);
+    let written = files.json.write(json);
     let told = print(table());
     written.and(told)
-}
-
-/// Writes a file, if it is wanted.
-fn write(file: Option<&PathBuf>, text: impl FnOnce() -> String) -> Result<(), Error> {
-    let Some(file) = file else { return Ok(()) };
-    fs::write(file, text())
-        .map_err(|error| Error::Local(format!("{}: cannot write: {error}", file.display())))
 }
 
 /// Lost or wrong data is worse than a missed bound; a missed bound is worse than figures that

@@ -120,11 +120,50 @@ fn reports_that_cannot_be_printed() {
     }
     for file in ["--json", "--hdr", "--timeseries"] {
         let run = loadgen(&format!("-c 1 -d 100ms -w 0 -q {file} /dev/full")).ended(1);
-        assert!(run.stderr.contains("/dev/full: cannot write"), "{run:?}");
+        let told = "the report is not whole: cannot write /dev/full";
+        assert!(run.stderr.contains(told), "{run:?}");
+        assert!(run.stdout.contains("p99"), "the table is there: {run:?}");
     }
     // A file that cannot be written is told, though the reader of stdout has gone.
-    let flags = "-c 1 -d 100ms -w 0 --json /no/such/folder";
-    call_to(closed_pipe(), flags).failed(1, "/no/such/folder: cannot write");
+    let flags = "-c 1 -d 100ms -w 0 --json /dev/full";
+    call_to(closed_pipe(), flags).failed(1, "cannot write /dev/full");
+}
+
+/// Goal: an output that cannot be written is told before the run. What was in a file stays until
+/// the report is there, and a run without one leaves no empty file. Method: no such folder, a
+/// folder, a folder that is none; runs that would take an hour; a run that fails.
+#[test]
+fn outputs_that_cannot_be_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name).display().to_string();
+    for (path, why) in [
+        (place("no/file"), "No such file"),
+        (place(""), "Is a directory"),
+        ("/dev/null/file".into(), "Not a directory"),
+    ] {
+        for option in ["--json", "--hdr", "--timeseries"] {
+            let run = loadgen(&format!("-c 1 -d 1h -w 0 {option} {path}")).ended(1);
+            let told = format!("{option}: cannot write {path}: ");
+            assert!(run.stderr.contains(&told), "{run:?}");
+            assert!(run.stderr.contains(why), "{run:?}");
+        }
+        let run = loadgen(&format!("compare -d 1h --json {path}")).ended(1);
+        assert!(run.stderr.contains("--json: cannot write"), "{run:?}");
+    }
+    let (old, new) = (place("old"), place("new"));
+    std::fs::write(&old, "as it was, and long enough to show".repeat(1000)).unwrap();
+    let to = format!("--over plain --to {}", free_address());
+    loadgen(&format!("{to} -d 1s --json {old} --hdr {new}")).ended(1);
+    assert!(
+        std::fs::read_to_string(&old)
+            .unwrap()
+            .starts_with("as it was")
+    );
+    assert!(!std::fs::exists(&new).unwrap(), "an empty file was left");
+    loadgen(&format!("-c 1 -d 100ms -w 0 --json {old} --hdr {new}")).ended(0);
+    let json = std::fs::read_to_string(&old).unwrap();
+    serde_json::from_str::<serde_json::Value>(&json).unwrap();
+    assert!(std::fs::exists(&new).unwrap());
 }
 
 /// Goal: a closed stderr changes nothing else. Method: keys on the command line, which cause a
