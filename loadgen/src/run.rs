@@ -35,7 +35,7 @@ use crate::measure::freezes::freezes;
 use crate::measure::intervals::Intervals;
 use crate::measure::meter::Window;
 use crate::measure::quantile;
-use crate::measure::results::{Attendance, Results, ServerUse, Tally, Usage};
+use crate::measure::results::{Attendance, Results, Sample, ServerUse, Tally, Usage};
 use crate::measure::sample::{self, Process};
 use crate::plan::{Kind, Plan, Service, Target, Transport};
 use crate::report::progress::Progress;
@@ -173,8 +173,8 @@ struct Run<'a> {
     clock: Clock,
     ending: Arc<Ending>,
     watched: Option<Watched>,
-    /// What the server had used when measuring began, at the end of each interval, and at the end.
-    samples: Vec<Option<Usage>>,
+    /// What the server and the machine had used when measuring began, at the end of each interval, and at the end.
+    samples: Vec<Sample>,
     /// Most memory of TCP that the system had at these times.
     tcp_memory: Option<u64>,
     reports: Receiver<Result<ThreadReport, Error>>,
@@ -340,8 +340,10 @@ impl<'a> Run<'a> {
     }
 
     fn sample(&mut self) {
-        let usage = self.watched.as_ref().and_then(|one| one.process.usage());
-        self.samples.push(usage);
+        self.samples.push(Sample {
+            server: self.watched.as_ref().and_then(|one| one.process.usage()),
+            machine: sample::machine_time(),
+        });
         self.tcp_memory = self.tcp_memory.max(sample::tcp_memory());
     }
 
@@ -363,14 +365,16 @@ impl<'a> Run<'a> {
     }
 
     fn results(self, address: SocketAddr, window: Window, done: Vec<ThreadResults>) -> Results {
-        let server = match (self.watched, self.samples.first(), self.samples.last()) {
-            (Some(watched), Some(&Some(before)), Some(&Some(after))) => Some(ServerUse {
+        let of = |sample: Option<&Sample>| sample.and_then(|sample| sample.server);
+        let ends = of(self.samples.first()).zip(of(self.samples.last()));
+        let server = self
+            .watched
+            .zip(ends)
+            .map(|(watched, (before, after))| ServerUse {
                 empty: watched.empty,
                 before,
                 after,
-            }),
-            _ => None,
-        };
+            });
         let mut results = Results {
             plan: self.plan.clone(),
             address,

@@ -142,6 +142,7 @@ fn interval(until: u64) -> Interval {
         peers: 64,
         server: Some(usage(1, 11 << 20)),
         generator: SECOND * 9 / 20,
+        others: Some(Duration::ZERO),
     }
 }
 

@@ -4,7 +4,7 @@
 //! and the figure is the median over the rounds, with the least and the most.
 //! [`crate::compare`] makes the rounds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::ValueEnum as _;
 use sealwire::Kernel;
@@ -12,7 +12,9 @@ use sealwire_cli::error::Error;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Grade, Verdict};
+use super::steadiness::{self, DISTURBED, UNSTEADY};
+use super::{Grade, Reason, Verdict};
+use crate::limits::{REPEATS, REPEATS_RUNS};
 use crate::measure::figures::Figures;
 use crate::measure::quantile::Quantile;
 use crate::measure::results::Results;
@@ -63,6 +65,8 @@ pub(crate) struct TransportRuns {
     /// Round by round; `None` where the run failed.
     runs: Vec<Option<RunFigures>>,
     pub(crate) grade: Grade,
+    /// By how much the throughput of each run changed on its way, if by more than chance.
+    changes: Vec<Option<f64>>,
     /// Which rules were broken, and in how many runs.
     pub(crate) rules: BTreeMap<&'static str, usize>,
     /// What went wrong in runs, and how many times.
@@ -119,6 +123,19 @@ impl TransportRuns {
         Spread::of(runs.filter_map(|run| run[figure as usize]))
     }
 
+    /// The change that repeats from run to run, in one direction.
+    fn repeated(&self) -> Option<f64> {
+        let all = self.changes.len();
+        let most = (all as f64 * REPEATS).ceil() as usize;
+        let of = |sign: f64| {
+            let changes = self.changes.iter().flatten();
+            let same = changes.copied().filter(|change| change.signum() == sign);
+            Spread::of(same).filter(|spread| spread.rounds >= most)
+        };
+        let repeated = of(1.0).or_else(|| of(-1.0))?;
+        (all >= REPEATS_RUNS).then_some(repeated.median)
+    }
+
     /// This transport's figure divided by another's, round by round.
     pub(crate) fn ratio(&self, to: &Self, figure: Figure) -> Option<Spread> {
         let of = |run: &Option<RunFigures>| (*run)?[figure as usize];
@@ -128,6 +145,11 @@ impl TransportRuns {
     }
 }
 
+/// Whether `reason` is that the run changed on its way.
+fn is_steadiness(reason: &Reason) -> bool {
+    [UNSTEADY, DISTURBED].contains(&reason.rule)
+}
+
 impl Comparison {
     pub(crate) fn new(plan: &Plan, rounds: usize, kernel: Kernel) -> Self {
         let transports = Transport::value_variants()
@@ -135,6 +157,7 @@ impl Comparison {
             .map(|&over| TransportRuns {
                 over,
                 runs: Vec::new(),
+                changes: Vec::new(),
                 grade: Grade::Valid,
                 rules: BTreeMap::new(),
                 errors: BTreeMap::new(),
@@ -165,9 +188,14 @@ impl Comparison {
         self.runs.push(report);
         let run = Figure::ALL.map(|figure| figure.of(results, figures));
         transport.runs.push(Some(run));
-        transport.grade = transport.grade.max(verdict.grade);
-        for reason in &verdict.reasons {
-            *transport.rules.entry(reason.rule).or_default() += 1;
+        transport.changes.push(steadiness::change(results));
+        let doubts = verdict.reasons.iter().filter(|one| !is_steadiness(one));
+        let worst = doubts.map(|reason| reason.grade).max();
+        transport.grade = transport.grade.max(worst.unwrap_or_default());
+        // A run may break a rule in two ways.
+        let rules: BTreeSet<_> = verdict.reasons.iter().map(|one| one.rule).collect();
+        for rule in rules {
+            *transport.rules.entry(rule).or_default() += 1;
         }
         for (why, count) in &results.peers.errors {
             *transport.errors.entry(why.clone()).or_default() += count;
@@ -203,8 +231,30 @@ impl Comparison {
             true => Grade::Suspect,
             false => Grade::Valid,
         };
-        let grades = self.transports.iter().map(|transport| transport.grade);
+        let grades = self.transports.iter().map(|one| self.grade_of(one));
         grades.fold(whole, Grade::max)
+    }
+
+    /// The worst grade of this transport's runs. A change on the way of a run is noise, unless it
+    /// repeats.
+    pub(crate) fn grade_of(&self, transport: &TransportRuns) -> Grade {
+        let steady = match self.drift(transport) {
+            Some(_) => Grade::Suspect,
+            None => Grade::Valid,
+        };
+        transport.grade.max(steady)
+    }
+
+    /// By how much the throughput of this transport's runs changes again and again, as a median;
+    /// `None` if that does not repeat, or does so with plain TCP, too: then it is the machine's.
+    pub(crate) fn drift(&self, transport: &TransportRuns) -> Option<f64> {
+        let is_plain = |one: &&TransportRuns| one.over == Transport::Plain;
+        let plain = self.transports.iter().find(is_plain);
+        let of_plain = plain.filter(|plain| plain.over != transport.over);
+        let of_plain = of_plain.and_then(TransportRuns::repeated);
+        let drift = transport.repeated()?;
+        let same = of_plain.is_some_and(|of_plain| of_plain.signum() == drift.signum());
+        (!same).then_some(drift)
     }
 }
 
@@ -261,5 +311,39 @@ mod tests {
         // Two runs cannot succeed any more.
         let error = fail(&mut comparison).unwrap_err().to_string();
         assert_eq!(error, "no port");
+    }
+
+    /// Goal: a change on the way of a run is noise unless it repeats in one direction, and not in
+    /// plain TCP, too; a run that breaks a rule in two ways counts once. Method: five rounds of
+    /// changes, of the library and of plain TCP.
+    #[test]
+    fn what_repeats_is_drift() {
+        let here = testing::environment();
+        let (up, down, none) = (1400, 600, 1000);
+        for (sealed, plain, grade) in [
+            ([down, down, down, none, down], [none; 5], Grade::Suspect),
+            ([down, up, down, none, up], [none; 5], Grade::Valid),
+            ([down, down, none, none, none], [none; 5], Grade::Valid),
+            ([down; 5], [down; 5], Grade::Valid),
+            ([down; 5], [up; 5], Grade::Suspect),
+        ] {
+            let mut comparison = Comparison::new(&testing::plan(), 5, Kernel::PORTABLE);
+            for (index, changes) in [sealed, plain].iter().enumerate() {
+                for second in changes {
+                    let mut results = testing::results();
+                    results.plan.rate = None;
+                    for interval in &mut results.intervals[10..] {
+                        interval.completed = *second;
+                        interval.median *= 2;
+                    }
+                    let figures = Figures::of(&results);
+                    let verdict = judge(&results, &figures, &[], &here);
+                    comparison.note(index, &results, &figures, &verdict, Value::Null);
+                }
+            }
+            let ours = &comparison.transports[0];
+            assert_eq!(comparison.grade_of(ours), grade, "{sealed:?} {plain:?}");
+            assert_eq!(ours.rules[UNSTEADY], 5, "of five runs");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Whether the figures of a run can be trusted, and why not.
 //!
 //! [`judge`] applies every rule: [`load`] checks the load against the plan, [`generator`] the load
-//! tester, [`consistency`] the figures themselves. All bounds are in [`crate::limits`]. [`slo`]
+//! tester, [`consistency`] the figures themselves, [`steadiness`] the run over its time. All bounds are in [`crate::limits`]. [`slo`]
 //! has the user's bounds, [`comparison`] combines the runs of a comparison, and [`cohort`] those
 //! without and with a cohort.
 
@@ -11,6 +11,7 @@ mod consistency;
 mod generator;
 mod load;
 pub(crate) mod slo;
+mod steadiness;
 #[cfg(test)]
 mod tests;
 
@@ -100,8 +101,8 @@ pub(crate) fn judge(
     }
     if answered {
         consistency::littles_law(results, &mut verdict);
-        consistency::halves(results, &mut verdict);
-        consistency::freezes(results, &mut verdict);
+        steadiness::halves(results, environment.processors, &mut verdict);
+        steadiness::freezes(results, &mut verdict);
         consistency::omission(slos, &mut verdict);
     }
     consistency::samples(slos, &mut verdict);

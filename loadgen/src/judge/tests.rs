@@ -452,3 +452,34 @@ fn a_loop_that_waits() {
         expect(&verdict, grade, told);
     }
 }
+
+/// Goal: a change counts as the machine's where other programs explain it, and as nobody's where
+/// the intervals vary as much anyway. Method: a second half with a fifth fewer answers; others had
+/// some of the processors in it, or in both halves, or it is not known; intervals that go up and
+/// down.
+#[test]
+fn whose_change_it_is() {
+    let machine = "the machine was not steady: throughput changed by -20 % from its first half to \
+        its second; other programs had 1 % and 11 % of the processors";
+    let server = "it was not steady: throughput changed by -20 %";
+    for (others, varies, grade, told) in [
+        ([Some(1), Some(11)], 0, Suspect, machine),
+        ([Some(11), Some(11)], 0, Suspect, server),
+        ([Some(1), Some(5)], 0, Suspect, server),
+        ([Some(11), Some(1)], 0, Suspect, "11 % and 1 %"),
+        ([None, Some(11)], 0, Suspect, server),
+        ([Some(0), Some(0)], 500, Valid, ""),
+    ] {
+        let verdict = judged(|results| {
+            results.plan.rate = None;
+            for (k, interval) in results.intervals.iter_mut().enumerate() {
+                let half = k / 10;
+                interval.completed = [1000, 800][half] + varies * (k as u64 % 2);
+                // Of eight processors.
+                let part = |percent| interval.took * 8 * percent / 100;
+                interval.others = others[half].map(part);
+            }
+        });
+        expect(&verdict, grade, told);
+    }
+}

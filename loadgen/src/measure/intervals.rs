@@ -10,7 +10,7 @@ use hdrhistogram::Histogram;
 
 use super::figures::seconds;
 use super::quantile::{self, Quantile};
-use super::results::{Interval, Usage};
+use super::results::{Interval, Sample};
 
 pub(crate) struct ThreadInterval {
     pub(crate) index: usize,
@@ -65,15 +65,21 @@ impl Intervals {
     }
 
     /// All intervals, when every thread has left. A thread that ended before the others lacks the
-    /// last ones. The `samples` of the server were taken when the first interval began and
-    /// when each ended.
-    pub(crate) fn finish(mut self, samples: &[Option<Usage>]) -> Vec<Interval> {
+    /// last ones. The `samples` were taken when the first interval began and when each ended.
+    pub(crate) fn finish(mut self, samples: &[Sample]) -> Vec<Interval> {
         let rest = self.open.into_values().map(OpenInterval::close);
         self.whole.extend(rest);
         for (interval, around) in self.whole.iter_mut().zip(samples.windows(2)) {
-            if let [Some(before), Some(after)] = around {
-                interval.server = Some(after.since(*before));
-            }
+            let [before, after] = around else { continue };
+            let used = after.server.zip(before.server);
+            interval.server = used.map(|(after, before)| after.since(before));
+            // Without the server's part, it is not known what others had.
+            let busy = after.machine.zip(before.machine);
+            let others = busy.zip(interval.server).map(|((after, before), server)| {
+                let ours = server.ran + interval.generator;
+                after.saturating_sub(before).saturating_sub(ours)
+            });
+            interval.others = others;
         }
         self.whole
     }
@@ -129,7 +135,7 @@ mod tests {
         assert_eq!((intervals.open.len(), intervals.whole.len()), (2, 1));
         intervals.add(&interval(1, SECOND / 4, 9000));
         assert_eq!((intervals.open.len(), intervals.whole.len()), (1, 2));
-        let all = intervals.finish(&[None; 4]);
+        let all = intervals.finish(&[Sample::default(); 4]);
         let took: Vec<_> = all.iter().map(|interval| interval.took).collect();
         assert_eq!(took, [SECOND, SECOND, SECOND / 2]);
         assert_eq!(all[2].until, SECOND * 5 / 2);

@@ -17,6 +17,13 @@ pub(crate) fn micros<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::
     to.serialize_f64(time.as_nanos() as f64 / 1e3)
 }
 
+pub(crate) fn some_micros<S: Serializer>(
+    time: &Option<Duration>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    time.map(|time| time.as_nanos() as f64 / 1e3).serialize(to)
+}
+
 pub(crate) fn kernel<S: Serializer>(kernel: &Option<Kernel>, to: S) -> Result<S::Ok, S::Error> {
     kernel.map(Kernel::name).serialize(to)
 }

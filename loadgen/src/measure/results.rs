@@ -257,6 +257,18 @@ pub(crate) struct Interval {
     /// CPU time of all our threads since the row before.
     #[serde(rename = "generator_cpu_us", serialize_with = "json::micros")]
     pub(crate) generator: Duration,
+    /// CPU time that this machine's processors spent on other programs, and that other machines
+    /// took away, since the row before; coarse.
+    #[serde(rename = "others_cpu_us", serialize_with = "json::some_micros")]
+    pub(crate) others: Option<Duration>,
+}
+
+/// What is sampled when an interval ends.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Sample {
+    pub(crate) server: Option<Usage>,
+    /// What all processors of this machine have worked.
+    pub(crate) machine: Option<Duration>,
 }
 
 /// What it costs here to seal and to open a message of the run, in batches as the server has.

@@ -80,6 +80,22 @@ pub(crate) fn tcp_memory() -> Option<u64> {
     Some(pages * procfs::page_size())
 }
 
+/// How long all processors of this machine have worked, for any program or for other machines
+/// that share them with it. `None` where the system does not tell.
+pub(crate) fn machine_time() -> Option<Duration> {
+    let text = fs::read_to_string("/proc/stat").ok()?;
+    let line = text.lines().next()?.strip_prefix("cpu ")?;
+    let ticks = line.split_whitespace().map(|word| word.parse::<u64>().ok());
+    let ticks: Option<Vec<_>> = ticks.collect();
+    // proc_stat(5): user, nice, system, idle, iowait, irq, softirq, steal.
+    let [user, nice, system, _, _, irq, softirq, steal, ..] = ticks?[..] else {
+        return None;
+    };
+    let busy = user + nice + system + irq + softirq + steal;
+    let second = procfs::ticks_per_second() as f64;
+    Some(Duration::from_secs_f64(busy as f64 / second))
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs::File;
@@ -109,6 +125,22 @@ mod tests {
         let used = thread_use().since(before).ran;
         let other = thread::spawn(thread_time).join().unwrap();
         assert!(other < used, "{other:?} {used:?}");
+    }
+
+    /// Goal: the machine's time has that of every program. Method: work for a while.
+    #[test]
+    fn a_machines_work() {
+        let Some(before) = machine_time() else {
+            eprintln!("skipped: this system does not tell the time of its processors");
+            return;
+        };
+        let own = thread_time();
+        work_until(|| thread_time() > own + Duration::from_millis(200));
+        let after = machine_time().unwrap();
+        assert!(
+            after - before > Duration::from_millis(100),
+            "{before:?} {after:?}"
+        );
     }
 
     /// Goal: the memory of TCP has what waits in sockets. Method: write until a socket whose other

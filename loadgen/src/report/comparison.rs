@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::files::Files;
 use super::{code, headline, json as of_runs, write_figures};
+use crate::judge::Grade;
 use crate::judge::comparison::{Comparison, Figure, Spread, TransportRuns};
 use crate::measure::environment::Environment;
 use crate::plan::Kind;
@@ -39,7 +40,7 @@ fn table(comparison: &Comparison, environment: &Environment) -> String {
     let names = Figure::ALL.map(|figure| figure.names(plan.kind).0.to_owned());
     text += &line("medians", names);
     for transport in &comparison.transports {
-        text += &row(transport);
+        text += &row(transport, comparison.grade_of(transport));
     }
     for (ours, other) in comparison.pairs() {
         let name = format!("{} / {}", name(ours.over), name(other.over));
@@ -58,7 +59,7 @@ fn line(name: &str, cells: [String; Figure::ALL.len()]) -> String {
     format!("{name:18}{cells}\n")
 }
 
-fn row(transport: &TransportRuns) -> String {
+fn row(transport: &TransportRuns, grade: Grade) -> String {
     let cells = Figure::ALL.map(|figure| {
         let at_least = match figure {
             Figure::Throughput if transport.at_least => "at least ",
@@ -69,7 +70,7 @@ fn row(transport: &TransportRuns) -> String {
             format!("{at_least}{}", number(spread.median))
         })
     });
-    let (over, grade) = (name(transport.over), name(transport.grade));
+    let (over, grade) = (name(transport.over), name(grade));
     let row = line(&format!("{over} ({} runs)", transport.count()), cells);
     match transport.count() {
         0 => row,
@@ -117,6 +118,12 @@ fn notes(comparison: &Comparison) -> Vec<String> {
         let (name, all) = (name(transport.over), transport.count());
         let failures = transport.failures.iter();
         notes.extend(failures.map(|(why, runs)| format!("{name}, {runs} not run: {why}")));
+        if let Some(change) = comparison.drift(transport) {
+            let percent = change * 100.0;
+            notes.push(format!(
+                "{name}: its throughput changes by {percent:+.0} % within a run, again and again"
+            ));
+        }
         let rules = transport.rules.iter();
         notes.extend(rules.map(|(rule, runs)| format!("{name}, {runs} of {all} runs: {rule}")));
         let errors = transport.errors.iter();
@@ -133,7 +140,10 @@ fn json(comparison: &Comparison, environment: &Environment) -> Value {
     plan["over"] = Value::Null;
     let kind = comparison.plan.kind;
     let transports = comparison.transports.iter();
-    let transports = transports.map(|one| (name(one.over), of_transport(one, kind)));
+    let transports = transports.map(|one| {
+        let grade = comparison.grade_of(one);
+        (name(one.over), of_transport(one, grade, kind))
+    });
     let ratios = comparison.pairs().map(|(ours, other)| {
         let name = format!("{}_by_{}", name(ours.over), name(other.over));
         (name, spreads(kind, |figure| ours.ratio(other, figure)))
@@ -155,10 +165,10 @@ fn json(comparison: &Comparison, environment: &Environment) -> Value {
     })
 }
 
-fn of_transport(transport: &TransportRuns, kind: Kind) -> Value {
+fn of_transport(transport: &TransportRuns, grade: Grade, kind: Kind) -> Value {
     let mut value = json!(spreads(kind, |figure| transport.figure(figure)));
     value["runs"] = json!(transport.count());
-    value["verdict"] = json!((transport.count() > 0).then_some(transport.grade));
+    value["verdict"] = json!((transport.count() > 0).then_some(grade));
     value["at_least"] = json!(transport.at_least);
     value["rules"] = json!(transport.rules);
     value["errors"] = json!(transport.errors);

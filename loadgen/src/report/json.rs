@@ -115,7 +115,7 @@ mod tests {
         let row = json!({
             "until_s": 4.0, "took_s": 1.0, "sent_messages": 1000, "completed_messages": 1000,
             "messages_per_second": 1000.0, "response_p50_ns": 160_000, "response_p99_ns": 209_000,
-            "response_max_ns": 210_000, "peers": 64, "generator_cpu_us": 450_000.0,
+            "response_max_ns": 210_000, "peers": 64, "generator_cpu_us": 450_000.0, "others_cpu_us": 0.0,
             "server": all["rows"][3]["server"],
         });
         assert_eq!((&all["rows"][3], all["rows"][20].is_null()), (&row, true));
