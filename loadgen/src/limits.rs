@@ -191,9 +191,10 @@ pub(crate) const LITTLE_SERVICE: f64 = 0.02;
 /// How much the halves of a run may differ before the run counts as unsteady.
 pub(crate) const HALVES: f64 = 0.1;
 /// How much more of the processors other programs must have had in one half than in the other, to
-/// explain a change: what coarse ticks may hide; and as a part of the change.
+/// explain a change: what coarse ticks may hide; and, as a part of what the server and the load
+/// tester had, this part of the change.
 pub(crate) const OTHERS: f64 = 0.03;
-pub(crate) const OTHERS_EXPLAIN: f64 = 0.3;
+pub(crate) const OTHERS_EXPLAIN: f64 = 0.5;
 /// In a comparison, a change is the server's if it repeats in this part of the runs, of so many at
 /// least: noise has no direction.
 pub(crate) const REPEATS: f64 = 0.75;

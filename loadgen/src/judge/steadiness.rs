@@ -104,12 +104,15 @@ impl<'a> Halves<'a> {
 
     /// What others had of the processors in each half, if that explains the `change`.
     fn others(&self, processors: usize, change: f64) -> Option<[f64; 2]> {
-        let parts = [&self.first, &self.second].map(|half| half.others(processors));
-        let [Some(first), Some(second)] = parts else {
+        let halves = [&self.first, &self.second];
+        let [Some(first), Some(second)] = halves.map(|half| half.others(processors)) else {
             return None;
         };
         let more = (first - second).abs();
-        let explains = more >= OTHERS.max(change.abs() * OTHERS_EXPLAIN);
+        // What we had of the processors, where we had more.
+        let [ours, other] = halves.map(|half| half.ours(processors));
+        let explained = more / ours.max(other);
+        let explains = more >= OTHERS && explained >= change.abs() * OTHERS_EXPLAIN;
         explains.then_some([first, second])
     }
 }
@@ -140,12 +143,23 @@ impl<'a> Half<'a> {
         (squares / (count - 1.0).max(1.0) / count.max(1.0)).sqrt()
     }
 
+    /// What the server and the load tester had of the processors.
+    fn ours(&self, processors: usize) -> f64 {
+        let ours = self.intervals.iter();
+        let ours = ours.map(|one| one.generator + one.server.map_or(Duration::ZERO, |s| s.ran));
+        self.part(ours.sum(), processors)
+    }
+
     /// What others had of the processors; `None` where it is not known.
     fn others(&self, processors: usize) -> Option<f64> {
         let others = self.intervals.iter().map(|one| one.others);
         let others: Option<Duration> = others.sum();
+        others.map(|others| self.part(others, processors))
+    }
+
+    fn part(&self, time: Duration, processors: usize) -> f64 {
         let took: Duration = self.intervals.iter().map(|one| one.took).sum();
-        others.map(|others| seconds(others) / (seconds(took) * processors as f64))
+        seconds(time) / (seconds(took) * processors as f64)
     }
 }
 

@@ -478,6 +478,7 @@ fn whose_change_it_is() {
                 // Of eight processors.
                 let part = |percent| interval.took * 8 * percent / 100;
                 interval.others = others[half].map(part);
+                interval.generator = part(60);
             }
         });
         expect(&verdict, grade, told);
