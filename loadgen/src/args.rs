@@ -308,10 +308,18 @@ fn check_options(typed: &Args, matches: &ArgMatches, compares: bool) -> Result<(
     }
     let (alone, with): (&[&str], _) = match (compares, cohort) {
         (true, _) => (
-            &["to", "over", "slo", "hdr", "timeseries", "quiet"],
+            &[
+                "to",
+                "over",
+                "slo",
+                "hdr",
+                "timeseries",
+                "prometheus",
+                "quiet",
+            ],
             "compare",
         ),
-        (false, true) => (&["hdr", "timeseries"], "--cohort"),
+        (false, true) => (&["hdr", "timeseries", "prometheus"], "--cohort"),
         (false, false) => (&[], ""),
     };
     if let Some(id) = alone.iter().find(|id| given(id)) {

@@ -12,6 +12,7 @@ mod hdr;
 mod headline;
 pub(crate) mod json;
 pub(crate) mod progress;
+mod prometheus;
 mod table;
 mod timeseries;
 
@@ -67,6 +68,9 @@ pub(crate) struct Outputs {
     /// Write a line for each second, as CSV
     #[arg(long, value_name = "FILE")]
     pub(crate) timeseries: Option<PathBuf>,
+    /// Write the figures in the text format of Prometheus
+    #[arg(long, value_name = "FILE")]
+    pub(crate) prometheus: Option<PathBuf>,
     /// Print one line in place of the table, and show nothing meanwhile
     #[arg(short, long)]
     pub(crate) quiet: bool,
@@ -95,12 +99,13 @@ impl<'a> Report<'a> {
         // An output that fails keeps no other from being written.
         let hdr = files.hdr.write(|| hdr::text(self));
         let timeseries = files.timeseries.write(|| timeseries::text(self));
+        let prometheus = files.prometheus.write(|| prometheus::text(self));
         let table = || match quiet {
             true => table::line(self),
             false => table::table(self),
         };
         let figures = write_figures(files, || json::text(json::value(self)), table);
-        hdr.and(timeseries).and(figures)
+        hdr.and(timeseries).and(prometheus).and(figures)
     }
 
     /// The program's exit code after it.

@@ -118,7 +118,7 @@ fn reports_that_cannot_be_printed() {
         let full = File::options().write(true).open("/dev/full").unwrap();
         call_to(full.into(), flags).failed(1, "writing standard output: ");
     }
-    for file in ["--json", "--hdr", "--timeseries"] {
+    for file in ["--json", "--hdr", "--timeseries", "--prometheus"] {
         let run = loadgen(&format!("-c 1 -d 100ms -w 0 -q {file} /dev/full")).ended(1);
         let told = "the report is not whole: cannot write /dev/full";
         assert!(run.stderr.contains(told), "{run:?}");
@@ -141,7 +141,7 @@ fn outputs_that_cannot_be_opened() {
         (place(""), "Is a directory"),
         ("/dev/null/file".into(), "Not a directory"),
     ] {
-        for option in ["--json", "--hdr", "--timeseries"] {
+        for option in ["--json", "--hdr", "--timeseries", "--prometheus"] {
             let run = loadgen(&format!("-c 1 -d 1h -w 0 {option} {path}")).ended(1);
             let told = format!("{option}: cannot write {path}: ");
             assert!(run.stderr.contains(&told), "{run:?}");
