@@ -31,6 +31,7 @@ use super::local::Local;
 use super::lookup::Lookup;
 use super::machine;
 use super::place::Place;
+use super::plain::PlainListener;
 use super::scrape::Scraper;
 use super::signals;
 use super::sockets::{FIRST_RESERVED, Made, Owner, Sockets};
@@ -158,17 +159,39 @@ impl<M: Mode> EventLoop<M> {
     }
 
     /// Makes this the near end of a tunnel: plain connections that come to `place` each get one
-    /// to the server, on `port` of `host`. It need not be there yet.
+    /// to the server, on `port` of `host`. It need not be there yet: plain connections are reset
+    /// until it is, or wait if this `retries`. [`Report::PlainListening`] says when they may come.
     ///
     /// # Errors
     ///
     /// [`Error::Listen`] and the like, if the place cannot be bound.
-    pub fn tunnel_from(&mut self, place: &Place, host: &str, port: u16) -> Result<(), Error> {
-        let mut tunnel = TunnelEnd::near(host, port, self.waker.clone());
-        let (limits, registry) = (self.endpoint.limits(), self.poll.registry());
-        let place = tunnel.listen(place, limits, registry, PLAIN_LISTENER)?;
-        self.tunnel = Some(tunnel);
-        self.reports.push(Report::PlainListening(place));
+    pub fn tunnel_from(
+        &mut self,
+        place: &Place,
+        host: &str,
+        port: u16,
+        retries: bool,
+    ) -> Result<(), Error> {
+        let waker = self.waker.clone();
+        self.tunnel = Some(TunnelEnd::near(host, port, retries, waker.clone()));
+        match place {
+            Place::Unix(path) => self.take_plain_listener(PlainListener::on_path(path)?),
+            Place::Tcp { host, port } => match literal(host, *port) {
+                Some(address) => self.take_plain_listener(PlainListener::on_first(&[address])?),
+                None => {
+                    self.lookup = Some(Lookup::start(host, *port, waker));
+                    Ok(())
+                }
+            },
+        }
+    }
+
+    fn take_plain_listener(&mut self, listener: PlainListener) -> Result<(), Error> {
+        if let Some(tunnel) = &mut self.tunnel {
+            let (limits, registry) = (self.endpoint.limits(), self.poll.registry());
+            let place = tunnel.accept_from(listener, limits, registry, PLAIN_LISTENER)?;
+            self.reports.push(Report::PlainListening(place));
+        }
         Ok(())
     }
 
@@ -177,7 +200,8 @@ impl<M: Mode> EventLoop<M> {
         self.tunnel = Some(TunnelEnd::far(target, self.waker.clone()));
     }
 
-    /// Looks `host` up and connects to it, all within the deadline.
+    /// Looks `host` up and connects to it, all within the deadline. If that fails, so does a
+    /// [turn](Self::turn); then this may be called again, and the loop goes on.
     pub fn dial(&mut self, host: &str, port: u16) {
         let waker = self.waker.clone();
         self.dial = Some(Dial::start(host, port, waker, self.clock.now()));
@@ -405,7 +429,10 @@ impl<M: Mode> EventLoop<M> {
             && let Some(addresses) = lookup.take()?
         {
             self.lookup = None;
-            self.take_listener(Listener::on_first(&addresses)?)?;
+            match self.tunnel.as_ref().is_some_and(TunnelEnd::is_near) {
+                true => self.take_plain_listener(PlainListener::on_first(&addresses)?)?,
+                false => self.take_listener(Listener::on_first(&addresses)?)?,
+            }
         }
         Ok(())
     }
@@ -464,7 +491,10 @@ impl<M: Mode> EventLoop<M> {
         };
         match dial.turn(self.poll.registry(), DIAL, now) {
             Progress::Pending => return Ok(()),
-            Progress::Failed(error) => return Err(error),
+            Progress::Failed(error) => {
+                self.dial = None;
+                return Err(error);
+            }
             Progress::Connected(socket, address) => {
                 let peer = self.endpoint.dialled(now);
                 stream::tune(&socket, self.endpoint.limits().dead_after)

@@ -7,7 +7,8 @@
 //! - a connection ([`stream`]), a server's socket ([`listener`], [`accept`]), a client's way
 //!   to a connection (`dial`, `lookup`), how people write addresses ([`address`])
 //! - a tunnel's plain side (`plain`), where that is ([`place`]), the connections that are being
-//!   made for it (`dials`, `names`); `tunnel` joins them to the endpoint
+//!   made for it (`dials`, `names`), when to try again ([`backoff`]); `tunnel` joins them to the
+//!   endpoint
 //! - inherited descriptors (`local`, over [`descriptor`] and `helper`), how many of them
 //!   there may be ([`rlimit`])
 //! - what the machine has ([`machine`]), and how much of it sockets may take (`buffers`)
@@ -24,6 +25,7 @@
 pub mod accept;
 pub mod address;
 pub mod alarm;
+pub mod backoff;
 mod buffers;
 pub mod clock;
 pub mod descriptor;

@@ -4,12 +4,14 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::error::Error;
 use super::place::Place;
 use super::scrape::Wanted;
 use crate::endpoint::EndpointEvent;
 use crate::endpoint::transport::PeerId;
+use crate::error::Abort;
 use crate::time::Time;
 
 /// What happened in a turn, for the caller to act on or to show.
@@ -29,6 +31,14 @@ pub enum Report {
     /// The plain connection from this address, where it has one, was reset, because the server
     /// cannot be reached.
     Unreachable(Option<SocketAddr>, Error),
+    /// The server of a tunnel cannot be reached. Plain connections wait, and it is tried again
+    /// after this time.
+    Retrying(Error, Duration),
+    /// It is reached again.
+    ReachedAgain,
+    /// This peer has no connection to its target, and is told so by this ABORT. The text has the
+    /// whole reason, which is for our user alone.
+    NoTarget(PeerId, Abort, String),
     /// This signal asks us to leave.
     Stopping(i32),
     /// SIGHUP, where it does [not stop](super::event_loop::EventLoop::serve_on_hangup) the

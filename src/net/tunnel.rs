@@ -4,7 +4,14 @@
 //! makes one to the target of each peer that has proved its keys. It does not move bytes: the
 //! endpoint does, through [`super::sockets`]. Read next: [`super::dials`], which makes many
 //! connections at a time.
+//!
+//! **While the server cannot be reached,** the near end resets plain connections, or lets them
+//! [wait](Waiting). Then the one that came first is dialled when it is time to try again, and
+//! the others wait for what comes of that: however many wait, the server sees one attempt for
+//! each wait. Once it answers, all of them are dialled.
 
+use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +19,8 @@ use mio::{Registry, Token, Waker};
 
 use super::accept::Acceptor;
 use super::address::without_brackets;
-use super::dials::{Backoff, Dialled, Dials};
+use super::backoff::Backoff;
+use super::dials::{Dialled, Dials};
 use super::error::Error;
 use super::place::Place;
 use super::plain::{PlainListener, PlainSocket};
@@ -45,6 +53,40 @@ pub(super) struct TunnelEnd {
     target: Arc<Place>,
     dials: Dials,
     backoff: Backoff,
+    /// Where plain connections wait for the server; without it they are reset.
+    waiting: Option<Waiting>,
+}
+
+/// Plain connections that wait until the server can be reached.
+#[derive(Default)]
+struct Waiting {
+    held: VecDeque<(LocalId, PlainSocket)>,
+    /// The server could not be reached at the last try.
+    is_away: bool,
+    /// The connection that is dialled to find out whether it is there again.
+    scout: Option<LocalId>,
+}
+
+impl Waiting {
+    /// When to take the next turn; `again` is when to try again to reach the server.
+    fn next_timeout(&self, again: Time) -> Option<Time> {
+        let is_due = !self.held.is_empty() && self.scout.is_none();
+        is_due.then_some(if self.is_away { again } else { Time::ZERO })
+    }
+
+    /// Takes those out whose source has reset them: nobody waits for them any more. One call to
+    /// the system for each: as many as there may be take less than a tick may.
+    fn take_reset(&mut self) -> Vec<LocalId> {
+        let mut gone = Vec::new();
+        self.held.retain(|(local, socket)| {
+            let has_failed = socket.has_failed();
+            if has_failed {
+                gone.push(*local);
+            }
+            !has_failed
+        });
+        gone
+    }
 }
 
 impl TunnelEnd {
@@ -55,28 +97,37 @@ impl TunnelEnd {
             is_near: false,
             target: Arc::new(target),
             dials: Dials::new(waker),
-            backoff: Backoff::default(),
+            backoff: Backoff::of_refusal(),
+            waiting: None,
         }
     }
 
     /// The near end: it connects to `port` of `host` for each plain connection that it accepts.
-    pub(super) fn near(host: &str, port: u16, waker: Arc<Waker>) -> Self {
+    /// If it `retries`, they wait while the server cannot be reached.
+    pub(super) fn near(host: &str, port: u16, retries: bool, waker: Arc<Waker>) -> Self {
         let host = without_brackets(host).to_owned();
         let mut tunnel = Self::far(Place::Tcp { host, port }, waker);
         tunnel.is_near = true;
+        if retries {
+            tunnel.backoff = Backoff::of_retry();
+            tunnel.waiting = Some(Waiting::default());
+        }
         tunnel
     }
 
-    /// Listens at `place` for plain connections, whose events have `token`. Returns where that
+    pub(super) fn is_near(&self) -> bool {
+        self.is_near
+    }
+
+    /// Takes plain connections from `listener`, whose events have `token`. Returns where that
     /// is.
-    pub(super) fn listen(
+    pub(super) fn accept_from(
         &mut self,
-        place: &Place,
+        listener: PlainListener,
         limits: &Limits,
         registry: &Registry,
         token: Token,
     ) -> Result<Place, Error> {
-        let listener = PlainListener::bind(place)?;
         listener.set_backlog(limits.accept_queue);
         let place = listener.place();
         let acceptor = Acceptor::new(listener, limits.dead_after, registry, token);
@@ -98,7 +149,11 @@ impl TunnelEnd {
     pub(super) fn next_timeout(&self, accepts: bool) -> Option<Time> {
         let acceptor = self.acceptor.as_ref().filter(|_| accepts);
         let accept = acceptor.and_then(Acceptor::next_due);
-        self.dials.next_timeout().into_iter().chain(accept).min()
+        let again = self.backoff.until();
+        let waiting = self.waiting.as_ref();
+        let waiting = waiting.and_then(|waiting| waiting.next_timeout(again));
+        let due = [self.dials.next_timeout(), accept, waiting];
+        due.into_iter().flatten().min()
     }
 
     /// Takes note of an event: plain connections wait.
@@ -114,7 +169,7 @@ impl TunnelEnd {
     }
 
     /// Accepts the plain connections that wait, within the budget. Each waits for its peer, for
-    /// which the server is dialled. While that cannot be reached, they are reset at once.
+    /// which the server is dialled. While that cannot be reached, they wait, or are reset at once.
     pub(super) fn accept<M: Mode>(&mut self, lent: &mut Lent<'_, M>) {
         let Some(acceptor) = &mut self.acceptor else {
             return;
@@ -128,14 +183,19 @@ impl TunnelEnd {
             }
             match acceptor.accept(lent.now) {
                 Ok(None) => return,
-                Ok(Some(socket)) => {
+                Ok(Some(socket)) => match &mut self.waiting {
                     // Dropping it resets it.
-                    if !self.backoff.holds(lent.now) {
+                    None if self.backoff.holds(lent.now) => drop(socket),
+                    Some(waiting) if waiting.is_away => {
+                        let local = lent.endpoint.accepted_local();
+                        waiting.held.push_back((local, socket));
+                    }
+                    _ => {
                         let local = lent.endpoint.accepted_local();
                         let server = self.target.clone();
                         self.dials.start(local, server, Some(socket), lent.now);
                     }
-                }
+                },
                 Err(error) => {
                     if acceptor.note_failure(lent.now) {
                         lent.reports.push(Report::CannotAccept(error));
@@ -152,9 +212,34 @@ impl TunnelEnd {
         match key.and_then(|key| self.target_of(key)) {
             Some(target) => self.dials.start(local, target, None, lent.now),
             None => {
-                let abort = Abort::new(Reason::REFUSED, "this key may go to no place");
+                let why = "this key may go to no place";
+                fail_target(local, Abort::new(Reason::REFUSED, why), why.into(), lent);
+            }
+        }
+    }
+
+    /// Dials the server for some of those that wait for it: once it is time, for the first of
+    /// them; when it is there again, for all, as many in a turn as are accepted.
+    fn dial_for_waiting<M: Mode>(&mut self, lent: &mut Lent<'_, M>) {
+        let Some(waiting) = &mut self.waiting else {
+            return;
+        };
+        let mut most = ACCEPT_BUDGET;
+        if waiting.is_away {
+            if waiting.held.is_empty() || waiting.scout.is_some() || self.backoff.holds(lent.now) {
+                return;
+            }
+            for local in waiting.take_reset() {
+                let abort = Abort::new(Reason::RESET, "");
                 lent.endpoint.local_failed(lent.now, local, abort);
             }
+            waiting.scout = waiting.held.front().map(|&(local, _)| local);
+            most = 1;
+        }
+        let most = most.min(waiting.held.len());
+        for (local, socket) in waiting.held.drain(..most) {
+            let server = self.target.clone();
+            self.dials.start(local, server, Some(socket), lent.now);
         }
     }
 
@@ -163,6 +248,7 @@ impl TunnelEnd {
         for local in lent.sockets.take_unopened() {
             self.dials.cancel(local);
         }
+        self.dial_for_waiting(lent);
         for dialled in self.dials.turn(lent.registry, lent.now) {
             match self.is_near {
                 true => self.take_server(dialled, lent),
@@ -177,7 +263,7 @@ impl TunnelEnd {
         let source = accepted.as_ref().and_then(PlainSocket::address);
         match (dialled.made, accepted) {
             (Ok(PlainSocket::Tcp(socket, address)), Some(plain)) => {
-                self.backoff.succeeded();
+                self.server_is_there(lent);
                 let Some(peer) = lent.endpoint.dialled_for(lent.now, local) else {
                     return;
                 };
@@ -187,13 +273,52 @@ impl TunnelEnd {
                 lent.sockets.set_source(peer, source);
                 let _ = lent.sockets.add_plain(local, plain);
             }
-            (made, _) => {
+            (made, accepted) => {
                 let error = made
                     .err()
-                    .unwrap_or_else(|| Error::Plain(std::io::ErrorKind::Other.into()));
-                self.backoff.failed(lent.now);
-                lent.endpoint
-                    .local_failed(lent.now, local, abort_of(&error));
+                    .unwrap_or_else(|| Error::Plain(ErrorKind::Other.into()));
+                self.server_is_away(local, accepted, error, lent);
+            }
+        }
+    }
+
+    fn server_is_there<M: Mode>(&mut self, lent: &mut Lent<'_, M>) {
+        self.backoff.succeeded();
+        if let Some(waiting) = &mut self.waiting {
+            waiting.scout = None;
+            if std::mem::take(&mut waiting.is_away) {
+                lent.reports.push(Report::ReachedAgain);
+            }
+        }
+    }
+
+    /// The server cannot be reached for `local`: that waits, or is reset.
+    fn server_is_away<M: Mode>(
+        &mut self,
+        local: LocalId,
+        accepted: Option<PlainSocket>,
+        error: Error,
+        lent: &mut Lent<'_, M>,
+    ) {
+        let is_new = !self.backoff.holds(lent.now);
+        let wait = self.backoff.failed(lent.now);
+        let source = accepted.as_ref().and_then(PlainSocket::address);
+        let accepted = accepted.filter(|socket| !socket.has_failed());
+        match (&mut self.waiting, accepted) {
+            (Some(waiting), accepted) => {
+                waiting.is_away = true;
+                waiting.scout.take_if(|scout| *scout == local);
+                match accepted {
+                    Some(socket) => waiting.held.push_front((local, socket)),
+                    None => reset(local, lent),
+                }
+                // Others that were dialled at the same time have nothing to add.
+                if is_new {
+                    lent.reports.push(Report::Retrying(error, wait));
+                }
+            }
+            (None, _) => {
+                reset(local, lent);
                 lent.reports.push(Report::Unreachable(source, error));
             }
         }
@@ -203,6 +328,9 @@ impl TunnelEnd {
     pub(super) fn end(&mut self) {
         self.acceptor = None;
         self.dials.clear();
+        if let Some(waiting) = &mut self.waiting {
+            *waiting = Waiting::default();
+        }
     }
 }
 
@@ -218,21 +346,43 @@ fn take_target<M: Mode>(dialled: Dialled, lent: &mut Lent<'_, M>) {
         Ok(())
     });
     if let Err(error) = made {
-        lent.endpoint
-            .local_failed(lent.now, local, abort_of(&error));
+        fail_target(local, abort_of(&error), error.to_string(), lent);
     }
+}
+
+/// The peer of `local` has no target: it is told so by `abort`, and our user gets the whole
+/// reason.
+fn fail_target<M: Mode>(local: LocalId, abort: Abort, why: String, lent: &mut Lent<'_, M>) {
+    let told = abort.clone();
+    if let Some(peer) = lent.endpoint.local_failed(lent.now, local, abort) {
+        lent.reports.push(Report::NoTarget(peer, told, why));
+    }
+}
+
+/// Resets `local`, which has no peer.
+fn reset<M: Mode>(local: LocalId, lent: &mut Lent<'_, M>) {
+    let abort = Abort::new(Reason::REFUSED, "");
+    lent.endpoint.local_failed(lent.now, local, abort);
 }
 
 fn dead_after<M: Mode>(lent: &Lent<'_, M>) -> Duration {
     lent.endpoint.limits().dead_after
 }
 
-/// What a peer is told whose target cannot be reached.
+/// What a peer is told whose target cannot be reached: no address or path, which is not for
+/// everyone that may use the target.
 fn abort_of(error: &Error) -> Abort {
-    let reason = match error {
-        Error::Silent { .. } => Reason::TIMED_OUT,
-        Error::Plain(_) => Reason::LOCAL_ERROR,
-        _ => Reason::REFUSED,
+    let (reason, text) = match error {
+        Error::Silent { tried: None, .. } => (Reason::TIMED_OUT, "its name was not resolved"),
+        // The reason says all.
+        Error::Silent { .. } => (Reason::TIMED_OUT, ""),
+        Error::Plain(_) => (Reason::LOCAL_ERROR, ""),
+        Error::Resolve { .. } => (Reason::REFUSED, "its name is unknown"),
+        error if error.is_refusal() => (Reason::REFUSED, ""),
+        Error::Path { source, .. } if source.kind() == ErrorKind::ConnectionRefused => {
+            (Reason::REFUSED, "")
+        }
+        _ => (Reason::REFUSED, "it cannot be reached"),
     };
-    Abort::new(reason, &error.to_string())
+    Abort::new(reason, text)
 }
