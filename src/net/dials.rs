@@ -61,6 +61,9 @@ pub(super) struct Dials {
     unnamed: Vec<LocalId>,
     /// How many attempts there may be yet beyond the first of each.
     spare_attempts: usize,
+    /// How many were begun.
+    #[cfg(test)]
+    pub(super) begun: usize,
 }
 
 impl Dials {
@@ -73,6 +76,8 @@ impl Dials {
             ready: Vec::new(),
             unnamed: Vec::new(),
             spare_attempts: MOST_SECOND_ATTEMPTS,
+            #[cfg(test)]
+            begun: 0,
         }
     }
 
@@ -93,6 +98,10 @@ impl Dials {
         };
         self.due.insert((now, local));
         self.pending.insert(local, pending);
+        #[cfg(test)]
+        {
+            self.begun += 1;
+        }
     }
 
     /// Takes note of an event of `local`. Returns whether it is being dialled.
@@ -304,7 +313,7 @@ mod tests {
             let dial = Dial::over("name", 9, addresses.clone(), Time::ZERO);
             dials.pending.get_mut(&local).unwrap().dial = Some(dial);
         }
-        let mut attempts = |after: u64, dials: &mut Dials| {
+        let attempts = |after: u64, dials: &mut Dials| {
             let now = Time::ZERO + Duration::from_millis(after);
             assert!(dials.turn(bench.registry(), now).is_empty());
             assert!(dials.next_timeout() > Some(now), "it does not spin");

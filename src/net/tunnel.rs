@@ -386,3 +386,91 @@ fn abort_of(error: &Error) -> Abort {
     };
     Abort::new(reason, text)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::net::TcpStream;
+    use std::time::Instant;
+
+    use super::*;
+    use crate::crypto::kernel::Kernel;
+    use crate::crypto::keys::Identity;
+    use crate::crypto::secret::{Secret, SecretPair};
+    use crate::endpoint::{Leaves, Setup};
+    use crate::modes::tunnel::Tunnel;
+    use crate::net::buffers::Buffers;
+    use crate::net::machine;
+    use crate::net::sockets::Owner;
+    use crate::net::testing::{Bench, PATIENCE, SUBJECT, refusing};
+
+    fn endpoint() -> Endpoint<Tunnel> {
+        let secrets = SecretPair {
+            confkey: Secret::new(vec![1; 32]),
+            authkey: Secret::new(vec![2; 32]),
+        };
+        let kernel = Kernel::fastest().unwrap();
+        let mut setup = Setup::new(kernel, Leaves::WhenStopped, [3; 32]);
+        setup.identity = Identity::new(&secrets);
+        Endpoint::new(setup, Tunnel)
+    }
+
+    /// Goal: however many connections wait, the server gets one attempt for each wait, and all of
+    /// them once it is there. Method: the first finds that it is away; twenty more come; four
+    /// waits pass, by times that the test makes up; then it listens.
+    #[test]
+    fn one_tries_for_all() {
+        let mut bench = Bench::new();
+        let mut endpoint = endpoint();
+        let buffers = Buffers::new(endpoint.limits().socket_buffers, machine::tcp());
+        let mut sockets = Sockets::new(bench.registry().try_clone().unwrap(), buffers);
+        let mut reports = Vec::new();
+        let (server, address) = refusing();
+        let mut tunnel = TunnelEnd::near("127.0.0.1", address.port(), true, bench.waker.clone());
+        let listener = PlainListener::on_first(&["127.0.0.1:0".parse().unwrap()]).unwrap();
+        let entry = listener.place().to_string();
+        tunnel
+            .accept_from(listener, endpoint.limits(), bench.registry(), SUBJECT)
+            .unwrap();
+        let mut sources = vec![TcpStream::connect(&entry).unwrap()];
+        let mut now = Time::ZERO;
+        let start = Instant::now();
+        let mut waits = 0;
+        // All that came have a peer in the end.
+        while endpoint.connections() < 21 {
+            assert!(start.elapsed() < PATIENCE, "{reports:?}");
+            tunnel.note_ready();
+            let mut lent = Lent {
+                endpoint: &mut endpoint,
+                sockets: &mut sockets,
+                registry: bench.registry(),
+                reports: &mut reports,
+                now,
+            };
+            tunnel.accept(&mut lent);
+            tunnel.turn(&mut lent);
+            let waiting = tunnel.waiting.as_ref().unwrap();
+            if waiting.is_away && waiting.held.len() == sources.len() {
+                waits += 1;
+                assert_eq!(tunnel.dials.begun, waits, "one for each wait");
+                now = tunnel.backoff.until();
+                assert_eq!(tunnel.next_timeout(false), Some(now));
+                match waits {
+                    1 => sources.extend((0..20).map(|_| TcpStream::connect(&entry).unwrap())),
+                    5 => server.listen(64).unwrap(),
+                    _ => {}
+                }
+            }
+            for event in bench.events(Duration::from_millis(5)) {
+                if let Owner::Local(local) = Owner::of(event.token()) {
+                    tunnel.note(local);
+                }
+            }
+        }
+        assert_eq!(waits, 5);
+        assert_eq!(tunnel.dials.begun, 5 + 21);
+        assert_eq!(reports.len(), 6, "{reports:?}");
+        assert!(matches!(reports[5], Report::ReachedAgain));
+    }
+}
