@@ -56,6 +56,18 @@ pub enum Gravity {
 }
 
 impl Failure {
+    /// Whether another connection may fare better: nobody has shown that the keys differ, has
+    /// broken the protocol, or will refuse the next one for the same reason.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            // Both may be a server that is just being stopped.
+            Self::Peer(fault) => matches!(fault, PeerFault::NoHandshake | PeerFault::Unproved),
+            Self::Aborted(abort) => abort.reason.may_pass() || abort.reason == Reason::LOCAL_ERROR,
+            Self::Gave(abort) => abort.reason.may_pass(),
+            Self::Truncated(_) | Self::Broken(_) | Self::Deadline(_) | Self::Closed(_) => true,
+        }
+    }
+
     /// How grave it is.
     pub fn gravity(&self) -> Gravity {
         match self {
@@ -256,6 +268,18 @@ impl Reason {
     pub const TIMED_OUT: Self = Self(7);
     /// Something failed on the sender's own machine.
     pub const LOCAL_ERROR: Self = Self(8);
+
+    /// Whether it says nothing of the next connection.
+    fn may_pass(self) -> bool {
+        [
+            Self::TOO_SLOW,
+            Self::GOING_AWAY,
+            Self::REFUSED,
+            Self::RESET,
+            Self::TIMED_OUT,
+        ]
+        .contains(&self)
+    }
 }
 
 impl fmt::Display for Reason {
@@ -314,6 +338,37 @@ mod tests {
     use std::error::Error as _;
 
     use super::*;
+
+    /// Goal: what may pass is told from what another connection would meet again. Method: each
+    /// kind of failure.
+    #[test]
+    fn some_failures_may_pass() {
+        let gave = |reason| Failure::Gave(Abort::new(reason, ""));
+        let aborted = |reason| Failure::Aborted(Abort::new(reason, ""));
+        for failure in [
+            PeerFault::NoHandshake.into(),
+            Failure::Truncated("the peer closed it"),
+            Failure::Broken(io::Error::from(ErrorKind::ConnectionReset).into()),
+            Failure::Deadline(Deadline::Handshake),
+            aborted(Reason::GOING_AWAY),
+            aborted(Reason::LOCAL_ERROR),
+            gave(Reason::TOO_SLOW),
+        ] {
+            assert!(failure.may_pass(), "{failure}");
+        }
+        for failure in [
+            PeerFault::HelloTag.into(),
+            PeerFault::Tag.into(),
+            PeerFault::NotSealwire.into(),
+            aborted(Reason::KEY_WITHDRAWN),
+            aborted(Reason::TOO_LARGE),
+            aborted(Reason(99)),
+            gave(Reason::TOO_LARGE),
+            gave(Reason::LOCAL_ERROR),
+        ] {
+            assert!(!failure.may_pass(), "{failure}");
+        }
+    }
 
     /// Goal: a failed read is told in plain words, and its cause is kept. Method: each text
     /// with an error of its kind; the source is that error.

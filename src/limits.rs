@@ -114,11 +114,29 @@ pub const MOST_NAMES: usize = 1024;
 pub const CONNECT_BACKOFF: Duration = Duration::from_millis(100);
 /// See [`CONNECT_BACKOFF`].
 pub const MOST_CONNECT_BACKOFF: Duration = Duration::from_secs(5);
+/// How long a program that goes on trying waits before it tries again to reach its server, first
+/// and at most; each time it is twice as long. The first is too short for a person to notice; the
+/// last costs a server that is away for a day next to nothing, and a person waits for it.
+pub const RETRY_BACKOFF: Duration = Duration::from_millis(100);
+/// See [`RETRY_BACKOFF`].
+pub const MOST_RETRY_BACKOFF: Duration = Duration::from_secs(30);
+/// The part of each such wait that is left to chance: many programs that have lost one server
+/// come back one after the other.
+pub const RETRY_JITTER: f64 = 0.5;
 /// When to connect again to a Unix socket whose queue is full: the system does not tell when it
 /// has room.
 pub const PATH_RETRY: Duration = Duration::from_millis(20);
 /// How long an address waits for the one before it: RFC 8305 §5.
 pub const CONNECT_STAGGER: Duration = Duration::from_millis(250);
+/// Attempts at a time of a connection for a local, of which there are many: two, so that an address
+/// that does not answer holds up the next one no longer than [`CONNECT_STAGGER`].
+pub const LOCAL_ATTEMPTS: usize = 2;
+/// Second attempts of all those connections together. The first is the one socket that a local
+/// counts for; these count besides. Past it a connection has one attempt at a time.
+pub const MOST_SECOND_ATTEMPTS: usize = 64;
+/// How long an attempt has before it makes room for another address, where there may be no more
+/// attempts: TCP repeats a lost SYN after 1 s. In [`CONNECT_DEADLINE`] ten addresses have a try.
+pub const ATTEMPT_PATIENCE: Duration = Duration::from_secs(2);
 /// Unanswered probes with which TCP itself ends the connection.
 pub const KEEPALIVE_PROBES: u32 = 3;
 /// How long a stopped program lets its peers finish: with [`STOP_GRACE`] less than the 10 s

@@ -23,6 +23,7 @@ Examples:
   sealwire keygen keys                        make keys; copy the file to the other side
   sealwire --server --keys keys               chat: what is typed goes to every peer
   sealwire --client example.org --keys keys
+  sealwire --client example.org --keys keys --retry     and connect again, until Ctrl-C
   sealwire -s --keys keys --relay             peers talk to each other
   sealwire -s --keys keys </dev/null | tar x  receive once
   tar c dir | sealwire -c example.org --keys keys
@@ -47,6 +48,7 @@ const ADDRESS: &str = "Address";
 const KEYS: &str = "Keys (or in SEALWIRE_CONFKEY and SEALWIRE_AUTHKEY)";
 const MODE: &str = "Mode of a server (default: chat)";
 const TUNNEL: &str = "Tunnel of a client";
+const RETRY: &str = "When a client has no connection";
 const SERVICE: &str = "Running it for good";
 const LIMITS: &str = "Limits (a SIZE is in bytes, or has k, m or g behind it)";
 
@@ -56,7 +58,8 @@ const LIMITS: &str = "Limits (a SIZE is in bytes, or has k, m or g behind it)";
     name = "sealwire",
     version,
     override_usage = "sealwire --server [--listen ADDR] [--port PORT] KEYS [MODE] [OPTIONS]\n       \
-        sealwire --client HOST [--port PORT] KEYS [--tunnel [ADDR:]PORT] [OPTIONS]\n       \
+        sealwire --client HOST [--port PORT] KEYS [--tunnel [ADDR:]PORT] [--retry] \
+        [OPTIONS]\n       \
         sealwire keygen FILE [--name NAME]\n       \
         sealwire man [COMMAND]\n       \
         sealwire completions SHELL",
@@ -102,6 +105,11 @@ pub(crate) struct Args {
     /// the server to the program that it forwards to [default of ADDR: 127.0.0.1]
     #[arg(long, value_name = "[ADDR:]PORT", help_heading = TUNNEL)]
     pub(crate) tunnel: Option<String>,
+
+    /// Go on trying while the server cannot be reached, and connect again when a connection has
+    /// failed: a tunnel, or a chat on a terminal
+    #[arg(long, help_heading = RETRY)]
+    pub(crate) retry: bool,
 
     /// Speak the format of p2p_encryption.py: a server both, a client only it
     #[arg(long)]

@@ -48,6 +48,8 @@ pub struct Config {
     pub keys: Keys,
     /// Do not read stdin.
     pub no_input: bool,
+    /// Go on trying while the server cannot be reached.
+    pub retry: bool,
     /// Other processes may read this one's memory, and the system may write it to a file.
     pub allow_core_dumps: bool,
     /// What follows from the ceiling of memory, or what the user set.
@@ -150,6 +152,7 @@ impl Config {
             port,
             keys,
             no_input: typed.no_input,
+            retry: typed.retry,
             allow_core_dumps,
             limits,
             metrics,
@@ -165,6 +168,9 @@ fn role(typed: &Args) -> Result<Role, Error> {
     match (typed.server, &typed.client) {
         (true, Some(_)) => usage("--server and --client: give one of them (see --help)"),
         (false, None) => usage("give --server or --client HOST (see --help)"),
+        (true, None) if typed.retry => {
+            usage("--retry is for --client: a server waits for peers in any case")
+        }
         (true, None) => {
             let listen = typed.listen.as_deref();
             let listen = listen.map(|addr| host("--listen", addr)).transpose()?;
@@ -175,6 +181,12 @@ fn role(typed: &Args) -> Result<Role, Error> {
             let listen = typed.listen.as_ref().map(|_| "--listen");
             if let Some(option) = listen.or(mode.map(|(option, _)| option)) {
                 return usage(format!("{option} is for a server, not for --client"));
+            }
+            if typed.retry && typed.classic {
+                return usage(
+                    "--retry and --classic: classic cannot tell a cut from an end, so nobody knows \
+                     when to connect again",
+                );
             }
             let host = host("--client", name)?;
             let from = typed.tunnel.as_deref().map(tunnel).transpose()?;

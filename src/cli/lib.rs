@@ -4,7 +4,8 @@
 //! what was typed, and [`command`] does all three; [`keygen`] makes new keys. They refuse,
 //! by name, what cannot run, before a socket is opened. [`mod@run`] runs the rest,
 //! [`report`] prints what happens, through the [`log`], `metrics` has figures for a monitoring
-//! system, a [`service_manager`] hears how it goes, `reread` reads keys again, and `exit` has the
+//! system, a [`service_manager`] hears how it goes, `reread` reads keys again, `retry`
+//! connects again, and `exit` has the
 //! exit codes. `manual` makes man pages and what shells complete.
 //!
 //! A process handles secrets and descriptors before it parses arguments: [`inherited`]
@@ -34,6 +35,7 @@ mod metrics;
 mod private_file;
 pub mod report;
 mod reread;
+mod retry;
 pub mod run;
 pub mod service_manager;
 mod shell;

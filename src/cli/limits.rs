@@ -25,6 +25,10 @@ pub const FAILURES_LOGGED: u32 = 20;
 /// The period of these three bounds, short enough that the count of the rest comes soon.
 pub const LOG_PERIOD: Duration = Duration::from_secs(1);
 
+/// How long a connection must have lasted for the waits between tries to begin anew: one that a
+/// full server ends at once does not count.
+pub const LASTING: Duration = Duration::from_secs(2);
+
 /// How long a message to the service manager may wait for room: it reads at once, and a busy
 /// one must not hold up peers.
 pub const NOTIFY_PATIENCE: Duration = Duration::from_millis(100);

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use sealwire::net::address::host_and_port;
 use sealwire::{
@@ -151,6 +152,11 @@ impl Reporter {
         }
     }
 
+    /// Whether it prints for the near end of a tunnel.
+    pub(crate) fn is_of_tunnel(&self) -> bool {
+        self.audience == Audience::Tunnel
+    }
+
     /// The kinds of lines that hid some.
     fn hiding(&mut self) -> impl Iterator<Item = &mut Bounded> {
         let kinds = [&mut self.strangers, &mut self.visits, &mut self.problems];
@@ -194,6 +200,19 @@ impl Reporter {
                 let text = format_args!("{name} was reset: {error}");
                 self.problems
                     .line(log, now, Level::Warn, text, &name.fields());
+            }
+            Report::Retrying(error, wait) => {
+                let text = format_args!("{error}; {}", Again(wait));
+                log.warn(&text);
+            }
+            Report::ReachedAgain => log.info(&"the server is reached again"),
+            Report::NoTarget(peer, abort, why) => {
+                let name = Name::of(events, peer);
+                let (text, failure) = (format!("{}: {why}", abort.reason), Failure::Gave(abort));
+                let text = format_args!("{name}: gave up: {text}");
+                let cause = failure.cause();
+                let fields = name.fields_with("reason", &cause);
+                self.problems.line(log, now, Level::Warn, text, &fields);
             }
             Report::Stopping(signal) => {
                 let name = signal_name(signal).unwrap_or("a signal");
@@ -240,6 +259,8 @@ impl Reporter {
             }
             // Our own input or output failed, which has a line of its own, or none.
             Err(Failure::Gave(abort)) if abort.reason == Reason::LOCAL_ERROR => {}
+            // So has a target that cannot be reached.
+            Err(Failure::Gave(abort)) if is_of_target(abort.reason) => {}
             Err(failure) => {
                 let text = format_args!("{name}: {failure}");
                 let cause = failure.cause();
@@ -303,7 +324,7 @@ impl Reporter {
 
 /// A peer as the user knows it. Most lines of a flood are not shown, so nothing is made of it
 /// before one is.
-struct Name<'a> {
+pub(crate) struct Name<'a> {
     /// The name of the key that it has proved; empty if there is none.
     key: &'a str,
     address: Address,
@@ -314,7 +335,7 @@ struct Address(Option<SocketAddr>);
 impl<'a> Name<'a> {
     /// The name of `peer`, which may have left in the last turn. Where it is for a plain
     /// connection, the user knows it by the address of that.
-    fn of<M: Mode>(events: &'a EventLoop<M>, peer: PeerId) -> Self {
+    pub(crate) fn of<M: Mode>(events: &'a EventLoop<M>, peer: PeerId) -> Self {
         let key = events.endpoint().key_name(peer);
         Self {
             key: key.map_or("", |key| key),
@@ -330,11 +351,11 @@ impl<'a> Name<'a> {
         }
     }
 
-    fn fields(&self) -> [Field<'_>; 2] {
+    pub(crate) fn fields(&self) -> [Field<'_>; 2] {
         [("peer", &self.address), ("key", &self.key)]
     }
 
-    fn fields_with<'b>(
+    pub(crate) fn fields_with<'b>(
         &'b self,
         name: &'static str,
         value: &'b dyn fmt::Display,
@@ -360,6 +381,20 @@ impl fmt::Display for Address {
             None => f.write_str("a peer"),
         }
     }
+}
+
+/// When it is tried again.
+pub(crate) struct Again(pub(crate) Duration);
+
+impl fmt::Display for Again {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "trying again in {:.1} s", self.0.as_secs_f64())
+    }
+}
+
+/// Whether an ABORT of ours for this reason says that a target cannot be reached.
+fn is_of_target(reason: Reason) -> bool {
+    [Reason::REFUSED, Reason::TIMED_OUT].contains(&reason)
 }
 
 /// The first line that SIGUSR1 prints.

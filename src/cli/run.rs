@@ -9,8 +9,8 @@ use std::net::TcpListener;
 use rustix::stdio::{stdin, stdout};
 use sealwire::net::rlimit::raise_descriptor_limit;
 use sealwire::{
-    Chat, Clock, Echo, End, Endpoint, EventLoop, Kernel, Leaves, Listener, Mode, Relay, Report,
-    Setup, Sink, Tunnel,
+    Chat, Clock, Echo, End, Endpoint, EventLoop, Kernel, Leaves, Listener, Mode, NetError, Relay,
+    Report, Setup, Sink, Tunnel,
 };
 
 use crate::config::{Config, ModeKind, Role};
@@ -23,6 +23,7 @@ use crate::log::{Level, Log};
 use crate::metrics;
 use crate::report::{Audience, Reporter};
 use crate::reread::Reread;
+use crate::retry::Retry;
 use crate::service_manager::ServiceManager;
 use crate::usage;
 
@@ -45,6 +46,12 @@ pub fn run(config: Config, socket: Option<TcpListener>, log: &mut Log) -> Result
         }
     }
     raise_descriptor_limit();
+    let mut retry = None;
+    if let Role::Client { host } = &config.role
+        && config.retry
+    {
+        retry = Some(Retry::new(host, config.port, config.no_input)?);
+    }
     for warning in &config.keys.warnings {
         log.warn(warning);
     }
@@ -64,8 +71,8 @@ pub fn run(config: Config, socket: Option<TcpListener>, log: &mut Log) -> Result
     match (&config.role, socket) {
         (Role::Client { host }, _) => events.dial(host, config.port),
         (Role::Tunnel { host, from }, _) => events
-            .tunnel_from(from, host, config.port)
-            .map_err(|error| Error::Local(format!("--tunnel: {error}")))?,
+            .tunnel_from(from, host, config.port, config.retry)
+            .map_err(of_tunnel)?,
         (Role::Server { .. }, Some(socket)) => {
             events.take_listener(passed(socket, config.address)?)?;
         }
@@ -79,7 +86,19 @@ pub fn run(config: Config, socket: Option<TcpListener>, log: &mut Log) -> Result
     if reread.is_some() {
         events.serve_on_hangup();
     }
-    turn_until_done(&mut events, kernel, Reporter::new(audience), reread, log)
+    let again = Again { reread, retry };
+    turn_until_done(&mut events, kernel, Reporter::new(audience), again, log)
+}
+
+/// What the program does more than once, if it does.
+struct Again {
+    reread: Option<Reread>,
+    retry: Option<Retry>,
+}
+
+/// Why there is no near end of a tunnel.
+fn of_tunnel(error: NetError) -> Error {
+    Error::Local(format!("--tunnel: {error}"))
 }
 
 /// The listener of `socket`, unless the option `address` says where to listen, too.
@@ -101,10 +120,14 @@ fn turn_until_done<M: Mode>(
     events: &mut EventLoop<M>,
     kernel: Kernel,
     mut reporter: Reporter,
-    mut reread: Option<Reread>,
+    again: Again,
     log: &mut Log,
 ) -> Result<u8, Error> {
     let mut manager = ServiceManager::from_env();
+    let Again {
+        mut reread,
+        mut retry,
+    } = again;
     let mut stopped_by = None;
     loop {
         for report in events.take_reports() {
@@ -131,7 +154,10 @@ fn turn_until_done<M: Mode>(
                     manager.ready();
                 }
             }
-            reporter.print(log, events, report);
+            let is_told = (retry.as_mut()).is_some_and(|retry| retry.takes(log, events, &report));
+            if !is_told {
+                reporter.print(log, events, report);
+            }
         }
         let now = events.now();
         if let Some(reread) = &mut reread
@@ -145,12 +171,20 @@ fn turn_until_done<M: Mode>(
         if let Some(end) = end {
             return Ok(exit::code(end, stopped_by));
         }
-        let retry = log.is_waiting().then_some(LOG_RETRY);
+        let full = log.is_waiting().then_some(LOG_RETRY);
         let is_reading = reread.as_ref().is_some_and(Reread::is_reading);
-        let due = [reporter.next_due(), manager.alive(now)];
+        let dial = retry.as_mut().and_then(|retry| retry.dial(events));
+        let due = [reporter.next_due(), manager.alive(now), dial];
         let due = due.into_iter().flatten().map(|due| due.since(now));
         let keys = is_reading.then_some(KEYS_LOOK);
-        events.turn(retry.into_iter().chain(keys).chain(due).min())?;
+        let at_most = full.into_iter().chain(keys).chain(due).min();
+        if let Err(error) = events.turn(at_most) {
+            match &mut retry {
+                Some(retry) => retry.unreachable(log, events.now(), error)?,
+                None if reporter.is_of_tunnel() => return Err(of_tunnel(error)),
+                None => return Err(error.into()),
+            }
+        }
     }
 }
 

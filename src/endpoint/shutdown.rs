@@ -153,6 +153,15 @@ impl<M: Mode> Endpoint<M> {
         }
     }
 
+    /// The peer of an endpoint that [ends with it](Leaves::WithPeers) is gone: it does not end,
+    /// but waits for another that is [dialled](Self::dialled), as if none had been there. Nothing
+    /// of what was queued for the one is for the other.
+    pub fn await_another(&mut self) {
+        let shutdown = &mut self.parts.shutdown;
+        shutdown.served = false;
+        shutdown.worst = None;
+    }
+
     /// Whether new connections are welcome.
     pub fn is_accepting(&self) -> bool {
         !self.parts.shutdown.leaving

@@ -8,8 +8,8 @@
 use super::{
     BACKLOG_PART, CHAT_BELOW, FAN_OUT, HANDSHAKES, HANDSHAKES_PART, ITEM_BYTES, KEPT_BUFFERS,
     LOCAL_STATE, Limits, MAX_CLASSIC_UNPROVED, MAX_PEERS, MAX_RECORD, MOST_ACCEPT_QUEUE,
-    MOST_LINGERING, OWN_DESCRIPTORS, PEER_STATE, PROGRAM, SOCKET_EXCESS, SOCKET_OBJECTS,
-    SOCKET_RECEIVE, SOCKET_SEND, USUAL_QUEUE,
+    MOST_LINGERING, MOST_SECOND_ATTEMPTS, OWN_DESCRIPTORS, PEER_STATE, PROGRAM, SOCKET_EXCESS,
+    SOCKET_OBJECTS, SOCKET_RECEIVE, SOCKET_SEND, USUAL_QUEUE,
 };
 
 /// The ceiling by default is half of the machine's memory, and at least this: below it, a
@@ -238,7 +238,9 @@ impl Ceiling {
         if asked.tunnel {
             let what = "plain connections whose peer has failed, until they are reset";
             self.add("lingering", what, MOST_LINGERING, LOCAL_STATE + SOCKET);
-            own += MOST_LINGERING;
+            let what = "further addresses of a server or target that are tried at the same time";
+            self.add("attempts", what, MOST_SECOND_ATTEMPTS, SOCKET_OBJECTS);
+            own += MOST_LINGERING + MOST_SECOND_ATTEMPTS;
             each += LOCAL_STATE + SOCKET;
             sockets = 2;
         }
@@ -377,7 +379,7 @@ mod tests {
                 assert!(ceiling.fits(), "{ceiling:?}");
                 let limits = &ceiling.limits;
                 let strangers = if client { 0 } else { limits.max_handshakes };
-                let own = strangers + OWN_DESCRIPTORS + MOST_LINGERING;
+                let own = strangers + OWN_DESCRIPTORS + MOST_LINGERING + MOST_SECOND_ATTEMPTS;
                 let descriptors = 2 * limits.max_peers + own;
                 assert!(descriptors <= MACHINE.descriptors, "{ceiling:?}");
                 let full = ceiling.max_memory - ceiling.sum() < 2 * PEER;

@@ -18,7 +18,7 @@ use super::address::{literal, without_brackets};
 use super::error::Error;
 use super::listener::canonical;
 use super::lookup::Lookup;
-use crate::limits::{CONNECT_DEADLINE, CONNECT_STAGGER};
+use crate::limits::{ATTEMPT_PATIENCE, CONNECT_DEADLINE, CONNECT_STAGGER};
 use crate::time::Time;
 
 /// The state of a [`Dial`] after a turn.
@@ -32,6 +32,14 @@ pub(super) enum Progress {
     Failed(Error),
 }
 
+/// One address that is being tried.
+#[derive(Debug)]
+struct Attempt {
+    socket: TcpStream,
+    address: SocketAddr,
+    since: Time,
+}
+
 /// A connection that is being made. Dropping it gives up.
 #[derive(Debug)]
 pub(super) struct Dial {
@@ -43,7 +51,10 @@ pub(super) struct Dial {
     untried: VecDeque<SocketAddr>,
     /// When to try the next of them, if no attempt fails before.
     next_try: Time,
-    attempts: Vec<(TcpStream, SocketAddr)>,
+    /// Under way, the first that began first.
+    attempts: Vec<Attempt>,
+    /// How many there may be at once.
+    most: usize,
     /// A connection that was reset at once counts as made: a sealed one has other means to tell
     /// an end from a cut, and its user learns more.
     takes_reset: bool,
@@ -74,9 +85,20 @@ impl Dial {
             untried: alternating(addresses),
             next_try: now,
             attempts: Vec::new(),
+            most: usize::MAX,
             takes_reset: false,
             failures: Vec::new(),
         }
+    }
+
+    /// How many attempts are under way.
+    pub(super) fn attempts(&self) -> usize {
+        self.attempts.len()
+    }
+
+    /// Begins no attempt from now on while there are `most`, at least one.
+    pub(super) fn set_most(&mut self, most: usize) {
+        self.most = most;
     }
 
     /// When to take the next turn even without an event.
@@ -124,7 +146,9 @@ impl Dial {
     ) -> Option<(TcpStream, SocketAddr)> {
         let mut index = 0;
         while index < self.attempts.len() {
-            let (socket, address) = &mut self.attempts[index];
+            let Attempt {
+                socket, address, ..
+            } = &mut self.attempts[index];
             let outcome = match is_connected(socket) {
                 Ok(false) => {
                     index += 1;
@@ -136,7 +160,7 @@ impl Dial {
                 Err(error) => Err(error),
             };
             let address = *address;
-            let (socket, _) = self.attempts.remove(index);
+            let Attempt { socket, .. } = self.attempts.remove(index);
             match outcome {
                 Ok(()) => return Some((socket, address)),
                 Err(error) => self.failures.push((address, error)),
@@ -155,7 +179,11 @@ impl Dial {
         token: Token,
         now: Time,
     ) -> Option<(TcpStream, SocketAddr)> {
-        while now >= self.next_try {
+        while now >= self.next_try && !self.untried.is_empty() {
+            if self.attempts.len() >= self.most && !self.give_up_first(now) {
+                self.next_try = now + CONNECT_STAGGER;
+                return None;
+            }
             let address = self.untried.pop_front()?;
             let connecting = TcpStream::connect(address).and_then(|mut socket| {
                 let there = is_connected(&socket)?;
@@ -167,13 +195,28 @@ impl Dial {
             match connecting {
                 Ok((socket, true)) => return Some((socket, address)),
                 Ok((socket, false)) => {
-                    self.attempts.push((socket, address));
+                    self.attempts.push(Attempt {
+                        socket,
+                        address,
+                        since: now,
+                    });
                     self.next_try = now + CONNECT_STAGGER;
                 }
                 Err(error) => self.failures.push((address, error)),
             }
         }
         None
+    }
+
+    /// Gives up the attempt that began first, if it has had its time.
+    fn give_up_first(&mut self, now: Time) -> bool {
+        let first = self.attempts.first();
+        let over = first.is_some_and(|first| now >= first.since + ATTEMPT_PATIENCE);
+        if over {
+            let Attempt { address, .. } = self.attempts.remove(0);
+            self.failures.push((address, ErrorKind::TimedOut.into()));
+        }
+        over
     }
 
     /// Every address failed.
@@ -188,7 +231,7 @@ impl Dial {
     /// The deadline has passed.
     fn silent(&self) -> Error {
         let failed = self.failures.iter().map(|(address, _)| *address);
-        let open = self.attempts.iter().map(|(_, address)| *address);
+        let open = self.attempts.iter().map(|attempt| attempt.address);
         let tried = || failed.chain(open).collect();
         Error::Silent {
             host: self.host.clone(),

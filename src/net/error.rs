@@ -97,6 +97,14 @@ fn not_bound(address: SocketAddr, error: &io::Error) -> String {
 }
 
 impl Error {
+    /// Whether another try to connect may succeed: the host could not be reached.
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Resolve { .. } | Self::Unreachable { .. } | Self::Silent { .. }
+        )
+    }
+
     /// Whether every address refused the connection: then no program listens there.
     pub fn is_refusal(&self) -> bool {
         matches!(self, Self::Unreachable { failures, .. } if all_refused(failures))

@@ -25,26 +25,26 @@ use super::buffers::Buffers;
 use super::clock::Clock;
 use super::descriptor::{Direction, is_null};
 use super::dial::{Dial, Progress};
-use super::dials::{Backoff, Dialled, Dials};
 use super::error::Error;
 use super::listener::Listener;
 use super::local::Local;
 use super::lookup::Lookup;
 use super::machine;
 use super::place::Place;
-use super::plain::{PlainListener, PlainSocket};
-use super::scrape::{Scraper, Wanted};
+use super::plain::PlainListener;
+use super::scrape::Scraper;
 use super::signals;
 use super::sockets::{FIRST_RESERVED, Made, Owner, Sockets};
 use super::stream;
 use super::ticks::Ticks;
-use crate::crypto::ring::Key;
+use super::tunnel::{Lent, TunnelEnd};
 use crate::endpoint::mode::Mode;
 use crate::endpoint::transport::{LocalId, PeerId};
 use crate::endpoint::{Cut, Endpoint, EndpointEvent, InputKind, OutputKind};
-use crate::error::{Abort, Reason};
 use crate::limits::{ACCEPT_BUDGET, EVENTS};
 use crate::time::Time;
+
+pub use super::report::Report;
 
 const WAKER: Token = Token(FIRST_RESERVED);
 const LISTENER: Token = Token(FIRST_RESERVED + 1);
@@ -54,71 +54,6 @@ const INPUT: Token = Token(FIRST_RESERVED + 4);
 const OUTPUT: Token = Token(FIRST_RESERVED + 5);
 const ALARM: Token = Token(FIRST_RESERVED + 6);
 const PLAIN_LISTENER: Token = Token(FIRST_RESERVED + 7);
-
-/// What happened in a turn, for the caller to act on or to show.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Report {
-    /// An event of the endpoint.
-    Endpoint(EndpointEvent),
-    /// A connection that [`dial`](EventLoop::dial) or [`connect`](EventLoop::connect) began
-    /// is established, since this time; the handshake comes next.
-    Connected(PeerId, Time),
-    /// From now on this address takes connections.
-    Listening(SocketAddr),
-    /// From now on this place takes plain connections: the near end of a tunnel.
-    PlainListening(Place),
-    /// The plain connection from this address, where it has one, was reset, because the server
-    /// cannot be reached.
-    Unreachable(Option<SocketAddr>, Error),
-    /// This signal asks us to leave.
-    Stopping(i32),
-    /// SIGHUP, where it does [not stop](EventLoop::serve_on_hangup) the endpoint.
-    HungUp,
-    /// SIGUSR1: the user wants statistics.
-    StatisticsWanted,
-    /// A monitoring system waits for figures, as text.
-    MetricsWanted(Wanted),
-    /// Connections wait, and this machine has no descriptors or memory for them.
-    /// Nothing more is said of it before [`CanAccept`](Self::CanAccept).
-    CannotAccept(io::Error),
-    /// Connections are accepted again.
-    CanAccept,
-}
-
-/// One end of a tunnel: what a loop with the mode [`Tunnel`](crate::Tunnel) does besides.
-struct TunnelEnd {
-    /// Accepts plain connections, at the near end.
-    acceptor: Option<Acceptor<PlainListener>>,
-    /// Where it connects to: the server, or the target of every peer.
-    target: Arc<Place>,
-    dials: Dials,
-    backoff: Backoff,
-}
-
-impl TunnelEnd {
-    fn new(target: Place, waker: Arc<Waker>) -> Self {
-        Self {
-            acceptor: None,
-            target: Arc::new(target),
-            dials: Dials::new(waker),
-            backoff: Backoff::default(),
-        }
-    }
-
-    /// Where to connect the local of a peer to that has proved `key`: a key with a target of its
-    /// own goes there, and nowhere else. `None` if that is no place.
-    fn target_of(&self, key: &Key) -> Option<Arc<Place>> {
-        match &key.forward {
-            None => Some(self.target.clone()),
-            Some(forward) => Place::target(forward).map(Arc::new),
-        }
-    }
-
-    fn is_near(&self) -> bool {
-        self.acceptor.is_some()
-    }
-}
 
 /// The loop, and all that it drives.
 ///
@@ -224,35 +159,49 @@ impl<M: Mode> EventLoop<M> {
     }
 
     /// Makes this the near end of a tunnel: plain connections that come to `place` each get one
-    /// to the server, on `port` of `host`. It need not be there yet.
+    /// to the server, on `port` of `host`. It need not be there yet: plain connections are reset
+    /// until it is, or wait if this `retries`. [`Report::PlainListening`] says when they may come.
     ///
     /// # Errors
     ///
     /// [`Error::Listen`] and the like, if the place cannot be bound.
-    pub fn tunnel_from(&mut self, place: &Place, host: &str, port: u16) -> Result<(), Error> {
-        let listener = PlainListener::bind(place)?;
-        listener.set_backlog(self.endpoint.limits().accept_queue);
-        let place = listener.place();
-        let dead_after = self.endpoint.limits().dead_after;
-        let registry = self.poll.registry();
-        let acceptor = Acceptor::new(listener, dead_after, registry, PLAIN_LISTENER);
-        let server = Place::Tcp {
-            host: without_brackets(host).to_owned(),
-            port,
-        };
-        let mut tunnel = TunnelEnd::new(server, self.waker.clone());
-        tunnel.acceptor = Some(acceptor.map_err(Error::Poll)?);
-        self.tunnel = Some(tunnel);
-        self.reports.push(Report::PlainListening(place));
+    pub fn tunnel_from(
+        &mut self,
+        place: &Place,
+        host: &str,
+        port: u16,
+        retries: bool,
+    ) -> Result<(), Error> {
+        let waker = self.waker.clone();
+        self.tunnel = Some(TunnelEnd::near(host, port, retries, waker.clone()));
+        match place {
+            Place::Unix(path) => self.take_plain_listener(PlainListener::on_path(path)?),
+            Place::Tcp { host, port } => match literal(host, *port) {
+                Some(address) => self.take_plain_listener(PlainListener::on_first(&[address])?),
+                None => {
+                    self.lookup = Some(Lookup::start(host, *port, waker));
+                    Ok(())
+                }
+            },
+        }
+    }
+
+    fn take_plain_listener(&mut self, listener: PlainListener) -> Result<(), Error> {
+        if let Some(tunnel) = &mut self.tunnel {
+            let (limits, registry) = (self.endpoint.limits(), self.poll.registry());
+            let place = tunnel.accept_from(listener, limits, registry, PLAIN_LISTENER)?;
+            self.reports.push(Report::PlainListening(place));
+        }
         Ok(())
     }
 
     /// Makes this the far end of a tunnel: each peer gets a plain connection to `target`.
     pub fn forward_to(&mut self, target: Place) {
-        self.tunnel = Some(TunnelEnd::new(target, self.waker.clone()));
+        self.tunnel = Some(TunnelEnd::far(target, self.waker.clone()));
     }
 
-    /// Looks `host` up and connects to it, all within the deadline.
+    /// Looks `host` up and connects to it, all within the deadline. If that fails, so does a
+    /// [turn](Self::turn); then this may be called again, and the loop goes on.
     pub fn dial(&mut self, host: &str, port: u16) {
         let waker = self.waker.clone();
         self.dial = Some(Dial::start(host, port, waker, self.clock.now()));
@@ -355,18 +304,22 @@ impl<M: Mode> EventLoop<M> {
             self.accept(now);
             self.acceptor = None;
             self.dial = None;
-            self.end_tunnel();
+            if let Some(tunnel) = &mut self.tunnel {
+                tunnel.end();
+            }
         }
         self.take_dialled(now)?;
-        self.take_dialled_for_locals(now);
+        self.turn_tunnel(now);
         self.endpoint.tick(now, &mut self.sockets);
         // Behind the tick: no connection makes room while its bytes have come and are still
         // unread.
         self.accept(now);
-        self.accept_locals(now);
+        if let Some((tunnel, mut lent)) = self.tunnel(now) {
+            tunnel.accept(&mut lent);
+        }
         self.take_endpoint_events(now);
         // Those that have just begun may be there at once.
-        self.take_dialled_for_locals(now);
+        self.turn_tunnel(now);
         let wanted = self.scraper.as_ref().and_then(Scraper::wanted);
         self.reports.extend(wanted.map(Report::MetricsWanted));
         if busy {
@@ -383,12 +336,10 @@ impl<M: Mode> EventLoop<M> {
         let dial = self.dial.as_ref().map(Dial::next_timeout);
         let alarm = self.alarm.as_mut().and_then(|alarm| alarm.at(now));
         let tunnel = self.tunnel.as_ref();
-        let dials = tunnel.and_then(|tunnel| tunnel.dials.next_timeout());
-        let accepts = tunnel.and_then(|tunnel| tunnel.acceptor.as_ref());
-        let accepts = accepts.and_then(Acceptor::next_due);
-        let accepts = accepts.filter(|_| self.endpoint.accepts_locals());
+        let accepts = self.endpoint.accepts_locals();
+        let tunnel = tunnel.and_then(|tunnel| tunnel.next_timeout(accepts));
         let next = self.endpoint.next_timeout();
-        let due = [next, accept, dial, alarm, dials, accepts];
+        let due = [next, accept, dial, alarm, tunnel];
         due.into_iter().flatten().min().map(|at| at.since(now))
     }
 
@@ -408,10 +359,8 @@ impl<M: Mode> EventLoop<M> {
                     }
                 }
                 PLAIN_LISTENER => {
-                    if let Some(tunnel) = &mut self.tunnel
-                        && let Some(acceptor) = &mut tunnel.acceptor
-                    {
-                        acceptor.note_ready();
+                    if let Some(tunnel) = &mut self.tunnel {
+                        tunnel.note_ready();
                     }
                 }
                 DIAL | ALARM => {}
@@ -447,7 +396,7 @@ impl<M: Mode> EventLoop<M> {
 
     fn note_local(&mut self, local: LocalId, event: &Event) {
         if let Some(tunnel) = &mut self.tunnel
-            && tunnel.dials.note(local)
+            && tunnel.note(local)
         {
             return;
         }
@@ -480,7 +429,10 @@ impl<M: Mode> EventLoop<M> {
             && let Some(addresses) = lookup.take()?
         {
             self.lookup = None;
-            self.take_listener(Listener::on_first(&addresses)?)?;
+            match self.tunnel.as_ref().is_some_and(TunnelEnd::is_near) {
+                true => self.take_plain_listener(PlainListener::on_first(&addresses)?)?,
+                false => self.take_listener(Listener::on_first(&addresses)?)?,
+            }
         }
         Ok(())
     }
@@ -539,7 +491,10 @@ impl<M: Mode> EventLoop<M> {
         };
         match dial.turn(self.poll.registry(), DIAL, now) {
             Progress::Pending => return Ok(()),
-            Progress::Failed(error) => return Err(error),
+            Progress::Failed(error) => {
+                self.dial = None;
+                return Err(error);
+            }
             Progress::Connected(socket, address) => {
                 let peer = self.endpoint.dialled(now);
                 stream::tune(&socket, self.endpoint.limits().dead_after)
@@ -552,114 +507,21 @@ impl<M: Mode> EventLoop<M> {
         Ok(())
     }
 
-    // ---- tunnels -----------------------------------------------------------
-
-    /// Accepts the plain connections that wait, within the budget. Each waits for its peer, for
-    /// which the server is dialled. While that cannot be reached, they are reset at once.
-    fn accept_locals(&mut self, now: Time) {
-        let Some(tunnel) = &mut self.tunnel else {
-            return;
+    /// The tunnel, and what it needs in this turn.
+    fn tunnel(&mut self, now: Time) -> Option<(&mut TunnelEnd, Lent<'_, M>)> {
+        let lent = Lent {
+            endpoint: &mut self.endpoint,
+            sockets: &mut self.sockets,
+            registry: self.poll.registry(),
+            reports: &mut self.reports,
+            now,
         };
-        let Some(acceptor) = &mut tunnel.acceptor else {
-            return;
-        };
-        if acceptor.has_recovered(now) {
-            self.reports.push(Report::CanAccept);
-        }
-        for _ in 0..ACCEPT_BUDGET {
-            if !self.endpoint.accepts_locals() {
-                return;
-            }
-            match acceptor.accept(now) {
-                Ok(None) => return,
-                Ok(Some(socket)) => {
-                    // Dropping it resets it.
-                    if !tunnel.backoff.holds(now) {
-                        let local = self.endpoint.accepted_local();
-                        let server = tunnel.target.clone();
-                        tunnel.dials.start(local, server, Some(socket), now);
-                    }
-                }
-                Err(error) => {
-                    if acceptor.note_failure(now) {
-                        self.reports.push(Report::CannotAccept(error));
-                    }
-                    return;
-                }
-            }
-        }
+        Some((self.tunnel.as_mut()?, lent))
     }
 
-    /// Goes on with the connections that are being made for locals.
-    fn take_dialled_for_locals(&mut self, now: Time) {
-        let Some(tunnel) = &mut self.tunnel else {
-            return;
-        };
-        for local in self.sockets.take_unopened() {
-            tunnel.dials.cancel(local);
-        }
-        let near = tunnel.is_near();
-        for dialled in tunnel.dials.turn(self.poll.registry(), now) {
-            match near {
-                true => self.take_server(dialled, now),
-                false => self.take_target(dialled, now),
-            }
-        }
-    }
-
-    /// A target is connected, or not.
-    fn take_target(&mut self, dialled: Dialled, now: Time) {
-        let (local, dead_after) = (dialled.local, self.endpoint.limits().dead_after);
-        let made = dialled.made.and_then(|socket| {
-            let socket = socket.for_program(dead_after).map_err(Error::Plain)?;
-            if self.endpoint.local_opened(local) {
-                self.sockets
-                    .add_plain(local, socket)
-                    .map_err(Error::Plain)?;
-            }
-            Ok(())
-        });
-        if let Err(error) = made {
-            self.endpoint.local_failed(now, local, abort_of(&error));
-        }
-    }
-
-    /// The server is connected, or not, for a plain connection that was accepted.
-    fn take_server(&mut self, dialled: Dialled, now: Time) {
-        let (local, accepted) = (dialled.local, dialled.accepted);
-        let source = accepted.as_ref().and_then(PlainSocket::address);
-        match (dialled.made, accepted) {
-            (Ok(PlainSocket::Tcp(socket, address)), Some(plain)) => {
-                if let Some(tunnel) = &mut self.tunnel {
-                    tunnel.backoff.succeeded();
-                }
-                let Some(peer) = self.endpoint.dialled_for(now, local) else {
-                    return;
-                };
-                // If one of them fails, the first read fails, too, and reports it.
-                let _ = stream::tune(&socket, self.endpoint.limits().dead_after);
-                let _ = self.sockets.add(peer, socket, address, Made::ForLocal);
-                self.sockets.set_source(peer, source);
-                let _ = self.sockets.add_plain(local, plain);
-            }
-            (made, _) => {
-                let error = made
-                    .err()
-                    .unwrap_or_else(|| Error::Plain(io::ErrorKind::Other.into()));
-                if let Some(tunnel) = &mut self.tunnel {
-                    tunnel.backoff.failed(now);
-                }
-                self.endpoint.local_failed(now, local, abort_of(&error));
-                self.reports.push(Report::Unreachable(source, error));
-            }
-        }
-    }
-
-    /// We are leaving: no plain connection is accepted or made any more.
-    fn end_tunnel(&mut self) {
-        if let Some(tunnel) = &mut self.tunnel {
-            tunnel.acceptor = None;
-            tunnel.dials.clear();
+    fn turn_tunnel(&mut self, now: Time) {
+        if let Some((tunnel, mut lent)) = self.tunnel(now) {
+            tunnel.turn(&mut lent);
         }
     }
 
@@ -685,27 +547,14 @@ impl<M: Mode> EventLoop<M> {
                     self.connecting.remove(peer);
                 }
                 EndpointEvent::Dial(local, peer) => {
-                    self.dial_target(*local, *peer, now);
+                    if let Some((tunnel, mut lent)) = self.tunnel(now) {
+                        tunnel.dial(*local, *peer, &mut lent);
+                    }
                     continue;
                 }
                 _ => {}
             }
             self.reports.push(Report::Endpoint(event));
-        }
-    }
-
-    /// Begins to connect `local` to the target of its `peer`.
-    fn dial_target(&mut self, local: LocalId, peer: PeerId, now: Time) {
-        let Some(tunnel) = &mut self.tunnel else {
-            return;
-        };
-        let key = self.endpoint.key(peer);
-        match key.and_then(|key| tunnel.target_of(key)) {
-            Some(target) => tunnel.dials.start(local, target, None, now),
-            None => {
-                let abort = Abort::new(Reason::REFUSED, "this key may go to no place");
-                self.endpoint.local_failed(now, local, abort);
-            }
         }
     }
 
@@ -752,14 +601,4 @@ impl<M: Mode> EventLoop<M> {
     pub fn now(&self) -> Time {
         self.clock.now()
     }
-}
-
-/// What a peer is told whose target cannot be reached.
-fn abort_of(error: &Error) -> Abort {
-    let reason = match error {
-        Error::Silent { .. } => Reason::TIMED_OUT,
-        Error::Plain(_) => Reason::LOCAL_ERROR,
-        _ => Reason::REFUSED,
-    };
-    Abort::new(reason, &error.to_string())
 }

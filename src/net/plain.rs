@@ -5,13 +5,13 @@
 //! if it is killed. A Unix socket has no reset: there a program sees an error only if it has sent
 //! something that we have not read. Read next: [`super::sockets`], which has one for each local.
 
+use std::fs;
 use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use std::{fs, net};
 
 use mio::event::Event;
 use mio::net::{TcpStream, UnixListener, UnixStream};
@@ -57,6 +57,15 @@ impl PlainSocket {
             source,
         });
         socket.map(Self::Unix)
+    }
+
+    /// Whether it has an error, such as a reset. Asking takes the error away.
+    pub(super) fn has_failed(&self) -> bool {
+        let error = match self {
+            Self::Tcp(socket, _) => socket.take_error(),
+            Self::Unix(socket) => socket.take_error(),
+        };
+        !matches!(error, Ok(None))
     }
 
     /// The other side's address, if it has one.
@@ -187,30 +196,22 @@ pub(super) enum PlainListener {
 }
 
 impl PlainListener {
-    /// Listens at `place`. A name is looked up at once.
-    pub(super) fn bind(place: &Place) -> Result<Self, Error> {
-        match place {
-            Place::Tcp { host, port } => {
-                let addresses = net::ToSocketAddrs::to_socket_addrs(&(&host[..], *port));
-                let addresses: Vec<_> = addresses.into_iter().flatten().collect();
-                if addresses.is_empty() {
-                    let (host, source) = (host.clone(), io::Error::other("it has no address"));
-                    return Err(Error::Resolve { host, source });
-                }
-                Ok(Self::Tcp(Listener::on_first(&addresses)?))
-            }
-            Place::Unix(path) => {
-                let listener = bind_path(path).map_err(|source| Error::BindPath {
-                    path: path.clone(),
-                    source,
-                })?;
-                Ok(Self::Unix {
-                    listener,
-                    path: path.clone(),
-                    made: identity(path),
-                })
-            }
-        }
+    /// Listens on the first of `addresses` that can be bound.
+    pub(super) fn on_first(addresses: &[SocketAddr]) -> Result<Self, Error> {
+        Listener::on_first(addresses).map(Self::Tcp)
+    }
+
+    /// Listens on a Unix socket at `path`.
+    pub(super) fn on_path(path: &Path) -> Result<Self, Error> {
+        let listener = bind_path(path).map_err(|source| Error::BindPath {
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(Self::Unix {
+            listener,
+            path: path.to_owned(),
+            made: identity(path),
+        })
     }
 
     /// Lets the system keep at most `count` connections until they are accepted.

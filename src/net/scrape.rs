@@ -4,7 +4,7 @@
 //! It serves one request after the other, each within a deadline, and closes the connection
 //! behind each. So no client holds up the loop, which only hands over a text, or another client
 //! for long. It ends with the process. It does not know the figures. Read next:
-//! [`Report::MetricsWanted`](super::event_loop::Report).
+//! [`Report::MetricsWanted`](super::report::Report).
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

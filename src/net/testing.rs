@@ -1,12 +1,14 @@
-//! A poll that waits for one token, for the tests of `net`.
+//! A poll that waits for one token, and ports that do not answer, for the tests of `net`.
 
 #![allow(clippy::unwrap_used)]
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
 use mio::{Events, Poll, Registry, Token, Waker};
+use socket2::{Domain, SockAddr, Socket, Type};
 
 /// The token of a [`Bench`]'s waker.
 pub(super) const WAKE: Token = Token(0);
@@ -56,4 +58,27 @@ impl Bench {
         }
         panic!("no such event for {token:?}");
     }
+}
+
+/// A loopback port that is bound but not listened on: it refuses.
+pub(super) fn refusing() -> (Socket, SocketAddr) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    socket.bind(&any.into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    (socket, address)
+}
+
+/// A loopback port that never answers: its queue of connections is full.
+pub(super) fn silent() -> (Vec<Socket>, SocketAddr) {
+    let (socket, address) = refusing();
+    socket.listen(0).unwrap();
+    let mut held = vec![socket];
+    for _ in 0..4 {
+        let filler = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        filler.set_nonblocking(true).unwrap();
+        let _ = filler.connect(&SockAddr::from(address));
+        held.push(filler);
+    }
+    (held, address)
 }

@@ -33,6 +33,7 @@ mod program;
 mod python;
 mod raw_peer;
 mod records;
+mod retry;
 mod rings;
 mod secrets;
 mod service;

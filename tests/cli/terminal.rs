@@ -15,22 +15,22 @@ use crate::program::{A_WHILE, AUTHKEY, CONFKEY, Launch, PATIENCE, Program};
 use crate::raw_peer::RawPeer;
 
 /// What Ctrl-D sends.
-const END: &str = "\x04";
+pub(crate) const END: &str = "\x04";
 
 /// The user's end of a terminal: what is typed, and all that it has shown.
-struct Keyboard {
+pub(crate) struct Keyboard {
     master: File,
     seen: String,
 }
 
 impl Keyboard {
-    fn types(&mut self, text: &str) {
+    pub(crate) fn types(&mut self, text: &str) {
         self.master.write_all(text.as_bytes()).unwrap();
     }
 
     /// Waits until `enough` holds of what the terminal shows: what is typed, and what the
     /// program prints. Returns all of it.
-    fn sees(&mut self, enough: impl Fn(&str) -> bool) -> &str {
+    pub(crate) fn sees(&mut self, enough: impl Fn(&str) -> bool) -> &str {
         let patience = PATIENCE.try_into().unwrap();
         while !enough(&self.seen) {
             let mut asked = [PollFd::new(&self.master, PollFlags::IN)];
@@ -46,7 +46,7 @@ impl Keyboard {
 }
 
 /// A new terminal: the user's end, and the program's.
-fn terminal() -> (Keyboard, OwnedFd) {
+pub(crate) fn terminal() -> (Keyboard, OwnedFd) {
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
     let master: OwnedFd = openpt(flags).unwrap();
     grantpt(&master).unwrap();

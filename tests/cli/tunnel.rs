@@ -194,25 +194,26 @@ fn a_reset_is_carried() {
     tunnel.stop();
 }
 
-/// Goal: a target that refuses is told at both ends, with its address and whose connection it was,
-/// and the source is reset. Method: a port on which nobody listens; a name that has no address.
+/// Goal: a target that refuses is told at both ends, with whose connection it was, and the source
+/// is reset. The far end's log has the address; the near end, whose users may not know it, has the
+/// reason alone. Method: a port on which nobody listens; a name that has no address; a path
+/// without a socket.
 #[test]
 fn a_target_that_refuses() {
     let (listener, place) = target();
     drop(listener);
     let port = place.rsplit(':').next().unwrap().to_owned();
-    for (place, why) in [
-        (
-            place,
-            format!("target refused: 127.0.0.1 port {port} refused"),
-        ),
+    for (place, why, told) in [
+        (place, format!("127.0.0.1 port {port} refused"), ""),
         (
             "no.such.name.invalid:5".to_owned(),
-            "target refused: cannot resolve no.such.name.invalid".to_owned(),
+            "cannot resolve no.such.name.invalid".to_owned(),
+            ": its name is unknown",
         ),
         (
             "unix:/no/such/socket".to_owned(),
-            "target refused: cannot connect to unix:/no/such/socket".to_owned(),
+            "cannot connect to unix:/no/such/socket".to_owned(),
+            ": it cannot be reached",
         ),
     ] {
         let tunnel = Tunnel::to(&place);
@@ -220,11 +221,14 @@ fn a_target_that_refuses() {
         let name = source.local_addr().unwrap();
         let (_, error) = until_error(&mut source);
         assert_eq!(error, ErrorKind::ConnectionReset);
+        let near = format!("{name}: the peer gave up: target refused{told}\n");
+        tunnel.near.line(&near);
         tunnel
-            .near
-            .line(&format!("{name}: the peer gave up: {why}"));
-        tunnel.far.line(&format!(": gave up: {why}"));
-        tunnel.stop();
+            .far
+            .line(&format!(": gave up: target refused: {why}"));
+        let ended = tunnel.far.stop();
+        assert_eq!(ended.stderr.matches("gave up").count(), 1, "{ended}");
+        tunnel.near.stop();
     }
 }
 
@@ -379,6 +383,106 @@ fn the_server_comes_later() {
     far.stop();
 }
 
+/// Goal: with `--retry` connections that come before the server wait for it, and none is lost; one
+/// whose source resets it meanwhile is not made. However many wait, the server sees an attempt at a
+/// time. Method: connections of two kinds, a reset, and after a second the server.
+#[test]
+fn connections_wait_for_the_server() {
+    let (listener, place) = target();
+    echo(listener);
+    let (held, _) = target();
+    let port = held.local_addr().unwrap().port();
+    drop(held);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("entry");
+    let tcp = Launch::client(port, "--tunnel 0 --retry").start();
+    let unix = format!("--tunnel unix:{} --retry", path.display());
+    let unix = Launch::client(port, &unix).start();
+    unix.line("listening on unix:");
+    let entry = SocketAddr::from(([127, 0, 0, 1], tcp.port()));
+    let mut sources: Vec<_> = (0..30)
+        .map(|_| {
+            let mut source = plain(TcpStream::connect(entry).unwrap());
+            source.write_all(b"hello").unwrap();
+            source.shutdown(Shutdown::Write).unwrap();
+            source
+        })
+        .collect();
+    let mut local = UnixStream::connect(&path).unwrap();
+    local.set_read_timeout(Some(PATIENCE)).unwrap();
+    local.write_all(b"hello").unwrap();
+    local.shutdown(Shutdown::Write).unwrap();
+    let gone = plain(TcpStream::connect(entry).unwrap());
+    thread::sleep(A_WHILE);
+    reset(gone);
+    thread::sleep(Duration::from_secs(1));
+    let far = Launch::new(&format!(
+        "--server --listen 127.0.0.1 --port {port} --forward {place}"
+    ));
+    let far = far.start();
+    for source in &mut sources {
+        assert_eq!(read_all(source), b"hello");
+    }
+    let mut heard = Vec::new();
+    local.read_to_end(&mut heard).unwrap();
+    assert_eq!(heard, b"hello");
+    far.statistics(" 0 peers now, 31 joined, 31 complete");
+    for near in [tcp, unix] {
+        let ended = near.stop();
+        let tries = ended
+            .stderr
+            .matches("refused the connection; trying again in 0.");
+        assert!((2..12).contains(&tries.count()), "{ended}");
+        ended.told_once("the server is reached again");
+    }
+    far.stop();
+}
+
+/// Goal: with `--retry` a server that is killed and started again is used again; connections
+/// through the old one are reset, and those that came between the two are made. A near end that is
+/// stopped while connections wait resets them, and leaves with 0. Method: as it says.
+#[test]
+fn another_server() {
+    let (listener, place) = target();
+    echo(listener);
+    let serve = |port: u16| {
+        let args = format!("--server --listen 127.0.0.1 --port {port} --forward {place}");
+        Launch::new(&args).start()
+    };
+    let first = serve(0);
+    let port = first.port();
+    let near = Launch::client(port, "--tunnel localhost:0 --retry").start();
+    let line = near.line("listening on ");
+    let entry: SocketAddr = line.trim_end().rsplit(' ').next().unwrap().parse().unwrap();
+    let connect = || plain(TcpStream::connect(entry).unwrap());
+    let mut old = connect();
+    old.write_all(b"old").unwrap();
+    old.read_exact(&mut [0; 3]).unwrap();
+    first.signal(Signal::KILL);
+    assert_eq!(until_error(&mut old).1, ErrorKind::ConnectionReset);
+    first.wait();
+    let mut between = connect();
+    between.write_all(b"between").unwrap();
+    near.line("trying again in");
+    let second = serve(port);
+    let mut seven = [0; 7];
+    between.read_exact(&mut seven).unwrap();
+    assert_eq!(&seven, b"between");
+    near.line("the server is reached again");
+    let mut new = connect();
+    new.write_all(b"new").unwrap();
+    new.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(read_all(&mut new), b"new");
+
+    second.signal(Signal::KILL);
+    second.wait();
+    let mut waits = connect();
+    near.lines(2, "trying again in");
+    near.signal(Signal::TERM);
+    assert_eq!(until_error(&mut waits).1, ErrorKind::ConnectionReset);
+    near.ends_with(0);
+}
+
 /// Goal: either plain side may be a Unix socket. The near end's path is gone when it has ended; one
 /// that was left behind by a killed program is replaced, and one in use is not.
 #[test]
@@ -426,6 +530,8 @@ fn no_tunnel_there() {
         taken.local_addr().unwrap().port()
     );
     Launch::client(9, &format!("--tunnel {place}")).refused(1, &refusal);
+    let unknown = "--tunnel: cannot resolve no.such.name.invalid";
+    Launch::client(9, "--tunnel no.such.name.invalid:5").refused(1, unknown);
 
     let echoes = Launch::server("--echo").start();
     let near = Launch::client(echoes.port(), "--tunnel 0").start();

@@ -53,6 +53,41 @@ fn a_signal_stops_a_client() {
     assert_eq!(world.hosts[client].locals[0].output, b"some\n");
 }
 
+/// Goal: a client that awaits another peer does not end with the one that failed. What is typed
+/// meanwhile is for the next, how the first failed is forgotten, and nothing is left of it. Stopped
+/// while it waits, it was stopped before all was complete. Method: a terminal, a reset, and another
+/// connection; then the same without another.
+#[test]
+fn a_client_awaits_another_peer() {
+    for stopped in [false, true] {
+        let (mut world, client, pair) = chat_client(TERMINAL, Plain::open(b""));
+        world.give(client, b"one\n");
+        world.settle();
+        world.reset(pair.link);
+        assert_eq!(world.end(client), Some(End::Failed(Gravity::Truncated)));
+        world.hosts[client].endpoint.await_another();
+        world.give(client, b"two\n");
+        world.settle();
+        assert_eq!(world.end(client), None);
+        assert_eq!(world.hosts[client].endpoint.input_given(), 4, "not read");
+        if stopped {
+            world.stop(client);
+            world.settle();
+            assert_eq!(world.end(client), Some(End::Stopped));
+            continue;
+        }
+        let pair = world.connect(client);
+        world.settle();
+        assert_eq!(world.hosts[client].locals[0].output, b"one\ntwo\n");
+        assert!(!world.hosts[client].endpoint.input_has_ended());
+        world.end_input(client);
+        world.run_millis(10);
+        assert_eq!(world.outcome(pair.at_server), Some(Ok(())));
+        assert_eq!(world.end(client), Some(End::Complete));
+        world.hosts[client].assert_empty("both are gone");
+    }
+}
+
 /// Goal: peers that do not answer the FIN of a server that is stopped have 5 s,
 /// then ABORT (3) and 1 s more; the server itself ends well. Method: a peer that
 /// reads and stays, and one that does not read at all, whose socket is full.

@@ -83,6 +83,8 @@ fn refused_lines() {
         ("-c h --tunnel 1 --classic", "--tunnel and --classic"),
         ("-c h --tunnel 1 --no-input", "--tunnel and --no-input"),
         ("-c h --tunnel 1 --echo", "--echo is for a server"),
+        ("-s --retry", "--retry is for --client"),
+        ("-c h --retry --classic", "--retry and --classic"),
         ("-c h --tunnel 1 --max-handshakes 50", "--max-handshakes is"),
         ("-c h --max-peers 5", "--max-peers is for a server"),
         ("-c h --max-handshakes 50", "--max-handshakes is for a"),

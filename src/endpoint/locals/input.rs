@@ -155,6 +155,16 @@ impl<M: Mode> Endpoint<M> {
         }
     }
 
+    /// Whether the input has ended, where one belongs to no peer.
+    pub fn input_has_ended(&self) -> bool {
+        self.parts.locals.input_has_ended()
+    }
+
+    /// Bytes that inputs which belong to no peer have given, such as what was typed.
+    pub fn input_given(&self) -> u64 {
+        self.parts.locals.inputs().map(|input| input.given).sum()
+    }
+
     /// Says that `local` is known to be empty. Its end is read as soon as a peer has come,
     /// even if that peer is gone already.
     pub fn local_is_empty(&mut self, local: LocalId) {

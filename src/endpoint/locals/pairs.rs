@@ -235,15 +235,16 @@ impl<M: Mode> Endpoint<M> {
         wanted
     }
 
-    /// Says that `local` has no connection, or its peer has none, and why. It ends both.
-    pub fn local_failed(&mut self, now: Time, local: LocalId, abort: Abort) {
+    /// Says that `local` has no connection, or its peer has none, and why. It ends both. Returns
+    /// the peer, if there was one.
+    pub fn local_failed(&mut self, now: Time, local: LocalId, abort: Abort) -> Option<PeerId> {
         let parts = &mut self.parts;
         parts.now = now;
         let peer = parts.locals.pair(local).and_then(|pair| pair.peer);
         parts.locals.end(local, Stage::Broken, &mut parts.store);
-        if let Some(peer) = peer {
-            parts.abort(peer, abort);
-        }
+        let peer = peer?;
+        parts.abort(peer, abort);
+        Some(peer)
     }
 }
 

@@ -1,36 +1,11 @@
 #![allow(clippy::unwrap_used)]
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::TcpListener;
 use std::time::Duration;
-
-use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::*;
 use crate::net::clock::Clock;
-use crate::net::testing::{Bench, PATIENCE, SUBJECT};
-
-/// A loopback port that is bound but not listened on: it refuses.
-fn refusing() -> (Socket, SocketAddr) {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    socket.bind(&any.into()).unwrap();
-    let address = socket.local_addr().unwrap().as_socket().unwrap();
-    (socket, address)
-}
-
-/// A loopback port that never answers: its queue of connections is full.
-fn silent() -> (Vec<Socket>, SocketAddr) {
-    let (socket, address) = refusing();
-    socket.listen(0).unwrap();
-    let mut held = vec![socket];
-    for _ in 0..4 {
-        let filler = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        filler.set_nonblocking(true).unwrap();
-        let _ = filler.connect(&SockAddr::from(address));
-        held.push(filler);
-    }
-    (held, address)
-}
+use crate::net::testing::{Bench, PATIENCE, SUBJECT, refusing, silent};
 
 fn listening() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -69,6 +44,34 @@ fn the_next_address() {
     assert_eq!(address, good);
     let in_time = CONNECT_STAGGER..CONNECT_DEADLINE;
     assert!(in_time.contains(&after), "{after:?}");
+}
+
+/// Goal: where there may be two attempts at a time, there are no more, and addresses that do not
+/// answer make room for others after a while. Method: two of them before a good one, and times that
+/// the test makes up.
+#[test]
+fn two_attempts_at_a_time() {
+    let (_held, one) = silent();
+    let (_also_held, other) = silent();
+    let (_listener, good) = listening();
+    let bench = Bench::new();
+    let mut dial = Dial::over("name", 1, vec![one, other, good], Time::ZERO);
+    dial.set_most(2);
+    let mut now = Time::ZERO;
+    while now < Time::ZERO + ATTEMPT_PATIENCE {
+        let progress = dial.turn(bench.registry(), SUBJECT, now);
+        assert!(matches!(progress, Progress::Pending), "{progress:?}");
+        assert!((1..=2).contains(&dial.attempts()));
+        assert!(dial.next_timeout() > now, "it does not spin");
+        now = dial.next_timeout();
+    }
+    assert!(now < Time::ZERO + CONNECT_DEADLINE);
+    let progress = dial.turn(bench.registry(), SUBJECT, now);
+    let reached = |progress: &Progress| match progress {
+        Progress::Connected(_, address) => Some(*address),
+        _ => None,
+    };
+    assert_eq!(reached(&progress), Some(good), "{progress:?}");
 }
 
 /// Goal: silence ends at the deadline, as an error of its own, and so does a lookup that

@@ -1,0 +1,162 @@
+//! A chat on a terminal that connects again: when its connection has failed, or cannot be made.
+//!
+//! The loop and the endpoint stay, with the terminal and the signals: only the peer is another.
+//! What is typed meanwhile waits in the terminal for the next peer. It does not decide what a
+//! failure is: [`Failure::may_pass`] does. Read next: [`mod@crate::run`]; `net::tunnel` in the
+//! library, where plain connections wait instead.
+
+use std::io::{IsTerminal as _, stdin, stdout};
+
+use sealwire::net::backoff::Backoff;
+use sealwire::{
+    EndpointEvent, EventLoop, Failure, Mode, NetError, PeerFault, PeerId, Report, Time,
+};
+
+use crate::error::Error;
+use crate::limits::LASTING;
+use crate::log::{Level, Log};
+use crate::report::{Again, Name};
+use crate::usage;
+
+/// Dials again and again.
+#[derive(Debug)]
+pub(crate) struct Retry {
+    host: String,
+    port: u16,
+    backoff: Backoff,
+    /// When to dial, if nobody is there or on the way.
+    due: Option<Time>,
+    /// Since when the peer is proved.
+    joined: Option<Time>,
+    /// How much had been typed when the last connection failed. Nothing is read before the next.
+    typed: u64,
+    /// A peer was proved: the keys are right, and what follows is another connection.
+    was_there: bool,
+}
+
+impl Retry {
+    /// One that connects to `port` of `host`, which has been dialled once.
+    ///
+    /// # Errors
+    ///
+    /// If the user could lose something without a word: what a pipe or a file has given, or
+    /// taken, is gone with its connection.
+    pub(crate) fn new(host: &str, port: u16, no_input: bool) -> Result<Self, Error> {
+        let piped = match (no_input || stdin().is_terminal(), stdout().is_terminal()) {
+            (true, true) => None,
+            (false, _) => Some("stdin"),
+            (_, false) => Some("stdout"),
+        };
+        if let Some(name) = piped {
+            return usage(format!(
+                "--retry: {name} is no terminal, and what a pipe or a file has lost with its \
+                 connection cannot be sent again: leave --retry out, and start the whole \
+                 transfer anew if it fails"
+            ));
+        }
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+            backoff: Backoff::of_retry(),
+            due: None,
+            joined: None,
+            typed: 0,
+            was_there: false,
+        })
+    }
+
+    /// Acts on `report`. Returns whether the user has been told all of it.
+    pub(crate) fn takes<M: Mode>(
+        &mut self,
+        log: &mut Log,
+        events: &mut EventLoop<M>,
+        report: &Report,
+    ) -> bool {
+        match report {
+            // That it is there again is said once it is proved.
+            Report::Connected(..) => self.was_there,
+            Report::Endpoint(EndpointEvent::Joined(peer)) => self.joined(log, events, *peer),
+            Report::Endpoint(
+                EndpointEvent::Left(peer, Err(failure))
+                | EndpointEvent::Refused(peer, Err(failure)),
+            ) => self.failed(log, events, *peer, failure),
+            _ => false,
+        }
+    }
+
+    fn joined<M: Mode>(&mut self, log: &mut Log, events: &EventLoop<M>, peer: PeerId) -> bool {
+        self.joined = Some(events.now());
+        if std::mem::replace(&mut self.was_there, true) {
+            let name = Name::of(events, peer);
+            let text = format_args!("connected to {name} again");
+            log.line(Level::Info, &text, &name.fields());
+        }
+        false
+    }
+
+    /// The connection has failed. Returns whether there will be another.
+    fn failed<M: Mode>(
+        &mut self,
+        log: &mut Log,
+        events: &mut EventLoop<M>,
+        peer: PeerId,
+        failure: &Failure,
+    ) -> bool {
+        let endpoint = events.endpoint();
+        // The user has said all, or leaves, or this machine has failed.
+        let is_over = endpoint.input_has_ended() || !endpoint.is_accepting();
+        // A server that does not know the key closes like this: so it is worth another try
+        // only where the key was right before.
+        let no_handshake = *failure == Failure::Peer(PeerFault::NoHandshake);
+        if is_over || !failure.may_pass() || no_handshake && !self.was_there {
+            return false;
+        }
+        let now = events.now();
+        let joined = self.joined.take();
+        if joined.is_some_and(|since| now.since(since) >= LASTING) {
+            self.backoff.succeeded();
+        }
+        let wait = self.backoff.failed(now);
+        let before = std::mem::replace(&mut self.typed, endpoint.input_given());
+        let lost = match self.typed > before {
+            true => "; what you typed last may not have arrived",
+            false => "",
+        };
+        let name = Name::of(events, peer);
+        let text = format_args!("{name}: {failure}{lost}; {}", Again(wait));
+        let cause = failure.cause();
+        log.line(Level::Warn, &text, &name.fields_with("reason", &cause));
+        self.due = Some(self.backoff.until());
+        events.endpoint_mut().await_another();
+        true
+    }
+
+    /// The server could not be reached.
+    ///
+    /// # Errors
+    ///
+    /// Where another try would not help, why.
+    pub(crate) fn unreachable(
+        &mut self,
+        log: &mut Log,
+        now: Time,
+        error: NetError,
+    ) -> Result<(), NetError> {
+        if !error.may_pass() {
+            return Err(error);
+        }
+        let wait = self.backoff.failed(now);
+        log.warn(&format_args!("{error}; {}", Again(wait)));
+        self.due = Some(self.backoff.until());
+        Ok(())
+    }
+
+    /// Dials, if it is time. Returns when to call this again, if at all.
+    pub(crate) fn dial<M: Mode>(&mut self, events: &mut EventLoop<M>) -> Option<Time> {
+        let now = events.now();
+        if self.due.take_if(|due| *due <= now).is_some() {
+            events.dial(&self.host, self.port);
+        }
+        self.due
+    }
+}
