@@ -131,9 +131,12 @@ impl Plain {
     }
 
     pub(super) fn write(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        uninterrupted(|| match &mut self.socket {
-            PlainSocket::Tcp(socket, _) => socket.write_vectored(parts),
-            PlainSocket::Unix(socket) => socket.write_vectored(parts),
+        // The system spends less on a write of one part.
+        uninterrupted(|| match (&mut self.socket, parts) {
+            (PlainSocket::Tcp(socket, _), [part]) => socket.write(part),
+            (PlainSocket::Tcp(socket, _), _) => socket.write_vectored(parts),
+            (PlainSocket::Unix(socket), [part]) => socket.write(part),
+            (PlainSocket::Unix(socket), _) => socket.write_vectored(parts),
         })
     }
 
