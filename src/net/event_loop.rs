@@ -297,6 +297,7 @@ impl<M: Mode> EventLoop<M> {
         let busy = due || !self.events.is_empty();
         self.note_events();
         let now = self.clock.now();
+        self.sockets.begin_turn();
         self.take_looked_up()?;
         if !self.endpoint.is_accepting() {
             // The connections that wait are accepted, so that the endpoint can tell each of them

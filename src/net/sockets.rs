@@ -24,8 +24,8 @@ pub(super) const FIRST_RESERVED: usize = usize::MAX - 15;
 #[derive(Debug)]
 struct Slot {
     peer: PeerId,
-    /// `None` once it is closed. The rest stays until the slot is used again, because a report
-    /// may still ask for the address.
+    /// `None` once it is closed. The rest stays until the turn after, because a report may still
+    /// ask for the address.
     open: Option<Open>,
     address: SocketAddr,
     /// Where the plain connection comes from that it was made for.
@@ -93,6 +93,8 @@ struct PlainSlot {
 pub(super) struct Sockets {
     registry: Registry,
     slots: Vec<Option<Slot>>,
+    /// Those of closed peers whose place was used again in this turn.
+    replaced: Vec<Slot>,
     buffers: Buffers,
     pub(super) input: Option<Local>,
     pub(super) output: Option<Local>,
@@ -107,6 +109,7 @@ impl Sockets {
         Self {
             registry,
             slots: Vec::new(),
+            replaced: Vec::new(),
             buffers,
             input: None,
             output: None,
@@ -135,13 +138,27 @@ impl Sockets {
             made,
             allowance: Allowance::ELSEWHERE,
         };
-        self.slots[place] = Some(Slot {
+        let slot = Slot {
             peer,
             open: Some(open),
             address,
             source: None,
-        });
+        };
+        self.replaced.extend(self.slots[place].replace(slot));
         Ok(())
+    }
+
+    /// A turn begins: nobody asks any more for the addresses of peers that left before it and whose
+    /// place is used again.
+    pub(super) fn begin_turn(&mut self) {
+        self.replaced.clear();
+    }
+
+    /// What is known of `peer`, also if it was closed in this turn.
+    fn known(&self, peer: PeerId) -> Option<&Slot> {
+        let slot = self.slots.get(peer.slot as usize)?.as_ref();
+        let mut slots = slot.into_iter().chain(&self.replaced);
+        slots.find(|slot| slot.peer == peer)
     }
 
     /// Notes that the connection of `peer` is for the plain one from `source`.
@@ -156,8 +173,7 @@ impl Sockets {
 
     /// Where the plain connection comes from that `peer` was dialled for.
     pub(super) fn source(&self, peer: PeerId) -> Option<SocketAddr> {
-        let slot = self.slots.get(peer.slot as usize)?.as_ref()?;
-        slot.source.filter(|_| slot.peer == peer)
+        self.known(peer)?.source
     }
 
     /// Registers the plain connection of `local`. If that fails, so does reading from it.
@@ -220,8 +236,7 @@ impl Sockets {
 
     /// The address of `peer`, also if it was closed in this turn.
     pub(super) fn address(&self, peer: PeerId) -> Option<SocketAddr> {
-        let slot = self.slots.get(peer.slot as usize)?.as_ref()?;
-        (slot.peer == peer).then_some(slot.address)
+        self.known(peer).map(|slot| slot.address)
     }
 }
 

@@ -232,6 +232,31 @@ fn a_target_that_refuses() {
     }
 }
 
+/// Goal: a line about a peer has its address, though another took its place before the line was
+/// written. Method: several sources connect again and again to a target that refuses.
+#[test]
+fn every_refusal_has_an_address() {
+    let (listener, place) = target();
+    drop(listener);
+    let tunnel = Tunnel::to(&place);
+    let entry = tunnel.entry;
+    let sources = (0..4).map(|_| {
+        thread::spawn(move || {
+            for _ in 0..50 {
+                until_error(&mut plain(TcpStream::connect(entry).unwrap()));
+            }
+        })
+    });
+    let sources: Vec<_> = sources.collect();
+    for source in sources {
+        source.join().unwrap();
+    }
+    for end in [tunnel.near.stop(), tunnel.far.stop()] {
+        assert!(end.stderr.contains("gave up"), "{end}");
+        assert!(!end.stderr.contains("a peer"), "{end}");
+    }
+}
+
 /// Goal: a target that hangs ends its connection after 10 s, with its reason, and holds up no
 /// other. Method: a listener whose queue is full. Where the system answers all the same, it is
 /// skipped.
