@@ -6,8 +6,10 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::sync::mpsc;
+use std::thread;
 
-use sealwire::limits::CONNECT_DEADLINE;
+use sealwire::limits::{CONNECT_DEADLINE, CONNECT_STAGGER};
 use sealwire::net::address::{host, host_and_port, why_not_connected, without_brackets};
 use sealwire_cli::error::Error;
 use socket2::{Domain, Socket, Type};
@@ -80,21 +82,36 @@ fn why_not(source: Option<SocketAddr>, error: &io::Error) -> String {
     }
 }
 
-/// The first address of `server` that takes a connection from where peers connect.
+/// The first address of `server` that takes a connection from where peers connect. The next one is
+/// tried as soon as one fails or has not answered for a moment, as the library dials (RFC 8305), so
+/// that a dead address costs little.
 pub(crate) fn reach(server: &Target, plan: &Plan) -> Result<SocketAddr, Error> {
     let Target { host, port, .. } = server;
     let addresses = (without_brackets(host), *port)
         .to_socket_addrs()
         .map_err(|error| Error::Local(format!("cannot resolve {host}: {error}")))?;
-    let mut sources = Sources::new(&plan.sources, 0, 1);
-    let mut told = format!("{host} has no address");
-    for address in addresses {
-        // Another source or port helps only against some errors.
-        let connected = sources.connect(|from| match connect(address, from) {
-            Err(error) if is_taken(&error) => Err(error),
-            other => Ok(other),
-        });
-        told = match connected {
+    let mut untried = addresses.into_iter();
+    // A try that comes too late ends by itself, within the deadline.
+    let (result, results) = mpsc::channel();
+    let (mut under_way, mut told) = (0, format!("{host} has no address"));
+    loop {
+        let next = untried.next();
+        if let Some(address) = next {
+            let (sources, result) = (plan.sources.clone(), result.clone());
+            thread::spawn(move || result.send((address, try_from(&sources, address))));
+            under_way += 1;
+        } else if under_way == 0 {
+            return Err(Error::Local(told));
+        }
+        let patience = match next {
+            Some(_) => CONNECT_STAGGER,
+            None => CONNECT_DEADLINE.saturating_mul(2),
+        };
+        let Ok((address, tried)) = results.recv_timeout(patience) else {
+            continue;
+        };
+        under_way -= 1;
+        told = match tried {
             Ok(Ok(())) => return Ok(address),
             Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => {
                 let address = host_and_port(address);
@@ -107,7 +124,14 @@ pub(crate) fn reach(server: &Target, plan: &Plan) -> Result<SocketAddr, Error> {
             Err(why) => why,
         };
     }
-    Err(Error::Local(told))
+}
+
+/// Connects from one of `sources`. Another source or port helps only against some errors.
+fn try_from(sources: &[SocketAddr], address: SocketAddr) -> Result<io::Result<()>, String> {
+    Sources::new(sources, 0, 1).connect(|from| match connect(address, from) {
+        Err(error) if is_taken(&error) => Err(error),
+        other => Ok(other),
+    })
 }
 
 fn connect(address: SocketAddr, from: Option<SocketAddr>) -> io::Result<()> {
