@@ -31,7 +31,8 @@ def check_all(place):
     tunnel = Tunnel(place, f"127.0.0.1:{port}")
     trees(Trees(place, {"direct": ("127.0.0.1", port), "through": tunnel.entry}))
     with check("rsync: no connection has failed, and the tunnel stops"):
-        tunnel.stop(quiet=True)
+        tunnel.is_quiet()
+        tunnel.stop()
     (place.folder / "source").mkdir()
     (place.folder / "source/file").write_bytes(random.Random(7).randbytes(LARGE))
     for killed in ENDS:

@@ -34,7 +34,8 @@ def check_all(place):
     large.write_bytes(random.Random(7).randbytes(LARGE))
     commands(place, [("127.0.0.1", port), tunnel.entry], large)
     with check("ssh: no connection has failed, and the tunnel stops"):
-        tunnel.stop(quiet=True)
+        tunnel.is_quiet()
+        tunnel.stop()
     for killed in ENDS:
         cut(place, port, large, killed)
 
