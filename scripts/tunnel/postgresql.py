@@ -45,7 +45,8 @@ def check_all(place):
         checks.ends()
         with check(f"postgresql, {way}: no connection has failed"):
             tunnel.is_quiet()
-        checks.backup()
+        if way == "tcp":
+            checks.backup()
         with check(f"postgresql, {way}: the tunnel stops"):
             tunnel.stop()
     for killed in ENDS:
@@ -208,12 +209,12 @@ class Checks:
     def restore(self, way):
         file, restored = self.place.folder / "dump", f"restored_{way.database}"
         file.write_bytes(way.run("pg_dump", "-Fc", "-Z0"))
-        self.server.ask(f"drop database if exists {restored}")
         self.server.ask(f"create database {restored}")
         way.run("pg_restore", "-j", "3", "-d", restored, file)
         dump = digest(self.past(way).dump())
         same("pg_dump", dump, digest(way.dump()))
         same("what was restored", dump, digest(Way(self.server.direct.entry, restored).dump()))
+        self.server.ask(f"drop database {restored}")
 
     def backup(self):
         """Fills a folder. The server often resets such a connection, without a tunnel, too: it
