@@ -185,12 +185,18 @@ class Tunnel:
     """Both ends of a tunnel to `target`, which programs enter at `entry`."""
 
     def __init__(self, place, target, entry="0"):
-        self.place = place
-        listen = ["--server", "--listen", "127.0.0.1", "--port", "0"]
-        self.far = self.start(*listen, "--forward", target)
-        port = self.listening(self.far)[1]
-        self.near = self.start("--client", "127.0.0.1", "--port", port, "--tunnel", entry)
+        self.place, self.target = place, target
+        self.far = self.start_far(0)
+        self.port = self.listening(self.far)[1]
+        self.near = self.start_near(entry)
         self.entry = self.listening(self.near)
+
+    def start_far(self, port):
+        listen = ["--server", "--listen", "127.0.0.1", "--port", port]
+        return self.start(*listen, "--forward", self.target)
+
+    def start_near(self, entry):
+        return self.start("--client", "127.0.0.1", "--port", self.port, "--tunnel", entry)
 
     def start(self, *words):
         # What is left of it in the end has had its check, and need not say goodbye.
@@ -211,6 +217,15 @@ class Tunnel:
         program = dict(zip(ENDS, [self.near, self.far]))[which]
         program.kill()
         program.wait()
+
+    def bring_back(self, which):
+        """Starts an end that was killed, where it was."""
+        if which == "near end":
+            self.near = self.start_near(self.entry[1])
+            self.listening(self.near)
+        else:
+            self.far = self.start_far(self.port)
+            self.listening(self.far)
 
     def is_quiet(self):
         """No connection has failed: programs have ended all of theirs properly."""

@@ -38,7 +38,7 @@ def check_all(place):
         checks.bench()
         checks.talk()
         if way == "tcp":
-            checks.replica()
+            checks.replica(tunnel)
         with check(f"redis, {way}: the tunnel stops"):
             tunnel.stop()
     for killed in ENDS:
@@ -61,6 +61,9 @@ class Server:
     def ask(self, *words):
         """The answer to a command that goes past the tunnel."""
         return cli(self.direct, *words).decode().strip()
+
+    def follows(self):
+        return "master_link_status:up" in self.ask("info", "replication")
 
 
 def to(entry):
@@ -178,16 +181,29 @@ class Checks:
             end(client)
         return told(clients[0])
 
-    def replica(self):
+    def replica(self, tunnel):
         with check(f"{self.name}: a replica follows its master"):
             self.fill(self.server.direct)
+            self.server.ask("config", "resetstat")
             replica = Server(self.server.place, "--replicaof", *map(str, self.entry))
-            up = "master_link_status:up"
-            until(lambda: up in replica.ask("info", "replication"), "the replica has all")
+            until(replica.follows, "the replica has all")
             self.fill(self.server.direct)
-            self.server.ask("wait", "1", str(PATIENCE * 1000))
-            same("all keys", self.server.ask("debug", "digest"), replica.ask("debug", "digest"))
-            end(replica.program)
+            self.same_keys(replica)
+        for killed in ENDS:
+            with check(f"{self.name}: a replica goes on where it was, once the {killed} is back"):
+                tunnel.kill(killed)
+                until(lambda: not replica.follows(), "the replica notices")
+                tunnel.bring_back(killed)
+                self.server.ask("set", "meanwhile", killed)
+                until(replica.follows, "the replica follows again")
+                self.same_keys(replica)
+        end(replica.program)
+
+    def same_keys(self, replica):
+        self.server.ask("wait", "1", str(PATIENCE * 1000))
+        same("all keys", self.server.ask("debug", "digest"), replica.ask("debug", "digest"))
+        # It got all of them once, and later what it lacked.
+        holds("sync_full:1\r" in self.server.ask("info", "stats"), "the replica began anew")
 
 
 def bench(way, words):
