@@ -123,6 +123,9 @@ pub const MOST_RETRY_BACKOFF: Duration = Duration::from_secs(30);
 /// The part of each such wait that is left to chance: many programs that have lost one server
 /// come back one after the other.
 pub const RETRY_JITTER: f64 = 0.5;
+/// How often a full tunnel whose server is away looks for connections that their sources have
+/// reset: one call to the system for each, so not in every turn.
+pub const HELD_LOOK: Duration = Duration::from_millis(500);
 /// When to connect again to a Unix socket whose queue is full: the system does not tell when it
 /// has room.
 pub const PATH_RETRY: Duration = Duration::from_millis(20);

@@ -203,9 +203,12 @@ impl Reporter {
             }
             Report::Retrying(error, wait) => {
                 let text = format_args!("{error}; {}", Again(wait));
-                log.warn(&text);
+                self.problems.line(log, now, Level::Warn, text, &[]);
             }
-            Report::ReachedAgain => log.info(&"the server is reached again"),
+            Report::ReachedAgain => {
+                let text = format_args!("the server is reached again");
+                self.problems.line(log, now, Level::Info, text, &[]);
+            }
             Report::NoTarget(peer, abort, why) => {
                 let name = Name::of(events, peer);
                 let (text, failure) = (format!("{}: {why}", abort.reason), Failure::Gave(abort));

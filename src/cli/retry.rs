@@ -1,4 +1,5 @@
-//! A chat on a terminal that connects again: when its connection has failed, or cannot be made.
+//! A chat on a terminal that connects again: when its connection has failed or ended, or cannot
+//! be made.
 //!
 //! The loop and the endpoint stay, with the terminal and the signals: only the peer is another.
 //! What is typed meanwhile waits in the terminal for the next peer. It does not decide what a
@@ -6,6 +7,7 @@
 //! library, where plain connections wait instead.
 
 use std::io::{IsTerminal as _, stdin, stdout};
+use std::time::Duration;
 
 use sealwire::net::backoff::Backoff;
 use sealwire::{
@@ -80,6 +82,7 @@ impl Retry {
                 EndpointEvent::Left(peer, Err(failure))
                 | EndpointEvent::Refused(peer, Err(failure)),
             ) => self.failed(log, events, *peer, failure),
+            Report::Endpoint(EndpointEvent::Left(peer, Ok(()))) => self.ended(log, events, *peer),
             _ => false,
         }
     }
@@ -102,22 +105,14 @@ impl Retry {
         peer: PeerId,
         failure: &Failure,
     ) -> bool {
-        let endpoint = events.endpoint();
-        // The user has said all, or leaves, or this machine has failed.
-        let is_over = endpoint.input_has_ended() || !endpoint.is_accepting();
         // A server that does not know the key closes like this: so it is worth another try
         // only where the key was right before.
         let no_handshake = *failure == Failure::Peer(PeerFault::NoHandshake);
-        if is_over || !failure.may_pass() || no_handshake && !self.was_there {
+        if is_over(events) || !failure.may_pass() || no_handshake && !self.was_there {
             return false;
         }
-        let now = events.now();
-        let joined = self.joined.take();
-        if joined.is_some_and(|since| now.since(since) >= LASTING) {
-            self.backoff.succeeded();
-        }
-        let wait = self.backoff.failed(now);
-        let before = std::mem::replace(&mut self.typed, endpoint.input_given());
+        let wait = self.wait(events);
+        let before = std::mem::replace(&mut self.typed, events.endpoint().input_given());
         let lost = match self.typed > before {
             true => "; what you typed last may not have arrived",
             false => "",
@@ -126,9 +121,35 @@ impl Retry {
         let text = format_args!("{name}: {failure}{lost}; {}", Again(wait));
         let cause = failure.cause();
         log.line(Level::Warn, &text, &name.fields_with("reason", &cause));
-        self.due = Some(self.backoff.until());
         events.endpoint_mut().await_another();
         true
+    }
+
+    /// The server has ended the connection properly, as one does that is started again. It has
+    /// everything. Returns whether there will be another.
+    fn ended<M: Mode>(&mut self, log: &mut Log, events: &mut EventLoop<M>, peer: PeerId) -> bool {
+        if is_over(events) {
+            return false;
+        }
+        let wait = self.wait(events);
+        self.typed = events.endpoint().input_given();
+        let name = Name::of(events, peer);
+        let text = format_args!("{name} left; {}", Again(wait));
+        log.line(Level::Info, &text, &name.fields());
+        events.endpoint_mut().await_another();
+        true
+    }
+
+    /// There is no connection now: returns how long it waits for the next.
+    fn wait<M: Mode>(&mut self, events: &EventLoop<M>) -> Duration {
+        let now = events.now();
+        let joined = self.joined.take();
+        if joined.is_some_and(|since| now.since(since) >= LASTING) {
+            self.backoff.succeeded();
+        }
+        let wait = self.backoff.failed(now);
+        self.due = Some(self.backoff.until());
+        wait
     }
 
     /// The server could not be reached.
@@ -159,4 +180,10 @@ impl Retry {
         }
         self.due
     }
+}
+
+/// The user has said all, or leaves, or this machine has failed.
+fn is_over<M: Mode>(events: &EventLoop<M>) -> bool {
+    let endpoint = events.endpoint();
+    endpoint.input_has_ended() || !endpoint.is_accepting()
 }

@@ -155,8 +155,9 @@ impl<M: Mode> Endpoint<M> {
 
     /// The peer of an endpoint that [ends with it](Leaves::WithPeers) is gone: it does not end,
     /// but waits for another that is [dialled](Self::dialled), as if none had been there. Nothing
-    /// of what was queued for the one is for the other.
+    /// of what was queued or read for the one is for the other.
     pub fn await_another(&mut self) {
+        self.parts.locals.forget_read();
         let shutdown = &mut self.parts.shutdown;
         shutdown.served = false;
         shutdown.worst = None;

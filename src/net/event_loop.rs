@@ -309,7 +309,8 @@ impl<M: Mode> EventLoop<M> {
                 tunnel.end();
             }
         }
-        self.take_dialled(now)?;
+        // What else this turn has to do is done first: its events do not come again.
+        let dialled = self.take_dialled(now);
         self.turn_tunnel(now);
         self.endpoint.tick(now, &mut self.sockets);
         // Behind the tick: no connection makes room while its bytes have come and are still
@@ -326,7 +327,7 @@ impl<M: Mode> EventLoop<M> {
         if busy {
             self.ticks.note(self.clock.now().since(woke));
         }
-        Ok(())
+        dialled
     }
 
     /// How long to wait at most.

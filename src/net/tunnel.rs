@@ -32,7 +32,7 @@ use crate::endpoint::Endpoint;
 use crate::endpoint::mode::Mode;
 use crate::endpoint::transport::{LocalId, PeerId};
 use crate::error::{Abort, Reason};
-use crate::limits::{ACCEPT_BUDGET, Limits};
+use crate::limits::{ACCEPT_BUDGET, HELD_LOOK, Limits};
 use crate::time::Time;
 
 /// What the loop lends to its tunnel in a turn.
@@ -65,6 +65,8 @@ struct Waiting {
     is_away: bool,
     /// The connection that is dialled to find out whether it is there again.
     scout: Option<LocalId>,
+    /// When to look again whose source has reset them.
+    look: Time,
 }
 
 impl Waiting {
@@ -151,8 +153,10 @@ impl TunnelEnd {
         let accept = acceptor.and_then(Acceptor::next_due);
         let again = self.backoff.until();
         let waiting = self.waiting.as_ref();
+        let full = waiting.filter(|waiting| !accepts && !waiting.held.is_empty());
+        let look = full.map(|waiting| waiting.look);
         let waiting = waiting.and_then(|waiting| waiting.next_timeout(again));
-        let due = [self.dials.next_timeout(), accept, waiting];
+        let due = [self.dials.next_timeout(), accept, waiting, look];
         due.into_iter().flatten().min()
     }
 
@@ -179,7 +183,8 @@ impl TunnelEnd {
         }
         for _ in 0..ACCEPT_BUDGET {
             if !lent.endpoint.accepts_locals() {
-                return;
+                // Those that nobody waits for any more make room for others.
+                return self.drop_reset(lent);
             }
             match acceptor.accept(lent.now) {
                 Ok(None) => return,
@@ -221,6 +226,10 @@ impl TunnelEnd {
     /// Dials the server for some of those that wait for it: once it is time, for the first of
     /// them; when it is there again, for all, as many in a turn as are accepted.
     fn dial_for_waiting<M: Mode>(&mut self, lent: &mut Lent<'_, M>) {
+        let is_away = self.waiting.as_ref().is_some_and(|waiting| waiting.is_away);
+        if is_away && !self.backoff.holds(lent.now) {
+            self.drop_reset(lent);
+        }
         let Some(waiting) = &mut self.waiting else {
             return;
         };
@@ -229,10 +238,6 @@ impl TunnelEnd {
             if waiting.held.is_empty() || waiting.scout.is_some() || self.backoff.holds(lent.now) {
                 return;
             }
-            for local in waiting.take_reset() {
-                let abort = Abort::new(Reason::RESET, "");
-                lent.endpoint.local_failed(lent.now, local, abort);
-            }
             waiting.scout = waiting.held.front().map(|&(local, _)| local);
             most = 1;
         }
@@ -240,6 +245,21 @@ impl TunnelEnd {
         for (local, socket) in waiting.held.drain(..most) {
             let server = self.target.clone();
             self.dials.start(local, server, Some(socket), lent.now);
+        }
+    }
+
+    /// Drops those that wait and whose source has reset them, if it is time for a look.
+    fn drop_reset<M: Mode>(&mut self, lent: &mut Lent<'_, M>) {
+        let Some(waiting) = &mut self.waiting else {
+            return;
+        };
+        if lent.now < waiting.look {
+            return;
+        }
+        waiting.look = lent.now + HELD_LOOK;
+        for local in waiting.take_reset() {
+            let abort = Abort::new(Reason::RESET, "");
+            lent.endpoint.local_failed(lent.now, local, abort);
         }
     }
 

@@ -146,6 +146,18 @@ impl Locals {
     }
 }
 
+impl Locals {
+    /// Forgets what inputs that belong to no peer have given and nobody has got.
+    pub(in crate::endpoint) fn forget_read(&mut self) {
+        for id in self.shared.clone() {
+            if let Some(input) = self.input(id) {
+                input.line.clear();
+                input.rest.clear();
+            }
+        }
+    }
+}
+
 impl<M: Mode> Endpoint<M> {
     /// Says that reading from `local` is worth a try.
     pub fn local_readable(&mut self, local: LocalId) {
