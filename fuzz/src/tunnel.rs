@@ -96,7 +96,8 @@ impl World<Tunnel> {
             54..58 => link.set_short(script),
             58..61 => link.broken = true,
             61..63 => link.writes_fail = true,
-            _ if link.ended => {}
+            // Nothing follows the end of a stream.
+            _ if link.ended || link.broken => {}
             63..72 => link.ended = true,
             _ => {
                 let bytes = pattern(script, nth);
@@ -190,10 +191,10 @@ impl World<Tunnel> {
                 assert!(!goes_on || link.incoming.is_empty(), "it is not read");
                 if let Some(hand) = peer.hand() {
                     peer.check_ends(hand, true, goes_on);
-                    if goes_on {
-                        wire.check_open(hand, peer.joined && !link.writes_fail);
-                    } else {
-                        wire.check_over(hand, peer);
+                    let hears = peer.joined && !link.writes_fail && !link.broken;
+                    match goes_on {
+                        true => wire.check_open(hand, hears),
+                        false => wire.check_over(hand, peer, hears),
                     }
                 }
             }
@@ -250,16 +251,16 @@ impl Wire {
         !self.link.broken && !self.link.writes_fail
     }
 
-    /// Nothing holds up either side, and the peer goes on, to which the endpoint `speaks`: so all
-    /// has arrived.
-    fn check_open(&self, hand: &Hand, speaks: bool) {
+    /// Nothing holds up either side, and the peer goes on, and `hears` the endpoint: so all has
+    /// arrived.
+    fn check_open(&self, hand: &Hand, hears: bool) {
         assert!(!self.reset, "its peer goes on");
-        assert!(!speaks || !self.link.broken || self.link.ended, "not told");
+        assert!(!hears || !self.link.broken || self.link.ended, "not told");
         if self.works() && !hand.unsure {
             assert!(self.to_get.is_empty(), "its peer has said more");
             assert_eq!(self.link.shut, hand.said.fin, "an end is not passed on");
         }
-        if speaks && self.works() {
+        if hears && self.works() {
             assert!(self.to_hear.is_empty(), "it gave more");
             assert_eq!(hand.heard.fin, self.link.ended, "FIN is missing");
             let done = hand.heard.done == hand.said.fin;
@@ -268,7 +269,7 @@ impl Wire {
     }
 
     /// One side has failed: what came before has arrived, where nothing held it up.
-    fn check_over(&self, hand: &Hand, peer: &Peer) {
+    fn check_over(&self, hand: &Hand, peer: &Peer, hears: bool) {
         if self.was_slow || !self.is_open {
             return;
         }
@@ -283,6 +284,7 @@ impl Wire {
         if let Some(Err(Failure::Gave(abort))) = &peer.outcome
             && abort.reason == Reason::RESET
             && self.link.broken
+            && hears
         {
             assert!(self.to_hear.is_empty(), "what came before a reset is lost");
         }
