@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sealwire::classic::ClassicConnection;
+use sealwire::limits::{
+    FAN_OUT, INPUT_SCRATCH, LOCAL_BUDGET, MAX_RECORD, MOST_SHARE, QUEUED_ITEM, SHORT,
+};
 use sealwire::{
     ClassicKeys, Endpoint, EndpointEvent, Identity, Leaves, LocalId, Mode, Origin, PeerId, Setup,
     Time,
@@ -23,6 +26,9 @@ pub(crate) const PEERS: usize = 10;
 const BYTES: usize = 1 << 19;
 /// Ticks without a step of the clock, past which something spins.
 const SPINNING: usize = 50_000;
+/// A buffer is at most this much larger than what is in it: from [`SHORT`] on it has the size of a
+/// record.
+const ROUNDED: usize = MAX_RECORD.div_ceil(SHORT);
 /// The largest message, where it is not the default.
 const SMALL: usize = 36_000;
 
@@ -186,6 +192,7 @@ impl<M: Mode> World<M> {
             self.note(event);
         }
         self.hear();
+        self.check_memory();
         (self.judge)(self);
     }
 
@@ -295,6 +302,24 @@ impl<M: Mode> World<M> {
     }
 
     // ---- what must hold --------------------------------------------------
+
+    /// Unfinished messages keep to their bound. What waits may exceed its own by what one tick
+    /// adds, and by what was sealed and no socket took.
+    fn check_memory(&self) {
+        let (endpoint, limits) = (&self.endpoint, self.endpoint.limits());
+        let unfinished = endpoint.unfinished();
+        assert!(
+            unfinished <= limits.max_assembling,
+            "{unfinished} unfinished"
+        );
+        let bytes = ROUNDED * (INPUT_SCRATCH + LOCAL_BUDGET);
+        // Of peers, and of a local.
+        let items = 2 * FAN_OUT * QUEUED_ITEM;
+        let sealed = self.peers.len() * MOST_SHARE;
+        let queued = endpoint.queued_memory();
+        let most = 2 * limits.max_queued + bytes + items + sealed;
+        assert!(queued <= most, "{queued} queued, and at most {most}");
+    }
 
     /// Lets peers and locals take everything.
     pub(crate) fn open_all(&mut self) {
