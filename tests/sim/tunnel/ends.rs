@@ -127,6 +127,30 @@ fn an_early_answer_arrives() {
     );
 }
 
+/// Goal: the same for a source that ends before it takes the answer. Method: a target that reads
+/// little, answers as much as fits, and closes, while the source says all and reads nothing.
+#[test]
+fn an_early_answer_waits_for_the_source() {
+    let mut one = One::new(bytes(200_000), bytes(2_000_000));
+    (one.target.pace, one.target.ends, one.source.pace) = (100, false, 0);
+    one.run(100);
+    let said = one.target.said;
+    assert!((100_000..2_000_000).contains(&said), "{said}");
+    one.target.leave(&mut one.world);
+    one.run(100);
+    assert!(one.source.shut);
+    one.source.pace = usize::MAX;
+    one.run(100);
+    assert!(
+        one.source.heard == bytes(said),
+        "{}",
+        one.source.heard.len()
+    );
+    assert_eq!(one.source.ended, Some(Err(ErrorKind::ConnectionReset)));
+    let outcomes = [aborted(Reason::RESET, ""), gave(Reason::RESET)];
+    assert_eq!(one.outcomes(), outcomes);
+}
+
 /// Goal: a cut connection is an error for both programs, behind what came before. A program that
 /// takes nothing of it gets a reset after 5 s. Method: the link is reset while both sides talk.
 #[test]
@@ -270,8 +294,9 @@ fn an_error_is_looked_for_before_done() {
     assert_eq!(one.outcomes(), outcomes);
 }
 
-/// Goal: what was written before a write failed is not confirmed, even if the error was told just
-/// once. Method: one write fails, in the middle of a stream; then the source ends.
+/// Goal: after a write that failed, the target gets no clean end, and the source no confirmation,
+/// even if the error was told just once. Method: one write fails, in the middle of a stream; then
+/// the source ends, and then the target.
 #[test]
 fn what_a_failed_write_has_lost_is_not_confirmed() {
     let mut one = One::new(bytes(2000), bytes(1000));
@@ -286,7 +311,9 @@ fn what_a_failed_write_has_lost_is_not_confirmed() {
     one.world.net.outgoing(at_far).write_error = None;
     one.source.ends = true;
     one.run(10);
-    assert_eq!(one.target.heard, bytes(1000));
+    assert_eq!((&one.target.heard, one.target.ended), (&bytes(1000), None));
+    one.target.ends = true;
+    one.run(10);
     assert_eq!(one.source.ended, Some(Err(ErrorKind::ConnectionReset)));
     let outcomes = [aborted(Reason::RESET, ""), gave(Reason::RESET)];
     assert_eq!(one.outcomes(), outcomes);
