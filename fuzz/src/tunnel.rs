@@ -283,7 +283,6 @@ impl Wire {
         }
         if let Some(Err(Failure::Gave(abort))) = &peer.outcome
             && abort.reason == Reason::RESET
-            && self.link.broken
             && hears
         {
             assert!(self.to_hear.is_empty(), "what came before a reset is lost");
