@@ -142,6 +142,8 @@ pub(crate) struct Wire {
     pub(crate) is_open: bool,
     /// The endpoint has reset it.
     pub(crate) reset: bool,
+    /// A read or write has told that it has failed.
+    error_told: bool,
     /// What its peer has said, and it has not got yet; and how many messages that were in all.
     pub(crate) to_get: VecDeque<u8>,
     pub(crate) said: usize,
@@ -159,6 +161,7 @@ impl Wire {
             peer,
             is_open: false,
             reset: false,
+            error_told: false,
             to_get: VecDeque::new(),
             said: 0,
             to_hear: VecDeque::new(),
@@ -167,12 +170,23 @@ impl Wire {
         }
     }
 
-    /// The error that no read or write has told.
-    fn error(&self) -> io::Result<()> {
-        match self.link.writes_fail || self.link.broken {
-            true => Err(ErrorKind::ConnectionReset.into()),
-            false => Ok(()),
+    pub(crate) fn works(&self) -> bool {
+        !self.link.broken && !self.link.writes_fail
+    }
+
+    /// The error that no read or write has told. It is told once.
+    fn error(&mut self) -> io::Result<()> {
+        if self.works() || std::mem::replace(&mut self.error_told, true) {
+            return Ok(());
         }
+        Err(ErrorKind::ConnectionReset.into())
+    }
+
+    /// Notes whether a call has told an error.
+    fn tells<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
+        let told = |error: &io::Error| error.kind() != ErrorKind::WouldBlock;
+        self.error_told |= result.as_ref().is_err_and(told);
+        result
     }
 
     fn open(&mut self) -> &mut Link {
@@ -227,7 +241,10 @@ impl Transport for Port<'_> {
 
     fn read_local(&mut self, local: LocalId, into: &mut [u8]) -> io::Result<Read> {
         match self.wires.get_mut(&local) {
-            Some(wire) => wire.open().read(&mut [IoSliceMut::new(into)]),
+            Some(wire) => {
+                let read = wire.open().read(&mut [IoSliceMut::new(into)]);
+                wire.tells(read)
+            }
             None => self.local.read(into),
         }
     }
@@ -236,7 +253,8 @@ impl Transport for Port<'_> {
         match self.wires.get_mut(&local) {
             Some(wire) => {
                 let bytes: Vec<&[u8]> = bytes.iter().map(|slice| &**slice).collect();
-                wire.open().write(&bytes.concat())
+                let written = wire.open().write(&bytes.concat());
+                wire.tells(written)
             }
             None => self.local.write(bytes),
         }
@@ -254,7 +272,7 @@ impl Transport for Port<'_> {
     /// What was written is unsent for as long as no more can be.
     fn flush_local(&mut self, local: LocalId) -> io::Result<()> {
         let wire = self.wire(local);
-        if wire.error().is_ok() && wire.open().room == 0 {
+        if wire.works() && wire.open().room == 0 {
             wire.link.writer_waits = true;
             return Err(ErrorKind::WouldBlock.into());
         }

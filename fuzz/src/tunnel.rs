@@ -247,10 +247,6 @@ impl Wire {
         assert!(!hand.heard.done || self.link.shut, "DONE before the end");
     }
 
-    fn works(&self) -> bool {
-        !self.link.broken && !self.link.writes_fail
-    }
-
     /// Nothing holds up either side, and the peer goes on, and `hears` the endpoint: so all has
     /// arrived.
     fn check_open(&self, hand: &Hand, hears: bool) {
