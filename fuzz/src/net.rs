@@ -150,7 +150,7 @@ pub(crate) struct Wire {
     /// What it has given, and its peer has not heard yet; and how many messages it has heard.
     pub(crate) to_hear: VecDeque<u8>,
     pub(crate) heard: usize,
-    /// Writing to it, or to its peer, has had to wait.
+    /// Time has passed while it, or its peer, did not take everything.
     pub(crate) was_slow: bool,
 }
 

@@ -8,10 +8,12 @@
 //! failure arrives, where nothing holds it up. Nothing spins; and when all peers are gone, so are
 //! all locals and all memory.
 
+use std::time::Duration;
+
 use sealwire::{Abort, Failure, Leaves, LocalId, Reason, Tunnel};
 
 use crate::hand::Hand;
-use crate::net::Wire;
+use crate::net::{Link, Wire};
 use crate::peers::{Peer, Speaks};
 use crate::script::Script;
 use crate::told::Over;
@@ -41,7 +43,10 @@ impl World<Tunnel> {
             0..8 if self.endpoint.is_accepting() => return self.adopt(),
             8..12 => return self.accept(),
             12..20 => return self.accept_local(),
-            20..32 => return self.advance(script),
+            20..32 => {
+                self.note_slow();
+                return self.advance(script);
+            }
             32 => return self.endpoint.stop(self.now),
             33..92 => return self.local(choice, number, script),
             _ => {}
@@ -55,7 +60,7 @@ impl World<Tunnel> {
             return;
         }
         match choice {
-            92..98 => self.set_room(index, script),
+            92..98 => link.set_room(script),
             98..103 => link.set_short(script),
             103..106 => link.ended = true,
             106..110 => link.broken = true,
@@ -89,10 +94,7 @@ impl World<Tunnel> {
             33..45 => self.dial(local),
             45..49 => self.fail(local),
             _ if link.closed => {}
-            49..54 => {
-                link.set_room(script);
-                wire.was_slow = true;
-            }
+            49..54 => link.set_room(script),
             54..58 => link.set_short(script),
             58..61 => link.broken = true,
             61..63 => link.writes_fail = true,
@@ -138,10 +140,12 @@ impl World<Tunnel> {
         }
     }
 
-    fn set_room(&mut self, index: usize, script: &mut Script<'_>) {
-        self.links[index].set_room(script);
+    /// Time is about to pass: some sockets may not take all that they get while it matters.
+    fn note_slow(&mut self) {
         for wire in self.wires.values_mut() {
-            wire.was_slow |= wire.peer == Some(index);
+            let peer = wire.peer.map(|peer| &self.links[peer]);
+            let is_slow = |link: &Link| link.room < usize::MAX;
+            wire.was_slow |= is_slow(&wire.link) || peer.is_some_and(is_slow);
         }
     }
 
@@ -184,24 +188,33 @@ impl World<Tunnel> {
         self.answer_dials();
         self.open_all();
         self.settle();
-        for wire in self.wires.values() {
-            if let Some(index) = wire.peer {
-                let (peer, link) = (&self.peers[index], &self.links[index]);
-                let goes_on = peer.outcome.is_none() && !link.shut;
-                assert!(!goes_on || link.incoming.is_empty(), "it is not read");
-                if let Some(hand) = peer.hand() {
-                    peer.check_ends(hand, true, goes_on);
-                    let hears = peer.joined && !link.writes_fail && !link.broken;
-                    match goes_on {
-                        true => wire.check_open(hand, hears),
-                        false => wire.check_over(hand, peer, hears),
-                    }
-                }
-            }
-        }
+        self.check();
+        // Connections that were aborted are closed by then.
+        self.run_for(Duration::from_secs(6));
+        self.check();
         self.end();
         assert_eq!(self.endpoint.pairs(), 0, "locals");
         assert!(self.wires.values().all(|wire| wire.link.closed));
+    }
+
+    /// Checks all pairs: nothing holds them up.
+    fn check(&self) {
+        for wire in self.wires.values() {
+            let Some(index) = wire.peer else {
+                continue;
+            };
+            let (peer, link) = (&self.peers[index], &self.links[index]);
+            let goes_on = peer.outcome.is_none() && !link.shut;
+            assert!(!goes_on || link.incoming.is_empty(), "it is not read");
+            if let Some(hand) = peer.hand() {
+                peer.check_ends(hand, true, goes_on);
+                let hears = peer.joined && !link.writes_fail && !link.broken;
+                match goes_on {
+                    true => wire.check_open(hand, hears),
+                    false => wire.check_over(hand, peer, hears),
+                }
+            }
+        }
     }
 
     /// Every attempt to connect comes to an end, one way or the other.
