@@ -141,7 +141,8 @@ impl Hand {
         self.seal(&padded(&payload, padding.into()))
     }
 
-    fn message(&mut self, message: &[u8]) -> Vec<u8> {
+    /// The records of a message.
+    pub(crate) fn message(&mut self, message: &[u8]) -> Vec<u8> {
         let mut records = Vec::new();
         let mut chunks = message.chunks(MAX_PAYLOAD).peekable();
         while let Some(chunk) = chunks.next() {

@@ -4,7 +4,7 @@
 use sealwire::crypto::dh::Private;
 use sealwire::crypto::keys::{Identity, SessionSecrets, hello_tag};
 use sealwire::wire::hello::{self, ClientHello};
-use sealwire::{Failure, Session, Time};
+use sealwire::{Failure, Service, Session, Time};
 
 use crate::chosen::kernel;
 use crate::hand::{Hand, secrets};
@@ -29,11 +29,11 @@ fn identity() -> std::sync::Arc<Identity> {
     Identity::new(&secrets()).expect("32 bytes each")
 }
 
-/// A hello that a client with these keys sends.
-pub(crate) fn client_hello(private: &Private) -> [u8; 80] {
+/// A hello that a client with these keys sends, which asks for `service`.
+pub(crate) fn client_hello(private: &Private, service: Service) -> [u8; 80] {
     let identity = identity();
     let covered = ClientHello {
-        service: 0,
+        service: service as u8,
         key_id: identity.key_id(),
         ephemeral: private.public(),
     };
@@ -87,7 +87,7 @@ fn server(script: &mut Script<'_>) {
     let identity = identity();
     let ours = Private::new(OURS, kernel());
     let mut session = Session::server(identity.clone(), kernel(), THEIRS, NOW);
-    let mut sent = client_hello(&ours);
+    let mut sent = client_hello(&ours, Service::Messages);
     change(&mut sent, script, 80);
     if script.flag() {
         let tag = hello_tag(&identity, &sent[..48]);
@@ -129,7 +129,8 @@ fn client(script: &mut Script<'_>) {
     let mut sent = Vec::new();
     session.start(NOW, &mut sent);
     let theirs: [u8; 32] = sent[16..48].try_into().expect("32 bytes");
-    assert_eq!(sent, client_hello(&Private::new(THEIRS, kernel())));
+    let expected = client_hello(&Private::new(THEIRS, kernel()), Service::Messages);
+    assert_eq!(sent, expected);
 
     let mut answer = [0; 72];
     answer[..40].copy_from_slice(&hello::encode_server(&ours.public()));

@@ -21,11 +21,14 @@ mod keys;
 mod local;
 mod net;
 mod parsers;
+mod peers;
 #[path = "../../tests/common/plain.rs"]
 mod plain;
 mod script;
 mod session;
 mod told;
+mod tunnel;
+mod world;
 
 /// Something to give any bytes to.
 #[derive(Debug, Clone, Copy)]
@@ -41,9 +44,10 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 15] = [
     // Whole connections.
     target("endpoint", endpoint::run),
+    target("tunnel", tunnel::run),
     target("sessions", session::two),
     target("records", session::records),
     target("handshake", handshake::run),

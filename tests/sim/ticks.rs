@@ -3,8 +3,8 @@
 
 use sealwire::conn::FirstSecrets;
 use sealwire::limits::{
-    FREED_ITEMS, HELD_UP, HELD_UP_LEAST, HELD_UP_SAMPLE, MAX_PACKED, MAX_PAYLOAD, MIN_RECORD,
-    MOST_SHARE, OUTPUT_TICK, PEERS_WRITTEN, PING_AFTER,
+    FREED_ITEMS, HELD_UP, HELD_UP_LEAST, HELD_UP_SAMPLE, LEAST_SHARE, MAX_PACKED, MAX_PAYLOAD,
+    MIN_RECORD, MOST_SHARE, OUTPUT_TICK, PEERS_WRITTEN, PING_AFTER, SLOW_SHARE, SLOW_WINDOW,
 };
 use sealwire::wire::record::Kind;
 use sealwire::{Echo, Leaves, Reason, Relay};
@@ -65,6 +65,50 @@ fn one_tick_seals_so_much() {
         raw.read(&mut world);
         assert!(raw.messages() == [&message[..]]);
     }
+}
+
+/// Goal: however many receivers may be too slow at once, what one tick writes to see whether they
+/// are is no more than it may seal, in addition to that; no receiver is dropped because it comes
+/// later. Method: a hundred receivers of a relay whose sockets are full, with a share sealed for
+/// each. Just before their time is over each takes a little more than it must, so that its socket
+/// has room for all of that, but less than a poll tells of.
+#[test]
+fn one_tick_of_deadlines_writes_so_much() {
+    const RECEIVERS: usize = 100;
+    const ROOM: usize = LEAST_SHARE - 50;
+    const { assert!(SLOW_SHARE < LEAST_SHARE - 100 && LEAST_SHARE - 100 < ROOM) };
+    let setup = limited(|limits| limits.max_queue = 1 << 16);
+    let (mut world, server) = World::with(setup, Relay);
+    world.net.socket = 1 << 20;
+    let mut sender = Raw::join(&mut world);
+    let receivers: Vec<Raw> = (0..RECEIVERS).map(|_| Raw::join(&mut world)).collect();
+    let ends: Vec<Side> = receivers.iter().map(|raw| raw.end).collect();
+    for &end in &ends {
+        world.net.incoming(end).capacity = 3 * LEAST_SHARE + 100;
+    }
+    sender.say(&mut world, &[7; 40 * MAX_PAYLOAD]);
+    let total = |world: &mut World| written(world, &ends).iter().sum::<u64>() as usize;
+    let first = total(&mut world);
+    for &end in &ends {
+        let count = world.net.read(end, &mut [0; ROOM]).unwrap().0;
+        assert_eq!(count, ROOM);
+    }
+    world.settle();
+    assert_eq!(total(&mut world), first, "a poll tells of the room");
+
+    world.tick_after(server, SLOW_WINDOW.as_millis() as u64);
+    let mut last = total(&mut world);
+    let mut most = last - first;
+    while last - first < RECEIVERS * SLOW_SHARE {
+        world.tick_after(server, 0);
+        let now = total(&mut world);
+        assert!(now > last, "{} bytes in all", now - first);
+        most = most.max(now - last);
+        last = now;
+    }
+    assert!(most <= 2 * OUTPUT_TICK + MOST_SHARE, "{most} in a tick");
+    assert!(most >= 2 * OUTPUT_TICK, "{most} bytes show no bound");
+    assert_eq!(world.hosts[server].endpoint.proved(), RECEIVERS + 1);
 }
 
 /// Goal: when thousands of deadlines come at once, one tick handles a bounded number of them, so

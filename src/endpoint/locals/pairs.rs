@@ -298,14 +298,10 @@ impl Context {
     /// Says to the program behind `local`, which belongs to a peer, that nothing follows what
     /// is queued for it.
     pub fn finish_local(&mut self, local: LocalId) {
-        let Some(pair) = self.locals.pair_mut(local) else {
-            return;
-        };
-        pair.finishes = true;
-        match pair.failed.take() {
-            // What the peer has said before its end is lost.
-            Some(abort) => self.give_up_local(local, *abort),
-            None => self.locals.list_to_write(local),
+        if let Some(pair) = self.locals.pair_mut(local) {
+            pair.finishes = true;
+            // If writing has failed, what the local has given goes to its peer first.
+            self.locals.list_to_write(local);
         }
     }
 }
