@@ -291,6 +291,10 @@ pub const LOCALS_CLOSED: usize = PEERS_CLOSED;
 /// the program behind it gets a reset by then, and a machine that takes nothing for so long will
 /// hardly take the rest.
 pub const LINGER: Duration = Duration::from_secs(5);
+/// As [`LINGER`], for a local that had taken the end of its stream before: the system has all, but
+/// cannot be asked whether it has sent it. A reset of a plain connection would drop what is unsent at
+/// once; a program that waits for that reset should not wait long.
+pub const LINGER_BEHIND_END: Duration = Duration::from_millis(250);
 /// Most locals that may [linger](LINGER) at once: each has a descriptor, though its peer is gone.
 /// Past it the first of them is reset. The rest is for peers that leave all at once.
 pub const MOST_LINGERING: usize = 256;

@@ -26,8 +26,8 @@ use crate::endpoint::transport::{LocalId, PeerId, Transport};
 use crate::endpoint::{Context, Endpoint, EndpointEvent};
 use crate::error::{Abort, Reason};
 use crate::limits::{
-    INPUT_HIGH_WATER, LINGER, LOCALS_CLOSED, LOCALS_READ, LOCALS_WRITTEN, MAX_RECORD,
-    MOST_LINGERING, SLOW_SHARE, SLOW_WINDOW, STREAM_MESSAGE, share,
+    INPUT_HIGH_WATER, LINGER, LINGER_BEHIND_END, LOCALS_CLOSED, LOCALS_READ, LOCALS_WRITTEN,
+    MAX_RECORD, MOST_LINGERING, SLOW_SHARE, SLOW_WINDOW, STREAM_MESSAGE, share,
 };
 use crate::time::Time;
 
@@ -87,14 +87,33 @@ pub(super) struct PairLists {
     readable: VecDeque<LocalId>,
     writable: VecDeque<LocalId>,
     over: VecDeque<LocalId>,
-    /// Locals whose peer has failed, and when they have had their time; and how many of them
-    /// are still there.
+    /// Locals whose peer has failed, and when they have had their time: those that wait for the
+    /// end of their stream, and those that had it before; and how many of them are still there.
     leaving: VecDeque<(Time, LocalId)>,
+    leaving_behind_end: VecDeque<(Time, LocalId)>,
     lingering: usize,
     /// Peers whose local has failed, and when they have had their time.
     doomed: VecDeque<(Time, PeerId)>,
     /// When to look for slow locals, while memory is short.
     slow_look: Option<Time>,
+}
+
+impl PairLists {
+    /// Takes out the first of the locals that linger.
+    fn first_leaving(&mut self) -> Option<(Time, LocalId)> {
+        let behind_end = self.leaving_behind_end.pop_front();
+        behind_end.or_else(|| self.leaving.pop_front())
+    }
+
+    /// Takes out a local that has had its time by `now`.
+    fn next_left(&mut self, now: Time) -> Option<LocalId> {
+        let lists = [&mut self.leaving, &mut self.leaving_behind_end];
+        let is_due = |&(at, _): &(Time, LocalId)| at <= now;
+        let mut due = lists
+            .into_iter()
+            .filter(|list| list.front().is_some_and(is_due));
+        due.next()?.pop_front().map(|(_, local)| local)
+    }
 }
 
 impl Locals {
@@ -110,10 +129,12 @@ impl Locals {
     }
 
     pub(in crate::endpoint) fn next_due(&self) -> Option<Time> {
-        let leaving = self.pairs.leaving.front().map(|&(at, _)| at);
-        let doomed = self.pairs.doomed.front().map(|&(at, _)| at);
-        let due = [leaving, doomed, self.pairs.slow_look];
-        due.into_iter().flatten().min()
+        let lists = &self.pairs;
+        let leaving = [&lists.leaving, &lists.leaving_behind_end];
+        let leaving = leaving.map(|list| list.front().map(|&(at, _)| at));
+        let doomed = lists.doomed.front().map(|&(at, _)| at);
+        let due = leaving.into_iter().chain([doomed, lists.slow_look]);
+        due.flatten().min()
     }
 
     fn pair(&self, id: LocalId) -> Option<&Pair> {
@@ -331,12 +352,19 @@ impl Context {
             }
             Stage::Leaving | Stage::Broken | Stage::Complete => return,
         }
+        let shut = pair.shut;
         self.locals.list_to_write(local);
         let lists = &mut self.locals.pairs;
         lists.lingering += 1;
-        lists.leaving.push_back((self.now + LINGER, local));
+        match shut {
+            true => {
+                let until = self.now + LINGER_BEHIND_END;
+                lists.leaving_behind_end.push_back((until, local));
+            }
+            false => lists.leaving.push_back((self.now + LINGER, local)),
+        }
         while self.locals.pairs.lingering > MOST_LINGERING
-            && let Some((_, first)) = self.locals.pairs.leaving.pop_front()
+            && let Some((_, first)) = self.locals.pairs.first_leaving()
         {
             self.end_leaving(first);
         }
@@ -393,10 +421,7 @@ impl Context {
     /// failure; locals that are too slow while memory is short.
     pub(in crate::endpoint) fn expire_locals(&mut self) {
         let now = self.now;
-        let due = |entry: Option<&(Time, _)>| entry.is_some_and(|(at, _)| *at <= now);
-        while due(self.locals.pairs.leaving.front())
-            && let Some((_, local)) = self.locals.pairs.leaving.pop_front()
-        {
+        while let Some(local) = self.locals.pairs.next_left(now) {
             self.end_leaving(local);
         }
         let due = |entry: Option<&(Time, _)>| entry.is_some_and(|(at, _)| *at <= now);
@@ -588,8 +613,7 @@ impl Context {
                     }
                 }
             }
-            // What is unsent behind an end that was passed on cannot be asked for. Its peer was
-            // told that it has arrived, so it has all its time.
+            // What is unsent behind an end that was passed on cannot be asked for.
             Stage::Leaving if pair.shut => {}
             Stage::Leaving => match io.flush_local(id) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => output.block(),

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use sealwire::limits::{LINGER, MOST_SHARE};
+use sealwire::limits::{LINGER, LINGER_BEHIND_END, MOST_SHARE};
 use sealwire::{Abort, LocalId, Reason};
 
 use super::program::Program;
@@ -171,6 +171,24 @@ fn a_cut_is_an_error() {
     one.run(20);
     assert_eq!(one.target.ended, Some(Err(ErrorKind::ConnectionReset)));
     assert_eq!(LINGER, Duration::from_secs(5));
+}
+
+/// Goal: a program that had the end of its stream, and still speaks, sees a reset soon if the other
+/// program resets: it need not wait for what may be unsent. Method: the source ends, and resets
+/// while the target has more to say.
+#[test]
+fn a_reset_behind_an_end() {
+    let mut one = One::new(bytes(1000), bytes(1 << 20));
+    one.source.listens_first = false;
+    one.source.pace = 100;
+    one.run(100);
+    assert!(one.target.heard == bytes(1000) && one.source.shut);
+    assert_eq!(one.target.ended, Some(Ok(())));
+    one.source.reset(&mut one.world);
+    one.run(LINGER_BEHIND_END.as_millis() as u64 + 50);
+    for host in [0, one.near] {
+        assert_eq!(one.world.hosts[host].endpoint.pairs(), 0, "{host}");
+    }
 }
 
 /// Goal: a target that refuses, or does not answer, ends just its connection, with the reason at
