@@ -211,7 +211,8 @@ impl World<Tunnel> {
                 let hears = peer.joined && !link.writes_fail && !link.broken;
                 match goes_on {
                     true => wire.check_open(hand, hears),
-                    false => wire.check_over(hand, peer, hears),
+                    // A connection that the peer has ended is closed at once.
+                    false => wire.check_over(hand, peer, hears && !link.ended),
                 }
             }
         }
