@@ -29,6 +29,7 @@ pub(crate) struct Files {
     pub(super) json_alone: bool,
     pub(super) hdr: Output,
     pub(super) timeseries: Output,
+    pub(super) html: Output,
 }
 
 impl Files {
@@ -45,6 +46,7 @@ impl Files {
             json_alone,
             hdr: Output::open("--hdr", outputs.hdr.as_ref())?,
             timeseries: Output::open("--timeseries", outputs.timeseries.as_ref())?,
+            html: Output::open("--html", outputs.html.as_ref())?,
         })
     }
 }
