@@ -28,8 +28,9 @@ const TICK: i32 = 22;
 const MARGIN: u32 = 30;
 /// Room to the right for half of the last label below.
 const RIGHT: u32 = 110;
-/// Radius of a point, and width of a line.
+/// Radius of a point, of a round's dot, and width of a line.
 const POINT: i32 = 13;
+const ROUND: i32 = 20;
 const LINE: u32 = 9;
 /// With more points, a line has no dots: they would touch.
 const DOTS: usize = 60;
@@ -199,8 +200,10 @@ impl Bars {
             chart.draw_series(spread)?;
             let style = line_colour(1).filled();
             let dots = bar.values.iter();
-            let dots = dots.map(|&value| Circle::new((value, middle), 2 * POINT, style));
+            let dots = dots.map(|&value| Circle::new((value, middle), ROUND, style));
             chart.draw_series(dots)?;
+            let ends = [(self.origin, at(0.05)), (self.origin, at(0.55))];
+            chart.draw_series([PathElement::new(ends, INK.stroke_width(LINE))])?;
             let corner = (self.x.range().start, at(0.92));
             let label = Text::new(bar.label.clone(), corner, letters());
             chart.draw_series([label])?;

@@ -6,14 +6,18 @@
 
 mod axis;
 mod chart;
+mod comparison;
 mod markup;
 mod run;
 
 use self::markup::{Markup, element, list, own, section, text};
 use super::Report;
+use super::comparison::notes;
 use super::headline;
 use super::table::slo;
 use crate::judge::Grade;
+use crate::judge::comparison::Comparison;
+use crate::measure::environment::Environment;
 use crate::values::name;
 
 /// How every page looks, in light, in dark and on paper.
@@ -49,6 +53,23 @@ pub(super) fn of_run(report: &Report<'_>) -> String {
         run::sections(report),
     ];
     document(&title, report.verdict.grade, parts)
+}
+
+/// The page of a comparison.
+pub(super) fn of_comparison(comparison: &Comparison, environment: &Environment) -> String {
+    let (plan, grade) = (&comparison.plan, comparison.grade());
+    let overs = comparison.transports.iter().map(|one| name(one.over));
+    let overs = overs.collect::<Vec<_>>().join(", ");
+    let headline = headline::of_comparison(plan, environment, comparison.kernel);
+    let parts = [
+        verdict(grade, notes(comparison)),
+        pair(
+            setting(headline.lines().map(str::to_owned)),
+            comparison::medians(comparison),
+        ),
+        comparison::sections(comparison),
+    ];
+    document(&format!("{} over {overs}", name(plan.kind)), grade, parts)
 }
 
 /// How far the figures can be trusted, in words and with a colour, and why.

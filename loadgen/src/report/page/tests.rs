@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
+use clap::ValueEnum as _;
+use sealwire::Kernel;
+use serde_json::Value;
+
 use super::super::told;
 use super::*;
 use crate::measure::freezes::Freeze;
 use crate::measure::quantile::histogram;
 use crate::measure::results::Results;
+use crate::plan::Transport;
 use crate::testing;
 
 /// A chart of a page: its caption, the points that it says it has, and those of its lines or bars.
@@ -222,4 +227,92 @@ fn text_is_no_markup() {
     let page = of_run(&Report::new(&results, &[], &here));
     asks_for_nothing(&page);
     assert!(page.contains("&lt;script&gt;"), "{page}");
+}
+
+/// A comparison of made-up runs, in rounds that answer more and more.
+fn compared(rounds: u64, change: impl Fn(Transport, &mut Results)) -> Comparison {
+    let here = testing::environment();
+    let mut plan = testing::plan();
+    plan.rate = None;
+    let mut comparison = Comparison::new(&plan, rounds as usize, Kernel::PORTABLE);
+    for round in 1..=rounds {
+        for (index, &over) in Transport::value_variants().iter().enumerate() {
+            let mut results = testing::results();
+            (results.plan.over, results.plan.rate) = (over, None);
+            testing::answers(&mut results, |count| count * round);
+            change(over, &mut results);
+            let report = Report::new(&results, &[], &here);
+            let (figures, verdict) = (&report.figures, &report.verdict);
+            comparison.note(index, &results, figures, verdict, Value::Null);
+        }
+    }
+    comparison
+}
+
+/// Goal: a comparison has a chart for each ratio and each figure, with a dot for every round, its
+/// notes, and its medians. Method: three rounds, in which plain TCP answers half as much.
+#[test]
+fn a_comparison() {
+    let comparison = compared(3, |over, results| {
+        if over == Transport::Plain {
+            testing::answers(results, |count| count / 2);
+        }
+    });
+    let page = of_comparison(&comparison, &testing::environment());
+    asks_for_nothing(&page);
+    for part in [
+        "<title>echo over sealed, plain",
+        "<li>closed loop, 20 s after 1 s</li>",
+        "<th>messages/s</th>\n<td>2000</td>\n<td>1000</td>",
+        "<th>runs</th>\n<td>3</td>\n<td>3</td>",
+        "messages/s: 2.000 (2.00 to 2.00) of 3\n</text>",
+        "sealed: 2000 (1000 to 3000)\n</text>",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    for note in notes(&comparison) {
+        assert!(
+            page.contains(&format!("<li>{}</li>", text(&note))),
+            "{note}"
+        );
+    }
+    let transports = Transport::value_variants().len();
+    let charts = charts(&page);
+    let (ratios, figures) = charts.split_at(transports - 1);
+    assert!(figures.len() == 4 && figures[0].caption == "messages/s (more is better)");
+    assert!(ratios.iter().all(|chart| chart.has == 4 * 3), "{ratios:?}");
+    assert!(
+        figures.iter().all(|chart| chart.has == transports * 3),
+        "{figures:?}"
+    );
+    assert!(
+        charts.iter().all(|chart| chart.has == chart.says),
+        "{charts:?}"
+    );
+}
+
+/// Goal: what is unknown has no bar, and a run that failed leaves the other rounds as they are.
+/// Method: no memory is known; the last run over plain TCP fails.
+#[test]
+fn a_comparison_with_gaps() {
+    let mut comparison = compared(2, |_, results| results.server = None);
+    comparison.rounds = 4;
+    comparison
+        .failed(1, sealwire_cli::error::Error::Local("<no port>".into()))
+        .unwrap();
+    let page = of_comparison(&comparison, &testing::environment());
+    asks_for_nothing(&page);
+    assert!(page.contains("not run: &lt;no port&gt;"), "{page}");
+    let captions: Vec<_> = charts(&page)
+        .into_iter()
+        .map(|chart| chart.caption)
+        .collect();
+    let figures = &captions[captions.len() - 2..];
+    assert_eq!(
+        figures,
+        ["messages/s (more is better)", "p99 us (less is better)"]
+    );
+    let none = of_comparison(&compared(0, |_, _| {}), &testing::environment());
+    asks_for_nothing(&none);
+    assert_eq!(charts(&none), []);
 }
