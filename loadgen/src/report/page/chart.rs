@@ -26,7 +26,8 @@ const BELOW: u32 = 120;
 /// Length of a tick, which keeps its label off the axis.
 const TICK: i32 = 22;
 const MARGIN: u32 = 30;
-/// Room to the right for half of the last label below.
+/// Room above and to the right for half of the last label.
+const ABOVE: u32 = 50;
 const RIGHT: u32 = 110;
 /// Radius of a point, of a round's dot, and width of a line.
 const POINT: i32 = 13;
@@ -134,6 +135,7 @@ impl Lines {
     fn draw(&self, area: &Area<'_>) -> Drawn {
         let mut chart = ChartBuilder::on(area)
             .margin(MARGIN)
+            .margin_top(ABOVE)
             .margin_right(RIGHT)
             .set_label_area_size(LabelAreaPosition::Left, LEFT)
             .set_label_area_size(LabelAreaPosition::Bottom, BELOW)
