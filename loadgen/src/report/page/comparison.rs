@@ -10,7 +10,7 @@ use crate::report::comparison::{medians as cells, number, ratio};
 use crate::values::name;
 
 /// A figure of each round, where it is known.
-type Rounds = Vec<Option<f64>>;
+pub(super) type Rounds = Vec<Option<f64>>;
 
 /// A column for each transport, so that the table is narrow.
 pub(super) fn medians(comparison: &Comparison) -> Markup {
@@ -97,7 +97,12 @@ fn spread(spread: Option<Spread>) -> String {
 }
 
 /// Bars of columns that have a name, a label and a value for each round.
-fn bars(title: String, x: Axis, origin: f64, columns: &[(String, String, Rounds)]) -> Markup {
+pub(super) fn bars(
+    title: String,
+    x: Axis,
+    origin: f64,
+    columns: &[(String, String, Rounds)],
+) -> Markup {
     let bars = columns.iter().filter_map(|(_, label, rounds)| {
         let values: Vec<_> = rounds.iter().flatten().copied().collect();
         Some(Bar {

@@ -1,11 +1,13 @@
 //! A report as a page for a browser: one file, without scripts, that asks for no other.
 //!
-//! What a run's page has is in [`run`]; a comparison's is in [`comparison`]. They describe
+//! What a run's page has is in [`run`]; a comparison's in [`comparison`]; that of a load without and
+//! with a cohort in [`cohort`]. They describe
 //! the [`chart`]s, whose scales are [`axis`]; [`markup`] keeps all text from being markup. Here is
 //! what every page has. It computes no figure: read [`super::table`].
 
 mod axis;
 mod chart;
+mod cohort;
 mod comparison;
 mod markup;
 mod run;
@@ -70,6 +72,24 @@ pub(super) fn of_comparison(comparison: &Comparison, environment: &Environment) 
         comparison::sections(comparison),
     ];
     document(&format!("{} over {overs}", name(plan.kind)), grade, parts)
+}
+
+/// The page of a load without and with a cohort.
+pub(super) fn of_cohort(report: &super::cohort::Report<'_>) -> String {
+    let (grade, first) = (report.grade(), &report.runs[0].report);
+    let plan = &first.results.plan;
+    let title = format!(
+        "{} over {}, with a cohort",
+        name(plan.kind),
+        name(plan.over)
+    );
+    let lines = headline::lines(first).into_iter().chain([report.about()]);
+    let parts = [
+        verdict(grade, cohort::says(report)),
+        pair(setting(lines), cohort::company(report)),
+        cohort::sections(report),
+    ];
+    document(&title, grade, parts)
 }
 
 /// How far the figures can be trusted, in words and with a colour, and why.

@@ -167,7 +167,7 @@ struct OverTime<'a> {
     more: Vec<Line>,
 }
 
-fn over_time(results: &Results) -> Markup {
+pub(super) fn over_time(results: &Results) -> Markup {
     let charts: [(String, _, &[(&str, Of)]); 4] = [
         (
             format!("Rate, {}", unit(&results.plan)),

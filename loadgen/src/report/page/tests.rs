@@ -316,3 +316,48 @@ fn a_comparison_with_gaps() {
     asks_for_nothing(&none);
     assert_eq!(charts(&none), []);
 }
+
+/// Goal: the page of a cohort says how each group ended, sets the figures side by side, and has charts
+/// of them. Method: two rounds, in which all is as it should be; then not.
+#[test]
+fn a_cohort() {
+    let here = testing::environment();
+    for (closed, says) in [
+        (7, "bad peers ended as they should"),
+        (6, "bad peers did NOT end as they should"),
+    ] {
+        let rounds = crate::report::cohort::tests::cohort(|account| {
+            account.closed(closed);
+            if closed < 7 {
+                account.misfits.insert("<late>", 1);
+            }
+        });
+        let report = crate::report::cohort::Report::new(&rounds, &[], &here);
+        let page = of_cohort(&report);
+        asks_for_nothing(&page);
+        for part in [
+            says,
+            "<dt>bad-hello:3</dt>",
+            "<th>answers/s</th>\n<td>1000</td>",
+            "0.50 (0.5-0.5)</td>",
+        ] {
+            assert!(page.contains(part), "{part}: {page}");
+        }
+        assert_eq!(page.contains("2 &lt;late&gt;"), closed < 7);
+        let charts = charts(&page);
+        assert!(
+            charts
+                .iter()
+                .all(|chart| chart.has == chart.says && chart.has > 0)
+        );
+        let captions: Vec<_> = charts.iter().map(|chart| &chart.caption[..]).collect();
+        let due = [
+            "Time of a message, by percentile",
+            "cohort / clean",
+            "cohort / control",
+        ];
+        assert_eq!(captions[..3], due);
+        // Those over time, of each part.
+        assert_eq!(captions.len(), 3 + 3 * 4);
+    }
+}
