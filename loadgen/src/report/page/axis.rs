@@ -26,6 +26,10 @@ pub(super) struct Axis {
 
 /// Ticks of a linear axis: as many as have room for their labels.
 const TICKS: f64 = 5.0;
+/// The shortest axis of time, in seconds: a run that was ended at once has one, too.
+const LEAST_TIME: f64 = 1e-3;
+/// Part of the greatest value that its axis has at least, so that no line is at the upper edge.
+const HEADROOM: f64 = 1.05;
 /// Decades of a log axis from which on only every power of ten has a tick.
 const MANY_DECADES: f64 = 2.5;
 /// Decades from which on every second has one.
@@ -52,12 +56,15 @@ impl Axis {
     /// From 0 to what all `values` have room in.
     pub(super) fn of(values: impl Iterator<Item = f64>, unit: &'static str) -> Self {
         let most = values.fold(0.0, f64::max);
-        let most = if most > 0.0 { most } else { 1.0 };
-        Self::linear(0.0, most, unit)
+        match most > 0.0 {
+            true => Self::linear(0.0, most * HEADROOM, unit),
+            false => Self::linear(0.0, 1.0, unit),
+        }
     }
 
     /// The same, ending where time ends.
     pub(super) fn time(seconds: f64) -> Self {
+        let seconds = seconds.max(LEAST_TIME);
         let whole = Self::linear(0.0, seconds, "s");
         let ticks = whole.ticks.into_iter().filter(|tick| *tick <= seconds);
         Self {
@@ -132,7 +139,9 @@ impl Axis {
     /// What is written at the tick of `value`.
     pub(super) fn label(&self, value: f64) -> String {
         match self.scale {
-            Scale::Linear | Scale::Log => short(value, self.unit),
+            // All labels of an even scale have the same unit.
+            Scale::Linear => short(value, self.unit, self.most),
+            Scale::Log => short(value, self.unit, value),
             Scale::Percentile => percent(-(1.0 - value).log10().round() as usize),
         }
     }
@@ -201,23 +210,29 @@ fn log_ticks(least: f64, most: f64) -> Vec<f64> {
     ticks.filter(|tick| inside.contains(tick)).collect()
 }
 
-/// A round number, as short as it can be: `us` become ms and s, other large numbers have k and M.
-fn short(value: f64, unit: &str) -> String {
-    let (value, unit) = match (unit, value.abs()) {
-        ("us", 1e6..) => (value / 1e6, "s"),
-        ("us", 1e3..) => (value / 1e3, "ms"),
-        ("us", _) => (value, "µs"),
-        ("", 1e6..) => (value / 1e6, "M"),
-        ("", 1e4..) => (value / 1e3, "k"),
-        (unit, _) => (value, unit),
+/// A round number, as short as it can be where numbers are as large as `size`: `us` become ms and
+/// s, other large numbers have k and M.
+fn short(value: f64, unit: &str, size: f64) -> String {
+    let (divisor, unit) = match (unit, size) {
+        ("us", 1e6..) => (1e6, " s"),
+        ("us", 1e3..) => (1e3, " ms"),
+        ("us", _) => (1.0, " µs"),
+        ("", 1e6..) => (1e6, "M"),
+        ("", 1e4..) => (1e3, "k"),
+        ("", _) => (1.0, ""),
+        (unit, _) => return format!("{} {unit}", rounded(value)),
     };
-    // Ticks have few digits; what was computed may be a little off.
-    let digits = (value * 1e4).round() / 1e4;
-    let digits = if digits == 0.0 { 0.0 } else { digits };
-    match unit {
-        "" | "k" | "M" => format!("{digits}{unit}"),
-        _ => format!("{digits} {unit}"),
+    match rounded(value / divisor) {
+        0.0 if !unit.starts_with(' ') => "0".into(),
+        digits => format!("{digits}{unit}"),
     }
+}
+
+/// Ticks have few digits; what was computed may be a little off.
+fn rounded(value: f64) -> f64 {
+    let rounded = (value * 1e4).round() / 1e4;
+    // No -0.
+    rounded + 0.0
 }
 
 #[cfg(test)]
@@ -242,13 +257,17 @@ mod tests {
             ),
             (
                 Axis::of([0.3].into_iter(), "%"),
-                "0 % | 0.1 % | 0.2 % | 0.3 %",
+                "0 % | 0.1 % | 0.2 % | 0.3 % | 0.4 %",
             ),
             (
                 Axis::of([].into_iter(), "MB"),
                 "0 MB | 0.2 MB | 0.4 MB | 0.6 MB | 0.8 MB | 1 MB",
             ),
             (Axis::time(5.0), "0 s | 1 s | 2 s | 3 s | 4 s | 5 s"),
+            (
+                Axis::time(0.0),
+                "0 s | 0.0002 s | 0.0004 s | 0.0006 s | 0.0008 s | 0.001 s",
+            ),
             (Axis::time(0.35), "0 s | 0.1 s | 0.2 s | 0.3 s"),
             (log(&[111.0, 210.0], "us"), "100 µs | 200 µs | 500 µs"),
             (

@@ -63,14 +63,14 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// Through all points whose second value is known.
+    /// Through all points whose second value is known, and a number.
     pub(super) fn new(
         name: impl Into<String>,
         points: impl IntoIterator<Item = (f64, Option<f64>)>,
     ) -> Self {
         let mut stretches = vec![Vec::new()];
         for (x, y) in points {
-            match (y, stretches.last_mut()) {
+            match (y.filter(|y| y.is_finite()), stretches.last_mut()) {
                 (Some(y), Some(last)) => last.push((x, y)),
                 _ => stretches.push(Vec::new()),
             }
@@ -124,10 +124,7 @@ impl Lines {
             let class = format!("line-{}", index + 1);
             key(&class, &line.name)
         });
-        let keys: Markup = match self.lines.len() {
-            1 => shade.into_iter().collect(),
-            _ => lines.chain(shade).collect(),
-        };
+        let keys = lines.chain(shade).collect();
         let svg = drawn(&self.title, HEIGHT, points, |area| self.draw(area));
         figure(&self.title, keys, svg, numbers)
     }

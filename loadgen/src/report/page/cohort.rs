@@ -51,7 +51,8 @@ pub(super) fn sections(report: &Report<'_>) -> Markup {
         .others()
         .into_iter()
         .map(|other| ratios(cohort, other));
-    let charts: Markup = [responses(cohort)].into_iter().chain(ratios).collect();
+    let sides = [side_by_side(report), responses(cohort)];
+    let charts: Markup = sides.into_iter().chain(ratios).collect();
     let first = report.runs.iter().filter(|one| one.round == 1);
     let over_time = first.map(|one| {
         let charts = element("div.charts", over_time(&one.run.results));
@@ -60,11 +61,8 @@ pub(super) fn sections(report: &Report<'_>) -> Markup {
             [charts],
         )
     });
-    let sides = section(
-        "Good peers, without and with the cohort",
-        [side_by_side(report)],
-    );
-    sides + section("Charts", [element("div.charts", charts)]) + over_time.collect()
+    let charts = [element("div.charts", charts)];
+    section("Good peers, without and with the cohort", charts) + over_time.collect()
 }
 
 fn side_by_side(report: &Report<'_>) -> Markup {

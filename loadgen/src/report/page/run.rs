@@ -179,8 +179,16 @@ pub(super) fn over_time(results: &Results) -> Markup {
             "us",
             &[("p50", p50), ("p99", p99)],
         ),
-        ("Server CPU, % of a processor".into(), "%", &[("CPU", cpu)]),
-        ("Server memory, MB".into(), "MB", &[("memory", memory)]),
+        (
+            "Server CPU, % of a processor".into(),
+            "%",
+            &[("server CPU", cpu)],
+        ),
+        (
+            "Server memory, MB".into(),
+            "MB",
+            &[("server memory", memory)],
+        ),
     ];
     let mut charts = charts.map(|(title, unit, of)| OverTime {
         title,
