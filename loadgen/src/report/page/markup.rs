@@ -40,13 +40,26 @@ pub(super) fn element(name: &str, inner: Markup) -> Markup {
     Markup(format!("<{name}{class}>{inner}</{name}>\n"))
 }
 
-/// A section with its heading, which is left out where it would be empty.
+/// A section with its heading, which is left out where it would be empty. Its id is the heading's
+/// letters, so that a link can lead to it, as in `#over-time`.
 pub(super) fn section(heading: &str, parts: impl IntoIterator<Item = Markup>) -> Markup {
     let parts: Markup = parts.into_iter().collect();
     match parts.is_empty() {
         true => Markup::default(),
-        false => element("section", element("h2", text(heading)) + parts),
+        false => {
+            let inner = element("h2", text(heading)) + parts;
+            Markup(format!(
+                "<section id=\"{}\">{inner}</section>\n",
+                id(heading)
+            ))
+        }
     }
+}
+
+fn id(heading: &str) -> String {
+    let words = heading.split(|letter: char| !letter.is_ascii_alphanumeric());
+    let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
+    words.join("-").to_ascii_lowercase()
 }
 
 /// A list with an item for each text; nothing if there is none.
@@ -129,9 +142,15 @@ mod tests {
         }
     }
 
-    /// Goal: what is empty leaves no trace. Method: a list and a section without anything.
+    /// Goal: what is empty leaves no trace; what is not can be linked to. Method: a list and sections
+    /// without anything; one with text.
     #[test]
     fn nothing_is_nothing() {
         assert!(list("ul", []).is_empty() && section("Notes", []).is_empty());
+        let section = section("Over time, round 1", [text("1")]).to_string();
+        assert!(
+            section.starts_with("<section id=\"over-time-round-1\"><h2>"),
+            "{section}"
+        );
     }
 }
