@@ -8,6 +8,7 @@ use super::markup::{Markup, element, section, table, text};
 use crate::limits::HDR_STEPS;
 use crate::measure::quantile::Quantile;
 use crate::measure::results::{Interval, Results};
+use crate::plan::Kind;
 use crate::report::Report;
 use crate::report::comparison::number;
 use crate::report::headline::unit;
@@ -140,6 +141,12 @@ fn rate(interval: &Interval) -> Option<f64> {
     Some(interval.rate)
 }
 
+/// A sink confirms only at the end.
+fn sent(interval: &Interval) -> Option<f64> {
+    let took = interval.took.as_secs_f64();
+    (took > 0.0).then(|| interval.sent as f64 / took)
+}
+
 fn p50(interval: &Interval) -> Option<f64> {
     interval.p50.map(|nanos| nanos as f64 / 1e3)
 }
@@ -168,12 +175,12 @@ struct OverTime<'a> {
 }
 
 pub(super) fn over_time(results: &Results) -> Markup {
+    let rates: &[(&str, Of)] = match results.plan.kind {
+        Kind::Sink => &[("sent", sent)],
+        _ => &[("answered", rate)],
+    };
     let charts: [(String, _, &[(&str, Of)]); 4] = [
-        (
-            format!("Rate, {}", unit(&results.plan)),
-            "",
-            &[("answered", rate)],
-        ),
+        (format!("Rate, {}", unit(&results.plan)), "", rates),
         (
             "Response time, us".into(),
             "us",

@@ -11,7 +11,7 @@ use super::*;
 use crate::measure::freezes::Freeze;
 use crate::measure::quantile::histogram;
 use crate::measure::results::Results;
-use crate::plan::Transport;
+use crate::plan::{Kind, Transport};
 use crate::testing;
 
 /// A chart of a page: its caption, the points that it says it has, and those of its lines or bars.
@@ -212,6 +212,24 @@ fn any_run() {
         assert!(closed.contains(&format!("</svg>{name}</li>")));
     }
     assert_eq!(charts(&closed)[1].has, 20, "no rate was asked for");
+}
+
+/// Goal: the rate of a sink, which confirms only at the end, is what was sent. Method: one that has
+/// confirmed nothing yet.
+#[test]
+fn a_sink() {
+    let page = page(
+        |results| {
+            (results.plan.kind, results.plan.rate) = (Kind::Sink, None);
+            for one in &mut results.intervals {
+                (one.completed, one.rate) = (0, 0.0);
+            }
+        },
+        "",
+    );
+    let rate = page.split("<figure>").nth(2).unwrap();
+    assert!(rate.contains("</svg>sent</li>"), "{rate}");
+    assert!(rate.contains("<th>1.00</th>\n<td>1000</td>"), "{rate}");
 }
 
 /// Goal: what a peer or a machine says is text. Method: markup in an error and in the name of the
