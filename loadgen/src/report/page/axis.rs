@@ -191,8 +191,8 @@ fn above(value: f64) -> f64 {
 fn below(value: f64) -> f64 {
     let decade = 10_f64.powf(value.log10().floor());
     let steps = STEPS.into_iter().map(|step| step * decade);
-    let steps = steps.filter(|step| *step <= value * (1.0 + 1e-9));
-    steps.last().unwrap_or(value)
+    let mut steps = steps.filter(|step| *step <= value * (1.0 + 1e-9));
+    steps.next_back().unwrap_or(value)
 }
 
 fn log_ticks(least: f64, most: f64) -> Vec<f64> {
