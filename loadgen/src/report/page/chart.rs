@@ -169,7 +169,12 @@ impl Bars {
         let points = self.bars.iter().map(|bar| bar.values.len()).sum();
         let height = 2 * MARGIN + BELOW + ROW * self.bars.len() as u32;
         let svg = drawn(&self.title, height, points, |area| self.draw(area));
-        figure(&self.title, Markup::default(), svg, numbers)
+        let keys = [
+            key("bar", "median"),
+            key("ink", "least to most"),
+            key("dot", "a round"),
+        ];
+        figure(&self.title, keys.into_iter().collect(), svg, numbers)
     }
 
     fn draw(&self, area: &Area<'_>) -> Drawn {
@@ -268,14 +273,15 @@ fn painted(svg: &str) -> String {
 
 /// What a colour and a pattern stand for.
 fn key(class: &str, name: &str) -> Markup {
-    let (kind, shape) = match class {
-        "shade" => ("fill", "<rect width=\"200\" height=\"80\""),
-        _ => (
-            "stroke",
-            "<line x1=\"0\" x2=\"200\" y1=\"40\" y2=\"40\" stroke-width=\"16\"",
+    let shape = match class {
+        "shade" | "bar" => format!("<rect width=\"200\" height=\"80\" class=\"fill {class}\"/>"),
+        "dot" => "<circle cx=\"100\" cy=\"40\" r=\"36\" class=\"fill line-2\"/>".into(),
+        line => format!(
+            "<line x1=\"0\" x2=\"200\" y1=\"40\" y2=\"40\" stroke-width=\"16\" \
+             class=\"stroke {line}\"/>"
         ),
     };
-    let sample = format!("<svg viewBox=\"0 0 200 80\">{shape} class=\"{kind} {class}\"/></svg>");
+    let sample = format!("<svg viewBox=\"0 0 200 80\">{shape}</svg>");
     element("li", own(sample) + text(name))
 }
 
