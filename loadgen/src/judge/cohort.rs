@@ -186,16 +186,21 @@ impl CohortRounds {
         Spread::of(values).map(|spread| spread.median)
     }
 
-    /// The cohort's `figure` divided by that of the `other` part, round by round. Faults have no
-    /// ratio: there should be none.
+    /// The cohort's `figure` divided by that of the `other` part, round by round.
     pub(crate) fn ratio(&self, other: Part, figure: Figure) -> Option<Spread> {
+        Spread::of(self.ratios(other, figure).into_iter().flatten())
+    }
+
+    /// The ratio of each round. Faults have no ratio: there should be none.
+    pub(crate) fn ratios(&self, other: Part, figure: Figure) -> Vec<Option<f64>> {
         if matches!(figure, Figure::NotAnswered | Figure::FailedPeers) {
-            return None;
+            return Vec::new();
         }
         let ours = self.values(Part::Cohort, figure).into_iter();
         let both = ours.zip(self.values(other, figure));
-        let ratios = both.filter_map(|(ours, theirs)| Some(ours? / theirs?));
-        Spread::of(ratios.filter(|ratio| ratio.is_finite()))
+        let ratios =
+            both.map(|(ours, theirs)| Some(ours? / theirs?).filter(|ratio| ratio.is_finite()));
+        ratios.collect()
     }
 
     pub(crate) fn is_as_it_should_be(&self) -> bool {

@@ -119,8 +119,12 @@ impl TransportRuns {
     }
 
     pub(crate) fn figure(&self, figure: Figure) -> Option<Spread> {
-        let runs = self.runs.iter().flatten();
-        Spread::of(runs.filter_map(|run| run[figure as usize]))
+        Spread::of(self.figures(figure).flatten())
+    }
+
+    /// `figure` of each round, where it is known.
+    pub(crate) fn figures(&self, figure: Figure) -> impl Iterator<Item = Option<f64>> {
+        self.runs.iter().map(move |run| (*run)?[figure as usize])
     }
 
     /// The change that repeats from run to run, in one direction.
@@ -138,10 +142,13 @@ impl TransportRuns {
 
     /// This transport's figure divided by another's, round by round.
     pub(crate) fn ratio(&self, to: &Self, figure: Figure) -> Option<Spread> {
-        let of = |run: &Option<RunFigures>| (*run)?[figure as usize];
-        let rounds = self.runs.iter().zip(&to.runs);
-        let ratios = rounds.filter_map(|(ours, theirs)| Some(of(ours)? / of(theirs)?));
-        Spread::of(ratios.filter(|ratio| ratio.is_finite()))
+        Spread::of(self.ratios(to, figure).flatten())
+    }
+
+    /// The ratio of each round, where both are known.
+    pub(crate) fn ratios(&self, to: &Self, figure: Figure) -> impl Iterator<Item = Option<f64>> {
+        let both = self.figures(figure).zip(to.figures(figure));
+        both.map(|(ours, theirs)| Some(ours? / theirs?).filter(|ratio| ratio.is_finite()))
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::comparison::number;
 use super::files::Files;
-use super::{SLO_MISSED, code, headline, json as of_runs, table, write_figures};
+use super::{SLO_MISSED, code, headline, json as of_runs, page, table, write_figures};
 use crate::cohort::account::Account;
 use crate::judge::Grade;
 use crate::judge::cohort::{CohortRounds, Figure, Part, PartRun};
@@ -20,16 +20,16 @@ use crate::measure::environment::{Environment, shares_machine};
 use crate::values::name;
 
 /// A run, judged, and the number of its round.
-struct Judged<'a> {
-    round: usize,
-    run: &'a PartRun,
-    report: super::Report<'a>,
+pub(super) struct Judged<'a> {
+    pub(super) round: usize,
+    pub(super) run: &'a PartRun,
+    pub(super) report: super::Report<'a>,
 }
 
 /// The report; its runs are in the order of time.
 pub(crate) struct Report<'a> {
-    cohort: &'a CohortRounds,
-    runs: Vec<Judged<'a>>,
+    pub(super) cohort: &'a CohortRounds,
+    pub(super) runs: Vec<Judged<'a>>,
     environment: &'a Environment,
 }
 
@@ -57,12 +57,14 @@ impl<'a> Report<'a> {
         }
     }
 
-    pub(crate) fn emit(&self, files: Files, quiet: bool) -> Result<(), Error> {
+    pub(crate) fn emit(&self, mut files: Files, quiet: bool) -> Result<(), Error> {
+        let html = files.html.write(|| page::of_cohort(self));
         let text = || match quiet {
             true => self.line(),
             false => self.table(),
         };
-        write_figures(files, || of_runs::text(self.json()), text)
+        let figures = write_figures(files, || of_runs::text(self.json()), text);
+        html.and(figures)
     }
 
     /// The program's exit code after it.
@@ -72,7 +74,7 @@ impl<'a> Report<'a> {
         code(self.cohort.found_faults(), met, strict, self.grade())
     }
 
-    fn grade(&self) -> Grade {
+    pub(super) fn grade(&self) -> Grade {
         let grades = self.runs.iter().map(|one| one.report.verdict.grade);
         grades.max().unwrap_or_default()
     }
@@ -81,16 +83,8 @@ impl<'a> Report<'a> {
         let cohort = self.cohort;
         let mut text = headline::lines(&self.runs[0].report).join("\n");
         text += &format!("\n{}\n\n", self.about());
-        let parts = cohort.parts().into_iter().map(|part| part.name().into());
-        let others = cohort.others().into_iter();
-        let ratios = others.map(|part| format!("cohort/{}", part.name()));
-        text += &line("", parts.chain(ratios));
-        for figure in Figure::ALL {
-            let parts = cohort.parts().into_iter();
-            let medians = parts.map(|part| median(figure, cohort.median(part, figure)));
-            let others = cohort.others().into_iter();
-            let ratios = others.map(|part| ratio(cohort.ratio(part, figure)));
-            text += &line(figure.names().0, medians.chain(ratios));
+        for (name, cells) in self.rows() {
+            text += &line(name, cells.into_iter());
         }
         text.push('\n');
         for account in &cohort.accounts {
@@ -101,6 +95,21 @@ impl<'a> Report<'a> {
             text += &verdict(one);
         }
         text
+    }
+
+    /// The names of the columns; then a row for each figure, with its medians and its ratios.
+    pub(super) fn rows(&self) -> Vec<(&'static str, Vec<String>)> {
+        let (parts, others) = (self.cohort.parts(), self.cohort.others());
+        let names = parts.iter().map(|part| part.name().into());
+        let ratios = others.iter().map(|part| format!("cohort/{}", part.name()));
+        let head = ("", names.chain(ratios).collect());
+        let rows = Figure::ALL.map(|figure| {
+            let of = |part: &Part| median(figure, self.cohort.median(*part, figure));
+            let by = |part: &Part| ratio(self.cohort.ratio(*part, figure));
+            let cells = parts.iter().map(of).chain(others.iter().map(by));
+            (figure.names().0, cells.collect())
+        });
+        [head].into_iter().chain(rows).collect()
     }
 
     /// The most important figures on one line.
@@ -127,7 +136,7 @@ impl<'a> Report<'a> {
     }
 
     /// How large the cohort is, and where it ran.
-    fn about(&self) -> String {
+    pub(super) fn about(&self) -> String {
         let (peers, rounds) = (self.cohort.wanted.peers(), self.cohort.rounds.len());
         let busy = self.cohort.runs().filter_map(PartRun::cohort_busy);
         let busy = busy.fold(0.0, f64::max) * 100.0;
@@ -195,7 +204,7 @@ fn median(figure: Figure, value: Option<f64>) -> String {
 }
 
 /// A ratio; of several rounds the median, the least and the most.
-fn ratio(spread: Option<Spread>) -> String {
+pub(super) fn ratio(spread: Option<Spread>) -> String {
     spread.map_or("-".into(), |spread| match spread.rounds {
         1 => format!("{:.2}", spread.median),
         _ => format!(
@@ -206,7 +215,7 @@ fn ratio(spread: Option<Spread>) -> String {
 }
 
 /// What came of a group.
-fn group(account: &Account) -> String {
+pub(super) fn group(account: &Account) -> String {
     let list = |all: Vec<String>, between: &str| all.join(between);
     let ends = account.ends.iter();
     let ends = list(
@@ -250,8 +259,15 @@ fn groups(accounts: &[Account]) -> Value {
 }
 
 fn verdict(one: &Judged<'_>) -> String {
-    let (round, part, report) = (one.round, one.run.part.name(), &one.report);
-    let grade = name(report.verdict.grade);
+    let (round, part) = (one.round, one.run.part.name());
+    let grade = name(one.report.verdict.grade);
+    let all: String = says(one).map(|text| format!("  {text}\n")).collect();
+    format!("round {round}, {part}: {grade}\n{all}")
+}
+
+/// What there is to say of a run.
+pub(super) fn says(one: &Judged<'_>) -> impl Iterator<Item = String> {
+    let report = &one.report;
     let reasons = report.verdict.reasons.iter();
     let reasons = reasons.map(|why| why.text.clone());
     let errors = one.run.results.peers.errors.iter();
@@ -260,13 +276,11 @@ fn verdict(one: &Judged<'_>) -> String {
     let slos = slos.map(|judged| format!("slo {}", table::slo(judged)));
     let notes = report.verdict.notes.iter();
     let notes = notes.map(|what| format!("note: {what}"));
-    let all = reasons.chain(notes).chain(errors).chain(slos);
-    let all: String = all.map(|text| format!("  {text}\n")).collect();
-    format!("round {round}, {part}: {grade}\n{all}")
+    reasons.chain(notes).chain(errors).chain(slos)
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::cohort::{Outcome, Wanted};
     use crate::measure::results::ThreadUse;
@@ -274,7 +288,7 @@ mod tests {
 
     /// Two rounds of the made-up run. With the cohort it answers half as fast; its accounts are
     /// those of seven connections after `change`.
-    fn cohort(change: impl Fn(&mut Account)) -> CohortRounds {
+    pub(in crate::report) fn cohort(change: impl Fn(&mut Account)) -> CohortRounds {
         let group = "bad-hello:3".parse().unwrap();
         let run = |part| PartRun {
             part,

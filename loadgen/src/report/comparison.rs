@@ -8,7 +8,7 @@ use sealwire_cli::error::Error;
 use serde_json::{Value, json};
 
 use super::files::Files;
-use super::{code, headline, json as of_runs, write_figures};
+use super::{code, headline, json as of_runs, page, write_figures};
 use crate::judge::Grade;
 use crate::judge::comparison::{Comparison, Figure, Spread, TransportRuns};
 use crate::measure::environment::Environment;
@@ -19,13 +19,17 @@ use crate::values::name;
 pub(crate) fn emit(
     comparison: &Comparison,
     environment: &Environment,
-    files: Files,
+    mut files: Files,
 ) -> Result<(), Error> {
-    write_figures(
+    let html = files
+        .html
+        .write(|| page::of_comparison(comparison, environment));
+    let figures = write_figures(
         files,
         || of_runs::text(json(comparison, environment)),
         || table(comparison, environment),
-    )
+    );
+    html.and(figures)
 }
 
 /// The program's exit code after it.
@@ -59,8 +63,9 @@ fn line(name: &str, cells: [String; Figure::ALL.len()]) -> String {
     format!("{name:18}{cells}\n")
 }
 
-fn row(transport: &TransportRuns, grade: Grade) -> String {
-    let cells = Figure::ALL.map(|figure| {
+/// The medians of a transport.
+pub(super) fn medians(transport: &TransportRuns) -> [String; Figure::ALL.len()] {
+    Figure::ALL.map(|figure| {
         let at_least = match figure {
             Figure::Throughput if transport.at_least => "at least ",
             _ => "",
@@ -69,7 +74,11 @@ fn row(transport: &TransportRuns, grade: Grade) -> String {
         spread.map_or("-".into(), |spread| {
             format!("{at_least}{}", number(spread.median))
         })
-    });
+    })
+}
+
+fn row(transport: &TransportRuns, grade: Grade) -> String {
+    let cells = medians(transport);
     let (over, grade) = (name(transport.over), name(grade));
     let row = line(&format!("{over} ({} runs)", transport.count()), cells);
     match transport.count() {
@@ -78,7 +87,7 @@ fn row(transport: &TransportRuns, grade: Grade) -> String {
     }
 }
 
-fn ratio(spread: Option<Spread>) -> String {
+pub(super) fn ratio(spread: Option<Spread>) -> String {
     spread.map_or("-".into(), |spread| {
         let (least, most, rounds) = (spread.least, spread.most, spread.rounds);
         format!("{:.3} ({least:.2} to {most:.2}) of {rounds}", spread.median)
@@ -96,7 +105,7 @@ pub(super) fn number(value: f64) -> String {
 }
 
 /// The notes on the figures, one line each.
-fn notes(comparison: &Comparison) -> Vec<String> {
+pub(super) fn notes(comparison: &Comparison) -> Vec<String> {
     let mut notes = Vec::new();
     let transports = &comparison.transports;
     if comparison.interrupted {

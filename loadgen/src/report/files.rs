@@ -30,6 +30,7 @@ pub(crate) struct Files {
     pub(super) hdr: Output,
     pub(super) timeseries: Output,
     pub(super) prometheus: Output,
+    pub(super) html: Output,
 }
 
 impl Files {
@@ -47,6 +48,7 @@ impl Files {
             hdr: Output::open("--hdr", outputs.hdr.as_ref())?,
             timeseries: Output::open("--timeseries", outputs.timeseries.as_ref())?,
             prometheus: Output::open("--prometheus", outputs.prometheus.as_ref())?,
+            html: Output::open("--html", outputs.html.as_ref())?,
         })
     }
 }

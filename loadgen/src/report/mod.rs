@@ -1,5 +1,6 @@
 //! The report of a run: a table for people ([`table`]), JSON for programs ([`json`]),
-//! percentiles ([`hdr`]) and intervals ([`timeseries`]) for plotters; that of a comparison
+//! percentiles ([`hdr`]) and intervals ([`timeseries`]) for plotters, and a [`page`] with charts for
+//! a browser; that of a comparison
 //! ([`comparison`]), and of a load without and with a cohort ([`cohort`]); the exit code; and the
 //! live line meanwhile ([`progress`]).
 //!
@@ -11,6 +12,7 @@ pub(crate) mod files;
 mod hdr;
 mod headline;
 pub(crate) mod json;
+mod page;
 pub(crate) mod progress;
 mod prometheus;
 mod table;
@@ -71,6 +73,9 @@ pub(crate) struct Outputs {
     /// Write the figures in the text format of Prometheus
     #[arg(long, value_name = "FILE")]
     pub(crate) prometheus: Option<PathBuf>,
+    /// Write a page for a browser: the verdict, the figures, and charts of them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
     /// Print one line in place of the table, and show nothing meanwhile
     #[arg(short, long)]
     pub(crate) quiet: bool,
@@ -100,12 +105,13 @@ impl<'a> Report<'a> {
         let hdr = files.hdr.write(|| hdr::text(self));
         let timeseries = files.timeseries.write(|| timeseries::text(self));
         let prometheus = files.prometheus.write(|| prometheus::text(self));
+        let html = files.html.write(|| page::of_run(self));
         let table = || match quiet {
             true => table::line(self),
             false => table::table(self),
         };
         let figures = write_figures(files, || json::text(json::value(self)), table);
-        hdr.and(timeseries).and(prometheus).and(figures)
+        hdr.and(timeseries).and(prometheus).and(html).and(figures)
     }
 
     /// The program's exit code after it.

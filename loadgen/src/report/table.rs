@@ -1,6 +1,6 @@
 //! The table for people. Colours are left to the stream that prints it.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 
 use hdrhistogram::Histogram;
 use sealwire::text::escaped;
@@ -19,12 +19,24 @@ const STAGES: &str = "connect, handshake, first reply, complete, first, median, 
 
 /// A line for each thing, the verdict last.
 pub(super) fn table(report: &Report<'_>) -> String {
-    let mut table = Table(lines(report).join("\n"));
-    table.0 += "\n\n";
+    let mut table = Table(Vec::new());
     rates(report, &mut table);
     times(report, &mut table);
-    counts(report, &mut table);
-    server(report, &mut table);
+    others(report, &mut table);
+    format!("{}\n\n{table}{}", lines(report).join("\n"), verdict(report))
+}
+
+/// Names and figures, without the times ([`series`]) and the verdict.
+pub(super) fn rows(report: &Report<'_>) -> Vec<(String, String)> {
+    let mut table = Table(Vec::new());
+    rates(report, &mut table);
+    others(report, &mut table);
+    table.0
+}
+
+fn others(report: &Report<'_>, table: &mut Table) {
+    counts(report, table);
+    server(report, table);
     let threads = report.figures.generator_busy.iter();
     let threads: Vec<_> = threads
         .map(|busy| format!("{:.0} %", busy * 100.0))
@@ -37,8 +49,6 @@ pub(super) fn table(report: &Report<'_>) -> String {
     for judged in &report.slos {
         table.line("slo", slo(judged));
     }
-    table.0 += &verdict(report);
-    table.0
 }
 
 /// The most important figures on one line.
@@ -53,29 +63,50 @@ pub(super) fn line(report: &Report<'_>) -> String {
     format!("{rate}, p50 {p50} us, p99 {p99} us{missed}, {grade}; {what}\n")
 }
 
-struct Table(String);
+/// Names, and what is said of each.
+struct Table(Vec<(String, String)>);
 
-impl Table {
-    fn line(&mut self, name: &str, text: impl Display) {
-        let text = text.to_string();
-        let line = format!("{name:<16}{}", escaped(&text));
-        self.0 += line.trim_end();
-        self.0.push('\n');
-    }
-
-    /// Figures of `times` side by side; a dash stands for too few samples.
-    fn times(&mut self, name: &str, times: &Histogram<u64>) {
-        let quantiles = [Quantile::P50, Quantile::P90, Quantile::P99, Quantile::P99_9];
-        let quantiles = quantiles.map(|quantile| quantile.of(times).map(|nanos| nanos as f64));
-        let some = |nanos: f64| (!times.is_empty()).then_some(nanos);
-        let rest = [some(times.max() as f64), some(times.mean())];
-        let cells = quantiles.into_iter().chain(rest);
-        let cells: String = cells.map(|cell| format!(" {:>10}", micros(cell))).collect();
-        self.line(name, cells);
+impl Display for Table {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, text) in &self.0 {
+            let line = format!("{name:<16}{}", escaped(text));
+            writeln!(to, "{}", line.trim_end())?;
+        }
+        Ok(())
     }
 }
 
-fn micros(nanos: Option<f64>) -> String {
+impl Table {
+    fn line(&mut self, name: &str, text: impl Display) {
+        self.0.push((name.into(), text.to_string()));
+    }
+
+    /// Figures of `times` side by side.
+    fn times(&mut self, name: &str, times: &Histogram<u64>) {
+        let cells = cells(times).map(|cell| format!(" {cell:>10}"));
+        self.line(name, cells.concat());
+    }
+}
+
+/// The names of [`cells`].
+pub(super) const CELLS: [&str; 6] = ["p50", "p90", "p99", "p99.9", "max", "mean"];
+
+/// Figures of `times`, in us; a dash stands for too few samples.
+pub(super) fn cells(times: &Histogram<u64>) -> [String; CELLS.len()] {
+    let of = |quantile: Quantile| quantile.of(times).map(|nanos| nanos as f64);
+    let some = |nanos: f64| (!times.is_empty()).then_some(nanos);
+    [
+        of(Quantile::P50),
+        of(Quantile::P90),
+        of(Quantile::P99),
+        of(Quantile::P99_9),
+        some(times.max() as f64),
+        some(times.mean()),
+    ]
+    .map(micros)
+}
+
+pub(super) fn micros(nanos: Option<f64>) -> String {
     nanos.map_or("-".into(), |nanos| format!("{:.1}", nanos / 1e3))
 }
 
@@ -101,26 +132,34 @@ fn rates(report: &Report<'_>, table: &mut Table) {
 }
 
 fn times(report: &Report<'_>, table: &mut Table) {
-    let tally = &report.results.tally;
-    let names = ["p50", "p90", "p99", "p99.9", "max", "mean"];
-    let names = names.map(|name| format!(" {name:>10}")).concat();
+    let names = CELLS.map(|name| format!(" {name:>10}")).concat();
     table.line("us", names);
-    table.times("response", &tally.response);
-    if let Some(times) = &report.results.as_open_loop {
-        table.times("  as open loop", times);
+    for (name, times) in series(report) {
+        table.times(name, times);
     }
-    table.times("service", &tally.service);
-    if report.results.plan.rate.is_some() {
-        table.times("load tester lag", &tally.lag);
+}
+
+/// All times that were taken.
+pub(super) fn series<'a>(report: &Report<'a>) -> Vec<(&'static str, &'a Histogram<u64>)> {
+    let (results, tally) = (report.results, &report.results.tally);
+    let mut series = vec![("response", &tally.response)];
+    series.extend(
+        results
+            .as_open_loop
+            .iter()
+            .map(|times| ("  as open loop", times)),
+    );
+    series.push(("service", &tally.service));
+    if results.plan.rate.is_some() {
+        series.push(("load tester lag", &tally.lag));
     }
     for stage in STAGES.split(", ") {
-        if let Some(times) = tally.stages.get(stage) {
-            table.times(stage, times);
-        }
+        series.extend(tally.stages.get(stage).map(|times| (stage, times)));
     }
     if !tally.stages.contains_key("handshake") {
-        table.times("handshake", &report.results.handshake);
+        series.push(("handshake", &results.handshake));
     }
+    series
 }
 
 fn counts(report: &Report<'_>, table: &mut Table) {

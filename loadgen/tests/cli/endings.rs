@@ -118,7 +118,7 @@ fn reports_that_cannot_be_printed() {
         let full = File::options().write(true).open("/dev/full").unwrap();
         call_to(full.into(), flags).failed(1, "writing standard output: ");
     }
-    for file in ["--json", "--hdr", "--timeseries", "--prometheus"] {
+    for file in ["--json", "--hdr", "--timeseries", "--prometheus", "--html"] {
         let run = loadgen(&format!("-c 1 -d 100ms -w 0 -q {file} /dev/full")).ended(1);
         let told = "the report is not whole: cannot write /dev/full";
         assert!(run.stderr.contains(told), "{run:?}");
@@ -141,14 +141,17 @@ fn outputs_that_cannot_be_opened() {
         (place(""), "Is a directory"),
         ("/dev/null/file".into(), "Not a directory"),
     ] {
-        for option in ["--json", "--hdr", "--timeseries", "--prometheus"] {
+        for option in ["--json", "--hdr", "--timeseries", "--prometheus", "--html"] {
             let run = loadgen(&format!("-c 1 -d 1h -w 0 {option} {path}")).ended(1);
             let told = format!("{option}: cannot write {path}: ");
             assert!(run.stderr.contains(&told), "{run:?}");
             assert!(run.stderr.contains(why), "{run:?}");
         }
-        let run = loadgen(&format!("compare -d 1h --json {path}")).ended(1);
-        assert!(run.stderr.contains("--json: cannot write"), "{run:?}");
+        for option in ["--json", "--html"] {
+            let run = loadgen(&format!("compare -d 1h {option} {path}")).ended(1);
+            let told = format!("{option}: cannot write");
+            assert!(run.stderr.contains(&told), "{run:?}");
+        }
     }
     let (old, new) = (place("old"), place("new"));
     std::fs::write(&old, "as it was, and long enough to show".repeat(1000)).unwrap();

@@ -11,5 +11,6 @@ mod endings;
 mod faults;
 mod folders;
 mod instrument;
+mod page;
 mod program;
 mod runs;

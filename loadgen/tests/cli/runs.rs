@@ -134,17 +134,20 @@ fn comparison() {
 #[test]
 fn outputs() {
     let folder = tempfile::tempdir().unwrap();
-    let files = ["json", "hdr", "csv"].map(|name| folder.path().join(name));
-    let [json, hdr, csv] = files.each_ref().map(|file| file.display());
-    let flags = format!("-c 2 -d 1500ms -w 0 -q --json {json} --hdr {hdr} --timeseries {csv}");
+    let files = ["json", "hdr", "csv", "html"].map(|name| folder.path().join(name));
+    let [json, hdr, csv, html] = files.each_ref().map(|file| file.display());
+    let flags = format!(
+        "-c 2 -d 1500ms -w 0 -q --json {json} --hdr {hdr} --timeseries {csv} --html {html}"
+    );
     let run = loadgen(&flags);
     assert_eq!((run.code, run.stdout.lines().count()), (0, 1), "{run:?}");
     assert_eq!(run.stderr, "");
     let system = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
     let named = [env!("CARGO_PKG_VERSION"), system.trim(), "echo", "sealed"];
-    for (file, part) in files
-        .iter()
-        .zip(["\"format\": 2", "1/(1-Percentile)", "until_s,"])
+    for (file, part) in
+        files
+            .iter()
+            .zip(["\"format\": 2", "1/(1-Percentile)", "until_s,", "</html>"])
     {
         let text = fs::read_to_string(file).unwrap();
         for part in named.into_iter().chain([part]) {
