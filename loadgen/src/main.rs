@@ -14,7 +14,8 @@
 //!
 //! The files beside them use all folders. [`args`] makes a [`plan`] of what was typed; [`run`]
 //! starts a server ([`child`], which runs [`server`]) and the threads that load it; [`compare`]
-//! runs every transport in turns; [`with_cohort`] runs without and with a cohort; [`interrupt`] is
+//! runs every transport in turns; [`with_cohort`] runs without and with a cohort; [`search`] looks
+//! for the highest rate, and [`sweep`] runs a range of them, both with [`rates`]; [`interrupt`] is
 //! what Ctrl-C does. It is no example of how to use the library: it also uses modules that the
 //! library hides from its users. Read next: [`run`].
 
@@ -30,10 +31,13 @@ mod limits;
 mod load;
 mod measure;
 mod plan;
+mod rates;
 mod report;
 mod rivals;
 mod run;
+mod search;
 mod server;
+mod sweep;
 #[cfg(test)]
 mod testing;
 mod values;
@@ -101,13 +105,13 @@ fn start(log: &mut Log) -> Result<u8, Error> {
         }
         Command::Run(config) => run_once(&config, log),
         Command::Compare(config, rounds) => run_in_turns(&config, rounds),
+        Command::Search(config, rounds) => run_search(&config, rounds, log),
+        Command::Sweep(config, rates) => run_sweep(&config, rates, log),
     }
 }
 
 fn run_once(config: &Config, log: &mut Log) -> Result<u8, Error> {
-    for warning in &config.warnings {
-        log.say(warning);
-    }
+    warn(config, log);
     let outputs = &config.outputs;
     let files = Files::open(outputs)?;
     let interrupt = Interrupt::catch()?;
@@ -136,4 +140,41 @@ fn run_in_turns(config: &Config, rounds: usize) -> Result<u8, Error> {
     interrupt.end();
     comparison::emit(&compared, &environment, files)?;
     Ok(comparison::exit_code(&compared, config.outputs.strict))
+}
+
+fn run_search(config: &Config, rounds: usize, log: &mut Log) -> Result<u8, Error> {
+    warn(config, log);
+    let outputs = &config.outputs;
+    let environment = Environment::here();
+    let files = Files::open(outputs)?;
+    let interrupt = Interrupt::catch()?;
+    if !outputs.quiet {
+        log.say(&search::announcement(config, rounds));
+    }
+    let searched = search::search(config, rounds, &environment, &interrupt)?;
+    interrupt.end();
+    report::search::emit(&searched, &environment, files, outputs.quiet)?;
+    Ok(report::search::exit_code(&searched, outputs.strict))
+}
+
+fn run_sweep(config: &Config, rates: Vec<f64>, log: &mut Log) -> Result<u8, Error> {
+    warn(config, log);
+    let outputs = &config.outputs;
+    let environment = Environment::here();
+    let files = Files::open(outputs)?;
+    let interrupt = Interrupt::catch()?;
+    if !outputs.quiet {
+        log.say(&sweep::announcement(config, &rates));
+    }
+    let swept = sweep::sweep(config, rates, &environment, &interrupt)?;
+    interrupt.end();
+    report::sweep::emit(&swept, &environment, files, outputs.quiet)?;
+    Ok(report::sweep::exit_code(&swept, outputs.strict))
+}
+
+/// Tells what the user should know before anything runs.
+fn warn(config: &Config, log: &mut Log) {
+    for warning in &config.warnings {
+        log.say(warning);
+    }
 }

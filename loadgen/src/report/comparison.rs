@@ -35,8 +35,9 @@ pub(crate) fn exit_code(comparison: &Comparison, strict: bool) -> u8 {
 
 fn table(comparison: &Comparison, environment: &Environment) -> String {
     let Comparison { plan, kernel, .. } = comparison;
-    let mut text = headline::of_comparison(plan, environment, *kernel);
-    text.push('\n');
+    let over = "every transport";
+    let mut text = headline::of_several(plan, environment, over, &headline::pace(plan), true);
+    text += &format!("kernel {} where it is sealed\n\n", kernel.name());
     let names = Figure::ALL.map(|figure| figure.names(plan.kind).0.to_owned());
     text += &line("medians", names);
     for transport in &comparison.transports {

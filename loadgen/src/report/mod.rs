@@ -1,7 +1,7 @@
 //! The report of a run: a table for people ([`table`]), JSON for programs ([`json`]),
 //! percentiles ([`hdr`]) and intervals ([`timeseries`]) for plotters; that of a comparison
-//! ([`comparison`]), and of a load without and with a cohort ([`cohort`]); the exit code; and the
-//! live line meanwhile ([`progress`]).
+//! ([`comparison`]), of a load without and with a cohort ([`cohort`]), of a search for a rate
+//! ([`search`]) and of a sweep over rates ([`sweep`]); the exit code; and the live line meanwhile ([`progress`]).
 //!
 //! All of them name what ran, and where ([`headline`]).
 
@@ -12,6 +12,8 @@ mod hdr;
 mod headline;
 pub(crate) mod json;
 pub(crate) mod progress;
+pub(crate) mod search;
+pub(crate) mod sweep;
 mod table;
 mod timeseries;
 
@@ -90,6 +92,11 @@ impl<'a> Report<'a> {
         }
     }
 
+    /// Whether every bound of the user is met.
+    pub(crate) fn slos_met(&self) -> bool {
+        self.slos.iter().all(Judged::is_met)
+    }
+
     /// Writes it: to files, and to stdout.
     pub(crate) fn emit(&self, mut files: Files, quiet: bool) -> Result<(), Error> {
         // An output that fails keeps no other from being written.
@@ -105,8 +112,8 @@ impl<'a> Report<'a> {
 
     /// The program's exit code after it.
     pub(crate) fn exit_code(&self, strict: bool) -> u8 {
-        let met = self.slos.iter().all(Judged::is_met);
-        code(self.results.found_faults(), met, strict, self.verdict.grade)
+        let (faults, grade) = (self.results.found_faults(), self.verdict.grade);
+        code(faults, self.slos_met(), strict, grade)
     }
 }
 

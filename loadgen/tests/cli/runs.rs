@@ -128,6 +128,48 @@ fn comparison() {
     assert!(median > 0.0, "{run:?}");
 }
 
+/// Goal: a search says how long it takes, finds a rate that most runs meet, and tells how sure it
+/// is. Method: a short one with a bound that a low rate always meets, in a table and as JSON; one
+/// that no rate meets.
+#[test]
+fn search() {
+    let flags = "search -c 2 -d 200ms -w 50ms --rounds 2 --json -";
+    let run = loadgen(&format!("{flags} --slo p50<500ms")).ended(0);
+    assert!(run.stderr.contains("a search takes up to"), "{run:?}");
+    assert!(run.number("/highest_rate_per_second") > 0.0);
+    assert_eq!(run.number("/met/met_runs"), 2.0);
+    assert!(run.number("/closed_loop/messages_per_second") > 0.0);
+    assert!(run.number("/runs/0/report/account/completed") > 0.0);
+    let run = loadgen("search -c 1 -d 200ms -w 0 --rounds 2 -q --slo p50<1us").ended(3);
+    assert!(
+        run.stdout.starts_with("no rate was found with p50<1us"),
+        "{run:?}"
+    );
+    assert_eq!(
+        (run.stdout.lines().count(), &run.stderr[..]),
+        (1, ""),
+        "{run:?}"
+    );
+}
+
+/// Goal: a sweep says how long it takes, and has a point for each rate. Method: two low rates, in a
+/// table and as JSON.
+#[test]
+fn sweep() {
+    let flags = "sweep --rates 100..400 --steps 2 -c 2 -d 200ms -w 50ms";
+    let run = loadgen(&format!("{flags} --json -")).ended(0);
+    assert!(
+        run.stderr.contains("a sweep takes 2 runs of 0.3 s"),
+        "{run:?}"
+    );
+    assert_eq!(run.number("/points/0/rate_per_second"), 100.0);
+    assert!(run.number("/points/0/messages_per_second") > 0.0);
+    let run = loadgen(flags).ended(0);
+    for word in ["\n100.0 ", "p99.9 us", "knee"] {
+        assert!(run.stdout.contains(word), "{run:?}");
+    }
+}
+
 /// Goal: each output is written to its place, also if stdout is closed, and names what ran and
 /// where; stderr stays empty without a terminal. Method: all at once; then with a stdout whose
 /// reader is gone.
