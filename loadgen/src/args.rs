@@ -53,6 +53,8 @@ Examples:
   loadgen idle -c 5000
   loadgen compare -c 1000               the same over plain TCP, and what it costs
   loadgen search --slo 'p99<2ms'        the highest rate that meets that
+  loadgen --rounds 7 --json old.json    for later:
+  loadgen --baseline old.json           better or worse than that?
   loadgen sweep --rates 10k..200k       latency at ten rates, and where it rises
   loadgen -r 5k --cohort silent:1000 --cohort bad-hello:100@2000/s
                                         the same without and with misbehaving peers
@@ -63,13 +65,16 @@ measured so far.
 
 Exit codes: 0 fine, 1 could not run or could not write the report, 2 usage, 3 an --slo
 was missed, 5 the figures are not valid (with --strict), 6 something was lost or wrong, a
-peer failed, or a peer of a cohort was not ended as it should be, 141 stdout was closed
+peer failed, or a peer of a cohort was not ended as it should be, 7 worse than the
+--baseline, 141 stdout was closed
 before it had the report, 128 + n ended by signal n, with no report";
 
 pub(crate) enum Command {
     Run(Box<Config>),
     /// To load over every transport in turn, in this many rounds.
     Compare(Box<Config>, usize),
+    /// To load this many times.
+    Repeat(Box<Config>, usize),
     /// To find the highest rate that meets the bounds, with this many runs of each.
     Search(Box<Config>, usize),
     /// To run each of these rates.
@@ -83,7 +88,8 @@ impl Command {
     /// Whether it has keys that outlive the run, so that its memory must stay private.
     pub(crate) fn hides_keys(&self) -> bool {
         let holds = |to: &Target| to.identity.is_some();
-        matches!(self, Self::Run(config) | Self::Search(config, _) | Self::Sweep(config, _)
+        matches!(self, Self::Run(config) | Self::Repeat(config, _) | Self::Search(config, _)
+            | Self::Sweep(config, _)
             if !config.allow_core_dumps && config.to.as_ref().is_some_and(holds))
     }
 }
@@ -122,8 +128,8 @@ struct Args {
     keys: KeyArgs,
     #[command(flatten)]
     plan: Plan,
-    /// Times that each transport is run, for compare; that each rate is run at most, for
-    /// search; or that the load is run without and with a cohort [default: 7, 3, or 1]
+    /// Times that the load is run; each transport, for compare [default: 7]; each rate at
+    /// most, for search [default: 3]; or without and with a cohort [default: 1]
     #[arg(long, help_heading = LOAD, value_parser = count)]
     rounds: Option<usize>,
     /// Messages per second of all peers, from the lowest rate of a sweep to the highest
@@ -164,6 +170,11 @@ pub(crate) fn parse(
         Err(error) => return Err(refusal(&error)),
     };
     let (kind, task) = chosen(&typed.workload)?;
+    let in_rounds = typed.rounds.is_some() || typed.outputs.baseline.is_some();
+    let task = match task {
+        Task::Run if in_rounds && typed.cohort.groups.is_empty() => Task::Repeat,
+        task => task,
+    };
     typed.plan.kind = kind;
     check_options(&typed, &matches, task)?;
     match kind {
@@ -194,6 +205,7 @@ pub(crate) fn parse(
     Ok(match task {
         Task::Run => Command::Run(config),
         Task::Compare => Command::Compare(config, typed.rounds.unwrap_or(ROUNDS)),
+        Task::Repeat => Command::Repeat(config, typed.rounds.unwrap_or(ROUNDS)),
         Task::Search => Command::Search(config, typed.rounds.unwrap_or(SEARCH_ROUNDS)),
         Task::Sweep => {
             let range = typed.rates.expect("it was checked");
@@ -217,6 +229,8 @@ fn serve(words: &[OsString], env: &dyn Fn(&str) -> Option<OsString>) -> Result<C
 enum Task {
     Run,
     Compare,
+    /// It has rounds.
+    Repeat,
     Search,
     Sweep,
 }
@@ -329,12 +343,15 @@ fn check_options(typed: &Args, matches: &ArgMatches, task: Task) -> Result<(), E
     let own_pid = "--server-pid goes with --to HOST:PORT";
     let no_use = "keys go with --over sealed: no other transport uses them";
     let cohort = given("groups");
-    let repeats = matches!(task, Task::Compare | Task::Search) || cohort;
     let has_no_rate = (searches || sweeps) && matches!(kind, Kind::Sink | Kind::Idle);
     for (misfit, text) in [
         (
-            given("rounds") && !repeats,
-            "--rounds goes with compare, search and --cohort",
+            given("rounds") && sweeps,
+            "--rounds does not go with sweep: it runs each rate once",
+        ),
+        (
+            given("baseline") && !matches!(task, Task::Compare | Task::Repeat),
+            "--baseline goes with compare, and with --rounds of one load",
         ),
         (
             cohort && task != Task::Run,
@@ -386,6 +403,10 @@ fn check_options(typed: &Args, matches: &ArgMatches, task: Task) -> Result<(), E
         Task::Compare => (
             &["to", "over", "slo", "hdr", "timeseries", "quiet"],
             "compare",
+        ),
+        Task::Repeat => (
+            &["slo", "hdr", "timeseries", "quiet"],
+            "--rounds or --baseline",
         ),
         Task::Search => (&["rate", "hdr", "timeseries"], "search"),
         Task::Sweep => (&["rate", "slo", "hdr", "timeseries"], "sweep"),

@@ -53,6 +53,21 @@ pub(crate) const MAX_SWEEP_STEPS: usize = 1000;
 /// The knee of a curve is the last rate with less than this many times the lowest p99.
 pub(crate) const KNEE: f64 = 2.0;
 
+// ---- baselines -------------------------------------------------------------
+
+/// How likely runs of one build may differ as much as those that count as better or worse: once in
+/// a hundred figures. Five rounds of each can be as unlikely.
+pub(crate) const BASELINE_CHANCE: f64 = 0.01;
+/// Least change of a median that counts, however sure it is: less is what the same machine may
+/// change from one hour to another.
+pub(crate) const BASELINE_CHANGE: f64 = 0.05;
+/// Rounds that count: more would take the exact test long, and tell little more.
+pub(crate) const BASELINE_RUNS: usize = 30;
+/// Bytes of an old report: a thousand rounds have less.
+pub(crate) const BASELINE_BYTES: u64 = 256 << 20;
+/// Characters of a value that a refusal shows.
+pub(crate) const BASELINE_SHOWN: usize = 80;
+
 // ---- the load --------------------------------------------------------------
 
 /// Of a publisher's places in the pattern, the part that may be in flight at once: with half

@@ -74,6 +74,12 @@ fn options_stand_anywhere() {
     assert!(matches!(shown("--help"), Command::Show(_)));
     let compares = shown("compare --rounds 3");
     assert!(matches!(compares, Command::Compare(_, 3)));
+    assert!(matches!(shown("--rounds 5 churn"), Command::Repeat(_, 5)));
+    assert!(matches!(shown("--baseline f"), Command::Repeat(_, 7)));
+    assert!(matches!(
+        shown("compare --baseline f"),
+        Command::Compare(_, 7)
+    ));
     let searches = shown("search churn --slo p99<1ms --arrival poisson");
     assert!(matches!(&searches, Command::Search(config, 3) if config.plan.kind == Kind::Churn));
     assert!(!searches.hides_keys());
@@ -138,7 +144,13 @@ fn sources_have_zones() {
 
 /// Lines, and how their refusals begin.
 const REFUSED: &str = "\
---rounds 3 => --rounds goes with compare, search and --cohort
+--rounds 3 --slo p99<1s => --slo does not go with --rounds
+--baseline f --hdr f => --hdr does not go with --rounds or --baseline
+--rounds 3 -q => --quiet does not go with --rounds
+--rounds 1001 => --rounds: at most
+--baseline f --cohort silent:1 => --baseline goes with
+search --slo p99<1s --baseline f => --baseline goes with
+sweep --rates 1..2 --baseline f => --baseline goes with
 --cohort loud:1 => --cohort: KIND:N is wanted; the kinds are silent,
 --cohort silent:0 => --cohort: KIND:N is wanted, with N
 --cohort silent:16384 -c 4000 => --cohort: at most
@@ -162,7 +174,7 @@ sweep idle --rates 1..2 => search and sweep go with
 sweep --rates 2..1 => --rates: two rates
 sweep --rates 1..2 --steps 1 => --steps: from 2 to
 sweep --rates 1..2 --steps 1001 => --steps: from 2 to
-sweep --rates 1..2 --rounds 2 => --rounds goes with
+sweep --rates 1..2 --rounds 2 => --rounds does not go with sweep
 sweep --rates 1..2 --slo p99<1s => --slo does not go with sweep
 sweep --rates 1..2 -r 5 => --rate does not go with sweep
 --rates 1..2 => --rates goes with sweep

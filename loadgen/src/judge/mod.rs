@@ -2,16 +2,19 @@
 //!
 //! [`judge`] applies every rule: [`load`] checks the load against the plan, [`generator`] the load
 //! tester, [`consistency`] the figures themselves, [`steadiness`] the run over its time. All bounds are in [`crate::limits`]. [`slo`]
-//! has the user's bounds, [`comparison`] combines the runs of a comparison, and [`cohort`] those
+//! has the user's bounds, [`comparison`] combines the runs of a comparison, [`baseline`] compares
+//! them with older ones, and [`cohort`] those
 //! without and with a cohort. [`search`] chooses rates until the highest that meets a bound is
 //! known, [`sweep`] finds the knee of a curve, and [`point`] has the figures of a run at a rate.
 
+pub(crate) mod baseline;
 pub(crate) mod cohort;
 pub(crate) mod comparison;
 mod consistency;
 mod generator;
 mod load;
 pub(crate) mod point;
+mod ranks;
 pub(crate) mod search;
 pub(crate) mod slo;
 mod steadiness;

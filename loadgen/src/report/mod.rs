@@ -5,6 +5,7 @@
 //!
 //! All of them name what ran, and where ([`headline`]).
 
+mod baseline;
 pub(crate) mod cohort;
 pub(crate) mod comparison;
 pub(crate) mod files;
@@ -39,6 +40,9 @@ const NOT_VALID: u8 = 5;
 /// Something was lost or wrong, or a peer failed.
 const FOUND_FAULTS: u8 = 6;
 
+/// A figure is worse than that of the baseline.
+const WORSE: u8 = 7;
+
 /// The report of a run; its names in JSON are those of its parts.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report<'a> {
@@ -69,6 +73,10 @@ pub(crate) struct Outputs {
     /// Write a line for each second, as CSV
     #[arg(long, value_name = "FILE")]
     pub(crate) timeseries: Option<PathBuf>,
+    /// Say whether rounds are better or worse than those of an older report, made with
+    /// --json; it goes with compare and --rounds, and makes 7 rounds if none are asked for
+    #[arg(long, value_name = "FILE")]
+    pub(crate) baseline: Option<PathBuf>,
     /// Print one line in place of the table, and show nothing meanwhile
     #[arg(short, long)]
     pub(crate) quiet: bool,

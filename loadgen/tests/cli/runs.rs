@@ -249,3 +249,40 @@ fn kernels() {
         call(program).failed(2, told);
     }
 }
+
+/// Goal: rounds are set beside those of an older report, and worse ones have their exit code; a
+/// report of another setting is refused before anything runs. Method: five short rounds; with
+/// another size, too few rounds, and no file; against the same report with rates a hundred times as
+/// high.
+#[test]
+fn baselines() {
+    let folder = tempfile::tempdir().unwrap();
+    let old = folder.path().join("old");
+    // Too few samples for a run to be INVALID, however busy the machine is.
+    let flags = "-c 1 -d 100ms -w 0";
+    let shown = old.display();
+    let run = loadgen(&format!("{flags} --rounds 5 --json {shown}")).ended(0);
+    assert!(run.stdout.contains("sealed (5 runs)"), "{run:?}");
+    assert!(!run.stdout.contains(" / "), "{run:?}");
+    let refused = loadgen(&format!("{flags} --baseline {shown} -s 65")).ended(1);
+    let told = "not comparable: plan/size_bytes is 64 there, and 65 here";
+    assert!(refused.stderr.contains(told), "{refused:?}");
+    loadgen(&format!("{flags} --baseline {shown} --rounds 4")).failed(1, "too few to tell");
+    loadgen(&format!("{flags} --baseline /none")).failed(1, "--baseline /none: ");
+
+    let text = fs::read_to_string(&old).unwrap();
+    let mut report: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for run in report["runs"].as_array_mut().unwrap() {
+        run["verdict"] = "SUSPECT".into();
+        let rate = &mut run["messages_per_second"];
+        *rate = (rate.as_f64().unwrap() * 100.0).into();
+    }
+    fs::write(&old, report.to_string()).unwrap();
+    let run = loadgen(&format!("{flags} --rounds 5 --baseline {shown} --json -")).ended(7);
+    let figures = run.json();
+    assert_eq!(figures["baseline"]["change"], "worse", "{figures}");
+    assert_eq!(figures["baseline"]["rows"][0]["figure"], "messages/s");
+    assert_eq!(figures["baseline"]["rows"][0]["change"], "worse");
+    let run = loadgen(&format!("{flags} --rounds 5 --baseline {shown}")).ended(7);
+    assert!(run.stdout.contains("worse than the baseline"), "{run:?}");
+}
