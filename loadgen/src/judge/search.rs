@@ -2,8 +2,8 @@
 //!
 //! A search begins with a part of a closed loop's rate. It goes up until a rate is missed, or down
 //! until one is met, and then halves what is between. Each rate is run several times, and most of
-//! its runs decide. It ends where the load tester is the bound: what the server could do there is
-//! not known. Read next: [`crate::search`], which makes the runs.
+//! its runs decide. It does not go up to where the load tester is the bound: what the server could
+//! do there is not known. Read next: [`crate::search`], which makes the runs.
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -50,13 +50,15 @@ impl Trial {
         self.runs.iter().filter(|run| **run == outcome).count()
     }
 
-    /// What most of `rounds` runs say, as soon as the others cannot change that.
+    /// What most of `rounds` runs say, as soon as the others cannot change that; never after one.
     pub(crate) fn decided(&self, rounds: usize) -> Option<Outcome> {
         let most = rounds / 2 + 1;
         let met = self.count(Outcome::Met);
         let load_tester = self.count(Outcome::LoadTester);
         let not_met = self.runs.len() - met;
-        if met >= most {
+        if self.runs.len() < 2 {
+            None
+        } else if met >= most {
             Some(Outcome::Met)
         } else if not_met <= rounds - most {
             None
@@ -106,13 +108,13 @@ impl Search {
             Some(last) if last.decided(self.rounds).is_none() => {
                 return Some((last.rate, last.runs.len()));
             }
-            Some(last) if last.decided(self.rounds) == Some(Outcome::LoadTester) => return None,
             _ => {}
         }
-        let rate = match (self.met(), self.missed()) {
+        let rate = match (self.met(), self.not_met()) {
             (None, None) => Some(self.begin),
             (Some(met), None) => up(met.rate, self.most),
-            (None, Some(missed)) => down(missed.rate, self.least),
+            (None, Some(other)) => down(other.rate, self.least),
+            (Some(_), Some(_)) if self.load_testers().is_some() => None,
             (Some(met), Some(missed)) => between(met.rate, missed.rate),
         };
         rate.map(|rate| (rate, 0))
@@ -134,8 +136,8 @@ impl Search {
         let Some(rate) = self.next().map(|(rate, _)| rate) else {
             return 0;
         };
-        let all = 1 + match (self.met(), self.missed()) {
-            (Some(met), Some(missed)) => bisections((rate / met.rate).max(missed.rate / rate)),
+        let all = 1 + match (self.met(), self.not_met()) {
+            (Some(met), Some(other)) => bisections((rate / met.rate).max(other.rate / rate)),
             (Some(_), None) => self.rates_up(rate),
             (None, Some(_)) => self.rates_down(rate),
             (None, None) => self.rates_up(rate).max(self.rates_down(rate)),
@@ -172,13 +174,18 @@ impl Search {
 
     /// The lowest rate that was missed.
     pub(crate) fn missed(&self) -> Option<&Trial> {
-        let missed = self.of(Outcome::Missed);
-        missed.min_by(|a, b| a.rate.total_cmp(&b.rate))
+        lowest(self.of(Outcome::Missed))
     }
 
-    /// The rate at which the load tester was the bound.
+    /// The lowest rate that was not met, whoever was the bound.
+    fn not_met(&self) -> Option<&Trial> {
+        lowest(self.of(Outcome::Missed).chain(self.of(Outcome::LoadTester)))
+    }
+
+    /// The rate that the search does not go beyond, as the load tester was the bound there.
     pub(crate) fn load_testers(&self) -> Option<&Trial> {
-        self.of(Outcome::LoadTester).next()
+        let lowest = self.not_met();
+        lowest.filter(|trial| trial.decided(self.rounds) == Some(Outcome::LoadTester))
     }
 
     /// How far the lowest rate that was missed is above the highest that was met, in percent.
@@ -189,7 +196,8 @@ impl Search {
 
     /// Whether the highest rate is known, as narrowly as a search knows it.
     pub(crate) fn is_narrow(&self) -> bool {
-        let both = self.met().zip(self.missed());
+        let both = self.met().zip(self.not_met());
+        let both = both.filter(|_| self.load_testers().is_none());
         both.is_some_and(|(met, missed)| between(met.rate, missed.rate).is_none())
     }
 }
@@ -249,6 +257,10 @@ impl Searched {
         let points = self.runs.iter().map(|run| &run.point);
         points.chain(&self.closed).any(|point| point.faults)
     }
+}
+
+fn lowest<'a>(trials: impl Iterator<Item = &'a Trial>) -> Option<&'a Trial> {
+    trials.min_by(|a, b| a.rate.total_cmp(&b.rate))
 }
 
 fn up(rate: f64, most: f64) -> Option<f64> {
@@ -358,7 +370,8 @@ mod tests {
         ] {
             assert_eq!(trial(runs).decided(3), due, "{runs:?}");
         }
-        // An even number needs more than half, too.
+        // An even number needs more than half, too, and one run says nothing.
+        assert_eq!(trial(&[Missed]).decided(2), None);
         assert_eq!(trial(&[Met, Missed]).decided(2), Some(Missed));
     }
 
@@ -375,6 +388,26 @@ mod tests {
         assert_eq!(search.met().unwrap().rate, 781.0);
         assert_eq!(search.load_testers().unwrap().rate, 976.0);
         assert!(search.missed().is_none() && !search.is_narrow());
+
+        // It goes down past rates where the load tester is the bound, until one is met.
+        let (search, _) = searched(1000.0, 0.0, |rate, _| match rate {
+            400.0.. => Outcome::Missed,
+            100.0.. => Outcome::LoadTester,
+            _ => Outcome::Met,
+        });
+        let rates: Vec<_> = search.trials().iter().map(|trial| trial.rate).collect();
+        assert_eq!(rates, [500.0, 250.0, 125.0, 62.5]);
+        assert_eq!(search.load_testers().unwrap().rate, 125.0);
+        assert_eq!(search.missed().unwrap().rate, 500.0);
+        assert!(!search.is_narrow());
+
+        // Above a rate that is missed it does not matter.
+        let (search, _) = searched(1000.0, 0.0, |rate, _| match rate {
+            400.0.. => Outcome::LoadTester,
+            100.0.. => Outcome::Missed,
+            _ => Outcome::Met,
+        });
+        assert!(search.load_testers().is_none() && search.is_narrow());
     }
 
     /// Goal: a server that never meets its bound, or always, ends the search. Method: both; with a

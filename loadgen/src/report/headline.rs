@@ -54,7 +54,7 @@ pub(super) fn of_several(
     own_server: bool,
 ) -> String {
     let server = match own_server {
-        true => "servers of its own, both ends on this machine",
+        true => "server of its own, both ends on this machine",
         false => "a server that runs already",
     };
     let lines = [
