@@ -44,7 +44,7 @@ pub(crate) fn search(
     while let Some((rate, had)) = search.next() {
         let left = time_of_run(&config.plan).saturating_mul(search.most_left() as u32);
         let title = format!(
-            "search, {rate} messages/s, run {} of {rounds}, at most {} left, ",
+            "search, {rate}/s, run {} of {rounds}, at most {} left, ",
             had + 1,
             told(left)
         );

@@ -38,7 +38,7 @@ pub(crate) fn sweep(
         let left = time_of_run(&config.plan).saturating_mul((all - index) as u32);
         let number = index + 1;
         let left = told(left);
-        let title = format!("sweep, {rate} messages/s, {number} of {all}, at most {left} left, ");
+        let title = format!("sweep, {rate}/s, {number} of {all}, at most {left} left, ");
         let Some((point, _)) = runs.run(Some(rate), title)? else {
             sweep.interrupted = true;
             break;

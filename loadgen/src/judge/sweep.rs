@@ -43,21 +43,19 @@ impl Sweep {
         last.filter(|point| point.load_tester_is_the_bound)
     }
 
-    /// The last rate that the server serves as well as low ones: up to there, no run is INVALID,
-    /// and every p99 is less than [`KNEE`] times the lowest. `None` if that holds for all rates, or
-    /// for none.
+    /// The last rate that the server serves as well as low ones: its run is not INVALID, and has a
+    /// p99 of less than [`KNEE`] times the lowest. `None` if that holds for the last rate of all.
+    /// Not the first rate that is served worse: each rate is run once, and one may be disturbed.
     pub(crate) fn knee(&self) -> Option<usize> {
-        let is_valid = |point: &&Point| point.verdict < Grade::Invalid;
-        let valid = self.points.iter().take_while(is_valid);
-        let known = valid.filter_map(|point| point.response_p99_us);
-        let lowest = known.min_by(f64::total_cmp)?;
-        let serves = |point: &&Point| {
-            // Too few answers for a p99 say nothing against the rate.
-            let p99 = point.response_p99_us.unwrap_or(lowest);
-            is_valid(point) && p99 < lowest * KNEE
+        let p99 = |point: &Point| {
+            let p99 = point.response_p99_us;
+            p99.filter(|_| point.verdict < Grade::Invalid)
         };
-        let served = self.points.iter().take_while(serves).count();
-        (served < self.points.len()).then(|| served.checked_sub(1))?
+        let lowest = self.points.iter().filter_map(p99);
+        let lowest = lowest.min_by(f64::total_cmp)?;
+        let serves = |point: &Point| p99(point).is_some_and(|p99| p99 < lowest * KNEE);
+        let knee = self.points.iter().rposition(serves)?;
+        (knee + 1 < self.points.len()).then_some(knee)
     }
 
     pub(crate) fn grade(&self) -> Grade {
@@ -113,7 +111,7 @@ mod tests {
     }
 
     /// Goal: the knee is the last rate before the curve rises, and only if it does. Method: curves
-    /// that rise, fall again, stay flat, rise at once, have a gap, or end INVALID.
+    /// that rise, are disturbed, stay flat, rise at once, have gaps, or end INVALID.
     #[test]
     fn knees() {
         let some = |p99: &[f64]| p99.iter().map(|p99| Some(*p99)).collect::<Vec<_>>();
@@ -123,17 +121,18 @@ mod tests {
                 false,
                 Some(3),
             ),
-            (&[100.0, 300.0, 100.0], false, Some(0)),
+            (&[100.0, 300.0], false, Some(0)),
+            (&[100.0, 300.0, 110.0, 120.0, 500.0], false, Some(3)),
             (&[100.0, 110.0, 120.0], false, None),
             (&[100.0, 110.0, 120.0], true, Some(1)),
-            // A cold start is not a knee, and no low rate is served well.
+            // A cold start is not a knee.
             (&[300.0, 100.0, 110.0], false, None),
             (&[100.0], true, None),
         ] {
             assert_eq!(sweep(&some(p99), is_invalid).knee(), due, "{p99:?}");
         }
         let gap = sweep(&[None, Some(100.0), None, Some(500.0)], false);
-        assert_eq!(gap.knee(), Some(2));
+        assert_eq!(gap.knee(), Some(1));
         assert_eq!(sweep(&[], false).knee(), None);
     }
 }

@@ -35,7 +35,7 @@ fn of(row: &Row) -> String {
     ];
     let counts = match row.decides {
         true => "",
-        false => ", which the ratios leave out if the machine changed, too",
+        false => ", but only ratios decide",
     };
     let change = match row.change {
         Change::CantTell => name(row.change),

@@ -51,7 +51,7 @@ fn table(searched: &Searched, environment: &Environment) -> String {
     for trial in trials {
         let runs = searched.runs.iter().filter(|run| run.rate == trial.rate);
         let points: Vec<_> = runs.map(|run| &run.point).collect();
-        text += &row(&number(trial.rate), &points, &of(trial, Outcome::Met));
+        text += &row(&trial.rate.to_string(), &points, &of(trial, Outcome::Met));
     }
     text.push('\n');
     text + &answer(searched).join("\n") + "\n"
@@ -121,7 +121,7 @@ fn answer(searched: &Searched) -> Vec<String> {
     let search = searched.search.as_ref();
     lines.push(match searched.met() {
         Some(met) => {
-            let (rate, runs) = (number(met.rate), of(met, Outcome::Met));
+            let (rate, runs) = (met.rate, of(met, Outcome::Met));
             let at_least = match searched.at_least() {
                 true => "at least ",
                 false => "",
@@ -131,17 +131,17 @@ fn answer(searched: &Searched) -> Vec<String> {
         None => format!("no rate was found with {bounds}"),
     });
     if let Some(missed) = search.and_then(|search| search.missed()) {
-        let (rate, met) = (number(missed.rate), missed.count(Outcome::Met));
+        let (rate, met) = (missed.rate, missed.count(Outcome::Met));
         let runs = format!("{} of {}", missed.runs.len() - met, missed.runs.len());
         let width = search.and_then(|search| search.width_percent());
         let width = width.map_or(String::new(), |width| format!(", {width:.1} % above"));
         lines.push(format!("at {rate}{width}, {runs} runs missed it"));
     }
     if let Some(trial) = search.and_then(|search| search.load_testers()) {
-        let (rate, runs) = (number(trial.rate), of(trial, Outcome::LoadTester));
+        let (rate, runs) = (trial.rate, of(trial, Outcome::LoadTester));
         lines.push(format!(
-            "at {rate} the load tester was the bound in {runs} runs: what the server can do there \
-             is not known"
+            "at {rate} the load tester may be the bound, as in {runs} runs: what the server can do \
+             there is not known"
         ));
     }
     if searched.interrupted {
@@ -226,7 +226,7 @@ mod tests {
             assert!(text.contains("% above, 2 of 2 runs missed it"), "{text}");
             assert!(!text.contains("at least"), "{text}");
         }
-        assert!(texts[0].contains("\n500.0 "), "{}", texts[0]);
+        assert!(texts[0].contains("\n500 "), "{}", texts[0]);
         assert_eq!(texts[1].lines().count(), 1);
         let rate = value["highest_rate_per_second"].as_f64().unwrap();
         assert!((660.0..=700.0).contains(&rate), "{value}");
@@ -249,11 +249,11 @@ mod tests {
         });
         for text in &texts {
             assert!(
-                text.contains("at least 625.0 messages/s with p99<2ms"),
+                text.contains("at least 625 messages/s with p99<2ms"),
                 "{text}"
             );
             assert!(
-                text.contains("at 781.0 the load tester was the bound in 2 of 2"),
+                text.contains("at 781 the load tester may be the bound, as in 2 of 2"),
                 "{text}"
             );
         }

@@ -41,7 +41,7 @@ fn table(sweep: &Sweep, environment: &Environment) -> String {
     let knee = sweep.knee();
     for (index, point) in sweep.points.iter().enumerate() {
         let mark = if knee == Some(index) { "knee" } else { "" };
-        text += &row(&number(sweep.rates[index]), &[point], mark);
+        text += &row(&sweep.rates[index].to_string(), &[point], mark);
     }
     text.push('\n');
     text + &notes(sweep).join("\n") + "\n"
@@ -53,17 +53,17 @@ fn notes(sweep: &Sweep) -> Vec<String> {
     let mut notes = Vec::new();
     notes.push(match sweep.knee() {
         Some(index) => {
-            let rate = number(sweep.rates[index]);
+            let rate = sweep.rates[index];
             format!(
-                "knee: {rate} {unit}, the last rate with a p99 below {KNEE} times the lowest, and \
-                 with no INVALID run up to it"
+                "knee: {rate} {unit}, the last rate that is not INVALID and has a p99 below {KNEE} \
+                 times the lowest"
             )
         }
         None => "no knee is in this range".into(),
     });
     let (had, all) = (sweep.points.len(), sweep.rates.len());
     if let Some(point) = sweep.load_testers() {
-        let rate = number(sweep.rates[had - 1]);
+        let rate = sweep.rates[had - 1];
         let served = number(point.messages_per_second);
         notes.push(format!(
             "the load tester was the bound at {rate} {unit}, of which at least {served} were \
