@@ -47,6 +47,9 @@ pub(crate) const SEARCH_LEAST: f64 = 1.0 / 1024.0;
 /// How near the lowest rate that is missed is to the highest that is met when a search ends:
 /// about what a server's limit changes from run to run.
 pub(crate) const SEARCH_WIDTH: f64 = 1.05;
+/// What a run of a search or a sweep takes beside its time to load: its peers join, begin and leave.
+/// Generously, as the user is told how long all runs take at most.
+pub(crate) const RUN_BESIDE: Duration = Duration::from_millis(200);
 /// How many rates a sweep has, unless others are asked for, and at most.
 pub(crate) const SWEEP_STEPS: usize = 10;
 pub(crate) const MAX_SWEEP_STEPS: usize = 1000;

@@ -11,7 +11,7 @@ use crate::interrupt::Interrupt;
 use crate::judge::Grade;
 use crate::judge::point::Point;
 use crate::judge::search::Outcome;
-use crate::limits::HEAD_START;
+use crate::limits::RUN_BESIDE;
 use crate::measure::environment::Environment;
 use crate::plan::{Plan, Rate};
 use crate::report::progress::Progress;
@@ -66,7 +66,7 @@ impl<'a> Rates<'a> {
 
 /// How long a run takes if its answers come in time.
 pub(crate) fn time_of_run(plan: &Plan) -> Duration {
-    HEAD_START + plan.warmup + plan.duration
+    RUN_BESIDE + plan.warmup + plan.duration
 }
 
 /// What the user is told before `most` runs, with how many it may be.
@@ -105,7 +105,7 @@ mod tests {
             assert_eq!(told(Duration::from_millis(millis)), due);
         }
         let plan = crate::testing::plan();
-        let due = "10 runs: 3 min 31 s at most, and up to 5.0 s more for each run whose answers \
+        let due = "10 runs: 3 min 32 s at most, and up to 5.0 s more for each run whose answers \
             are late";
         assert_eq!(announced(&plan, "10 runs", 10), due);
     }

@@ -159,7 +159,7 @@ fn sweep() {
     let flags = "sweep --rates 100..400 --steps 2 -c 2 -d 200ms -w 50ms";
     let run = loadgen(&format!("{flags} --json -")).ended(0);
     assert!(
-        run.stderr.contains("a sweep takes 2 runs of 0.3 s"),
+        run.stderr.contains("a sweep takes 2 runs of 0.5 s"),
         "{run:?}"
     );
     assert_eq!(run.number("/points/0/rate_per_second"), 100.0);
