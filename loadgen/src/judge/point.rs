@@ -1,5 +1,7 @@
 //! A run at a rate: a point of a search, or of a curve.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -24,6 +26,9 @@ pub(crate) struct Point {
     pub(crate) load_tester_is_the_bound: bool,
     #[serde(skip)]
     pub(crate) faults: bool,
+    /// Which rules were broken; the report has them, too.
+    #[serde(skip)]
+    pub(crate) rules: BTreeSet<&'static str>,
     /// The whole report.
     pub(crate) report: Value,
 }
@@ -53,6 +58,7 @@ impl Point {
             verdict: verdict.grade,
             load_tester_is_the_bound: verdict.is_load_testers(Grade::Invalid),
             faults: results.found_faults(),
+            rules: verdict.reasons.iter().map(|reason| reason.rule).collect(),
             report,
         }
     }

@@ -37,10 +37,12 @@ pub(crate) struct Sweep {
 }
 
 impl Sweep {
-    /// The sweep ends there: the load tester was the bound, and it is at higher rates, too.
-    pub(crate) fn load_testers(&self) -> Option<&Point> {
-        let last = self.points.last();
-        last.filter(|point| point.load_tester_is_the_bound)
+    /// Where the sweep ends: the load tester was the bound there and at the next rate, and is at
+    /// higher ones, too. At one rate alone another program may have disturbed it.
+    pub(crate) fn load_testers(&self) -> Option<usize> {
+        let bound = |point: &Point| point.load_tester_is_the_bound;
+        let pairs = self.points.windows(2);
+        pairs.into_iter().position(|two| two.iter().all(bound))
     }
 
     /// The last rate that the server serves as well as low ones: its run is not INVALID, and has a
@@ -108,6 +110,24 @@ mod tests {
         assert!(ten.windows(2).all(grows), "{ten:?}");
         let near = rates(range(100.0, 101.0), 50);
         assert_eq!(near, [100.0, 101.0]);
+    }
+
+    /// Goal: the sweep ends at the rate from which on the load tester is the bound, and not where it
+    /// was disturbed once. Method: points of both kinds.
+    #[test]
+    fn the_load_testers_end() {
+        for (bound, due) in [
+            (&[false, true, false, true][..], None),
+            (&[false, true, true], Some(1)),
+            (&[true], None),
+            (&[], None),
+        ] {
+            let mut sweep = sweep(&vec![None; bound.len()], false);
+            for (point, is_bound) in sweep.points.iter_mut().zip(bound) {
+                point.load_tester_is_the_bound = *is_bound;
+            }
+            assert_eq!(sweep.load_testers(), due, "{bound:?}");
+        }
     }
 
     /// Goal: the knee is the last rate before the curve rises, and only if it does. Method: curves

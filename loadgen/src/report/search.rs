@@ -1,6 +1,8 @@
 //! The report of a search: a line for each rate, and the highest that meets the bounds. It
 //! computes nothing but medians: read [`crate::judge::search`] for that.
 
+use std::collections::BTreeMap;
+
 use sealwire_cli::error::Error;
 use serde_json::{Value, json};
 
@@ -53,8 +55,10 @@ fn table(searched: &Searched, environment: &Environment) -> String {
         let points: Vec<_> = runs.map(|run| &run.point).collect();
         text += &row(&trial.rate.to_string(), &points, &of(trial, Outcome::Met));
     }
-    text.push('\n');
-    text + &answer(searched).join("\n") + "\n"
+    let points = searched.runs.iter().map(|run| &run.point);
+    let lines = answer(searched).into_iter().chain(rules(points));
+    let lines: String = lines.map(|line| line + "\n").collect();
+    text + "\n" + &lines
 }
 
 fn line(searched: &Searched, environment: &Environment) -> String {
@@ -107,6 +111,21 @@ pub(super) fn row(rate: &str, points: &[&Point], last: &str) -> String {
     let grades = points.iter().map(|point| point.verdict);
     let grade = grades.max().unwrap_or_default();
     format!("{rate:<16}{cells}  {}\n", name(grade))
+}
+
+/// Which rules runs have broken, and how many of them, one line each.
+pub(super) fn rules<'a>(points: impl Iterator<Item = &'a Point>) -> Vec<String> {
+    let mut rules = BTreeMap::<_, usize>::new();
+    let mut all = 0;
+    for point in points {
+        all += 1;
+        for rule in &point.rules {
+            *rules.entry(*rule).or_default() += 1;
+        }
+    }
+    let rules = rules.iter();
+    let told = rules.map(|(rule, runs)| format!("{runs} of {all} runs: {rule}"));
+    told.collect()
 }
 
 /// How many runs of a rate say so.

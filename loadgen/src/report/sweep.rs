@@ -4,9 +4,8 @@
 use sealwire_cli::error::Error;
 use serde_json::{Value, json};
 
-use super::comparison::number;
 use super::files::Files;
-use super::search::{header, row};
+use super::search::{header, row, rules};
 use super::{code, headline, json as of_runs, write_figures};
 use crate::judge::sweep::Sweep;
 use crate::limits::KNEE;
@@ -62,18 +61,18 @@ fn notes(sweep: &Sweep) -> Vec<String> {
         None => "no knee is in this range".into(),
     });
     let (had, all) = (sweep.points.len(), sweep.rates.len());
-    if let Some(point) = sweep.load_testers() {
-        let rate = sweep.rates[had - 1];
-        let served = number(point.messages_per_second);
+    if let Some(index) = sweep.load_testers() {
+        let rate = sweep.rates[index];
         notes.push(format!(
-            "the load tester was the bound at {rate} {unit}, of which at least {served} were \
-             reached: {} higher rates were not run",
+            "the load tester was the bound from {rate} {unit} on: what the server can do there is \
+             not known; {} higher rates were not run",
             all - had
         ));
     }
     if sweep.interrupted {
         notes.push(format!("it was interrupted: {had} of {all} rates were run"));
     }
+    notes.extend(rules(sweep.points.iter()));
     notes
 }
 
@@ -125,12 +124,16 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("knee: 1000 messages/s"), "{text}");
-        sweep.points[1].load_tester_is_the_bound = true;
+        for point in &mut sweep.points {
+            point.load_tester_is_the_bound = true;
+            point.rules.insert("it was too short");
+        }
         let text = table(&sweep, &here);
         assert!(
-            text.contains("the load tester was the bound at 2000 messages/s"),
+            text.contains("the load tester was the bound from 1000 messages/s on"),
             "{text}"
         );
+        assert!(text.contains("\n2 of 2 runs: it was too short\n"), "{text}");
         assert!(text.contains("1 higher rates were not run"), "{text}");
         let value = json(&sweep, &here);
         assert_eq!(value["knee_rate_per_second"], 1000.0);
