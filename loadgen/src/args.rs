@@ -53,9 +53,9 @@ Examples:
   loadgen idle -c 5000
   loadgen compare -c 1000               the same over plain TCP, and what it costs
   loadgen search --slo 'p99<2ms'        the highest rate that meets that
-  loadgen --rounds 7 --json old.json    for later:
-  loadgen --baseline old.json           better or worse than that?
   loadgen sweep --rates 10k..200k       latency at ten rates, and where it rises
+  loadgen --rounds 7 --json old.json    the median of seven runs, and a file for later:
+  loadgen --baseline old.json           better or worse than that file?
   loadgen -r 5k --cohort silent:1000 --cohort bad-hello:100@2000/s
                                         the same without and with misbehaving peers
   loadgen --to 127.0.0.1:9999 --keys keys -c 1000 -d 30 --json figures.json
@@ -66,8 +66,8 @@ measured so far.
 Exit codes: 0 fine, 1 could not run or could not write the report, 2 usage, 3 an --slo
 was missed, 5 the figures are not valid (with --strict), 6 something was lost or wrong, a
 peer failed, or a peer of a cohort was not ended as it should be, 7 worse than the
---baseline, 141 stdout was closed
-before it had the report, 128 + n ended by signal n, with no report";
+--baseline, 141 stdout was closed before it had the report, 128 + n ended by signal n,
+with no report";
 
 pub(crate) enum Command {
     Run(Box<Config>),
@@ -249,9 +249,10 @@ impl Task {
 /// Which workload the words are, and what is done with it.
 fn chosen(words: &[String]) -> Result<(Kind, Task), Error> {
     let words: Vec<_> = words.iter().map(String::as_str).collect();
-    let (task, words) = match words.split_first() {
-        Some((first, rest)) if let Some(task) = Task::of(first) => (task, rest),
-        _ => (Task::Run, &words[..]),
+    let first = words.first().and_then(|first| Task::of(first));
+    let (task, words) = match first {
+        Some(task) => (task, &words[1..]),
+        None => (Task::Run, &words[..]),
     };
     let word = match words {
         [] => return Ok((Kind::Echo, task)),

@@ -14,10 +14,10 @@
 //!
 //! The files beside them use all folders. [`args`] makes a [`plan`] of what was typed; [`run`]
 //! starts a server ([`child`], which runs [`server`]) and the threads that load it; [`compare`]
-//! runs every transport in turns, or one several times; [`with_cohort`] runs without and with a cohort; [`search`] looks
-//! for the highest rate, and [`sweep`] runs a range of them, both with [`rates`]; [`interrupt`] is
-//! what Ctrl-C does. It is no example of how to use the library: it also uses modules that the
-//! library hides from its users. Read next: [`run`].
+//! runs every transport in turns, or one several times; [`with_cohort`] runs without and with a
+//! cohort; [`search`] looks for the highest rate, and [`sweep`] runs a range of them, both with
+//! [`rates`]; [`interrupt`] is what Ctrl-C does. It is no example of how to use the library: it also
+//! uses modules that the library hides from its users. Read next: [`run`].
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

@@ -1,9 +1,9 @@
 //! Whether the figures of a run can be trusted, and why not.
 //!
 //! [`judge`] applies every rule: [`load`] checks the load against the plan, [`generator`] the load
-//! tester, [`consistency`] the figures themselves, [`steadiness`] the run over its time. All bounds are in [`crate::limits`]. [`slo`]
-//! has the user's bounds, [`comparison`] combines the runs of a comparison, [`baseline`] compares
-//! them with older ones, and [`cohort`] those
+//! tester, [`consistency`] the figures themselves, [`steadiness`] the run over its time. All bounds
+//! are in [`crate::limits`]. [`slo`] has the user's bounds. [`comparison`] combines the runs of a
+//! comparison, [`baseline`] sets them beside older ones ([`ranks`]), and [`cohort`] combines those
 //! without and with a cohort. [`search`] chooses rates until the highest that meets a bound is
 //! known, [`sweep`] finds the knee of a curve, and [`point`] has the figures of a run at a rate.
 

@@ -1,7 +1,8 @@
 //! The report of a run: a table for people ([`table`]), JSON for programs ([`json`]),
 //! percentiles ([`hdr`]) and intervals ([`timeseries`]) for plotters; that of a comparison
 //! ([`comparison`]), of a load without and with a cohort ([`cohort`]), of a search for a rate
-//! ([`search`]) and of a sweep over rates ([`sweep`]); the exit code; and the live line meanwhile ([`progress`]).
+//! ([`search`]) and of a sweep over rates ([`sweep`]); figures beside older ones ([`baseline`]); the
+//! exit code; and the live line meanwhile ([`progress`]).
 //!
 //! All of them name what ran, and where ([`headline`]).
 
