@@ -58,9 +58,10 @@ pub(crate) const KNEE: f64 = 2.0;
 
 // ---- baselines -------------------------------------------------------------
 
-/// How likely runs of one build may differ as much as those that count as better or worse: once in
-/// a hundred figures. Five rounds of each can be as unlikely.
-pub(crate) const BASELINE_CHANCE: f64 = 0.01;
+/// How likely runs of one build may differ as much as those that count as better or worse. Five
+/// figures decide, so that one comparison in forty is a false alarm. Six rounds of each can be as
+/// unlikely.
+pub(crate) const BASELINE_CHANCE: f64 = 0.005;
 /// Least change of a median that counts, however sure it is: less is what the same machine may
 /// change from one hour to another.
 pub(crate) const BASELINE_CHANGE: f64 = 0.05;

@@ -35,7 +35,7 @@ fn of(row: &Row) -> String {
     ];
     let counts = match row.decides {
         true => "",
-        false => ", but only ratios decide",
+        false => ", but does not decide",
     };
     let change = match row.change {
         Change::CantTell => name(row.change),

@@ -251,7 +251,7 @@ fn kernels() {
 }
 
 /// Goal: rounds are set beside those of an older report, and worse ones have their exit code; a
-/// report of another setting is refused before anything runs. Method: five short rounds; with
+/// report of another setting is refused before anything runs. Method: six short rounds; with
 /// another size, too few rounds, and no file; against the same report with rates a hundred times as
 /// high.
 #[test]
@@ -261,8 +261,8 @@ fn baselines() {
     // Too few samples for a run to be INVALID, however busy the machine is.
     let flags = "-c 1 -d 100ms -w 0";
     let shown = old.display();
-    let run = loadgen(&format!("{flags} --rounds 5 --json {shown}")).ended(0);
-    assert!(run.stdout.contains("sealed (5 runs)"), "{run:?}");
+    let run = loadgen(&format!("{flags} --rounds 6 --json {shown}")).ended(0);
+    assert!(run.stdout.contains("sealed (6 runs)"), "{run:?}");
     assert!(!run.stdout.contains(" / "), "{run:?}");
     let refused = loadgen(&format!("{flags} --baseline {shown} -s 65")).ended(1);
     let told = "not comparable: plan/size_bytes is 64 there, and 65 here";
@@ -278,11 +278,11 @@ fn baselines() {
         *rate = (rate.as_f64().unwrap() * 100.0).into();
     }
     fs::write(&old, report.to_string()).unwrap();
-    let run = loadgen(&format!("{flags} --rounds 5 --baseline {shown} --json -")).ended(7);
+    let run = loadgen(&format!("{flags} --rounds 6 --baseline {shown} --json -")).ended(7);
     let figures = run.json();
     assert_eq!(figures["baseline"]["change"], "worse", "{figures}");
     assert_eq!(figures["baseline"]["rows"][0]["figure"], "messages/s");
     assert_eq!(figures["baseline"]["rows"][0]["change"], "worse");
-    let run = loadgen(&format!("{flags} --rounds 5 --baseline {shown}")).ended(7);
+    let run = loadgen(&format!("{flags} --rounds 6 --baseline {shown}")).ended(7);
     assert!(run.stdout.contains("worse than the baseline"), "{run:?}");
 }
