@@ -22,13 +22,15 @@ use sealwire_cli::typed_keys;
 use crate::cohort::Wanted;
 use crate::cohort::kind::BadKind;
 use crate::judge::slo::Slo;
+use crate::judge::sweep;
 use crate::limits::{
-    IDLE_EVERY, MAX_COHORT, MAX_IN_FLIGHT, MAX_PUBLISHERS, MAX_ROUNDS, MAX_THREADS,
-    OTHER_DESCRIPTORS, PLACES, PLACES_IN_FLIGHT,
+    IDLE_EVERY, MAX_COHORT, MAX_IN_FLIGHT, MAX_PUBLISHERS, MAX_ROUNDS, MAX_SEARCH_ROUNDS,
+    MAX_SWEEP_STEPS, MAX_THREADS, OTHER_DESCRIPTORS, PLACES, PLACES_IN_FLIGHT, SEARCH_ROUNDS,
+    SWEEP_STEPS,
 };
 use crate::plan::{Kind, LOAD, Plan, Rate, SERVER, Service, Target, Transport};
 use crate::report::Outputs;
-use crate::values::{count, host_and_port, name};
+use crate::values::{count, host_and_port, name, rates};
 
 /// The hidden workload: to be the server.
 pub(crate) const SERVE: &str = "serve";
@@ -36,6 +38,10 @@ pub(crate) const SERVE: &str = "serve";
 const COMPARE: &str = "compare";
 /// Rounds of that, unless others are asked for.
 const ROUNDS: usize = 7;
+/// What looks for the highest rate that meets bounds.
+const SEARCH: &str = "search";
+/// What runs a range of rates.
+const SWEEP: &str = "sweep";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -46,6 +52,10 @@ Examples:
   loadgen churn -c 32
   loadgen idle -c 5000
   loadgen compare -c 1000               the same over plain TCP, and what it costs
+  loadgen search --slo 'p99<2ms'        the highest rate that meets that
+  loadgen sweep --rates 10k..200k       latency at ten rates, and where it rises
+  loadgen --rounds 7 --json old.json    the median of seven runs, and a file for later:
+  loadgen --baseline old.json           better or worse than that file?
   loadgen -r 5k --cohort silent:1000 --cohort bad-hello:100@2000/s
                                         the same without and with misbehaving peers
   loadgen --to 127.0.0.1:9999 --keys keys -c 1000 -d 30 --json figures.json
@@ -55,13 +65,20 @@ measured so far.
 
 Exit codes: 0 fine, 1 could not run or could not write the report, 2 usage, 3 an --slo
 was missed, 5 the figures are not valid (with --strict), 6 something was lost or wrong, a
-peer failed, or a peer of a cohort was not ended as it should be, 141 stdout was closed
-before it had the report, 128 + n ended by signal n, with no report";
+peer failed, or a peer of a cohort was not ended as it should be, 7 worse than the
+--baseline, 141 stdout was closed before it had the report, 128 + n ended by signal n,
+with no report";
 
 pub(crate) enum Command {
     Run(Box<Config>),
     /// To load over every transport in turn, in this many rounds.
     Compare(Box<Config>, usize),
+    /// To load this many times.
+    Repeat(Box<Config>, usize),
+    /// To find the highest rate that meets the bounds, with this many runs of each.
+    Search(Box<Config>, usize),
+    /// To run each of these rates.
+    Sweep(Box<Config>, Vec<f64>),
     /// To be the server, until stdin ends.
     Serve(Arc<Identity>, Service),
     Show(clap::Error),
@@ -71,7 +88,8 @@ impl Command {
     /// Whether it has keys that outlive the run, so that its memory must stay private.
     pub(crate) fn hides_keys(&self) -> bool {
         let holds = |to: &Target| to.identity.is_some();
-        matches!(self, Self::Run(config)
+        matches!(self, Self::Run(config) | Self::Repeat(config, _) | Self::Search(config, _)
+            | Self::Sweep(config, _)
             if !config.allow_core_dumps && config.to.as_ref().is_some_and(holds))
     }
 }
@@ -95,7 +113,8 @@ pub(crate) struct Config {
 #[command(name = "loadgen", version, after_help = format!("{ENVIRONMENT}\n\n{EXAMPLES}"))]
 struct Args {
     /// echo (the default), sink, fanout, churn or idle; compare and one of them runs
-    /// it over every transport; serve is the server of a run
+    /// it over every transport; search and one of them finds the highest rate that meets
+    /// --slo; sweep and one of them runs it at --rates; serve is the server of a run
     #[arg(num_args = 0..)]
     workload: Vec<String>,
     /// A server that runs [default: start one, on loopback with new keys]
@@ -109,10 +128,17 @@ struct Args {
     keys: KeyArgs,
     #[command(flatten)]
     plan: Plan,
-    /// Times that each transport is run, for compare; or that the load is run without
-    /// and with a cohort [default: 7, or 1 with a cohort]
+    /// Times that the load is run; each transport, for compare [default: 7]; each rate at
+    /// most, for search [default: 3]; or without and with a cohort [default: 1]
     #[arg(long, help_heading = LOAD, value_parser = count)]
     rounds: Option<usize>,
+    /// Messages per second of all peers, from the lowest rate of a sweep to the highest
+    #[arg(long, value_name = "A..B", help_heading = LOAD, value_parser = rates)]
+    rates: Option<Rate>,
+    /// How many rates a sweep has, each larger than the last by the same factor
+    /// [default: 10]
+    #[arg(long, help_heading = LOAD, value_parser = count)]
+    steps: Option<usize>,
     #[command(flatten)]
     cohort: Wanted,
     /// What response times must be, such as 'p99<5ms'
@@ -143,9 +169,14 @@ pub(crate) fn parse(
         Err(error) if !error.use_stderr() => return Ok(Command::Show(error)),
         Err(error) => return Err(refusal(&error)),
     };
-    let (kind, compares) = kind(&typed.workload)?;
+    let (kind, task) = chosen(&typed.workload)?;
+    let in_rounds = typed.rounds.is_some() || typed.outputs.baseline.is_some();
+    let task = match task {
+        Task::Run if in_rounds && typed.cohort.groups.is_empty() => Task::Repeat,
+        task => task,
+    };
     typed.plan.kind = kind;
-    check_options(&typed, &matches, compares)?;
+    check_options(&typed, &matches, task)?;
     match kind {
         Kind::Idle if typed.plan.rate.is_none() => {
             let all = typed.plan.peers as f64 / IDLE_EVERY.as_secs_f64();
@@ -156,8 +187,8 @@ pub(crate) fn parse(
         _ => {}
     }
     let descriptors = raise_descriptor_limit();
-    check_plan(&typed.plan, compares, descriptors)?;
-    check_cohort(&typed.cohort, &typed.plan, compares, descriptors)?;
+    check_plan(&typed.plan, task, descriptors)?;
+    check_cohort(&typed.cohort, &typed.plan, descriptors)?;
     let allow_core_dumps = typed.keys.allow_core_dumps;
     let (to, warnings) = target(typed.to, typed.server_pid, typed.keys, typed.plan.over, env)?;
     typed.cohort.rounds = typed.rounds.unwrap_or(1);
@@ -171,9 +202,16 @@ pub(crate) fn parse(
         outputs: typed.outputs,
         warnings,
     });
-    Ok(match compares {
-        true => Command::Compare(config, typed.rounds.unwrap_or(ROUNDS)),
-        false => Command::Run(config),
+    Ok(match task {
+        Task::Run => Command::Run(config),
+        Task::Compare => Command::Compare(config, typed.rounds.unwrap_or(ROUNDS)),
+        Task::Repeat => Command::Repeat(config, typed.rounds.unwrap_or(ROUNDS)),
+        Task::Search => Command::Search(config, typed.rounds.unwrap_or(SEARCH_ROUNDS)),
+        Task::Sweep => {
+            let range = typed.rates.expect("it was checked");
+            let steps = typed.steps.unwrap_or(SWEEP_STEPS);
+            Command::Sweep(config, sweep::rates(range, steps))
+        }
     })
 }
 
@@ -186,22 +224,49 @@ fn serve(words: &[OsString], env: &dyn Fn(&str) -> Option<OsString>) -> Result<C
     Ok(Command::Serve(keys.native.expect("not classic"), service))
 }
 
-/// Which workload the words are, and whether it is compared.
-fn kind(words: &[String]) -> Result<(Kind, bool), Error> {
+/// What is done with a workload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Task {
+    Run,
+    Compare,
+    /// It has rounds.
+    Repeat,
+    Search,
+    Sweep,
+}
+
+impl Task {
+    fn of(word: &str) -> Option<Self> {
+        match word {
+            COMPARE => Some(Self::Compare),
+            SEARCH => Some(Self::Search),
+            SWEEP => Some(Self::Sweep),
+            _ => None,
+        }
+    }
+}
+
+/// Which workload the words are, and what is done with it.
+fn chosen(words: &[String]) -> Result<(Kind, Task), Error> {
     let words: Vec<_> = words.iter().map(String::as_str).collect();
-    let (word, compares) = match words[..] {
-        [] => return Ok((Kind::Echo, false)),
-        [COMPARE] => return Ok((Kind::Echo, true)),
-        [COMPARE, word] => (word, true),
-        [word] => (word, false),
+    let first = words.first().and_then(|first| Task::of(first));
+    let (task, words) = match first {
+        Some(task) => (task, &words[1..]),
+        None => (Task::Run, &words[..]),
+    };
+    let word = match words {
+        [] => return Ok((Kind::Echo, task)),
+        [word] => word,
         _ => return usage("a word belongs to no option (see --help)"),
     };
     let Ok(kind) = Kind::from_str(word, false) else {
         let names = Kind::value_variants().iter().map(|&kind| name(kind));
         let names = names.collect::<Vec<_>>().join(", ");
-        return usage(format!("no such workload; there are {names} and {COMPARE}"));
+        return usage(format!(
+            "no such workload; there are {names}, {COMPARE}, {SEARCH} and {SWEEP}"
+        ));
     };
-    Ok((kind, compares))
+    Ok((kind, task))
 }
 
 /// The server that was typed, if any, and what to tell the user about its keys.
@@ -260,14 +325,16 @@ fn refusal(error: &clap::Error) -> Error {
 }
 
 /// Refuses options that do not go together, or would do nothing.
-fn check_options(typed: &Args, matches: &ArgMatches, compares: bool) -> Result<(), Error> {
+fn check_options(typed: &Args, matches: &ArgMatches, task: Task) -> Result<(), Error> {
     let given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
     let kind = typed.plan.kind;
     let has_keys = ["confkey", "authkey", "keys", "name"]
         .into_iter()
         .any(given);
     let (is_sink, owns) = (kind == Kind::Sink, !given("to"));
-    let paced = given("rate") || kind == Kind::Idle;
+    let searches = task == Task::Search;
+    let sweeps = task == Task::Sweep;
+    let paced = given("rate") || kind == Kind::Idle || searches || sweeps;
     let is_fanout = kind == Kind::Fanout;
     let seals = typed.plan.over == Transport::Sealed;
     let no_rate = "-r: a sink takes what it can; it has no rate";
@@ -277,11 +344,38 @@ fn check_options(typed: &Args, matches: &ArgMatches, compares: bool) -> Result<(
     let own_pid = "--server-pid goes with --to HOST:PORT";
     let no_use = "keys go with --over sealed: no other transport uses them";
     let cohort = given("groups");
-    let in_turns = compares || cohort;
+    let has_no_rate = (searches || sweeps) && matches!(kind, Kind::Sink | Kind::Idle);
     for (misfit, text) in [
         (
-            given("rounds") && !in_turns,
-            "--rounds goes with compare and --cohort",
+            given("rounds") && sweeps,
+            "--rounds does not go with sweep: it runs each rate once",
+        ),
+        (
+            given("baseline") && !matches!(task, Task::Compare | Task::Repeat),
+            "--baseline goes with compare, and with --rounds of one load",
+        ),
+        (
+            cohort && task != Task::Run,
+            "--cohort does not go with compare, search or sweep",
+        ),
+        (
+            has_no_rate,
+            "search and sweep go with echo, fanout and churn: a sink takes what it can, and idle \
+             peers have a rate of their own",
+        ),
+        (
+            searches && !given("slo"),
+            "search: --slo is wanted, such as --slo 'p99<2ms'",
+        ),
+        (
+            sweeps && !given("rates"),
+            "sweep: --rates is wanted, such as --rates 10k..200k",
+        ),
+        (given("rates") && !sweeps, "--rates goes with sweep"),
+        (given("steps") && !sweeps, "--steps goes with sweep"),
+        (
+            searches && typed.rounds == Some(1),
+            "--rounds: at least 2 for search: one run does not decide",
         ),
         (
             given("control") && !cohort,
@@ -306,8 +400,8 @@ fn check_options(typed: &Args, matches: &ArgMatches, compares: bool) -> Result<(
             return usage(text);
         }
     }
-    let (alone, with): (&[&str], _) = match (compares, cohort) {
-        (true, _) => (
+    let (alone, with): (&[&str], _) = match task {
+        Task::Compare => (
             &[
                 "to",
                 "over",
@@ -319,25 +413,42 @@ fn check_options(typed: &Args, matches: &ArgMatches, compares: bool) -> Result<(
             ],
             "compare",
         ),
-        (false, true) => (&["hdr", "timeseries", "prometheus"], "--cohort"),
-        (false, false) => (&[], ""),
+        Task::Repeat => (
+            &["slo", "hdr", "timeseries", "prometheus", "quiet"],
+            "--rounds or --baseline",
+        ),
+        Task::Search => (
+            &["rate", "hdr", "timeseries", "prometheus", "html"],
+            "search",
+        ),
+        Task::Sweep => (
+            &["rate", "slo", "hdr", "timeseries", "prometheus", "html"],
+            "sweep",
+        ),
+        Task::Run if cohort => (&["hdr", "timeseries", "prometheus"], "--cohort"),
+        Task::Run => (&[], ""),
+    };
+    let most = match task {
+        Task::Search => MAX_SEARCH_ROUNDS,
+        _ => MAX_ROUNDS,
     };
     if let Some(id) = alone.iter().find(|id| given(id)) {
         return usage(format!("--{id} does not go with {with}"));
     }
+    if typed
+        .steps
+        .is_some_and(|steps| !(2..=MAX_SWEEP_STEPS).contains(&steps))
+    {
+        return usage(format!("--steps: from 2 to {MAX_SWEEP_STEPS}"));
+    }
     match typed.rounds {
-        Some(rounds) if rounds > MAX_ROUNDS => usage(format!("--rounds: at most {MAX_ROUNDS}")),
+        Some(rounds) if rounds > most => usage(format!("--rounds: at most {most}")),
         _ => Ok(()),
     }
 }
 
 /// Refuses a cohort that does not fit the load, or has no control where one is wanted.
-fn check_cohort(
-    cohort: &Wanted,
-    plan: &Plan,
-    compares: bool,
-    descriptors: u64,
-) -> Result<(), Error> {
+fn check_cohort(cohort: &Wanted, plan: &Plan, descriptors: u64) -> Result<(), Error> {
     let groups = &cohort.groups;
     if groups.is_empty() {
         return Ok(());
@@ -349,9 +460,7 @@ fn check_cohort(
     let most = (descriptors.saturating_sub(OTHER_DESCRIPTORS) as usize)
         .saturating_sub(plan.all_peers())
         .min(MAX_COHORT);
-    let text = if compares {
-        "--cohort does not go with compare".into()
-    } else if plan.over != Transport::Sealed {
+    let text = if plan.over != Transport::Sealed {
         "--cohort goes with --over sealed: only that has hellos and records".into()
     } else if has(BadKind::SlowReader) && plan.kind == Kind::Sink {
         "--cohort: a sink sends nothing that a slow-reader could read slowly".into()
@@ -371,7 +480,7 @@ fn check_cohort(
 }
 
 /// Refuses what cannot run, or would exhaust the machine.
-fn check_plan(plan: &Plan, compares: bool, descriptors: u64) -> Result<(), Error> {
+fn check_plan(plan: &Plan, task: Task, descriptors: u64) -> Result<(), Error> {
     let most_unfinished = Limits::default().max_assembling;
     let most_peers = descriptors.saturating_sub(OTHER_DESCRIPTORS);
     let chunks = plan.size.div_ceil(MAX_PAYLOAD).max(1);
@@ -385,7 +494,7 @@ fn check_plan(plan: &Plan, compares: bool, descriptors: u64) -> Result<(), Error
         format!("-t: at most {MAX_THREADS}, and no more than peers")
     } else if is_fanout && plan.threads > 1 {
         "-t: fanout takes one thread, which knows which subscriber had which message".into()
-    } else if (compares || plan.over != Transport::Sealed) && plan.size == 0 {
+    } else if (task == Task::Compare || plan.over != Transport::Sealed) && plan.size == 0 {
         "-s: an empty message cannot be counted over a plain stream of bytes".into()
     } else if plan.all_peers() as u64 > most_peers {
         format!(

@@ -1,42 +1,41 @@
-//! The same load over every transport, in turns: what protection costs.
+//! The same load in rounds: over every transport, which shows what protection costs, or over one.
 //!
-//! A round runs every transport once, each with a server of its own. It computes no ratio. Read
-//! next: [`crate::judge::comparison`], which does, and [`crate::report::comparison`].
+//! A round runs every transport once, each with a server of its own or with the one that is given.
+//! It computes no ratio. Read next: [`crate::judge::comparison`], which does, and [`crate::report::comparison`].
 
-use clap::ValueEnum as _;
 use sealwire_cli::error::Error;
-use sealwire_cli::kernel;
 
 use crate::interrupt::Interrupt;
 use crate::judge::comparison::Comparison;
 use crate::measure::environment::Environment;
-use crate::plan::{Plan, Transport};
+use crate::plan::Target;
 use crate::report::progress::Progress;
 use crate::report::{Report, json};
 use crate::run;
 use crate::values::name;
 
-/// Runs `plan` over every transport, `rounds` times, or until the user interrupts it.
-/// A transport that has fewer than two runs left ends it with its last error.
+/// Runs the rounds of `comparison`, which has none yet, or until the user interrupts it. A
+/// transport that has fewer than two runs left ends it with its last error.
 pub(crate) fn compare(
-    plan: &Plan,
-    rounds: usize,
+    comparison: &mut Comparison,
+    to: Option<&Target>,
     environment: &Environment,
     interrupt: &Interrupt,
-) -> Result<Comparison, Error> {
-    // An unknown kernel is refused before anything runs.
-    let mut comparison = Comparison::new(plan, rounds, kernel::chosen()?);
-    let transports = Transport::value_variants();
+) -> Result<(), Error> {
+    let (rounds, transports) = (comparison.rounds, comparison.transports.len());
     for round in 0..rounds {
-        for index in order(round, transports.len()) {
-            let over = transports[index];
-            let mut plan = plan.clone();
+        for index in order(round, transports) {
+            let over = comparison.transports[index].over;
+            let mut plan = comparison.plan.clone();
             plan.over = over;
-            let title = format!("round {} of {rounds}, {}, ", round + 1, name(over));
-            let outcome = run::run(&plan, None, interrupt, Progress::new(title, false));
+            let title = match comparison.is_alone() {
+                true => format!("round {} of {rounds}, ", round + 1),
+                false => format!("round {} of {rounds}, {}, ", round + 1, name(over)),
+            };
+            let outcome = run::run(&plan, to, interrupt, Progress::new(title, false));
             if interrupt.is_asked() {
                 comparison.interrupted = true;
-                return Ok(comparison);
+                return Ok(());
             }
             match outcome {
                 Ok(results) => {
@@ -48,7 +47,7 @@ pub(crate) fn compare(
             }
         }
     }
-    Ok(comparison)
+    Ok(())
 }
 
 /// The order in which a round runs the transports. A run finds the machine as the run before left

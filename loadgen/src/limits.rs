@@ -26,6 +26,52 @@ pub(crate) const MAX_ROUNDS: usize = 1000;
 /// Publishers of a fanout: each has its own places in the pattern, and needs some hundreds.
 pub(crate) const MAX_PUBLISHERS: usize = 128;
 
+// ---- searches --------------------------------------------------------------
+
+/// Runs of each rate of a search, unless others are asked for: the least that have a majority
+/// after one that differs.
+pub(crate) const SEARCH_ROUNDS: usize = 3;
+/// Most runs of each rate of a search: more would change no majority that can be told.
+pub(crate) const MAX_SEARCH_ROUNDS: usize = 100;
+/// Which part of the closed loop's rate a search begins with: most servers meet a bound there.
+pub(crate) const SEARCH_BEGINS: f64 = 0.5;
+/// How a search goes up until a rate is missed, and down until one is met. Up in small steps: the
+/// closed loop's rate is near, and beyond it the load tester may be the bound.
+pub(crate) const SEARCH_UP: f64 = 1.25;
+pub(crate) const SEARCH_DOWN: f64 = 2.0;
+/// The highest rate of a search, by the closed loop's: as many messages may be in flight in both
+/// loops, so that no open loop gets far beyond it.
+pub(crate) const SEARCH_MOST: f64 = 1.5;
+/// The lowest rate of a search, by that which it begins with: ten halvings.
+pub(crate) const SEARCH_LEAST: f64 = 1.0 / 1024.0;
+/// How near the lowest rate that is missed is to the highest that is met when a search ends:
+/// about what a server's limit changes from run to run.
+pub(crate) const SEARCH_WIDTH: f64 = 1.05;
+/// What a run of a search or a sweep takes beside its time to load: its peers join, begin and leave.
+/// Generously, as the user is told how long all runs take at most.
+pub(crate) const RUN_BESIDE: Duration = Duration::from_millis(200);
+/// How many rates a sweep has, unless others are asked for, and at most.
+pub(crate) const SWEEP_STEPS: usize = 10;
+pub(crate) const MAX_SWEEP_STEPS: usize = 1000;
+/// The knee of a curve is the last rate with less than this many times the lowest p99.
+pub(crate) const KNEE: f64 = 2.0;
+
+// ---- baselines -------------------------------------------------------------
+
+/// How likely runs of one build may differ as much as those that count as better or worse. Five
+/// figures decide, so that one comparison in forty is a false alarm. Six rounds of each can be as
+/// unlikely.
+pub(crate) const BASELINE_CHANCE: f64 = 0.005;
+/// Least change of a median that counts, however sure it is: less is what the same machine may
+/// change from one hour to another.
+pub(crate) const BASELINE_CHANGE: f64 = 0.05;
+/// Rounds that count: more would take the exact test long, and tell little more.
+pub(crate) const BASELINE_RUNS: usize = 30;
+/// Bytes of an old report: a thousand rounds have less.
+pub(crate) const BASELINE_BYTES: u64 = 256 << 20;
+/// Characters of a value that a refusal shows.
+pub(crate) const BASELINE_SHOWN: usize = 80;
+
 // ---- the load --------------------------------------------------------------
 
 /// Of a publisher's places in the pattern, the part that may be in flight at once: with half

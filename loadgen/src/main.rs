@@ -14,9 +14,10 @@
 //!
 //! The files beside them use all folders. [`args`] makes a [`plan`] of what was typed; [`run`]
 //! starts a server ([`child`], which runs [`server`]) and the threads that load it; [`compare`]
-//! runs every transport in turns; [`with_cohort`] runs without and with a cohort; [`interrupt`] is
-//! what Ctrl-C does. It is no example of how to use the library: it also uses modules that the
-//! library hides from its users. Read next: [`run`].
+//! runs every transport in turns, or one several times; [`with_cohort`] runs without and with a
+//! cohort; [`search`] looks for the highest rate, and [`sweep`] runs a range of them, both with
+//! [`rates`]; [`interrupt`] is what Ctrl-C does. It is no example of how to use the library: it also
+//! uses modules that the library hides from its users. Read next: [`run`].
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -30,26 +31,35 @@ mod limits;
 mod load;
 mod measure;
 mod plan;
+mod rates;
 mod report;
 mod rivals;
 mod run;
+mod search;
 mod server;
+mod sweep;
 #[cfg(test)]
 mod testing;
 mod values;
 mod with_cohort;
 
-use std::io::Write as _;
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
 use sealwire_cli::error::Error;
 use sealwire_cli::exposure::Exposure;
 use sealwire_cli::inherited::{self, printed, require_stdin, require_stdout};
+use sealwire_cli::kernel;
 use sealwire_cli::limits::LOG_PATIENCE;
 use sealwire_cli::log::Log;
 
 use crate::args::{Command, Config};
 use crate::interrupt::Interrupt;
+use crate::judge::baseline::Baseline;
+use crate::judge::comparison::Comparison;
+use crate::limits::BASELINE_BYTES;
 use crate::measure::environment::Environment;
 use crate::report::files::Files;
 use crate::report::progress::Progress;
@@ -100,14 +110,22 @@ fn start(log: &mut Log) -> Result<u8, Error> {
             server::serve(identity, service)
         }
         Command::Run(config) => run_once(&config, log),
-        Command::Compare(config, rounds) => run_in_turns(&config, rounds),
+        Command::Compare(config, rounds) => {
+            let comparison = Comparison::new(&config.plan, rounds, kernel::chosen()?);
+            run_in_rounds(&config, comparison, log)
+        }
+        Command::Repeat(config, rounds) => {
+            let (plan, own) = (&config.plan, config.to.is_none());
+            let comparison = Comparison::repeated(plan, rounds, kernel::chosen()?, own);
+            run_in_rounds(&config, comparison, log)
+        }
+        Command::Search(config, rounds) => run_search(&config, rounds, log),
+        Command::Sweep(config, rates) => run_sweep(&config, rates, log),
     }
 }
 
 fn run_once(config: &Config, log: &mut Log) -> Result<u8, Error> {
-    for warning in &config.warnings {
-        log.say(warning);
-    }
+    warn(config, log);
     let outputs = &config.outputs;
     let files = Files::open(outputs)?;
     let interrupt = Interrupt::catch()?;
@@ -128,12 +146,85 @@ fn run_once(config: &Config, log: &mut Log) -> Result<u8, Error> {
     Ok(report.exit_code(outputs.strict))
 }
 
-fn run_in_turns(config: &Config, rounds: usize) -> Result<u8, Error> {
+/// Runs the rounds of `comparison`, which has none yet.
+fn run_in_rounds(config: &Config, mut comparison: Comparison, log: &mut Log) -> Result<u8, Error> {
+    warn(config, log);
     let environment = Environment::here();
+    let old = config.outputs.baseline.as_ref();
+    let old = old.map(|path| older(path, &comparison, &environment));
+    let old = old.transpose()?;
     let files = Files::open(&config.outputs)?;
     let interrupt = Interrupt::catch()?;
-    let compared = compare::compare(&config.plan, rounds, &environment, &interrupt)?;
+    compare::compare(
+        &mut comparison,
+        config.to.as_ref(),
+        &environment,
+        &interrupt,
+    )?;
     interrupt.end();
-    comparison::emit(&compared, &environment, files)?;
-    Ok(comparison::exit_code(&compared, config.outputs.strict))
+    if let Some(old) = old {
+        let new = comparison::json(&comparison, &environment);
+        comparison.baseline = Some(old.judge(&new));
+    }
+    comparison::emit(&comparison, &environment, files)?;
+    Ok(comparison::exit_code(&comparison, config.outputs.strict))
+}
+
+/// The older report, if it can be compared with one of `comparison`. That is known before anybody
+/// has waited for rounds.
+fn older(
+    path: &Path,
+    comparison: &Comparison,
+    environment: &Environment,
+) -> Result<Baseline, Error> {
+    let failed = |why: String| Error::Local(format!("--baseline {}: {why}", path.display()));
+    let text = baseline(path).map_err(|error| failed(error.to_string()))?;
+    let setting = comparison::json(comparison, environment);
+    let old = Baseline::read(&text).map_err(failed)?;
+    old.check(&setting, comparison.rounds).map_err(failed)?;
+    Ok(old)
+}
+
+fn baseline(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let file = File::open(path)?;
+    file.take(BASELINE_BYTES).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn run_search(config: &Config, rounds: usize, log: &mut Log) -> Result<u8, Error> {
+    warn(config, log);
+    let outputs = &config.outputs;
+    let environment = Environment::here();
+    let files = Files::open(outputs)?;
+    let interrupt = Interrupt::catch()?;
+    if !outputs.quiet {
+        log.say(&search::announcement(config, rounds));
+    }
+    let searched = search::search(config, rounds, &environment, &interrupt)?;
+    interrupt.end();
+    report::search::emit(&searched, &environment, files, outputs.quiet)?;
+    Ok(report::search::exit_code(&searched, outputs.strict))
+}
+
+fn run_sweep(config: &Config, rates: Vec<f64>, log: &mut Log) -> Result<u8, Error> {
+    warn(config, log);
+    let outputs = &config.outputs;
+    let environment = Environment::here();
+    let files = Files::open(outputs)?;
+    let interrupt = Interrupt::catch()?;
+    if !outputs.quiet {
+        log.say(&sweep::announcement(config, &rates));
+    }
+    let swept = sweep::sweep(config, rates, &environment, &interrupt)?;
+    interrupt.end();
+    report::sweep::emit(&swept, &environment, files, outputs.quiet)?;
+    Ok(report::sweep::exit_code(&swept, outputs.strict))
+}
+
+/// Tells what the user should know before anything runs.
+fn warn(config: &Config, log: &mut Log) {
+    for warning in &config.warnings {
+        log.say(warning);
+    }
 }

@@ -15,7 +15,7 @@ use sealwire::net::address::host;
 use serde::{Serialize, Serializer};
 
 use crate::limits::MAX_RATE;
-use crate::values::{count, duration, name, size, source};
+use crate::values::{count, duration, name, rate, size, source};
 
 pub(crate) const SERVER: &str = "The server";
 pub(crate) const LOAD: &str = "The load";
@@ -78,16 +78,8 @@ impl FromStr for Rate {
 
     /// Takes a rate, or two with a colon between them; `k` behind a number is thousands.
     fn from_str(text: &str) -> Result<Self, String> {
-        let one = |text: &str| {
-            let (digits, factor) = match text.strip_suffix(['k', 'K']) {
-                Some(digits) => (digits, 1000.0),
-                None => (text, 1.0),
-            };
-            let rate = digits.parse::<f64>().ok()? * factor;
-            (rate > 0.0 && rate <= MAX_RATE).then_some(rate)
-        };
         let (from, to) = text.split_once(':').unwrap_or((text, text));
-        let rate = one(from).zip(one(to)).map(|(from, to)| Self { from, to });
+        let rate = rate(from).zip(rate(to)).map(|(from, to)| Self { from, to });
         rate.ok_or_else(|| {
             format!(
                 "messages per second are wanted, at most {MAX_RATE:.0}, such as 50000, 50k or \

@@ -53,13 +53,12 @@ pub(crate) fn run(
     progress: Progress,
 ) -> Result<Results, Error> {
     Host::of(plan, server, interrupt)?
-        .run(interrupt, progress, |_, _| Ok(()))
+        .run(plan, interrupt, progress, |_, _| Ok(()))
         .map(|(results, ())| results)
 }
 
 /// The server of a run, or of several: one that was given, or one of our own.
 pub(crate) struct Host<'a> {
-    plan: &'a Plan,
     kernel: Kernel,
     given: Option<&'a Target>,
     own: Option<(OwnServer, Target)>,
@@ -67,7 +66,7 @@ pub(crate) struct Host<'a> {
 
 impl<'a> Host<'a> {
     pub(crate) fn of(
-        plan: &'a Plan,
+        plan: &Plan,
         given: Option<&'a Target>,
         interrupt: &Interrupt,
     ) -> Result<Self, Error> {
@@ -77,23 +76,18 @@ impl<'a> Host<'a> {
             Some(_) => None,
             None => Some(OwnServer::start(Service::of(plan), interrupt)?),
         };
-        Ok(Self {
-            plan,
-            kernel,
-            given,
-            own,
-        })
+        Ok(Self { kernel, given, own })
     }
 
-    /// Runs the plan. When the load begins, calls `beside`, whose value it keeps until the load
-    /// is over and then returns.
+    /// Runs `plan`, which needs the same service as the first one. When the load begins, calls
+    /// `beside`, whose value it keeps until the load is over and then returns.
     pub(crate) fn run<T>(
         &mut self,
+        plan: &Plan,
         interrupt: &Interrupt,
         progress: Progress,
         beside: impl FnOnce(&RunSetup<'_>, Window) -> Result<T, Error>,
     ) -> Result<(Results, T), Error> {
-        let plan = self.plan;
         let started = self.own.as_ref().map(|(_, started)| started);
         let server = self.given.or(started).expect("one of both is there");
         // Before the first peer, and before `reach` connects.

@@ -4,8 +4,12 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use sealwire::Kernel;
+use serde_json::Value;
 
+use crate::judge::judge;
+use crate::judge::point::Point;
 use crate::measure::environment::Environment;
+use crate::measure::figures::Figures;
 use crate::measure::quantile;
 use crate::measure::results::{
     Account, Attendance, Cost, CryptoCost, Interval, Results, ServerUse, Tally, ThreadUse, Usage,
@@ -109,6 +113,14 @@ pub(crate) fn changed(change: impl FnOnce(&mut Results)) -> Results {
     let mut results = results();
     change(&mut results);
     results
+}
+
+/// That run as a point of a curve, without its report.
+pub(crate) fn point() -> Point {
+    let (results, here) = (results(), environment());
+    let figures = Figures::of(&results);
+    let verdict = judge(&results, &figures, &[], &here);
+    Point::of(&results, &figures, &verdict, Value::Null)
 }
 
 /// Makes it a closed loop over plain TCP to an unknown server.

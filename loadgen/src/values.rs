@@ -11,7 +11,8 @@ use sealwire::Limits;
 use sealwire::net::address::{self, missing_zone};
 use sealwire_cli::units;
 
-use crate::limits::MAX_DURATION;
+use crate::limits::{MAX_DURATION, MAX_RATE};
+use crate::plan::Rate;
 
 /// What a choice is called on the command line and in reports.
 pub(crate) fn name(choice: impl ValueEnum) -> String {
@@ -25,6 +26,27 @@ pub(crate) fn count(text: &str) -> Result<usize, String> {
         Ok(count) => Ok(count as usize),
         Err(_) => Err("a number is wanted".into()),
     }
+}
+
+/// Messages per second; `k` behind a number is thousands.
+pub(crate) fn rate(text: &str) -> Option<f64> {
+    let (digits, factor) = match text.strip_suffix(['k', 'K']) {
+        Some(digits) => (digits, 1000.0),
+        None => (text, 1.0),
+    };
+    let rate = digits.parse::<f64>().ok()? * factor;
+    (rate > 0.0 && rate <= MAX_RATE).then_some(rate)
+}
+
+/// A range of rates.
+pub(crate) fn rates(text: &str) -> Result<Rate, String> {
+    let range = text.split_once("..");
+    let range = range.and_then(|(from, to)| Some((rate(from)?, rate(to)?)));
+    let range = range.filter(|(from, to)| from < to);
+    let range = range.map(|(from, to)| Rate { from, to });
+    range.ok_or_else(|| {
+        format!("two rates of at most {MAX_RATE:.0} are wanted, the lower first, such as 10k..200k")
+    })
 }
 
 /// The bytes of a message, with or without a unit.

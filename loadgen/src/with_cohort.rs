@@ -71,10 +71,16 @@ fn run_round(
         let to = control.as_ref().map(|control| control.address);
         let name = part.name();
         let progress = Progress::new(format!("{title}{name}, "), config.outputs.quiet);
-        let (results, cohort) = host.run(interrupt, progress, |setup, window| match part {
-            Part::Clean => Ok(None),
-            Part::Control | Part::Cohort => begin(wanted, setup, window, to).map(Some),
-        })?;
+        let (results, cohort) =
+            host.run(
+                &config.plan,
+                interrupt,
+                progress,
+                |setup, window| match part {
+                    Part::Clean => Ok(None),
+                    Part::Control | Part::Cohort => begin(wanted, setup, window, to).map(Some),
+                },
+            )?;
         let outcome = cohort.map(Cohort::end).transpose()?;
         runs.push(PartRun {
             part,

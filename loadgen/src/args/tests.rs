@@ -74,6 +74,18 @@ fn options_stand_anywhere() {
     assert!(matches!(shown("--help"), Command::Show(_)));
     let compares = shown("compare --rounds 3");
     assert!(matches!(compares, Command::Compare(_, 3)));
+    assert!(matches!(shown("--rounds 5 churn"), Command::Repeat(_, 5)));
+    assert!(matches!(shown("--baseline f"), Command::Repeat(_, 7)));
+    assert!(matches!(
+        shown("compare --baseline f"),
+        Command::Compare(_, 7)
+    ));
+    let searches = shown("search churn --slo p99<1ms --arrival poisson");
+    assert!(matches!(&searches, Command::Search(config, 3) if config.plan.kind == Kind::Churn));
+    assert!(!searches.hides_keys());
+    let sweeps = shown("sweep --rates 1k..8k --steps 4");
+    assert!(matches!(sweeps, Command::Sweep(_, rates) if rates == [1e3, 2e3, 4e3, 8e3]));
+    assert!(shown("search --slo p99<1ms --to h:1").hides_keys());
 }
 
 /// Goal: a cohort is taken as it was typed, once unless rounds are given. Method: groups in one
@@ -132,7 +144,13 @@ fn sources_have_zones() {
 
 /// Lines, and how their refusals begin.
 const REFUSED: &str = "\
---rounds 3 => --rounds goes with compare and --cohort
+--rounds 3 --slo p99<1s => --slo does not go with --rounds
+--baseline f --hdr f => --hdr does not go with --rounds or --baseline
+--rounds 3 -q => --quiet does not go with --rounds
+--rounds 1001 => --rounds: at most
+--baseline f --cohort silent:1 => --baseline goes with
+search --slo p99<1s --baseline f => --baseline goes with
+sweep --rates 1..2 --baseline f => --baseline goes with
 --cohort loud:1 => --cohort: KIND:N is wanted; the kinds are silent,
 --cohort silent:0 => --cohort: KIND:N is wanted, with N
 --cohort silent:16384 -c 4000 => --cohort: at most
@@ -148,6 +166,25 @@ sink --cohort slow-reader:1 => --cohort: a sink sends nothing
 --cohort bad-hello:1 --cohort-control => --cohort-control goes with bad-hello
 --cohort silent:1@5/s --cohort-control => --cohort-control goes with bad-hello
 compare --rounds 1001 => --rounds: at most 1000
+search => search: --slo is wanted
+search sink --slo p99<1s => search and sweep go with
+search idle --slo p99<1s => search and sweep go with
+sweep => sweep: --rates is wanted
+sweep idle --rates 1..2 => search and sweep go with
+sweep --rates 2..1 => --rates: two rates
+sweep --rates 1..2 --steps 1 => --steps: from 2 to
+sweep --rates 1..2 --steps 1001 => --steps: from 2 to
+sweep --rates 1..2 --rounds 2 => --rounds does not go with sweep
+sweep --rates 1..2 --slo p99<1s => --slo does not go with sweep
+sweep --rates 1..2 -r 5 => --rate does not go with sweep
+--rates 1..2 => --rates goes with sweep
+--steps 2 => --steps goes with sweep
+search --slo p99<1s -r 5 => --rate does not go with search
+search --slo p99<1s --hdr f => --hdr does not go with search
+search --slo p99<1s --rounds 1 => --rounds: at least 2 for search
+search --slo p99<1s --rounds 101 => --rounds: at most 100
+search --slo p99<1s --cohort silent:1 => --cohort does not go
+search compare => no such workload; there are
 --publishers 2 => --publishers goes with fanout
 compare --publishers 2 => --publishers goes with fanout
 --arrival poisson => --arrival goes with -r
@@ -222,6 +259,11 @@ fn values_are_checked() {
             "rate",
             "messages per second",
             "|0|-1|1:|:1|1:2:3|nan|inf|1e12|k",
+        ),
+        (
+            "rates",
+            "two rates",
+            "1|1..|..2|1..1|0..2|1..1e9|a..b|1..2..3",
         ),
     ] {
         for value in values.split('|') {

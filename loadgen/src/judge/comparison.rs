@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::steadiness::{self, DISTURBED, UNSTEADY};
-use super::{Grade, Reason, Verdict};
+use super::{Grade, Reason, Verdict, baseline};
 use crate::limits::{REPEATS, REPEATS_RUNS};
 use crate::measure::figures::Figures;
 use crate::measure::quantile::Quantile;
@@ -77,8 +77,10 @@ pub(crate) struct TransportRuns {
     pub(crate) at_least: bool,
 }
 
+/// Rounds over every transport, or over one.
 pub(crate) struct Comparison {
     pub(crate) plan: Plan,
+    pub(crate) own_server: bool,
     pub(crate) rounds: usize,
     pub(crate) kernel: Kernel,
     pub(crate) transports: Vec<TransportRuns>,
@@ -87,6 +89,8 @@ pub(crate) struct Comparison {
     pub(crate) faults: bool,
     /// The user ended it before all rounds were over.
     pub(crate) interrupted: bool,
+    /// The figures beside those of an older report.
+    pub(crate) baseline: Option<baseline::Judged>,
 }
 
 /// Least, median, most; and of how many rounds.
@@ -158,28 +162,49 @@ fn is_steadiness(reason: &Reason) -> bool {
 }
 
 impl Comparison {
+    /// Over every transport, each with a server of its own.
     pub(crate) fn new(plan: &Plan, rounds: usize, kernel: Kernel) -> Self {
-        let transports = Transport::value_variants()
-            .iter()
-            .map(|&over| TransportRuns {
-                over,
-                runs: Vec::new(),
-                changes: Vec::new(),
-                grade: Grade::Valid,
-                rules: BTreeMap::new(),
-                errors: BTreeMap::new(),
-                failures: BTreeMap::new(),
-                at_least: false,
-            });
+        Self::over(Transport::value_variants(), plan, rounds, kernel, true)
+    }
+
+    /// The same plan again and again.
+    pub(crate) fn repeated(plan: &Plan, rounds: usize, kernel: Kernel, own_server: bool) -> Self {
+        Self::over(&[plan.over], plan, rounds, kernel, own_server)
+    }
+
+    fn over(
+        transports: &[Transport],
+        plan: &Plan,
+        rounds: usize,
+        kernel: Kernel,
+        own_server: bool,
+    ) -> Self {
+        let transports = transports.iter().map(|&over| TransportRuns {
+            over,
+            runs: Vec::new(),
+            changes: Vec::new(),
+            grade: Grade::Valid,
+            rules: BTreeMap::new(),
+            errors: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            at_least: false,
+        });
         Self {
             plan: plan.clone(),
+            own_server,
             rounds,
             kernel,
             transports: transports.collect(),
             runs: Vec::new(),
             faults: false,
             interrupted: false,
+            baseline: None,
         }
+    }
+
+    /// Whether there is one transport alone, and nothing to divide by.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.transports.len() == 1
     }
 
     pub(crate) fn note(

@@ -9,7 +9,7 @@ use crate::measure::quantile::Quantile;
 use crate::measure::results::Results;
 
 const BOUND: &str = "the load tester may be the bound";
-const LATE: &str = "the load tester sent late";
+pub(super) const LATE: &str = "the load tester sent late";
 
 /// Whether the load tester could make the load, or was at its limit.
 pub(super) fn judge(results: &Results, figures: &Figures, verdict: &mut Verdict) {

@@ -1,17 +1,24 @@
 //! Whether the figures of a run can be trusted, and why not.
 //!
 //! [`judge`] applies every rule: [`load`] checks the load against the plan, [`generator`] the load
-//! tester, [`consistency`] the figures themselves, [`steadiness`] the run over its time. All bounds are in [`crate::limits`]. [`slo`]
-//! has the user's bounds, [`comparison`] combines the runs of a comparison, and [`cohort`] those
-//! without and with a cohort.
+//! tester, [`consistency`] the figures themselves, [`steadiness`] the run over its time. All bounds
+//! are in [`crate::limits`]. [`slo`] has the user's bounds. [`comparison`] combines the runs of a
+//! comparison, [`baseline`] sets them beside older ones ([`ranks`]), and [`cohort`] combines those
+//! without and with a cohort. [`search`] chooses rates until the highest that meets a bound is
+//! known, [`sweep`] finds the knee of a curve, and [`point`] has the figures of a run at a rate.
 
+pub(crate) mod baseline;
 pub(crate) mod cohort;
 pub(crate) mod comparison;
 mod consistency;
 mod generator;
 mod load;
+pub(crate) mod point;
+mod ranks;
+pub(crate) mod search;
 pub(crate) mod slo;
 mod steadiness;
+pub(crate) mod sweep;
 #[cfg(test)]
 mod tests;
 
@@ -72,6 +79,13 @@ impl Verdict {
     fn doubt(&mut self, grade: Grade, rule: &'static str, text: String) {
         self.grade = self.grade.max(grade);
         self.reasons.push(Reason { grade, rule, text });
+    }
+
+    /// Whether the load tester was the bound, not the server: it was at its limit, or its lateness
+    /// alone has at least this grade.
+    pub(crate) fn is_load_testers(&self, grade: Grade) -> bool {
+        let late = |reason: &Reason| reason.rule == generator::LATE && reason.grade >= grade;
+        self.at_least || self.reasons.iter().any(late)
     }
 
     fn note(&mut self, what: impl Into<String>) {

@@ -95,10 +95,7 @@ impl Slo {
     /// Judges the times of a run. Of a closed loop, `open` has those that an open loop would have
     /// seen.
     pub(crate) fn judge(&self, response: &Histogram<u64>, open: Option<&Histogram<u64>>) -> Judged {
-        let needs = match self.figure {
-            Statistic::Quantile(quantile) => quantile.needs(),
-            Statistic::Max | Statistic::Mean => SAMPLES_ABOVE,
-        };
+        let needs = self.needs();
         let (value, samples) = (self.value(response), response.len());
         let outcome = if samples < needs {
             Outcome::Undecided
@@ -116,6 +113,14 @@ impl Slo {
             open_ns: open.filter(|&value| !self.allows(value)),
             samples,
             needs,
+        }
+    }
+
+    /// How many samples decide it.
+    pub(crate) fn needs(&self) -> u64 {
+        match self.figure {
+            Statistic::Quantile(quantile) => quantile.needs(),
+            Statistic::Max | Statistic::Mean => SAMPLES_ABOVE,
         }
     }
 

@@ -8,8 +8,9 @@ use sealwire_cli::error::Error;
 use serde_json::{Value, json};
 
 use super::files::Files;
-use super::{code, headline, json as of_runs, page, write_figures};
+use super::{FOUND_FAULTS, WORSE, baseline, code, headline, json as of_runs, page, write_figures};
 use crate::judge::Grade;
+use crate::judge::baseline::Change;
 use crate::judge::comparison::{Comparison, Figure, Spread, TransportRuns};
 use crate::measure::environment::Environment;
 use crate::plan::Kind;
@@ -34,13 +35,30 @@ pub(crate) fn emit(
 
 /// The program's exit code after it.
 pub(crate) fn exit_code(comparison: &Comparison, strict: bool) -> u8 {
-    code(comparison.faults, true, strict, comparison.grade())
+    let judged = comparison.baseline.as_ref();
+    let worse = judged.is_some_and(|judged| judged.change == Change::Worse);
+    match code(comparison.faults, true, strict, comparison.grade()) {
+        FOUND_FAULTS => FOUND_FAULTS,
+        _ if worse => WORSE,
+        code => code,
+    }
+}
+
+/// What ran, and where.
+pub(super) fn setting(comparison: &Comparison, environment: &Environment) -> String {
+    let Comparison { plan, kernel, .. } = comparison;
+    let pace = headline::pace(plan);
+    let over = match comparison.is_alone() {
+        true => name(plan.over),
+        false => "every transport".into(),
+    };
+    let text = headline::of_several(plan, environment, &over, &pace, comparison.own_server);
+    text + &format!("kernel {} where it is sealed\n", kernel.name())
 }
 
 fn table(comparison: &Comparison, environment: &Environment) -> String {
-    let Comparison { plan, kernel, .. } = comparison;
-    let mut text = headline::of_comparison(plan, environment, *kernel);
-    text.push('\n');
+    let plan = &comparison.plan;
+    let mut text = setting(comparison, environment) + "\n";
     let names = Figure::ALL.map(|figure| figure.names(plan.kind).0.to_owned());
     text += &line("medians", names);
     for transport in &comparison.transports {
@@ -50,6 +68,9 @@ fn table(comparison: &Comparison, environment: &Environment) -> String {
         let name = format!("{} / {}", name(ours.over), name(other.over));
         let ratios = Figure::ALL.map(|figure| ratio(ours.ratio(other, figure)));
         text += &line(&name, ratios);
+    }
+    if let Some(judged) = &comparison.baseline {
+        text += &baseline::table(judged);
     }
     for note in notes(comparison) {
         text += &format!("note: {}\n", escaped(&note));
@@ -143,10 +164,13 @@ pub(super) fn notes(comparison: &Comparison) -> Vec<String> {
 
 type Spreads = BTreeMap<&'static str, Option<Spread>>;
 
-fn json(comparison: &Comparison, environment: &Environment) -> Value {
+/// The report as JSON. Before the first round it has the setting alone.
+pub(crate) fn json(comparison: &Comparison, environment: &Environment) -> Value {
     let mut plan = json!(comparison.plan);
-    // Each run has its own.
-    plan["over"] = Value::Null;
+    if !comparison.is_alone() {
+        // Each run has its own.
+        plan["over"] = Value::Null;
+    }
     let kind = comparison.plan.kind;
     let transports = comparison.transports.iter();
     let transports = transports.map(|one| {
@@ -161,8 +185,8 @@ fn json(comparison: &Comparison, environment: &Environment) -> Value {
         "format": of_runs::FORMAT,
         "environment": environment,
         "kernel": comparison.kernel.name(),
-        // Each server is a process that was started here.
-        "shares_machine": true,
+        "shares_machine": shares_machine(comparison),
+        "server_is_own": comparison.own_server,
         "plan": plan,
         "rounds": comparison.rounds,
         "interrupted": comparison.interrupted,
@@ -170,7 +194,16 @@ fn json(comparison: &Comparison, environment: &Environment) -> Value {
         "transports": transports.collect::<BTreeMap<_, _>>(),
         "ratios": ratios.collect::<BTreeMap<_, _>>(),
         "notes": notes(comparison),
+        "baseline": comparison.baseline,
         "runs": comparison.runs,
+    })
+}
+
+/// Whether the server is on this machine; the first run has seen it.
+fn shares_machine(comparison: &Comparison) -> Value {
+    let first = comparison.runs.first();
+    first.map_or(comparison.own_server.into(), |run| {
+        run["shares_machine"].clone()
     })
 }
 

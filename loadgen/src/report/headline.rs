@@ -1,6 +1,5 @@
 //! The first lines of every text: what ran, how, and where.
 
-use sealwire::Kernel;
 use sealwire::net::address::host_and_port;
 use sealwire::text::escaped;
 
@@ -46,16 +45,32 @@ fn machine(here: &Environment) -> String {
     format!("{processor}, {count} processors, {}", here.system)
 }
 
-pub(super) fn of_comparison(plan: &Plan, here: &Environment, kernel: Kernel) -> String {
-    let kernel = kernel.name();
+/// The first lines of a report of several runs, `over` what, and at which `pace`.
+pub(super) fn of_several(
+    plan: &Plan,
+    here: &Environment,
+    over: &str,
+    pace: &str,
+    own_server: bool,
+) -> String {
+    let server = match own_server {
+        true => "server of its own, both ends on this machine",
+        false => "a server that runs already",
+    };
     let lines = [
-        what(plan, here, "every transport"),
+        what(plan, here, over),
         load(plan),
-        pace(plan),
+        pace.into(),
         machine(here),
-        format!("kernel {kernel} where it is sealed; both ends on this machine"),
+        server.into(),
     ];
     lines.map(|line| line + "\n").concat()
+}
+
+/// How long each of several runs measures.
+pub(super) fn length(plan: &Plan) -> String {
+    let (duration, warmup) = (plan.duration.as_secs_f64(), plan.warmup.as_secs_f64());
+    format!("{duration} s after {warmup} s")
 }
 
 /// The same as comments, and the verdict.
@@ -81,7 +96,7 @@ fn load(plan: &Plan) -> String {
     format!("{peers}, {size} B, depth {depth}, {threads} threads")
 }
 
-fn pace(plan: &Plan) -> String {
+pub(super) fn pace(plan: &Plan) -> String {
     let pace = match plan.rate {
         None => "closed loop".into(),
         Some(rate) => {
@@ -96,8 +111,7 @@ fn pace(plan: &Plan) -> String {
             format!("open loop, {}{to} {} {arrival}", rate.from, unit(plan))
         }
     };
-    let (duration, warmup) = (plan.duration.as_secs_f64(), plan.warmup.as_secs_f64());
-    format!("{pace}, {duration} s after {warmup} s")
+    format!("{pace}, {}", length(plan))
 }
 
 /// How long it was, if that is less than planned.

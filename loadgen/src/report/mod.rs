@@ -1,11 +1,13 @@
 //! The report of a run: a table for people ([`table`]), JSON for programs ([`json`]),
-//! percentiles ([`hdr`]) and intervals ([`timeseries`]) for plotters, and a [`page`] with charts for
-//! a browser; that of a comparison
-//! ([`comparison`]), and of a load without and with a cohort ([`cohort`]); the exit code; and the
-//! live line meanwhile ([`progress`]).
+//! percentiles ([`hdr`]) and intervals ([`timeseries`]) for plotters, figures for Prometheus
+//! ([`prometheus`]), and a [`page`] with charts for a browser; that of a comparison
+//! ([`comparison`]), of a load without and with a cohort ([`cohort`]), of a search for a rate
+//! ([`search`]) and of a sweep over rates ([`sweep`]); figures beside older ones ([`baseline`]); the
+//! exit code; and the live line meanwhile ([`progress`]).
 //!
 //! All of them name what ran, and where ([`headline`]).
 
+mod baseline;
 pub(crate) mod cohort;
 pub(crate) mod comparison;
 pub(crate) mod files;
@@ -15,6 +17,8 @@ pub(crate) mod json;
 mod page;
 pub(crate) mod progress;
 mod prometheus;
+pub(crate) mod search;
+pub(crate) mod sweep;
 mod table;
 mod timeseries;
 
@@ -39,6 +43,9 @@ const SLO_MISSED: u8 = 3;
 const NOT_VALID: u8 = 5;
 /// Something was lost or wrong, or a peer failed.
 const FOUND_FAULTS: u8 = 6;
+
+/// A figure is worse than that of the baseline.
+const WORSE: u8 = 7;
 
 /// The report of a run; its names in JSON are those of its parts.
 #[derive(Debug, Serialize)]
@@ -76,6 +83,10 @@ pub(crate) struct Outputs {
     /// Write a page for a browser: the verdict, the figures, and charts of them
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
+    /// Say whether rounds are better or worse than those of an older report, made with
+    /// --json; it goes with compare and --rounds, and makes 7 rounds if none are asked for
+    #[arg(long, value_name = "FILE")]
+    pub(crate) baseline: Option<PathBuf>,
     /// Print one line in place of the table, and show nothing meanwhile
     #[arg(short, long)]
     pub(crate) quiet: bool,
@@ -99,6 +110,11 @@ impl<'a> Report<'a> {
         }
     }
 
+    /// Whether every bound of the user is met.
+    pub(crate) fn slos_met(&self) -> bool {
+        self.slos.iter().all(Judged::is_met)
+    }
+
     /// Writes it: to files, and to stdout.
     pub(crate) fn emit(&self, mut files: Files, quiet: bool) -> Result<(), Error> {
         // An output that fails keeps no other from being written.
@@ -116,8 +132,8 @@ impl<'a> Report<'a> {
 
     /// The program's exit code after it.
     pub(crate) fn exit_code(&self, strict: bool) -> u8 {
-        let met = self.slos.iter().all(Judged::is_met);
-        code(self.results.found_faults(), met, strict, self.verdict.grade)
+        let (faults, grade) = (self.results.found_faults(), self.verdict.grade);
+        code(faults, self.slos_met(), strict, grade)
     }
 }
 

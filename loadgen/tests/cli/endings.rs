@@ -26,12 +26,14 @@ const SOON: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A short run of every command that prints, and `serve`, which prints its port.
-const COMMANDS: [&str; 6] = [
+const COMMANDS: [&str; 8] = [
     "--help",
     "--version",
     "-c 1 -d 100ms -w 0",
     "-c 1 -d 100ms -w 0 --json -",
     "compare -c 1 -d 100ms -w 0 --rounds 1",
+    "-c 1 -d 100ms -w 0 --rounds 1",
+    "sweep --rates 100..200 --steps 2 -c 1 -d 100ms -w 0 -q",
     "serve plain echo 64",
 ];
 
@@ -112,7 +114,7 @@ fn closed_descriptors() {
 /// with other programs, else 1 and the reason. Method: a pipe whose reader is gone; a full disk.
 #[test]
 fn reports_that_cannot_be_printed() {
-    for flags in &COMMANDS[..5] {
+    for flags in &COMMANDS[..7] {
         let run = call_to(closed_pipe(), flags).ended(141);
         assert_eq!(run.stderr, "", "{flags}");
         let full = File::options().write(true).open("/dev/full").unwrap();
@@ -284,6 +286,24 @@ fn a_signal_between_runs() {
     is_gone(server);
 }
 
+/// Goal: what has several runs reports those that are whole, also if that is none. Method: a signal
+/// in the first run of a search, of a sweep and of rounds.
+#[test]
+fn a_signal_in_a_first_run() {
+    for (flags, code, told) in [
+        ("search --slo p99<1s", 3, "it was interrupted"),
+        ("sweep --rates 100..200", 0, "0 of 10 rates were run"),
+        ("--rounds 5", 0, "0 of 5 rounds are whole"),
+    ] {
+        let program = start(command(&format!("{flags} -c 1 -d 1000s -w 0")));
+        let server = server_of(&program, &[]);
+        thread::sleep(Duration::from_millis(2500));
+        let run = Run::of(end(program, Signal::INT)).ended(code);
+        assert!(run.stdout.contains(told), "{run:?}");
+        is_gone(server);
+    }
+}
+
 /// Goal: a signal that was ignored when the program started stays ignored, as nohup wants.
 /// Method: a shell that ignores all three; each of them in a run.
 #[test]
@@ -321,6 +341,7 @@ fn names_are_harmless() {
     for (flags, name) in [
         ("--to", &b"no..such\x1b[2Jname:1"[..]),
         ("-c 1 -d 100ms -w 0 -q --json", b"/no/such\x1b[2J/folder"),
+        ("--baseline", b"/no/such\x1b[2J/report"),
         ("--to h:1 --keys", b"/no/such\x1b[2J/keys"),
     ] {
         let mut program = command(flags);

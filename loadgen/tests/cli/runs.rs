@@ -128,6 +128,48 @@ fn comparison() {
     assert!(median > 0.0, "{run:?}");
 }
 
+/// Goal: a search says how long it takes, finds a rate that most runs meet, and tells how sure it
+/// is. Method: a short one with a bound that a low rate always meets, in a table and as JSON; one
+/// that no rate meets.
+#[test]
+fn search() {
+    let flags = "search -c 2 -d 200ms -w 50ms --rounds 2 --json -";
+    let run = loadgen(&format!("{flags} --slo p50<500ms")).ended(0);
+    assert!(run.stderr.contains("a search takes up to"), "{run:?}");
+    assert!(run.number("/highest_rate_per_second") > 0.0);
+    assert_eq!(run.number("/met/met_runs"), 2.0);
+    assert!(run.number("/closed_loop/messages_per_second") > 0.0);
+    assert!(run.number("/runs/0/report/account/completed") > 0.0);
+    let run = loadgen("search -c 1 -d 200ms -w 0 --rounds 2 -q --slo p50<1us").ended(3);
+    assert!(
+        run.stdout.starts_with("no rate was found with p50<1us"),
+        "{run:?}"
+    );
+    assert_eq!(
+        (run.stdout.lines().count(), &run.stderr[..]),
+        (1, ""),
+        "{run:?}"
+    );
+}
+
+/// Goal: a sweep says how long it takes, and has a point for each rate. Method: two low rates, in a
+/// table and as JSON.
+#[test]
+fn sweep() {
+    let flags = "sweep --rates 100..400 --steps 2 -c 2 -d 200ms -w 50ms";
+    let run = loadgen(&format!("{flags} --json -")).ended(0);
+    assert!(
+        run.stderr.contains("a sweep takes 2 runs of 0.5 s"),
+        "{run:?}"
+    );
+    assert_eq!(run.number("/points/0/rate_per_second"), 100.0);
+    assert!(run.number("/points/0/messages_per_second") > 0.0);
+    let run = loadgen(flags).ended(0);
+    for word in ["\n100 ", "p99.9 us", "knee"] {
+        assert!(run.stdout.contains(word), "{run:?}");
+    }
+}
+
 /// Goal: each output is written to its place, also if stdout is closed, and names what ran and
 /// where; stderr stays empty without a terminal. Method: all at once; then with a stdout whose
 /// reader is gone.
@@ -209,4 +251,41 @@ fn kernels() {
         let told = "loadgen: SEALWIRE_KERNEL: no such kernel; there are portable, aesni, avx512\n";
         call(program).failed(2, told);
     }
+}
+
+/// Goal: rounds are set beside those of an older report, and worse ones have their exit code; a
+/// report of another setting is refused before anything runs. Method: six short rounds; with
+/// another size, too few rounds, and no file; against the same report with rates a hundred times as
+/// high.
+#[test]
+fn baselines() {
+    let folder = tempfile::tempdir().unwrap();
+    let old = folder.path().join("old");
+    // Too few samples for a run to be INVALID, however busy the machine is.
+    let flags = "-c 1 -d 100ms -w 0";
+    let shown = old.display();
+    let run = loadgen(&format!("{flags} --rounds 6 --json {shown}")).ended(0);
+    assert!(run.stdout.contains("sealed (6 runs)"), "{run:?}");
+    assert!(!run.stdout.contains(" / "), "{run:?}");
+    let refused = loadgen(&format!("{flags} --baseline {shown} -s 65")).ended(1);
+    let told = "not comparable: plan/size_bytes is 64 there, and 65 here";
+    assert!(refused.stderr.contains(told), "{refused:?}");
+    loadgen(&format!("{flags} --baseline {shown} --rounds 4")).failed(1, "too few to tell");
+    loadgen(&format!("{flags} --baseline /none")).failed(1, "--baseline /none: ");
+
+    let text = fs::read_to_string(&old).unwrap();
+    let mut report: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for run in report["runs"].as_array_mut().unwrap() {
+        run["verdict"] = "SUSPECT".into();
+        let rate = &mut run["messages_per_second"];
+        *rate = (rate.as_f64().unwrap() * 100.0).into();
+    }
+    fs::write(&old, report.to_string()).unwrap();
+    let run = loadgen(&format!("{flags} --rounds 6 --baseline {shown} --json -")).ended(7);
+    let figures = run.json();
+    assert_eq!(figures["baseline"]["change"], "worse", "{figures}");
+    assert_eq!(figures["baseline"]["rows"][0]["figure"], "messages/s");
+    assert_eq!(figures["baseline"]["rows"][0]["change"], "worse");
+    let run = loadgen(&format!("{flags} --rounds 6 --baseline {shown}")).ended(7);
+    assert!(run.stdout.contains("worse than the baseline"), "{run:?}");
 }

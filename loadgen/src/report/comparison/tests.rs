@@ -126,8 +126,8 @@ fn reasons_have_names() {
 fn every_run_is_there() {
     let (mut comparison, _, value) = compared(|_, _| {});
     let names = value.as_object().unwrap().keys().map(String::as_str);
-    let due = "environment format interrupted kernel notes plan ratios rounds runs \
-        shares_machine transports verdict";
+    let due = "baseline environment format interrupted kernel notes plan ratios rounds runs \
+        server_is_own shares_machine transports verdict";
     assert!(names.eq(due.split_whitespace()), "{value}");
     for (place, due) in [
         ("/kernel", json!("portable")),

@@ -62,7 +62,7 @@ pub(super) fn of_comparison(comparison: &Comparison, environment: &Environment) 
     let (plan, grade) = (&comparison.plan, comparison.grade());
     let overs = comparison.transports.iter().map(|one| name(one.over));
     let overs = overs.collect::<Vec<_>>().join(", ");
-    let headline = headline::of_comparison(plan, environment, comparison.kernel);
+    let headline = super::comparison::setting(comparison, environment);
     let parts = [
         verdict(grade, notes(comparison)),
         pair(
