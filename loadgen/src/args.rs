@@ -9,14 +9,16 @@ use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Parser, ValueEnum as _};
+use clap::{ArgMatches, CommandFactory as _, Parser, ValueEnum as _};
 use sealwire::limits::MAX_PAYLOAD;
 use sealwire::net::rlimit::raise_descriptor_limit;
 use sealwire::{Identity, Limits};
 use sealwire_cli::args::{ENVIRONMENT, KeyArgs, usage_error};
 use sealwire_cli::error::Error;
+use sealwire_cli::manual::{self, Shell};
 use sealwire_cli::typed_keys;
 
 use crate::cohort::Wanted;
@@ -34,6 +36,9 @@ use crate::values::{count, host_and_port, name, rates};
 
 /// The hidden workload: to be the server.
 pub(crate) const SERVE: &str = "serve";
+/// What other programs ask for: a man page, and what shells complete.
+const MAN: &str = "man";
+const COMPLETIONS: &str = "completions";
 /// The workload that runs another one over every transport.
 const COMPARE: &str = "compare";
 /// Rounds of that, unless others are asked for.
@@ -61,8 +66,9 @@ Examples:
   loadgen --to 127.0.0.1:9999 --keys keys -c 1000 -d 30 --json figures.json
 
 Ctrl-C ends loadgen. While it measures, the first Ctrl-C prints a report of what was
-measured so far.
+measured so far.";
 
+const EXIT_CODES: &str = "\
 Exit codes: 0 fine, 1 could not run or could not write the report, 2 usage, 3 an --slo
 was missed, 5 the figures are not valid (with --strict), 6 something was lost or wrong, a
 peer failed, or a peer of a cohort was not ended as it should be, 7 worse than the
@@ -82,6 +88,8 @@ pub(crate) enum Command {
     /// To be the server, until stdin ends.
     Serve(Arc<Identity>, Service),
     Show(clap::Error),
+    /// A text for other programs.
+    Text(String),
 }
 
 impl Command {
@@ -110,7 +118,7 @@ pub(crate) struct Config {
 
 /// Loads a sealwire server, checks every reply, and reports what it can do.
 #[derive(Debug, Parser)]
-#[command(name = "loadgen", version, after_help = format!("{ENVIRONMENT}\n\n{EXAMPLES}"))]
+#[command(name = "loadgen", version, after_help = format!("{ENVIRONMENT}\n\n{EXAMPLES}\n\n{EXIT_CODES}"))]
 struct Args {
     /// echo (the default), sink, fanout, churn or idle; compare and one of them runs
     /// it over every transport; search and one of them finds the highest rate that meets
@@ -160,6 +168,9 @@ pub(crate) fn parse(
     env: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<Command, Error> {
     let words: Vec<OsString> = args.into_iter().collect();
+    if let Some(text) = about_options(&words) {
+        return text.map(Command::Text);
+    }
     if words.get(1).is_some_and(|word| word == SERVE) {
         return serve(&words[1..], env);
     }
@@ -213,6 +224,25 @@ pub(crate) fn parse(
             Command::Sweep(config, sweep::rates(range, steps))
         }
     })
+}
+
+/// What other programs are told of the options, if the words ask for that.
+fn about_options(words: &[OsString]) -> Option<Result<String, Error>> {
+    let words: Option<Vec<_>> = words.iter().skip(1).map(|word| word.to_str()).collect();
+    match words?[..] {
+        [MAN] => {
+            let program = Args::command().after_help(Resettable::Reset);
+            Some(manual::page_of(
+                program,
+                &[ENVIRONMENT, EXAMPLES, EXIT_CODES],
+            ))
+        }
+        [COMPLETIONS, shell] => Some(match Shell::from_str(shell, true) {
+            Ok(shell) => Ok(manual::script(&mut Args::command(), shell)),
+            Err(_) => usage("completions: bash, elvish, fish, powershell or zsh is wanted"),
+        }),
+        _ => None,
+    }
 }
 
 /// How a run starts its own server; the keys are in the environment.

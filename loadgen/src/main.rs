@@ -105,6 +105,15 @@ fn start(log: &mut Log) -> Result<u8, Error> {
             printed(text.print().and_then(|()| std::io::stdout().flush()))?;
             Ok(0)
         }
+        Command::Text(text) => {
+            let mut stdout = std::io::stdout();
+            printed(
+                stdout
+                    .write_all(text.as_bytes())
+                    .and_then(|()| stdout.flush()),
+            )?;
+            Ok(0)
+        }
         Command::Serve(identity, service) => {
             require_stdin()?;
             server::serve(identity, service)

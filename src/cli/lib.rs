@@ -30,7 +30,7 @@ pub mod keygen;
 pub mod keys;
 pub mod limits;
 pub mod log;
-mod manual;
+pub mod manual;
 mod metrics;
 mod private_file;
 pub mod report;

@@ -1,11 +1,12 @@
 //! What the program tells other programs of its options: man pages, and what shells complete.
 //!
-//! Both come from clap's picture of the command line. It knows no value. Read next:
+//! Both come from clap's picture of the command line; the load tester's come from here, too. It
+//! knows no value. Read next:
 //! [`crate::args`].
 
 use clap::CommandFactory as _;
 use clap::builder::Resettable;
-use clap_complete::Shell;
+pub use clap_complete::Shell;
 use clap_mangen::Man;
 
 use crate::args::{Args, ENVIRONMENT, EXAMPLES, EXIT_CODES};
@@ -14,8 +15,14 @@ use crate::usage;
 
 /// The script by which `shell` completes a command line.
 pub(crate) fn completions(shell: Shell) -> String {
+    script(&mut Args::command(), shell)
+}
+
+/// The script by which `shell` completes a command line of `program`.
+pub fn script(program: &mut clap::Command, shell: Shell) -> String {
+    let name = program.get_name().to_owned();
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Args::command(), "sealwire", &mut script);
+    clap_complete::generate(shell, program, name, &mut script);
     String::from_utf8_lossy(&script).into_owned()
 }
 
@@ -37,14 +44,24 @@ pub(crate) fn page(command: Option<&str>) -> Result<String, Error> {
         let names: Vec<_> = names.collect();
         return usage(format!("man: the commands are {}", names.join(", ")));
     };
+    let behind: &[&str] = match command {
+        None => &[ENVIRONMENT, EXAMPLES, EXIT_CODES],
+        Some(_) => &[],
+    };
+    page_of(shown.clone(), behind)
+}
+
+/// The man page of `program`, with these parts of its help `behind` the options.
+///
+/// # Errors
+///
+/// [`Error::Local`], if it cannot be made.
+pub fn page_of(program: clap::Command, behind: &[&str]) -> Result<String, Error> {
     let mut page = Vec::new();
-    let written = Man::new(shown.clone()).render(&mut page);
+    let written = Man::new(program).render(&mut page);
     written.map_err(|error| Error::Local(format!("man: {error}")))?;
-    let mut page = String::from_utf8_lossy(&page).into_owned();
-    if command.is_none() {
-        page.extend([ENVIRONMENT, EXAMPLES, EXIT_CODES].map(section));
-    }
-    Ok(page)
+    let page = String::from_utf8_lossy(&page).into_owned();
+    Ok(page + &behind.iter().map(|text| section(text)).collect::<String>())
 }
 
 /// A part of the help, whose heading ends at its colon, as a section that keeps its lines.

@@ -289,3 +289,24 @@ fn baselines() {
     let run = loadgen(&format!("{flags} --rounds 6 --baseline {shown}")).ended(7);
     assert!(run.stdout.contains("worse than the baseline"), "{run:?}");
 }
+
+/// Goal: other programs learn the options: a man page with all parts of the help, and a script for
+/// each shell. Method: both; a shell that is none.
+#[test]
+fn texts_for_other_programs() {
+    let page = loadgen("man").ended(0).stdout;
+    for text in [
+        ".TH loadgen 1",
+        ".SH EXAMPLES",
+        ".SH EXIT CODES",
+        "\\-\\-baseline",
+    ] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+    for shell in ["bash", "fish", "zsh"] {
+        let script = loadgen(&format!("completions {shell}")).ended(0).stdout;
+        assert!(script.contains("baseline"), "{shell}: {script}");
+    }
+    let refused = loadgen("completions csh").ended(2).stderr;
+    assert!(refused.contains("bash"), "{refused}");
+}
