@@ -115,6 +115,30 @@ fn many_ends_take_several_ticks() {
     assert_eq!(left.count(), PEERS);
 }
 
+/// Goal: one tick closes no more peers than it may, though as many are read to their end as it may
+/// read, and the time of others is over. Method: of five thousand silent peers, half have ended.
+#[test]
+fn ends_and_deadlines_take_several_ticks() {
+    let (mut endpoint, peers) = crowd(Echo);
+    ticks(&mut endpoint, false);
+    for &peer in &peers[PEERS / 2..] {
+        endpoint.readable(peer);
+    }
+    let late = Time::ZERO + 3 * endpoint.limits().dead_after;
+    let mut count = 0;
+    while endpoint.connections() > 0 {
+        let mut io = Counting {
+            ended: true,
+            ..Counting::default()
+        };
+        endpoint.tick(late, &mut io);
+        assert!(io.closed <= PEERS_CLOSED, "{} closed", io.closed);
+        count += 1;
+        assert!(count <= PEERS / PEERS_CLOSED + 3, "{count} ticks");
+    }
+    assert!(count >= PEERS / PEERS_CLOSED, "{count} ticks");
+}
+
 /// Goal: one tick writes to no more peers than it may; the rest come next, each once. Method:
 /// all of five thousand are sent FIN at once.
 #[test]
