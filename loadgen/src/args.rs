@@ -451,10 +451,7 @@ fn check_options(typed: &Args, matches: &ArgMatches, task: Task) -> Result<(), E
             &["rate", "hdr", "timeseries", "prometheus", "html"],
             "search",
         ),
-        Task::Sweep => (
-            &["rate", "slo", "hdr", "timeseries", "prometheus", "html"],
-            "sweep",
-        ),
+        Task::Sweep => (&["rate", "slo", "hdr", "timeseries", "prometheus"], "sweep"),
         Task::Run if cohort => (&["hdr", "timeseries", "prometheus"], "--cohort"),
         Task::Run => (&[], ""),
     };

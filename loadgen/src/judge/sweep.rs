@@ -60,12 +60,15 @@ impl Sweep {
         (knee + 1 < self.points.len()).then_some(knee)
     }
 
+    /// The worst grade up to the knee: behind it the server is asked for more than it can do, which
+    /// is what a sweep is for.
     pub(crate) fn grade(&self) -> Grade {
         let whole = match self.points.len() < self.rates.len() {
             true => Grade::Suspect,
             false => Grade::Valid,
         };
-        let grades = self.points.iter().map(|point| point.verdict);
+        let served = self.knee().map_or(self.points.len(), |knee| knee + 1);
+        let grades = self.points[..served].iter().map(|point| point.verdict);
         grades.fold(whole, Grade::max)
     }
 

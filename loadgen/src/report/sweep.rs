@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::files::Files;
 use super::search::{header, row, rules};
-use super::{code, headline, json as of_runs, write_figures};
+use super::{code, headline, json as of_runs, page, write_figures};
 use crate::judge::sweep::Sweep;
 use crate::limits::KNEE;
 use crate::measure::environment::Environment;
@@ -16,14 +16,16 @@ use crate::values::name;
 pub(crate) fn emit(
     sweep: &Sweep,
     environment: &Environment,
-    files: Files,
+    mut files: Files,
     quiet: bool,
 ) -> Result<(), Error> {
+    let html = files.html.write(|| page::of_sweep(sweep, environment));
     let text = || match quiet {
         true => notes(sweep).join("; ") + "\n",
         false => table(sweep, environment),
     };
-    write_figures(files, || of_runs::text(json(sweep, environment)), text)
+    let figures = write_figures(files, || of_runs::text(json(sweep, environment)), text);
+    html.and(figures)
 }
 
 /// The program's exit code after it.
@@ -31,12 +33,17 @@ pub(crate) fn exit_code(sweep: &Sweep, strict: bool) -> u8 {
     code(sweep.found_faults(), true, strict, sweep.grade())
 }
 
-fn table(sweep: &Sweep, environment: &Environment) -> String {
+/// What ran, and where.
+pub(super) fn setting(sweep: &Sweep, environment: &Environment) -> String {
     let plan = &sweep.plan;
     let pace = format!("sweep of open loops, {} each", headline::length(plan));
     let over = name(plan.over);
-    let mut text = headline::of_several(plan, environment, &over, &pace, sweep.own_server) + "\n";
-    text += &header(headline::unit(plan), "");
+    headline::of_several(plan, environment, &over, &pace, sweep.own_server)
+}
+
+fn table(sweep: &Sweep, environment: &Environment) -> String {
+    let mut text = setting(sweep, environment) + "\n";
+    text += &header(headline::unit(&sweep.plan), "");
     let knee = sweep.knee();
     for (index, point) in sweep.points.iter().enumerate() {
         let mark = if knee == Some(index) { "knee" } else { "" };
@@ -47,7 +54,7 @@ fn table(sweep: &Sweep, environment: &Environment) -> String {
 }
 
 /// What the curve shows, and where it ends, one line each.
-fn notes(sweep: &Sweep) -> Vec<String> {
+pub(super) fn notes(sweep: &Sweep) -> Vec<String> {
     let unit = headline::unit(&sweep.plan);
     let mut notes = Vec::new();
     notes.push(match sweep.knee() {

@@ -95,8 +95,9 @@ pub(super) struct Lines {
     pub(super) x: Axis,
     pub(super) y: Axis,
     pub(super) lines: Vec<Line>,
-    /// Stretches of the axis below that are shaded.
+    /// Stretches of the axis below that are shaded, and why.
     pub(super) shaded: Vec<(f64, f64)>,
+    pub(super) shade: &'static str,
 }
 
 /// A bar from the axis's origin to a median, with the least and the most, and a dot for each
@@ -119,7 +120,7 @@ impl Lines {
     /// The chart, with `numbers` to be opened below it.
     pub(super) fn figure(&self, numbers: Markup) -> Markup {
         let points: usize = self.lines.iter().map(Line::count).sum();
-        let shade = (!self.shaded.is_empty()).then(|| key("shade", "the server stood still"));
+        let shade = (!self.shaded.is_empty()).then(|| key("shade", self.shade));
         let lines = self.lines.iter().enumerate().map(|(index, line)| {
             let class = format!("line-{}", index + 1);
             key(&class, &line.name)

@@ -1,8 +1,7 @@
 //! A report as a page for a browser: one file, without scripts, that asks for no other.
 //!
 //! What a run's page has is in [`run`]; a comparison's in [`comparison`]; that of a load without and
-//! with a cohort in [`cohort`]. They describe
-//! the [`chart`]s, whose scales are [`axis`]; [`markup`] keeps all text from being markup. Here is
+//! with a cohort in [`cohort`]; that of a sweep in [`sweep`]. They describe the [`chart`]s, whose scales are [`axis`]; [`markup`] keeps all text from being markup. Here is
 //! what every page has. It computes no figure: read [`super::table`].
 
 mod axis;
@@ -11,6 +10,7 @@ mod cohort;
 mod comparison;
 mod markup;
 mod run;
+mod sweep;
 
 use self::markup::{Markup, element, list, own, section, text};
 use super::Report;
@@ -19,6 +19,7 @@ use super::headline;
 use super::table::slo;
 use crate::judge::Grade;
 use crate::judge::comparison::Comparison;
+use crate::judge::sweep::Sweep;
 use crate::measure::environment::Environment;
 use crate::values::name;
 
@@ -89,6 +90,19 @@ pub(super) fn of_cohort(report: &super::cohort::Report<'_>) -> String {
         pair(setting(lines), cohort::company(report)),
         cohort::sections(report),
     ];
+    document(&title, grade, parts)
+}
+
+/// The page of a sweep.
+pub(super) fn of_sweep(sweep: &Sweep, environment: &Environment) -> String {
+    let (plan, grade) = (&sweep.plan, sweep.grade());
+    let lines = super::sweep::setting(sweep, environment);
+    let parts = [
+        verdict(grade, super::sweep::notes(sweep)),
+        setting(lines.lines().map(str::to_owned)),
+        sweep::sections(sweep),
+    ];
+    let title = format!("{} over {}, by rate", name(plan.kind), name(plan.over));
     document(&title, grade, parts)
 }
 

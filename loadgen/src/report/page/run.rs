@@ -85,6 +85,7 @@ pub(super) fn percentiles(all: &[(String, &Histogram<u64>)]) -> Markup {
         y: Axis::log(values, "us"),
         lines,
         shaded: Vec::new(),
+        shade: "",
     };
     chart.figure(percentile_table(all))
 }
@@ -250,6 +251,7 @@ impl OverTime<'_> {
             y,
             lines,
             shaded: shaded.collect(),
+            shade: "the server stood still",
         };
         chart.figure(numbers)
     }

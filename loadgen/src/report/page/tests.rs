@@ -379,3 +379,37 @@ fn a_cohort() {
         assert_eq!(captions.len(), 3 + 3 * 4);
     }
 }
+
+/// Goal: the page of a sweep has its curve, with a point for each rate, the knee, and the numbers.
+/// Method: three rates, of which the last is slow; no rate was run.
+#[test]
+fn a_sweep() {
+    let mut sweep = Sweep {
+        plan: testing::plan(),
+        own_server: true,
+        rates: vec![1000.0, 2000.0, 4000.0],
+        points: vec![testing::point(), testing::point(), testing::point()],
+        interrupted: false,
+    };
+    sweep.points[2].response_p99_us = Some(50_000.0);
+    let page = of_sweep(&sweep, &testing::environment());
+    asks_for_nothing(&page);
+    let charts = charts(&page);
+    assert_eq!(charts[0].caption, "Response time, us, by messages/s");
+    let known = sweep.points.iter().map(|point| {
+        let times = [
+            point.response_p50_us,
+            point.response_p99_us,
+            point.response_p99_9_us,
+        ];
+        times.iter().flatten().count()
+    });
+    assert_eq!(charts[0].says, known.sum::<usize>());
+    for chart in &charts {
+        assert!(chart.says == chart.has && chart.has >= 3, "{chart:?}");
+    }
+    assert!(page.contains("behind the knee") && page.contains("knee: 2000 messages/s"));
+    assert!(page.contains("<th>4000</th>"), "{page}");
+    sweep.points.clear();
+    asks_for_nothing(&of_sweep(&sweep, &testing::environment()));
+}
