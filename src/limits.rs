@@ -115,8 +115,9 @@ pub const CONNECT_BACKOFF: Duration = Duration::from_millis(100);
 /// See [`CONNECT_BACKOFF`].
 pub const MOST_CONNECT_BACKOFF: Duration = Duration::from_secs(5);
 /// How long a program that goes on trying waits before it tries again to reach its server, first
-/// and at most; each time it is twice as long. The first is too short for a person to notice; the
-/// last costs a server that is away for a day next to nothing, and a person waits for it.
+/// and at most; each time it is twice as long. The first is too short for a person to notice. The
+/// last is long enough to cost almost nothing over a day without a server, and short enough for a
+/// person to wait.
 pub const RETRY_BACKOFF: Duration = Duration::from_millis(100);
 /// See [`RETRY_BACKOFF`].
 pub const MOST_RETRY_BACKOFF: Duration = Duration::from_secs(30);
@@ -296,7 +297,7 @@ pub const LINGER: Duration = Duration::from_secs(5);
 /// once; a program that waits for that reset should not wait long.
 pub const LINGER_BEHIND_END: Duration = Duration::from_millis(250);
 /// Most locals that may [linger](LINGER) at once: each has a descriptor, though its peer is gone.
-/// Past it the first of them is reset. The rest is for peers that leave all at once.
+/// Past it one of them is reset: the oldest that had its end of stream, or else the oldest. The rest is for peers that leave all at once.
 pub const MOST_LINGERING: usize = 256;
 /// Most peers closed in one tick.
 pub const PEERS_CLOSED: usize = 256;

@@ -23,7 +23,7 @@ Examples:
   sealwire keygen keys                        make keys; copy the file to the other side
   sealwire --server --keys keys               chat: what is typed goes to every peer
   sealwire --client example.org --keys keys
-  sealwire --client example.org --keys keys --retry     and connect again, until Ctrl-C
+  sealwire --client example.org --keys keys --retry     and connect again when it is back
   sealwire -s --keys keys --relay             peers talk to each other
   sealwire -s --keys keys </dev/null | tar x  receive once
   tar c dir | sealwire -c example.org --keys keys
@@ -106,8 +106,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "[ADDR:]PORT", help_heading = TUNNEL)]
     pub(crate) tunnel: Option<String>,
 
-    /// Go on trying while the server cannot be reached, and connect again when a connection has
-    /// failed: a tunnel, or a chat on a terminal
+    /// Go on trying: a chat on a terminal connects again when its connection has failed or the
+    /// server has ended it; plain connections of a tunnel wait while the server cannot be reached
     #[arg(long, help_heading = RETRY)]
     pub(crate) retry: bool,
 

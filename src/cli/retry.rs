@@ -1,4 +1,4 @@
-//! A chat on a terminal that connects again: when its connection has failed or ended, or cannot
+//! Lets a chat on a terminal connect again after its connection has failed or ended, or could not
 //! be made.
 //!
 //! The loop and the endpoint stay, with the terminal and the signals: only the peer is another.
@@ -30,7 +30,7 @@ pub(crate) struct Retry {
     due: Option<Time>,
     /// Since when the peer is proved.
     joined: Option<Time>,
-    /// How much had been typed when the last connection failed. Nothing is read before the next.
+    /// Bytes typed when the last connection ended; nothing is read before the next.
     typed: u64,
     /// A peer was proved: the keys are right, and what follows is another connection.
     was_there: bool,

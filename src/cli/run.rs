@@ -181,7 +181,9 @@ fn turn_until_done<M: Mode>(
         if let Err(error) = events.turn(at_most) {
             match &mut retry {
                 Some(retry) => retry.unreachable(log, events.now(), error)?,
-                None if reporter.is_of_tunnel() => return Err(of_tunnel(error)),
+                None if reporter.is_of_tunnel() && !matches!(error, NetError::Poll(_)) => {
+                    return Err(of_tunnel(error));
+                }
                 None => return Err(error.into()),
             }
         }

@@ -153,9 +153,9 @@ impl<M: Mode> Endpoint<M> {
         }
     }
 
-    /// The peer of an endpoint that [ends with it](Leaves::WithPeers) is gone: it does not end,
-    /// but waits for another that is [dialled](Self::dialled), as if none had been there. Nothing
-    /// of what was queued or read for the one is for the other.
+    /// Lets an endpoint that [leaves with its peers](Leaves::WithPeers) wait for another peer that
+    /// is [dialled](Self::dialled), after one has gone. Nothing that was queued or read for the old
+    /// peer goes to the new one.
     pub fn await_another(&mut self) {
         self.parts.locals.forget_read();
         let shutdown = &mut self.parts.shutdown;

@@ -22,12 +22,13 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Waits in which others are turned away, without an attempt.
+    /// The waits of a tunnel without `--retry`: during one, plain connections are reset without an
+    /// attempt.
     pub(super) fn of_refusal() -> Self {
         Self::new(CONNECT_BACKOFF, MOST_CONNECT_BACKOFF, 0.0)
     }
 
-    /// Waits of one that goes on trying until the server is there.
+    /// The waits of `--retry`.
     pub fn of_retry() -> Self {
         Self::new(RETRY_BACKOFF, MOST_RETRY_BACKOFF, RETRY_JITTER)
     }

@@ -51,7 +51,7 @@ pub(super) struct Dial {
     untried: VecDeque<SocketAddr>,
     /// When to try the next of them, if no attempt fails before.
     next_try: Time,
-    /// Under way, the first that began first.
+    /// Attempts under way, oldest first.
     attempts: Vec<Attempt>,
     /// How many there may be at once.
     most: usize,

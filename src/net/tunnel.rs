@@ -324,8 +324,8 @@ impl TunnelEnd {
         let wait = self.backoff.failed(lent.now);
         let source = accepted.as_ref().and_then(PlainSocket::address);
         let accepted = accepted.filter(|socket| !socket.has_failed());
-        match (&mut self.waiting, accepted) {
-            (Some(waiting), accepted) => {
+        match &mut self.waiting {
+            Some(waiting) => {
                 waiting.is_away = true;
                 waiting.scout.take_if(|scout| *scout == local);
                 match accepted {
@@ -337,7 +337,7 @@ impl TunnelEnd {
                     lent.reports.push(Report::Retrying(error, wait));
                 }
             }
-            (None, _) => {
+            None => {
                 reset(local, lent);
                 lent.reports.push(Report::Unreachable(source, error));
             }
@@ -348,9 +348,7 @@ impl TunnelEnd {
     pub(super) fn end(&mut self) {
         self.acceptor = None;
         self.dials.clear();
-        if let Some(waiting) = &mut self.waiting {
-            *waiting = Waiting::default();
-        }
+        self.waiting = None;
     }
 }
 
@@ -475,7 +473,7 @@ mod tests {
                 waits += 1;
                 assert_eq!(tunnel.dials.begun, waits, "one for each wait");
                 now = tunnel.backoff.until();
-                assert_eq!(tunnel.next_timeout(false), Some(now));
+                assert_eq!(tunnel.next_timeout(true), Some(now));
                 match waits {
                     1 => sources.extend((0..20).map(|_| TcpStream::connect(&entry).unwrap())),
                     5 => server.listen(64).unwrap(),

@@ -144,9 +144,7 @@ impl Locals {
         let piped = self.inputs().filter(|input| !input.kind.terminal);
         piped.map(|input| input.given).sum()
     }
-}
 
-impl Locals {
     /// Forgets what inputs that belong to no peer have given and nobody has got.
     pub(in crate::endpoint) fn forget_read(&mut self) {
         for id in self.shared.clone() {
