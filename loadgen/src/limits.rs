@@ -62,6 +62,8 @@ pub(crate) const KNEE: f64 = 2.0;
 /// figures decide, so that one comparison in forty is a false alarm. Six rounds of each can be as
 /// unlikely.
 pub(crate) const BASELINE_CHANCE: f64 = 0.005;
+/// Fewest rounds of either: of two or three, one disturbed round is too great a part.
+pub(crate) const BASELINE_LEAST: usize = 5;
 /// Least change of a median that counts, however sure it is: less is what the same machine may
 /// change from one hour to another.
 pub(crate) const BASELINE_CHANGE: f64 = 0.05;

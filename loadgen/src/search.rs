@@ -48,8 +48,13 @@ pub(crate) fn search(
             had + 1,
             told(left)
         );
-        let Some((point, outcome)) = rates.run(Some(rate), title)? else {
-            break;
+        let (point, outcome) = match rates.run(Some(rate), title) {
+            Ok(Some(run)) => run,
+            Ok(None) => break,
+            Err(error) => {
+                searched.failure = Some(error.to_string());
+                break;
+            }
         };
         search.note(rate, outcome);
         searched.runs.push(Run {

@@ -32,6 +32,7 @@ pub(crate) fn sweep(
         rates,
         points: Vec::new(),
         interrupted: false,
+        failure: None,
     };
     let all = sweep.rates.len();
     for (index, &rate) in sweep.rates.iter().enumerate() {
@@ -39,11 +40,19 @@ pub(crate) fn sweep(
         let number = index + 1;
         let left = told(left);
         let title = format!("sweep, {rate}/s, {number} of {all}, at most {left} left, ");
-        let Some((point, _)) = runs.run(Some(rate), title)? else {
-            sweep.interrupted = true;
-            break;
-        };
-        sweep.points.push(point);
+        match runs.run(Some(rate), title) {
+            Ok(Some((point, _))) => sweep.points.push(point),
+            Ok(None) => {
+                sweep.interrupted = true;
+                break;
+            }
+            // Without any run there is nothing to report.
+            Err(error) if index == 0 => return Err(error),
+            Err(error) => {
+                sweep.failure = Some(error.to_string());
+                break;
+            }
+        }
         if sweep.load_testers().is_some() {
             break;
         }

@@ -13,7 +13,9 @@ use serde_json::Value;
 
 use super::comparison::Spread;
 use super::ranks;
-use crate::limits::{BASELINE_CHANCE, BASELINE_CHANGE, BASELINE_RUNS, BASELINE_SHOWN};
+use crate::limits::{
+    BASELINE_CHANCE, BASELINE_CHANGE, BASELINE_LEAST, BASELINE_RUNS, BASELINE_SHOWN,
+};
 use crate::values::name;
 
 /// A figure of a run: where its report has it.
@@ -99,6 +101,10 @@ pub(crate) struct Judged {
     pub(crate) commit: String,
     pub(crate) change: Change,
     pub(crate) rows: Vec<Row>,
+    /// New runs that are INVALID, which the rows leave out, and new runs in all. If they leave too
+    /// few to compare, that itself is worse: the old rounds had enough.
+    pub(crate) invalid_runs: usize,
+    pub(crate) new_runs: usize,
 }
 
 /// The report of older rounds.
@@ -134,9 +140,9 @@ impl Baseline {
         let runs = Runs::of(&self.0);
         let counts = runs.overs.iter().map(|over| runs.count(over));
         let least = counts.min().unwrap_or_default();
-        match ranks::least_chance(least, rounds.min(BASELINE_RUNS)) < BASELINE_CHANCE {
-            true => Ok(()),
-            false => Err(format!(
+        match are_too_few(least, rounds) {
+            false => Ok(()),
+            true => Err(format!(
                 "{least} valid old rounds and {rounds} new ones are too few to tell anything: 6 \
                  of each are enough"
             )),
@@ -165,7 +171,11 @@ impl Baseline {
             }));
         }
         let any = |change: Change| rows.iter().any(|row| row.decides && row.change == change);
-        let change = match (any(Change::Worse), any(Change::Better)) {
+        let too_few = new
+            .overs
+            .iter()
+            .any(|over| are_too_few(old.count(over), new.count(over)));
+        let change = match (any(Change::Worse) || too_few, any(Change::Better)) {
             (true, _) => Change::Worse,
             (false, true) => Change::Better,
             (false, false) => Change::CantTell,
@@ -177,8 +187,16 @@ impl Baseline {
             commit: commit.to_owned(),
             change,
             rows,
+            invalid_runs: new.all - new.runs.len(),
+            new_runs: new.all,
         }
     }
+}
+
+/// Whether so many runs of each build cannot tell anything, however much they differ.
+fn are_too_few(old: usize, new: usize) -> bool {
+    let few = old.min(new) < BASELINE_LEAST;
+    few || ranks::least_chance(old, new.min(BASELINE_RUNS)) >= BASELINE_CHANCE
 }
 
 /// The transport whose ratio to the others decides.
@@ -189,6 +207,8 @@ struct Runs<'a> {
     overs: BTreeSet<String>,
     /// By transport and round.
     runs: BTreeMap<(&'a str, u64), &'a Value>,
+    /// How many there are with the others.
+    all: usize,
 }
 
 impl<'a> Runs<'a> {
@@ -196,6 +216,7 @@ impl<'a> Runs<'a> {
         let transports = report["transports"].as_object();
         let overs = transports.into_iter().flat_map(|all| all.keys().cloned());
         let all = report["runs"].as_array();
+        let count = all.map_or(0, Vec::len);
         let valid = all.into_iter().flatten();
         let valid = valid.filter(|run| run["verdict"] != name(super::Grade::Invalid));
         let runs = valid.filter_map(|run| {
@@ -205,6 +226,7 @@ impl<'a> Runs<'a> {
         Self {
             overs: overs.collect(),
             runs: runs.collect(),
+            all: count,
         }
     }
 
@@ -362,6 +384,28 @@ mod tests {
         let row = &judged.rows[0];
         assert!((row.change_percent.unwrap() + 20.0).abs() < 1e-9, "{row:?}");
         assert_eq!((row.old.rounds, row.new.rounds), (6, 6));
+    }
+
+    /// Goal: a build whose rounds are INVALID is worse than one whose were not, though no figure is
+    /// left to show it. Method: two of six, which leaves too few, and all of six; one of seven.
+    #[test]
+    fn invalid_rounds_are_worse() {
+        let old = baseline(&[("sealed", &OLD)]);
+        for (rounds, invalid, due) in [
+            (6, 2, Change::Worse),
+            (6, 6, Change::Worse),
+            (7, 1, Change::CantTell),
+        ] {
+            let mut rates = OLD.to_vec();
+            rates.resize(rounds, 1020.0);
+            let mut new = report(&[("sealed", &rates)]);
+            for run in 0..invalid {
+                new["runs"][run]["verdict"] = "INVALID".into();
+            }
+            let judged = old.judge(&new);
+            assert_eq!(judged.change, due, "{judged:?}");
+            assert_eq!((judged.invalid_runs, judged.new_runs), (invalid, rounds));
+        }
     }
 
     /// Goal: in a comparison the machine's own changes decide nothing. Method: both transports are

@@ -224,6 +224,8 @@ pub(crate) struct Searched {
     pub(crate) runs: Vec<Run>,
     /// The user ended it before the rate was known.
     pub(crate) interrupted: bool,
+    /// Why a run could not be made, which ended it: what the others showed stays.
+    pub(crate) failure: Option<String>,
 }
 
 impl Searched {
@@ -238,6 +240,7 @@ impl Searched {
             search: None,
             runs: Vec::new(),
             interrupted: true,
+            failure: None,
         }
     }
 
@@ -255,7 +258,7 @@ impl Searched {
 
     pub(crate) fn found_faults(&self) -> bool {
         let points = self.runs.iter().map(|run| &run.point);
-        points.chain(&self.closed).any(|point| point.faults)
+        self.failure.is_some() || points.chain(&self.closed).any(|point| point.faults)
     }
 }
 

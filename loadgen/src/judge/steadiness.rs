@@ -41,9 +41,10 @@ pub(super) fn halves(results: &Results, processors: usize, verdict: &mut Verdict
         ("median response", halves.response()),
     ] {
         let Some(change) = change else { continue };
+        let second_is_worse = (change < 0.0) == (what == "throughput");
         let percent = change * 100.0;
         let text = format!("{what} changed by {percent:+.0} % from its first half to its second");
-        match halves.others(processors, change) {
+        match halves.others(processors, change, second_is_worse) {
             None => verdict.suspect(UNSTEADY, format!("{UNSTEADY}: {text}")),
             Some([first, second]) => {
                 let [first, second] = [first, second].map(|part| part * 100.0);
@@ -102,13 +103,17 @@ impl<'a> Halves<'a> {
         (change.abs() > HALVES).then_some(change)
     }
 
-    /// What others had of the processors in each half, if that explains the `change`.
-    fn others(&self, processors: usize, change: f64) -> Option<[f64; 2]> {
+    /// What others had of the processors in each half, if that explains the `change`: more in the
+    /// worse half.
+    fn others(&self, processors: usize, change: f64, second_is_worse: bool) -> Option<[f64; 2]> {
         let halves = [&self.first, &self.second];
         let [Some(first), Some(second)] = halves.map(|half| half.others(processors)) else {
             return None;
         };
-        let more = (first - second).abs();
+        let more = match second_is_worse {
+            true => second - first,
+            false => first - second,
+        };
         // What we had of the processors, where we had more.
         let [ours, other] = halves.map(|half| half.ours(processors));
         let explained = more / ours.max(other);
@@ -136,10 +141,14 @@ impl<'a> Half<'a> {
 
     /// The standard error of its rate, from how much the rates of its intervals vary.
     fn error(&self) -> f64 {
-        let rates = self.intervals.iter();
-        let rates = rates.map(|one| one.completed as f64 / seconds(one.took));
-        let squares: f64 = rates.map(|rate| (rate - self.rate).powi(2)).sum();
-        let count = self.intervals.len() as f64;
+        let longest = self.intervals.iter().map(|one| one.took).max();
+        let least = longest.unwrap_or_default() / 2;
+        // The rate of a short last one says nothing.
+        let whole = self.intervals.iter().filter(|one| one.took >= least);
+        let rates = whole.map(|one| one.completed as f64 / seconds(one.took));
+        let squares: Vec<f64> = rates.map(|rate| (rate - self.rate).powi(2)).collect();
+        let count = squares.len() as f64;
+        let squares: f64 = squares.iter().sum();
         (squares / (count - 1.0).max(1.0) / count.max(1.0)).sqrt()
     }
 

@@ -34,6 +34,8 @@ pub(crate) struct Sweep {
     pub(crate) points: Vec<Point>,
     /// The user ended it before its last rate.
     pub(crate) interrupted: bool,
+    /// Why a run could not be made, which ended it: what the others showed stays.
+    pub(crate) failure: Option<String>,
 }
 
 impl Sweep {
@@ -73,7 +75,7 @@ impl Sweep {
     }
 
     pub(crate) fn found_faults(&self) -> bool {
-        self.points.iter().any(|point| point.faults)
+        self.failure.is_some() || self.points.iter().any(|point| point.faults)
     }
 }
 
@@ -97,6 +99,7 @@ mod tests {
             rates: vec![1.0; points.len()],
             points,
             interrupted: false,
+            failure: None,
         }
     }
 

@@ -245,10 +245,12 @@ impl<'a> Worker<'a> {
             false => COMPLETION.max(self.task.plan.timeout),
         };
         let late = self.wire.now() + patience;
-        // Peers that still connect join first, and leave again.
-        self.turn_until(late, |worker| worker.wire.peers().remain() == 0)?;
+        // Peers that still connect join first, and leave again. The user may end this wait, too.
+        self.turn_until(late, |worker| {
+            worker.wire.peers().remain() == 0 || !stopped && worker.is_stopped()
+        })?;
         let now = self.wire.now();
-        if !stopped {
+        if !self.is_stopped() {
             self.wire.peers().give_up(now);
         }
         Ok(())

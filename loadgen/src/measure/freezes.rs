@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::meter::Window;
 use super::quantile;
-use crate::limits::{FREEZE, FREEZE_OF_RUN, FREEZE_OF_USUAL, FREEZE_SURE, USUAL_GAP};
+use crate::limits::{FREEZE, FREEZE_OF_RUN, FREEZE_OF_USUAL, FREEZE_SURE, LAG_ALLOWED, USUAL_GAP};
 use crate::plan::seconds;
 
 /// A stretch of the measured time in which the server stood still.
@@ -85,13 +85,20 @@ impl Silences {
 
     /// The load tester looked so much later than it wanted to.
     pub(crate) fn stalled(&mut self, late: Duration) {
-        self.stalled += late;
+        // Every turn takes some time, and every timer has some slack.
+        if late >= LAG_ALLOWED {
+            self.stalled += late;
+        }
     }
 
     /// An answer has come, or a stream has moved on.
     pub(crate) fn answered(&mut self, now: Time) {
+        if now < self.window.measure {
+            (self.waited, self.stalled) = (Duration::ZERO, Duration::ZERO);
+            return;
+        }
         // Those of one turn come at one time.
-        if now == self.last || now < self.window.measure {
+        if now == self.last {
             return;
         }
         let to = now.min(self.window.end);

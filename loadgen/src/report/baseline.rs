@@ -17,6 +17,10 @@ pub(super) fn table(judged: &Judged) -> String {
     for row in &judged.rows {
         text += &of(row);
     }
+    if judged.invalid_runs > 0 {
+        let (invalid, all) = (judged.invalid_runs, judged.new_runs);
+        text += &format!("{invalid} of {all} new runs are INVALID, and left out\n");
+    }
     let all = name(judged.change);
     let what = match judged.change {
         Change::CantTell => "whether it is better or worse",

@@ -5,6 +5,7 @@
 //! (<https://prometheus.io/docs/instrumenting/exposition_formats/>). A figure that is unknown, or
 //! has too few samples, is left out.
 
+use std::collections::BTreeSet;
 use std::fmt::{Display, Write as _};
 
 use hdrhistogram::Histogram;
@@ -109,7 +110,12 @@ fn run(report: &Report<'_>, page: &mut Page) {
     page.gauge("verdict", what, Some(f64::from(grade)));
     if !report.slos.is_empty() {
         page.metric("slo_met", "gauge", "Whether a bound was met.");
+        // The same bound twice would be the same sample twice.
+        let mut told = BTreeSet::new();
         for Judged { slo, outcome, .. } in &report.slos {
+            if !told.insert(&slo.text) {
+                continue;
+            }
             let met = u8::from(*outcome == crate::judge::slo::Outcome::Met);
             page.sample("slo_met", &[("slo", &slo.text)], met);
         }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use sealwire::text::escaped;
 use sealwire_cli::error::Error;
 use serde_json::{Value, json};
 
@@ -162,6 +163,9 @@ fn answer(searched: &Searched) -> Vec<String> {
             "at {rate} the load tester may be the bound, as in {runs} runs: what the server can do \
              there is not known"
         ));
+    }
+    if let Some(why) = &searched.failure {
+        lines.push(format!("a run could not be made: {}", escaped(why)));
     }
     if searched.interrupted {
         lines.push("it was interrupted: what is between is not known".into());

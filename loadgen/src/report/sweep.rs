@@ -1,6 +1,7 @@
 //! The report of a sweep: a line for each rate, with the knee. Read [`crate::judge::sweep`] for
 //! what that is.
 
+use sealwire::text::escaped;
 use sealwire_cli::error::Error;
 use serde_json::{Value, json};
 
@@ -76,6 +77,9 @@ pub(super) fn notes(sweep: &Sweep) -> Vec<String> {
             all - had
         ));
     }
+    if let Some(why) = &sweep.failure {
+        notes.push(format!("a run could not be made: {}", escaped(why)));
+    }
     if sweep.interrupted {
         notes.push(format!("it was interrupted: {had} of {all} rates were run"));
     }
@@ -121,6 +125,7 @@ mod tests {
             rates: vec![1000.0, 2000.0, 4000.0],
             points: vec![testing::point(), testing::point()],
             interrupted: false,
+            failure: None,
         };
         sweep.points[1].response_p99_us = Some(5000.0);
         let here = testing::environment();
@@ -150,5 +155,9 @@ mod tests {
             [false, true].map(|strict| exit_code(&sweep, strict)),
             [0, 5]
         );
+        sweep.failure = Some("refused\u{1b}".into());
+        let text = table(&sweep, &here);
+        assert!(text.contains("a run could not be made: refused\\"), "{text}");
+        assert_eq!(exit_code(&sweep, false), 6);
     }
 }

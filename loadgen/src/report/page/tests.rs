@@ -390,6 +390,7 @@ fn a_sweep() {
         rates: vec![1000.0, 2000.0, 4000.0],
         points: vec![testing::point(), testing::point(), testing::point()],
         interrupted: false,
+        failure: None,
     };
     sweep.points[2].response_p99_us = Some(50_000.0);
     let page = of_sweep(&sweep, &testing::environment());
