@@ -157,7 +157,10 @@ mod tests {
         );
         sweep.failure = Some("refused\u{1b}".into());
         let text = table(&sweep, &here);
-        assert!(text.contains("a run could not be made: refused\\"), "{text}");
+        assert!(
+            text.contains("a run could not be made: refused\\"),
+            "{text}"
+        );
         assert_eq!(exit_code(&sweep, false), 6);
     }
 }

@@ -64,11 +64,13 @@ impl Screen {
             }
         } else if std::mem::take(&mut self.torn) {
             // Something else may have been written since, so the rest becomes a line of
-            // its own.
+            // its own, behind the rest of a character.
             let rest = std::mem::take(&mut self.shown);
+            let (of_character, rest) = rest.split_at(rest_of_character(&rest));
             let name = self.name();
+            self.shown.extend_from_slice(of_character);
             let _ = write!(self.shown, "\n<{}> ", Escaped(name.as_bytes()));
-            self.shown.extend(rest);
+            self.shown.extend_from_slice(rest);
         }
         &self.shown
     }
@@ -88,6 +90,12 @@ impl Screen {
         let first = self.messages.front();
         first.map_or_else(|| "a peer".into(), |(_, name)| Arc::clone(name))
     }
+}
+
+/// How many of these bytes, which are the rest of a text, end a character that began before them.
+fn rest_of_character(text: &[u8]) -> usize {
+    let continues = |&&byte: &&u8| byte & 0b1100_0000 == 0b1000_0000;
+    text.iter().take_while(continues).count()
 }
 
 /// The first bytes of a message that has `left` bytes waiting: at most a piece, and no part
@@ -137,7 +145,11 @@ mod tests {
                 terminal.extend_from_slice(b" INFO x came\n");
             }
         }
-        String::from_utf8_lossy(&terminal).into_owned()
+        match others {
+            true => String::from_utf8_lossy(&terminal).into_owned(),
+            // Nothing but its own lines can tear a character.
+            false => String::from_utf8(terminal).expect("whole characters"),
+        }
     }
 
     /// Goal: every line names its peer, however it comes, and is a line of its own.
@@ -168,6 +180,18 @@ mod tests {
         let seen = shown(&[("ann", b"hello there\n")], 8, true);
         let lines = "<ann> he INFO x came\n\n<ann> l INFO x came\n\n<ann> l";
         assert!(seen.starts_with(lines), "{seen:?}");
+    }
+
+    /// Goal: a character that the terminal accepts in two parts is not torn by the mark of the line
+    /// that follows. Method: characters of one to four bytes, so many bytes at a time.
+    #[test]
+    fn a_torn_character_is_whole() {
+        let said = "aü世🦀ü世🦀\n";
+        let long = |text: &str| text.chars().filter(|c| !c.is_ascii()).collect::<String>();
+        for at_once in 9..20 {
+            let seen = shown(&[("ann", said.as_bytes())], at_once, false);
+            assert_eq!(long(&seen), long(said), "{at_once}: {seen:?}");
+        }
     }
 
     proptest! {
