@@ -130,7 +130,11 @@ impl Peer {
                 self.speaks = Speaks::Native(Box::new(hand));
             }
             _ => {
-                let ear = self.ear.as_mut().expect("nothing was asked");
+                let Some(ear) = &mut self.ear else {
+                    // Junk behind a hello that held: nobody waits for its answer any more.
+                    assert!(self.has_spoken, "nothing was asked");
+                    return;
+                };
                 self.unread.extend_from_slice(bytes);
                 while let Some(opened) = ear.open(Time::ZERO, &mut self.unread) {
                     self.unread.drain(..opened.used);
